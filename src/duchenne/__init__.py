@@ -1,0 +1,44 @@
+"""Duchenne: facial action units, learned, evaluated and detected.
+
+The functions below have the names and arguments of the commands (`duchenne detect` is `duchenne.detect`). Importing
+this package imports nothing heavy: each function is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_FUNCTIONS = {
+    "demo": "duchenne.cli.demo",
+    "detect": "duchenne.detection.detect",
+    "embed": "duchenne.evaluation.embed",
+    "evaluate": "duchenne.evaluation.evaluate",
+    "info": "duchenne.cli.info",
+    "prepare": "duchenne.faces.prepare",
+    "pretrain": "duchenne.training.pretrain",
+    "synth": "duchenne.data.synthetic.synth",
+}
+__all__ = ["__version__", "demo", "detect", "embed", "evaluate", "info", "prepare", "pretrain", "synth"]
+
+if TYPE_CHECKING:
+    from duchenne.cli.demo import demo
+    from duchenne.cli.info import info
+    from duchenne.data.synthetic.synth import synth
+    from duchenne.detection.detect import detect
+    from duchenne.evaluation.embed import embed
+    from duchenne.evaluation.evaluate import evaluate
+    from duchenne.faces.prepare import prepare
+    from duchenne.training.pretrain import pretrain
+
+
+def __getattr__(name: str) -> Any:
+    if name in _FUNCTIONS:
+        return getattr(import_module(_FUNCTIONS[name]), name)
+    raise AttributeError(f"module 'duchenne' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

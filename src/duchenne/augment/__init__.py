@@ -1,0 +1,1 @@
+"""Augmentation, batched and on the device."""

@@ -1,0 +1,74 @@
+"""The `duchenne` command: finds the command's module, runs it, and turns errors into one sentence."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Final
+
+from duchenne.errors import DuchenneError
+
+COMMANDS: Final[dict[str, str]] = {
+    "demo": "synthetic data -> pretrain -> linear protocol -> detect -> report.html",
+    "synth": "make synthetic faces with exact action units",
+    "prepare": "find, align and store the faces of videos or of a data set",
+    "pretrain": "learn a representation from prepared data",
+    "evaluate": "score representations under one protocol",
+    "embed": "write the features of every prepared face to a table",
+    "detect": "action units of images and videos, as a table",
+    "info": "versions, device, methods, data sets, model files",
+}
+"""Every command, in the order of a study; module `duchenne.cli.NAME` holds its `main(arguments) -> exit status`."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        arguments: the words after `duchenne`; those of the process by default.
+
+    Returns:
+        0 all done, 1 an input failed (the rest is complete), 2 bad use, 130 interrupted (state saved).
+    """
+    words = sys.argv[1:] if arguments is None else arguments
+    if not words or words[0] in ("-h", "--help"):
+        print(_overview())
+        return 0 if words else 2
+    if words[0] == "--version":
+        from duchenne import __version__
+
+        print(__version__)
+        return 0
+    if words[0] not in COMMANDS:
+        import difflib
+
+        near = difflib.get_close_matches(words[0], COMMANDS, n=1, cutoff=0.0)
+        print(f"duchenne: there is no command `{words[0]}`; did you mean `{near[0]}`?", file=sys.stderr)
+        return 2
+    try:
+        status: int = import_module(f"duchenne.cli.{words[0]}").main(words[1:])
+    except DuchenneError as error:
+        print(f"duchenne {words[0]}: {error}", file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        print(f"duchenne {words[0]}: interrupted; run the same command again to go on.", file=sys.stderr)
+        return 130
+    return status
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {what}" for name, what in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: duchenne COMMAND [arguments]   (duchenne COMMAND --help for one command's)",
+            "",
+            "Facial action units: learn representations, evaluate them, detect them in your own videos.",
+            "",
+            *lines,
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,236 @@
+"""Prepared data, reading side: a folder of aligned face crops that every method and protocol reads.
+
+    dataset.yaml      what it is: name, AUs, label kind, alignment, counts, licence, format version; written last, so
+                      that a folder without it is not whole
+    frames.parquet    one row per aligned face crop; `shard, offset, size` say where its JPEG lies
+    shards/*.tar      the crops as JPEG, uncompressed (`tar tf` and WebDataset read them)
+    failures.csv      the inputs that could not be read, each with its reason
+
+Columns: design.md "Prepared data". The writing side is `duchenne.data.writing`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import cv2
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from duchenne.config import from_mapping, load_mapping
+from duchenne.errors import InputError
+from duchenne.facs import au_column
+
+FORMAT_VERSION: Final = 1
+LANDMARKS_LENGTH: Final = 136
+BLENDSHAPES_LENGTH: Final = 52
+_LISTS: Final = {"landmarks": LANDMARKS_LENGTH, "blendshapes": BLENDSHAPES_LENGTH}
+_NULLABLE: Final = {pa.int8(): pd.Int8Dtype(), pa.string(): pd.StringDtype()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetInfo:
+    """What `dataset.yaml` holds.
+
+    Attributes:
+        name: of the data set; subjects are namespaced by it where several are used together.
+        aus: FACS numbers that have label columns, ascending; empty where nothing is coded.
+        label_kind: whether AUs are coded by intensity (occurrence follows from `positive_from`), occurrence or not.
+        positive_from: the lowest intensity (0 to 5) that counts as present.
+        alignment: how the crops were aligned, in words.
+        size_px: side of the crops.
+        licence: of the data; it travels into checkpoints and model cards.
+        settings: the arguments that made the folder.
+        counts: what was found: inputs, frames, faces, failures ...
+        format_version: of this layout.
+    """
+
+    name: str
+    aus: tuple[int, ...]
+    label_kind: Literal["none", "occurrence", "intensity"]
+    alignment: str
+    size_px: int
+    licence: str
+    positive_from: float = 2.0
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+    format_version: int = FORMAT_VERSION
+
+
+class Prepared:
+    """One or several prepared folders, opened for reading as one table of frames.
+
+    Attributes:
+        infos: what each folder says of itself, in the order given.
+        frames: one row per crop with every scalar column, plus `dataset` (index into `infos`). `subject` and `clip`
+            are as stored; use `subject_ids` and `clip_ids` for numbers that are unique over all folders.
+    """
+
+    def __init__(self, paths: Sequence[str | Path]) -> None:
+        """Opens the folders.
+
+        Raises:
+            InputError: when a folder is missing, not whole, of another format version, or has no frames.
+        """
+        if not paths:
+            raise InputError("no prepared data was given; name at least one folder made by `duchenne prepare`.")
+        self.paths = [Path(path) for path in paths]
+        self.infos = [read_info(path) for path in self.paths]
+        tables = []
+        for number, path in enumerate(self.paths):
+            table = _read_frames(path)
+            table.insert(0, "dataset", number)
+            tables.append(table)
+        self.frames = pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
+        if not len(self.frames):
+            raise InputError(f"{self.paths[0]}: holds no face crops; prepare it again from other inputs.")
+        places = self.frames[["dataset", "shard"]].astype({"shard": str})
+        codes, self._shard_names = pd.factorize(pd.MultiIndex.from_frame(places))
+        self._places = np.stack([codes, self.frames["offset"].to_numpy(), self.frames["size"].to_numpy()], axis=1)
+        self._shards: dict[int, NDArray[np.uint8]] = {}
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_shards": {}}  # memory maps are opened anew in every process
+
+    @property
+    def aus(self) -> tuple[int, ...]:
+        """The AUs that all folders code, ascending."""
+        common = set(self.infos[0].aus)
+        for info in self.infos[1:]:
+            common &= set(info.aus)
+        return tuple(sorted(common))
+
+    def occurrence(self, aus: Sequence[int] | None = None) -> NDArray[np.float32]:
+        """(N, A) occurrence of AUs: 0, 1 or NaN where not coded."""
+        columns = [au_column(au) for au in (self.aus if aus is None else aus)]
+        missing = [column for column in columns if column not in self.frames]
+        if missing:
+            raise InputError(f"{self.paths[0]}: has no labels for {', '.join(missing)}; choose coded AUs.")
+        return self.frames[columns].to_numpy(dtype=np.float32, na_value=np.nan)
+
+    def subject_ids(self) -> NDArray[np.int64]:
+        """(N,) a number per subject, unique over folders by data-set name; -1 where the subject is unknown."""
+        names = self._namespaced("subject")
+        codes, _ = pd.factorize(names, use_na_sentinel=True)
+        return codes.astype(np.int64)
+
+    def subject_names(self) -> pd.Series[str]:
+        """(N,) `dataset:subject`, null where unknown."""
+        return self._namespaced("subject")
+
+    def clip_ids(self) -> NDArray[np.int64]:
+        """(N,) a number per clip, unique over folders, ascending in order of appearance."""
+        codes, _ = pd.factorize(self.frames["dataset"].astype(str) + ":" + self.frames["clip"].astype(str))
+        return codes.astype(np.int64)
+
+    def landmarks(self) -> NDArray[np.float32]:
+        """(N, 68, 2) in crop pixels; NaN where unknown."""
+        return self._read_list("landmarks").reshape(-1, 68, 2)
+
+    def blendshapes(self) -> NDArray[np.float32]:
+        """(N, 52) in [0, 1]; NaN where unknown."""
+        return self._read_list("blendshapes")
+
+    def jpeg(self, row: int) -> bytes:
+        """The JPEG of one row, as stored."""
+        return self._bytes(row).tobytes()
+
+    def image(self, row: int, size_px: int | None = None) -> NDArray[np.uint8]:
+        """One crop, (H, W, 3) RGB uint8, resized to `size_px` where given.
+
+        Raises:
+            InputError: when its bytes are damaged.
+        """
+        decoded = cv2.imdecode(self._bytes(row), cv2.IMREAD_COLOR_RGB)
+        if decoded is None:
+            shard = self.frames["shard"].iat[row]
+            raise InputError(f"{shard}: the picture of row {row} is damaged; prepare the data again.")
+        if size_px is not None and decoded.shape[:2] != (size_px, size_px):
+            shrinks = decoded.shape[0] > size_px
+            decoded = cv2.resize(
+                decoded, (size_px, size_px), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+            )
+        return np.asarray(decoded, dtype=np.uint8)
+
+    def images(
+        self, rows: Sequence[int] | NDArray[np.integer], size_px: int, pool: ThreadPoolExecutor | None = None
+    ) -> NDArray[np.uint8]:
+        """(N, size_px, size_px, 3) RGB uint8 of several rows, decoded by the threads of `pool` where given."""
+        out = np.empty((len(rows), size_px, size_px, 3), dtype=np.uint8)
+
+        def fill(place: int) -> None:
+            out[place] = self.image(int(rows[place]), size_px)
+
+        for _ in (pool.map if pool else map)(fill, range(len(rows))):
+            pass
+        return out
+
+    def _bytes(self, row: int) -> NDArray[np.uint8]:
+        code, offset, size = (int(value) for value in self._places[row])
+        opened = self._shards.get(code)
+        if opened is None:
+            dataset, shard = self._shard_names[code]
+            path = self.paths[dataset] / "shards" / Path(shard).name
+            try:
+                opened = np.memmap(path, dtype=np.uint8, mode="r")
+            except (OSError, ValueError) as error:
+                raise InputError(f"{path}: cannot be read ({error}); prepare the data again.") from error
+            self._shards[code] = opened
+        return opened[offset : offset + size]
+
+    def _namespaced(self, column: str) -> pd.Series[str]:
+        names = self.frames["dataset"].map(dict(enumerate(info.name for info in self.infos)))
+        return names + ":" + self.frames[column].astype("string")
+
+    def _read_list(self, column: str) -> NDArray[np.float32]:
+        length, parts = _LISTS[column], []
+        for path in self.paths:
+            values = pq.read_table(path / "frames.parquet", columns=[column])[column].combine_chunks()
+            part = np.full((len(values), length), np.nan, dtype=np.float32)
+            known = ~values.is_null().to_numpy(zero_copy_only=False)
+            part[known] = values.drop_null().flatten().to_numpy(zero_copy_only=False).reshape(-1, length)
+            parts.append(part)
+        return np.concatenate(parts)
+
+
+def read_info(path: str | Path) -> DatasetInfo:
+    """Reads the `dataset.yaml` of a prepared folder.
+
+    Raises:
+        InputError: when the folder is missing, not whole, or of another format version.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise InputError(f"{path}: there is no such folder; make it with `duchenne prepare` or `duchenne synth`.")
+    if not (path / "dataset.yaml").is_file():
+        unfinished = (path / "job.yaml").is_file()
+        remedy = "run the command that made it again, it goes on where it stopped" if unfinished else "prepare it first"
+        raise InputError(f"{path}: is not {'complete' if unfinished else 'prepared data'} (no dataset.yaml); {remedy}.")
+    values = load_mapping(path / "dataset.yaml")
+    if values.get("format_version") != FORMAT_VERSION:
+        raise InputError(
+            f"{path / 'dataset.yaml'}: has format version {values.get('format_version')}, this version of duchenne "
+            f"reads {FORMAT_VERSION}; prepare the data again."
+        )
+    return from_mapping(DatasetInfo, values, where=str(path / "dataset.yaml"))
+
+
+def _read_frames(path: Path) -> pd.DataFrame:
+    try:
+        file = pq.ParquetFile(path / "frames.parquet")
+        columns = [name for name in file.schema_arrow.names if name not in _LISTS]
+        table = file.read(columns=columns)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path / 'frames.parquet'}: cannot be read ({error}); prepare the data again.") from error
+    frames: pd.DataFrame = table.to_pandas(types_mapper=_NULLABLE.get)
+    return frames

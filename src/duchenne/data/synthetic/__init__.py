@@ -1,0 +1,1 @@
+"""Procedural faces with exact action units, landmarks and motion."""

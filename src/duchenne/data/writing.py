@@ -1,0 +1,270 @@
+"""Prepared data, writing side: atomic, resumable, the same bytes for any number of workers.
+
+A job is a list of parts; each part is a fixed group of inputs and becomes one shard. A part's `parts/NNNNN.parquet`
+appears by renaming after its shard, and `dataset.yaml` after everything else, so a folder that was interrupted at
+any moment is continued by running the same job again.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shutil
+import tarfile
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import cv2
+import joblib
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from duchenne.config import load_mapping, save_mapping, to_mapping
+from duchenne.data.prepared import BLENDSHAPES_LENGTH, LANDMARKS_LENGTH, DatasetInfo, Prepared
+from duchenne.errors import InputError, UsageError
+from duchenne.facs import au_column, intensity_column
+from duchenne.files import replacing
+from duchenne.progress import progress_bar
+
+JPEG_QUALITY = 95
+
+
+def encode_jpeg(image: NDArray[np.uint8]) -> bytes:
+    """(H, W, 3) RGB uint8 as JPEG bytes, quality 95."""
+    done, buffer = cv2.imencode(".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    if not done:
+        raise InputError("a crop could not be encoded as JPEG; free some memory and run again.")
+    return buffer.tobytes()
+
+
+def frames_schema(info: DatasetInfo) -> pa.Schema:
+    """The Arrow schema of `frames.parquet` for a data set (its AUs decide the label columns)."""
+    fields = [
+        ("subject", pa.string()), ("clip", pa.string()), ("frame", pa.int64()), ("time_s", pa.float64()),
+        ("shard", pa.string()), ("offset", pa.int64()), ("size", pa.int64()), ("split", pa.string()),
+        *((au_column(au), pa.int8()) for au in info.aus),
+        *((intensity_column(au), pa.float32()) for au in info.aus if info.label_kind == "intensity"),
+        ("emotion", pa.string()),
+        ("landmarks", pa.list_(pa.float32(), LANDMARKS_LENGTH)),
+        ("blendshapes", pa.list_(pa.float32(), BLENDSHAPES_LENGTH)),
+        ("score", pa.float32()), ("source", pa.string()),
+    ]  # fmt: skip
+    return pa.schema([pa.field(name, kind) for name, kind in fields])
+
+
+class PartWriter:
+    """Writes one part: its shard and its rows. Use as a context manager; an exception leaves nothing behind."""
+
+    def __init__(
+        self, out: Path, index: int, info: DatasetInfo, on_progress: Callable[[int], None] | None = None
+    ) -> None:
+        self._out, self._index, self._info = out, index, info
+        self._rows: list[dict[str, Any]] = []
+        self._counts: Counter[str] = Counter()
+        self._failures: list[tuple[str, str]] = []
+        self._on_progress = on_progress
+        self._shard = f"{index:05d}.tar"
+        self._temporary = out / "shards" / f".{self._shard}.{os.getpid()}.part"
+        self._tar = tarfile.open(self._temporary, "w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115
+
+    def add(self, row: Mapping[str, Any], jpeg: bytes) -> None:
+        """Adds one crop.
+
+        Args:
+            row: values of any columns of `frames_schema` but shard, offset and size; a missing one is null.
+                `landmarks` is (68, 2) or (136,) in crop pixels. Occurrence follows from intensity where only
+                intensity is given.
+            jpeg: the crop, see `encode_jpeg`.
+        """
+        entry = tarfile.TarInfo(f"{len(self._rows):07d}.jpg")
+        entry.size = len(jpeg)
+        offset = self._tar.offset + tarfile.BLOCKSIZE
+        self._tar.addfile(entry, io.BytesIO(jpeg))
+        values = dict(row)
+        for name in ("landmarks", "blendshapes"):
+            if values.get(name) is not None:
+                values[name] = np.asarray(values[name], dtype=np.float32).reshape(-1)
+        for au in self._info.aus if self._info.label_kind == "intensity" else ():
+            intensity = values.get(intensity_column(au))
+            if intensity is not None and values.get(au_column(au)) is None:
+                values[au_column(au)] = int(intensity >= self._info.positive_from)
+        self._rows.append({**values, "shard": self._shard, "offset": offset, "size": len(jpeg)})
+        self._counts["crops"] += 1
+
+    def count(self, name: str, number: int = 1) -> None:
+        """Adds to a count that the closing line and `dataset.yaml` give."""
+        self._counts[name] += number
+
+    def fail(self, source: str, reason: str) -> None:
+        """Notes an input that could not be used; the job goes on."""
+        self._counts["failures"] += 1
+        self._failures.append((source, reason))
+
+    def advance(self, units: int = 1) -> None:
+        """Moves the progress bar where this part runs in the main process."""
+        if self._on_progress:
+            self._on_progress(units)
+
+    def __enter__(self) -> PartWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self._tar.close()
+            self._finish()
+        else:
+            self._tar.fileobj.close() if self._tar.fileobj else None
+        self._temporary.unlink(missing_ok=True)
+
+    def _finish(self) -> None:
+        schema = frames_schema(self._info)
+        columns = {
+            field.name: pa.array(_column(self._rows, field.name), type=field.type, from_pandas=True) for field in schema
+        }
+        table = pa.table(columns, schema=schema)
+        notes = json.dumps({"counts": self._counts, "failures": self._failures})
+        self._temporary.replace(self._out / "shards" / self._shard)
+        with replacing(_part_path(self._out, self._index)) as temporary:
+            pq.write_table(table.replace_schema_metadata({"duchenne": notes}), temporary)
+
+
+def write_prepared(
+    out: str | Path,
+    info: DatasetInfo,
+    parts: Sequence[Any],
+    produce: Callable[[PartWriter, Any], None],
+    *,
+    workers: int = 0,
+    units: Sequence[int] | None = None,
+    description: str = "preparing",
+    quiet: bool = False,
+) -> Prepared | None:
+    """Runs a job to its end and returns the prepared folder; finished parts of an earlier run are kept.
+
+    Args:
+        out: the folder to write.
+        info: what the folder will be; `counts` is filled in here.
+        parts: one picklable description per part, in their final order.
+        produce: called as `produce(writer, part)`, in worker processes where `workers` > 1 (then it must be
+            picklable); adds crops to the writer. It runs with one thread, so that any number of workers gives the
+            same bytes.
+        workers: number of processes; 0 for one per core.
+        units: how far each part moves the progress bar (frames, files); 1 each by default.
+        description: of the progress bar.
+        quiet: show no progress.
+
+    Returns:
+        The folder, opened; None where no crop came out of it (the folder is complete and says so).
+
+    Raises:
+        UsageError: when `out` holds the unfinished or finished work of another job, or something else.
+        InputError: when it cannot be written.
+    """
+    out = Path(out)
+    job = {**to_mapping(replace(info, counts={})), "parts": len(parts)}
+    if _claim(out, job):
+        return _open(out)
+    sizes = list(units) if units is not None else [1] * len(parts)
+    todo = [index for index in range(len(parts)) if not _part_path(out, index).exists()]
+    with progress_bar(quiet=quiet) as bar:
+        task = bar.add_task(description, total=sum(sizes), completed=sum(sizes) - sum(sizes[i] for i in todo), note="")
+        number = min(workers or os.cpu_count() or 1, max(1, len(todo)))
+        if number == 1:
+            for index in todo:
+                start = bar.tasks[0].completed
+                _produce(out, index, info, parts[index], produce, lambda step: bar.advance(task, step))
+                bar.update(task, completed=start + sizes[index])
+        else:
+            calls = (joblib.delayed(_produce)(out, index, info, parts[index], produce, None) for index in todo)
+            pool = joblib.Parallel(n_jobs=number, return_as="generator_unordered", batch_size=1, max_nbytes=None)
+            for index in pool(calls):
+                bar.advance(task, sizes[index])
+    _finish_job(out, info, len(parts))
+    return _open(out)
+
+
+def _produce(
+    out: Path,
+    index: int,
+    info: DatasetInfo,
+    part: Any,
+    produce: Callable[[PartWriter, Any], None],
+    on_progress: Callable[[int], None] | None,
+) -> int:
+    import torch  # here, so that reading prepared data does not need it
+
+    threads, cv_threads = torch.get_num_threads(), cv2.getNumThreads()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    try:
+        with PartWriter(out, index, info, on_progress) as writer:
+            produce(writer, part)
+    finally:
+        torch.set_num_threads(threads)
+        cv2.setNumThreads(cv_threads)
+    return index
+
+
+def _claim(out: Path, job: Mapping[str, Any]) -> bool:
+    """Makes `out` the place of this job; True where it is finished already."""
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out}: is a file; name a folder for --out.")
+    if (out / "job.yaml").is_file():
+        before = load_mapping(out / "job.yaml")
+        if before != json.loads(json.dumps(job)):
+            changed = sorted(key for key in {*before, *job} if before.get(key) != json.loads(json.dumps(job)).get(key))
+            raise UsageError(
+                f"{out}: holds the data of another job ({', '.join(changed)} differ); "
+                "name another --out or delete this folder."
+            )
+        return (out / "dataset.yaml").is_file()
+    if out.is_dir() and any(out.iterdir()):
+        raise UsageError(f"{out}: is not empty and not prepared data; name another --out.")
+    try:
+        for folder in ("shards", "parts"):
+            (out / folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{out}: cannot be made ({error.strerror}); choose another --out.") from error
+    save_mapping(out / "job.yaml", json.loads(json.dumps(job)))
+    return False
+
+
+def _finish_job(out: Path, info: DatasetInfo, number: int) -> None:
+    counts: Counter[str] = Counter(crops=0, failures=0)
+    failures: list[tuple[str, str]] = []
+    schema = frames_schema(info)
+    with replacing(out / "frames.parquet") as temporary, pq.ParquetWriter(temporary, schema) as writer:
+        for index in range(number):
+            table = pq.read_table(_part_path(out, index))
+            notes = json.loads(table.schema.metadata[b"duchenne"])
+            counts.update(notes["counts"])
+            failures += [(source, reason) for source, reason in notes["failures"]]
+            writer.write_table(table.replace_schema_metadata(None))
+    if failures:
+        with replacing(out / "failures.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([("source", "reason"), *failures])
+    save_mapping(out / "dataset.yaml", to_mapping(replace(info, counts=dict(sorted(counts.items())))))
+    shutil.rmtree(out / "parts")
+
+
+def _open(out: Path) -> Prepared | None:
+    counts = load_mapping(out / "dataset.yaml")["counts"]
+    return Prepared([out]) if counts["crops"] else None
+
+
+def _part_path(out: Path, index: int) -> Path:
+    return out / "parts" / f"{index:05d}.parquet"
+
+
+def _column(rows: list[dict[str, Any]], name: str) -> list[Any]:
+    return [row.get(name) for row in rows]

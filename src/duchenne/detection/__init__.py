@@ -1,0 +1,1 @@
+"""Detection of action units in people's own images and videos."""

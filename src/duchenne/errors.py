@@ -1,0 +1,25 @@
+"""The errors that a user can cause; the command line turns each into one sentence and an exit status."""
+
+from __future__ import annotations
+
+
+class DuchenneError(Exception):
+    """Something the user can mend: the message says what was wrong, where, and what to do.
+
+    Attributes:
+        exit_status: 1 where an input failed, 2 where the command was used wrongly.
+    """
+
+    exit_status = 2
+
+
+class UsageError(DuchenneError):
+    """A wrong argument, configuration key or combination of both (exit status 2)."""
+
+    exit_status = 2
+
+
+class InputError(DuchenneError):
+    """A file or folder that cannot be read or does not hold what is needed (exit status 1)."""
+
+    exit_status = 1

@@ -1,0 +1,1 @@
+"""Evaluation: encoders, protocols, intervals, reports."""

@@ -1,0 +1,84 @@
+"""The crop that every part of the library uses: a similarity transform from eye corners and nose.
+
+Coordinates are continuous pixels: (0, 0) is the top-left corner of the picture, (0.5, 0.5) the centre of its first
+pixel. Only rigid points are fitted, because fitting all 68 would absorb the motion that action units make
+(methods.md, section 13).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+INTER_OCULAR: Final = 0.30
+"""Distance of the outer eye corners, as a share of the crop's side."""
+EYE_MIDPOINT: Final = (0.5, 0.42)
+"""Where the middle of the outer eye corners lies, as shares of the crop's side."""
+ALIGNMENT: Final = "similarity from eye corners and nose, per frame"
+
+RIGID_POINTS: Final = (36, 39, 42, 45, 27, 33)
+_EYE_X, _EYE_Y = EYE_MIDPOINT
+# Outer and inner eye corners, nose root, nose base: proportions of a frontal neutral face (ours; mean over the
+# sample pictures this was fitted on), in shares of the crop's side.
+_TEMPLATE: Final = np.array(
+    [
+        (_EYE_X - INTER_OCULAR / 2, _EYE_Y),
+        (_EYE_X - 0.055, _EYE_Y + 0.004),
+        (_EYE_X + 0.055, _EYE_Y + 0.004),
+        (_EYE_X + INTER_OCULAR / 2, _EYE_Y),
+        (_EYE_X, _EYE_Y - 0.012),
+        (_EYE_X, _EYE_Y + 0.170),
+    ]
+)
+
+
+def crop_matrix(landmarks: NDArray[np.floating], size_px: int) -> NDArray[np.float64]:
+    """The similarity transform that takes a face to the crop, by least squares over six rigid points.
+
+    Args:
+        landmarks: (68, 2) in pixels of the picture.
+        size_px: side of the crop.
+
+    Returns:
+        (2, 3) matrix M with crop point = M @ (x, y, 1).
+
+    Raises:
+        ValueError: when the points coincide, so that no transform is defined.
+    """
+    points = np.asarray(landmarks, dtype=np.float64)[list(RIGID_POINTS)]
+    source = points[:, 0] + 1j * points[:, 1]
+    target = (_TEMPLATE[:, 0] + 1j * _TEMPLATE[:, 1]) * size_px
+    centred = source - source.mean()
+    spread = float((np.abs(centred) ** 2).sum())
+    if not np.isfinite(spread) or spread < 1e-12:
+        raise ValueError("the eye corners and nose coincide; no crop is defined")
+    factor = (centred.conj() * (target - target.mean())).sum() / spread
+    shift = target.mean() - factor * source.mean()
+    return np.array([[factor.real, -factor.imag, shift.real], [factor.imag, factor.real, shift.imag]])
+
+
+def transform_points(points: NDArray[np.floating], matrix: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Applies a (2, 3) matrix to (..., 2) points."""
+    moved: NDArray[np.float64] = np.asarray(points, dtype=np.float64) @ matrix[:, :2].T + matrix[:, 2]
+    return moved
+
+
+def crop_face(image: NDArray[np.uint8], matrix: NDArray[np.floating], size_px: int) -> NDArray[np.uint8]:
+    """Cuts a crop: bilinear, with the border replicated.
+
+    Args:
+        image: (H, W, 3) uint8.
+        matrix: (2, 3) from `crop_matrix` for the same `size_px`.
+        size_px: side of the crop.
+
+    Returns:
+        (size_px, size_px, 3) uint8.
+    """
+    # OpenCV counts from pixel centres, this library from corners: half a pixel in, half a pixel out.
+    centred = np.array(matrix, dtype=np.float64)
+    centred[:, 2] += centred[:, :2] @ np.array([0.5, 0.5]) - 0.5
+    cut = cv2.warpAffine(image, centred, (size_px, size_px), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(cut, dtype=np.uint8)

@@ -1,0 +1,45 @@
+"""Writing files so that a half-written one is never seen: write beside, then rename."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from duchenne.errors import InputError
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Gives a path beside `path` to write to; renames it to `path` on success, removes it on any failure.
+
+    The temporary name keeps the suffix of `path`, so that writers which look at it (pandas, PyAV, OpenCV) work.
+
+    Args:
+        path: the final file. Its folder is made when missing.
+
+    Yields:
+        The temporary path, in the same folder.
+
+    Raises:
+        InputError: when the folder or file cannot be written (no permission, disk full).
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        if error.filename is not None and Path(str(error.filename)) not in (temporary, path, path.parent):
+            raise
+        raise InputError(f"{path}: cannot be written ({error.strerror}); choose another place or free some.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Writes `text` as UTF-8 to `path` in one step (see `replacing`)."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

@@ -1,0 +1,1 @@
+"""Loss functions and helpers that several methods share."""
