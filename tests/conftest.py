@@ -1,0 +1,97 @@
+"""What all tests share: the folder of real faces, the browser, the model files, and which tests can run here."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SHARED = REPOSITORY.parent / "shared"
+
+# Before anything imports torch, and inherited by the processes that tests start: the pictures here are tiny, so more
+# threads only cost time, and tests in several processes (pytest-xdist) share the cores.
+_PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+os.environ.setdefault("OMP_NUM_THREADS", str(max(1, min(2, (os.cpu_count() or 1) // _PROCESSES))))
+os.environ.setdefault("MPLBACKEND", "Agg")
+if (SHARED / "models").is_dir():
+    os.environ["DUCHENNE_MODELS"] = str(SHARED / "models")
+
+
+def _missing() -> dict[str, str]:
+    """Marker -> why its tests cannot run here."""
+    missing = {}
+    if not ((SHARED / "data").is_dir() and (SHARED / "models").is_dir()):
+        missing["shared"] = "there is no ../shared (real faces and model files) beside the checkout"
+    if shutil.which("chromium") is None:
+        missing["browser"] = "there is no `chromium` on the PATH (apt-get install chromium)"
+    return missing
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Marks tests by the fixtures they use and deselects those that cannot run here.
+
+    With DUCHENNE_REQUIRE_ALL=1, as in CI, a missing folder or browser is an error instead.
+    """
+    why = _missing()
+    if "slow" not in config.option.markexpr:
+        why["slow"] = "they take minutes; run them with -m slow"
+    left_out: dict[str, int] = {}
+    kept, deselected = [], []
+    for item in items:
+        for name in ("shared", "browser"):
+            if name in getattr(item, "fixturenames", ()):
+                item.add_marker(name)
+        reason = next((name for name in why if item.get_closest_marker(name)), None)
+        (deselected if reason else kept).append(item)
+        if reason:
+            left_out[reason] = left_out.get(reason, 0) + 1
+    needed = [name for name in left_out if name != "slow"]
+    if needed and os.environ.get("DUCHENNE_REQUIRE_ALL") == "1":
+        raise pytest.UsageError("; ".join(f"{left_out[name]} tests cannot run: {why[name]}" for name in needed))
+    if deselected:
+        config.hook.pytest_deselected(items=deselected)
+        items[:] = kept
+    config.stash[_LEFT_OUT] = [f"{count} `{name}` tests left out: {why[name]}" for name, count in left_out.items()]
+
+
+_LEFT_OUT = pytest.StashKey[list[str]]()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for line in terminalreporter.config.stash.get(_LEFT_OUT, []):
+        terminalreporter.write_line(line)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real faces (`data`) and model files (`models`) beside the checkout."""
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def browser() -> Path:
+    """The program `chromium`."""
+    found = shutil.which("chromium")
+    assert found is not None
+    return Path(found)
+
+
+@pytest.fixture
+def screenshot(browser: Path, tmp_path: Path) -> Callable[..., Path]:
+    """A function (page, picture, width_px=1200, height_px=1600) that draws an HTML file to a PNG file."""
+
+    def draw(page: Path, picture: Path, width_px: int = 1200, height_px: int = 1600) -> Path:
+        options = [
+            "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
+            f"--user-data-dir={tmp_path / 'browser'}", f"--window-size={width_px},{height_px}",
+            f"--screenshot={picture}",
+        ]  # fmt: skip
+        subprocess.run([browser, *options, page.resolve().as_uri()], check=True, capture_output=True, timeout=120)
+        return picture
+
+    return draw
