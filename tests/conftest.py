@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED = REPOSITORY.parent / "shared"
@@ -20,6 +21,10 @@ os.environ.setdefault("OMP_NUM_THREADS", str(max(1, min(2, (os.cpu_count() or 1)
 os.environ.setdefault("MPLBACKEND", "Agg")
 if (SHARED / "models").is_dir():
     os.environ["DUCHENNE_MODELS"] = str(SHARED / "models")
+
+# The cores are shared, so a slow example says nothing; where a failure stops other people it must come back.
+settings.register_profile("duchenne", deadline=None, derandomize=os.environ.get("CI") == "true")
+settings.load_profile("duchenne")
 
 
 def _missing() -> dict[str, str]:
