@@ -1,0 +1,82 @@
+"""The two model files that find faces: fetched once to the user's cache, checked by SHA-256, or served offline."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from duchenne.errors import InputError, UsageError
+
+
+class ModelFile(NamedTuple):
+    """A model file: where it is fetched from, its SHA-256, what it is and its licence."""
+
+    url: str
+    sha256: str
+    what: str
+    licence: str
+
+
+MODEL_FILES: Final[dict[str, ModelFile]] = {
+    "face_landmarker.task": ModelFile(
+        "https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/face_landmarker.task",
+        "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff",
+        "MediaPipe Face Landmarker, float16, version 1: 478 landmarks and 52 blendshapes",
+        "Apache-2.0",
+    ),
+    "face_detection_yunet_2026may.onnx": ModelFile(
+        "https://media.githubusercontent.com/media/opencv/opencv_zoo/main/models/face_detection_yunet/"
+        "face_detection_yunet_2026may.onnx",
+        "ebafce4e3c118d6554634be5c27ab333b4c047a9a8c3faf1d7cf93101c22f0f0",
+        "YuNet face detector, OpenCV Zoo",
+        "MIT",
+    ),
+}
+"""The files by name."""
+
+
+def model_path(name: str) -> Path:
+    """The path of a model file, fetched into the user's cache where it is not there yet.
+
+    The folder that `DUCHENNE_MODELS` names is looked at first; nothing is fetched when it holds the file.
+
+    Args:
+        name: a key of `MODEL_FILES`.
+
+    Raises:
+        UsageError: for an unknown name, or when DUCHENNE_MODELS names no folder.
+        InputError: when the file cannot be had or is not the one it should be.
+    """
+    if name not in MODEL_FILES:
+        raise UsageError(f"there is no model file `{name}`; the known ones are {', '.join(MODEL_FILES)}.")
+    wanted = MODEL_FILES[name]
+    folder = os.environ.get("DUCHENNE_MODELS")
+    if folder:
+        if not Path(folder).is_dir():
+            raise UsageError(f"DUCHENNE_MODELS: {folder} is not a folder; unset it or name the folder of model files.")
+        path = Path(folder) / name
+        if path.is_file():
+            if _sha256(path) != wanted.sha256:
+                raise InputError(f"{path}: is not the expected file (its SHA-256 differs); replace it or remove it.")
+            return path
+    import pooch  # here, because most processes never fetch
+
+    cache = Path(pooch.os_cache("duchenne"))
+    pooch.get_logger().setLevel("WARNING")
+    try:
+        return Path(pooch.retrieve(wanted.url, f"sha256:{wanted.sha256}", fname=name, path=cache))
+    except (OSError, ValueError) as error:  # requests' errors are OSErrors; a wrong hash is a ValueError
+        raise InputError(
+            f"{name}: could not be fetched ({type(error).__name__} from {wanted.url}); connect to the network once, "
+            f"or put the file into a folder and set DUCHENNE_MODELS to that folder."
+        ) from error
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check its permissions.") from error
