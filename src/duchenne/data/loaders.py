@@ -1,0 +1,143 @@
+"""Loading batches of clips: what batch a step sees follows from the seed and the step's number alone.
+
+So a resumed run continues with the very batches that it would have had, on any number of processes.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from duchenne.data.clips import Clip
+from duchenne.data.prepared import Prepared
+from duchenne.types import ClipBatch
+
+
+class ClipSampler(Protocol):
+    """What a method says about the frames that it needs together."""
+
+    @property
+    def frames(self) -> int:
+        """Frames per clip in a batch."""
+        ...
+
+    def usable_clips(self, data: Prepared, rows: NDArray[np.int64]) -> tuple[list[Clip], int]:
+        """The clips that it can draw from, and how many it cannot."""
+        ...
+
+    def draw(self, clip: Clip, rng: np.random.Generator) -> NDArray[np.int64]:
+        """(frames,) rows drawn from one clip."""
+        ...
+
+
+class ClipLoader:
+    """Batches of clips, decoded by threads while the previous batch is trained on.
+
+    An epoch is every usable clip once, in random order; batches run on over the ends of epochs, so that none is
+    short.
+
+    Args:
+        data: the frames.
+        clips: the usable ones.
+        sampler: draws the frames of a clip.
+        batch_size: clips per batch, over all processes.
+        size_px: side of the pictures.
+        seed: of the order and the draws.
+        rank: of this process; it gets its contiguous share of every batch.
+        processes: their number; must divide `batch_size`.
+        threads: for decoding.
+
+    Raises:
+        ValueError: when `batch_size` is not divisible by `processes`.
+    """
+
+    def __init__(
+        self,
+        data: Prepared,
+        clips: list[Clip],
+        sampler: ClipSampler,
+        *,
+        batch_size: int,
+        size_px: int,
+        seed: int,
+        rank: int = 0,
+        processes: int = 1,
+        threads: int = 2,
+    ) -> None:
+        if batch_size % processes:
+            raise ValueError(f"batch_size {batch_size} is not divisible by the {processes} processes")
+        self.data, self.clips, self.sampler = data, clips, sampler
+        self.batch_size, self.size_px, self.seed = batch_size, size_px, seed
+        self.share = range(rank * batch_size // processes, (rank + 1) * batch_size // processes)
+        self.threads = threads
+        self._orders: dict[int, NDArray[np.int64]] = {}
+
+    def rows(self, step: int) -> tuple[NDArray[np.int64], list[Clip]]:
+        """The (B, frames) rows of this process's share of a step's batch, and their clips."""
+        rows, clips = [], []
+        for place in self.share:
+            epoch, position = divmod(step * self.batch_size + place, len(self.clips))
+            number = int(self._order(epoch)[position])
+            rng = np.random.default_rng([self.seed, 1, epoch, number])
+            clips.append(self.clips[number])
+            rows.append(self.sampler.draw(self.clips[number], rng))
+        return np.stack(rows), clips
+
+    def batch(self, step: int, pool: ThreadPoolExecutor | None = None) -> ClipBatch:
+        """This process's share of the batch of a step, as uint8 pictures on the CPU."""
+        rows, clips = self.rows(step)
+        pictures = torch.from_numpy(self.data.images(rows.ravel(), self.size_px, pool))
+        pictures = pictures.permute(0, 3, 1, 2).reshape(*rows.shape, 3, self.size_px, self.size_px)
+        return ClipBatch(
+            images=pictures,
+            rows=torch.from_numpy(rows),
+            clips=torch.tensor([clip.number for clip in clips]),
+            subjects=torch.tensor([clip.subject for clip in clips]),
+        )
+
+    def batches(self, start: int, stop: int) -> Iterator[ClipBatch]:
+        """The batches of steps `start` to `stop` - 1; up to two are decoded ahead in the background."""
+        ready: queue.Queue[ClipBatch | BaseException] = queue.Queue(maxsize=2)
+        stopped = threading.Event()
+
+        def put(item: ClipBatch | BaseException) -> None:
+            while not stopped.is_set():
+                with suppress(queue.Full):
+                    ready.put(item, timeout=0.1)
+                    return
+
+        def work() -> None:
+            try:
+                with ThreadPoolExecutor(self.threads) as pool:
+                    for step in range(start, stop):
+                        if stopped.is_set():
+                            return
+                        put(self.batch(step, pool))
+            except BaseException as error:
+                put(error)
+
+        worker = threading.Thread(target=work, name="clip-loader", daemon=True)
+        worker.start()
+        try:
+            for _ in range(start, stop):
+                item = ready.get()
+                if isinstance(item, BaseException):
+                    raise item
+                yield item
+        finally:
+            stopped.set()
+            worker.join()
+
+    def _order(self, epoch: int) -> NDArray[np.int64]:
+        if epoch not in self._orders:
+            self._orders = {key: value for key, value in self._orders.items() if key == epoch - 1}
+            self._orders[epoch] = np.random.default_rng([self.seed, 0, epoch]).permutation(len(self.clips))
+        return self._orders[epoch]

@@ -1,0 +1,53 @@
+"""Methods by name, imported when first asked for.
+
+Adding a method:
+1. a folder `methods/NAME/` with `config.py` (a frozen keyword-only dataclass, imports no torch), `loss.py` (pure
+   functions), `method.py` (a subclass of `Method`) and `README.md` (paper, equation map, deviations);
+2. a line in `_CLASSES` below;
+3. a recipe in `recipes/`;
+4. a test of its loss in `tests/methods/`; the contract tests take it up by themselves.
+"""
+
+from __future__ import annotations
+
+import difflib
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+from duchenne.errors import UsageError
+
+if TYPE_CHECKING:
+    from duchenne.methods.base import Method
+
+_CLASSES: Final = {
+    "temporal_ranking": ("TemporalRanking", "TemporalRankingConfig"),
+}
+METHODS: Final = tuple(sorted(_CLASSES))
+"""Names of all methods."""
+
+
+def config_class(name: str) -> type:
+    """The configuration dataclass of a method; imports no torch.
+
+    Raises:
+        UsageError: when there is no such method.
+    """
+    found: type = getattr(import_module(f"duchenne.methods.{_known(name)}.config"), _CLASSES[name][1])
+    return found
+
+
+def method_class(name: str) -> type[Method]:
+    """The class of a method.
+
+    Raises:
+        UsageError: when there is no such method.
+    """
+    found: type[Method] = getattr(import_module(f"duchenne.methods.{_known(name)}.method"), _CLASSES[name][0])
+    return found
+
+
+def _known(name: str) -> str:
+    if name not in _CLASSES:
+        near = difflib.get_close_matches(name, METHODS, n=1, cutoff=0.0)[0]
+        raise UsageError(f"there is no method `{name}`; did you mean `{near}`? Methods: {', '.join(METHODS)}.")
+    return name

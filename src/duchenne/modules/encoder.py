@@ -1,0 +1,78 @@
+"""The encoder that every method trains and every protocol reads: pixels in, one feature vector per face out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from duchenne.modules.resnet import build_backbone
+
+IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)
+IMAGENET_STD: Final = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderSpec:
+    """Everything that is needed to build an encoder again; stored in `encoder.json`.
+
+    Attributes:
+        backbone: name of the network, e.g. `resnet18`.
+        embedding_dim: width of a linear layer after pooling; None for the pooled features themselves.
+        unit_rows: whether the output rows are scaled to length 1.
+    """
+
+    backbone: str = "resnet18"
+    embedding_dim: int | None = None
+    unit_rows: bool = False
+
+
+class Encoder(nn.Module):
+    """A backbone, average pooling, and optionally a linear layer and scaling to unit length.
+
+    `encoder(x)` takes (B, 3, H, W) RGB in [0, 1] and gives (B, feature_dim). The input's mean and standard deviation
+    (ImageNet's by default) are buffers, so that exported encoders carry them.
+
+    Args:
+        spec: what to build.
+
+    Raises:
+        ValueError: when there is no such backbone.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, spec: EncoderSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.backbone = build_backbone(spec.backbone)
+        self.embedding = nn.Linear(self.backbone.feature_dim, spec.embedding_dim) if spec.embedding_dim else None
+        self.feature_dim = spec.embedding_dim or self.backbone.feature_dim
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1))
+
+    def normalise(self, x: Tensor) -> Tensor:
+        """(B, 3, H, W) in [0, 1] -> the same with the input's mean and standard deviation taken out."""
+        return (x - self.mean) / self.std
+
+    def feature_map(self, x: Tensor, stage: str = "layer4") -> Tensor:
+        """The map after a stage of the backbone: (B, 3, H, W) in [0, 1] -> (B, C, h, w)."""
+        return self.backbone.feature_map(self.normalise(x), stage)
+
+    def pooled(self, x: Tensor) -> Tensor:
+        """The backbone's averaged last map: (B, 3, H, W) in [0, 1] -> (B, 512) for ResNet-18."""
+        features: Tensor = self.backbone(self.normalise(x))
+        return features
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3, H, W) RGB in [0, 1] -> (B, feature_dim)."""
+        features = self.pooled(x)
+        if self.embedding is not None:
+            features = self.embedding(features)
+        if self.spec.unit_rows:
+            features = functional.normalize(features.float(), dim=1)
+        return features

@@ -1,0 +1,149 @@
+"""ResNet-18, 34 and 50 with torchvision's state-dict keys, so that its published weight files load.
+
+He, Zhang, Ren & Sun, Deep Residual Learning for Image Recognition, CVPR 2016. Written here because torchvision does
+not import beside CPU builds of torch. As in torchvision, the stride of a bottleneck sits in its 3x3 convolution.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+
+STAGES: Final = ("layer1", "layer2", "layer3", "layer4")
+"""Names of the four stages; their maps are 1/4, 1/8, 1/16 and 1/32 of the input's side."""
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions and a shortcut (ResNet-18 and 34)."""
+
+    expansion = 1
+
+    def __init__(self, channels_in: int, channels: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = _conv(channels_in, channels, 3, stride)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv2 = _conv(channels, channels, 3)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = _shortcut(channels_in, channels * self.expansion, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C_in, H, W) -> (B, C, H/stride, W/stride)."""
+        y: Tensor = self.relu(self.bn1(self.conv1(x)))
+        y = self.bn2(self.conv2(y))
+        y = y + (x if self.downsample is None else self.downsample(x))
+        return nn.functional.relu(y, inplace=True)
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3 and 1x1 convolutions and a shortcut (ResNet-50)."""
+
+    expansion = 4
+
+    def __init__(self, channels_in: int, channels: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = _conv(channels_in, channels, 1)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv2 = _conv(channels, channels, 3, stride)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.conv3 = _conv(channels, channels * self.expansion, 1)
+        self.bn3 = nn.BatchNorm2d(channels * self.expansion)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = _shortcut(channels_in, channels * self.expansion, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C_in, H, W) -> (B, 4C, H/stride, W/stride)."""
+        y: Tensor = self.relu(self.bn1(self.conv1(x)))
+        y = self.relu(self.bn2(self.conv2(y)))
+        y = self.bn3(self.conv3(y))
+        y = y + (x if self.downsample is None else self.downsample(x))
+        return nn.functional.relu(y, inplace=True)
+
+
+class ResNet(nn.Module):
+    """A ResNet without its classifier.
+
+    Args:
+        block: `BasicBlock` or `Bottleneck`.
+        depths: blocks per stage.
+
+    Attributes:
+        feature_dim: channels of the last map: 512 or 2048.
+    """
+
+    def __init__(self, block: type[BasicBlock | Bottleneck], depths: tuple[int, int, int, int]) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 64, kernel_size=7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(64)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
+        channels_in = 64
+        for number, (stage, depth) in enumerate(zip(STAGES, depths, strict=True)):
+            channels = 64 * 2**number
+            blocks = [block(channels_in, channels, stride=1 if number == 0 else 2)]
+            channels_in = channels * block.expansion
+            blocks += [block(channels_in, channels, stride=1) for _ in range(depth - 1)]
+            setattr(self, stage, nn.Sequential(*blocks))
+        self.feature_dim = channels_in
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def feature_map(self, x: Tensor, stage: str = "layer4") -> Tensor:
+        """The map after a stage.
+
+        Args:
+            x: (B, 3, H, W), normalised.
+            stage: one of `STAGES`.
+
+        Returns:
+            (B, C, h, w); for ResNet-18 at layer4 (B, 512, H/32, W/32).
+
+        Raises:
+            ValueError: when there is no such stage.
+        """
+        if stage not in STAGES:
+            raise ValueError(f"there is no stage {stage!r}; choose one of {', '.join(STAGES)}")
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        for name in STAGES[: STAGES.index(stage) + 1]:
+            x = getattr(self, name)(x)
+        return x
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3, H, W), normalised -> (B, feature_dim): the last map averaged over space."""
+        return torch.flatten(nn.functional.adaptive_avg_pool2d(self.feature_map(x), 1), 1)
+
+
+_ARCHITECTURES: Final[dict[str, tuple[type[BasicBlock | Bottleneck], tuple[int, int, int, int]]]] = {
+    "resnet18": (BasicBlock, (2, 2, 2, 2)),
+    "resnet34": (BasicBlock, (3, 4, 6, 3)),
+    "resnet50": (Bottleneck, (3, 4, 6, 3)),
+}
+BACKBONES: Final = tuple(_ARCHITECTURES)
+"""Names that `build_backbone` knows."""
+
+
+def build_backbone(name: str) -> ResNet:
+    """A ResNet with random weights.
+
+    Args:
+        name: one of `BACKBONES`.
+
+    Raises:
+        ValueError: for another name.
+    """
+    if name not in _ARCHITECTURES:
+        raise ValueError(f"there is no backbone {name!r}; choose one of {', '.join(BACKBONES)}")
+    return ResNet(*_ARCHITECTURES[name])
+
+
+def _conv(channels_in: int, channels_out: int, kernel: int, stride: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(channels_in, channels_out, kernel, stride=stride, padding=kernel // 2, bias=False)
+
+
+def _shortcut(channels_in: int, channels_out: int, stride: int) -> nn.Sequential | None:
+    if stride == 1 and channels_in == channels_out:
+        return None
+    return nn.Sequential(_conv(channels_in, channels_out, 1, stride), nn.BatchNorm2d(channels_out))

@@ -1,0 +1,95 @@
+"""Configuration of the training job; together with a method's it forms one flat YAML. Imports no torch."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """How a method is trained; a method overrides defaults in its `TRAINING_DEFAULTS`."""
+
+    seed: int = 0
+    """Of weights, order, draws and augmentation."""
+    batch_size: int = 64
+    """Clips per step, over all processes."""
+    epochs: int = 50
+    """Passes over the usable clips; `max_steps` takes precedence."""
+    max_steps: int | None = None
+    """Steps to train; null: as `epochs` says."""
+    size_px: int = 224
+    """Side of the pictures that the encoder sees."""
+    optimiser: Literal["sgd", "adam", "adamw"] = "sgd"
+    """Optimiser."""
+    lr: float = 1e-3
+    """Learning rate, the highest of the schedule."""
+    momentum: float = 0.9
+    """Of SGD."""
+    weight_decay: float = 0.0
+    """L2 penalty (decoupled for adamw)."""
+    schedule: Literal["constant", "cosine"] = "constant"
+    """Learning rate over time; cosine ends at 0."""
+    warmup_steps: int = 0
+    """Steps over which the learning rate rises linearly from 0."""
+    precision: Literal["auto", "32", "bf16"] = "auto"
+    """bf16 is autocast; auto takes it where the processor or GPU computes it natively."""
+    channels_last: bool = True
+    """Memory format of the convolutions; faster on most processors and GPUs."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:N or mps; anything else than auto is honoured or refused."""
+    devices: int = 1
+    """Processes of one machine (distributed training)."""
+    loader_threads: int = 2
+    """Threads that decode pictures."""
+    log_every: int = 10
+    """Steps between lines of log.jsonl."""
+    save_every: int = 500
+    """Steps between checkpoints; one is also written at the end and on Ctrl-C."""
+
+    def __post_init__(self) -> None:
+        """Checks ranges.
+
+        Raises:
+            ValueError: when a value is out of range.
+        """
+        for name in ("batch_size", "epochs", "size_px", "devices", "loader_threads", "log_every", "save_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1")
+        if self.max_steps is not None and self.max_steps < 1:
+            raise ValueError("max_steps must be at least 1")
+        if self.lr <= 0 or self.momentum < 0 or self.weight_decay < 0 or self.warmup_steps < 0 or self.seed < 0:
+            raise ValueError("lr must be above 0; momentum, weight_decay, warmup_steps and seed at least 0")
+        method_check = getattr(super(), "__post_init__", None)
+        if method_check is not None:
+            method_check()
+
+
+def run_config_class(method_config: type, training_defaults: Mapping[str, Any]) -> type:
+    """One flat dataclass of a method's fields and the training fields, with the method's training defaults.
+
+    Args:
+        method_config: the method's dataclass.
+        training_defaults: field of `TrainingConfig` -> its default for this method.
+
+    Returns:
+        A frozen keyword-only dataclass that is a subclass of both.
+
+    Raises:
+        TypeError: when a key is in both, or a training default is not a field of `TrainingConfig`.
+    """
+    known = {field.name: field for field in dataclasses.fields(TrainingConfig)}
+    twice = sorted(known.keys() & {field.name for field in dataclasses.fields(method_config)})
+    unknown = sorted(set(training_defaults) - set(known))
+    if twice or unknown:
+        raise TypeError(f"{method_config.__name__}: keys in both configurations: {twice}; no training keys: {unknown}")
+    namespace: dict[str, Any] = {
+        "__doc__": method_config.__doc__,
+        "__module__": __name__,
+        "__annotations__": {name: known[name].type for name in training_defaults},
+        **training_defaults,
+    }
+    name = method_config.__name__.removesuffix("Config") + "RunConfig"
+    return dataclass(frozen=True, kw_only=True)(type(name, (TrainingConfig, method_config), namespace))
