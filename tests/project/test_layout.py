@@ -1,0 +1,143 @@
+"""The order of imports, what importing pulls in, how fast the command answers, and the size of files."""
+
+import ast
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import duchenne
+from duchenne.cli.main import COMMANDS
+from duchenne.methods.registry import METHODS
+
+ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "src" / "duchenne"
+HEAVY = {
+    "torch", "numpy", "cv2", "mediapipe", "pandas", "pyarrow", "sklearn", "scipy", "matplotlib", "av", "kornia",
+    "lightning_fabric", "safetensors", "joblib", "pooch", "jinja2",
+}  # fmt: skip
+LEVELS = (
+    {"facs", "config", "types", "metrics", "errors", "files", "progress"},
+    {"modules", "losses", "augment"},
+    {"data", "faces"},
+    {"methods"},
+    {"training"},
+    {"evaluation"},
+    {"detection"},
+    {"cli"},
+)
+"""A part imports from its own level and from those above this line, never from below."""
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(SOURCE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def level(module: str) -> int:
+    part = module.split(".")[1]
+    found = [number for number, parts in enumerate(LEVELS) if part in parts]
+    assert found, f"{module}: give `{part}` a place in the order of imports"
+    return found[0]
+
+
+def imports(source: str, module: str) -> Iterator[tuple[int, str]]:
+    """Every import of a part of duchenne, wherever it stands: (line, module)."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}:{node.lineno}: relative import; write it out"
+            if node.module == "duchenne":
+                lazy = duchenne._FUNCTIONS
+                names = [lazy.get(alias.name, f"duchenne.{alias.name}") for alias in node.names]
+                names = [name for name in names if name != "duchenne.__version__"]
+            else:
+                names = [node.module or ""]
+        else:
+            continue
+        yield from ((node.lineno, name) for name in names if name.startswith("duchenne."))
+
+
+def wrong_imports(source: str, module: str) -> list[str]:
+    return [f"{module}:{line} imports {name}" for line, name in imports(source, module) if level(name) > level(module)]
+
+
+def test_imports_go_upwards_only() -> None:
+    wrong = []
+    for path in sorted(SOURCE.rglob("*.py")):
+        if path != SOURCE / "__init__.py":  # the facade: loads each function when it is asked for
+            wrong += wrong_imports(path.read_text(), module_name(path))
+    assert not wrong
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from duchenne.training.pretrain import pretrain",
+        "import duchenne.evaluation.embed",
+        "def f():\n    from duchenne import detect",
+        "from duchenne.data import prepared",
+    ],
+)
+def test_a_downward_import_is_seen(line: str) -> None:
+    assert wrong_imports(line, "duchenne.modules.resnet")
+    assert not wrong_imports(line, "duchenne.cli.demo")
+
+
+def run(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def loaded_by(*modules: str) -> set[str]:
+    """The heavy packages that a fresh process has loaded after importing `modules`."""
+    names = run(f"import sys, {', '.join(modules)}; print(*{{name.split('.')[0] for name in sys.modules}})")
+    return HEAVY & set(names.split())
+
+
+def test_importing_duchenne_is_light() -> None:
+    assert loaded_by("duchenne", "duchenne.facs", "duchenne.errors", "duchenne.cli.main") == set()
+
+
+def test_facts_and_configuration_need_no_torch() -> None:
+    configs = [f"duchenne.methods.{name}.config" for name in METHODS]
+    assert loaded_by("duchenne.config", "duchenne.training.config", "duchenne.methods.registry", *configs) == set()
+
+
+def test_command_modules_are_light() -> None:
+    assert loaded_by(*(f"duchenne.cli.{name}" for name in COMMANDS)) == set()
+
+
+def test_facade_names_exist() -> None:
+    listed = [name for name in duchenne.__all__ if not name.startswith("_")]
+    assert all(callable(getattr(duchenne, name)) for name in listed)
+    assert set(listed) == set(duchenne._FUNCTIONS)
+    with pytest.raises(AttributeError, match="no attribute 'detekt'"):
+        duchenne.detekt  # noqa: B018
+
+
+def seconds(*words: str) -> float:
+    spent = []
+    for _ in range(3):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "duchenne.cli.main", *words], capture_output=True, check=True)
+        spent.append(time.perf_counter() - start)
+    return min(spent)
+
+
+def test_help_answers_at_once() -> None:
+    assert seconds("--help") < 0.6
+
+
+@pytest.mark.parametrize("folder", ["src", "tests", "benchmarks", "examples"])
+def test_files_stay_short(folder: str) -> None:
+    long = {
+        str(path.relative_to(ROOT)): lines
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        if (lines := path.read_text().count("\n")) > 500
+    }
+    assert not long
