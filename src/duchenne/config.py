@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union
 
@@ -16,6 +17,8 @@ from duchenne.errors import InputError, UsageError
 from duchenne.files import write_text
 
 T = TypeVar("T")
+_EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
+"""Numbers that YAML 1.1, and so PyYAML, takes for texts: 1e-3."""
 
 
 def from_mapping(cls: type[T], values: Mapping[str, Any], *, where: str) -> T:
@@ -33,8 +36,8 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], *, where: str) -> T:
     hints = typing.get_type_hints(cls)
     for key in values:
         if key not in fields:
-            near = difflib.get_close_matches(str(key), fields, n=1, cutoff=0.0)
-            hint = f"did you mean `{near[0]}`?" if near else "it takes no keys."
+            near = _nearest(str(key), fields)
+            hint = f"did you mean `{near}`?" if near else "it takes no keys."
             raise UsageError(f"{where}: unknown key `{key}`; {hint}")
     converted = {key: _convert(value, hints[key], f"{where}: `{key}`") for key, value in values.items()}
     missing = [
@@ -102,17 +105,31 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
         if isinstance(value, list | tuple):
             kinds = [inner[0]] * len(value) if len(inner) == 2 and inner[1] is Ellipsis else list(inner)
             if len(kinds) == len(value):
-                return tuple(_convert(item, kind, where) for item, kind in zip(value, kinds, strict=True))
+                pairs = enumerate(zip(value, kinds, strict=True), start=1)
+                return tuple(_convert(item, kind, f"{where}, item {number},") for number, (item, kind) in pairs)
     elif origin is Mapping:
         if isinstance(value, Mapping):
             return dict(value)
-    elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+    elif hint is float and _is_number(value):
         return float(value)
     elif hint is type(None) and value is None:
         return None
     elif isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
         return value
     raise UsageError(f"{where} must be {_describe(hint)}, not {value!r}.")
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, str):
+        return _EXPONENT.fullmatch(value) is not None
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _nearest(key: str, known: Iterable[str]) -> str | None:
+    """The known key that `key` abbreviates by its initials (`lr`), or else the one spelt most alike."""
+    known = list(known)
+    initials = [name for name in known if "_" in name and "".join(word[:1] for word in name.split("_")) == key]
+    return next(iter(initials + difflib.get_close_matches(key, known, n=1, cutoff=0.0)), None)
 
 
 def _describe(hint: Any) -> str:
@@ -122,7 +139,10 @@ def _describe(hint: Any) -> str:
     if origin is Literal:
         return "one of " + ", ".join(repr(option) for option in typing.get_args(hint))
     if origin is tuple:
-        return "a list of " + _describe(typing.get_args(hint)[0])
+        inner = typing.get_args(hint)
+        if len(inner) == 2 and inner[1] is Ellipsis:
+            return f"a list, each item {_describe(inner[0])}"
+        return f"a list of {len(inner)} items ({', '.join(map(_describe, inner))})"
     if origin is Mapping:
         return "a mapping"
     return {int: "a whole number", float: "a number", str: "a text", bool: "true or false", type(None): "null"}.get(

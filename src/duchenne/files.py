@@ -29,12 +29,16 @@ def replacing(path: str | Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{path}: its folder cannot be made ({error.strerror}); choose another place.") from error
+    try:
         yield temporary
         temporary.replace(path)
     except OSError as error:
-        if error.filename is not None and Path(str(error.filename)) not in (temporary, path, path.parent):
+        if error.filename is not None and Path(str(error.filename)) not in (temporary, path):
             raise
-        raise InputError(f"{path}: cannot be written ({error.strerror}); choose another place or free some.") from error
+        reason = error.strerror or error
+        raise InputError(f"{path}: cannot be written ({reason}); choose another place or free some.") from error
     finally:
         temporary.unlink(missing_ok=True)
 
