@@ -92,7 +92,7 @@ class FaceFinder:
             self._close = weakref.finalize(self, _close, self._landmarker)
             self._mesh(
                 np.zeros((_SQUARE_PX, _SQUARE_PX, 3), dtype=np.uint8)
-            )  # its last messages come with the first use
+            )  # the first use has messages too
 
     def __enter__(self) -> FaceFinder:
         return self
