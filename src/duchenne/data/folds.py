@@ -1,0 +1,143 @@
+"""Which rows are trained on and which are tested: subjects never on both sides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from duchenne.errors import InputError, UsageError
+
+DRAWS: Final = 200
+CLOSE_ENOUGH: Final = 0.005
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One fold: disjoint masks over the rows; a row may be in neither.
+
+    Attributes:
+        train: (N,) bool.
+        test: (N,) bool.
+    """
+
+    train: NDArray[np.bool_]
+    test: NDArray[np.bool_]
+
+
+def assign_subjects(frames_of: Mapping[str, int], number: int, *, seed: int = 0) -> dict[str, int]:
+    """Assigns whole subjects to folds: equal numbers of subjects, nearly equal numbers of frames.
+
+    Of up to 200 random assignments, the one with the smallest difference in frames is taken. The same subjects, counts,
+    number and seed always give the same folds, in whatever order the subjects come.
+
+    Args:
+        frames_of: subject -> how many frames it has.
+        number: of folds, at least 2.
+        seed: of the random assignments.
+
+    Returns:
+        subject -> fold, from 0.
+
+    Raises:
+        UsageError: when there are fewer subjects than folds, or fewer than two folds.
+    """
+    if number < 2:
+        raise UsageError(f"--folds {number}: needs at least 2 folds; give 2 or more, or `split`.")
+    if len(frames_of) < number:
+        raise UsageError(
+            f"--folds {number}: only {len(frames_of)} subjects have labels, fewer than folds; "
+            f"give at most --folds {len(frames_of)} or prepare more subjects."
+        )
+    names = sorted(frames_of)
+    counts = np.array([frames_of[name] for name in names], dtype=np.float64)
+    places = np.arange(len(names)) % number
+    generator = np.random.default_rng(seed)
+    best, smallest = places, np.inf
+    for _ in range(DRAWS):
+        drawn = generator.permutation(places)
+        sums = np.bincount(drawn, weights=counts, minlength=number)
+        difference = (sums.max() - sums.min()) / max(1.0, sums.mean())
+        if difference < smallest:
+            best, smallest = drawn, difference
+        if smallest <= CLOSE_ENOUGH:
+            break
+    return {name: int(fold) for name, fold in zip(names, best)}
+
+
+def k_fold(subjects: Iterable[str | None], number: int, *, seed: int = 0) -> NDArray[np.int64]:
+    """The fold that tests each row, subjects kept whole (see `assign_subjects`).
+
+    Args:
+        subjects: (N,) the subject of each row.
+        number: of folds.
+        seed: of the assignment.
+
+    Returns:
+        (N,) fold, from 0.
+
+    Raises:
+        InputError: when a row has no subject.
+        UsageError: when there are fewer subjects than folds.
+    """
+    names = pd.Series(list(subjects), dtype="string")
+    unknown = int(names.isna().sum())
+    if unknown:
+        raise InputError(
+            f"--folds {number}: {unknown} labelled frames have no subject, so subjects cannot be kept apart; "
+            "use --folds split, or prepare the data with a subject column."
+        )
+    assigned = assign_subjects(
+        {str(name): int(count) for name, count in names.value_counts().items()}, number, seed=seed
+    )
+    return np.asarray(names.map(assigned), dtype=np.int64)
+
+
+def from_assignment(assigned: NDArray[np.integer]) -> list[Fold]:
+    """One fold per number in `assigned` (N,): tested there, trained on everywhere else."""
+    return [Fold(train=assigned != fold, test=assigned == fold) for fold in np.unique(assigned)]
+
+
+def from_split(split: Iterable[str | None]) -> list[Fold]:
+    """The data set's own split as one fold: `train` and `val` rows against `test` rows.
+
+    Raises:
+        InputError: when no row is marked `test`, or none `train` or `val`.
+    """
+    names = pd.Series(list(split), dtype="string")
+    test, train = names.eq("test").fillna(False).to_numpy(bool), names.isin(["train", "val"]).to_numpy(bool)
+    if not test.any() or not train.any():
+        missing = "test" if not test.any() else "train"
+        raise InputError(f"--folds split: no labelled frame has split `{missing}`; use --folds K instead.")
+    return [Fold(train=train, test=test)]
+
+
+def hold_out(
+    groups: NDArray[np.integer], rows: NDArray[np.bool_], *, share: float = 0.2, seed: int = 0
+) -> NDArray[np.bool_]:
+    """Picks whole groups (subjects) out of `rows` for validation.
+
+    Args:
+        groups: (N,) a number per subject.
+        rows: (N,) the training rows to pick from.
+        share: of the groups, rounded up; at least one is picked and at least one stays.
+        seed: of the pick.
+
+    Returns:
+        (N,) the rows of the picked groups; a subset of `rows`.
+
+    Raises:
+        UsageError: when `rows` hold fewer than two groups.
+    """
+    present = np.unique(groups[rows])
+    if len(present) < 2:
+        raise UsageError(
+            "the training rows hold only one subject, so none can be held out; give the L2 strength (--l2)."
+        )
+    number = min(len(present) - 1, max(1, round(share * len(present) + 0.4999)))
+    picked = np.random.default_rng(seed).permutation(present)[:number]
+    return rows & np.isin(groups, picked)

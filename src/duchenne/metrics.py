@@ -1,0 +1,258 @@
+"""Scores of action units with unknown labels masked, and bootstrap over subjects. Imports nothing heavy.
+
+Rules (methods.md, section 9): unknown labels (NaN) take no part, per AU. F1, precision and recall are 0 where nothing
+is predicted and nothing is there to find. The area under the ROC curve is undefined (NaN) unless an AU has known
+positives and negatives; ties count half. Frames of a clip are alike, so intervals come from resampling subjects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+
+RESAMPLES: Final = 1000
+LARGEST_TABLE: Final = 1024
+
+
+class Confusion(NamedTuple):
+    """Counts of known labels: true positives, false positives, false negatives, true negatives; each (A,)."""
+
+    true_positives: NDArray[np.int64]
+    false_positives: NDArray[np.int64]
+    false_negatives: NDArray[np.int64]
+    true_negatives: NDArray[np.int64]
+
+
+def confusion(truth: ArrayLike, predicted: ArrayLike) -> Confusion:
+    """Counts per action unit.
+
+    Args:
+        truth: (N, A) 0, 1 or NaN where unknown.
+        predicted: (N, A) 0 or 1.
+
+    Raises:
+        ValueError: when the shapes differ.
+    """
+    truth, said = np.asarray(truth, dtype=np.float64), np.asarray(predicted).astype(bool)
+    if truth.shape != said.shape:
+        raise ValueError(f"truth has shape {truth.shape}, predictions {said.shape}; they must be equal.")
+    there, absent = truth == 1, truth == 0
+    cells = (there & said, absent & said, there & ~said, absent & ~said)
+    return Confusion(*(cell.sum(axis=0) for cell in cells))
+
+
+def ratio(numerator: ArrayLike, denominator: ArrayLike) -> Floats:
+    """Element by element; 0 where the denominator is 0."""
+    top, bottom = np.asarray(numerator, dtype=np.float64), np.asarray(denominator, dtype=np.float64)
+    return np.divide(top, bottom, out=np.zeros(np.broadcast_shapes(top.shape, bottom.shape)), where=bottom != 0)
+
+
+def f1_from_counts(true_positives: ArrayLike, false_positives: ArrayLike, false_negatives: ArrayLike) -> Floats:
+    """2 TP / (2 TP + FP + FN); 0 where there is nothing to find and nothing is found. Any (broadcast) shape."""
+    twice = 2 * np.asarray(true_positives, dtype=np.float64)
+    return ratio(twice, twice + np.asarray(false_positives) + np.asarray(false_negatives))
+
+
+def f1_score(truth: ArrayLike, predicted: ArrayLike) -> Floats:
+    """(A,) F1 per action unit, arguments as `confusion`."""
+    return f1_from_counts(*confusion(truth, predicted)[:3])
+
+
+def f1_always_positive(positives: ArrayLike, negatives: ArrayLike) -> Floats:
+    """The F1 of calling an AU present everywhere, 2p / (1 + p) with p the share of positives."""
+    return f1_from_counts(positives, negatives, 0)
+
+
+def roc_auc(truth: ArrayLike, score: ArrayLike) -> Floats:
+    """(A,) area under the ROC curve per action unit: the share of (positive, negative) pairs in right order.
+
+    Args:
+        truth: (N, A) 0, 1 or NaN where unknown.
+        score: (N, A), higher means more likely present.
+
+    Returns:
+        Exact values, ties counted half; NaN where an AU has no known positive or no known negative.
+    """
+    truth, score = np.asarray(truth), np.asarray(score)
+    out = np.full(truth.shape[1], np.nan)
+    for au in range(truth.shape[1]):
+        positive, negative = (np.sort(score[truth[:, au] == label, au]) for label in (1, 0))
+        if len(positive) and len(negative):
+            below = negative.searchsorted(positive, "left").sum() + negative.searchsorted(positive, "right").sum()
+            out[au] = below / (2 * len(positive) * len(negative))
+    return out
+
+
+def wins_table(
+    truth: NDArray[np.floating], score: NDArray[np.floating], group: NDArray[np.integer], groups: int
+) -> Floats:
+    """How often the positives of one group score above the negatives of another, for one action unit.
+
+    Args:
+        truth: (N,) 0, 1 or NaN.
+        score: (N,).
+        group: (N,) 0 to groups - 1, e.g. the subject.
+        groups: number of groups G.
+
+    Returns:
+        (G, G) wins of the positives of group s over the negatives of group t; a tie is half a win. Every AUC over
+        any weighting of the groups follows from it exactly.
+    """
+    table = np.zeros((groups, groups))
+    known = ~np.isnan(truth)
+    truth, group = truth[known], group[known]
+    _, code = np.unique(score[known], return_inverse=True)
+    positive = truth == 1
+    winner_code, winner_group = code[positive], group[positive]
+    order = np.argsort(group[~positive], kind="stable")
+    loser_code, loser_group = code[~positive][order], group[~positive][order]
+    starts = np.searchsorted(loser_group, np.arange(groups + 1))
+    size = int(code.max()) + 1 if len(code) else 0
+    for other in range(groups):
+        codes = loser_code[starts[other] : starts[other + 1]]
+        if len(codes) and len(winner_code):
+            at = np.bincount(codes, minlength=size)
+            below = np.cumsum(at) - 0.5 * at
+            table[:, other] = np.bincount(winner_group, weights=below[winner_code], minlength=groups)
+    return table
+
+
+def resample(strata: NDArray[np.integer], *, resamples: int = RESAMPLES, seed: int = 0) -> NDArray[np.int32]:
+    """Draws groups with replacement within strata (subjects within folds).
+
+    Args:
+        strata: (G,) the stratum of each group; every stratum keeps its number of draws.
+        resamples: number R of bootstrap samples.
+        seed: of the draws.
+
+    Returns:
+        (R, G) how often each group was drawn.
+    """
+    generator = np.random.default_rng(seed)
+    weights = np.zeros((resamples, len(strata)), dtype=np.int32)
+    for stratum in np.unique(strata):
+        members = np.flatnonzero(strata == stratum)
+        weights[:, members] = generator.multinomial(len(members), np.full(len(members), 1 / len(members)), resamples)
+    return weights
+
+
+@dataclass(frozen=True)
+class GroupTable:
+    """Everything that F1 and AUC over any weighting of subjects need, for one model, fold by fold.
+
+    Attributes:
+        true_positives, false_positives, false_negatives: (G, A) counts per subject.
+        positives, negatives: (G, A) known labels per subject.
+        areas: function (weights (R, G), members (G,) bool) -> (R, A) weighted AUC over the members.
+    """
+
+    true_positives: Floats
+    false_positives: Floats
+    false_negatives: Floats
+    positives: Floats
+    negatives: Floats
+    areas: Callable[[NDArray[np.integer], NDArray[np.bool_]], Floats]
+
+    @classmethod
+    def build(
+        cls,
+        truth: NDArray[np.floating],
+        score: NDArray[np.floating],
+        predicted: NDArray[np.bool_],
+        group: NDArray[np.integer],
+        groups: int,
+    ) -> GroupTable:
+        """Sums over frames.
+
+        Args:
+            truth: (N, A) 0, 1 or NaN.
+            score: (N, A) for the AUC; a column that is NaN throughout has no AUC.
+            predicted: (N, A) for F1.
+            group: (N,) 0 to groups - 1.
+            groups: number of groups G.
+        """
+
+        def per_group(mask: NDArray[np.bool_]) -> Floats:
+            columns = [np.bincount(group, weights=mask[:, au], minlength=groups) for au in range(mask.shape[1])]
+            return np.stack(columns, axis=1)
+
+        there, absent = truth == 1, truth == 0
+        areas = _areas_by_table if groups <= LARGEST_TABLE else _areas_by_sorting
+        return cls(
+            true_positives=per_group(there & predicted),
+            false_positives=per_group(absent & predicted),
+            false_negatives=per_group(there & ~predicted),
+            positives=per_group(there),
+            negatives=per_group(absent),
+            areas=areas(np.where(np.isnan(score), np.nan, truth), score, group, groups),
+        )
+
+    def f1(self, weights: NDArray[np.integer], members: NDArray[np.bool_]) -> Floats:
+        """(R, A) F1 over the members under each row of weights (R, G)."""
+        chosen = weights[:, members].astype(np.float64)
+        sums = (self.true_positives, self.false_positives, self.false_negatives)
+        return f1_from_counts(*(chosen @ counts[members] for counts in sums))
+
+
+def _areas_by_table(
+    truth: NDArray[np.floating], score: NDArray[np.floating], group: NDArray[np.integer], groups: int
+) -> Callable[[NDArray[np.integer], NDArray[np.bool_]], Floats]:
+    count = truth.shape[1]
+    tables = [wins_table(truth[:, au], score[:, au], group, groups) for au in range(count)]
+    positives, negatives = (
+        [np.bincount(group, weights=truth[:, au] == label, minlength=groups) for au in range(count)] for label in (1, 0)
+    )
+
+    def areas(weights: NDArray[np.integer], members: NDArray[np.bool_]) -> Floats:
+        chosen = weights[:, members].astype(np.float64)
+        out = np.empty((len(weights), count))
+        for au in range(count):
+            wins = ((chosen @ tables[au][np.ix_(members, members)]) * chosen).sum(axis=1)
+            pairs = (chosen @ positives[au][members]) * (chosen @ negatives[au][members])
+            out[:, au] = np.where(pairs > 0, ratio(wins, pairs), np.nan)
+        return out
+
+    return areas
+
+
+def _areas_by_sorting(
+    truth: NDArray[np.floating], score: NDArray[np.floating], group: NDArray[np.integer], groups: int
+) -> Callable[[NDArray[np.integer], NDArray[np.bool_]], Floats]:
+    """For many groups (every image its own): one sort per AU, then a running sum per resample."""
+
+    def areas(weights: NDArray[np.integer], members: NDArray[np.bool_]) -> Floats:
+        out = np.full((len(weights), truth.shape[1]), np.nan)
+        for au in range(truth.shape[1]):
+            rows = np.flatnonzero(members[group] & ~np.isnan(truth[:, au]))
+            rows = rows[np.argsort(score[rows, au], kind="stable")]
+            if not len(rows):
+                continue
+            values, positive = score[rows, au], truth[rows, au] == 1
+            starts = np.flatnonzero(np.r_[True, values[1:] != values[:-1]])
+            for resample_number, weight in enumerate(weights):
+                drawn = weight[group[rows]].astype(np.float64)
+                up = np.add.reduceat(np.where(positive, drawn, 0.0), starts)
+                down = np.add.reduceat(np.where(positive, 0.0, drawn), starts)
+                pairs = up.sum() * down.sum()
+                if pairs > 0:
+                    out[resample_number, au] = (up * (np.cumsum(down) - 0.5 * down)).sum() / pairs
+        return out
+
+    return areas
+
+
+def interval(samples: NDArray[np.floating], *, level: float = 0.95) -> tuple[Floats, Floats]:
+    """Percentile interval over the first axis, undefined samples left out; NaN where all are undefined."""
+    samples = np.asarray(samples, dtype=np.float64)
+    low, high = (np.full(samples.shape[1:], np.nan) for _ in range(2))
+    defined = ~np.isnan(samples).all(axis=0)
+    if defined.any():
+        tails = [50 * (1 - level), 50 * (1 + level)]
+        low[defined], high[defined] = np.nanpercentile(samples[:, defined], tails, axis=0)
+    return low, high
