@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Protocol
@@ -103,7 +103,7 @@ class ClipLoader:
             subjects=torch.tensor([clip.subject for clip in clips]),
         )
 
-    def batches(self, start: int, stop: int) -> Iterator[ClipBatch]:
+    def batches(self, start: int, stop: int) -> Generator[ClipBatch, None, None]:
         """The batches of steps `start` to `stop` - 1; up to two are decoded ahead in the background."""
         ready: queue.Queue[ClipBatch | BaseException] = queue.Queue(maxsize=2)
         stopped = threading.Event()

@@ -26,13 +26,19 @@ class Method(nn.Module, ABC):
         CITATION: of the paper, for `methods.txt`.
 
     Attributes:
+        config: of this instance; every method's has `bn_splits`.
         encoder: what is kept after training.
     """
 
     Config: ClassVar[type]
     TRAINING_DEFAULTS: ClassVar[Mapping[str, Any]] = {}
     CITATION: ClassVar[str]
+    config: Any
     encoder: Encoder
+
+    def __init__(self, config: Any) -> None:
+        super().__init__()
+        self.config = config
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -64,4 +70,5 @@ class Method(nn.Module, ABC):
 
     def smallest_batch(self) -> int:
         """The smallest number of clips per process that the method can train on."""
-        return 1
+        splits: int = self.config.bn_splits
+        return 2 * splits if splits > 1 else 1

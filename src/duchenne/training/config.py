@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from duchenne.methods.registry import config_class
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
@@ -65,6 +67,16 @@ class TrainingConfig:
         method_check = getattr(super(), "__post_init__", None)
         if method_check is not None:
             method_check()
+
+
+def method_run_config(name: str) -> type:
+    """The flat configuration class of a method's runs.
+
+    Raises:
+        UsageError: when there is no such method.
+    """
+    own = config_class(name)
+    return run_config_class(own, own.TRAINING_DEFAULTS)  # type: ignore[attr-defined]
 
 
 def run_config_class(method_config: type, training_defaults: Mapping[str, Any]) -> type:

@@ -33,8 +33,7 @@ class TemporalRanking(Method):
     )
 
     def __init__(self, config: TemporalRankingConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         spec = EncoderSpec(backbone=config.backbone, embedding_dim=config.embedding_dim, unit_rows=True)
         self.encoder = Encoder(spec)
         split_batchnorm(self.encoder, config.bn_splits)

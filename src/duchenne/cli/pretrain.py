@@ -1,0 +1,84 @@
+"""`duchenne pretrain METHOD --data PREPARED... --out RUN [--recipe NAME] [any field of the configuration]`."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from duchenne.config import from_mapping, to_mapping
+from duchenne.methods.registry import METHODS
+from duchenne.training.config import method_run_config
+from duchenne.training.recipes import load_recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobArguments:
+    """What is asked for besides the configuration."""
+
+    data: tuple[Path, ...]
+    """Prepared folders."""
+    out: Path
+    """The run folder to make."""
+    recipe: str | None = None
+    """A shipped recipe or the path of a YAML file; flags take precedence over it."""
+    resume: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Go on from the last checkpoint, exactly as if never interrupted."""
+    quiet: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Show no progress."""
+
+
+def main(arguments: list[str]) -> int:
+    """Parses the arguments of a method's configuration and trains it; 130 where it was interrupted."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_usage())
+        return 0 if arguments else 2
+    method, words = arguments[0], arguments[1:]
+    kind = method_run_config(method)
+    recipe = _value_of("--recipe", words)
+    values = load_recipe(recipe, method) if recipe else {}
+    defaults = vars(from_mapping(kind, values, where=f"recipe {recipe}"))
+    everything: Any = dataclass(frozen=True, kw_only=True)(type("Arguments", (kind, JobArguments), {}))
+    parsed = tyro.cli(
+        everything,
+        args=words,
+        prog=f"duchenne pretrain {method}",
+        description=kind.__doc__,
+        default=everything(data=tyro.MISSING, out=tyro.MISSING, **defaults),
+    )
+
+    from duchenne.training.pretrain import pretrain  # heavy; not needed for --help
+
+    job = {field.name: getattr(parsed, field.name) for field in dataclasses.fields(JobArguments)}
+    config = {name: value for name, value in to_mapping(parsed).items() if name not in job}
+    result = pretrain(method, **job, **config)
+    for note in result.notes:
+        print(note, file=sys.stderr)
+    if not result.finished:
+        print(f"duchenne pretrain: stopped at step {result.steps}, state saved; go on with --resume.", file=sys.stderr)
+        return 130
+    print(f"{result.out}: {result.steps} steps")
+    return 0
+
+
+def _value_of(flag: str, words: list[str]) -> str | None:
+    """The value of a flag that must be known before the others can have defaults."""
+    for place, word in enumerate(words):
+        if word == flag and place + 1 < len(words):
+            return words[place + 1]
+        if word.startswith(f"{flag}="):
+            return word.split("=", 1)[1]
+    return None
+
+
+def _usage() -> str:
+    return (
+        "usage: duchenne pretrain METHOD --data PREPARED [PREPARED ...] --out RUN [--recipe NAME|FILE] [--resume]\n"
+        "                         [any field of the method's configuration]\n\n"
+        f"methods: {', '.join(METHODS)}\n\n"
+        "`duchenne pretrain METHOD --help` lists the fields of a method."
+    )

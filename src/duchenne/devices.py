@@ -1,0 +1,41 @@
+"""Choosing where to compute: a device that was asked for is honoured or refused, never ignored."""
+
+from __future__ import annotations
+
+import torch
+
+from duchenne.errors import UsageError
+
+
+def resolve_device(name: str = "auto") -> torch.device:
+    """The device for a name.
+
+    Args:
+        name: `auto` (CUDA where there is one, else MPS, else the CPU), `cpu`, `cuda`, `cuda:N` or `mps`.
+
+    Raises:
+        UsageError: when the name is unknown or this machine has no such device.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(f"there is no device {name!r}; choose auto, cpu, cuda, cuda:N or mps.") from error
+    number = torch.cuda.device_count()
+    if device.type == "cuda" and (device.index or 0) >= number:
+        raise UsageError(f"device {name!r} was asked for, but torch sees {number} CUDA devices; use --device cpu.")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise UsageError(f"device {name!r} was asked for, but this machine has none; use --device cpu.")
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise UsageError(f"there is no device {name!r}; choose auto, cpu, cuda, cuda:N or mps.")
+    return device
+
+
+def computes_bf16(device: torch.device) -> bool:
+    """Whether products in bfloat16 run natively there, so that they are faster than float32."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()

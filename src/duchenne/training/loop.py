@@ -1,0 +1,238 @@
+"""The training loop: one step after another, on Lightning Fabric, interruptible at any of them."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.strategies.ddp import DDPStrategy
+from torch import Tensor, nn
+
+from duchenne.data.loaders import ClipLoader
+from duchenne.errors import DuchenneError
+from duchenne.files import write_text
+from duchenne.methods.base import Method
+from duchenne.progress import progress_bar
+from duchenne.training.checkpoints import load_checkpoint, save_checkpoint
+from duchenne.training.config import TrainingConfig
+from duchenne.training.schedules import learning_rate
+
+
+@dataclass
+class Meter:
+    """Sums between two lines of the log."""
+
+    values: dict[str, list[Tensor | float]] = field(default_factory=dict)
+    images: int = 0
+    waited_s: float = 0.0
+    since: float = field(default_factory=time.perf_counter)
+
+    def line(self, step: int, lr: float) -> dict[str, float]:
+        """The means so far as one line of `log.jsonl`."""
+        spent = time.perf_counter() - self.since
+        means = {name: float(torch.tensor([float(v) for v in values]).mean()) for name, values in self.values.items()}
+        return {
+            "step": step,
+            **means,
+            "lr": lr,
+            "images_per_s": self.images / spent,
+            "waiting": min(1.0, self.waited_s / spent),
+        }
+
+
+class Trainer:
+    """Trains one method in one run folder.
+
+    Args:
+        fabric: launched already.
+        method: on the CPU, with its initial weights.
+        config: of the job.
+        loader: gives the batches of this process.
+        total: steps to train.
+        out: the run folder.
+    """
+
+    def __init__(
+        self, fabric: Fabric, method: Method, config: TrainingConfig, loader: ClipLoader, total: int, out: Path
+    ) -> None:
+        self.fabric, self.method, self.config = fabric, method, config
+        self.loader, self.total, self.out = loader, total, out
+        if config.channels_last:
+            method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        optimiser = _optimiser(method, config)
+        self.module, self.optimiser = fabric.setup(method, optimiser)
+        self.module.mark_forward_method("training_step")
+        self.step = 0
+
+    def resume(self) -> None:
+        """Takes up the state of `checkpoint.pt`; later lines of the log are dropped.
+
+        Raises:
+            InputError: when there is none, or it is damaged.
+        """
+        state = load_checkpoint(self.out / "checkpoint.pt")
+        self.method.load_state_dict(state["method"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step = int(state["step"])
+        torch.set_num_threads(int(state["threads"]))
+        if self.fabric.is_global_zero:
+            log = self.out / "log.jsonl"
+            lines = log.read_text(encoding="utf-8").splitlines() if log.is_file() else []
+            kept = [line for line in lines if json.loads(line)["step"] <= self.step]
+            write_text(log, "".join(f"{line}\n" for line in kept))
+
+    def save(self) -> None:
+        """Writes `checkpoint.pt`."""
+        average_buffers(self.fabric, self.method)
+        if self.fabric.is_global_zero:
+            state = {
+                "step": self.step,
+                "threads": torch.get_num_threads(),
+                "method": self.method.state_dict(),
+                "optimiser": self.optimiser.state_dict(),
+            }
+            save_checkpoint(self.out / "checkpoint.pt", state)
+        self.fabric.barrier()
+
+    def run(self, *, quiet: bool = False) -> bool:
+        """Trains to the last step, saving on the way; returns False where it was interrupted (and saved).
+
+        Raises:
+            DuchenneError: when the loss is no longer finite.
+        """
+        config, meter = self.config, Meter()
+        quiet = quiet or not self.fabric.is_global_zero
+        with stop_requests() as stop, progress_bar(quiet=quiet) as bar:
+            task = bar.add_task("pretraining", total=self.total, completed=self.step, note="")
+            batches = self.loader.batches(self.step, self.total)
+            while self.step < self.total:
+                asked = time.perf_counter()
+                batch = next(batches)
+                meter.waited_s += time.perf_counter() - asked
+                lr = self._train_step(batch, meter)
+                self.step += 1
+                if self.step % config.log_every == 0 or self.step == self.total:
+                    line = self._log(meter, lr)
+                    meter = Meter()
+                    speed = f"{line['images_per_s']:.0f} images/s  waiting {line['waiting']:.0%}"
+                    bar.update(task, note=f"loss {line['loss']:.4f}  {speed}")
+                bar.advance(task)
+                stopping = self._agree(stop.is_set())
+                if stopping or self.step % config.save_every == 0 or self.step == self.total:
+                    self.save()
+                if stopping:
+                    batches.close()
+                    return self.step == self.total
+        return True
+
+    def _train_step(self, batch: Any, meter: Meter) -> float:
+        seed = np.random.SeedSequence([self.config.seed, 2, self.step, self.fabric.global_rank])
+        torch.manual_seed(int(seed.generate_state(1)[0]))
+        lr = learning_rate(self.config, self.step, self.total)
+        for group in self.optimiser.param_groups:
+            group["lr"] = lr
+        batch = batch.to(self.fabric.device)
+        with torch.no_grad():
+            batch = self.method.augment(batch)
+        self.module.train()
+        output = self.module.training_step(batch)
+        self.fabric.backward(output.loss)
+        self.optimiser.step()
+        self.optimiser.zero_grad()
+        self.method.after_step()
+        for name, value in {"loss": output.loss, **output.logs}.items():
+            meter.values.setdefault(name, []).append(value.detach() if isinstance(value, Tensor) else value)
+        meter.images += batch.images.shape[0] * batch.images.shape[1] * self.fabric.world_size
+        return lr
+
+    def _log(self, meter: Meter, lr: float) -> dict[str, float]:
+        line = meter.line(self.step, lr)
+        if not math.isfinite(line["loss"]):
+            raise DuchenneError(
+                f"{self.out}: the loss is {line['loss']} at step {self.step}; lower --lr. The last checkpoint is kept."
+            )
+        if self.fabric.is_global_zero:
+            with (self.out / "log.jsonl").open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+        return line
+
+    def _agree(self, stop: bool) -> bool:
+        """Whether any process was asked to stop, so that all stop after the same step."""
+        if self.fabric.world_size == 1:
+            return stop
+        asked = self.fabric.all_reduce(torch.tensor(float(stop)), reduce_op="sum")
+        return bool(torch.as_tensor(asked) > 0)
+
+
+def average_buffers(fabric: Fabric, module: nn.Module) -> None:
+    """Gives every process the mean of the BatchNorm statistics of all.
+
+    The statistics move linearly, so the mean at any step equals averaging after every step.
+    """
+    if fabric.world_size == 1:
+        return
+    for name, buffer in module.named_buffers():
+        if name.endswith(("running_mean", "running_var")):
+            buffer.copy_(torch.as_tensor(fabric.all_reduce(buffer, reduce_op="mean")))
+
+
+@contextmanager
+def stop_requests() -> Iterator[threading.Event]:
+    """An event that Ctrl-C or SIGTERM sets, so that the step in hand is finished first; a second one interrupts."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+
+    def handle(number: int, frame: object) -> None:
+        if event.is_set():
+            raise KeyboardInterrupt
+        event.set()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield event
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def make_fabric(config: TrainingConfig, device: torch.device, *, bf16: bool) -> Fabric:
+    """A launched Fabric: one process, or several with DistributedDataParallel (also under torchrun and SLURM).
+
+    Args:
+        config: `devices` is the number of processes.
+        device: resolved.
+        bf16: autocast to bfloat16.
+    """
+    under_launcher = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    several = config.devices > 1 or under_launcher
+    indexed = device.type == "cuda" and device.index is not None
+    fabric = Fabric(
+        accelerator=device.type,
+        devices=[device.index] if indexed and not several else config.devices,
+        strategy=DDPStrategy(broadcast_buffers=False) if several else "auto",
+        precision="bf16-mixed" if bf16 else "32-true",
+    )
+    fabric.launch()
+    return fabric
+
+
+def _optimiser(method: Method, config: TrainingConfig) -> torch.optim.Optimizer:
+    groups = method.parameter_groups()
+    if config.optimiser == "sgd":
+        return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
+    kind = torch.optim.Adam if config.optimiser == "adam" else torch.optim.AdamW
+    return kind(groups, lr=config.lr, weight_decay=config.weight_decay)

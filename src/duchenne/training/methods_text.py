@@ -1,0 +1,40 @@
+"""`methods.txt`: what was done, as a paragraph for a paper, with the citations it needs."""
+
+from __future__ import annotations
+
+import platform
+import textwrap
+from typing import Any
+
+import torch
+
+from duchenne.data.prepared import Prepared
+from duchenne.methods.base import Method
+from duchenne.training.runs import EncoderRecord
+
+
+def methods_text(method: Method, config: Any, record: EncoderRecord, data: Prepared, clips: int) -> str:
+    """The text of `methods.txt`.
+
+    Args:
+        method: trained.
+        config: its resolved configuration.
+        record: of the encoder.
+        data: it was trained on.
+        clips: that were usable.
+    """
+    spec = record.spec
+    layer = f" and a linear layer of {spec.embedding_dim}" if spec.embedding_dim else ""
+    sets = "; ".join(
+        f"{item.dataset} ({len(item.subjects)} subjects, licence: {item.licence})" for item in record.trained_on
+    )
+    paragraph = (
+        f"An encoder ({spec.backbone}{layer}) was trained with {record.method} from random weights "
+        f"(seed {config.seed}) for {record.steps} steps of {config.batch_size} clips at {record.size_px} px, "
+        f"with {config.optimiser}, learning rate {config.lr:g} ({config.schedule}), "
+        f"weight decay {config.weight_decay:g}. "
+        f"Data: {sets}; {clips} clips, no labels; rows of the test split were left out. "
+        f"Faces were aligned by {record.alignment}. "
+        f"Software: duchenne {record.duchenne}, torch {torch.__version__}, Python {platform.python_version()}."
+    )
+    return textwrap.fill(paragraph, 100) + "\n\nCite:\n" + textwrap.fill(method.CITATION, 100) + "\n"

@@ -1,0 +1,191 @@
+"""The `pretrain` job: prepared data in, a run folder out."""
+
+from __future__ import annotations
+
+import logging
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import duchenne
+from duchenne.config import from_mapping, load_mapping, save_mapping, to_mapping
+from duchenne.data.loaders import ClipLoader
+from duchenne.data.prepared import Prepared
+from duchenne.devices import computes_bf16, resolve_device
+from duchenne.errors import InputError, UsageError
+from duchenne.files import write_text
+from duchenne.methods.registry import method_class
+from duchenne.training.config import method_run_config
+from duchenne.training.loop import Trainer, average_buffers, make_fabric
+from duchenne.training.methods_text import methods_text
+from duchenne.training.recipes import load_recipe
+from duchenne.training.runs import EncoderRecord, TrainedOn, build_method, save_encoder
+
+
+@dataclass(frozen=True)
+class PretrainResult:
+    """What came out of `pretrain`.
+
+    Attributes:
+        out: the run folder.
+        steps: trained.
+        finished: False where it was interrupted; `resume=True` goes on.
+        notes: what a user should know about the data, one sentence each.
+    """
+
+    out: Path
+    steps: int
+    finished: bool
+    notes: tuple[str, ...]
+
+
+def pretrain(
+    method: str,
+    *,
+    data: str | Path | Sequence[str | Path],
+    out: str | Path,
+    recipe: str | None = None,
+    resume: bool = False,
+    quiet: bool = False,
+    **fields: Any,
+) -> PretrainResult:
+    """Learns a representation from prepared data. Rows whose split is `test` are never used.
+
+    Args:
+        method: name, see `duchenne info`.
+        data: prepared folders.
+        out: the run folder to make.
+        recipe: name of a shipped recipe or path of a YAML file; its values replace the method's defaults.
+        resume: go on from `out/checkpoint.pt`, bit for bit as if never interrupted (same machine, versions, threads).
+        quiet: show no progress.
+        **fields: any field of the method's or the training configuration; they take precedence over the recipe.
+
+    Returns:
+        A summary; the run folder holds everything else.
+
+    Raises:
+        UsageError: for an unknown method, recipe or field, or when `out` is in use.
+        InputError: when the data cannot be read, or no clip is long enough.
+        DuchenneError: when the loss is no longer finite.
+    """
+    out = Path(out)
+    kind = method_run_config(method)
+    values = load_recipe(recipe, method) if recipe else {}
+    config: Any = from_mapping(kind, {**values, **fields}, where=f"recipe {recipe}" if recipe else f"pretrain {method}")
+    paths = [data] if isinstance(data, str | Path) else list(data)
+    device = resolve_device(config.device)
+    bf16 = config.precision == "bf16" or (config.precision == "auto" and computes_bf16(device))
+    stored = {"method": method, "duchenne": duchenne.__version__, "data": [str(path) for path in paths]}
+    stored |= to_mapping(config)
+    _check_out(out, stored, resume=resume)
+    prepared = Prepared(paths)
+    rows = training_rows(prepared)
+    sampler = method_class(method).sampler(config)
+    clips, short = sampler.usable_clips(prepared, rows)
+    total = config.max_steps or math.ceil(config.epochs * len(clips) / config.batch_size)
+    notes = _notes(clips, short, config.size_px, prepared)
+
+    warnings.filterwarnings("ignore", module="lightning_fabric")
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    fabric = make_fabric(config, device, bf16=bf16)
+    if config.batch_size % fabric.world_size:
+        raise UsageError(f"--batch-size {config.batch_size} is not divisible by the {fabric.world_size} processes.")
+    built = build_method(method, config)
+    smallest = built.smallest_batch() * fabric.world_size
+    if config.batch_size < smallest:
+        raise UsageError(f"--batch-size {config.batch_size} is too small for {method}; it needs at least {smallest}.")
+    loader = ClipLoader(
+        prepared, clips, sampler, batch_size=config.batch_size, size_px=config.size_px, seed=config.seed,
+        rank=fabric.global_rank, processes=fabric.world_size, threads=config.loader_threads,
+    )  # fmt: skip
+    trainer = Trainer(fabric, built, config, loader, total, out)
+    if resume:
+        trainer.resume()
+    elif fabric.is_global_zero:
+        out.mkdir(parents=True, exist_ok=True)
+        save_mapping(out / "config.yaml", stored)
+    finished = trainer.run(quiet=quiet)
+    average_buffers(fabric, built)
+    if fabric.is_global_zero and finished:
+        record = EncoderRecord(
+            method=method,
+            spec=built.encoder.spec,
+            size_px=config.size_px,
+            alignment=", ".join(sorted({info.alignment for info in prepared.infos})),
+            weights="none",
+            steps=trainer.step,
+            duchenne=duchenne.__version__,
+            trained_on=seen(prepared, rows, labels=False),
+        )
+        save_encoder(out, built.encoder, record)
+        write_text(out / "methods.txt", methods_text(built, config, record, prepared, len(clips)))
+    return PretrainResult(out, trainer.step, finished, notes)
+
+
+def training_rows(data: Prepared) -> NDArray[np.int64]:
+    """The rows whose split is not `test`.
+
+    Raises:
+        InputError: when there are none.
+    """
+    rows = np.flatnonzero((data.frames["split"] != "test").fillna(True).to_numpy(dtype=bool))
+    if not len(rows):
+        raise InputError(f"{data.paths[0]}: all of its rows belong to the test split; pretraining never uses those.")
+    return rows
+
+
+def seen(data: Prepared, rows: NDArray[np.int64], *, labels: bool) -> tuple[TrainedOn, ...]:
+    """The record of which data sets and subjects an encoder was trained on."""
+    names = data.subject_names().iloc[rows]
+    numbers = data.frames["dataset"].to_numpy()[rows]
+    return tuple(
+        TrainedOn(
+            dataset=info.name,
+            subjects=tuple(sorted(names[numbers == number].dropna().unique())),
+            labels=labels,
+            licence=info.licence,
+        )
+        for number, info in enumerate(data.infos)
+    )
+
+
+def _check_out(out: Path, stored: dict[str, Any], *, resume: bool) -> None:
+    """Refuses a folder in use, and a resume whose configuration is another one."""
+    if not resume:
+        if (out / "checkpoint.pt").exists() or (out / "encoder.safetensors").exists():
+            raise UsageError(f"{out}: holds a run already; add --resume to go on with it, or name another --out.")
+        if out.exists() and (not out.is_dir() or any(path.name not in _RESTART for path in out.iterdir())):
+            raise UsageError(f"{out}: is in use by something else; name another --out.")
+        return
+    before = load_mapping(out / "config.yaml")
+    free = {"max_steps", "epochs", "log_every", "save_every", "loader_threads", "duchenne"}
+    changed = [key for key in stored if key not in free and before.get(key) != stored[key]]
+    if changed:
+        raise UsageError(
+            f"{out}: was begun with another {', '.join(changed)}; resume with the same settings or name another --out."
+        )
+
+
+_RESTART = frozenset({"config.yaml", "log.jsonl"})  # left by a run that was interrupted before its first checkpoint
+
+
+def _notes(clips: list[Any], short: int, size_px: int, data: Prepared) -> tuple[str, ...]:
+    notes = []
+    if short:
+        notes.append(f"{short} of {short + len(clips)} clips are too short for one sequence and were left out.")
+    slow = sorted({round(clip.unit_s, 4) for clip in clips if clip.unit_s > 0.041})
+    if slow:
+        notes.append(
+            f"Some clips have fewer than 25 frames/s; one interval is one of their frames there "
+            f"({slow[0]:g} to {slow[-1]:g} s)."
+        )
+    small = [info for info in data.infos if info.size_px < size_px]
+    if small:
+        notes.append(f"The crops of {small[0].name} ({small[0].size_px} px) are enlarged to {size_px} px.")
+    return tuple(notes)

@@ -1,0 +1,189 @@
+"""Run folders and encoders on disk: what `pretrain` leaves behind and what every other command reads.
+
+RUN/config.yaml            the resolved configuration
+RUN/encoder.safetensors    weights of the last step
+RUN/encoder.json           how to build the encoder, its input, and what it was trained on
+RUN/checkpoint.pt          everything that exact resume needs
+RUN/log.jsonl, methods.txt
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from duchenne.config import from_mapping, load_mapping
+from duchenne.errors import InputError, UsageError
+from duchenne.files import replacing, write_text
+from duchenne.methods.base import Method
+from duchenne.methods.registry import method_class
+from duchenne.modules.encoder import Encoder, EncoderSpec
+from duchenne.training.config import method_run_config
+
+FORMAT_VERSION: Final = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedOn:
+    """One data set that an encoder has seen.
+
+    Attributes:
+        dataset: its name.
+        subjects: `dataset:subject` of every subject seen; empty where subjects are unknown.
+        labels: whether labels were used.
+        licence: of the data.
+    """
+
+    dataset: str
+    subjects: tuple[str, ...]
+    labels: bool
+    licence: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderRecord:
+    """What `encoder.json` holds.
+
+    Attributes:
+        method: that trained it.
+        spec: how to build it.
+        size_px: side of the pictures that it was trained on.
+        alignment: of the crops, in words.
+        weights: where it started: `none` for random weights.
+        steps: trained so far.
+        trained_on: the data it has seen.
+        duchenne: version of this library.
+        format_version: of this file.
+    """
+
+    method: str
+    spec: EncoderSpec
+    size_px: int
+    alignment: str
+    weights: str
+    steps: int
+    duchenne: str
+    trained_on: tuple[TrainedOn, ...] = ()
+    format_version: int = FORMAT_VERSION
+
+
+@dataclass(frozen=True)
+class LoadedEncoder:
+    """An encoder in evaluation mode on the CPU, and its record."""
+
+    encoder: Encoder
+    record: EncoderRecord
+    path: Path = field(compare=False)
+
+
+def save_encoder(folder: str | Path, encoder: Encoder, record: EncoderRecord) -> None:
+    """Writes `encoder.safetensors` and `encoder.json` into a run folder."""
+    folder = Path(folder)
+    tensors = {name: value.detach().cpu().contiguous() for name, value in encoder.state_dict().items()}
+    with replacing(folder / "encoder.safetensors") as temporary:
+        save_file(tensors, temporary)
+    write_text(folder / "encoder.json", json.dumps(asdict(record), indent=1) + "\n")
+
+
+def load_encoder(path: str | Path) -> LoadedEncoder:
+    """Reads an encoder; nothing in the files is executed.
+
+    Args:
+        path: a run folder, or an `encoder.safetensors` with its `encoder.json` beside it.
+
+    Raises:
+        InputError: when a file is missing, foreign or damaged.
+    """
+    path = Path(path)
+    weights = path / "encoder.safetensors" if path.is_dir() else path
+    if not weights.is_file():
+        what = "is no finished run (it has no encoder.safetensors)" if path.is_dir() else "there is no such encoder"
+        raise InputError(f"{path}: {what}; make one with `duchenne pretrain`.")
+    record = read_record(weights.with_suffix(".json"))
+    encoder = Encoder(record.spec)
+    try:
+        encoder.load_state_dict(load_file(weights))
+    except (SafetensorError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{weights}: does not fit its encoder.json or is damaged ({reason}).") from error
+    return LoadedEncoder(encoder.eval().requires_grad_(False), record, path)
+
+
+def read_record(path: str | Path) -> EncoderRecord:
+    """Reads an `encoder.json`.
+
+    Raises:
+        InputError: when it is missing, not JSON, of another format version, or lacks a key.
+    """
+    path = Path(path)
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); keep it beside encoder.safetensors.") from error
+    if not isinstance(values, dict) or values.get("format_version") != FORMAT_VERSION:
+        raise InputError(f"{path}: is no encoder record of format version {FORMAT_VERSION}; train the encoder again.")
+    try:
+        spec = from_mapping(EncoderSpec, values.pop("spec", {}), where=f"{path}: `spec`")
+        items = values.pop("trained_on", ())
+        seen = tuple(from_mapping(TrainedOn, item, where=f"{path}: `trained_on`") for item in items)
+        plain = from_mapping(_PlainRecord, values, where=str(path))
+    except UsageError as error:
+        raise InputError(str(error)) from error
+    return EncoderRecord(spec=spec, trained_on=seen, **asdict(plain))
+
+
+def random_encoder(record: EncoderRecord | None, seed: int) -> Encoder:
+    """An untrained encoder: that of a record (its shape, not its weights), or a pooled ResNet-18, from a seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Encoder(record.spec if record else EncoderSpec()).eval().requires_grad_(False)
+
+
+def initial_encoder(run: str | Path) -> LoadedEncoder:
+    """The encoder of a run as it was before its first step.
+
+    Raises:
+        InputError: when the folder is no run.
+    """
+    run = Path(run)
+    values = load_mapping(run / "config.yaml")
+    method = build_method(*read_config(values, where=str(run / "config.yaml")))
+    return LoadedEncoder(method.encoder.eval().requires_grad_(False), read_record(run / "encoder.json"), run)
+
+
+def read_config(values: Mapping[str, Any], *, where: str) -> tuple[str, Any]:
+    """The method's name and the resolved configuration from the values of a `config.yaml`.
+
+    Raises:
+        UsageError: for an unknown method, key or value.
+    """
+    fields = {key: value for key, value in values.items() if key not in ("method", "data", "duchenne")}
+    name = str(values.get("method"))
+    return name, from_mapping(method_run_config(name), fields, where=where)
+
+
+def build_method(name: str, config: Any) -> Method:
+    """A method with the initial weights that its configuration's seed gives."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        return method_class(name)(config)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _PlainRecord:
+    """The scalar fields of `EncoderRecord`."""
+
+    method: str
+    size_px: int
+    alignment: str
+    weights: str
+    steps: int
+    duchenne: str
+    format_version: int
