@@ -90,9 +90,7 @@ class FaceFinder:
             )
             # Closed before the interpreter takes MediaPipe's modules apart: its own destructor comes too late.
             self._close = weakref.finalize(self, _close, self._landmarker)
-            self._mesh(
-                np.zeros((_SQUARE_PX, _SQUARE_PX, 3), dtype=np.uint8)
-            )  # the first use has messages too
+            self._mesh(np.zeros((_SQUARE_PX, _SQUARE_PX, 3), dtype=np.uint8))  # the first use has messages too
 
     def __enter__(self) -> FaceFinder:
         return self

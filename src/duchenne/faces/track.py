@@ -1,0 +1,134 @@
+"""Following faces over time: who is who from one frame to the next, and where a shot is cut.
+
+Within a shot a face keeps its number while it stays near its place. After a cut, or when it comes back later, it gets
+its old number only if it looks the same. There is no face recognition in this: a person who returns changed gets a new
+number, which is the safe mistake, because one subject under two names can be merged later (`names.csv`).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from duchenne.faces.find import Face
+
+_REACH: Final = 0.75  # how far a face may move between two frames, in box sides
+_MEMORY_S: Final = 1.0  # how long a place stays the place of a face that is not seen
+_ALIKE: Final = 0.8  # correlation of two 16-pixel pictures of a face; of the same person in a row over 0.85, of
+_LOOK_PX: Final = 16  # different people up to 0.70 on the sample videos
+_CUT_LEVEL: Final = 8.0  # mean change of a small picture, in levels of 255; in a shot up to 3, at cuts 9 to 76
+_CUT_RATIO: Final = 4.0  # against the median of the changes before, so that a moving camera is not cut
+_THUMBNAIL: Final = (48, 27)
+
+
+@dataclass
+class _Track:
+    box: tuple[float, float, float, float]
+    look: NDArray[np.float32]
+    time_s: float
+
+
+class FaceTracker:
+    """Gives every face of a video a number that stays. One tracker per video, frames in order.
+
+    Attributes:
+        cut: whether a new shot began with the latest frame.
+    """
+
+    def __init__(self) -> None:
+        self.cut = False
+        self._tracks: list[_Track] = []
+        self._seen: set[int] = set()
+        self._thumbnail: NDArray[np.float32] | None = None
+        self._changes: deque[float] = deque(maxlen=12)
+
+    def update(self, faces: Sequence[Face], image: NDArray[np.uint8], time_s: float) -> list[int]:
+        """Takes the next frame.
+
+        Args:
+            faces: all faces found in it, with landmarks or not.
+            image: (H, W, 3) RGB uint8, the frame.
+            time_s: its time stamp.
+
+        Returns:
+            A number per face, from 0 in order of first appearance (in one frame: in the order given).
+        """
+        self.cut = self._is_cut(image)
+        looks = [_look(image, face.box) for face in faces]
+        numbers: dict[int, int] = {}
+        if not self.cut:
+            near = [
+                (_nearness(face.box, track.box), place, number)
+                for place, face in enumerate(faces)
+                for number, track in enumerate(self._tracks)
+                if number in self._seen or time_s - track.time_s <= _MEMORY_S
+            ]
+            _assign(numbers, near, above=0.0)
+        alike = [
+            (float(look @ track.look), place, number)
+            for place, look in enumerate(looks)
+            for number, track in enumerate(self._tracks)
+        ]
+        _assign(numbers, alike, above=_ALIKE)
+        for place, (face, look) in enumerate(zip(faces, looks)):
+            track = _Track(face.box, look, time_s)
+            if place in numbers:
+                self._tracks[numbers[place]] = track
+            else:
+                numbers[place] = len(self._tracks)
+                self._tracks.append(track)
+        self._seen = set(numbers.values())
+        return [numbers[place] for place in range(len(faces))]
+
+    def _is_cut(self, image: NDArray[np.uint8]) -> bool:
+        before = self._thumbnail
+        self._thumbnail = cv2.resize(image, _THUMBNAIL, interpolation=cv2.INTER_AREA).astype(np.float32)
+        if before is None:
+            return False
+        change = float(np.abs(self._thumbnail - before).mean())
+        usual = float(np.median(self._changes)) if self._changes else 0.0
+        if change > max(_CUT_LEVEL, _CUT_RATIO * usual):
+            self._changes.clear()
+            return True
+        self._changes.append(change)
+        return False
+
+
+def _assign(numbers: dict[int, int], pairs: Iterable[tuple[float, int, int]], *, above: float) -> None:
+    """Adds place -> number for the best pairs first; every place and number once."""
+    taken = set(numbers.values())
+    for value, place, number in sorted(pairs, key=lambda pair: (-pair[0], pair[1], pair[2])):
+        if value > above and place not in numbers and number not in taken:
+            numbers[place] = number
+            taken.add(number)
+
+
+def _nearness(box: tuple[float, ...], other: tuple[float, ...]) -> float:
+    """1 for the same box, falling to 0 at `_REACH` box sides; 0 where one is over twice as wide."""
+    side, other_side = max(box[2:]), max(other[2:])
+    if not 0.5 < side / other_side < 2:
+        return 0.0
+    distance = np.hypot(
+        box[0] + box[2] / 2 - other[0] - other[2] / 2,
+        box[1] + box[3] / 2 - other[1] - other[3] / 2,
+    )
+    return float(1 - distance / (_REACH * (side + other_side) / 2))
+
+
+def _look(image: NDArray[np.uint8], box: tuple[float, ...]) -> NDArray[np.float32]:
+    """A small colour picture of the face, free of brightness and contrast, as a unit vector."""
+    height, width = image.shape[:2]
+    side = max(box[2:])
+    left, top = box[0] + (box[2] - side) / 2, box[1] + (box[3] - side) / 2
+    x0, y0 = min(max(0, int(left)), width - 1), min(max(0, int(top)), height - 1)
+    x1, y1 = max(x0 + 1, min(width, int(left + side))), max(y0 + 1, min(height, int(top + side)))
+    small = cv2.resize(image[y0:y1, x0:x1], (_LOOK_PX, _LOOK_PX), interpolation=cv2.INTER_AREA).astype(np.float32)
+    small -= small.mean()
+    look: NDArray[np.float32] = (small / max(float(np.linalg.norm(small)), 1e-6)).reshape(-1)
+    return look
