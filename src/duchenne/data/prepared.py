@@ -153,8 +153,7 @@ class Prepared:
         """
         decoded = cv2.imdecode(self._bytes(row), cv2.IMREAD_COLOR_RGB)
         if decoded is None:
-            shard = self.frames["shard"].iat[row]
-            raise InputError(f"{shard}: the picture of row {row} is damaged; prepare the data again.")
+            raise InputError(f"{self._shard_path(row)}: the picture of row {row} is damaged; prepare the data again.")
         if size_px is not None and decoded.shape[:2] != (size_px, size_px):
             shrinks = decoded.shape[0] > size_px
             decoded = cv2.resize(
@@ -179,14 +178,19 @@ class Prepared:
         code, offset, size = (int(value) for value in self._places[row])
         opened = self._shards.get(code)
         if opened is None:
-            dataset, shard = self._shard_names[code]
-            path = self.paths[dataset] / "shards" / Path(shard).name
+            path = self._shard_path(row)
             try:
                 opened = np.memmap(path, dtype=np.uint8, mode="r")
             except (OSError, ValueError) as error:
                 raise InputError(f"{path}: cannot be read ({error}); prepare the data again.") from error
             self._shards[code] = opened
+        if offset + size > len(opened):
+            raise InputError(f"{self._shard_path(row)}: ends before the picture of row {row}; prepare the data again.")
         return opened[offset : offset + size]
+
+    def _shard_path(self, row: int) -> Path:
+        dataset, shard = self._shard_names[self._places[row, 0]]
+        return self.paths[int(dataset)] / "shards" / Path(str(shard)).name
 
     def _namespaced(self, column: str) -> pd.Series[str]:
         names = self.frames["dataset"].map(dict(enumerate(info.name for info in self.infos)))

@@ -10,11 +10,12 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import shutil
 import tarfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -72,8 +73,7 @@ class PartWriter:
         self._failures: list[tuple[str, str]] = []
         self._on_progress = on_progress
         self._shard = f"{index:05d}.tar"
-        self._temporary = out / "shards" / f".{self._shard}.{os.getpid()}.part"
-        self._tar = tarfile.open(self._temporary, "w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115
+        self._stack = ExitStack()
 
     def add(self, row: Mapping[str, Any], jpeg: bytes) -> None:
         """Adds one crop.
@@ -114,26 +114,26 @@ class PartWriter:
             self._on_progress(units)
 
     def __enter__(self) -> PartWriter:
+        with ExitStack() as stack:
+            temporary = stack.enter_context(replacing(self._out / "shards" / self._shard))
+            self._tar = stack.enter_context(tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT))
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._stack.__exit__(kind, error, trace)
         if kind is None:
-            self._tar.close()
-            self._finish()
-        else:
-            self._tar.fileobj.close() if self._tar.fileobj else None
-        self._temporary.unlink(missing_ok=True)
+            self._write_rows()
 
-    def _finish(self) -> None:
+    def _write_rows(self) -> None:
         schema = frames_schema(self._info)
         columns = {
             field.name: pa.array(_column(self._rows, field.name), type=field.type, from_pandas=True) for field in schema
         }
         table = pa.table(columns, schema=schema)
         notes = json.dumps({"counts": self._counts, "failures": self._failures})
-        self._temporary.replace(self._out / "shards" / self._shard)
         with replacing(_part_path(self._out, self._index)) as temporary:
             pq.write_table(table.replace_schema_metadata({"duchenne": notes}), temporary)
 
@@ -178,7 +178,7 @@ def write_prepared(
     todo = [index for index in range(len(parts)) if not _part_path(out, index).exists()]
     with progress_bar(quiet=quiet) as bar:
         task = bar.add_task(description, total=sum(sizes), completed=sum(sizes) - sum(sizes[i] for i in todo), note="")
-        number = min(workers or os.cpu_count() or 1, max(1, len(todo)))
+        number = min(workers or joblib.cpu_count(), max(1, len(todo)))
         if number == 1:
             for index in todo:
                 start = bar.tasks[0].completed
@@ -187,8 +187,14 @@ def write_prepared(
         else:
             calls = (joblib.delayed(_produce)(out, index, info, parts[index], produce, None) for index in todo)
             pool = joblib.Parallel(n_jobs=number, return_as="generator_unordered", batch_size=1, max_nbytes=None)
-            for index in pool(calls):
-                bar.advance(task, sizes[index])
+            try:
+                for index in pool(calls):
+                    bar.advance(task, sizes[index])
+            except BrokenProcessPool as error:
+                raise InputError(
+                    f"{out}: a worker process was ended, most likely for want of memory; "
+                    "run the same command with fewer --workers, it goes on where it stopped."
+                ) from error
     _finish_job(out, info, len(parts))
     return _open(out)
 
@@ -227,7 +233,10 @@ def _claim(out: Path, job: Mapping[str, Any]) -> bool:
                 f"{out}: holds the data of another job ({', '.join(changed)} differ); "
                 "name another --out or delete this folder."
             )
-        return (out / "dataset.yaml").is_file()
+        finished = (out / "dataset.yaml").is_file()
+        if finished and (out / "parts").is_dir():  # killed after its last file
+            shutil.rmtree(out / "parts")
+        return finished
     if out.is_dir() and any(out.iterdir()):
         raise UsageError(f"{out}: is not empty and not prepared data; name another --out.")
     try:
@@ -243,6 +252,8 @@ def _finish_job(out: Path, info: DatasetInfo, number: int) -> None:
     counts: Counter[str] = Counter(crops=0, failures=0)
     failures: list[tuple[str, str]] = []
     schema = frames_schema(info)
+    for left in out.rglob(".*.part.*"):  # of a run that was killed
+        left.unlink()
     with replacing(out / "frames.parquet") as temporary, pq.ParquetWriter(temporary, schema) as writer:
         for index in range(number):
             table = pq.read_table(_part_path(out, index))
