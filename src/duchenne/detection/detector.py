@@ -1,0 +1,100 @@
+"""From pictures to faces with action units: find, track, align, score."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from duchenne.detection.model import AuModel, FaceBatch, load_model
+from duchenne.detection.results import DetectedFace, FrameResult, batches
+from duchenne.faces.align import crop_face, crop_matrix
+from duchenne.faces.decode import Picture, read_pictures
+from duchenne.faces.find import Face, FaceFinder
+from duchenne.faces.track import FaceTracker
+
+_TOGETHER: Final = 8  # frames whose faces go through a model of pixels as one batch; 4K frames are 25 MB each
+_NO_BLENDSHAPES: Final = np.full(52, np.nan, dtype=np.float32)
+_Found = tuple[Picture, list[Face], list[int]]
+
+
+class Detector:
+    """Finds everyone in pictures and reads their action units. Use it in a `with` block, or close it."""
+
+    def __init__(self, model: str | AuModel = "blendshapes", *, min_face: int = 32) -> None:
+        """Opens the models.
+
+        Args:
+            model: the name of one, or one that is open already.
+            min_face: narrower faces (pixels) are reported with flag `small` and without action units.
+
+        Raises:
+            UsageError: when the model is unknown.
+            InputError: when a model file is missing.
+        """
+        self.model = load_model(model) if isinstance(model, str) else model
+        self._finder = FaceFinder(min_face_px=min_face)
+
+    def __enter__(self) -> Detector:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Frees the models."""
+        self._finder.close()
+
+    def frames(self, path: str | Path) -> Iterator[FrameResult]:
+        """Every frame of one image or video, in order.
+
+        Raises:
+            InputError: when nothing can be read; after the last frame that could be, when the file is damaged.
+        """
+        for batch in batches(self._found(path), _TOGETHER if self.model.crop_px else 1):
+            yield from self._scored(str(path), batch)
+
+    def _found(self, path: str | Path) -> Iterator[_Found]:
+        tracker = FaceTracker()
+        for picture in read_pictures(path):
+            faces = self._finder.find(picture.image)
+            yield picture, faces, tracker.update(faces, picture.image, picture.time_s)
+
+    def _scored(self, source: str, batch: list[_Found]) -> Iterator[FrameResult]:
+        chosen = [(picture, face) for picture, faces, _ in batch for face in faces if _is_readable(face)]
+        scores = iter(self._score(chosen))
+        missing = np.full(len(self.model.columns), np.nan, dtype=np.float32)
+        for picture, faces, numbers in batch:
+            detected = tuple(
+                DetectedFace(number, face, next(scores) if _is_readable(face) else missing)
+                for face, number in zip(faces, numbers, strict=True)
+            )
+            yield FrameResult(source, picture.frame, picture.time_s, detected, picture.image)
+
+    def _score(self, chosen: list[tuple[Picture, Face]]) -> NDArray[np.float32]:
+        if not chosen:
+            return np.empty((0, len(self.model.columns)), dtype=np.float32)
+        landmarks = np.stack([face.landmarks for _, face in chosen if face.landmarks is not None])
+        blendshapes = np.stack(
+            [_NO_BLENDSHAPES if face.blendshapes is None else face.blendshapes for _, face in chosen]
+        )
+        side = self.model.crop_px
+        crops = None
+        if side is not None:
+            crops = np.stack(
+                [
+                    crop_face(picture.image, crop_matrix(points, side), side)
+                    for (picture, _), points in zip(chosen, landmarks, strict=True)
+                ]
+            )
+        return self.model.score(FaceBatch(landmarks, blendshapes, crops))
+
+
+def _is_readable(face: Face) -> bool:
+    return not face.flag and face.landmarks is not None

@@ -1,0 +1,111 @@
+"""The table formats of `--format`: the library's own, and the column names of OpenFace 2 and py-feat.
+
+A name is only filled with what it means there. What the model does not give stays empty, and what the other format
+has no name for follows in extra columns at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from duchenne.detection.results import Rows, plain_table
+from duchenne.facs import au_column
+
+Format = Literal["duchenne", "openface", "fex"]
+
+OPENFACE_INTENSITIES: Final = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 45)
+OPENFACE_OCCURRENCES: Final = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 28, 45)
+OPENFACE_POSE_SIGNS: Final = np.array([1.0, -1.0, 1.0])
+"""From pitch, yaw and roll to `pose_Rx, pose_Ry, pose_Rz`: OpenFace's camera looks along z with y down, so that a turn
+to the picture's right is negative."""
+FEX_AUS: Final = (1, 2, 4, 5, 6, 7, 9, 10, 11, 12, 14, 15, 17, 20, 23, 24, 25, 26, 28, 43)
+FEX_EMOTIONS: Final = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
+_POINTS: Final = range(68)
+
+
+def openface_table(rows: Rows) -> pd.DataFrame:
+    """The column names, units and row rules of OpenFace 2.2's FeatureExtraction.
+
+    Frames count from 1, `success` is 1 where AUs could be read, landmarks are pixels, angles are radians in OpenFace's
+    sense: `pose_Rx` grows as the chin goes down, `pose_Ry` as the face turns to the picture's left. A row without
+    success has 0 in every measured column, as there. Gaze, 3D landmarks and shape parameters have no column;
+    `pose_Tx, pose_Ty, pose_Tz` (millimetres from a calibrated camera) and every `AUxx_r`, `AUxx_c` that the model does
+    not give are empty. The model's other columns and `source` follow at the end.
+    """
+    success = np.array([flag is None for flag in rows.flag]) & ~np.isnan(rows.number)
+    given = {name: rows.values[:, column] for column, name in enumerate(rows.columns)}
+    empty = np.full(len(rows), np.nan)
+    names = [f"{au_column(au)}_r" for au in OPENFACE_INTENSITIES] + [
+        f"{au_column(au)}_c" for au in OPENFACE_OCCURRENCES
+    ]
+
+    def measured(values: NDArray[np.float64], decimals: int) -> NDArray[np.float64]:
+        return np.asarray(np.round(np.where(success, values, 0.0), decimals), dtype=np.float64)
+
+    radians = np.deg2rad(rows.pose) * OPENFACE_POSE_SIGNS
+    return pd.DataFrame(
+        {
+            "frame": rows.frame + 1,
+            "face_id": np.nan_to_num(rows.number).astype(np.int64),
+            "timestamp": np.round(rows.time_s, 6),
+            "confidence": np.round(np.nan_to_num(rows.score), 3),
+            "success": success.astype(np.int64),
+            **{f"pose_T{axis}": empty for axis in "xyz"},
+            **{f"pose_R{axis}": measured(radians[:, column], 4) for column, axis in enumerate("xyz")},
+            **{f"x_{point}": measured(rows.landmarks[:, point, 0], 2) for point in _POINTS},
+            **{f"y_{point}": measured(rows.landmarks[:, point, 1], 2) for point in _POINTS},
+            **{name: measured(given[name], 5) if name in given else empty for name in names},
+            **{name: np.round(values, 5) for name, values in given.items() if name not in names},
+            "source": pd.array(rows.source, dtype="str"),
+        }
+    )
+
+
+def fex_table(rows: Rows) -> pd.DataFrame:
+    """The column names of py-feat's Fex tables; a frame without a face is a row of NaN, as there.
+
+    `AUxx` is the model's probability, else its intensity, else its raw score; `AU43` (eyes closed) is the model's
+    AU 45, which frame by frame is the same. AUs that the model does not give and the emotions are NaN. `face`,
+    `flag` and `time_s` follow at the end.
+    """
+    given = {name: rows.values[:, column] for column, name in enumerate(rows.columns)}
+    empty = np.full(len(rows), np.nan)
+
+    def best(au: int) -> NDArray[np.float64]:
+        kinds = (f"{au_column(45 if au == 43 else au)}_{kind}" for kind in "prs")
+        return np.round(next((given[name] for name in kinds if name in given), empty), 5)
+
+    box, pose = np.round(rows.box, 2), np.round(rows.pose, 2)
+    minutes = [divmod(int(time_s), 60) for time_s in rows.time_s]
+    return pd.DataFrame(
+        {
+            **{f"FaceRect{name}": box[:, column] for column, name in enumerate(("X", "Y", "Width", "Height"))},
+            "FaceScore": np.round(rows.score, 5),
+            **{f"x_{point}": np.round(rows.landmarks[:, point, 0], 2) for point in _POINTS},
+            **{f"y_{point}": np.round(rows.landmarks[:, point, 1], 2) for point in _POINTS},
+            "Pitch": pose[:, 0],
+            "Roll": pose[:, 2],
+            "Yaw": pose[:, 1],
+            **{au_column(au): best(au) for au in FEX_AUS},
+            **dict.fromkeys(FEX_EMOTIONS, empty),
+            "input": pd.array(rows.source, dtype="str"),
+            "frame": rows.frame,
+            "approx_time": pd.array([f"{minute:02d}:{second:02d}" for minute, second in minutes], dtype="str"),
+            "face": rows.face_numbers(),
+            "flag": pd.array(rows.flag, dtype="str"),
+            "time_s": np.round(rows.time_s, 6),
+        }
+    )
+
+
+FORMATS: Final[dict[str, Callable[[Rows], pd.DataFrame]]] = {
+    "duchenne": plain_table,
+    "openface": openface_table,
+    "fex": fex_table,
+}
+"""Every `--format`, by name."""

@@ -1,0 +1,148 @@
+"""What detection finds in a frame, and the plain table of it: one row per face per frame, or one empty row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, TypeVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from duchenne.errors import InputError
+from duchenne.faces.find import Face
+
+T = TypeVar("T")
+FACE_COLUMNS: Final = ("source", "frame", "time_s", "face", "score", "x", "y", "width", "height", "flag")
+POSE_COLUMNS: Final = ("pitch", "yaw", "roll")
+
+
+@dataclass(frozen=True)
+class DetectedFace:
+    """One face of one frame.
+
+    Attributes:
+        number: the same for the same person over the frames of a video, from 0.
+        face: box, landmarks, pose and flag, as found.
+        scores: (C,) in the order of the model's columns; NaN where the model gives none.
+    """
+
+    number: int
+    face: Face
+    scores: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class FrameResult:
+    """One decoded frame and its faces, from left to right.
+
+    Attributes:
+        source: the input as the user named it.
+        frame: decode order, from 0.
+        time_s: the container's time; 0 for pictures.
+        faces: everyone found.
+        image: (H, W, 3) uint8 RGB, as displayed; None where it was dropped to save memory.
+    """
+
+    source: str
+    frame: int
+    time_s: float
+    faces: tuple[DetectedFace, ...]
+    image: NDArray[np.uint8] | None
+
+    def without_image(self) -> FrameResult:
+        """The same, without the pixels."""
+        return replace(self, image=None)
+
+
+def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Lists of `size` items, the last one shorter.
+
+    Raises:
+        InputError: that of `items`, after everything that came before it was given.
+    """
+    waiting: list[T] = []
+    failure: InputError | None = None
+    iterator = iter(items)
+    while True:
+        try:
+            waiting.append(next(iterator))
+        except StopIteration:
+            break
+        except InputError as error:
+            failure = error
+            break
+        if len(waiting) == size:
+            yield waiting
+            waiting = []
+    if waiting:
+        yield waiting
+    if failure is not None:
+        raise failure
+
+
+class Rows:
+    """Frames as columns of equal length, the common ground of all table formats; NaN or None where there is nothing.
+
+    Attributes:
+        columns: names of the model's columns.
+        source, flag: lists of text; flag is None for faces with AUs and for frames without a face.
+        frame: (N,) int64. time_s: (N,) float64. number: (N,) float64, the face. score: (N,) float64.
+        box: (N, 4) x, y, width, height in pixels. pose: (N, 3) pitch, yaw, roll in degrees.
+        landmarks: (N, 68, 2) pixels. values: (N, C) of the model.
+    """
+
+    def __init__(self, results: Sequence[FrameResult], columns: Sequence[str]) -> None:
+        pairs = [(result, face) for result in results for face in (result.faces or (None,))]
+        count = len(pairs)
+        self.columns = tuple(columns)
+        self.source = [result.source for result, _ in pairs]
+        self.flag = [face.face.flag or None if face else None for _, face in pairs]
+        self.frame = np.array([result.frame for result, _ in pairs], dtype=np.int64)
+        self.time_s = np.array([result.time_s for result, _ in pairs], dtype=np.float64)
+        self.number = np.full(count, np.nan)
+        self.score = np.full(count, np.nan)
+        self.box = np.full((count, 4), np.nan)
+        self.pose = np.full((count, 3), np.nan)
+        self.landmarks = np.full((count, 68, 2), np.nan)
+        self.values = np.full((count, len(self.columns)), np.nan)
+        for row, (_, face) in enumerate(pairs):
+            if face is None:
+                continue
+            self.number[row], self.score[row], self.box[row] = face.number, face.face.score, face.face.box
+            self.values[row] = face.scores
+            if face.face.pose is not None:
+                self.pose[row] = face.face.pose
+            if face.face.landmarks is not None:
+                self.landmarks[row] = face.face.landmarks
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def face_numbers(self) -> pd.arrays.IntegerArray:
+        """The faces as nullable integers."""
+        missing = np.isnan(self.number)
+        return pd.arrays.IntegerArray(np.where(missing, 0, self.number).astype(np.int64), missing)
+
+
+def plain_table(rows: Rows) -> pd.DataFrame:
+    """The library's own table: `FACE_COLUMNS`, the model's columns, `POSE_COLUMNS`.
+
+    Numbers are rounded to what they carry (microseconds, hundredths of a pixel and of a degree, five decimals of a
+    score), so that a CSV file reads back as the same table.
+    """
+    box, pose, values = np.round(rows.box, 2), np.round(rows.pose, 2), np.round(rows.values, 5)
+    return pd.DataFrame(
+        {
+            "source": pd.array(rows.source, dtype="str"),
+            "frame": rows.frame,
+            "time_s": np.round(rows.time_s, 6),
+            "face": rows.face_numbers(),
+            "score": np.round(rows.score, 5),
+            **{name: box[:, column] for column, name in enumerate(("x", "y", "width", "height"))},
+            "flag": pd.array(rows.flag, dtype="str"),
+            **{name: values[:, column] for column, name in enumerate(rows.columns)},
+            **{name: pose[:, column] for column, name in enumerate(POSE_COLUMNS)},
+        }
+    )

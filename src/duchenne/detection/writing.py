@@ -1,0 +1,161 @@
+"""Where tables go, and writing them piece by piece (flat memory over long videos), whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, Final
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from duchenne.errors import InputError, UsageError
+from duchenne.files import replacing, write_text
+
+SUFFIXES: Final = (".csv", ".parquet")
+
+
+class TableWriter:
+    """Takes pieces of one table; all pieces have the same columns and types. Made by `table_writer`."""
+
+    def __init__(self, temporary: Path) -> None:
+        self.rows = 0
+        self._schema: pa.Schema | None = None
+        self._parquet: pq.ParquetWriter | None = None
+        self._binary = temporary.suffix.lower() == ".parquet"
+        self._file: IO[Any] = (
+            temporary.open("wb") if self._binary else temporary.open("w", encoding="utf-8", newline="")
+        )
+
+    def write(self, piece: pd.DataFrame) -> None:
+        """Appends the rows of `piece`."""
+        if self._binary:
+            table = pa.Table.from_pandas(piece, schema=self._schema, preserve_index=False)
+            if self._parquet is None:
+                self._schema = table.schema
+                self._parquet = pq.ParquetWriter(self._file, table.schema)
+            self._parquet.write_table(table)
+        else:
+            piece.to_csv(self._file, index=False, header=self.rows == 0, lineterminator="\n")
+        self.rows += len(piece)
+
+    def close(self) -> None:
+        """Ends the file."""
+        if self._parquet is not None:
+            self._parquet.close()
+        self._file.close()
+
+
+class _Empty(Exception):
+    """Nothing was written: the file shall not appear."""
+
+
+@contextmanager
+def table_writer(path: Path) -> Iterator[TableWriter]:
+    """A writer whose file appears as `path` when the block ends well and something was written, else not at all.
+
+    Args:
+        path: ends in `.csv` or `.parquet`.
+
+    Raises:
+        InputError: when it cannot be written; at once, before hours of work.
+    """
+    try:
+        with replacing(path) as temporary:
+            writer = TableWriter(temporary)
+            try:
+                yield writer
+            finally:
+                writer.close()
+            if not writer.rows:
+                raise _Empty
+    except _Empty:
+        pass
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Reads a table that `detect` wrote, with the types it had in memory."""
+    if path.suffix.lower() == ".parquet":
+        return pd.read_parquet(path)
+    table = pd.read_csv(path, encoding="utf-8")
+    return table.astype(
+        {name: kind for name, kind in (("source", "str"), ("input", "str"), ("flag", "str"), ("face", "Int64"))
+         if name in table}
+    )  # fmt: skip
+
+
+def is_folder(output: str | Path) -> bool:
+    """Whether `-o` names a folder: it ends in a slash, is one already, or has no suffix.
+
+    Raises:
+        UsageError: when it is neither a folder nor a table that can be written.
+    """
+    path = Path(output)
+    if str(output).endswith(("/", os.sep)) or path.is_dir() or not path.suffix:
+        return True
+    if path.suffix.lower() not in SUFFIXES:
+        raise UsageError(
+            f"-o {output}: a table ends in {' or '.join(SUFFIXES)}, a folder in a slash; rename it to one of them."
+        )
+    return False
+
+
+def table_paths(inputs: Sequence[Path], folder: Path) -> dict[Path, Path]:
+    """Input -> `folder/NAME_aus.csv`, with as much of the input's path in NAME as tells it from the others.
+
+    Raises:
+        UsageError: when two inputs cannot be told apart so.
+    """
+    stems = Counter(path.stem for path in inputs)
+    common = Path(os.path.commonpath([path.absolute().parent for path in inputs])) if inputs else Path()
+    names: dict[Path, Path] = {}
+    taken: dict[str, Path] = {}
+    for path in inputs:
+        inside = path.absolute().relative_to(common)
+        name = path.stem if stems[path.stem] == 1 else "_".join([*inside.parts[:-1], path.name])
+        if name in taken:
+            raise UsageError(f"{taken[name]} and {path} would both be written to {name}_aus.csv; rename one of them.")
+        taken[name] = path
+        names[path] = folder / f"{name}_aus.csv"
+    return names
+
+
+def write_record(table: Path, record: dict[str, Any]) -> None:
+    """Writes what a reader must know of `table` as JSON beside it, with the table's size, so that both belong together.
+
+    The record is written last: a table without one, or of another size, was interrupted.
+    """
+    write_text(record_path(table), json.dumps({**record, "bytes": table.stat().st_size}, indent=2) + "\n")
+
+
+def read_record(table: Path) -> dict[str, Any] | None:
+    """The record of a whole table; None where there is none or it belongs to another one."""
+    try:
+        record = json.loads(record_path(table).read_text(encoding="utf-8"))
+        whole = isinstance(record, dict) and record.get("bytes") == table.stat().st_size
+    except (OSError, ValueError):
+        return None
+    return record if whole else None
+
+
+def record_path(table: Path) -> Path:
+    """`NAME.json` beside `NAME.csv` or `NAME.parquet`."""
+    return table.with_suffix(".json")
+
+
+def source_stamp(path: Path) -> dict[str, int]:
+    """Size and time of change of an input, by which a changed one is known.
+
+    Raises:
+        InputError: when it is gone.
+    """
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions.") from error
+    return {"bytes": status.st_size, "changed_ns": status.st_mtime_ns}

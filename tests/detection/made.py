@@ -1,0 +1,37 @@
+"""Made-up faces: the grey level of a picture says who is in it."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from duchenne.faces.find import Face
+
+
+def points() -> NDArray[np.float32]:
+    """68 landmarks of which no two coincide."""
+    return np.stack([np.arange(68) % 9 + 10.0, np.arange(68) // 9 + 5.0], axis=1).astype(np.float32)
+
+
+class ScriptedFinder:
+    """Stands in for `FaceFinder`: the grey level of the picture says who is in it.
+
+    0 nobody; 1..99 one face whose blendshapes are all level / 100; 100..199 two, the second too small; 200.. one
+    without landmarks.
+    """
+
+    def __init__(self, min_face_px: float) -> None:
+        self.min_face_px = min_face_px
+
+    def find(self, image: NDArray[np.uint8]) -> list[Face]:
+        level = int(image[0, 0, 0])
+        if level == 0:
+            return []
+        if level >= 200:
+            return [Face((1.0, 2.0, 40.0, 44.0), 0.75, flag="no_landmarks")]
+        shapes = np.full(52, level % 100 / 100, np.float32)
+        faces = [Face((1.0, 2.0, 40.0, 44.0), 0.9, points(), shapes, (10.0, 20.0, -30.0))]
+        if level >= 100:
+            faces.append(Face((45.0, 2.0, 12.0, 13.0), 0.8, flag="small"))
+        return faces
+
+    def close(self) -> None:
+        pass

@@ -1,0 +1,121 @@
+"""The columns and rows of every table format."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.detection.made import points
+
+from duchenne.detection.formats import FORMATS
+from duchenne.detection.results import DetectedFace, FrameResult, Rows, plain_table
+from duchenne.faces.find import Face
+
+COLUMNS = ("AU01_s", "AU12_r", "AU12_c", "AU25_p", "AU45_s")
+VALUES = np.array([0.25, 3.5, 1.0, 0.625, 0.125], np.float32)
+
+
+def rows() -> Rows:
+    whole = Face((1.0, 2.0, 40.0, 44.0), 0.9, points(), None, (10.0, 20.0, -30.0))
+    small = Face((45.0, 2.0, 12.0, 13.0), 0.8, flag="small")
+    missing = np.full(5, np.nan, np.float32)
+    frames = [
+        FrameResult("a.mp4", 0, 0.0, (DetectedFace(0, whole, VALUES), DetectedFace(1, small, missing)), None),
+        FrameResult("a.mp4", 1, 0.1, (), None),
+        FrameResult("a.mp4", 2, 61.25, (DetectedFace(1, whole, VALUES),), None),
+    ]
+    return Rows(frames, COLUMNS)
+
+
+def test_the_plain_table_has_the_documented_columns() -> None:
+    table = plain_table(rows())
+    assert list(table) == [
+        "source", "frame", "time_s", "face", "score", "x", "y", "width", "height", "flag", *COLUMNS,
+        "pitch", "yaw", "roll",
+    ]  # fmt: skip
+    assert table.frame.tolist() == [0, 0, 1, 2]
+    assert table.face.tolist() == [0, 1, pd.NA, 1]
+    assert table.flag.isna().tolist() == [True, False, True, True]
+    assert table.flag[1] == "small"
+    nobody = table.iloc[2].drop(["source", "frame", "time_s"])
+    assert nobody.isna().all()
+    unread = table.iloc[1]
+    assert unread[["score", "x", "y", "width", "height"]].tolist() == [0.8, 45, 2, 12, 13]
+    assert unread[[*COLUMNS, "pitch", "yaw", "roll"]].isna().all()
+    assert table.iloc[3][list(COLUMNS)].tolist() == VALUES.tolist()
+    assert table.iloc[3][["pitch", "yaw", "roll"]].tolist() == [10, 20, -30]
+
+
+def test_openface_names_in_their_order() -> None:
+    table = FORMATS["openface"](rows())
+    regressed = [f"{au:02d}" for au in (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 45)]
+    classified = [f"{au:02d}" for au in (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 28, 45)]
+        "01",
+        "02",
+        "04",
+        "05",
+        "06",
+        "07",
+        "09",
+        "10",
+        "12",
+        "14",
+        "15",
+        "17",
+        "20",
+        "23",
+        "25",
+        "26",
+        "28",
+        "45",
+    ]
+    assert list(table) == [
+        "frame", "face_id", "timestamp", "confidence", "success",
+        "pose_Tx", "pose_Ty", "pose_Tz", "pose_Rx", "pose_Ry", "pose_Rz",
+        *(f"x_{point}" for point in range(68)), *(f"y_{point}" for point in range(68)),
+        *(f"AU{au}_r" for au in regressed), *(f"AU{au}_c" for au in classified),
+        "AU01_s", "AU25_p", "AU45_s", "source",
+    ]  # fmt: skip
+
+
+def test_openface_row_rules() -> None:
+    table = FORMATS["openface"](rows())
+    assert table.frame.tolist() == [1, 1, 2, 3]
+    assert table.success.tolist() == [1, 0, 0, 1]
+    assert table.face_id.tolist() == [0, 1, 0, 1]
+    assert table.confidence.tolist() == [0.9, 0.8, 0, 0.9]
+    assert table.timestamp.tolist() == [0, 0, 0.1, 61.25]
+    for name in ("pose_Rx", "x_5", "y_67", "AU12_r", "AU12_c"):
+        assert table[name][[1, 2]].tolist() == [0, 0], name
+    assert table.pose_Rx[0] == pytest.approx(np.deg2rad(10), abs=1e-4)
+    assert table.pose_Ry[0] == pytest.approx(np.deg2rad(-20), abs=1e-4)
+    assert table.pose_Rz[0] == pytest.approx(np.deg2rad(-30), abs=1e-4)
+    assert table.x_10[0] == points()[10, 0]
+    assert table.y_10[0] == points()[10, 1]
+    assert table.AU12_r[0] == 3.5
+    assert table.AU12_c[0] == 1
+
+
+def test_openface_claims_nothing_that_the_model_does_not_say() -> None:
+    table = FORMATS["openface"](rows())
+    assert table[["pose_Tx", "AU01_r", "AU01_c", "AU25_r", "AU45_c"]].isna().all(axis=None)
+    assert table.AU01_s.tolist()[:1] == [0.25]
+    assert table.AU01_s[[1, 2]].isna().all()
+
+
+def test_fex_names_and_values() -> None:
+    table = FORMATS["fex"](rows())
+    for name in ("FaceRectX", "FaceRectWidth", "FaceScore", "x_67", "Pitch", "Roll", "Yaw", "AU43", "anger", "input"):
+        assert name in table
+    nobody = table.iloc[2].drop(["input", "frame", "approx_time", "time_s"])
+    assert nobody.isna().all()
+    whole = table.iloc[3]
+    assert (whole.AU01, whole.AU12, whole.AU25, whole.AU43) == (0.25, 3.5, 0.625, 0.125)
+    assert np.isnan(whole.AU02)
+    assert (whole.Pitch, whole.Yaw, whole.Roll) == (10, 20, -30)
+    assert (whole.frame, whole.approx_time, whole.input) == (2, "01:01", "a.mp4")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_pieces_of_a_table_have_the_same_types(name: str) -> None:
+    every = rows()
+    nobody = Rows([FrameResult("a.mp4", 3, 0.5, (), None)], COLUMNS)
+    assert FORMATS[name](every).dtypes.equals(FORMATS[name](nobody).dtypes)
