@@ -49,6 +49,35 @@ def model_path(name: str) -> Path:
         UsageError: for an unknown name, or when DUCHENNE_MODELS names no folder.
         InputError: when the file cannot be had or is not the one it should be.
     """
+    found = local_model(name)
+    if found is not None:
+        return found
+    import pooch
+
+    wanted = MODEL_FILES[name]
+    pooch.get_logger().setLevel("WARNING")
+    try:
+        return Path(pooch.retrieve(wanted.url, f"sha256:{wanted.sha256}", fname=name, path=_cache()))
+    except (OSError, ValueError) as error:  # requests' errors are OSErrors; a wrong hash is a ValueError
+        raise InputError(
+            f"{name}: could not be fetched ({type(error).__name__} from {wanted.url}); connect to the network once, "
+            f"or put the file into a folder and set DUCHENNE_MODELS to that folder."
+        ) from error
+
+
+def local_model(name: str) -> Path | None:
+    """The path of a model file that is on this computer already, in `DUCHENNE_MODELS` or the user's cache.
+
+    Args:
+        name: a key of `MODEL_FILES`.
+
+    Returns:
+        The path; None where the file would have to be fetched.
+
+    Raises:
+        UsageError: for an unknown name, or when DUCHENNE_MODELS names no folder.
+        InputError: when the file in DUCHENNE_MODELS is not the one it should be.
+    """
     if name not in MODEL_FILES:
         raise UsageError(f"there is no model file `{name}`; the known ones are {', '.join(MODEL_FILES)}.")
     wanted = MODEL_FILES[name]
@@ -61,17 +90,14 @@ def model_path(name: str) -> Path:
             if _sha256(path) != wanted.sha256:
                 raise InputError(f"{path}: is not the expected file (its SHA-256 differs); replace it or remove it.")
             return path
-    import pooch  # here, because most processes never fetch
+    cached = _cache() / name
+    return cached if cached.is_file() and _sha256(cached) == wanted.sha256 else None
 
-    cache = Path(pooch.os_cache("duchenne"))
-    pooch.get_logger().setLevel("WARNING")
-    try:
-        return Path(pooch.retrieve(wanted.url, f"sha256:{wanted.sha256}", fname=name, path=cache))
-    except (OSError, ValueError) as error:  # requests' errors are OSErrors; a wrong hash is a ValueError
-        raise InputError(
-            f"{name}: could not be fetched ({type(error).__name__} from {wanted.url}); connect to the network once, "
-            f"or put the file into a folder and set DUCHENNE_MODELS to that folder."
-        ) from error
+
+def _cache() -> Path:
+    import pooch
+
+    return Path(pooch.os_cache("duchenne"))
 
 
 def _sha256(path: Path) -> str:
