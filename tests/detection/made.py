@@ -1,9 +1,16 @@
-"""Made-up faces: the grey level of a picture says who is in it."""
+"""Made-up faces: the level of a picture's first pixel says who is in it."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from duchenne.faces.find import Face
+
+
+def picture(level: int) -> NDArray[np.uint8]:
+    """(48, 64, 3) the same noise every time, but for the first pixel."""
+    image = np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)
+    image[0, 0] = level
+    return image
 
 
 def points() -> NDArray[np.float32]:
@@ -12,7 +19,7 @@ def points() -> NDArray[np.float32]:
 
 
 class ScriptedFinder:
-    """Stands in for `FaceFinder`: the grey level of the picture says who is in it.
+    """Stands in for `FaceFinder`: the level of the first pixel says who is in the picture.
 
     0 nobody; 1..99 one face whose blendshapes are all level / 100; 100..199 two, the second too small; 200.. one
     without landmarks.

@@ -1,7 +1,6 @@
 """The columns and rows of every table format."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from tests.detection.made import points
 
@@ -32,7 +31,7 @@ def test_the_plain_table_has_the_documented_columns() -> None:
         "pitch", "yaw", "roll",
     ]  # fmt: skip
     assert table.frame.tolist() == [0, 0, 1, 2]
-    assert table.face.tolist() == [0, 1, pd.NA, 1]
+    assert table.face.fillna(-1).tolist() == [0, 1, -1, 1]
     assert table.flag.isna().tolist() == [True, False, True, True]
     assert table.flag[1] == "small"
     nobody = table.iloc[2].drop(["source", "frame", "time_s"])
@@ -48,25 +47,6 @@ def test_openface_names_in_their_order() -> None:
     table = FORMATS["openface"](rows())
     regressed = [f"{au:02d}" for au in (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 45)]
     classified = [f"{au:02d}" for au in (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 28, 45)]
-        "01",
-        "02",
-        "04",
-        "05",
-        "06",
-        "07",
-        "09",
-        "10",
-        "12",
-        "14",
-        "15",
-        "17",
-        "20",
-        "23",
-        "25",
-        "26",
-        "28",
-        "45",
-    ]
     assert list(table) == [
         "frame", "face_id", "timestamp", "confidence", "success",
         "pose_Tx", "pose_Ty", "pose_Tz", "pose_Rx", "pose_Ry", "pose_Rz",

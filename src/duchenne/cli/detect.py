@@ -63,9 +63,13 @@ def _closing(done: Detection) -> str:
     )
     earlier = f" ({done.finished} finished by an earlier run)" if done.finished else ""
     counts = (
-        f"{len(done.outcomes)} inputs{earlier}, {frames} frames, {faceless} without a face, "
-        f"{faces} faces, {unread} of them without action units, {len(done.failures)} failures"
+        f"{_number(len(done.outcomes), 'input')}{earlier}, {_number(frames, 'frame')} ({faceless} without a face), "
+        f"{_number(faces, 'face')} ({unread} without action units), {_number(len(done.failures), 'failure')}"
     )
     shown = [str(table) for table in done.tables[:5]]
     more = [f"and {len(done.tables) - 5} more"] if len(done.tables) > 5 else []
     return "\n".join([counts, "-> " + ", ".join([*shown, *more]) if done.tables else "nothing was written"])
+
+
+def _number(count: int, thing: str) -> str:
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"

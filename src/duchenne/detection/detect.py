@@ -14,7 +14,7 @@ import pandas as pd
 from duchenne.detection.detector import Detector
 from duchenne.detection.formats import FORMATS, Format
 from duchenne.detection.job import Options, Outcome, read_input
-from duchenne.detection.model import AuModel
+from duchenne.detection.model import AuModel, load_model
 from duchenne.detection.results import FrameResult
 from duchenne.detection.writing import (
     TableWriter,
@@ -88,11 +88,12 @@ def detect(
         done = detect_files(inputs, model=model, output=output, format=format, min_face=min_face)
         pieces = [read_table(path) for path in done.tables]
     else:
-        options = _options(format, min_face)
-        with Detector(model, min_face=min_face) as detector:
-            paths, missing = _find(inputs)
-            done = Detection(outcomes=missing)
-            done.outcomes += [read_input(path, detector, options, pieces.append) for path in paths]
+        options, opened = _options(format, min_face), _opened(model)
+        paths, missing = _find(inputs)
+        done = Detection(outcomes=missing)
+        if paths:
+            with Detector(opened, min_face=min_face) as detector:
+                done.outcomes += [read_input(path, detector, options, pieces.append) for path in paths]
     if not pieces:
         raise InputError(next(iter(done.failures.values())))
     table = pieces[0] if len(pieces) == 1 else pd.concat(pieces, ignore_index=True)
@@ -141,13 +142,15 @@ def detect_files(
         UsageError: when the model, format or output is not known.
         InputError: when an output cannot be written.
     """
-    options = _options(format, min_face)
+    options, opened = _options(format, min_face), _opened(model)
     folder = Path() if output is None else Path(output) if is_folder(output) else None
-    with Detector(model, min_face=min_face) as detector, progress_bar(quiet=quiet) as progress:
-        record = options.record(detector.model)
-        paths, missing = _find(inputs)
-        done = Detection(outcomes=missing)
-        targets = {} if folder is None else table_paths(paths, folder)
+    paths, missing = _find(inputs)
+    done = Detection(outcomes=missing)
+    if not paths:
+        return done
+    targets = {} if folder is None else table_paths(paths, folder)
+    record = options.record(opened)
+    with Detector(opened, min_face=min_face) as detector, progress_bar(quiet=quiet) as progress:
         lengths = {path: _length(path) for path in paths}
         task = progress.add_task("detect", total=sum(lengths.values()), note="")
 
@@ -187,6 +190,10 @@ def _options(format: str, min_face: int) -> Options:
     if min_face < 1:
         raise UsageError(f"min_face is {min_face}; it must be 1 pixel or more.")
     return Options(format=format, min_face=min_face)  # type: ignore[arg-type]
+
+
+def _opened(model: str | AuModel) -> AuModel:
+    return load_model(model) if isinstance(model, str) else model
 
 
 def _find(inputs: Inputs) -> tuple[list[Path], list[Outcome]]:
