@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from typing import Final
@@ -47,12 +48,16 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     try:
         status: int = import_module(f"duchenne.cli.{words[0]}").main(words[1:])
+        sys.stdout.flush()
     except DuchenneError as error:
         print(f"duchenne {words[0]}: {error}", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt:
         print(f"duchenne {words[0]}: interrupted; run the same command again to go on.", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # whoever read the output has had enough (`| head`); flushing at exit must not complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     return status
 
 
