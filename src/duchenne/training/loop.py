@@ -123,13 +123,13 @@ class Trainer:
                 meter.waited_s += time.perf_counter() - asked
                 lr = self._train_step(batch, meter)
                 self.step += 1
-                if self.step % config.log_every == 0 or self.step == self.total:
+                stopping = self._agree(stop.is_set())
+                if stopping or self.step % config.log_every == 0 or self.step == self.total:
                     line = self._log(meter, lr)
                     meter = Meter()
                     speed = f"{line['images_per_s']:.0f} images/s  waiting {line['waiting']:.0%}"
                     bar.update(task, note=f"loss {line['loss']:.4f}  {speed}")
                 bar.advance(task)
-                stopping = self._agree(stop.is_set())
                 if stopping or self.step % config.save_every == 0 or self.step == self.total:
                     self.save()
                 if stopping:

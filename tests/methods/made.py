@@ -1,0 +1,31 @@
+"""Small instances of every method of the registry, for the contract tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from duchenne.methods.base import Method
+from duchenne.training.config import method_run_config
+from duchenne.training.runs import build_method
+from duchenne.types import ClipBatch
+
+SMALL: dict[str, dict[str, Any]] = {"temporal_ranking": {"triplets": 3}}
+"""Method -> fields that make its batches small; every method has a line."""
+
+
+def small_config(name: str, **fields: Any) -> Any:
+    return method_run_config(name)(**{"size_px": 32, **SMALL[name], **fields})
+
+
+def small_method(name: str, **fields: Any) -> Method:
+    return build_method(name, small_config(name, **fields))
+
+
+def random_batch(method: Method, clips: int, seed: int = 0) -> ClipBatch:
+    frames = method.sampler(method.config).frames
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randint(0, 256, (clips, frames, 3, 32, 32), generator=generator, dtype=torch.uint8)
+    rows = torch.arange(clips * frames).view(clips, frames)
+    return ClipBatch(images, rows, torch.arange(clips), torch.arange(clips) // 2)

@@ -1,0 +1,37 @@
+"""A prepared folder in a second: squares that move over a texture, one texture per subject."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from duchenne.data.prepared import DatasetInfo, Prepared
+from duchenne.data.writing import PartWriter, encode_jpeg, write_prepared
+
+SIZE_PX = 32
+
+
+def moving_squares(out: Path, *, clips: int = 6, frames: int = 30, rate: float = 25.0) -> Prepared:
+    """`clips` clips of two per subject; the last third of the subjects is the test split."""
+    info = DatasetInfo(
+        name="squares", aus=(1, 12), label_kind="intensity", alignment="none", size_px=SIZE_PX, licence="CC0-1.0",
+        settings={"clips": clips, "frames": frames, "rate": rate},
+    )  # fmt: skip
+
+    def produce(writer: PartWriter, clip: int) -> None:
+        subject = clip // 2
+        picture = np.random.default_rng(subject).integers(0, 255, (SIZE_PX, SIZE_PX, 3), dtype=np.uint8)
+        for frame in range(frames):
+            image = picture.copy()
+            left = (clip + frame) % (SIZE_PX - 8)
+            image[10:22, left : left + 8] = 255
+            row = {
+                "subject": f"S{subject}", "clip": f"clip {clip}", "frame": frame, "time_s": frame / rate,
+                "split": "test" if subject >= 2 * clips // 6 else "train", "AU01_i": left / 6, "AU12_i": 0.0,
+            }  # fmt: skip
+            writer.add(row, encode_jpeg(image))
+
+    prepared = write_prepared(out, info, list(range(clips)), produce, workers=1, quiet=True)
+    assert prepared is not None
+    return prepared

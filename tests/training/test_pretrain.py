@@ -1,0 +1,236 @@
+"""The pretrain job: what a run holds, exact resume, interruption, and what is refused."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+import yaml
+from tests.methods.made import SMALL
+from tests.training.made import moving_squares
+
+import duchenne
+from duchenne.errors import DuchenneError, InputError, UsageError
+from duchenne.methods.registry import METHODS
+from duchenne.training.config import TrainingConfig
+from duchenne.training.recipes import load_recipe, recipe_names
+from duchenne.training.runs import initial_encoder, load_encoder, random_encoder
+from duchenne.training.schedules import learning_rate
+
+FAST = {"size_px": 32, "batch_size": 4, "max_steps": 6, "lr": 0.01, "log_every": 2, "quiet": True}
+
+
+@pytest.fixture(scope="module")
+def squares(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data") / "squares"
+    moving_squares(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(squares, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "run"
+    duchenne.pretrain("temporal_ranking", data=squares, out=out, **FAST)
+    return out
+
+
+def weights(run):
+    return load_encoder(run).encoder.state_dict()
+
+
+def test_what_a_run_holds(run, squares):
+    assert {path.name for path in run.iterdir()} == {
+        "config.yaml", "encoder.safetensors", "encoder.json", "checkpoint.pt", "log.jsonl", "methods.txt",
+    }  # fmt: skip
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    assert config["method"] == "temporal_ranking"
+    assert config["margin"] == 0.03
+    assert config["data"] == [str(squares)]
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [2, 4, 6]
+    assert {"loss", "accuracy", "spread", "lr", "images_per_s", "waiting"} <= lines[0].keys()
+    record = load_encoder(run).record
+    assert record.steps == 6
+    assert record.size_px == 32
+    assert "Cite" in (run / "methods.txt").read_text()
+
+
+def test_the_test_split_is_never_seen(run):
+    (seen,) = load_encoder(run).record.trained_on
+    assert seen.dataset == "squares"
+    assert seen.labels is False
+    assert seen.subjects == ("squares:S0", "squares:S1")
+
+
+def test_training_changes_the_weights_and_initial_is_the_start(run):
+    start, end = initial_encoder(run).encoder.state_dict(), weights(run)
+    assert not torch.equal(start["backbone.conv1.weight"], end["backbone.conv1.weight"])
+    again = initial_encoder(run).encoder.state_dict()
+    assert all(torch.equal(value, again[key]) for key, value in start.items())
+    other = random_encoder(load_encoder(run).record, seed=5)
+    assert other.feature_dim == load_encoder(run).encoder.feature_dim
+    assert not torch.equal(other.backbone.conv1.weight, start["backbone.conv1.weight"])
+
+
+@pytest.mark.parametrize("precision", ["32", "bf16"])
+@pytest.mark.parametrize("name", METHODS)
+def test_resume_is_exact(name, precision, squares, tmp_path):
+    fields = {**SMALL[name], **FAST, "precision": precision, "schedule": "cosine"}
+    whole = duchenne.pretrain(name, data=squares, out=tmp_path / "whole", **fields)
+    assert whole.finished
+    part = {**fields, "save_every": 3}
+    interrupted_after(3, name, squares, tmp_path / "part", part)
+    assert not (tmp_path / "part" / "encoder.safetensors").exists()
+    duchenne.pretrain(name, data=squares, out=tmp_path / "part", resume=True, **part)
+    found, expected = weights(tmp_path / "part"), weights(tmp_path / "whole")
+    assert all(torch.equal(found[key], value) for key, value in expected.items())
+
+
+def interrupted_after(steps, name, data, out, fields):
+    """Runs a job whose loader breaks down after some steps, as a killed process would."""
+    from duchenne.data.loaders import ClipLoader
+
+    original = ClipLoader.batch
+
+    def batch(self, step, pool=None):
+        if step >= steps:
+            raise RuntimeError("power cut")
+        return original(self, step, pool)
+
+    ClipLoader.batch = batch
+    try:
+        with pytest.raises(RuntimeError, match="power cut"):
+            duchenne.pretrain(name, data=data, out=out, **fields)
+    finally:
+        ClipLoader.batch = original
+
+
+def test_ctrl_c_saves_and_exits_130(squares, tmp_path):
+    out = tmp_path / "run"
+    words = ["pretrain", "temporal_ranking", "--data", str(squares), "--out", str(out), "--size-px", "32",
+             "--batch-size", "4", "--log-every", "1", "--max-steps", "100000", "--quiet"]  # fmt: skip
+    process = subprocess.Popen([sys.executable, "-m", "duchenne.cli.main", *words], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not (out / "log.jsonl").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, complaint = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "state saved; go on with --resume" in complaint
+    assert "Traceback" not in complaint
+    state = torch.load(out / "checkpoint.pt", weights_only=True)
+    last = json.loads((out / "log.jsonl").read_text().splitlines()[-1])
+    assert state["step"] == last["step"]
+
+
+def test_two_processes_train_like_one(squares, tmp_path):
+    """Real processes through the command; without crops nothing but the split of the batch differs."""
+    fields = {"size_px": 32, "batch_size": 4, "max_steps": 2, "precision": "32", "crop_min": 1.0, "crop_max": 1.0}
+    words = [word for key, value in fields.items() for word in (f"--{key.replace('_', '-')}", str(value))]
+    command = [sys.executable, "-m", "duchenne.cli.main", "pretrain", "temporal_ranking", "--quiet", *words]
+    command += ["--data", str(squares), "--out", str(tmp_path / "two"), "--devices", "2", "--device", "cpu"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    duchenne.pretrain("temporal_ranking", data=squares, out=tmp_path / "one", bn_splits=2, quiet=True, **fields)
+    found, expected = weights(tmp_path / "two"), weights(tmp_path / "one")
+    for key, value in expected.items():
+        assert torch.allclose(found[key].float(), value.float(), atol=1e-5), key
+
+
+def test_recipes_and_precedence(squares, tmp_path):
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text("method: temporal_ranking\nmargin: 0.5\nsize_px: 32\nbatch_size: 4\nmax_steps: 1\n")
+    out = tmp_path / "run"
+    duchenne.pretrain("temporal_ranking", data=squares, out=out, recipe=str(recipe), batch_size=3, quiet=True)
+    config = yaml.safe_load((out / "config.yaml").read_text())
+    assert (config["margin"], config["batch_size"], config["interval"]) == (0.5, 3, 1)
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_shipped_recipes_load(name):
+    import importlib.resources as resources
+
+    from duchenne.config import from_mapping, load_mapping
+    from duchenne.training.config import method_run_config
+
+    method = load_mapping(resources.files("duchenne") / "recipes" / f"{name}.yaml")["method"]
+    assert from_mapping(method_run_config(method), load_recipe(name, method), where=name) is not None
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind", "message"),
+    [
+        ({"margn": 1}, UsageError, "unknown key `margn`; did you mean `margin`"),
+        ({"interval": "2"}, UsageError, "`interval` must be a whole number"),
+        ({"interval": 9}, InputError, "long enough"),
+        ({"recipe": "cpu/temporal"}, UsageError, "did you mean `cpu/temporal_ranking`"),
+        ({"device": "cuda:99"}, UsageError, "use --device cpu"),
+        ({"device": "tpu9"}, UsageError, "no device"),
+        ({"bn_splits": 4}, UsageError, "needs at least 8"),
+    ],
+)
+def test_what_is_refused(fields, kind, message, squares, tmp_path):
+    with pytest.raises(kind, match=message):
+        duchenne.pretrain("temporal_ranking", data=squares, out=tmp_path / "run", **{**FAST, **fields})
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_is_not_overwritten(run, squares):
+    with pytest.raises(UsageError, match="holds a run already"):
+        duchenne.pretrain("temporal_ranking", data=squares, out=run, **FAST)
+    with pytest.raises(UsageError, match="begun with another margin"):
+        duchenne.pretrain("temporal_ranking", data=squares, out=run, resume=True, **{**FAST, "margin": 1.0})
+
+
+def test_resume_without_a_run(squares, tmp_path):
+    with pytest.raises(InputError, match="no such file"):
+        duchenne.pretrain("temporal_ranking", data=squares, out=tmp_path / "run", resume=True, **FAST)
+
+
+def test_loss_that_is_not_finite_stops(squares, tmp_path):
+    with pytest.raises(DuchenneError, match="lower --lr"):
+        duchenne.pretrain(
+            "temporal_ranking", data=squares, out=tmp_path / "run", **{**FAST, "lr": 1e30, "max_steps": 20}
+        )
+
+
+def test_foreign_and_damaged_files(run, tmp_path):
+    with pytest.raises(InputError, match="no such encoder"):
+        load_encoder(tmp_path / "encoder.safetensors")
+    with pytest.raises(InputError, match="no finished run"):
+        load_encoder(tmp_path)
+    (tmp_path / "encoder.json").write_text((run / "encoder.json").read_text())
+    (tmp_path / "encoder.safetensors").write_bytes(b"not weights at all")
+    with pytest.raises(InputError, match="damaged"):
+        load_encoder(tmp_path)
+    (tmp_path / "encoder.json").write_text("{}")
+    with pytest.raises(InputError, match="no encoder record"):
+        load_encoder(tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+def test_a_checkpoint_executes_nothing(run, squares, tmp_path):
+    import pickle
+    import shutil
+
+    class Evil:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "owned"), "w"))
+
+    shutil.copytree(run, tmp_path / "run")
+    (tmp_path / "run" / "checkpoint.pt").write_bytes(pickle.dumps({"step": Evil()}))
+    with pytest.raises(InputError, match="no checkpoint of duchenne"):
+        duchenne.pretrain("temporal_ranking", data=squares, out=tmp_path / "run", resume=True, **FAST)
+    assert not (tmp_path / "owned").exists()
+
+
+def test_schedules():
+    config = TrainingConfig(lr=2.0, schedule="cosine", warmup_steps=4)
+    rates = [learning_rate(config, step, 104) for step in range(104)]
+    assert rates[:5] == pytest.approx([0.5, 1.0, 1.5, 2.0, 2.0])
+    assert rates[54] == pytest.approx(1.0)
+    assert 0 < rates[-1] < 1e-3
+    assert learning_rate(TrainingConfig(lr=2.0), 77, 100) == 2.0
