@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 INTER_OCULAR: Final = 0.30
-"""Distance of the outer eye corners, as a share of the crop's side."""
+"""Distance of the eye centres (an eye's centre is the middle of its corners), as a share of the crop's side."""
 EYE_MIDPOINT: Final = (0.5, 0.42)
-"""Where the middle of the outer eye corners lies, as shares of the crop's side."""
+"""Where the middle between the eye centres lies, as shares of the crop's side."""
 ALIGNMENT: Final = "similarity from eye corners and nose, per frame"
 
 RIGID_POINTS: Final = (36, 39, 42, 45, 27, 33)
@@ -25,12 +25,12 @@ _EYE_X, _EYE_Y = EYE_MIDPOINT
 # people whose frontal frames (yaw under 8, pitch under 12 degrees) were measured, made symmetric.
 _TEMPLATE: Final = np.array(
     [
-        (_EYE_X - INTER_OCULAR / 2, _EYE_Y),
-        (_EYE_X - 0.060, _EYE_Y + 0.006),
-        (_EYE_X + 0.060, _EYE_Y + 0.006),
-        (_EYE_X + INTER_OCULAR / 2, _EYE_Y),
-        (_EYE_X, _EYE_Y - 0.009),
-        (_EYE_X, _EYE_Y + 0.150),
+        (_EYE_X - 0.2143, _EYE_Y - 0.0043),
+        (_EYE_X - 0.0857, _EYE_Y + 0.0043),
+        (_EYE_X + 0.0857, _EYE_Y + 0.0043),
+        (_EYE_X + 0.2143, _EYE_Y - 0.0043),
+        (_EYE_X, _EYE_Y - 0.0172),
+        (_EYE_X, _EYE_Y + 0.2100),
     ]
 )
 
