@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 INTER_OCULAR: Final = 0.30
 """Distance of the eye centres (an eye's centre is the middle of its corners), as a share of the crop's side."""
+OUTER_EYE_CORNERS: Final = 2 * 0.2143
+"""Distance of the outer eye corners of a frontal face, as a share of the crop's side."""
 EYE_MIDPOINT: Final = (0.5, 0.42)
 """Where the middle between the eye centres lies, as shares of the crop's side."""
 ALIGNMENT: Final = "similarity from eye corners and nose, per frame"
@@ -25,10 +27,10 @@ _EYE_X, _EYE_Y = EYE_MIDPOINT
 # people whose frontal frames (yaw under 8, pitch under 12 degrees) were measured, made symmetric.
 _TEMPLATE: Final = np.array(
     [
-        (_EYE_X - 0.2143, _EYE_Y - 0.0043),
+        (_EYE_X - OUTER_EYE_CORNERS / 2, _EYE_Y - 0.0043),
         (_EYE_X - 0.0857, _EYE_Y + 0.0043),
         (_EYE_X + 0.0857, _EYE_Y + 0.0043),
-        (_EYE_X + 0.2143, _EYE_Y - 0.0043),
+        (_EYE_X + OUTER_EYE_CORNERS / 2, _EYE_Y - 0.0043),
         (_EYE_X, _EYE_Y - 0.0172),
         (_EYE_X, _EYE_Y + 0.2100),
     ]
