@@ -19,7 +19,7 @@ from duchenne.data.synthetic.render import finish, render
 from duchenne.data.synthetic.sampling import RATE, ClipPlan, person, plan_clip, stream
 from duchenne.data.writing import PartWriter, encode_jpeg, write_prepared
 from duchenne.errors import InputError, UsageError
-from duchenne.faces.align import ALIGNMENT, INTER_OCULAR, crop_face, crop_matrix, transform_points
+from duchenne.faces.align import ALIGNMENT, OUTER_EYE_CORNERS, crop_face, crop_matrix, transform_points
 from duchenne.facs import intensity_column
 from duchenne.files import replacing
 
@@ -195,7 +195,7 @@ def _render_subject(writer: PartWriter, part: _Subject) -> None:
         jitter = stream(config.seed, part.number, clip, "jitter")
         intensity = plan.intensity
         # The rendered head is as large as in the crop, give or take: `camera` is a share of the larger picture.
-        plan.scene.camera[:, 0] *= INTER_OCULAR / 0.25 / _FRAME_SHARE
+        plan.scene.camera[:, 0] *= OUTER_EYE_CORNERS / 0.25 / _FRAME_SHARE
         offset = jitter.normal(0, JITTER / 2, (68, 2))
         for frame, (picture, landmarks) in enumerate(render_clip(plan, (config.seed, part.number), frame_px)):
             eyes = float(np.linalg.norm(landmarks[45] - landmarks[36]))
