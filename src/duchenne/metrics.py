@@ -123,7 +123,7 @@ def wins_table(
     return table
 
 
-def resample(strata: NDArray[np.integer], *, resamples: int = RESAMPLES, seed: int = 0) -> NDArray[np.int32]:
+def resample(strata: NDArray[np.integer], *, resamples: int = RESAMPLES, seed: int = 0) -> NDArray[np.int16]:
     """Draws groups with replacement within strata (subjects within folds).
 
     Args:
@@ -135,11 +135,20 @@ def resample(strata: NDArray[np.integer], *, resamples: int = RESAMPLES, seed: i
         (R, G) how often each group was drawn.
     """
     generator = np.random.default_rng(seed)
-    weights = np.zeros((resamples, len(strata)), dtype=np.int32)
+    weights = np.zeros((resamples, len(strata)), dtype=np.int16)
     for stratum in np.unique(strata):
         members = np.flatnonzero(strata == stratum)
-        weights[:, members] = generator.multinomial(len(members), np.full(len(members), 1 / len(members)), resamples)
+        for row in weights:
+            row[members] = np.bincount(generator.integers(len(members), size=len(members)), minlength=len(members))
     return weights
+
+
+def weighted_sums(weights: NDArray[np.integer], members: NDArray[np.bool_], values: Floats) -> Floats:
+    """(R, A) sums of values (G, A) over the members (G,), each counted as often as the row of weights (R, G) says."""
+    step = max(1, 2**22 // max(1, len(members)))
+    inside = values[members]
+    parts = [weights[at : at + step, members].astype(np.float64) @ inside for at in range(0, len(weights), step)]
+    return np.concatenate(parts)
 
 
 @dataclass(frozen=True)
@@ -195,9 +204,8 @@ class GroupTable:
 
     def f1(self, weights: NDArray[np.integer], members: NDArray[np.bool_]) -> Floats:
         """(R, A) F1 over the members under each row of weights (R, G)."""
-        chosen = weights[:, members].astype(np.float64)
         sums = (self.true_positives, self.false_positives, self.false_negatives)
-        return f1_from_counts(*(chosen @ counts[members] for counts in sums))
+        return f1_from_counts(*(weighted_sums(weights, members, counts) for counts in sums))
 
 
 def _areas_by_table(

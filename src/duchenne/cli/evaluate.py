@@ -1,0 +1,60 @@
+"""`duchenne evaluate linear --model M... --data PREPARED --out DIR [--target au|emotion --folds K|split --seeds N]`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateArguments:
+    """Scores representations under one protocol: scores.csv, summary.json, folds.csv and report.html."""
+
+    protocol: tyro.conf.Positional[Literal["linear"]]
+    """One linear unit per item on frozen, standardised features."""
+    model: tuple[str, ...]
+    """One or several: RUN, encoder.safetensors, A+B+C, random[:RUN], initial:RUN, pixels, blendshapes, landmarks,
+    features:FILE.parquet, package.module:builder."""
+    data: tuple[Path, ...]
+    """Prepared data with labels."""
+    out: Path
+    """Folder to write to."""
+    target: Literal["au", "emotion"] = "au"
+    """What to predict."""
+    folds: str = "3"
+    """Number of folds without shared subjects, or `split` for the data's own split."""
+    seeds: int = 1
+    """How often everything that is drawn (folds, held-out subjects, untrained weights) is drawn."""
+    feature: Literal["embedding", "pooled"] = "embedding"
+    """What the encoder gives, or its averaged last map."""
+    weighting: Literal["balanced", "inverse_frequency", "none"] = "balanced"
+    """Of the classes."""
+    l2: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+    """Penalty strengths; of several, one per fold is chosen on held-out training subjects."""
+    threshold: float = 0.5
+    """On the sigmoid, from which an AU is called present."""
+    sample_faces: int = 12
+    """Faces shown in the report; 0 keeps pictures out of it."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:N or mps."""
+    quiet: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Show no progress."""
+
+
+def main(arguments: list[str]) -> int:
+    """Parses the arguments, evaluates, and prints one line per model."""
+    parsed = tyro.cli(EvaluateArguments, args=arguments, prog="duchenne evaluate")
+
+    from duchenne.evaluation.evaluate import evaluate  # heavy; not needed for --help
+
+    table = evaluate(**asdict(parsed))
+    means = table.groupby("model", sort=False)[["auc", "f1", "f1_always_positive"]].mean()
+    width = max(map(len, means.index))
+    for name, row in means.iterrows():
+        always = f"always positive {row['f1_always_positive']:.3f}"
+        print(f"{name:<{width}}  AUC {row['auc']:.3f}  F1 {row['f1']:.3f}  ({always})")
+    print(f"{parsed.out / 'report.html'}")
+    return 0

@@ -1,0 +1,328 @@
+"""`duchenne evaluate`: any number of representations under one protocol, on the same folds."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+import duchenne
+from duchenne.data.folds import Fold, from_assignment, from_split, k_fold
+from duchenne.data.prepared import Prepared
+from duchenne.devices import resolve_device
+from duchenne.errors import InputError, UsageError
+from duchenne.evaluation.encoders import Context, FeatureKind, Features, FeatureSource, resolve
+from duchenne.evaluation.linear import L2_CANDIDATES, LinearResult, LinearSettings, Weighting, linear_protocol
+from duchenne.evaluation.report import write_report
+from duchenne.evaluation.scoring import COLUMNS, Summariser, Tested, always_positive, cells, undefined
+from duchenne.facs import EMOTIONS, au_column
+from duchenne.files import replacing, write_text
+from duchenne.metrics import RESAMPLES
+from duchenne.progress import progress_bar
+
+PROTOCOLS: Final = ("linear",)
+Target = Literal["au", "emotion"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be predicted on which rows of the prepared data.
+
+    Attributes:
+        items: names of the A items: AU columns or emotions.
+        rows: (N,) rows of the prepared data with at least one known label.
+        labels: (N, A) 0, 1 or NaN.
+        exclusive: whether one item is true per row; then the highest score is predicted, else those over the threshold.
+        subjects: (N,) `dataset:subject`, null where unknown.
+        group: (N,) a number per subject, a number of its own per row where unknown.
+    """
+
+    items: tuple[str, ...]
+    rows: NDArray[np.int64]
+    labels: NDArray[np.float32]
+    exclusive: bool
+    subjects: pd.Series[str]
+    group: NDArray[np.int64]
+
+
+def evaluate(
+    protocol: str = "linear",
+    *,
+    model: str | Sequence[str],
+    data: str | Path | Sequence[str | Path],
+    out: str | Path,
+    target: Target = "au",
+    folds: str | int = 3,
+    seeds: int = 1,
+    feature: FeatureKind = "embedding",
+    weighting: Weighting = "balanced",
+    l2: float | Sequence[float] = L2_CANDIDATES,
+    threshold: float = 0.5,
+    sample_faces: int = 12,
+    device: str = "auto",
+    quiet: bool = False,
+) -> pd.DataFrame:
+    """Scores representations with linear units on frozen features, subjects never on both sides.
+
+    Writes `scores.csv`, `summary.json`, `folds.csv` and `report.html` into `out`.
+
+    Args:
+        protocol: `linear`.
+        model: one or several, see `duchenne.evaluation.encoders`.
+        data: prepared data with labels.
+        out: folder to write to.
+        target: `au` (occurrence) or `emotion`.
+        folds: number of subject-exclusive folds, or `split` for the data's own split.
+        seeds: everything that is drawn (folds, held-out subjects, untrained weights) is drawn this many times.
+        feature: `embedding` for what an encoder gives, `pooled` for its averaged last map.
+        weighting: of the classes, see `LinearSettings`.
+        l2: penalty strengths; of several, one per fold is chosen on held-out training subjects.
+        threshold: on the sigmoid of a score, from which an AU is called present.
+        sample_faces: faces shown in the report; 0 keeps pictures out of it.
+        device: auto, cpu, cuda, cuda:N or mps.
+        quiet: show no progress.
+
+    Returns:
+        The table of `scores.csv`: one row per model, item, fold and seed. An undefined AUC is NaN.
+
+    Raises:
+        UsageError: for an unknown protocol or model, fewer subjects than folds, or an encoder that has seen the test
+            subjects' labels.
+        InputError: when something cannot be read or written, or holds no labels.
+    """
+    if protocol not in PROTOCOLS:
+        raise UsageError(f"evaluate {protocol}: there is no such protocol; choose {', '.join(PROTOCOLS)}.")
+    names = [model] if isinstance(model, str) else list(model)
+    if not names or len(set(names)) < len(names):
+        raise UsageError("--model: name at least one model, and each only once.")
+    if not 0 < threshold < 1 or seeds < 1 or sample_faces < 0:
+        raise UsageError("--threshold must lie between 0 and 1, --seeds be at least 1, --sample-faces at least 0.")
+    settings = LinearSettings(l2=(float(l2),) if isinstance(l2, int | float) else tuple(l2), weighting=weighting)
+    chosen, sources = resolve_device(device), [resolve(name) for name in names]
+    prepared = Prepared([data] if isinstance(data, str | Path) else list(data))
+    task = _task(prepared, target)
+    plans = {seed: _plan(prepared, task, str(folds), seed) for seed in range(seeds)}
+    tested = pd.Series(np.any([fold.test for plan in plans.values() for fold in plan], axis=0))
+    seen = {source.name: overlap(source, prepared, task.subjects[tested]) for source in sources}
+
+    first = _fold_of(plans[0], len(task.rows))
+    strata = np.full(int(task.group.max()) + 1, -1)
+    np.maximum.at(strata, task.group, first)
+    summariser = Summariser(
+        task.labels, task.items, task.group, strata, resamples=RESAMPLES, exclusive=task.exclusive
+    )  # fmt: skip
+    rows: list[dict[str, Any]] = []
+    summaries: dict[str, Any] = {}
+    runs: dict[str, dict[int, Tested]] = {}
+    for source in sources:
+        results, width = _run(source, prepared, task, plans, settings, chosen, feature, quiet=quiet)
+        runs[source.name] = {seed: _tested(task, plans[seed], result, threshold) for seed, result in results.items()}
+        mine = cells(source.name, target, task.items, task.labels, runs[source.name])
+        rows += mine
+        summaries[source.name] = {
+            **source.describe(),
+            "features": width,
+            "seen": seen[source.name],
+            **summariser.add(source.name, runs[source.name]),
+            "undefined": undefined(mine),
+            "l2": {str(seed): list(result.l2) for seed, result in results.items()},
+            "not_converged": sum(result.not_converged for result in results.values()),
+        }
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    summary = {
+        "protocol": {
+            "name": protocol, "target": target, "items": list(task.items), "aggregates": ["mean_of_folds", "pooled"],
+            **_describe_folds(task, plans, str(folds)),
+            "feature": feature, "weighting": weighting, "l2": list(settings.l2), "held_out": settings.held_out,
+            "threshold": None if task.exclusive else threshold,
+            "interval": {"level": 0.95, "resamples": RESAMPLES, "of": "subjects" if _known(task) else "images"},
+            "device": chosen.type, "versions": _versions(),
+        },
+        "data": [_describe_data(prepared, number) for number in range(len(prepared.infos))],
+        "always_positive": always_positive(task.items, [row for row in rows if row["model"] == names[0]]),
+        "models": summaries,
+        "differences": summariser.differences(),
+    }  # fmt: skip
+    out = Path(out)
+    with replacing(out / "scores.csv") as temporary:
+        table.to_csv(temporary, index=False)
+    with replacing(out / "folds.csv") as temporary:
+        _folds_table(task, plans).to_csv(temporary, index=False)
+    write_text(out / "summary.json", json.dumps(summary, indent=1) + "\n")
+    write_report(out, table, summary, prepared, task.rows, task.labels, runs, sample_faces=sample_faces)
+    return table
+
+
+def overlap(source: FeatureSource, data: Prepared, subjects: pd.Series[str]) -> dict[str, Any]:
+    """What an encoder has seen of the subjects it is tested on.
+
+    Args:
+        source: with its record of training data.
+        data: tested on.
+        subjects: `dataset:subject` of every tested row, null where unknown.
+
+    Returns:
+        `transductive`: whether it has seen tested subjects without their labels; `test_subjects`: how many of them;
+        `data`: the names of the data sets it was trained on.
+
+    Raises:
+        UsageError: when it has seen labels of tested subjects.
+    """
+    tested = set(subjects.dropna().unique())
+    unnamed = {info.name for info in data.infos} if bool(subjects.isna().any()) else set()
+    shared: set[str] = set()
+    for item in source.trained_on:
+        common = tested & set(item.subjects)
+        blind = item.dataset in unnamed or (not item.subjects and any(s.startswith(f"{item.dataset}:") for s in tested))
+        if item.labels and (common or blind):
+            what = f"{len(common)} test subjects (first: {min(common)})" if common else f"test images of {item.dataset}"
+            raise UsageError(
+                f"--model {source.name}: was trained with the labels of {what}, so its scores would mean nothing; "
+                "train it without them or test on other subjects."
+            )
+        shared |= common | ({f"{item.dataset}:unknown subjects"} if blind else set())
+    return {
+        "transductive": bool(shared),
+        "test_subjects": len(shared),
+        "data": sorted({item.dataset for item in source.trained_on}),
+    }
+
+
+def _task(data: Prepared, target: Target) -> Task:
+    if target == "au":
+        if not data.aus:
+            raise InputError(f"{data.paths[0]}: codes no action units; use --target emotion or prepare it with labels.")
+        items, labels = tuple(au_column(au) for au in data.aus), data.occurrence()
+    else:
+        emotions = data.frames["emotion"].astype("string")
+        present = set(emotions.dropna())
+        if len(present) < 2:
+            raise InputError(f"{data.paths[0]}: has {len(present)} emotions; --target emotion needs at least 2.")
+        items = (*[name for name in EMOTIONS if name in present], *sorted(present - set(EMOTIONS)))
+        labels = np.stack([emotions.eq(item).to_numpy(np.float32, na_value=np.nan) for item in items], axis=1)
+    rows = np.flatnonzero(~np.isnan(labels).all(axis=1))
+    if not len(rows):
+        raise InputError(f"{data.paths[0]}: no frame has a known label; prepare it with labels.")
+    subjects = data.subject_names().iloc[rows].reset_index(drop=True)
+    codes, names = pd.factorize(subjects)
+    unknown = codes < 0
+    group = codes.astype(np.int64)
+    group[unknown] = len(names) + np.arange(int(unknown.sum()))
+    return Task(items, rows, labels[rows], target == "emotion", subjects, group)
+
+
+def _plan(data: Prepared, task: Task, folds: str, seed: int) -> list[Fold]:
+    if folds.isdigit():
+        return from_assignment(k_fold(task.subjects, int(folds), seed=seed))
+    if folds != "split":
+        raise UsageError(f"--folds {folds}: must be a number of folds or `split`.")
+    plan = from_split(data.frames["split"].iloc[task.rows])
+    both = set(task.group[plan[0].train]) & set(task.group[plan[0].test])
+    if both:
+        name = task.subjects[task.group == min(both)].iloc[0]
+        raise InputError(
+            f"--folds split: {len(both)} subjects lie in both train and test (first: {name}); use --folds K."
+        )
+    return plan
+
+
+def _run(
+    source: FeatureSource,
+    data: Prepared,
+    task: Task,
+    plans: Mapping[int, list[Fold]],
+    settings: LinearSettings,
+    device: torch.device,
+    feature: FeatureKind,
+    *,
+    quiet: bool,
+) -> tuple[dict[int, LinearResult], int]:
+    """Features once (once per seed where weights are drawn), then the protocol for every seed."""
+    results: dict[int, LinearResult] = {}
+    values: Features | None = None
+    total = len(task.rows) * (len(plans) if source.seeded else 1)
+    with progress_bar(quiet=quiet) as bar:
+        progress = bar.add_task(_short(source.name), total=total, note="features")
+        for seed, plan in plans.items():
+            if values is None or source.seeded:
+                context = Context(
+                    device=device, feature=feature, seed=seed, advance=lambda faces: bar.advance(progress, faces)
+                )  # fmt: skip
+                values = source.features(data, task.rows, context)
+            bar.update(progress, note="linear units")
+            results[seed] = linear_protocol(values, task.labels, plan, task.group, settings, seed=seed, device=device)
+        bar.update(progress, completed=total, note="")
+    assert values is not None
+    return results, values.shape[1]
+
+
+def _tested(task: Task, plan: Sequence[Fold], result: LinearResult, threshold: float) -> Tested:
+    known = ~np.isnan(result.score)
+    if task.exclusive:
+        best = np.where(known, result.score, -np.inf).argmax(axis=1)
+        predicted = known & (np.arange(len(task.items)) == best[:, None])
+    else:
+        predicted = known & (np.nan_to_num(result.score) > np.log(threshold / (1 - threshold)))
+    return Tested(result.score, predicted, _fold_of(plan, len(task.rows)))
+
+
+def _fold_of(plan: Sequence[Fold], rows: int) -> NDArray[np.int64]:
+    out = np.full(rows, -1)
+    for number, fold in enumerate(plan):
+        out[fold.test] = number
+    return out
+
+
+def _known(task: Task) -> bool:
+    return not bool(task.subjects.isna().any())
+
+
+def _folds_table(task: Task, plans: Mapping[int, list[Fold]]) -> pd.DataFrame:
+    """Which fold tests each subject (empty: trained on only); reproduces the folds without the seed."""
+    parts = []
+    for seed, plan in plans.items():
+        part = pd.DataFrame({"subject": task.subjects, "fold": _fold_of(plan, len(task.rows)), "seed": seed})
+        part["fold"] = part["fold"].where(part["fold"] >= 0).astype("Int64")
+        parts.append(part.groupby(["subject", "fold", "seed"], dropna=False).size().rename("frames").reset_index())
+    return pd.concat(parts, ignore_index=True)
+
+
+def _describe_folds(task: Task, plans: Mapping[int, list[Fold]], folds: str) -> dict[str, Any]:
+    sizes: list[dict[str, int]] = []
+    for fold in plans[0]:
+        parts = {"train": fold.train, "test": fold.test}
+        size = {f"{name}_frames": int(rows.sum()) for name, rows in parts.items()}
+        if _known(task):
+            size |= {f"{name}_subjects": len(np.unique(task.group[rows])) for name, rows in parts.items()}
+        sizes.append(size)
+    return {"folds": folds, "seeds": len(plans), "first_seed_folds": sizes, "frames": len(task.rows)}
+
+
+def _describe_data(data: Prepared, number: int) -> dict[str, Any]:
+    info = data.infos[number]
+    facts = asdict(info)
+    kept = ("name", "alignment", "size_px", "label_kind", "positive_from", "licence", "settings", "format_version")
+    return {key: facts[key] for key in kept} | {"crops": int((data.frames["dataset"] == number).sum())}
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "duchenne": duchenne.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "pandas": pd.__version__,
+        "threads": str(torch.get_num_threads()),
+    }
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 32 else f"...{name[-29:]}"

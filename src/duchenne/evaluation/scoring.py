@@ -1,0 +1,250 @@
+"""From test scores to `scores.csv` and `summary.json`: cells, both aggregates, intervals, paired differences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from duchenne.metrics import (
+    Floats,
+    GroupTable,
+    confusion,
+    f1_always_positive,
+    f1_from_counts,
+    interval,
+    ratio,
+    resample,
+    roc_auc,
+    weighted_sums,
+)
+
+COLUMNS: Final = (
+    "model", "target", "item", "fold", "seed", "f1", "auc", "precision", "recall", "positives", "negatives",
+    "f1_always_positive",
+)  # fmt: skip
+AGGREGATES: Final = ("mean_of_folds", "pooled")
+METRICS: Final = ("f1", "auc")
+DIGITS: Final = 6
+
+
+@dataclass(frozen=True)
+class Tested:
+    """What one model gave for one seed.
+
+    Attributes:
+        score: (N, A) higher means more likely present; NaN where an item could not be trained or a row is not tested.
+        predicted: (N, A) bool.
+        fold: (N,) the fold that tests the row, -1 where none does.
+    """
+
+    score: NDArray[np.float32]
+    predicted: NDArray[np.bool_]
+    fold: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Scores under R weightings of the subjects; each array is (R, A), averaged over folds and seeds.
+
+    Attributes:
+        values: (aggregate, metric) -> (R, A).
+        exclusive: aggregate -> (R, 2) accuracy and mean recall, for targets of which one item is true; empty else.
+    """
+
+    values: Mapping[tuple[str, str], Floats]
+    exclusive: Mapping[str, Floats]
+
+
+def cells(
+    model: str, target: str, items: Sequence[str], labels: NDArray[np.floating], runs: Mapping[int, Tested]
+) -> list[dict[str, Any]]:
+    """The rows of `scores.csv` of one model: one per item, fold and seed.
+
+    Args:
+        model: its name.
+        target: `au` or `emotion`.
+        items: names of the A items.
+        labels: (N, A) 0, 1 or NaN.
+        runs: seed -> what was tested.
+    """
+    rows = []
+    for seed, run in runs.items():
+        for fold in np.unique(run.fold[run.fold >= 0]):
+            here = run.fold == fold
+            truth, score = labels[here], run.score[here]
+            tp, fp, fn, tn = confusion(truth, run.predicted[here])
+            auc = roc_auc(np.where(np.isnan(score), np.nan, truth), score)
+            numbers = (f1_from_counts(tp, fp, fn), auc, ratio(tp, tp + fp), ratio(tp, tp + fn))
+            always = f1_always_positive(tp + fn, fp + tn)
+            for au, item in enumerate(items):
+                values = [round(float(column[au]), DIGITS) for column in numbers]
+                counts = [int((tp + fn)[au]), int((fp + tn)[au])]
+                row = [model, target, item, int(fold), seed, *values, *counts, round(float(always[au]), DIGITS)]
+                rows.append(dict(zip(COLUMNS, row)))
+    return rows
+
+
+def statistics(
+    labels: NDArray[np.floating],
+    runs: Mapping[int, Tested],
+    group: NDArray[np.int64],
+    weights: NDArray[np.integer],
+    *,
+    exclusive: bool = False,
+) -> Statistics:
+    """Both aggregates of F1 and AUC under each weighting of the groups (subjects).
+
+    Mean of folds: each fold's score, averaged over the folds where it is defined. Pooled: the predictions of all folds
+    together. Several seeds are averaged.
+
+    Args:
+        labels: (N, A) 0, 1 or NaN.
+        runs: seed -> what was tested; a group's rows lie in one fold.
+        group: (N,) 0 to G - 1.
+        weights: (R, G) how often each group counts.
+        exclusive: whether one item is true per row (emotions), so that accuracy exists.
+    """
+    collected: dict[tuple[str, str], list[Floats]] = {(a, m): [] for a in AGGREGATES for m in METRICS}
+    shares: dict[str, list[Floats]] = {aggregate: [] for aggregate in AGGREGATES}
+    count = weights.shape[1]
+    for run in runs.values():
+        rows = run.fold >= 0
+        table = GroupTable.build(labels[rows], run.score[rows], run.predicted[rows], group[rows], count)
+        fold_of = np.full(count, -1)
+        fold_of[group[rows]] = run.fold[rows]
+        members = [fold_of == fold for fold in np.unique(run.fold[rows])]
+        everyone = fold_of >= 0
+        drawn = [weights[:, m].any(axis=1, keepdims=True) for m in members]  # other seeds' folds may miss a resample
+        by_fold = [np.where(some, table.f1(weights, m), np.nan) for some, m in zip(drawn, members)]
+        collected["mean_of_folds", "f1"].append(mean_defined(np.stack(by_fold)))
+        collected["mean_of_folds", "auc"].append(mean_defined(np.stack([table.areas(weights, m) for m in members])))
+        collected["pooled", "f1"].append(table.f1(weights, everyone))
+        collected["pooled", "auc"].append(table.areas(weights, everyone))
+        if exclusive:
+            by_fold = [np.where(some, _shares(table, weights, m), np.nan) for some, m in zip(drawn, members)]
+            shares["mean_of_folds"].append(mean_defined(np.stack(by_fold)))
+            shares["pooled"].append(_shares(table, weights, everyone))
+    means = {key: mean_defined(np.stack(values)) for key, values in collected.items()}
+    return Statistics(means, {key: mean_defined(np.stack(values)) for key, values in shares.items() if values})
+
+
+def _shares(table: GroupTable, weights: NDArray[np.integer], members: NDArray[np.bool_]) -> Floats:
+    right, known = (weighted_sums(weights, members, counts) for counts in (table.true_positives, table.positives))
+    accuracy = ratio(right.sum(axis=1), known.sum(axis=1))
+    return np.stack([accuracy, ratio(right, known).mean(axis=1)], axis=1)
+
+
+def mean_defined(values: Floats, axis: int = 0) -> Floats:
+    """The mean over an axis without the undefined (NaN) values; NaN where all are."""
+    known = ~np.isnan(values)
+    amount = known.sum(axis=axis)
+    total = np.where(known, values, 0.0).sum(axis=axis)
+    return np.where(amount > 0, ratio(total, amount), np.nan)
+
+
+class Summariser:
+    """Point values and bootstrap intervals of several models on the same rows, with the same resamples.
+
+    Args:
+        labels: (N, A) 0, 1 or NaN.
+        items: names of the A items.
+        group: (N,) 0 to G - 1: the subject, or the image where subjects are unknown.
+        strata: (G,) within which groups are resampled: the folds of the first seed; -1 is left out.
+        resamples: number of bootstrap samples.
+        exclusive: whether one item is true per row.
+    """
+
+    def __init__(
+        self,
+        labels: NDArray[np.floating],
+        items: Sequence[str],
+        group: NDArray[np.int64],
+        strata: NDArray[np.int64],
+        *,
+        resamples: int,
+        exclusive: bool,
+    ) -> None:
+        self._labels, self._items, self._group, self._exclusive = labels, items, group, exclusive
+        self._weights = np.concatenate(
+            [np.ones((1, len(strata)), dtype=np.int16), resample(strata, resamples=resamples)]
+        )
+        self._statistics: dict[str, Statistics] = {}
+
+    def add(self, model: str, runs: Mapping[int, Tested]) -> dict[str, Any]:
+        """Summarises one model; see `docs/evaluation.md` for the keys."""
+        found = statistics(self._labels, runs, self._group, self._weights, exclusive=self._exclusive)
+        self._statistics[model] = found
+        out: dict[str, Any] = {}
+        for aggregate in AGGREGATES:
+            out[aggregate] = {metric: _estimate(_macro(found.values[aggregate, metric])) for metric in METRICS}
+            if self._exclusive:
+                accuracy, recall = found.exclusive[aggregate].T
+                out[aggregate] |= {"accuracy": _estimate(accuracy), "mean_recall": _estimate(recall)}
+        out["items"] = {
+            item: {
+                aggregate: {metric: _estimate(found.values[aggregate, metric][:, au]) for metric in METRICS}
+                for aggregate in AGGREGATES
+            }
+            for au, item in enumerate(self._items)
+        }
+        return out
+
+    def differences(self) -> list[dict[str, Any]]:
+        """Paired differences, first minus second, of every two models added, on the same resamples."""
+        out = []
+        for first, second in combinations(self._statistics, 2):
+            row: dict[str, Any] = {"first": first, "second": second}
+            pairs = {
+                (aggregate, metric): self._statistics[first].values[aggregate, metric]
+                - self._statistics[second].values[aggregate, metric]
+                for aggregate in AGGREGATES
+                for metric in METRICS
+            }
+            for aggregate in AGGREGATES:
+                row[aggregate] = {metric: _estimate(_macro(pairs[aggregate, metric])) for metric in METRICS}
+            row["items"] = {
+                item: {metric: _estimate(pairs["mean_of_folds", metric][:, au]) for metric in METRICS}
+                for au, item in enumerate(self._items)
+            }
+            out.append(row)
+        return out
+
+
+def always_positive(items: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The F1 of calling every item present everywhere, from the cells of any one model."""
+    by_item: dict[str, Any] = {}
+    for item in items:
+        mine = [row for row in rows if row["item"] == item]
+        positives, negatives = (sum(row[name] for row in mine) for name in ("positives", "negatives"))
+        by_item[item] = {
+            "mean_of_folds": number(np.mean([row["f1_always_positive"] for row in mine])),
+            "pooled": number(f1_always_positive(positives, negatives)),
+        }
+    means = {name: number(np.mean([values[name] for values in by_item.values()])) for name in AGGREGATES}
+    return {**means, "items": by_item}
+
+
+def undefined(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The cells without an AUC (no known positive or no known negative, in training or in the test)."""
+    found = [[row["item"], row["fold"], row["seed"]] for row in rows if np.isnan(row["auc"])]
+    return {"auc": len(found), "of": len(rows), "cells": found}
+
+
+def number(value: Any) -> float | None:
+    """A float with six digits; None where undefined."""
+    return None if np.isnan(value) else round(float(value), DIGITS)
+
+
+def _macro(values: Floats) -> Floats:
+    return mean_defined(values, axis=1)
+
+
+def _estimate(values: Floats) -> dict[str, float | None]:
+    """The first value (all subjects once) with the percentile interval of the others."""
+    low, high = interval(values[1:])
+    return {"value": number(values[0]), "low": number(low), "high": number(high)}
