@@ -14,20 +14,26 @@ __version__ = "0.1.0"
 _FUNCTIONS = {
     "demo": "duchenne.cli.demo",
     "detect": "duchenne.detection.detect",
+    "detect_frames": "duchenne.detection.detect",
     "embed": "duchenne.evaluation.embed",
     "evaluate": "duchenne.evaluation.evaluate",
     "info": "duchenne.cli.info",
     "prepare": "duchenne.faces.prepare",
     "pretrain": "duchenne.training.pretrain",
+    "summarize": "duchenne.detection.summarize",
     "synth": "duchenne.data.synthetic.synth",
 }
-__all__ = ["__version__", "demo", "detect", "embed", "evaluate", "info", "prepare", "pretrain", "synth"]
+__all__ = [
+    "__version__", "demo", "detect", "detect_frames", "embed", "evaluate", "info", "prepare", "pretrain", "summarize",
+    "synth",
+]  # fmt: skip
 
 if TYPE_CHECKING:
     from duchenne.cli.demo import demo
     from duchenne.cli.info import info
     from duchenne.data.synthetic.synth import synth
-    from duchenne.detection.detect import detect
+    from duchenne.detection.detect import detect, detect_frames
+    from duchenne.detection.summarize import summarize
     from duchenne.evaluation.embed import embed
     from duchenne.evaluation.evaluate import evaluate
     from duchenne.faces.prepare import prepare

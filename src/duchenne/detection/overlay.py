@@ -1,0 +1,122 @@
+"""`--overlay`: the video again, with boxes, landmarks and bars of action units burnt in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from duchenne.detection.drawing import draw_bars, draw_faces
+from duchenne.detection.results import FrameResult
+from duchenne.errors import UsageError
+from duchenne.files import replacing
+
+SUFFIXES: Final = (".mp4", ".mkv", ".webm")
+# VP9 (libvpx, BSD licence) plays in every browser; x264 would put its users under the GPL, MPEG-4 Visual plays in none.
+_CODEC: Final = "libvpx-vp9"
+_SETTINGS: Final = {"deadline": "realtime", "cpu-used": "8", "row-mt": "1", "crf": "28", "b": "0"}
+_LEAST_PX: Final = 540  # height of the drawing: smaller videos are enlarged so that bars and names can be read
+_MOST_PX: Final = 1080
+_PANEL_PX: Final = 260
+_TICKS: Final = 90_000  # of time stamps, per second
+_FULL: Final = {"p": 1.0, "s": 1.0, "r": 5.0}
+
+
+class OverlayWriter:
+    """Takes the frames of one video in order. Made by `overlay_writer`."""
+
+    def __init__(self, temporary: Path, columns: Sequence[str], *, anonymous: bool) -> None:
+        import av
+
+        self._bars = bars(columns)
+        self._anonymous = anonymous
+        self._container: Any = av.open(str(temporary), "w")
+        self._stream: Any = None
+        self._ticks = -1
+        self._size = (0, 0)
+
+    def add(self, result: FrameResult) -> None:
+        """Draws and encodes the next frame."""
+        import av
+
+        assert result.image is not None, "the frame's picture was dropped"
+        if self._stream is None:
+            self._start(result.image)
+        width, height = self._size
+        canvas = np.empty((height, width + _PANEL_PX, 3), np.uint8)
+        canvas[:, :width] = draw_faces(result, self._size, anonymous=self._anonymous)
+        draw_bars(canvas[:, width:], result.faces, self._bars)
+        frame = av.VideoFrame.from_ndarray(canvas, format="rgb24")
+        self._ticks = max(self._ticks + 1, round(result.time_s * _TICKS))
+        frame.pts, frame.time_base = self._ticks, Fraction(1, _TICKS)
+        self._container.mux(self._stream.encode(frame))
+
+    def _start(self, image: NDArray[np.uint8]) -> None:
+        height, width = image.shape[:2]
+        scale = min(max(1.0, _LEAST_PX / height), _MOST_PX / height)
+        self._size = (max(2, 2 * round(width * scale / 2)), max(2, 2 * round(height * scale / 2)))
+        stream = self._container.add_stream(_CODEC, options=_SETTINGS)
+        stream.width, stream.height = self._size[0] + _PANEL_PX, self._size[1]
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.time_base = stream.time_base = Fraction(1, _TICKS)
+        stream.codec_context.thread_count = 2
+        self._stream = stream
+
+    def close(self) -> None:
+        """Ends the file."""
+        if self._stream is not None:
+            self._container.mux(self._stream.encode(None))
+        self._container.close()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no frame was added."""
+        return self._stream is None
+
+
+class _Empty(Exception):
+    """Nothing was drawn: the file shall not appear."""
+
+
+@contextmanager
+def overlay_writer(path: Path, columns: Sequence[str], *, anonymous: bool) -> Iterator[OverlayWriter]:
+    """A writer whose file appears as `path` when the block ends well and a frame was added, else not at all.
+
+    Args:
+        path: ends in `.mp4`, `.mkv` or `.webm`.
+        columns: of the model whose scores are drawn.
+        anonymous: draw landmarks in place of the picture.
+
+    Raises:
+        UsageError: when the suffix is another one.
+        InputError: when it cannot be written.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"--overlay {path}: a video ends in {', '.join(SUFFIXES)}; rename it to one of them.")
+    try:
+        with replacing(path) as temporary:
+            writer = OverlayWriter(temporary, columns, anonymous=anonymous)
+            try:
+                yield writer
+            finally:
+                writer.close()
+            if writer.is_empty:
+                raise _Empty
+    except _Empty:
+        pass
+
+
+def bars(columns: Sequence[str]) -> list[tuple[str, int, float]]:
+    """(label, column, value of a full bar) per AU: its probability, else its raw score, else its intensity."""
+    chosen: dict[str, tuple[str, int, float]] = {}
+    for kind, full in _FULL.items():
+        for index, column in enumerate(columns):
+            au, _, ending = column.partition("_")
+            if ending == kind:
+                chosen.setdefault(au, (f"AU{int(au[2:])}", index, full))
+    return [chosen[au] for au in sorted(chosen)]

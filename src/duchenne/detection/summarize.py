@@ -1,0 +1,293 @@
+"""`duchenne summarize`: from a table of frames to what a study reports: per person, episode, combination and trial."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final, NamedTuple, cast
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from duchenne.detection.episodes import (
+    SCORE_THRESHOLD,
+    Measure,
+    find_episodes,
+    find_measures,
+    frame_seconds,
+    is_present,
+)
+from duchenne.detection.writing import read_table
+from duchenne.errors import InputError, UsageError
+
+COMBINATIONS: Final = ("6+12", "1+4", "1+2+5", "12+14")
+"""The combinations that are looked at unless others are asked for; the first is the Duchenne smile."""
+_TRIAL_COLUMNS: Final = ("trial", "onset_s", "offset_s")
+_BASELINE_COLUMNS: Final = ("baseline_onset_s", "baseline_offset_s")
+
+
+class Summary(NamedTuple):
+    """What `summarize` gives; all times in seconds, all means and shares weighted by how long a frame is shown.
+
+    Attributes:
+        faces: per source, face and AU: `measure` (the column), `frames` and `seconds` with a value, `mean`, `peak`,
+            `peak_s` (when), `share` (of those seconds with the AU present), `episodes` (how many).
+        episodes: per presence: `onset_s`, `apex_s`, `offset_s` (first frame without it), `duration_s`, `mean`, `peak`.
+        combinations: per source, face and combination: `seconds` with values of all its AUs, `share` of those with all
+            present; null where the table lacks one of them.
+        trials: per trial, face and AU: `mean`, `peak`, `share`, `baseline_mean` and `change` = mean - baseline mean.
+            None where no trials were given.
+    """
+
+    faces: pd.DataFrame
+    episodes: pd.DataFrame
+    combinations: pd.DataFrame
+    trials: pd.DataFrame | None
+
+
+class _Track(NamedTuple):
+    """The rows of one face in time order, how long each is shown, and the stretches without a gap."""
+
+    source: str
+    face: int
+    rows: pd.DataFrame
+    seconds: NDArray[np.float64]
+    parts: list[slice]
+
+
+def summarize(
+    table: pd.DataFrame | str | Path,
+    *,
+    trials: pd.DataFrame | str | Path | None = None,
+    threshold: float = SCORE_THRESHOLD,
+    combinations: Sequence[str] = COMBINATIONS,
+) -> Summary:
+    """Sums up a table of action units by person, episode, combination and trial.
+
+    Args:
+        table: what `detect` gave or wrote, `--format duchenne`.
+        trials: a table or CSV file with `trial, onset_s, offset_s`; `source` where the table has several; and
+            `baseline_onset_s, baseline_offset_s` for the window that the trial is compared with.
+        threshold: from where a raw score counts as present. Probabilities: 0.5; intensities: 2.
+        combinations: AUs joined by `+`.
+
+    Returns:
+        Four tables, see `Summary`.
+
+    Raises:
+        UsageError: when a combination cannot be read or the threshold is not above 0.
+        InputError: when a column is missing, or a trial is not in the table.
+    """
+    if not threshold > 0:
+        raise UsageError(f"threshold is {threshold}; it must be above 0.")
+    wanted = {text: _aus(text) for text in combinations}
+    where = str(table) if isinstance(table, str | Path) else "the table"
+    rows = _read(table, where)
+    measures = find_measures(list(rows.columns), threshold)
+    tracks = list(_tracks(rows))
+    per_face, episodes, together = [], [], []
+    for track in tracks:
+        present = {measure.au: _present(track, measure) for measure in measures}
+        for measure in measures:
+            found = _episodes_of(track, measure, present[measure.au])
+            episodes += found
+            per_face.append(_face_row(track, measure, present[measure.au], len(found)))
+        together += [_combination_row(track, measures, present, text, aus) for text, aus in wanted.items()]
+    return Summary(
+        pd.DataFrame(per_face, columns=[*_KEYS, "au", *_FACE_COLUMNS]),
+        pd.DataFrame(episodes, columns=[*_KEYS, "au", *_EPISODE_COLUMNS]),
+        pd.DataFrame(together, columns=[*_KEYS, "combination", "seconds", "share"]),
+        None if trials is None else _trials(tracks, measures, trials, list(map(str, rows["source"].unique()))),
+    )
+
+
+_KEYS: Final = ("source", "face")
+_FACE_COLUMNS: Final = ("measure", "frames", "seconds", "mean", "peak", "peak_s", "share", "episodes")
+_EPISODE_COLUMNS: Final = ("onset_s", "apex_s", "offset_s", "duration_s", "mean", "peak")
+
+
+def _read(table: pd.DataFrame | str | Path, where: str) -> pd.DataFrame:
+    if isinstance(table, str | Path):
+        if not Path(table).is_file():
+            raise InputError(f"{table}: there is no such file; name a table that `duchenne detect` wrote.")
+        try:
+            table = read_table(Path(table))
+        except (ValueError, UnicodeDecodeError, OSError) as error:
+            raise InputError(f"{table}: cannot be read as a table ({str(error).splitlines()[0]}).") from error
+    missing = [name for name in ("source", "frame", "time_s", "face") if name not in table]
+    if missing:
+        raise InputError(f"{where}: has no column `{missing[0]}`; name a table that `duchenne detect` wrote.")
+    if not find_measures(list(table.columns)):
+        raise InputError(f"{where}: has no column of an action unit (AU12_s, AU12_p ...); run `duchenne detect` again.")
+    return table
+
+
+def _aus(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part.strip().upper().removeprefix("AU")) for part in text.split("+"))
+    except ValueError:
+        raise UsageError(f"combination `{text}` cannot be read; write AUs joined by +, as 6+12.") from None
+
+
+def _tracks(rows: pd.DataFrame) -> Iterator[_Track]:
+    for source, video in rows.groupby("source", sort=False):
+        frames = video.drop_duplicates("frame").sort_values("frame")
+        seconds = pd.Series(frame_seconds(frames["time_s"].to_numpy(dtype=float)), index=frames["frame"].to_numpy())
+        for face, track in video[video["face"].notna()].groupby("face"):
+            track = track.sort_values("frame")
+            shown = np.asarray(seconds.loc[track["frame"].to_numpy()], dtype=np.float64)
+            times = track["time_s"].to_numpy(dtype=float)
+            # Where the face was not seen for a while, nothing is known of the time between.
+            gaps = [0, *(np.flatnonzero(times[1:] > times[:-1] + shown[:-1] + 1e-6) + 1).tolist(), len(times)]
+            parts = [slice(low, high) for low, high in pairwise(gaps)]
+            yield _Track(str(source), int(cast(float, face)), track, shown, parts)
+
+
+def _present(track: _Track, measure: Measure) -> NDArray[np.bool_]:
+    return np.concatenate([is_present(track.rows[part], measure) for part in track.parts])
+
+
+def _mean(values: NDArray[np.floating], weights: NDArray[np.floating], chosen: NDArray[np.bool_]) -> float:
+    """Weighted mean of the chosen values; NaN where none is, plain where no weight is above 0 (single pictures)."""
+    if not chosen.any():
+        return float("nan")
+    weight = weights[chosen] if weights[chosen].sum() > 0 else np.ones(int(chosen.sum()))
+    return float(np.average(values[chosen], weights=weight))
+
+
+def _values(track: _Track, measure: Measure) -> NDArray[np.float64]:
+    return np.asarray(track.rows[measure.column].to_numpy(dtype=np.float64, na_value=np.nan))
+
+
+def _face_row(track: _Track, measure: Measure, present: NDArray[np.bool_], episodes: int) -> dict[str, Any]:
+    values = _values(track, measure)
+    known = np.isfinite(values)
+    peak = int(np.nanargmax(values)) if known.any() else None
+    return {
+        "source": track.source,
+        "face": track.face,
+        "au": measure.au,
+        "measure": measure.column,
+        "frames": int(known.sum()),
+        "seconds": round(float(track.seconds[known].sum()), 6),
+        "mean": round(_mean(values, track.seconds, known), 6),
+        "peak": np.nan if peak is None else float(values[peak]),
+        "peak_s": np.nan if peak is None else float(track.rows["time_s"].iloc[peak]),
+        "share": round(_mean(present.astype(float), track.seconds, known), 6),
+        "episodes": episodes,
+    }
+
+
+def _episodes_of(track: _Track, measure: Measure, present: NDArray[np.bool_]) -> list[dict[str, Any]]:
+    values, times = _values(track, measure), track.rows["time_s"].to_numpy(dtype=float)
+    found: list[dict[str, Any]] = []
+    ends = times + track.seconds
+    for part in track.parts:
+        for episode in find_episodes(values[part], present[part]):
+            start, apex, stop = (part.start + place for place in episode)
+            inside = np.zeros(len(values), dtype=bool)
+            inside[start:stop] = np.isfinite(values[start:stop])
+            found.append(
+                {
+                    "source": track.source,
+                    "face": track.face,
+                    "au": measure.au,
+                    "onset_s": float(times[start]),
+                    "apex_s": float(times[apex]),
+                    "offset_s": round(float(ends[stop - 1]), 6),
+                    "duration_s": round(float(ends[stop - 1] - times[start]), 6),
+                    "mean": round(_mean(values, track.seconds, inside), 6),
+                    "peak": float(values[apex]),
+                }
+            )
+    return found
+
+
+def _combination_row(
+    track: _Track, measures: Sequence[Measure], present: dict[int, NDArray[np.bool_]], text: str, aus: tuple[int, ...]
+) -> dict[str, Any]:
+    by_au = {measure.au: measure for measure in measures}
+    known = np.ones(len(track.rows), dtype=bool)
+    for au in aus:
+        known &= np.isfinite(_values(track, by_au[au])) if au in by_au else False
+    both = np.logical_and.reduce([present[au] for au in aus if au in by_au]) if known.any() else known
+    return {
+        "source": track.source,
+        "face": track.face,
+        "combination": text,
+        "seconds": round(float(track.seconds[known].sum()), 6),
+        "share": round(_mean(both.astype(float), track.seconds, known), 6),
+    }
+
+
+def _trials(
+    tracks: Sequence[_Track], measures: Sequence[Measure], trials: pd.DataFrame | str | Path, sources: Sequence[str]
+) -> pd.DataFrame:
+    where, windows = _read_trials(trials, sources)
+    rows = []
+    for number, window in enumerate(windows.to_dict("records"), start=1):
+        own = [track for track in tracks if track.source == window["source"]]
+        if not own:
+            raise InputError(
+                f"{where}, row {number}: no face of `{window['source']}` is in the table; "
+                f"its sources are {', '.join(sources)}."
+            )
+        for track in own:
+            for measure in measures:
+                rows.append(_trial_row(track, measure, window))
+    columns = [*_KEYS, "trial", "au", "measure", "frames", "mean", "peak", "share", "baseline_mean", "change"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _read_trials(trials: pd.DataFrame | str | Path, sources: Sequence[str]) -> tuple[str, pd.DataFrame]:
+    where = str(trials) if isinstance(trials, str | Path) else "the trials"
+    if isinstance(trials, str | Path):
+        try:
+            trials = pd.read_csv(trials)
+        except (ValueError, OSError) as error:
+            raise InputError(f"{where}: cannot be read as a CSV file ({str(error).splitlines()[0]}).") from error
+    missing = [name for name in _TRIAL_COLUMNS if name not in trials]
+    if "source" not in trials:
+        if len(sources) > 1:
+            missing.append("source")
+        else:
+            trials = trials.assign(source=sources[0])
+    if sum(name in trials for name in _BASELINE_COLUMNS) == 1:
+        missing += [name for name in _BASELINE_COLUMNS if name not in trials]
+    if missing:
+        raise InputError(f"{where}: has no column `{missing[0]}`; add it.")
+    for name in (*_TRIAL_COLUMNS[1:], *_BASELINE_COLUMNS):
+        if name in trials and not pd.api.types.is_numeric_dtype(trials[name]):
+            raise InputError(f"{where}: column `{name}` holds something that is no number; write seconds.")
+    backwards = np.flatnonzero(trials["offset_s"].to_numpy() <= trials["onset_s"].to_numpy())
+    if len(backwards):
+        raise InputError(f"{where}, row {backwards[0] + 1}: offset_s is not after onset_s; correct it.")
+    return where, trials
+
+
+def _trial_row(track: _Track, measure: Measure, window: dict[Any, Any]) -> dict[str, Any]:
+    times, values = track.rows["time_s"].to_numpy(dtype=float), _values(track, measure)
+    present = _present(track, measure)
+
+    def inside(onset: str, offset: str) -> NDArray[np.bool_]:
+        if onset not in window:
+            return np.zeros(len(times), dtype=bool)
+        return np.asarray((times >= window[onset]) & (times < window[offset]) & np.isfinite(values))
+
+    during, before = inside("onset_s", "offset_s"), inside(*_BASELINE_COLUMNS)
+    mean, baseline = _mean(values, track.seconds, during), _mean(values, track.seconds, before)
+    return {
+        "source": track.source,
+        "face": track.face,
+        "trial": window["trial"],
+        "au": measure.au,
+        "measure": measure.column,
+        "frames": int(during.sum()),
+        "mean": round(mean, 6),
+        "peak": float(values[during].max()) if during.any() else np.nan,
+        "share": round(_mean(present.astype(float), track.seconds, during), 6),
+        "baseline_mean": round(baseline, 6),
+        "change": round(mean - baseline, 6),
+    }
