@@ -30,22 +30,31 @@ def test_an_unknown_command_names_the_nearest(word: str, near: str, capsys: pyte
     assert capsys.readouterr().err == f"duchenne: there is no command `{word}`; did you mean `{near}`?\n"
 
 
+def status_of(*words: str) -> object:
+    """The exit status, whether the command returns it or leaves with it."""
+    try:
+        return main(list(words))
+    except SystemExit as left:
+        return left.code
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as left:
-        main([name, "--help"])
-    assert left.value.code == 0
-    shown = capsys.readouterr().out
-    assert f"usage: duchenne {name}" in shown
-    assert "(required)" in shown or name in ("demo", "info")
+    assert status_of(name, "--help") == 0
+    assert capsys.readouterr().out.startswith(f"usage: duchenne {name} ")
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_an_unknown_flag_is_bad_use(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as left:
-        main([name, "--no-such-flag"])
-    assert left.value.code == 2
-    assert "--no-such-flag" in capsys.readouterr().err or name not in ("demo", "info")
+    assert status_of(name, "--no-such-flag") == 2
+    assert capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", sorted(set(COMMANDS) - {"demo", "info"}))
+def test_nothing_given_is_bad_use(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of(name) == 2
+    said = capsys.readouterr()
+    assert said.err or said.out.startswith(f"usage: duchenne {name}")
 
 
 BAD_USE = [

@@ -113,3 +113,8 @@ def test_make_checks_first(tmp_path: Path) -> None:
     assert result.returncode == 2
     assert "apt-get install libgl1" in result.stderr
     assert "pytest" not in result.stdout
+
+
+def test_every_pinned_package_has_its_licence_listed() -> None:
+    rows = re.findall(r"^\| ([A-Za-z0-9._-]+) \| ([^|]+) \|$", (ROOT / "THIRD_PARTY.md").read_text(), re.MULTILINE)
+    assert {canonical(name) for name, _ in rows} - {"package", "---"} == set(pins())
