@@ -16,47 +16,47 @@ SYNTH_AUS: Final[tuple[int, ...]] = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20
 
 PAIRED: Final[dict[str, tuple[int, int, float, float]]] = {
     # name: landmark on the subject's right, on the left, x, y of an average face
-    "brow_0": (17, 26, 0.640, -0.190),
-    "brow_1": (18, 25, 0.545, -0.265),
-    "brow_2": (19, 24, 0.425, -0.285),
-    "brow_3": (20, 23, 0.290, -0.265),
-    "brow_4": (21, 22, 0.165, -0.230),
+    "brow_0": (17, 26, 0.665, -0.190),
+    "brow_1": (18, 25, 0.578, -0.270),
+    "brow_2": (19, 24, 0.460, -0.302),
+    "brow_3": (20, 23, 0.322, -0.290),
+    "brow_4": (21, 22, 0.168, -0.255),
     "eye_outer": (36, 45, 0.500, 0.000),
-    "eye_upper_outer": (37, 44, 0.400, -0.070),
-    "eye_upper_inner": (38, 43, 0.285, -0.072),
+    "eye_upper_outer": (37, 44, 0.400, -0.062),
+    "eye_upper_inner": (38, 43, 0.285, -0.064),
     "eye_inner": (39, 42, 0.183, 0.015),
     "eye_lower_inner": (40, 47, 0.285, 0.052),
     "eye_lower_outer": (41, 46, 0.400, 0.048),
-    "nose_wing": (31, 35, 0.165, 0.500),
-    "nose_base": (32, 34, 0.085, 0.545),
-    "mouth_corner": (48, 54, 0.290, 0.805),
-    "lip_upper_outer": (49, 53, 0.175, 0.755),
-    "lip_upper_peak": (50, 52, 0.065, 0.722),
-    "lip_lower_peak": (58, 56, 0.080, 0.922),
-    "lip_lower_outer": (59, 55, 0.185, 0.885),
-    "inner_corner": (60, 64, 0.255, 0.805),
-    "inner_upper": (61, 63, 0.090, 0.800),
-    "inner_lower": (67, 65, 0.090, 0.800),
+    "nose_wing": (31, 35, 0.168, 0.550),
+    "nose_base": (32, 34, 0.087, 0.557),
+    "mouth_corner": (48, 54, 0.266, 0.800),
+    "lip_upper_outer": (49, 53, 0.198, 0.758),
+    "lip_upper_peak": (50, 52, 0.072, 0.718),
+    "lip_lower_peak": (58, 56, 0.082, 0.908),
+    "lip_lower_outer": (59, 55, 0.200, 0.862),
+    "inner_corner": (60, 64, 0.236, 0.800),
+    "inner_upper": (61, 63, 0.118, 0.798),
+    "inner_lower": (67, 65, 0.118, 0.798),
 }
 """Control points of one half face."""
 
 MIDDLE: Final[dict[str, tuple[int, float]]] = {
     # name: landmark, y of an average face
     "bridge_0": (27, -0.040),
-    "bridge_1": (28, 0.105),
-    "bridge_2": (29, 0.250),
-    "nose_tip": (30, 0.395),
+    "bridge_1": (28, 0.150),
+    "bridge_2": (29, 0.312),
+    "nose_tip": (30, 0.412),
     "nose_foot": (33, 0.560),
     "lip_upper": (51, 0.735),
-    "lip_lower": (57, 0.930),
+    "lip_lower": (57, 0.916),
     "inner_top": (62, 0.802),
     "inner_bottom": (66, 0.802),
 }
 """Control points on the midline."""
 
 JAW: Final[tuple[tuple[float, float], ...]] = (
-    (-0.020, 82.0), (0.140, 82.0), (0.310, 82.0), (0.480, 82.0), (0.640, 80.0), (0.780, 77.0), (0.885, 70.0),
-    (0.955, 50.0), (0.985, 0.0),
+    (-0.010, 74.0), (0.115, 76.0), (0.240, 80.0), (0.372, 82.0), (0.525, 82.0), (0.738, 77.0), (0.857, 60.0),
+    (0.925, 30.0), (0.942, 0.0),
 )  # fmt: skip
 """Landmarks 0 to 8 (mirrored: 16 to 8): height as a share of the chin's, and angle around the head in degrees."""
 
@@ -67,17 +67,17 @@ MOVES: Final[dict[int, dict[str, tuple[float, float]]]] = {
         "eye_upper_inner": (0.0, -0.008),
     },
     2: {
-        "brow_0": (0.0, -0.085), "brow_1": (0.0, -0.130), "brow_2": (0.0, -0.105), "brow_3": (0.0, -0.030),
+        "brow_0": (0.0, -0.105), "brow_1": (0.0, -0.130), "brow_2": (0.0, -0.105), "brow_3": (0.0, -0.030),
         "eye_upper_outer": (0.0, -0.008),
     },
     4: {
-        "brow_4": (-0.062, 0.085), "brow_3": (-0.050, 0.080), "brow_2": (-0.030, 0.060), "brow_1": (-0.012, 0.030),
+        "brow_4": (-0.064, 0.098), "brow_3": (-0.052, 0.096), "brow_2": (-0.032, 0.078), "brow_1": (-0.012, 0.044),
         "eye_upper_inner": (0.0, 0.010), "eye_upper_outer": (0.0, 0.006),
     },
-    5: {"eye_upper_outer": (0.0, -0.052), "eye_upper_inner": (0.0, -0.052)},
+    5: {"eye_upper_outer": (0.0, -0.072), "eye_upper_inner": (0.0, -0.072)},
     6: {
-        "eye_lower_outer": (0.0, -0.028), "eye_lower_inner": (0.0, -0.016), "eye_outer": (-0.006, 0.006),
-        "eye_upper_outer": (0.0, 0.014), "brow_0": (-0.006, 0.018), "brow_1": (0.0, 0.012),
+        "eye_lower_outer": (0.0, -0.034), "eye_lower_inner": (0.0, -0.022), "eye_outer": (-0.006, 0.006),
+        "eye_upper_outer": (0.0, 0.018), "brow_0": (-0.006, 0.020), "brow_1": (0.0, 0.012),
     },
     7: {
         "eye_lower_outer": (0.0, -0.034), "eye_lower_inner": (0.0, -0.038), "eye_upper_outer": (0.0, 0.018),

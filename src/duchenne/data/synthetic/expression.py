@@ -107,9 +107,9 @@ def shape_of(identity: Identity, expression: Expression) -> Shape:
     lids = torch.stack([open_out, open_in, points[:, :, up_out, 1], points[:, :, up_in, 1]], dim=-1)
 
     # Lips: jaw drop opens the mouth only as far as the lips part; tightening and pressing roll the red of the lips in.
-    part, jaw = both[:, _AU_PLACE[25]], both[:, _AU_PLACE[26]]
-    free = (part * 4.0).clamp(0, 1)
-    lower_drop = free * jaw * 0.170 + part * 0.045
+    part, jaw = both[:, _AU_PLACE[25]].clamp_min(0) ** 0.75, both[:, _AU_PLACE[26]]
+    free = (part * 3.0).clamp(0, 1)
+    lower_drop = free * jaw * 0.170 + part * 0.052
     upper_lift = part * 0.020
     gap = lower_drop + upper_lift
     top, bottom, upper, lower = (_MIDDLE_PLACE[n] for n in ("inner_top", "inner_bottom", "lip_upper", "lip_lower"))

@@ -66,23 +66,24 @@ def skin(canvas: Canvas, identity: Identity, natural: Tensor) -> Tensor:
 
 
 def brows(canvas: Canvas, paint: Tensor, identity: Identity, shape: Shape, natural: Tensor) -> None:
-    """Eyebrows along their five control points."""
+    """Eyebrows; their five control points lie near the upper edge, as landmarks on faces do."""
     window = canvas.window(0.02, 0.80, -0.60, 0.10)
     points = shape.points[:, :, :5].flip(2)  # inner to outer: x ascending
     knots_x, knots_y = points[..., 0], points[..., 1]
     x = window.x.view(1, 1, -1)
-    line = graph_curve(x, knots_x, knots_y)
-    inner, outer = knots_x[..., :1] - 0.02, knots_x[..., -1:] + 0.015
+    thickness = identity.brow[:, 0].view(-1, 1, 1)
+    line = graph_curve(x, knots_x, knots_y) + 0.012 + 0.45 * thickness
+    inner, outer = knots_x[..., :1] - 0.02, knots_x[..., -1:] - 0.02
     along = ((x - inner) / (outer - inner)).clamp(0, 1)
     slope = (line[..., 1:] - line[..., :-1]) / (x[..., 1:] - x[..., :-1]).clamp_min(1e-6)
     slope = torch.cat([slope, slope[..., -1:]], dim=-1)
-    thick = identity.brow[:, 0].view(-1, 1, 1) * (0.75 + 0.35 * along) * smooth_step(along, 1.02, 0.55).clamp_min(0.12)
+    thick = thickness * (0.75 + 0.35 * along) * smooth_step(along, 1.02, 0.55).clamp_min(0.12)
     beyond = torch.minimum(x - inner, outer - x)
     distance = (window.y - line.unsqueeze(2)).abs() * torch.rsqrt(1 + slope**2).unsqueeze(2)
     soft = canvas.texel + 0.012
     mask = edge(torch.minimum(thick.unsqueeze(2) * 0.5 - distance, beyond.unsqueeze(2)), soft)
-    hairs = 0.5 + 0.5 * torch.sin((window.x * 1.0 - (window.y - line.unsqueeze(2)) * 0.8) * 150.0)
-    fade = 1 - 0.35 * hairs * natural
+    hairs = window.of(texture(canvas, identity.noise[:, :1], 0.014, 0.050)[:, 0])
+    fade = 1 - (0.18 + 0.16 * hairs).clamp(0, 0.7) * natural
     mask = mask * fade * grid(identity.brow[:, 1])
     tone = identity.hair * (1 - 0.55 * identity.brow[:, 2:3])
     lay(paint, window, mask, colour(tone))
@@ -149,7 +150,7 @@ def nostrils(canvas: Canvas, paint: Tensor, shape: Shape) -> None:
     bx, by = grid(base[..., 0]), grid(base[..., 1]) - 0.012
     hole = 1 - (((window.x - bx) / 0.042) ** 2 + ((window.y - by - 0.15 * (window.x - bx)) / 0.019) ** 2).sqrt()
     lay(paint, window, 0.85 * edge(hole * 0.025, canvas.texel + 0.01), fixed((0.16, 0.07, 0.06), paint))
-    wx, wy = grid(wing[..., 0]), grid(wing[..., 1])
+    wx, wy = grid(wing[..., 0]), grid(wing[..., 1]) - 0.047
     arc = ((window.x - wx + 0.055) ** 2 + (window.y - wy + 0.030) ** 2).sqrt()
     line = bell(arc - 0.062, 0.014 + 0.4 * canvas.texel) * smooth_step(window.x - wx, -0.03, 0.0)
     part = window.of(paint)
@@ -196,8 +197,8 @@ def eyes(canvas: Canvas, paint: Tensor, identity: Identity, shape: Shape, gaze: 
     white = fixed(SCLERA, paint) * (1 - 0.22 * smooth_step((x - 0.5 * (left + right)).abs(), 0.06, 0.17)).unsqueeze(2)
     white = white * (1 - 0.30 * smooth_step(y - top, 0.045, 0.0)).unsqueeze(2)
     lay(paint, window, mask, white)
-    iris = edge(0.068 - radius, soft)
-    shade = 1.15 - 0.55 * smooth_step(radius, 0.045, 0.068) - 0.35 * smooth_step(y - top, 0.05, 0.0)
+    iris = edge(0.073 - radius, soft)
+    shade = 1.15 - 0.55 * smooth_step(radius, 0.048, 0.073) - 0.35 * smooth_step(y - top, 0.05, 0.0)
     lay(paint, window, mask * iris, colour(identity.iris) * shade.unsqueeze(2))
     lay(paint, window, mask * edge(0.028 - radius, soft), fixed((0.03, 0.03, 0.03), paint))
     glint = ((x - centre_x + side * 0.020) ** 2 + (y - centre_y + 0.022) ** 2).sqrt()
@@ -223,7 +224,7 @@ def beard(canvas: Canvas, paint: Tensor, identity: Identity, shape: Shape, natur
     x, y = window.x, window.y
     corner = shape.point("mouth_corner")
     cx, cy = grid(corner[..., 0]), grid(corner[..., 1])
-    wing = grid(shape.point("nose_wing")[..., 1])
+    wing = grid(shape.point("nose_base")[..., 1])
     line = cy - 0.06 - 0.9 * (x - cx - 0.10) + 0.02
     cheek = smooth_step(y - torch.maximum(line, 0.25 + 0 * line), -0.05, 0.10) * smooth_step(x - cx, 0.03, 0.12)
     below = smooth_step(y - grid(shape.mid("lip_lower")) - 0.06, -0.02, 0.05)
@@ -232,7 +233,7 @@ def beard(canvas: Canvas, paint: Tensor, identity: Identity, shape: Shape, natur
     rough = 1 + 0.25 * window.of(strands) * natural
     mask = torch.maximum(cheek, chin) * grid(identity.beard[:, 0]) * (0.35 + 0.6 * grid(identity.beard[:, 2]))
     top = grid(shape.mid("lip_upper")) - 0.012
-    moustache = smooth_step(y - wing - 0.065, 0.0, 0.03) * smooth_step(y - top - 0.3 * x**2, 0.015, -0.02)
+    moustache = smooth_step(y - wing - 0.015, 0.0, 0.03) * smooth_step(y - top - 0.3 * x**2, 0.015, -0.02)
     moustache = moustache * smooth_step(x - cx, 0.08, 0.0) * grid(identity.beard[:, 1])
     moustache = moustache * (0.4 + 0.5 * grid(identity.beard[:, 2]))
     lay(paint, window, (torch.maximum(mask, moustache) * rough).clamp(0, 0.95), colour(identity.hair * 0.8))
@@ -261,7 +262,7 @@ def hair(canvas: Canvas, paint: Tensor, identity: Identity, natural: Tensor) -> 
     )
     edge_y = graph_curve(x, knots_x[:, None], knots_y[:, None]).unsqueeze(2)
     strands = texture(canvas, identity.noise[:, 1:], 0.020, 0.16)
-    mask = edge(edge_y - window.y + 0.030 * strands[:, 0] * natural, 0.05 + canvas.texel) * grid(present)
+    mask = edge(edge_y - window.y + 0.018 * strands[:, 0] * natural, 0.07 + canvas.texel) * grid(present)
     tone = 1 + (0.16 * strands[:, 1] + 0.10 * strands[:, 0]) * natural
     lay(paint, window, mask, colour(identity.hair) * tone.unsqueeze(2))
     return mask.expand(-1, 2, -1, -1)

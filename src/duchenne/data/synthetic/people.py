@@ -161,7 +161,7 @@ def draw_identity(rng: np.random.Generator) -> Identity:
     brow_height, brow_tilt, brow_gap, brow_arch = normal(4) * (0.022, 0.020, 0.020, 0.014)
     for place, tilt, arch, gap in zip(range(5), (1, 0.4, -0.2, -0.6, -1), (0, 1, 0.8, 0.2, 0), (0.5, 0.8, 0.9, 1, 1)):
         offsets[f"brow_{place}"] = (brow_gap * gap, brow_height + brow_tilt * tilt - brow_arch * arch)
-    eye_open, eye_tilt, eye_gap = normal(3) * (0.011, 0.014, 0.010)
+    eye_open, eye_tilt, eye_gap = normal(3) * (0.009, 0.014, 0.010)
     offsets["eye_upper_outer"] = (0.0, -eye_open - 0.4 * eye_tilt)
     offsets["eye_upper_inner"] = (0.0, -eye_open + 0.3 * eye_tilt)
     offsets["eye_lower_outer"] = (0.0, 0.35 * eye_open - 0.4 * eye_tilt)
@@ -182,9 +182,9 @@ def draw_identity(rng: np.random.Generator) -> Identity:
     points = np.array([offsets.get(name, (0.0, 0.0)) for name in PAIRED])
     middle = np.array([0.0, 0.3 * nose_length, 0.6 * nose_length, 0.9 * nose_length, nose_length,
                        mouth_height - 0.9 * upper, mouth_height + lower, mouth_height, mouth_height])  # fmt: skip
-    chin = 1.30 + 0.055 * normal() + 0.6 * length + max(0.0, mouth_height) * 0.5
+    chin = 1.30 + 0.060 * normal() + 0.6 * length + max(0.0, mouth_height) * 0.5
     head = np.array(
-        [0.80 + 0.035 * normal(), 0.98 + 0.03 * normal(), 1.30 + 0.05 * normal(), chin, 1.0 + 0.06 * normal()]
+        [0.80 + 0.042 * normal(), 0.98 + 0.03 * normal(), 1.30 + 0.05 * normal(), chin, 1.0 + 0.085 * normal()]
     )
     age = float(np.clip(uniform(-0.2, 1.0), 0.0, 1.0))
     tone = uniform(0, len(_SKINS) - 1)
@@ -238,14 +238,16 @@ def draw_scene(rng: np.random.Generator, style: int | None = None) -> Scene:
     light = np.array([np.sin(azimuth) * np.cos(height), -np.sin(height), np.cos(azimuth) * np.cos(height)])
     warmth = rng.normal(0, 0.06)
     colour = np.array([1 + warmth, 1.0, 1 - warmth])
-    strength = rng.uniform(0.50, 0.80)
+    strength = rng.uniform(0.45, 0.80)
     base = rng.uniform(0.1, 0.9, 3) * rng.uniform(0.4, 1.0)
-    cloth = base[:, None, None] + rng.uniform(0.03, 0.2) * rng.standard_normal((3, 6, 6))
+    grey = base.mean() + rng.uniform(0.2, 1.0) * (base - base.mean())
+    light_and_dark = rng.standard_normal((1, 6, 6)) + 0.35 * rng.standard_normal((3, 6, 6))
+    cloth = grey[:, None, None] + rng.uniform(0.02, 0.16) * light_and_dark
     drawn = int(rng.integers(0, len(STYLES)))
     return Scene(
         light=_row(light),
         key=_row(colour * strength),
-        ambient=_row(np.array([1 - 0.5 * warmth, 1.0, 1 + 0.5 * warmth]) * (1.04 - strength) * rng.uniform(0.85, 1.05)),
+        ambient=_row(np.array([1 - 0.5 * warmth, 1.0, 1 + 0.5 * warmth]) * (1.18 - strength) * rng.uniform(0.85, 1.05)),
         background=_row(np.clip(cloth, 0.02, 0.98)),
         clutter=_row(np.array([max(0.0, rng.uniform(-0.1, 0.12)), rng.uniform(0, np.pi), rng.uniform(2, 9)])),
         camera=_row(np.array([rng.uniform(0.235, 0.265), 0.5 + rng.normal(0, 0.012), 0.44 + rng.normal(0, 0.012)])),

@@ -87,7 +87,7 @@ def _flesh(ground: Ground, identity: Identity, shape: Shape) -> None:
         (zero, chin[:, None] * 0.88 - 0.02 * au(17), 0.17, 0.11, 0.5 * boss),
         (zero, shape.mid("lip_lower")[:, None] + 0.065, 0.19, 0.035, -0.5 * (0.030 + 0.03 * both(17)[:, None])),
         (zero, shape.mid("lip_upper")[:, None] - 0.085, 0.028, 0.055, zero - 0.5 * 0.016),
-        (wing[..., 0] - 0.035, wing[..., 1] - 0.025, 0.052, 0.055, 0.075 * factor[:, 2:3]),
+        (wing[..., 0] - 0.035, wing[..., 1] - 0.072, 0.052, 0.055, 0.075 * factor[:, 2:3]),
         (corner[..., 0] + 0.055, corner[..., 1], 0.026, 0.05, -0.034 * au(14)),
         (corner[..., 0] + 0.125, corner[..., 1], 0.05, 0.10, 0.036 * au(14)),
         (corner[..., 0] + 0.01, corner[..., 1] + 0.085, 0.07, 0.045, 0.034 * au(15)),
@@ -117,7 +117,7 @@ def _nose(ground: Ground, identity: Identity, shape: Shape) -> None:
     rows = len(tip)
     ones = torch.ones_like(tip)
     y = window.y.view(1, -1).expand(rows, -1)
-    at = torch.stack([-0.32 * ones, -0.10 * ones, 0.30 * tip, tip - 0.01, foot - 0.07, foot + 0.005, foot + 0.06], -1)
+    at = torch.stack([-0.32 * ones, -0.10 * ones, 0.30 * tip, tip - 0.025, foot - 0.07, foot + 0.005, foot + 0.06], -1)
     bridge, point = factor[:, 0] * ones, factor[:, 1] * ones
     none = 0 * ones
     high = [none, 0.035 * bridge, 0.125 * bridge, 0.255 * point, 0.215 * point, none + 0.05, none]
@@ -155,7 +155,7 @@ def _upper_folds(ground: Ground, identity: Identity, shape: Shape) -> None:
     x, y = window.x, window.y
     wrinkle = grid(both(9))
     for height in (-0.045, 0.03, 0.105):
-        ground.fold(window, y - height - 0.55 * x, 0.016, wrinkle * bell(x - 0.05, 0.09), 1.3)
+        ground.fold(window, y - height - 2.4 * x**2, 0.016, wrinkle * bell(x - 0.05, 0.09), 1.3)
     # Around the eye: crow's feet, the furrow under the eye, the lower lid.
     window = canvas.window(0.10, 0.80, -0.20, 0.36)
     x, y = window.x, window.y
@@ -184,7 +184,7 @@ def _lower_folds(ground: Ground, identity: Identity, shape: Shape) -> None:
     # Nasolabial furrow: from the wing of the nose around the corner of the mouth.
     window = canvas.window(0.10, 0.80, 0.28, 1.12)
     x, y = window.x, window.y
-    t = ((y - (wy - 0.05)) / (cy + 0.03 - (wy - 0.05)).clamp_min(0.1)).clamp(-0.3, 1.3)
+    t = ((y - (wy - 0.10)) / (cy + 0.03 - (wy - 0.10)).clamp_min(0.1)).clamp(-0.3, 1.3)
     way = t.clamp(0, 1)
     line = wx + 0.045 + (cx + 0.040 - wx) * way**0.9 + 0.035 * smile * torch.sin(torch.pi * way)
     top = smooth_step(t, -0.22, 0.08) * smooth_step(t, 0.80, 0.55)
@@ -224,7 +224,7 @@ def _lower_folds(ground: Ground, identity: Identity, shape: Shape) -> None:
     x, y = window.x, window.y
     tight = grid(both(23))
     above, below = grid(shape.mid("lip_upper")) - 0.035, lip + 0.035
-    ring = (bell(y - above, 0.035) + bell(y - below, 0.035)) * smooth_step(x, 0.26, 0.18) * tight
-    lines = 0.5 + 0.5 * torch.cos(x * 2 * 3.14159 / 0.062)
-    window.of(ground.height).sub_(0.010 * ring * lines)
-    window.of(ground.crease).add_(0.22 * ring * lines)
+    ring = (bell(y - above, 0.030) + bell(y - below, 0.030)) * smooth_step(x, 0.26, 0.18) * tight
+    lines = 0.5 + 0.5 * torch.cos(x * 88.0 + 1.4 * torch.sin(x * 31.0 + 6.0 * y))
+    window.of(ground.height).sub_(0.007 * ring * lines)
+    window.of(ground.crease).add_(0.13 * ring * lines)

@@ -150,14 +150,18 @@ def _behind(identity: Identity, scene: Scene, egg: Egg, rotation: Tensor, x: Ten
     def over(base: Tensor, mask: Tensor, colours: Tensor) -> Tensor:
         return base.lerp((colours.view(-1, 3, 1, 1) * light).expand_as(base), mask.unsqueeze(1))
 
-    # Hair behind the head, long or short.
+    # Hair behind the head: the skull's outline and, where long, down to an end that curls in.
     hx, hy = at(0.0, -0.10, -0.30)
     volume, length = (identity.hair_shape[:, i].view(-1, 1, 1) for i in (0, 1))
     present = identity.hair_shape[:, 2].view(-1, 1, 1)
-    wide = egg.half_width.view(-1, 1, 1) + volume
-    reach = torch.minimum(y - hy, length + 0.2 - y)
-    long_hair = edge(torch.minimum(wide + 0.10 - (x - hx).abs() + 0.06 * y, reach), 0.08)
-    image = over(image, long_hair * present * (length > 0), identity.hair * 0.75)
+    wide, tall = egg.half_width.view(-1, 1, 1) + volume, egg.crown.view(-1, 1, 1) - 0.05 + volume
+    across, down = (x - hx) / wide, y - hy
+    cap = edge(1 - (across**2 + ((down + 0.10) / tall) ** 2).sqrt(), soft)
+    fallen = (down / length.clamp_min(0.1)).clamp(0, 1)
+    sides = 1.0 + 0.10 * fallen - 0.22 * fallen**6 - across.abs()
+    end = length - down - 0.10 * across**2 + 0.03 * torch.sin(9.0 * across + 40.0 * volume)
+    long_hair = edge(torch.minimum(torch.minimum(sides * wide, end), down + 0.10), 0.04) * (length > 0)
+    image = over(image, long_hair * present, identity.hair * 0.72)
     # Neck and shoulders.
     sx, _ = at(0.0, 1.9, -0.55)
     shoulders = edge(1 - (((x - 0.4 * sx) / 1.75).abs() ** 2.6 + ((y - 2.75) / 0.95).abs() ** 2.6) ** (1 / 2.6), 0.02)
@@ -169,10 +173,7 @@ def _behind(identity: Identity, scene: Scene, egg: Egg, rotation: Tensor, x: Ten
     image = over(image, shoulders, identity.clothes)
     base = identity.skin.view(-1, 3, 1, 1) * light * shade.unsqueeze(1)
     image = image.lerp(base.expand_as(image), neck.unsqueeze(1))
-    # The top of the hair around the skull, and ears.
-    tall = egg.crown.view(-1, 1, 1) - 0.05 + volume
-    cap = edge(1 - (((x - hx) / wide) ** 2 + ((y - hy + 0.10) / tall) ** 2).sqrt(), soft)
-    image = over(image, cap * smooth_step(y, 0.40, 0.15) * present, identity.hair * 0.85)
+    image = over(image, cap * torch.maximum(smooth_step(y, 0.40, 0.15), long_hair) * present, identity.hair * 0.82)
     for sign in (-1.0, 1.0):
         ex, ey = at(sign * 0.80, 0.14, -0.12)
         lean = x - ex - sign * (0.02 + 0.1 * (ey - y))
