@@ -20,13 +20,14 @@ HEAVY = {
     "lightning_fabric", "safetensors", "joblib", "pooch", "jinja2",
 }  # fmt: skip
 LEVELS = (
-    {"facs", "config", "types", "metrics", "errors", "files", "progress"},
+    {"facs", "config", "types", "metrics", "errors", "files", "progress", "devices"},
     {"modules", "losses", "augment"},
     {"data", "faces"},
     {"methods"},
     {"training"},
     {"evaluation"},
     {"detection"},
+    {"demonstration"},
     {"cli"},
 )
 """A part imports from its own level and from those above this line, never from below."""

@@ -1,0 +1,97 @@
+"""The documentation keeps up with the code: commands, flags, Python calls and links."""
+
+import ast
+import dataclasses
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+import duchenne
+from duchenne.cli.main import COMMANDS, main
+from duchenne.config import from_mapping, load_mapping
+from duchenne.methods.registry import METHODS
+from duchenne.training.config import TrainingConfig, method_run_config
+from duchenne.training.recipes import load_recipe, recipe_names
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "src").rglob("*.md")])
+COMMANDS_PAGE = (ROOT / "docs" / "commands.md").read_text()
+
+
+def section(name: str) -> str:
+    """The part of commands.md about one command."""
+    found = re.search(rf"^## {name}\n(.*?)(?=^## |\Z)", COMMANDS_PAGE, re.MULTILINE | re.DOTALL)
+    assert found, f"docs/commands.md has no section `{name}`"
+    return found[1]
+
+
+def documented(name: str) -> set[str]:
+    """The flags in the first column of a command's table."""
+    rows = [line.split(" | ")[0] for line in section(name).splitlines() if line.startswith("| `")]
+    return {flag for row in rows for flag in re.findall(r"--[a-z][a-z0-9-]*", row)}
+
+
+def offered(capsys: pytest.CaptureFixture[str], *words: str) -> set[str]:
+    """The flags in the left column of a command's help."""
+    with pytest.raises(SystemExit):
+        main([*words, "--help"])
+    rows = [line.strip("│ ") for line in capsys.readouterr().out.splitlines()]
+    flags = {flag for row in rows if row[:1] == "-" for flag in re.findall(r"--[a-z][a-z0-9-]*", row.split("  ")[0])}
+    return flags - {"--help"}
+
+
+@pytest.mark.parametrize("name", sorted(set(COMMANDS) - {"pretrain"}))
+def test_every_flag_is_documented(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert documented(name) == offered(capsys, name)
+
+
+def test_every_flag_of_pretrain_is_documented(capsys: pytest.CaptureFixture[str]) -> None:
+    training = {f"--{item.name.replace('_', '-')}" for item in dataclasses.fields(TrainingConfig)}
+    known = offered(capsys, "pretrain", METHODS[0])
+    assert documented("pretrain") <= known
+    assert training <= documented("pretrain")
+
+
+def test_every_command_is_listed() -> None:
+    listed = re.findall(r"^\| \[(\w+)\]\(#\1\) \|", COMMANDS_PAGE, re.MULTILINE)
+    assert listed == list(COMMANDS)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"```.*?```|<!--.*?-->", "", page.read_text(), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if target.startswith(("http://", "https://")):
+            continue
+        name, _, anchor = target.partition("#")
+        path = (page.parent / name).resolve() if name else page
+        assert path.exists(), f"{page.name}: {target}"
+        if anchor:
+            titles = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}, target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_python_calls_have_the_right_arguments(page: Path) -> None:
+    for block in re.findall(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                owner = node.func.value
+                if isinstance(owner, ast.Name) and owner.id == "duchenne":
+                    arguments = [None] * len(node.args)
+                    named = {item.arg: None for item in node.keywords if item.arg}
+                    inspect.signature(getattr(duchenne, node.func.attr)).bind(*arguments, **named)
+
+
+def test_pages_name_no_path_of_one_computer() -> None:
+    pattern = re.compile(r"(?<![\w.])/(work|root|home|opt)/")
+    files = [*PAGES, *(ROOT / "src").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py"), ROOT / "Makefile"]
+    assert [str(path) for path in files if pattern.search(path.read_text())] == []
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_recipes_build_their_configuration(name: str) -> None:
+    method = load_mapping(ROOT / "src" / "duchenne" / "recipes" / f"{name}.yaml")["method"]
+    from_mapping(method_run_config(method), load_recipe(name, method), where=name)
