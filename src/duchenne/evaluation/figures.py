@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 
 COLOURS: Final = ("#0a7abf", "#e08a00", "#0f9d75", "#c4679d", "#8c6bd1", "#d1552b", "#5ab0de", "#9a9a32")
 """Of models, in order; told apart by people who see red and green alike."""
-_TEXT: Final = "#010203"
+TEXT: Final = "#010203"
 """Stands for the page's text colour until the SVG is written."""
-_STYLE: Final = {
+STYLE: Final = {
     "svg.fonttype": "none",
     "svg.hashsalt": "duchenne",
     "font.size": 10,
@@ -24,7 +24,7 @@ _STYLE: Final = {
     "axes.axisbelow": True,
     "grid.alpha": 0.25,
     **{
-        key: _TEXT
+        key: TEXT
         for key in ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color", "grid.color")
     },
 }
@@ -48,7 +48,7 @@ def overview(
         labels: metric -> title of its panel.
     """
     models = list(estimates)
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(9.2, 0.85 + 0.42 * len(models)), layout="constrained")
         axes = figure.subplots(1, len(labels), sharey=True, squeeze=False)[0]
         for axis, (metric, title) in zip(axes, labels.items()):
@@ -61,7 +61,7 @@ def overview(
                 axis.plot(value, place, "o", color=colour(place), markersize=8)
             baseline = baselines.get(metric)
             if baseline is not None:
-                axis.axvline(baseline, color=_TEXT, linestyle="--", linewidth=1, alpha=0.6)
+                axis.axvline(baseline, color=TEXT, linestyle="--", linewidth=1, alpha=0.6)
             axis.set_title(title, fontsize=10, loc="left")
             axis.grid(axis="x")
         axes[0].set_yticks(range(len(models)), [short(model) for model in models])
@@ -84,7 +84,7 @@ def bars(
         label: of the axis.
         baseline: one value per item, or one for all.
     """
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(9.2, 3.1), layout="constrained")
         axis: Axes = figure.subplots()
         width = 0.84 / max(1, len(estimates))
@@ -95,14 +95,14 @@ def bars(
             axis.bar(at, np.nan_to_num(heights), width * 0.92, color=colour(number), label=short(model))
             low, high = (np.array([_plain(value[key]) for value in values]) for key in ("low", "high"))
             known = ~np.isnan(heights) & ~np.isnan(low)
-            axis.vlines(at[known], low[known], high[known], color=_TEXT, linewidth=1, alpha=0.75)
+            axis.vlines(at[known], low[known], high[known], color=TEXT, linewidth=1, alpha=0.75)
             for place in at[np.isnan(heights)]:
                 axis.text(place, 0.02, "n/a", rotation=90, ha="center", va="bottom", fontsize=7)
         if isinstance(baseline, float):
-            axis.axhline(baseline, color=_TEXT, linestyle="--", linewidth=1, alpha=0.7)
+            axis.axhline(baseline, color=TEXT, linestyle="--", linewidth=1, alpha=0.7)
         else:
             heights = np.array([_plain(value) for value in baseline])
-            axis.hlines(heights, places - 0.46, places + 0.46, color=_TEXT, linestyle="--", linewidth=1.2)
+            axis.hlines(heights, places - 0.46, places + 0.46, color=TEXT, linestyle="--", linewidth=1.2)
         axis.set_xticks(places, items)
         axis.set_xlim(-0.6, len(items) - 0.4)
         axis.set_ylim(0, 1)
@@ -120,7 +120,7 @@ def curves(lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], *, labe
         lines: name -> (steps, values).
         label: of the vertical axis.
     """
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(9.2, 2.6), layout="constrained")
         axis: Axes = figure.subplots()
         for number, (name, (steps, values)) in enumerate(lines.items()):
@@ -137,7 +137,7 @@ def to_svg(figure: Figure) -> str:
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
-    text = text[text.index("<svg") :].replace(_TEXT, "currentColor").replace("'DejaVu Sans', ", "")
+    text = text[text.index("<svg") :].replace(TEXT, "currentColor").replace("'DejaVu Sans', ", "")
     return text.replace("<svg ", '<svg role="presentation" ', 1)
 
 
