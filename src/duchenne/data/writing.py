@@ -10,12 +10,15 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import shutil
 import tarfile
+import threading
+import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +30,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from rich.progress import Progress, TaskID
 
 from duchenne.config import load_mapping, save_mapping, to_mapping
 from duchenne.data.prepared import BLENDSHAPES_LENGTH, LANDMARKS_LENGTH, DatasetInfo, Prepared
@@ -36,6 +40,7 @@ from duchenne.files import replacing
 from duchenne.progress import progress_bar
 
 JPEG_QUALITY = 95
+NOTE_EVERY_S = 0.5
 
 
 def encode_jpeg(image: NDArray[np.uint8]) -> bytes:
@@ -109,7 +114,7 @@ class PartWriter:
         self._failures.append((source, reason))
 
     def advance(self, units: int = 1) -> None:
-        """Moves the progress bar where this part runs in the main process."""
+        """Moves the progress bar."""
         if self._on_progress:
             self._on_progress(units)
 
@@ -185,16 +190,19 @@ def write_prepared(
                 _produce(out, index, info, parts[index], produce, lambda step: bar.advance(task, step))
                 bar.update(task, completed=start + sizes[index])
         else:
-            calls = (joblib.delayed(_produce)(out, index, info, parts[index], produce, None) for index in todo)
+            run = joblib.delayed(_produce_in_worker)
+            calls = (run(out, index, info, parts[index], produce, os.getpid()) for index in todo)
             pool = joblib.Parallel(n_jobs=number, return_as="generator_unordered", batch_size=1, max_nbytes=None)
             try:
-                for index in pool(calls):
-                    bar.advance(task, sizes[index])
+                with _following(out, bar, task, {index: sizes[index] for index in todo}) as running:
+                    for index in pool(calls):
+                        bar.advance(task, running.pop(index))
             except BrokenProcessPool as error:
                 raise InputError(
                     f"{out}: a worker process was ended, most likely for want of memory; "
                     "run the same command with fewer --workers, it goes on where it stopped."
                 ) from error
+            bar.update(task, completed=sum(sizes))
     _finish_job(out, info, len(parts))
     return _open(out)
 
@@ -221,6 +229,52 @@ def _produce(
     return index
 
 
+def _produce_in_worker(
+    out: Path, index: int, info: DatasetInfo, part: Any, produce: Callable[[PartWriter, Any], None], parent: int
+) -> int:
+    """As `_produce`; notes now and then how far it is, and ends when the process that wants the result is gone."""
+    done, noted_s = 0, 0.0
+
+    def note(step: int) -> None:
+        nonlocal done, noted_s
+        done += step
+        if time.monotonic() - noted_s > NOTE_EVERY_S:
+            if os.getppid() != parent:
+                os._exit(1)
+            noted_s = time.monotonic()
+            _part_path(out, index).with_suffix(".progress").write_text(str(done))
+
+    note(0)
+    return _produce(out, index, info, part, produce, note)
+
+
+@contextmanager
+def _following(out: Path, bar: Progress, task: TaskID, running: dict[int, int]) -> Iterator[dict[int, int]]:
+    """Moves the bar between finished parts, by what the workers note; `running` is part -> units not yet counted."""
+    over = threading.Event()
+
+    def follow() -> None:
+        while not over.wait(NOTE_EVERY_S):
+            for file in (out / "parts").glob("*.progress"):
+                index = int(file.stem)
+                with suppress(OSError, ValueError, KeyError):  # being written, or finished in the meantime
+                    step = min(int(file.read_text()), sizes[index]) - (sizes[index] - running[index])
+                    if step > 0:
+                        running[index] -= step
+                        bar.advance(task, step)
+
+    for old in (out / "parts").glob("*.progress"):
+        old.unlink()
+    sizes = dict(running)
+    thread = threading.Thread(target=follow, daemon=True)
+    thread.start()
+    try:
+        yield running
+    finally:
+        over.set()
+        thread.join()
+
+
 def _claim(out: Path, job: Mapping[str, Any]) -> bool:
     """Makes `out` the place of this job; True where it is finished already."""
     if out.exists() and not out.is_dir():
@@ -237,14 +291,14 @@ def _claim(out: Path, job: Mapping[str, Any]) -> bool:
         if finished and (out / "parts").is_dir():  # killed after its last file
             shutil.rmtree(out / "parts")
         return finished
-    if out.is_dir() and any(out.iterdir()):
+    if out.is_dir() and any(not path.match(".job.*.part.yaml") for path in out.iterdir()):
         raise UsageError(f"{out}: is not empty and not prepared data; name another --out.")
+    save_mapping(out / "job.yaml", json.loads(json.dumps(job)))
     try:
         for folder in ("shards", "parts"):
             (out / folder).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{out}: cannot be made ({error.strerror}); choose another --out.") from error
-    save_mapping(out / "job.yaml", json.loads(json.dumps(job)))
     return False
 
 
