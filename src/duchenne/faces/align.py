@@ -69,7 +69,7 @@ def transform_points(points: NDArray[np.floating], matrix: NDArray[np.floating])
 
 
 def crop_face(image: NDArray[np.uint8], matrix: NDArray[np.floating], size_px: int) -> NDArray[np.uint8]:
-    """Cuts a crop: bilinear, with the border replicated.
+    """Cuts a crop: bilinear, with the border replicated; faces over twice as large as the crop are averaged down first.
 
     Args:
         image: (H, W, 3) uint8.
@@ -79,6 +79,12 @@ def crop_face(image: NDArray[np.uint8], matrix: NDArray[np.floating], size_px: i
     Returns:
         (size_px, size_px, 3) uint8.
     """
+    shrink = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
+    if shrink < 0.5:  # bilinear sampling alone would skip pixels
+        height, width = image.shape[:2]
+        size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+        matrix = matrix * np.array([width / size[0], height / size[1], 1.0])
     # OpenCV counts from pixel centres, this library from corners: half a pixel in, half a pixel out.
     centred = np.array(matrix, dtype=np.float64)
     centred[:, 2] += centred[:, :2] @ np.array([0.5, 0.5]) - 0.5

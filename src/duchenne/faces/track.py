@@ -32,6 +32,7 @@ class _Track:
     box: tuple[float, float, float, float]
     look: NDArray[np.float32]
     time_s: float
+    shot: int
 
 
 class FaceTracker:
@@ -45,6 +46,7 @@ class FaceTracker:
         self.cut = False
         self._tracks: list[_Track] = []
         self._seen: set[int] = set()
+        self._shot = 0
         self._thumbnail: NDArray[np.float32] | None = None
         self._changes: deque[float] = deque(maxlen=12)
 
@@ -62,14 +64,15 @@ class FaceTracker:
         self.cut = self._is_cut(image)
         looks = [_look(image, face.box) for face in faces]
         numbers: dict[int, int] = {}
-        if not self.cut:
-            near = [
-                (_nearness(face.box, track.box), place, number)
-                for place, face in enumerate(faces)
-                for number, track in enumerate(self._tracks)
-                if number in self._seen or time_s - track.time_s <= _MEMORY_S
-            ]
-            _assign(numbers, near, above=0.0)
+        self._shot += self.cut
+        near = [
+            (_nearness(face.box, track.box), place, number)
+            for place, face in enumerate(faces)
+            for number, track in enumerate(self._tracks)
+            if track.shot == self._shot and time_s - track.time_s <= _MEMORY_S
+        ]
+        _assign(numbers, (pair for pair in near if pair[2] in self._seen), above=0.0)
+        _assign(numbers, near, above=0.0)  # those not seen of late come after those that were
         alike = [
             (float(look @ track.look), place, number)
             for place, look in enumerate(looks)
@@ -77,7 +80,7 @@ class FaceTracker:
         ]
         _assign(numbers, alike, above=_ALIKE)
         for place, (face, look) in enumerate(zip(faces, looks)):
-            track = _Track(face.box, look, time_s)
+            track = _Track(face.box, look, time_s, self._shot)
             if place in numbers:
                 self._tracks[numbers[place]] = track
             else:
@@ -93,11 +96,8 @@ class FaceTracker:
             return False
         change = float(np.abs(self._thumbnail - before).mean())
         usual = float(np.median(self._changes)) if self._changes else 0.0
-        if change > max(_CUT_LEVEL, _CUT_RATIO * usual):
-            self._changes.clear()
-            return True
         self._changes.append(change)
-        return False
+        return change > max(_CUT_LEVEL, _CUT_RATIO * usual)
 
 
 def _assign(numbers: dict[int, int], pairs: Iterable[tuple[float, int, int]], *, above: float) -> None:

@@ -1,0 +1,70 @@
+"""Videos and images that the tests of `faces` make for themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]
+
+
+def write_video(
+    path: Path,
+    images: Iterable[Image],
+    *,
+    times_ms: Sequence[int] | None = None,
+    rate: int = 25,
+    codec: str = "mpeg4",
+    options: dict[str, str] | None = None,
+    faststart: bool = False,
+    aspect: Fraction | None = None,
+    pixels: str = "yuv420p",
+) -> Path:
+    """Encodes pictures; `times_ms` gives every one its own time stamp."""
+    with av.open(str(path), "w", options={"movflags": "faststart"} if faststart else {}) as container:
+        stream = None
+        for number, image in enumerate(images):
+            if stream is None:
+                stream = container.add_stream(codec, rate=rate, options=options or {})
+                stream.width, stream.height, stream.pix_fmt = image.shape[1], image.shape[0], pixels
+                stream.codec_context.time_base = Fraction(1, 1000)
+                stream.codec_context.bit_rate = 4_000_000
+                if aspect:
+                    stream.codec_context.sample_aspect_ratio = aspect
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts = times_ms[number] if times_ms else number * 1000 // rate
+            frame.time_base = Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        assert stream is not None
+        container.mux(stream.encode(None))
+    return path
+
+
+def turn(path: Path, quarters: int) -> None:
+    """Sets the rotation of an MP4 file, in quarter turns clockwise, as phones do."""
+    data = path.read_bytes()
+    place = data.index(b"tkhd") + 4 + 4 + 20 + 8 + 8  # version and flags; times, id, duration; reserved; layer ...
+    one = 1 << 16
+    a, b, c, d = [(one, 0, 0, one), (0, one, -one, 0), (-one, 0, 0, -one), (0, -one, one, 0)][quarters % 4]
+    matrix = np.array([a, b, 0, c, d, 0, 0, 0, 1 << 30], dtype=">i4").tobytes()
+    path.write_bytes(data[:place] + matrix + data[place + 36 :])
+
+
+def flat(level: int, size: tuple[int, int] = (48, 64)) -> Image:
+    """A picture of one grey level, (height, width)."""
+    return np.full((*size, 3), level, dtype=np.uint8)
+
+
+def quadrants(height: int = 48, width: int = 64) -> Image:
+    """Red, green, blue, white from the top left, row by row."""
+    image = np.zeros((height, width, 3), dtype=np.uint8)
+    image[: height // 2, : width // 2] = (220, 30, 30)
+    image[: height // 2, width // 2 :] = (30, 220, 30)
+    image[height // 2 :, : width // 2] = (30, 30, 220)
+    image[height // 2 :, width // 2 :] = (220, 220, 220)
+    return image

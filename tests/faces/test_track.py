@@ -1,0 +1,87 @@
+"""Following faces: numbers stay within a shot, and after gaps and cuts only where the face looks the same."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.faces.media import Image
+
+from duchenne.faces.find import Face
+from duchenne.faces.track import FaceTracker
+
+RNG = np.random.default_rng(0)
+LOOKS = RNG.integers(0, 255, (4, 8, 8, 3), dtype=np.uint8).repeat(5, axis=1).repeat(5, axis=2)  # 40-pixel "faces"
+ROOMS = RNG.integers(0, 255, (3, 9, 16, 3), dtype=np.uint8).repeat(20, axis=1).repeat(20, axis=2)  # 180 x 320
+
+
+def scene(room: int, people: dict[int, tuple[int, int]]) -> tuple[list[Face], Image]:
+    """A picture with person -> top-left corner, and the faces in it from left to right."""
+    image = ROOMS[room].copy()
+    for person, (x, y) in people.items():
+        image[y : y + 40, x : x + 40] = LOOKS[person]
+    boxes = sorted(people.values())
+    return [Face((float(x), float(y), 40.0, 40.0), 0.9) for x, y in boxes], image
+
+
+def test_numbers_stay_when_people_pass_each_other() -> None:
+    tracker = FaceTracker()
+    for step in range(20):
+        left, right = (20 + 8 * step, 20), (240 - 8 * step, 110)
+        faces, image = scene(0, {0: left, 1: right})
+        numbers = tracker.update(faces, image, step / 25)
+        assert dict(zip((face.box[:2] for face in faces), numbers)) == {left: 0, right: 1}
+
+
+@given(st.lists(st.sets(st.integers(0, 2)), min_size=1, max_size=12))
+def test_numbers_are_unique_in_a_frame_and_count_from_zero(frames: list[set[int]]) -> None:
+    tracker, seen = FaceTracker(), set()
+    for step, people in enumerate(frames):
+        faces, image = scene(0, {person: (20 + 100 * person, 60) for person in people})
+        numbers = tracker.update(faces, image, step / 25)
+        assert len(numbers) == len(set(numbers)) == len(faces)
+        seen.update(numbers)
+        assert seen == set(range(len(seen)))
+    assert len(seen) == len(set().union(*frames))
+
+
+def test_a_short_gap_keeps_the_number() -> None:
+    tracker = FaceTracker()
+    faces, image = scene(0, {0: (50, 60)})
+    assert tracker.update(faces, image, 0.0) == [0]
+    assert tracker.update([], image, 0.04) == []
+    faces, image = scene(0, {1: (55, 60)})  # even changed: it may have turned
+    assert tracker.update(faces, image, 0.08) == [0]
+
+
+def test_after_a_long_gap_only_the_same_look_is_the_same_person() -> None:
+    for person, number in [(0, 0), (1, 1)]:
+        tracker = FaceTracker()
+        faces, image = scene(0, {0: (50, 60)})
+        tracker.update(faces, image, 0.0)
+        for step in range(1, 4):
+            tracker.update([], ROOMS[0], float(step))
+        faces, image = scene(0, {person: (60, 60)})
+        assert tracker.update(faces, image, 4.0) == [number]
+
+
+def test_cuts() -> None:
+    """Interview: two people in turn at the same place; each keeps a number of their own."""
+    tracker, numbers, cuts = FaceTracker(), [], []
+    for step in range(40):
+        shot = step // 10
+        faces, image = scene(shot % 2, {shot % 2: (50 + step % 10, 60)})
+        numbers += tracker.update(faces, image, step / 25)
+        cuts.append(tracker.cut)
+    assert [step for step, cut in enumerate(cuts) if cut] == [10, 20, 30]
+    assert numbers == [0] * 10 + [1] * 10 + [0] * 10 + [1] * 10
+
+
+def test_a_moving_camera_is_not_cut() -> None:
+    tracker = FaceTracker()
+    wide = np.tile(ROOMS[0], (1, 2, 1))
+    cuts = []
+    for step in range(20):
+        tracker.update([], wide[:, 15 * step : 15 * step + 320], step / 25)
+        cuts.append(tracker.cut)
+    assert sum(cuts[2:]) == 0  # of the second picture nothing is known yet to compare with
