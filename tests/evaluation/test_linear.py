@@ -77,15 +77,15 @@ def test_scores_equal_scikit_learn() -> None:
             np.testing.assert_allclose(result.score[fold.test, au], score, atol=2e-2)
 
 
-@pytest.mark.parametrize("eigen", [4096, 1])
-def test_all_heads_reach_their_optimum(eigen: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("eigen", "width"), [(4096, 20), (1, 20), (4096, 800)])
+def test_all_heads_reach_their_optimum(eigen: int, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logistic, "LARGEST_EIGEN", eigen)
     generator = torch.Generator().manual_seed(0)
-    features = torch.randn(500, 20, generator=generator) @ torch.randn(20, 20, generator=generator)
+    features = torch.randn(500, 20, generator=generator) @ torch.randn(20, width, generator=generator)
     labels = (features[:, :4] + torch.randn(500, 4, generator=generator) > 0.5).float()
     l2 = torch.tensor([1e-4, 1e-2, 1.0]).repeat_interleave(4)
     columns = torch.arange(4).repeat(3)
-    problems = logistic.Problems(labels / 500, (1 - labels) / 500, columns, l2, torch.ones(20, 1))
+    problems = logistic.Problems(labels / 500, (1 - labels) / 500, columns, l2, torch.ones(width, 1))
     fitted = logistic.fit_heads(features, problems, tolerance=1e-8)
     assert bool(fitted.converged.all())
     weight = fitted.weight.double().requires_grad_()

@@ -268,7 +268,8 @@ def resolve(name: str) -> FeatureSource:
     """
     if Path(name).exists():
         return _trained(name, load_encoder(name), "encoder")
-    if "+" in name:
+    rest_exists = Path(name.partition(":")[2] or "?").exists()  # a plus sign in a path is part of it
+    if "+" in name and not rest_exists:
         return EnsembleSource(name, [resolve(part) for part in name.split("+")])
     if name in ("blendshapes", "landmarks"):
         return ColumnSource("blendshapes" if name == "blendshapes" else "landmarks")

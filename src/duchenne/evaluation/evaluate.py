@@ -22,7 +22,7 @@ from duchenne.errors import InputError, UsageError
 from duchenne.evaluation.encoders import Context, FeatureKind, Features, FeatureSource, resolve
 from duchenne.evaluation.linear import L2_CANDIDATES, LinearResult, LinearSettings, Weighting, linear_protocol
 from duchenne.evaluation.report import write_report
-from duchenne.evaluation.scoring import COLUMNS, Summariser, Tested, always_positive, cells, undefined
+from duchenne.evaluation.scoring import COLUMNS, Predictions, Summariser, always_positive, cells, undefined
 from duchenne.facs import EMOTIONS, au_column
 from duchenne.files import replacing, write_text
 from duchenne.metrics import RESAMPLES
@@ -121,7 +121,7 @@ def evaluate(
     )  # fmt: skip
     rows: list[dict[str, Any]] = []
     summaries: dict[str, Any] = {}
-    runs: dict[str, dict[int, Tested]] = {}
+    runs: dict[str, dict[int, Predictions]] = {}
     for source in sources:
         results, width = _run(source, prepared, task, plans, settings, chosen, feature, quiet=quiet)
         runs[source.name] = {seed: _tested(task, plans[seed], result, threshold) for seed, result in results.items()}
@@ -264,14 +264,14 @@ def _run(
     return results, values.shape[1]
 
 
-def _tested(task: Task, plan: Sequence[Fold], result: LinearResult, threshold: float) -> Tested:
+def _tested(task: Task, plan: Sequence[Fold], result: LinearResult, threshold: float) -> Predictions:
     known = ~np.isnan(result.score)
     if task.exclusive:
         best = np.where(known, result.score, -np.inf).argmax(axis=1)
         predicted = known & (np.arange(len(task.items)) == best[:, None])
     else:
         predicted = known & (np.nan_to_num(result.score) > np.log(threshold / (1 - threshold)))
-    return Tested(result.score, predicted, _fold_of(plan, len(task.rows)))
+    return Predictions(result.score, predicted, _fold_of(plan, len(task.rows)))
 
 
 def _fold_of(plan: Sequence[Fold], rows: int) -> NDArray[np.int64]:

@@ -12,7 +12,8 @@ Differs: L-BFGS to the optimum in place of SGD for some epochs; L2 chosen on hel
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -23,10 +24,11 @@ from torch import Tensor
 
 from duchenne.data.folds import Fold, hold_out
 from duchenne.errors import UsageError
-from duchenne.evaluation.logistic import CHUNK_ROWS, Fitted, Problems, fit_heads
+from duchenne.evaluation.logistic import CHUNK_ROWS, Curvature, Fitted, Problems, fit_heads
 from duchenne.metrics import roc_auc
 
 Weighting = Literal["balanced", "inverse_frequency", "none"]
+SMALL_VALUES: Final = 2**22
 L2_CANDIDATES: Final = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 
 
@@ -103,6 +105,31 @@ def linear_protocol(
         ValueError: when features hold values that are not finite.
     """
     settings = settings or LinearSettings()
+    with _threads_for(features.size):
+        return _linear_protocol(features, labels, folds, groups, settings, seed, device)
+
+
+@contextmanager
+def _threads_for(values: int) -> Iterator[None]:
+    """One thread for small problems: their many small products otherwise wait for other processes' threads."""
+    before = torch.get_num_threads()
+    if values < SMALL_VALUES:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _linear_protocol(
+    features: NDArray[np.float32],
+    labels: NDArray[np.floating],
+    folds: Sequence[Fold],
+    groups: NDArray[np.integer],
+    settings: LinearSettings,
+    seed: int,
+    device: str | torch.device,
+) -> LinearResult:
     # Rows tested together lie together, so that whole chunks drop out of the folds that do not train on them.
     tested = np.full(len(features), -1)
     for number, fold in enumerate(folds):
@@ -113,6 +140,7 @@ def linear_protocol(
     train = np.stack([fold.train[order] for fold in folds])
     test = np.stack([fold.test[order] for fold in folds])
     count = truth.shape[1]
+    curvature = Curvature(rows)
 
     chosen = [settings.l2[0]] * len(folds)
     validation_auc = np.empty((len(folds), 0))
@@ -121,14 +149,14 @@ def linear_protocol(
         held = np.stack([hold_out(groups[order], mask, share=settings.held_out, seed=seed) for mask in train])
         inner = train & ~held
         strengths = [strength for strength in settings.l2 for _ in folds]
-        fitted, _ = _fit(rows, truth, np.tile(inner, (len(settings.l2), 1)), strengths, settings, None)
+        fitted, _ = _fit(rows, curvature, truth, np.tile(inner, (len(settings.l2), 1)), strengths, settings, None)
         missed += int((~fitted.converged).sum())
         validation_auc = _validate(rows, truth, held, fitted, len(settings.l2))
         best = np.argmax(validation_auc, axis=1)
         chosen = [settings.l2[index] for index in best]
         picked = np.concatenate([(index * len(folds) + f) * count + np.arange(count) for f, index in enumerate(best)])
         start = torch.cat([fitted.weight, fitted.bias[None]])[:, picked]
-    fitted, trained = _fit(rows, truth, train, chosen, settings, start)
+    fitted, trained = _fit(rows, curvature, truth, train, chosen, settings, start)
     missed += int((~fitted.converged).sum())
 
     score = np.full(labels.shape, np.nan, dtype=np.float32)
@@ -164,6 +192,7 @@ def _standardise(features: NDArray[np.float32], order: NDArray[np.integer], devi
 
 def _fit(
     rows: Tensor,
+    curvature: Curvature,
     truth: Tensor,
     sets: NDArray[np.bool_],
     strengths: Sequence[float],
@@ -194,7 +223,7 @@ def _fit(
     l2 = torch.tensor(strengths).repeat_interleave(count).to(rows.device)
     scale = _deviations(rows, masks)[:, torch.from_numpy(number_of).to(rows.device)].repeat_interleave(count, dim=1)
     problems = Problems(positive, negative, column, l2, scale)
-    fitted = fit_heads(rows, problems, start=start, tolerance=settings.tolerance)
+    fitted = fit_heads(rows, problems, curvature=curvature, start=start, tolerance=settings.tolerance)
     return fitted, trained.cpu().numpy()[number_of]
 
 

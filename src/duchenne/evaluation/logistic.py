@@ -104,28 +104,42 @@ class _Objective:
         return value, gradient
 
 
-class _Preconditioner:
-    """The inverse of (a quarter of the second moment of the features + l2), applied to gradients of any heads."""
+class Curvature:
+    """The second moment of the features, decomposed once for every fit on them.
 
-    def __init__(self, features: Tensor, l2: Tensor) -> None:
-        self._l2 = l2
-        self._basis: Tensor | None = None
-        width = features.shape[1]
-        if width <= LARGEST_EIGEN:
-            sample = features[:: -(-len(features) // MOMENT_ROWS)]
-            values, basis = torch.linalg.eigh(sample.T @ sample / len(sample))
-            self._moment, self._basis = values.clamp(min=0.0), basis
-        else:  # too wide to decompose: the diagonal alone
-            self._moment = features.square().mean(dim=0)
+    Its inverse, with l2 added, preconditions gradients: (moment / 4 + l2)^-1 bounds the inverse Hessian.
 
-    def __call__(self, gradient: Tensor, heads: Tensor) -> Tensor:
-        floor = 0.25 * self._moment.max() * 1e-6
-        scale = 0.25 * self._moment[:, None] + self._l2[heads].to(gradient.dtype).clamp(min=float(floor))
+    Args:
+        features: (N, D) as `fit_heads` takes them.
+    """
+
+    def __init__(self, features: Tensor) -> None:
+        rows, width = features.shape
+        self.basis: Tensor | None = None
+        if min(rows, width) > LARGEST_EIGEN:  # too large to decompose: the diagonal alone
+            self.values = features.square().mean(dim=0)
+            return
+        sample = features[:: -(-rows // MOMENT_ROWS)]
+        if width <= len(sample):
+            values, self.basis = torch.linalg.eigh(sample.T @ sample / len(sample))
+        else:  # fewer rows than features: the same from their products, which span all there is
+            values, left = torch.linalg.eigh(sample @ sample.T / len(sample))
+            kept = values > 1e-6 * values[-1]
+            values = values[kept]
+            self.basis = sample.T @ (left[:, kept] / (values * len(sample)).sqrt())
+        self.values = values.clamp(min=0.0)
+
+    def solve(self, gradient: Tensor, l2: Tensor) -> Tensor:
+        """(D+1, H) gradients, last row the bias's, times the inverse for each head's l2 (H,)."""
+        floor = l2.to(gradient.dtype).clamp(min=float(0.25e-6 * self.values.max()))
+        inverse = 1.0 / (0.25 * self.values[:, None] + floor)
         out = torch.empty_like(gradient)
-        if self._basis is None:
-            out[:-1] = gradient[:-1] / scale
+        if self.basis is None:
+            out[:-1] = gradient[:-1] * inverse
+        elif self.basis.shape[0] == self.basis.shape[1]:
+            out[:-1] = self.basis @ (inverse * (self.basis.T @ gradient[:-1]))
         else:
-            out[:-1] = self._basis @ ((self._basis.T @ gradient[:-1]) / scale)
+            out[:-1] = gradient[:-1] / floor + self.basis @ ((inverse - 1.0 / floor) * (self.basis.T @ gradient[:-1]))
         out[-1] = 4.0 * gradient[-1]
         return out
 
@@ -134,6 +148,7 @@ def fit_heads(
     features: Tensor,
     problems: Problems,
     *,
+    curvature: Curvature | None = None,
     start: Tensor | None = None,
     tolerance: float = 1e-6,
     max_iterations: int = 200,
@@ -143,6 +158,7 @@ def fit_heads(
     Args:
         features: (N, D) float32, roughly centred and scaled (the caller standardises; see `linear.py`).
         problems: what to fit. A head whose column has no weight at all stays at zero.
+        curvature: of the features, to decompose them only once for several fits.
         start: (D+1, H) weights and biases to start from; zeros by default.
         tolerance: a head is done when half its gradient times its next step, which estimates how far the
             objective (a weighted mean of log losses) lies above the minimum, is below this.
@@ -153,7 +169,7 @@ def fit_heads(
     """
     count = len(problems.column)
     point = torch.zeros(features.shape[1] + 1, count, device=features.device) if start is None else start.clone()
-    objective, precondition = _Objective(features, problems), _Preconditioner(features, problems.l2)
+    objective, bound = _Objective(features, problems), curvature or Curvature(features)
     loss = torch.zeros(count, dtype=torch.float64, device=features.device)
     gap = torch.zeros(count, device=features.device)
     finished = torch.zeros(count, dtype=torch.bool, device=features.device)
@@ -163,7 +179,7 @@ def fit_heads(
     memory: list[tuple[Tensor, Tensor, Tensor]] = []
     iteration = 0
     while True:
-        step = -_two_loops(gradient, heads, memory, precondition)
+        step = -_two_loops(gradient, problems.l2[heads], memory, bound)
         slope = (step * gradient).sum(dim=0)
         here_gap = -0.5 * slope
         loss[heads], gap[heads] = value, here_gap
@@ -184,9 +200,8 @@ def fit_heads(
         iteration += 1
         new_value, new_gradient, taken = _search(objective, point, step, heads, value, gradient, slope)
         change = new_gradient - gradient
-        curvature = (taken * change).sum(dim=0)
-        usable = curvature > 1e-12
-        rho = torch.where(usable, 1.0 / curvature.clamp(min=1e-12), torch.zeros_like(curvature))
+        bend = (taken * change).sum(dim=0)
+        rho = torch.where(bend > 1e-12, 1.0 / bend.clamp(min=1e-12), torch.zeros_like(bend))
         memory = [*memory[-(HISTORY - 1) :], (taken, change, rho)]
         point[:, heads] += taken
         stuck = (taken == 0).all(dim=0)
@@ -200,19 +215,17 @@ def fit_heads(
     return Fitted(point[:-1], point[-1], loss.float(), gap, iteration, finished)
 
 
-def _two_loops(
-    gradient: Tensor, heads: Tensor, memory: list[tuple[Tensor, Tensor, Tensor]], precondition: _Preconditioner
-) -> Tensor:
+def _two_loops(gradient: Tensor, l2: Tensor, memory: list[tuple[Tensor, Tensor, Tensor]], bound: Curvature) -> Tensor:
     """The L-BFGS estimate of (inverse Hessian) x gradient, for every head at once."""
     direction, factors = gradient, []
     for s, y, rho in reversed(memory):
         alpha = rho * (s * direction).sum(dim=0)
         direction = direction - alpha * y
         factors.append(alpha)
-    direction = precondition(direction, heads)
+    direction = bound.solve(direction, l2)
     if memory:
         s, y, rho = memory[-1]
-        scale = (s * y).sum(dim=0) / (y * precondition(y, heads)).sum(dim=0).clamp(min=1e-30)
+        scale = (s * y).sum(dim=0) / (y * bound.solve(y, l2)).sum(dim=0).clamp(min=1e-30)
         direction = direction * torch.where(rho > 0, scale, torch.ones_like(scale))
     for (s, y, rho), alpha in zip(memory, reversed(factors)):
         direction = direction + (alpha - rho * (y * direction).sum(dim=0)) * s

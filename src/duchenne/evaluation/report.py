@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from duchenne.data.prepared import Prepared
 from duchenne.data.writing import encode_jpeg
 from duchenne.evaluation import figures
-from duchenne.evaluation.scoring import Tested
+from duchenne.evaluation.scoring import Predictions
 from duchenne.facs import ACTION_UNITS
 from duchenne.files import write_text
 
@@ -35,7 +35,7 @@ def write_report(
     data: Prepared,
     rows: NDArray[np.int64],
     labels: NDArray[np.floating],
-    runs: Mapping[str, Mapping[int, Tested]],
+    runs: Mapping[str, Mapping[int, Predictions]],
     *,
     sample_faces: int,
 ) -> None:
@@ -136,7 +136,7 @@ def sample(
     data: Prepared,
     rows: NDArray[np.int64],
     labels: NDArray[np.floating],
-    tested: Tested,
+    tested: Predictions,
     items: Sequence[str],
     number: int,
 ) -> list[dict[str, Any]]:

@@ -33,7 +33,7 @@ DIGITS: Final = 6
 
 
 @dataclass(frozen=True)
-class Tested:
+class Predictions:
     """What one model gave for one seed.
 
     Attributes:
@@ -61,7 +61,7 @@ class Statistics:
 
 
 def cells(
-    model: str, target: str, items: Sequence[str], labels: NDArray[np.floating], runs: Mapping[int, Tested]
+    model: str, target: str, items: Sequence[str], labels: NDArray[np.floating], runs: Mapping[int, Predictions]
 ) -> list[dict[str, Any]]:
     """The rows of `scores.csv` of one model: one per item, fold and seed.
 
@@ -91,7 +91,7 @@ def cells(
 
 def statistics(
     labels: NDArray[np.floating],
-    runs: Mapping[int, Tested],
+    runs: Mapping[int, Predictions],
     group: NDArray[np.int64],
     weights: NDArray[np.integer],
     *,
@@ -175,7 +175,7 @@ class Summariser:
         )
         self._statistics: dict[str, Statistics] = {}
 
-    def add(self, model: str, runs: Mapping[int, Tested]) -> dict[str, Any]:
+    def add(self, model: str, runs: Mapping[int, Predictions]) -> dict[str, Any]:
         """Summarises one model; see `docs/evaluation.md` for the keys."""
         found = statistics(self._labels, runs, self._group, self._weights, exclusive=self._exclusive)
         self._statistics[model] = found
