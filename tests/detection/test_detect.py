@@ -17,7 +17,8 @@ import duchenne
 from duchenne.cli.main import main
 from duchenne.detection.detect import detect_files, detect_frames
 from duchenne.detection.model import FaceBatch
-from duchenne.detection.writing import read_table, table_paths
+from duchenne.detection.settings import DetectSettings
+from duchenne.detection.writing import output_names, read_table
 from duchenne.errors import InputError, UsageError
 from duchenne.faces.align import crop_face, crop_matrix
 
@@ -142,10 +143,10 @@ def test_a_folder_is_made_anew_where_something_changed(film: Film, tmp_path: Pat
     path, out = film("a.mov", LEVELS), tmp_path / "out"
     detect_files(path, output=out)
     if change == "format":
-        assert detect_files(path, output=out, format="openface").finished == 0
+        assert detect_files(path, DetectSettings(format="openface"), output=out).finished == 0
         assert "face_id" in read_table(out / "a_aus.csv")
     elif change == "min_face":
-        assert detect_files(path, output=out, min_face=40).finished == 0
+        assert detect_files(path, DetectSettings(min_face=40), output=out).finished == 0
     else:
         film("a.mov", [50])
         assert detect_files(path, output=out).finished == 0
@@ -269,12 +270,12 @@ def test_a_disk_that_fills_up_leaves_nothing(film: Film, tmp_path: Path, monkeyp
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_inputs_of_the_same_name_get_tables_of_their_own(tmp_path: Path) -> None:
+def test_inputs_of_the_same_name_get_tables_of_their_own() -> None:
     inputs = [Path("s1/talk.mp4"), Path("s2/talk.mp4"), Path("s2/talk.avi"), Path("s2/other.mp4")]
-    names = [path.name for path in table_paths(inputs, tmp_path).values()]
-    assert names == ["s1_talk.mp4_aus.csv", "s2_talk.mp4_aus.csv", "s2_talk.avi_aus.csv", "other_aus.csv"]
+    names = list(output_names(inputs).values())
+    assert names == ["s1_talk.mp4", "s2_talk.mp4", "s2_talk.avi", "other"]
     with pytest.raises(UsageError, match="rename"):
-        table_paths([Path("a/b/c.mp4"), Path("a_b/c.mp4"), Path("a/b_c.mp4.mp4")], tmp_path)
+        output_names([Path("a/b/c.mp4"), Path("a_b/c.mp4"), Path("a/b_c.mp4.mp4")])
 
 
 def test_the_same_input_named_twice_is_read_once(film: Film) -> None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from duchenne.detection.settings import DetectSettings
+
 if TYPE_CHECKING:
     from duchenne.detection.detect import Detection
+
+
+_SHOWN = 6
 
 
 @dataclass(kw_only=True)
@@ -25,12 +30,16 @@ class DetectArguments:
     """the detector; `blendshapes` gives raw scores, AUxx_s, and needs no training"""
     output: Annotated[str | None, tyro.conf.arg(aliases=["-o"], metavar="FILE.csv|FILE.parquet|DIR/")] = None
     """one table of all inputs, or a folder for one table per input (those finished by an earlier run are kept)"""
-    format: Literal["duchenne", "openface", "fex"] = "duchenne"
-    """column names: our own, OpenFace's, or those of py-feat's Fex"""
-    min_face: int = 32
-    """faces narrower than this many pixels are listed without action units"""
+    overlay: Annotated[str | None, tyro.conf.arg(metavar="FILE.mp4|DIR/")] = None
+    """the video again, with boxes, landmarks and bars of action units"""
+    report: Annotated[str | None, tyro.conf.arg(metavar="FILE.html|DIR/")] = None
+    """a page to look through the action units over time"""
+    workers: int = 1
+    """processes, over files"""
     quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """no progress bar"""
+    settings: Annotated[DetectSettings, tyro.conf.arg(name="")] = field(default_factory=DetectSettings)
+    """what is read"""
 
 
 def main(arguments: list[str]) -> int:
@@ -40,10 +49,12 @@ def main(arguments: list[str]) -> int:
 
     done = detect_files(
         given.inputs,
+        given.settings,
         model=given.model,
         output=given.output,
-        format=given.format,
-        min_face=given.min_face,
+        overlay=given.overlay,
+        report=given.report,
+        workers=given.workers,
         quiet=given.quiet,
     )
     for outcome in done.outcomes:
@@ -66,9 +77,10 @@ def _closing(done: Detection) -> str:
         f"{_number(len(done.outcomes), 'input')}{earlier}, {_number(frames, 'frame')} ({faceless} without a face), "
         f"{_number(faces, 'face')} ({unread} without action units), {_number(len(done.failures), 'failure')}"
     )
-    shown = [str(table) for table in done.tables[:5]]
-    more = [f"and {len(done.tables) - 5} more"] if len(done.tables) > 5 else []
-    return "\n".join([counts, "-> " + ", ".join([*shown, *more]) if done.tables else "nothing was written"])
+    written = [*done.tables, *done.drawings]
+    shown = [str(path) for path in written[:_SHOWN]]
+    more = [f"and {len(written) - _SHOWN} more"] if len(written) > _SHOWN else []
+    return "\n".join([counts, "-> " + ", ".join([*shown, *more]) if written else "nothing was written"])
 
 
 def _number(count: int, thing: str) -> str:

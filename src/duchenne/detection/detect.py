@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
-import difflib
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 
 from duchenne.detection.detector import Detector
-from duchenne.detection.formats import FORMATS, Format
-from duchenne.detection.job import Options, Outcome, read_input
+from duchenne.detection.job import Job, Outcome, settings_record
 from duchenne.detection.model import AuModel, load_model
 from duchenne.detection.results import FrameResult
+from duchenne.detection.runner import Run, run_jobs
+from duchenne.detection.settings import DetectSettings, Format
+from duchenne.detection.temporal import Baseline, check_baseline_columns, resting_faces
 from duchenne.detection.writing import (
-    TableWriter,
     is_folder,
-    read_record,
+    output_names,
     read_table,
     source_stamp,
-    table_paths,
     table_writer,
     write_record,
 )
 from duchenne.errors import InputError, UsageError
-from duchenne.faces.decode import list_media, probe
+from duchenne.faces.decode import Picture, list_media, probe
 from duchenne.progress import progress_bar
 
 Inputs = str | Path | Sequence[str | Path]
+OVERLAY_SUFFIXES: Final = (".mp4", ".mkv", ".webm")
+REPORT_SUFFIXES: Final = (".html", ".htm")
 
 
 @dataclass
@@ -39,11 +41,13 @@ class Detection:
 
     Attributes:
         tables: the files written, or found finished, in the order of the inputs.
+        drawings: the overlays and reports that go with them.
         outcomes: one per input that is in a table or failed.
         finished: how many inputs were found finished by an earlier run.
     """
 
     tables: list[Path] = field(default_factory=list)
+    drawings: list[Path] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
     finished: int = 0
 
@@ -59,7 +63,16 @@ def detect(
     model: str | AuModel = "blendshapes",
     output: str | Path | None = None,
     format: Format = "duchenne",
+    overlay: str | Path | None = None,
+    report: str | Path | None = None,
+    anonymous: bool = False,
     min_face: int = 32,
+    every: int = 1,
+    start_s: float = 0.0,
+    end_s: float | None = None,
+    smooth_s: float = 0.0,
+    baseline: str | None = None,
+    workers: int = 1,
 ) -> pd.DataFrame:
     """Action units of everyone in images and videos: one row per face per frame, one empty row where nobody is.
 
@@ -73,27 +86,41 @@ def detect(
         output: where to write it as well: `FILE.csv` or `FILE.parquet` for one table of all inputs, `DIR/` for one
             table per input (those finished by an earlier call are not made again).
         format: `duchenne`, or the column names of `openface` or `fex` (py-feat); see docs/tables.md.
+        overlay: the video with boxes, landmarks and bars: `FILE.mp4`, or `DIR/` for several inputs.
+        report: a page to look through: `FILE.html`, or `DIR/` for several inputs.
+        anonymous: overlay and report show landmarks in place of the picture.
         min_face: faces narrower than this many pixels get no AUs (flag `small`).
+        every: read only frames 0, N, 2N ...
+        start_s: leave out frames before this time; rows are those that the whole video would give.
+        end_s: leave out frames from this time on.
+        smooth_s: centred moving average over this many seconds; 0 for none.
+        baseline: subtract the resting face: a recording of it, or seconds of the input as `"0-5"`.
+        workers: processes, over files.
 
     Returns:
         The table of all inputs. An input that cannot be read, or only in part, is left out, or there in part, with a
         `UserWarning`; `table.attrs["failures"]` holds input -> reason.
 
     Raises:
-        UsageError: when the model, format or output is not known.
-        InputError: when nothing can be read, or the output cannot be written.
+        UsageError: when the model, format, output or another setting makes no sense.
+        InputError: when nothing can be read, or an output cannot be written.
     """
+    settings = DetectSettings(
+        format=format,
+        min_face=min_face,
+        every=every,
+        start_s=start_s,
+        end_s=end_s,
+        smooth_s=smooth_s,
+        baseline=baseline,
+        anonymous=anonymous,
+    )
     pieces: list[pd.DataFrame] = []
-    if output is not None:
-        done = detect_files(inputs, model=model, output=output, format=format, min_face=min_face)
-        pieces = [read_table(path) for path in done.tables]
-    else:
-        options, opened = _options(format, min_face), _opened(model)
-        paths, missing = _find(inputs)
-        done = Detection(outcomes=missing)
-        if paths:
-            with Detector(opened, min_face=min_face) as detector:
-                done.outcomes += [read_input(path, detector, options, pieces.append) for path in paths]
+    collect = pieces.append if output is None else None
+    done = detect_files(
+        inputs, settings, model=model, output=output, overlay=overlay, report=report, workers=workers, collect=collect
+    )
+    pieces += [read_table(path) for path in done.tables]
     if not pieces:
         raise InputError(next(iter(done.failures.values())))
     table = pieces[0] if len(pieces) == 1 else pd.concat(pieces, ignore_index=True)
@@ -104,96 +131,97 @@ def detect(
 
 
 def detect_frames(
-    path: str | Path, *, model: str | AuModel = "blendshapes", min_face: int = 32
+    source: str | Path | Iterable[Picture], *, model: str | AuModel = "blendshapes", min_face: int = 32
 ) -> Iterator[FrameResult]:
     """The same for one input, frame by frame, with pictures, boxes and landmarks.
+
+    Args:
+        source: an image or video; or pictures as they come, from a camera for example.
+        model: as in `detect`.
+        min_face: as in `detect`.
 
     Raises:
         UsageError: when the model is unknown.
         InputError: when nothing can be read; after the last frame that could be, when the file is damaged.
     """
     with Detector(model, min_face=min_face) as detector:
-        yield from detector.frames(path)
+        yield from detector.frames(source)
 
 
 def detect_files(
     inputs: Inputs,
+    settings: DetectSettings | None = None,
     *,
     model: str | AuModel = "blendshapes",
     output: str | Path | None = None,
-    format: Format = "duchenne",
-    min_face: int = 32,
+    overlay: str | Path | None = None,
+    report: str | Path | None = None,
+    workers: int = 1,
     quiet: bool = True,
+    collect: Callable[[pd.DataFrame], None] | None = None,
 ) -> Detection:
     """Writes the tables of images and videos, piece by piece, and says what was done. One bad input stops nothing.
 
     Args:
         inputs: as in `detect`.
+        settings: which frames and what the rows look like.
         model: as in `detect`.
         output: as in `detect`; None writes `NAME_aus.csv` per input into the working folder, always anew.
-        format: as in `detect`.
-        min_face: as in `detect`.
+        overlay: as in `detect`.
+        report: as in `detect`.
+        workers: as in `detect`.
         quiet: show no progress.
+        collect: takes the pieces of the tables in place of files.
 
     Returns:
         What was done. Nothing is raised for an input that cannot be read.
 
     Raises:
-        UsageError: when the model, format or output is not known.
-        InputError: when an output cannot be written.
+        UsageError: when the model, output or a setting makes no sense.
+        InputError: when an output cannot be written, or the baseline cannot be read.
     """
-    options, opened = _options(format, min_face), _opened(model)
+    settings = settings or DetectSettings()
+    opened = load_model(model) if isinstance(model, str) else model
+    if workers < 1:
+        raise UsageError(f"workers is {workers}; it must be 1 or more.")
+    if settings.anonymous and overlay is None and report is None:
+        raise UsageError("anonymous changes overlay and report only; ask for one of them.")
+    if settings.baseline is not None:
+        check_baseline_columns(opened.columns)
     folder = Path() if output is None else Path(output) if is_folder(output) else None
     paths, missing = _find(inputs)
     done = Detection(outcomes=missing)
-    if not paths:
+    names = output_names(paths)
+    jobs = _jobs(names, overlay, report)
+    if not jobs:
         return done
-    targets = {} if folder is None else table_paths(paths, folder)
-    record = options.record(opened)
-    with Detector(opened, min_face=min_face) as detector, progress_bar(quiet=quiet) as progress:
-        lengths = {path: _length(path) for path in paths}
-        task = progress.add_task("detect", total=sum(lengths.values()), note="")
-
-        def read(path: Path, writer: TableWriter) -> Outcome:
-            progress.update(task, note=path.name)
-            return read_input(path, detector, options, writer.write, lambda: progress.advance(task))
-
-        if folder is None:
-            table = Path(str(output))
-            with table_writer(table) as writer:
-                done.outcomes += [read(path, writer) for path in paths]
-            if writer.rows:
-                done.tables.append(table)
-                if table.suffix.lower() == ".parquet":
-                    write_record(table, {**record, "inputs": [asdict(outcome) for outcome in done.outcomes]})
-        for path, table in targets.items():
-            made_by = {**record, "input": source_stamp(path)}
-            outcome = None if output is None else _finished(table, made_by)
-            if outcome is not None:
-                done.finished += 1
-                progress.advance(task, lengths[path])
-            else:
-                with table_writer(table) as writer:
-                    outcome = read(path, writer)
-                if writer.rows and output is not None:
-                    write_record(table, {**made_by, "outcome": asdict(outcome)})
-            done.outcomes.append(outcome)
-            if outcome.frames:
-                done.tables.append(table)
+    record = None if output is None else _record(opened, settings)
+    run = Run(opened, settings, _common_baseline(opened, settings), record)
+    tables = {} if folder is None or collect else {job: folder / f"{names[job.path]}_aus.csv" for job in jobs}
+    earlier = {job: outcome for job in tables if (outcome := run.finished(job, tables[job])) is not None}
+    todo = [job for job in jobs if job not in earlier]
+    merged = Path(output) if output is not None and folder is None else None
+    outcomes = dict(earlier)
+    with ExitStack() as stack:
+        writer = stack.enter_context(table_writer(merged)) if merged is not None else None
+        write = writer.write if writer is not None else collect or _nowhere
+        advance = stack.enter_context(_progress(todo, quiet))
+        for job, outcome in run_jobs(run, todo, tables, write, workers, advance):
+            outcomes[job] = outcome
+    done.finished = len(earlier)
+    done.outcomes += [outcomes[job] for job in jobs]
+    read = [job for job in jobs if outcomes[job].frames]
+    done.tables = [tables[job] for job in read if job in tables]
+    done.drawings = [path for job in read for path in (job.overlay, job.report) if path is not None]
+    if merged is not None and writer is not None and writer.rows:
+        done.tables = [merged]
+        if merged.suffix.lower() == ".parquet":
+            write_record(merged, {**(record or {}), "inputs": [asdict(outcome) for outcome in done.outcomes]})
     return done
 
 
-def _options(format: str, min_face: int) -> Options:
-    if format not in FORMATS:
-        near = difflib.get_close_matches(format, FORMATS, n=1, cutoff=0.0)
-        raise UsageError(f"there is no format `{format}`; did you mean `{near[0]}`?")
-    if min_face < 1:
-        raise UsageError(f"min_face is {min_face}; it must be 1 pixel or more.")
-    return Options(format=format, min_face=min_face)  # type: ignore[arg-type]
-
-
-def _opened(model: str | AuModel) -> AuModel:
-    return load_model(model) if isinstance(model, str) else model
+def _nowhere(piece: pd.DataFrame) -> None:
+    raise AssertionError("every input has a table of its own")
 
 
 def _find(inputs: Inputs) -> tuple[list[Path], list[Outcome]]:
@@ -211,17 +239,69 @@ def _find(inputs: Inputs) -> tuple[list[Path], list[Outcome]]:
     return list(paths), missing
 
 
+def _jobs(names: Mapping[Path, str], overlay: str | Path | None, report: str | Path | None) -> list[Job]:
+    """Inputs with where their drawings go."""
+
+    def target(given: str | Path | None, flag: str, suffixes: Sequence[str], ending: str, name: str) -> Path | None:
+        if given is None:
+            return None
+        if is_folder(given, flag, suffixes):
+            return Path(given) / f"{name}{ending}"
+        if len(names) > 1:
+            raise UsageError(f"{flag} {given}: there are {len(names)} inputs; name a folder, with a slash at its end.")
+        return Path(given)
+
+    return [
+        Job(
+            path,
+            target(overlay, "--overlay", OVERLAY_SUFFIXES, "_overlay.mp4", name),
+            target(report, "--report", REPORT_SUFFIXES, "_report.html", name),
+        )
+        for path, name in names.items()
+    ]
+
+
+def _record(model: AuModel, settings: DetectSettings) -> dict[str, Any]:
+    record = settings_record(settings, model)
+    if settings.baseline is not None and settings.baseline_window_s is None:
+        record["baseline_file"] = source_stamp(Path(settings.baseline))
+    return record
+
+
+def _common_baseline(model: AuModel, settings: DetectSettings) -> Baseline | None:
+    """The resting face from a recording of its own; None where there is none."""
+    if settings.baseline is None or settings.baseline_window_s is not None:
+        return None
+    with Detector(model, min_face=settings.min_face) as detector:
+        people = resting_faces(detector.frames(settings.baseline))
+    if len(people) != 1:
+        found = "no face that can be read" if not people else f"{len(people)} people"
+        raise InputError(f"{settings.baseline}: shows {found}; the baseline must show one person.")
+    return Baseline({None: next(iter(people.values()))})
+
+
+@contextmanager
+def _progress(jobs: Sequence[Job], quiet: bool) -> Iterator[Callable[[Job, bool], None]]:
+    """A bar over the frames of all inputs, as their headers count them; an input that ends early is filled up."""
+    with progress_bar(quiet=quiet) as bar:
+        lengths = {} if quiet else {job: _length(job.path) for job in jobs}
+        task = bar.add_task("detect", total=sum(lengths.values()), note="")
+        before = 0
+
+        def advance(job: Job, is_frame: bool) -> None:
+            nonlocal before
+            if is_frame:
+                bar.update(task, advance=1, note=job.path.name)
+            elif not quiet:
+                before += lengths[job]
+                bar.update(task, completed=before)
+
+        yield advance
+
+
 def _length(path: Path) -> int:
     """Frames by the header, for the estimate of the time left; a file that cannot be read is reported in its turn."""
     try:
         return probe(path).frames or 0
     except InputError:
         return 0
-
-
-def _finished(table: Path, made_by: dict[str, Any]) -> Outcome | None:
-    """What an earlier run read into `table`, when it is whole and was made so from the same file."""
-    record = read_record(table)
-    if record is None or any(record.get(key) != value for key, value in made_by.items()):
-        return None
-    return Outcome(**record["outcome"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -51,20 +51,42 @@ class Detector:
         """Frees the models."""
         self._finder.close()
 
-    def frames(self, path: str | Path) -> Iterator[FrameResult]:
-        """Every frame of one image or video, in order.
+    def frames(
+        self,
+        source: str | Path | Iterable[Picture],
+        *,
+        every: int = 1,
+        start_s: float = 0.0,
+        end_s: float | None = None,
+    ) -> Iterator[FrameResult]:
+        """The frames of one image or video, in order.
+
+        Args:
+            source: a file; or pictures as they come, from a camera for example.
+            every: only frames 0, N, 2N ...
+            start_s: frames before this are looked at, so that everybody's number is that of the whole video, but not
+                given.
+            end_s: frames from this on are not read.
 
         Raises:
             InputError: when nothing can be read; after the last frame that could be, when the file is damaged.
         """
-        for batch in batches(self._found(path), _TOGETHER if self.model.crop_px else 1):
-            yield from self._scored(str(path), batch)
+        is_file = isinstance(source, str | Path)
+        pictures = read_pictures(source) if isinstance(source, str | Path) else source
+        found = self._found(pictures, every, start_s, end_s)
+        for batch in batches(found, _TOGETHER if self.model.crop_px and is_file else 1):
+            yield from self._scored(str(source) if is_file else "", batch)
 
-    def _found(self, path: str | Path) -> Iterator[_Found]:
+    def _found(self, pictures: Iterable[Picture], every: int, start_s: float, end_s: float | None) -> Iterator[_Found]:
         tracker = FaceTracker()
-        for picture in read_pictures(path):
-            faces = self._finder.find(picture.image)
-            yield picture, faces, tracker.update(faces, picture.image, picture.time_s)
+        for picture in pictures:
+            if end_s is not None and picture.time_s >= end_s:
+                return
+            if picture.frame % every == 0:
+                faces = self._finder.find(picture.image)
+                numbers = tracker.update(faces, picture.image, picture.time_s)
+                if picture.time_s >= start_s:
+                    yield picture, faces, numbers
 
     def _scored(self, source: str, batch: list[_Found]) -> Iterator[FrameResult]:
         chosen = [(picture, face) for picture, faces, _ in batch for face in faces if _is_readable(face)]

@@ -27,6 +27,7 @@ _TRACK: Final = (70, 74, 80)
 _CLOSED: Final = frozenset({"right_eye", "left_eye", "outer_lip", "inner_lip"})
 _FONT: Final = cv2.FONT_HERSHEY_SIMPLEX
 _MOST_BLOCKS: Final = 3
+_PORTRAIT: Final = 1.6  # side of a portrait, in box sides
 _SHIFT: Final = 4  # OpenCV draws at sixteenths of a pixel
 
 
@@ -67,6 +68,35 @@ def draw_faces(result: FrameResult, size: tuple[int, int], *, anonymous: bool) -
         if detected.face.landmarks is not None:
             _contours(canvas, detected.face.landmarks * scale, colour)
     return canvas
+
+
+def draw_portrait(
+    image: NDArray[np.uint8], detected: DetectedFace, size_px: int, *, anonymous: bool
+) -> NDArray[np.uint8]:
+    """One face with some space around it, upright as in the picture.
+
+    Args:
+        image: (H, W, 3) RGB uint8, the frame.
+        detected: the face.
+        size_px: side of the portrait.
+        anonymous: draw the landmarks on an empty background in place of the picture.
+
+    Returns:
+        (size_px, size_px, 3) uint8 RGB.
+    """
+    x, y, width, height = detected.face.box
+    side = max(2, round(_PORTRAIT * max(width, height)))
+    left, top = round(x + width / 2 - side / 2), round(y + height / 2 - side / 2)
+    if anonymous:
+        canvas = np.full((size_px, size_px, 3), _BACKGROUND, np.uint8)
+        if detected.face.landmarks is not None:
+            points = (detected.face.landmarks - np.array([left, top])) * (size_px / side)
+            _contours(canvas, points, face_colour(detected.number))
+        return canvas
+    rows = np.clip(np.arange(top, top + side), 0, image.shape[0] - 1)
+    columns = np.clip(np.arange(left, left + side), 0, image.shape[1] - 1)
+    way = cv2.INTER_AREA if side > size_px else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image[np.ix_(rows, columns)], (size_px, size_px), interpolation=way), dtype=np.uint8)
 
 
 def _contours(canvas: NDArray[np.uint8], points: NDArray[np.floating], colour: tuple[int, int, int]) -> None:

@@ -7,7 +7,7 @@ has no name for follows in extra columns at the end.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 
 from duchenne.detection.results import Rows, plain_table
 from duchenne.facs import au_column
-
-Format = Literal["duchenne", "openface", "fex"]
 
 OPENFACE_INTENSITIES: Final = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 45)
 OPENFACE_OCCURRENCES: Final = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 28, 45)

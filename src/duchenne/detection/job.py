@@ -1,8 +1,9 @@
-"""One input of `detect`: its rows, piece by piece, and what they count up to."""
+"""One input of `detect`: read once, written as table, overlay and report."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -11,30 +12,28 @@ import pandas as pd
 
 from duchenne import __version__
 from duchenne.detection.detector import Detector
-from duchenne.detection.formats import FORMATS, Format
+from duchenne.detection.formats import FORMATS
 from duchenne.detection.model import AuModel
-from duchenne.detection.results import FrameResult, Rows, batches
+from duchenne.detection.results import FrameResult, Rows
+from duchenne.detection.settings import DetectSettings
+from duchenne.detection.temporal import Baseline, resting_faces, smooth
 from duchenne.errors import InputError
 
 _PIECE_FRAMES: Final = 512  # frames per piece of a table, the unit of writing
 
 
 @dataclass(frozen=True)
-class Options:
-    """What decides a table besides its input; tables made with other options are made anew."""
+class Job:
+    """One input and where its drawings go.
 
-    format: Format
-    min_face: int
+    Attributes:
+        path: the image or video.
+        overlay: the video to draw, or None. report: the page to write, or None.
+    """
 
-    def record(self, model: AuModel) -> dict[str, Any]:
-        """The options, the model and the version, as JSON."""
-        return {
-            "duchenne": __version__,
-            "model": model.name,
-            "about_model": model.describe(),
-            "columns": list(model.columns),
-            **asdict(self),
-        }
+    path: Path
+    overlay: Path | None = None
+    report: Path | None = None
 
 
 @dataclass
@@ -43,7 +42,7 @@ class Outcome:
 
     Attributes:
         source: the input as the user named it.
-        frames: decoded. faceless: of these, without a face.
+        frames: read. faceless: of these, without a face.
         faces: found, summed over frames. unread: of these, without AUs (their flag says why).
         failure: one sentence when it could not be read, or not to its end; None when all is well.
     """
@@ -63,41 +62,107 @@ class Outcome:
         self.unread += sum(bool(face.face.flag) for face in result.faces)
 
 
-def read_input(
-    path: Path,
-    detector: Detector,
-    options: Options,
-    write: Callable[[pd.DataFrame], None],
-    advance: Callable[[], None] = lambda: None,
-) -> Outcome:
-    """Gives the rows of one image or video to `write`, in order.
+def settings_record(settings: DetectSettings, model: AuModel) -> dict[str, Any]:
+    """Version, model and settings, as JSON."""
+    return {
+        "duchenne": __version__,
+        "model": model.name,
+        "about_model": model.describe(),
+        "columns": list(model.columns),
+        **asdict(settings),
+    }
+
+
+def read_frames(
+    path: Path, detector: Detector, settings: DetectSettings, common: Baseline | None
+) -> Iterator[FrameResult]:
+    """The frames of one input as the settings want them.
 
     Args:
         path: the input.
         detector: finds and scores.
-        options: the format of the rows.
+        settings: which frames, smoothing, baseline.
+        common: the resting face from a recording of its own; None where there is none.
+
+    Raises:
+        InputError: when nothing can be read; after the last frame that could be, when the file is damaged.
+    """
+    baseline, window = common, settings.baseline_window_s
+    if window is not None:
+        start_s, end_s = window
+        own = resting_faces(detector.frames(path, every=settings.every, start_s=start_s, end_s=end_s))
+        if not own:
+            raise InputError(f"{path}: shows no face in seconds {settings.baseline}; choose another --baseline.")
+        baseline = Baseline({number: values for number, values in own.items()})
+    frames = detector.frames(path, every=settings.every, start_s=settings.start_s, end_s=settings.end_s)
+    if baseline is not None:
+        frames = baseline.subtract(frames)
+    return smooth(frames, settings.smooth_s) if settings.smooth_s else frames
+
+
+def run_job(
+    job: Job,
+    detector: Detector,
+    settings: DetectSettings,
+    common: Baseline | None,
+    write: Callable[[pd.DataFrame], None],
+    advance: Callable[[], None] = lambda: None,
+) -> Outcome:
+    """Reads one input; gives its rows to `write`, in order, and draws what is asked for.
+
+    Args:
+        job: the input.
+        detector: finds and scores.
+        settings: how.
+        common: the resting face from a recording of its own; None where there is none.
         write: takes pieces of the table.
         advance: called once per frame.
 
     Returns:
         What was read; an input that breaks gives its frames before the break, and the reason.
+
+    Raises:
+        InputError: when an output cannot be written.
     """
-    outcome = Outcome(str(path))
+    outcome = Outcome(str(job.path))
+    columns = detector.model.columns
+    with ExitStack() as stack:
+        watchers: list[Callable[[FrameResult], None]] = []
+        if job.overlay is not None:
+            from duchenne.detection.overlay import overlay_writer
 
-    def lean() -> Iterator[FrameResult]:
-        for result in detector.frames(path):
+            drawn = stack.enter_context(overlay_writer(job.overlay, columns, anonymous=settings.anonymous))
+            watchers.append(drawn.add)
+        page = None
+        if job.report is not None:
+            from duchenne.detection.report import ReportCollector
+
+            page = ReportCollector(detector.model, anonymous=settings.anonymous)
+            watchers.append(page.add)
+
+        frames = read_frames(job.path, detector, settings, common)
+        waiting: list[FrameResult] = []
+        while True:
+            # Only what reading raises is this input's failure; what writing raises ends the run.
+            try:
+                result = next(frames, None)
+            except InputError as error:
+                outcome.failure = str(error)
+                result = None
+            if result is None:
+                break
             outcome.count(result)
+            for watch in watchers:
+                watch(result)
+            waiting.append(result.without_image())
             advance()
-            yield result.without_image()
-
-    pieces = batches(lean(), _PIECE_FRAMES)
-    while True:
-        # Only what reading raises is this input's failure; what writing raises ends the run.
-        try:
-            piece = next(pieces, None)
-        except InputError as error:
-            outcome.failure = str(error)
-            return outcome
-        if piece is None:
-            return outcome
-        write(FORMATS[options.format](Rows(piece, detector.model.columns)))
+            if len(waiting) == _PIECE_FRAMES:
+                write(FORMATS[settings.format](Rows(waiting, columns)))
+                waiting = []
+        if waiting:
+            write(FORMATS[settings.format](Rows(waiting, columns)))
+        if not outcome.frames and outcome.failure is None:
+            outcome.failure = f"{job.path}: has no frame in the time that was asked for; change start_s and end_s."
+        if page is not None and job.report is not None:
+            page.write(job.report, str(job.path), outcome.failure)
+    return outcome

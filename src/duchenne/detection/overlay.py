@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from duchenne.detection.drawing import draw_bars, draw_faces
 from duchenne.detection.results import FrameResult
-from duchenne.errors import UsageError
 from duchenne.files import replacing
 
 SUFFIXES: Final = (".mp4", ".mkv", ".webm")
@@ -93,11 +92,8 @@ def overlay_writer(path: Path, columns: Sequence[str], *, anonymous: bool) -> It
         anonymous: draw landmarks in place of the picture.
 
     Raises:
-        UsageError: when the suffix is another one.
         InputError: when it cannot be written.
     """
-    if path.suffix.lower() not in SUFFIXES:
-        raise UsageError(f"--overlay {path}: a video ends in {', '.join(SUFFIXES)}; rename it to one of them.")
     try:
         with replacing(path) as temporary:
             writer = OverlayWriter(temporary, columns, anonymous=anonymous)

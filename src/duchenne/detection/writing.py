@@ -89,31 +89,33 @@ def read_table(path: Path) -> pd.DataFrame:
     )  # fmt: skip
 
 
-def is_folder(output: str | Path) -> bool:
-    """Whether `-o` names a folder: it ends in a slash, is one already, or has no suffix.
+def is_folder(output: str | Path, flag: str = "-o", suffixes: Sequence[str] = SUFFIXES) -> bool:
+    """Whether an output names a folder: it ends in a slash, is one already, or has no suffix.
+
+    Args:
+        output: as the user gave it.
+        flag: by which it was given.
+        suffixes: that a file may have.
 
     Raises:
-        UsageError: when it is neither a folder nor a table that can be written.
+        UsageError: when it is neither a folder nor a file that can be written.
     """
     path = Path(output)
     if str(output).endswith(("/", os.sep)) or path.is_dir() or not path.suffix:
         return True
-    if path.suffix.lower() not in SUFFIXES:
-        raise UsageError(
-            f"-o {output}: a table ends in {' or '.join(SUFFIXES)}, a folder in a slash; rename it to one of them."
-        )
+    if path.suffix.lower() not in suffixes:
+        raise UsageError(f"{flag} {output}: a file ends in {' or '.join(suffixes)}, a folder in a slash; rename it.")
     return False
 
 
-def table_paths(inputs: Sequence[Path], folder: Path) -> dict[Path, Path]:
-    """Input -> `folder/NAME_aus.csv`, with as much of the input's path in NAME as tells it from the others.
+def output_names(inputs: Sequence[Path]) -> dict[Path, str]:
+    """Input -> NAME of its outputs (`NAME_aus.csv` ...): its stem, or as much of its path as tells it from the others.
 
     Raises:
         UsageError: when two inputs cannot be told apart so.
     """
     stems = Counter(path.stem for path in inputs)
     common = Path(os.path.commonpath([path.absolute().parent for path in inputs])) if inputs else Path()
-    names: dict[Path, Path] = {}
     taken: dict[str, Path] = {}
     for path in inputs:
         inside = path.absolute().relative_to(common)
@@ -121,8 +123,7 @@ def table_paths(inputs: Sequence[Path], folder: Path) -> dict[Path, Path]:
         if name in taken:
             raise UsageError(f"{taken[name]} and {path} would both be written to {name}_aus.csv; rename one of them.")
         taken[name] = path
-        names[path] = folder / f"{name}_aus.csv"
-    return names
+    return {path: name for name, path in taken.items()}
 
 
 def write_record(table: Path, record: dict[str, Any]) -> None:

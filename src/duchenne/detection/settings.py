@@ -1,0 +1,72 @@
+"""What decides what `detect` writes; imports nothing heavy, because the command's help is made from it."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final, Literal, get_args
+
+import tyro
+
+from duchenne.errors import UsageError
+
+Format = Literal["duchenne", "openface", "fex"]
+_RANGE: Final = re.compile(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectSettings:
+    """How faces are read and what the rows look like. Tables made with other settings are made anew."""
+
+    format: Format = "duchenne"
+    """column names: our own, OpenFace's, or those of py-feat's Fex"""
+    min_face: int = 32
+    """faces narrower than this many pixels are listed without action units"""
+    every: int = 1
+    """read only every Nth frame: 0, N, 2N ..."""
+    start_s: float = 0.0
+    """leave out frames before this time; faces are followed from the beginning, so that they keep their number"""
+    end_s: float | None = None
+    """leave out frames from this time on"""
+    smooth_s: float = 0.0
+    """average every value over this many seconds around its frame; 0 for none"""
+    baseline: Annotated[str | None, tyro.conf.arg(metavar="FILE|FROM-TO")] = None
+    """subtract the resting face: the median over a recording of it, or over seconds of the input, such as 0-5"""
+    anonymous: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """overlay and report show landmarks in place of the picture"""
+
+    def __post_init__(self) -> None:
+        """Refuses values that make no sense.
+
+        Raises:
+            UsageError: naming the setting.
+        """
+        if self.format not in get_args(Format):
+            near = difflib.get_close_matches(self.format, get_args(Format), n=1, cutoff=0.0)
+            raise UsageError(f"there is no format `{self.format}`; did you mean `{near[0]}`?")
+        if self.min_face < 1:
+            raise UsageError(f"min_face is {self.min_face}; it must be 1 pixel or more.")
+        if self.every < 1:
+            raise UsageError(f"every is {self.every}; it must be 1 (all frames) or more.")
+        if self.start_s < 0:
+            raise UsageError(f"start_s is {self.start_s}; it must be 0 or more.")
+        if self.end_s is not None and not self.end_s > self.start_s:
+            raise UsageError(f"end_s is {self.end_s}; it must be after start_s ({self.start_s}).")
+        if self.smooth_s < 0:
+            raise UsageError(f"smooth_s is {self.smooth_s}; it must be 0 or more.")
+        if self.baseline is not None:
+            window = self.baseline_window_s
+            if window is None and not Path(self.baseline).exists():
+                raise UsageError(
+                    f"baseline `{self.baseline}` is neither a file nor seconds; write a path, or FROM-TO as 0-5."
+                )
+            if window is not None and not window[1] > window[0]:
+                raise UsageError(f"baseline `{self.baseline}` ends before it begins; write FROM-TO as 0-5.")
+
+    @property
+    def baseline_window_s(self) -> tuple[float, float] | None:
+        """The seconds of the input that show the resting face; None where a file does, or nothing."""
+        found = _RANGE.fullmatch(self.baseline or "")
+        return (float(found[1]), float(found[2])) if found else None

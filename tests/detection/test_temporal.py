@@ -1,0 +1,153 @@
+"""Smoothing and baselines, against naive loops in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import duchenne
+from duchenne.cli.main import main
+from duchenne.detection.results import DetectedFace, FrameResult
+from duchenne.detection.temporal import Baseline, resting_faces, smooth
+from duchenne.errors import InputError, UsageError
+from duchenne.faces.find import Face
+
+Film = Callable[..., Path]
+
+
+def frames_of(values: list[dict[int, float]], times_s: list[float] | None = None) -> list[FrameResult]:
+    """Frames 0.1 s apart; per frame, face -> its one value."""
+    return [
+        FrameResult(
+            "a.mp4",
+            frame,
+            times_s[frame] if times_s else frame / 10,
+            tuple(
+                DetectedFace(number, Face((0, 0, 40, 40), 0.9), np.array([value], np.float32))
+                for number, value in faces.items()
+            ),
+            np.zeros((2, 2, 3), np.uint8),
+        )
+        for frame, faces in enumerate(values)
+    ]
+
+
+values = st.one_of(st.just(float("nan")), st.floats(0, 1, width=32))
+
+
+@given(
+    st.lists(st.dictionaries(st.integers(0, 2), values, max_size=3), max_size=20),
+    st.lists(st.floats(0.01, 0.5), min_size=20, max_size=20),
+    st.sampled_from([0.1, 0.35, 1.0, 9.0]),
+)
+def test_smoothing_is_the_mean_over_the_window(faces: list[dict[int, float]], steps: list[float], width: float) -> None:
+    times = np.cumsum(steps).tolist()
+    given_frames = frames_of(faces, times)
+    smoothed = list(smooth(given_frames, width))
+    assert [frame.frame for frame in smoothed] == [frame.frame for frame in given_frames]
+    for here, result in enumerate(smoothed):
+        assert result.image is not None
+        for face in result.faces:
+            near = [
+                other[face.number]
+                for there, other in enumerate(faces)
+                if abs(times[there] - times[here]) <= width / 2 + 1e-9
+                and face.number in other
+                and np.isfinite(other[face.number])
+            ]
+            expected = np.mean(near) if np.isfinite(faces[here][face.number]) else np.nan
+            assert face.scores[0] == pytest.approx(expected, abs=1e-6, nan_ok=True)
+
+
+def test_smoothing_keeps_only_pictures_that_are_still_to_come() -> None:
+    held = []
+
+    def watched() -> object:
+        for frame in frames_of([{0: 0.5}] * 100):
+            held.append(frame)
+            yield frame
+
+    iterator = smooth(watched(), 0.4)  # type: ignore[arg-type]
+    first = next(iterator)
+    assert (first.frame, len(held)) == (0, 4)  # 0.2 s ahead, and the one that shows that they are all there
+
+
+def test_smoothing_gives_what_came_before_a_break() -> None:
+    def broken() -> object:
+        yield from frames_of([{0: 1.0}, {0: 0.0}])
+        raise InputError("cut")
+
+    found = []
+    with pytest.raises(InputError, match="cut"):
+        found.extend(smooth(broken(), 1.0))  # type: ignore[arg-type]
+    iterator = smooth(broken(), 1.0)  # type: ignore[arg-type]
+    assert [next(iterator).faces[0].scores[0] for _ in range(2)] == [0.5, 0.5]
+
+
+def test_a_baseline_is_subtracted_per_person() -> None:
+    rest = resting_faces(frames_of([{0: 0.1, 1: 0.5}, {0: 0.3}, {0: 0.2}]))
+    assert {number: row.tolist() for number, row in rest.items()} == {0: [pytest.approx(0.2)], 1: [0.5]}
+    (frame,) = Baseline(dict(rest)).subtract(frames_of([{0: 0.1, 1: 0.9, 2: 0.7}]))
+    assert [face.scores[0] for face in frame.faces] == pytest.approx([-0.1, 0.4, np.nan], abs=1e-6, nan_ok=True)
+    assert [face.face.flag for face in frame.faces] == ["", "", "no_baseline"]
+
+
+@pytest.mark.usefixtures("scripted")
+class TestOnFilms:
+    def test_seconds_of_the_input_as_baseline(self, film: Film) -> None:
+        table = duchenne.detect(film("a.mov", [20, 30, 20, 0, 70, 110]), baseline="0-0.12")
+        assert table.AU12_s.tolist() == pytest.approx([0, 0.1, 0, np.nan, 0.5, -0.1, np.nan], abs=1e-6, nan_ok=True)
+        assert table.flag.fillna("").tolist()[-1] == "small"
+
+    def test_a_recording_as_baseline(self, film: Film, tmp_path: Path) -> None:
+        rest, path = film("rest.mov", [20, 40, 30]), film("a.mov", [50, 20])
+        out = tmp_path / "out"
+        assert main(["detect", str(path), "--baseline", str(rest), "-o", f"{out}/", "--quiet"]) == 0
+        table = duchenne.detect(path, baseline=str(rest), output=out)
+        assert table.AU12_s.tolist() == pytest.approx([0.2, -0.1], abs=1e-6)
+        film("rest.mov", [10])  # another resting face: made anew
+        assert duchenne.detect(path, baseline=str(rest), output=out).AU12_s.tolist() == pytest.approx([0.4, 0.1])
+
+    def test_bad_baselines_are_named(self, film: Film) -> None:
+        path, nobody = film("a.mov", [50, 20]), film("nobody.mov", [0])
+        with pytest.raises(UsageError, match="neither a file nor seconds"):
+            duchenne.detect(path, baseline="neutral.mp4")
+        with pytest.raises(UsageError, match="ends before it begins"):
+            duchenne.detect(path, baseline="5-2")
+        with pytest.raises(InputError, match="no face that can be read"):
+            duchenne.detect(path, baseline=str(nobody))
+        with pytest.raises(InputError, match="shows no face in seconds 7-9"):
+            duchenne.detect(path, baseline="7-9")
+
+    def test_smoothing(self, film: Film) -> None:
+        table = duchenne.detect(film("a.mov", [10, 40, 10, 0, 90]), smooth_s=0.08)
+        assert table.AU12_s.tolist() == pytest.approx([0.25, 0.2, 0.25, np.nan, 0.9], nan_ok=True)
+
+    def test_every_nth_frame(self, film: Film) -> None:
+        path = film("a.mov", [10, 20, 30, 0, 50, 60, 70])
+        whole, some = duchenne.detect(path), duchenne.detect(path, every=3)
+        assert some.frame.tolist() == [0, 3, 6]
+        assert some.AU12_s.fillna(-1).tolist() == whole.AU12_s[::3].fillna(-1).tolist()
+
+    def test_a_time_range_gives_the_rows_of_the_whole(self, film: Film) -> None:
+        path = film("a.mov", [10, 120, 130, 40, 0, 60, 170, 80])
+        whole = duchenne.detect(path)
+        part = duchenne.detect(path, start_s=0.08, end_s=0.25)
+        expected = whole[(whole.time_s >= 0.08) & (whole.time_s < 0.25)].reset_index(drop=True)
+        assert part.equals(expected)
+        assert part.frame.unique().tolist() == [2, 3, 4, 5, 6]
+        with pytest.raises(InputError, match="no frame in the time"):
+            duchenne.detect(path, start_s=5)
+
+    def test_settings_that_make_no_sense(self, film: Film) -> None:
+        path = film("a.mov", [10])
+        for wrong in ({"every": 0}, {"start_s": -1}, {"end_s": 0}, {"smooth_s": -1}, {"workers": 0}):
+            with pytest.raises(UsageError, match=next(iter(wrong))):
+                duchenne.detect(path, **wrong)  # type: ignore[arg-type]
+        with pytest.raises(UsageError, match="anonymous"):
+            duchenne.detect(path, anonymous=True)
