@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,12 +16,14 @@ from tests.detection.made import picture, points
 
 import duchenne
 from duchenne.cli.main import main
+from duchenne.detection.blendshapes import BlendshapeModel
 from duchenne.detection.detect import detect_files, detect_frames
 from duchenne.detection.model import FaceBatch
 from duchenne.detection.settings import DetectSettings
 from duchenne.detection.writing import output_names, read_table
 from duchenne.errors import InputError, UsageError
 from duchenne.faces.align import crop_face, crop_matrix
+from duchenne.faces.decode import Picture
 
 Film = Callable[..., Path]
 pytestmark = pytest.mark.usefixtures("scripted")
@@ -283,3 +286,43 @@ def test_the_same_input_named_twice_is_read_once(film: Film) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         assert len(duchenne.detect([path, path.parent, path.parent / "*.mov"])) == 1
+
+
+def test_several_workers_write_the_same_table(film: Film, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Threads in place of processes, so that the scripted faces are seen there too.
+    paths = [film(f"{name}.mov", [10 * number, 0, 40]) for number, name in enumerate("abcd", start=1)]
+    alone = duchenne.detect(paths, output=tmp_path / "alone.csv")
+    monkeypatch.setattr("duchenne.detection.runner.os.getppid", os.getpid)
+    monkeypatch.setattr("duchenne.detection.runner._DETECTORS", {})
+    with joblib.parallel_config(backend="threading"):
+        together = duchenne.detect(paths, output=tmp_path / "together.csv", workers=3)
+    assert together.equals(alone)
+    assert (tmp_path / "together.csv").read_bytes() == (tmp_path / "alone.csv").read_bytes()
+
+
+def test_probabilities_have_no_baseline(film: Film) -> None:
+    class Probable(BlendshapeModel):
+        columns = ("AU12_s", "AU12_p")
+
+    with pytest.raises(UsageError, match="AU12_p"):
+        duchenne.detect(film("a.mov", [10]), model=Probable(), baseline="0-1")
+
+
+def test_pictures_as_they_come(film: Film) -> None:
+    """A camera is an iterator of pictures: every frame comes out before the next is taken."""
+    taken: list[int] = []
+
+    def camera() -> Iterator[Picture]:
+        for number, level in enumerate([20, 0, 90]):
+            taken.append(number)
+            yield Picture(picture(level), number, number / 25)
+
+    for result in duchenne.detect_frames(camera()):
+        assert taken[-1] == result.frame
+    assert taken == [0, 1, 2]
+
+
+def test_an_output_folder_that_is_a_file(film: Film, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(InputError, match="cannot be"):
+        detect_files(film("a.mov", [10]), output=tmp_path / "taken" / "aus.csv")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import duchenne
@@ -53,3 +54,14 @@ def test_pictures_with_and_without_a_face(shared: Path) -> None:
     assert table.AU12_s["astronaut.png"] > 0.7
     assert table.face.drop("astronaut.png").isna().all()
     assert (table.time_s == 0).all()
+
+
+def test_two_processes_write_what_one_writes(shared: Path, tmp_path: Path) -> None:
+    pictures = shared / "data" / "scikit-image"
+    alone = duchenne.detect(pictures, output=tmp_path / "alone")
+    both = duchenne.detect(pictures, output=tmp_path / "both", workers=2)
+    pd.testing.assert_frame_equal(alone, both)
+    tables = [path.name for path in (tmp_path / "alone").glob("*.csv")]
+    assert len(tables) == 4
+    for name in tables:
+        assert (tmp_path / "both" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()

@@ -1,0 +1,233 @@
+"""Overlay videos and report pages: read back, and looked at by a browser."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from tests.detection.made import points
+
+import duchenne
+from duchenne.cli.main import main
+from duchenne.detection.blendshapes import BlendshapeModel
+from duchenne.detection.drawing import draw_bars, draw_faces, draw_portrait
+from duchenne.detection.overlay import bars
+from duchenne.detection.report import ReportCollector
+from duchenne.detection.results import DetectedFace, FrameResult
+from duchenne.errors import UsageError
+from duchenne.faces.find import Face
+
+Film = Callable[..., Path]
+BACKGROUND = [24, 26, 30]
+
+
+def frame_of(scores: list[float], landmarks: bool = True) -> FrameResult:
+    face = Face((8.0, 8.0, 20.0, 20.0), 0.9, points() * 1.2 if landmarks else None, flag="" if landmarks else "small")
+    image = np.full((48, 64, 3), 200, np.uint8)
+    return FrameResult("a.mp4", 0, 0.0, (DetectedFace(0, face, np.array(scores, np.float32)),), image)
+
+
+def page_data(page: str) -> dict:
+    found = re.search(r'<script id="data" type="application/json">(.*?)</script>', page, re.DOTALL)
+    assert found
+    return json.loads(found[1])
+
+
+def test_bars_choose_probability_then_score_then_intensity() -> None:
+    columns = ["AU12_r", "AU12_p", "AU12_c", "AU01_s", "AU02_r", "AU04_c"]
+    assert bars(columns) == [("AU1", 3, 1.0), ("AU2", 4, 5.0), ("AU12", 1, 1.0)]
+
+
+@pytest.mark.parametrize("value", [0.0, 0.25, 1.0, 1.7, -0.5, np.nan])
+def test_a_bar_is_as_long_as_its_value(value: float) -> None:
+    canvas = np.zeros((60, 240, 3), np.uint8)
+    draw_bars(canvas, frame_of([value]).faces, [("AU12", 0, 1.0)])
+    filled = (canvas == (64, 196, 255)).all(axis=-1)
+    row = filled[45]  # through the only bar
+    width = 230 - (8 + round(27 * 2.2))
+    expected = 0 if np.isnan(value) else np.clip(value, 0, 1) * width
+    assert abs(row.sum() - expected) <= 2
+
+
+def test_anonymous_drawings_hold_nothing_of_the_picture() -> None:
+    frame, other = frame_of([0.5]), frame_of([0.5])
+    assert other.image is not None
+    other.image[:] = np.random.default_rng(0).integers(0, 255, other.image.shape)
+    for draw in (
+        lambda one: draw_faces(one, (128, 96), anonymous=True),
+        lambda one: draw_portrait(one.image, one.faces[0], 40, anonymous=True),
+    ):
+        drawn = draw(frame)
+        assert (drawn == draw(other)).all()
+        assert (drawn != BACKGROUND).any(), "landmarks are there"
+    assert (
+        draw_portrait(other.image, frame_of([0.5], landmarks=False).faces[0], 40, anonymous=True) == BACKGROUND
+    ).all()
+
+
+def test_a_portrait_at_the_edge_is_whole() -> None:
+    frame = frame_of([0.5])
+    assert frame.image is not None
+    face = DetectedFace(0, Face((-5.0, 30.0, 30.0, 30.0), 0.9), frame.faces[0].scores)
+    assert (draw_portrait(frame.image, face, 64, anonymous=False) == 200).all()
+
+
+@pytest.mark.usefixtures("scripted")
+class TestOnFilms:
+    def test_the_overlay_has_every_frame_at_its_time(self, film: Film, tmp_path: Path) -> None:
+        times_s = [0.0, 0.04, 0.15, 0.152, 2.0]
+        path, overlay = film("a.mov", [20, 0, 90, 130, 200], times_s), tmp_path / "out" / "o.mp4"
+        assert main(["detect", str(path), "-o", str(tmp_path / "a.csv"), "--overlay", str(overlay), "--quiet"]) == 0
+        with av.open(str(overlay)) as container:
+            stream = container.streams.video[0]
+            assert stream.codec_context.name in ("vp9", "libvpx-vp9")
+            frames = [(float(frame.time), frame.to_ndarray(format="rgb24")) for frame in container.decode(stream)]
+        assert [time_s for time_s, _ in frames] == pytest.approx(times_s, abs=2e-3)
+        assert frames[0][1].shape == (540, 720 + 260, 3)
+        lengths = [
+            int((np.abs(image[:, 720:].astype(int) - (64, 196, 255)).max(axis=-1) < 40).sum()) for _, image in frames
+        ]
+        assert lengths[2] > 2 * lengths[0] > lengths[1]  # 0.9 against 0.2 against nobody
+
+    def test_the_report_says_what_the_table_says(self, film: Film, tmp_path: Path) -> None:
+        path, report = film("a<b>.mov", [20, 0, 90, 130, 200]), tmp_path / "r.html"
+        table = duchenne.detect(path, report=report)
+        page = report.read_text()
+        data = page_data(page)
+        assert data["frames"] == [0, 1, 2, 3, 4]
+        assert data["times"] == pytest.approx(sorted(set(table.time_s)))
+        assert data["faces"]["0"]["values"]["12"] == [200, None, 900, 300, None]
+        assert [au["au"] for au in data["aus"]] == [1, 2, 4, 5, 7, 10, 12, 14, 15, 17, 20, 24, 26, 45]
+        assert [time_s for time_s, _ in data["faces"]["0"]["portraits"]] == pytest.approx([0, 0.08, 0.12, 0.16])
+        assert [episode for episode in data["faces"]["0"]["episodes"] if episode[0] == 12] == [[12, 0.08, 0.08, 0.16]]
+        assert "a&lt;b&gt;.mov" in page
+        assert "<b>.mov" not in page
+        assert not re.search(r'(src|href)="(?!data:)', page), "self-contained"
+
+    def test_folders_for_several_inputs(self, film: Film, tmp_path: Path) -> None:
+        film("in/a.mov", [20]), film("in/b.mov", [0, 30])
+        out = tmp_path / "out"
+        words = [
+            "detect",
+            str(tmp_path / "in"),
+            "-o",
+            f"{out}/",
+            "--overlay",
+            f"{out}/",
+            "--report",
+            f"{out}/",
+            "--quiet",
+        ]
+        assert main(words) == 0
+        names = {f"{name}_{end}" for name in "ab" for end in ("aus.csv", "aus.json", "overlay.mp4", "report.html")}
+        assert {path.name for path in out.iterdir()} == names
+        (out / "a_report.html").unlink()  # drawings are made again where they are missing
+        before = (out / "b_aus.csv").stat().st_mtime_ns
+        assert main(words) == 0
+        assert {path.name for path in out.iterdir()} == names
+        assert (out / "b_aus.csv").stat().st_mtime_ns == before
+
+    def test_bad_use_is_named(self, film: Film, tmp_path: Path) -> None:
+        one, two = film("a.mov", [20]), film("b.mov", [20])
+        with pytest.raises(UsageError, match="2 inputs"):
+            duchenne.detect([one, two], overlay=tmp_path / "o.mp4")
+        with pytest.raises(UsageError, match="--overlay"):
+            duchenne.detect(one, overlay=tmp_path / "o.gif")
+        with pytest.raises(UsageError, match="--report"):
+            duchenne.detect(one, report=tmp_path / "o.pdf")
+        assert not list(tmp_path.glob("o.*"))
+
+    def test_an_unreadable_input_leaves_no_drawing(self, tmp_path: Path) -> None:
+        text = tmp_path / "text.mp4"
+        text.write_text("not a video\n")
+        words = ["-o", "a.csv", "--overlay", "o.mp4", "--report", "r.html"]
+        words = [word if word.startswith("-") else str(tmp_path / word) for word in words]
+        assert main(["detect", str(text), *words, "--quiet"]) == 1
+        assert [path.name for path in tmp_path.iterdir()] == ["text.mp4"]
+
+
+def test_a_long_video_keeps_few_thumbnails(tmp_path: Path) -> None:
+    model = BlendshapeModel()
+    collector = ReportCollector(model, anonymous=True)
+    for number in range(1000):
+        frame = frame_of([0.5] * len(model.columns))
+        collector.add(FrameResult("long.mp4", number, number / 25, frame.faces, frame.image))
+    collector.write(tmp_path / "r.html", "long.mp4", "long.mp4: is truncated; 1000 frames were read.")
+    page = (tmp_path / "r.html").read_text()
+    data = page_data(page)
+    kept = [time_s for time_s, _ in data["faces"]["0"]["portraits"]]
+    assert 60 <= len(kept) <= 120
+    assert np.ptp(np.diff(kept)) < 1e-6, "evenly spread"
+    assert kept[-1] > 38
+    assert len(data["times"]) == 1000
+    assert "is truncated" in page
+
+
+def dom_after(browser: Path, page: Path, script: str, profile: Path) -> str:
+    """The page as HTML after it was drawn and `script` has run in it."""
+    changed = page.with_name("changed.html")
+    changed.write_text(page.read_text().replace("</body>", f"<script>{script}</script></body>"))
+    options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}", "--window-size=1280,1200"]
+    done = subprocess.run(
+        [browser, *options, "--dump-dom", changed.as_uri()], check=True, capture_output=True, timeout=120, text=True
+    )
+    return html.unescape(done.stdout)
+
+
+def test_the_page_works_in_a_browser(shared: Path, browser: Path, tmp_path: Path) -> None:
+    video = shared / "data" / "intel-sample-videos" / "head-pose-face-detection-female-and-male.mp4"
+    table = duchenne.detect(video, report=tmp_path / "r.html")
+    script = """
+      const plot = document.getElementById("plot"), box = plot.getBoundingClientRect(), note = {};
+      plot.setPointerCapture = () => {};
+      const pointer = (kind, x) => plot.dispatchEvent(
+        new PointerEvent(kind, {clientX: box.left + x, clientY: box.top + 50, pointerId: 1, bubbles: true}));
+      const readout = () => document.getElementById("readout").textContent;
+      const shown = () => [...document.querySelectorAll("#strip img")].map(image => Number(image.dataset.time));
+      note.start = shown();
+      pointer("pointermove", 700); note.hover = readout();
+      pointer("pointerdown", 600); pointer("pointermove", 900); pointer("pointerup", 900); note.zoomed = shown();
+      document.getElementById("all").click(); note.whole = shown();
+      document.querySelectorAll("button.face")[1].click();
+      note.rows = [...document.querySelectorAll("#summary tbody tr")].filter(row => !row.hidden).length;
+      pointer("pointermove", 700); note.other = readout();
+      const pixels = plot.getContext("2d").getImageData(200, 0, plot.width - 200, plot.height).data;
+      note.blue = 0;
+      for (let i = 0; i < pixels.length; i += 4)
+        note.blue += pixels[i] < 80 && pixels[i + 2] > 150 && pixels[i + 3] > 200;
+      document.body.dataset.note = JSON.stringify(note);
+    """
+    dom = dom_after(browser, tmp_path / "r.html", script, tmp_path / "profile")
+    found = re.search(r'data-note="(\{.*?\})"', dom)
+    assert found, "the script ran to its end"
+    note = json.loads(found[1])
+    assert len(note["start"]) >= 8
+    frame = int(re.search(r"frame (\d+)", note["hover"])[1])  # type: ignore[index]
+    row = table[(table.frame == frame) & (table.face == 0)].iloc[0]
+    assert f"{row.time_s:.3f} s" in note["hover"]
+    assert f"yaw {round(row.yaw)}°" in note["hover"]
+    assert np.ptp(note["zoomed"]) < 0.5 * np.ptp(note["start"])
+    assert note["whole"] == note["start"]
+    assert note["rows"] == 16
+    assert note["other"] != note["hover"]
+    assert note["blue"] > 1000, "curves are drawn"
+
+
+def test_the_page_can_be_drawn(shared: Path, screenshot: Callable[..., Path], tmp_path: Path) -> None:
+    picture = shared / "data" / "scikit-image" / "astronaut.png"
+    duchenne.detect(picture, report=tmp_path / "r.html")
+    page = (tmp_path / "r.html").read_text()
+    assert "<th>value</th>" in page
+    drawn = screenshot(tmp_path / "r.html", tmp_path / "r.png", 1000, 900)
+    import cv2
+
+    image = cv2.imread(str(drawn))
+    assert image is not None
+    assert image.std() > 20
