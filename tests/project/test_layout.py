@@ -20,7 +20,7 @@ HEAVY = {
     "lightning_fabric", "safetensors", "joblib", "pooch", "jinja2",
 }  # fmt: skip
 LEVELS = (
-    {"facs", "config", "types", "metrics", "errors", "files", "progress", "devices"},
+    {"facs", "config", "types", "metrics", "errors", "files", "progress", "devices", "pages"},
     {"modules", "losses", "augment"},
     {"data", "faces"},
     {"methods"},
