@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from duchenne.detection.ahead import ahead
 from duchenne.detection.model import AuModel, FaceBatch, load_model
 from duchenne.detection.results import DetectedFace, FrameResult, batches
 from duchenne.faces.align import crop_face, crop_matrix
@@ -18,6 +19,7 @@ from duchenne.faces.find import Face, FaceFinder
 from duchenne.faces.track import FaceTracker
 
 _TOGETHER: Final = 8  # frames whose faces go through a model of pixels as one batch; 4K frames are 25 MB each
+_AHEAD: Final = 4  # pictures decoded while faces are looked for
 _NO_BLENDSHAPES: Final = np.full(52, np.nan, dtype=np.float32)
 _Found = tuple[Picture, list[Face], list[int]]
 
@@ -72,7 +74,7 @@ class Detector:
             InputError: when nothing can be read; after the last frame that could be, when the file is damaged.
         """
         is_file = isinstance(source, str | Path)
-        pictures = read_pictures(source) if isinstance(source, str | Path) else source
+        pictures = ahead(read_pictures(source), _AHEAD) if isinstance(source, str | Path) else source
         found = self._found(pictures, every, start_s, end_s)
         for batch in batches(found, _TOGETHER if self.model.crop_px and is_file else 1):
             yield from self._scored(str(source) if is_file else "", batch)

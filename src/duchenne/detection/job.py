@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -11,6 +11,7 @@ from typing import Any, Final
 import pandas as pd
 
 from duchenne import __version__
+from duchenne.detection.ahead import ahead
 from duchenne.detection.detector import Detector
 from duchenne.detection.formats import FORMATS
 from duchenne.detection.model import AuModel
@@ -19,6 +20,7 @@ from duchenne.detection.settings import DetectSettings
 from duchenne.detection.temporal import Baseline, resting_faces, smooth
 from duchenne.errors import InputError
 
+_AHEAD: Final = 4  # frames read while earlier ones are drawn and written
 _PIECE_FRAMES: Final = 512  # frames per piece of a table, the unit of writing
 
 
@@ -140,7 +142,8 @@ def run_job(
             page = ReportCollector(detector.model, anonymous=settings.anonymous)
             watchers.append(page.add)
 
-        frames = read_frames(job.path, detector, settings, common)
+        # What is drawn and written is made while the next frames are looked at.
+        frames = stack.enter_context(closing(ahead(read_frames(job.path, detector, settings, common), _AHEAD)))
         waiting: list[FrameResult] = []
         while True:
             # Only what reading raises is this input's failure; what writing raises ends the run.
