@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -132,6 +133,13 @@ def seconds(*words: str) -> float:
 
 def test_help_answers_at_once() -> None:
     assert seconds("--help") < 0.6
+
+
+def test_everything_in_the_package_is_installed() -> None:
+    patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["duchenne"]
+    listed = {path for pattern in patterns for path in SOURCE.glob(pattern)}
+    there = {path for path in SOURCE.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")}
+    assert there - listed == set()
 
 
 @pytest.mark.parametrize("folder", ["src", "tests", "benchmarks", "examples"])
