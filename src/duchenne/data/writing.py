@@ -80,7 +80,7 @@ class PartWriter:
         self._shard = f"{index:05d}.tar"
         self._stack = ExitStack()
 
-    def add(self, row: Mapping[str, Any], jpeg: bytes) -> None:
+    def add(self, row: Mapping[str, Any], jpeg: bytes) -> dict[str, Any]:
         """Adds one crop.
 
         Args:
@@ -88,6 +88,9 @@ class PartWriter:
                 `landmarks` is (68, 2) or (136,) in crop pixels. Occurrence follows from intensity where only
                 intensity is given.
             jpeg: the crop, see `encode_jpeg`.
+
+        Returns:
+            The row as kept; what is only known later, such as labels, may be added to it until the part is finished.
         """
         entry = tarfile.TarInfo(f"{len(self._rows):07d}.jpg")
         entry.size = len(jpeg)
@@ -97,12 +100,10 @@ class PartWriter:
         for name in ("landmarks", "blendshapes"):
             if values.get(name) is not None:
                 values[name] = np.asarray(values[name], dtype=np.float32).reshape(-1)
-        for au in self._info.aus if self._info.label_kind == "intensity" else ():
-            intensity = values.get(intensity_column(au))
-            if intensity is not None and values.get(au_column(au)) is None:
-                values[au_column(au)] = int(intensity >= self._info.positive_from)
-        self._rows.append({**values, "shard": self._shard, "offset": offset, "size": len(jpeg)})
+        values |= {"shard": self._shard, "offset": offset, "size": len(jpeg)}
+        self._rows.append(values)
         self._counts["crops"] += 1
+        return values
 
     def count(self, name: str, number: int = 1) -> None:
         """Adds to a count that the closing line and `dataset.yaml` give."""
@@ -133,6 +134,11 @@ class PartWriter:
             self._write_rows()
 
     def _write_rows(self) -> None:
+        for au in self._info.aus if self._info.label_kind == "intensity" else ():
+            for row in self._rows:
+                intensity = row.get(intensity_column(au))
+                if intensity is not None and row.get(au_column(au)) is None:
+                    row[au_column(au)] = int(intensity >= self._info.positive_from)
         schema = frames_schema(self._info)
         columns = {
             field.name: pa.array(_column(self._rows, field.name), type=field.type, from_pandas=True) for field in schema

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+from duchenne.data.datasets.codes import VideoCodes
 
 
 @dataclass(frozen=True)
@@ -15,12 +17,47 @@ class VideoPart:
     Attributes:
         path: of the video.
         source: its path relative to the root, with forward slashes.
-        frames: number of frames by its header, for the progress bar.
+        units: number of frames by its header, for the progress bar.
+        codes: its labels; None where it is not coded.
     """
 
     path: Path
     source: str
-    frames: int
+    units: int
+    codes: VideoCodes | None = None
+
+
+@dataclass(frozen=True)
+class TableImage:
+    """One image of a table.
+
+    Attributes:
+        path: of the image.
+        source: as the table names it.
+        values: columns of the prepared data that the table gives: subject, clip, frame, time_s, split, emotion, AUs.
+    """
+
+    path: Path
+    source: str
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ImagesPart:
+    """A fixed group of images; it becomes one shard.
+
+    Attributes:
+        images: in their final order.
+        detect: whether a face is to be found and aligned; otherwise the images are aligned crops already.
+    """
+
+    images: Sequence[TableImage]
+    detect: bool
+
+    @property
+    def units(self) -> int:
+        """For the progress bar."""
+        return len(self.images)
 
 
 @dataclass(frozen=True)
@@ -31,10 +68,12 @@ class Plan:
         parts: in their final order.
         aus: FACS numbers that are coded.
         label_kind: how they are coded.
-        inputs: (source, size in bytes) of every input; a finished or interrupted folder is continued only for the same.
+        inputs: what identifies the inputs: a finished or interrupted folder is continued only for the same.
+        notes: sentences for the user.
     """
 
-    parts: Sequence[VideoPart]
+    parts: Sequence[VideoPart | ImagesPart]
     aus: tuple[int, ...]
     label_kind: Literal["none", "occurrence", "intensity"]
-    inputs: Sequence[tuple[str, int]]
+    inputs: Sequence[Any]
+    notes: Sequence[str] = ()

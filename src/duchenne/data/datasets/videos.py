@@ -1,26 +1,52 @@
-"""Reader `videos`: a folder of plain videos, searched through all its levels; everyone in them is a subject."""
+"""Reader `videos`: a folder of plain or coded videos, searched through all its levels; everyone seen is a subject."""
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import asdict
 from pathlib import Path
 
+from duchenne.data.datasets.codes import read_codes
 from duchenne.data.datasets.parts import Plan, VideoPart
 from duchenne.errors import InputError
 from duchenne.faces.decode import VIDEO_SUFFIXES, list_media, probe
 
 
-def plan_videos(root: Path) -> Plan:
-    """Lists the videos under `root`.
+def plan_videos(root: Path, labels: Path | None = None, coder: str | None = None) -> Plan:
+    """Lists the videos under `root`, with their codes where there are any.
+
+    Args:
+        root: folder of the videos.
+        labels: a file or folder of codes, see `codes.read_codes`.
+        coder: whose codes to take where several coded the same video.
 
     Raises:
-        InputError: when `root` is not a folder, cannot be read or holds no video.
+        InputError: when `root` is not a folder, cannot be read or holds no video, or for bad codes.
     """
+    check_root(root)
+    paths = list_media([root], VIDEO_SUFFIXES)
+    sources = [path.relative_to(root).as_posix() for path in paths]
+    inputs = [[source, path.stat().st_size] for source, path in zip(sources, paths)]
+    if labels is None:
+        parts = [VideoPart(path, source, _frames(path)) for path, source in zip(paths, sources)]
+        return Plan(parts, (), "none", inputs)
+    codes = read_codes(labels, sources, coder)
+    parts = [VideoPart(path, source, _frames(path), codes.videos.get(source)) for path, source in zip(paths, sources)]
+    digests = {
+        source: hashlib.sha256(repr(asdict(given)).encode()).hexdigest() for source, given in codes.videos.items()
+    }
+    missing = [source for source in sources if source not in codes.videos]
+    notes = list(codes.notes)
+    if missing:
+        notes.append(f"{labels}: names {len(codes.videos)} of {len(sources)} videos; the others have no labels.")
+    return Plan(parts, codes.aus, codes.label_kind, [inputs, sorted(digests.items())], notes)
+
+
+def check_root(root: Path) -> None:
+    """Raises InputError where `root` is no folder."""
     if not root.is_dir():
         what = "is a file; name the folder that holds it" if root.exists() else "there is no such folder; check --root"
         raise InputError(f"{root}: {what}.")
-    paths = list_media([root], VIDEO_SUFFIXES)
-    parts = [VideoPart(path, path.relative_to(root).as_posix(), _frames(path)) for path in paths]
-    return Plan(parts, (), "none", [(part.source, part.path.stat().st_size) for part in parts])
 
 
 def _frames(path: Path) -> int:
