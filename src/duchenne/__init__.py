@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _FUNCTIONS = {
-    "demo": "duchenne.cli.demo",
+    "demo": "duchenne.demonstration.job",
     "detect": "duchenne.detection.detect",
     "detect_frames": "duchenne.detection.detect",
     "embed": "duchenne.evaluation.embed",
@@ -29,7 +29,7 @@ __all__ = [
 ]  # fmt: skip
 
 if TYPE_CHECKING:
-    from duchenne.cli.demo import demo
+    from duchenne.demonstration.job import demo
     from duchenne.cli.info import info
     from duchenne.data.synthetic.synth import synth
     from duchenne.detection.detect import detect, detect_frames

@@ -1,0 +1,188 @@
+"""The demonstration's page: what was learned from, how, how well, and action units of a video."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import torch
+from markupsafe import Markup
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+import duchenne
+from duchenne.data.prepared import Prepared
+from duchenne.data.synthetic.anatomy import SYNTH_AUS
+from duchenne.data.synthetic.sampling import RATE, ClipPlan
+from duchenne.data.writing import encode_jpeg
+from duchenne.evaluation import figures
+from duchenne.facs import ACTION_UNITS, au_column
+from duchenne.files import write_text
+from duchenne.pages import jpeg_uri, render_page
+
+SHOWN_AUS: Final = (12, 4, 1, 26)
+"""Action units of the timeline."""
+_NAMES: Final = {
+    "run": ("temporal ranking", "learned from the clips above, no labels"),
+    "run_aus_off": ("the same, all action units off", "learned from head pose, gaze and light alone"),
+    "random": ("untrained network", "the same encoder with random weights"),
+    "pixels": ("pixels", "small grey pictures, no network"),
+}
+
+
+def write_demo_report(
+    out: Path,
+    summary: Mapping[str, Any],
+    frames: NDArray[np.uint8],
+    plan: ClipPlan,
+    detected: pd.DataFrame,
+    seconds: Mapping[str, float],
+) -> None:
+    """Writes `report.html`.
+
+    Args:
+        out: the demonstration's folder.
+        summary: of the linear protocol.
+        frames: (T, H, W, 3) RGB uint8 of the video that was detected.
+        plan: of that video, with the exact action units.
+        detected: the table of `detect`.
+        seconds: spent on each part.
+    """
+    data = Prepared([out / "unlabelled"])
+    names = {model: _NAMES[_kind(model)] for model in summary["models"]}
+    means = {names[model][0]: values["mean_of_folds"] for model, values in summary["models"].items()}
+    always = summary["always_positive"]["mean_of_folds"]
+    logs = {_NAMES[run][0]: _accuracy(out / run / "log.jsonl") for run in ("run", "run_aus_off")}
+    found = int(detected["face"].notna().sum())
+    page = {
+        "title": "demonstration",
+        "pretraining": {
+            "subjects": data.frames["subject"].nunique(),
+            "clips": data.frames["clip"].nunique(),
+            "frames": len(data),
+            "size_px": data.infos[0].size_px,
+        },
+        "clips": _clips(data),
+        "ordering": Markup(figures.curves(logs, label="in the right order")),
+        "steps": max(steps[-1] for steps, _ in logs.values()),
+        "overview": Markup(
+            figures.overview(
+                means,
+                {"auc": 0.5, "f1": always},
+                {"auc": "AUC (dashed: chance)", "f1": "F1 (dashed: calling everything present)"},
+            )
+        ),
+        "rows": list(_rows(summary, names)),
+        "always": f"{always:.3f}".lstrip("0"),
+        "verdict": _verdict(summary),
+        "protocol": summary["protocol"],
+        "film": _film(frames),
+        "timeline": Markup(_timeline(plan, detected)),
+        "found": f"A face was found in {found} of {len(frames)} frames.",
+        "made": _made(seconds),
+    }
+    write_text(out / "report.html", render_page("duchenne.demonstration", "report.jinja", page))
+
+
+def _kind(model: str) -> str:
+    return "random" if model.startswith("random") else Path(model).name
+
+
+def _accuracy(log: Path) -> tuple[list[float], list[float]]:
+    lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    return [line["step"] for line in lines], [line["accuracy"] for line in lines]
+
+
+def _rows(summary: Mapping[str, Any], names: Mapping[str, tuple[str, str]]) -> Any:
+    models = list(summary["models"])
+    differences = {pair["second"]: pair for pair in summary["differences"] if pair["first"] == models[0]}
+    for number, model in enumerate(models):
+        auc, f1 = (summary["models"][model]["mean_of_folds"][metric] for metric in ("auc", "f1"))
+        lead = differences.get(model, {}).get("mean_of_folds", {}).get("auc")
+        yield {
+            "name": names[model][0], "what": names[model][1], "colour": figures.colour(number),
+            "auc": _short(auc["value"]), "auc_between": _between(auc),
+            "f1": _short(f1["value"]), "f1_between": _between(f1),
+            "lead": f"{lead['value']:+.3f}" if lead else "", "lead_between": _between(lead, "+") if lead else "",
+        }  # fmt: skip
+
+
+def _verdict(summary: Mapping[str, Any]) -> str:
+    """What the differences carry, in words; nothing is left out because it disappoints."""
+    models = list(summary["models"])
+    better: list[str] = []
+    worse: list[str] = []
+    open_: list[str] = []
+    for pair in summary["differences"]:
+        if pair["first"] == models[0]:
+            low, high = (pair["mean_of_folds"]["auc"][key] for key in ("low", "high"))
+            kind = better if low > 0 else worse if high < 0 else open_
+            kind.append(_NAMES[_kind(pair["second"])][0])
+    parts = []
+    if better:
+        parts.append(f"better than {' and '.join(better)}")
+    if open_:
+        parts.append(f"not told apart from {' and '.join(open_)} (the interval of the difference holds 0)")
+    if worse:
+        parts.append(f"worse than {' and '.join(worse)}")
+    return f"In AUC, this short training is {'; '.join(parts)}."
+
+
+def _short(value: float) -> str:
+    return f"{value:.3f}".lstrip("0")
+
+
+def _between(estimate: Mapping[str, float], sign: str = "") -> str:
+    return f"{estimate['low']:{sign}.3f} to {estimate['high']:{sign}.3f}"
+
+
+def _clips(data: Prepared, number: int = 4, length: int = 10) -> list[list[str]]:
+    clips = list(data.frames.groupby("clip", sort=False).groups.values())
+    chosen = [clips[place] for place in np.linspace(0, len(clips) - 1, number).astype(int)]
+    return [
+        [jpeg_uri(data.jpeg(int(rows[place]))) for place in np.linspace(0, len(rows) - 1, length).astype(int)]
+        for rows in chosen
+    ]
+
+
+def _film(frames: NDArray[np.uint8], number: int = 8) -> list[dict[str, Any]]:
+    shown = []
+    for place in np.linspace(0, len(frames) - 1, number).astype(int):
+        small = np.asarray(cv2.resize(frames[place], (140, 140), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+        shown.append({"picture": jpeg_uri(encode_jpeg(small)), "number": place, "time_s": place / RATE})
+    return shown
+
+
+def _timeline(plan: ClipPlan, detected: pd.DataFrame) -> str:
+    """Detected scores and exact intensities over time, one small panel per action unit."""
+    first = detected[detected["face"].isna() | (detected["face"] == 0)]
+    with mpl.rc_context(figures.STYLE):
+        figure = Figure(figsize=(9.2, 4.2), layout="constrained")
+        panels = figure.subplots(2, 2, sharex=True, sharey=True).ravel()
+        for number, (axis, au) in enumerate(zip(panels, SHOWN_AUS, strict=True)):
+            exact = plan.aus[:, :, SYNTH_AUS.index(au)].mean(1) / 5
+            axis.plot(np.arange(len(exact)) / RATE, exact, "--", color=figures.TEXT, linewidth=1.2, alpha=0.7)
+            axis.plot(first["time_s"], first[f"{au_column(au)}_s"], color=figures.colour(number), linewidth=1.8)
+            axis.set_title(f"AU{au} {ACTION_UNITS[au].name}", fontsize=10, loc="left")
+            axis.set_ylim(0, 1)
+            axis.grid(visible=True)
+        for axis in panels[2:]:
+            axis.set_xlabel("seconds")
+        return figures.to_svg(figure)
+
+
+def _made(seconds: Mapping[str, float]) -> str:
+    parts = ", ".join(f"{name} {value:.0f} s" for name, value in seconds.items())
+    software: Sequence[str] = (
+        f"duchenne {duchenne.__version__}", f"torch {torch.__version__}", f"Python {platform.python_version()}",
+        f"{torch.get_num_threads()} threads",
+    )  # fmt: skip
+    whole = f"Made in {sum(seconds.values()):.0f} s ({parts}; what an earlier call had finished is not counted)."
+    return f"{whole} {', '.join(software)}."
