@@ -17,7 +17,8 @@ from scipy.stats import spearmanr
 from duchenne.data.synthetic.anatomy import SYNTH_AUS
 from duchenne.data.synthetic.people import STYLES, draw_identity, draw_scene, still_expression
 from duchenne.data.synthetic.render import render
-from duchenne.data.synthetic.synth import synthetic_clip
+from duchenne.data.synthetic.sampling import plan_clip
+from duchenne.data.synthetic.synth import render_clip
 from duchenne.faces.find import FaceFinder
 from duchenne.faces.landmarks import BLENDSHAPES
 from duchenne.facs import LANDMARK_GROUPS
@@ -43,13 +44,9 @@ STRENGTHS = (0.0, 1.25, 2.5, 3.75, 5.0)
 
 
 def clips(size_px: int, people: int, style: str, finder: FaceFinder) -> None:
-    found, frames, errors, by_group, shifts, poses = 0, 0, [], {name: [] for name in LANDMARK_GROUPS}, [], []
-    from duchenne.data.synthetic.synth import render_clip
+    found, frames, errors, by_group, poses = 0, 0, [], {name: [] for name in LANDMARK_GROUPS}, []
 
     for subject in range(people):
-        _, plan = synthetic_clip(11, subject=subject, clip=subject % 4, frames=2, size_px=64, style=style)
-        from duchenne.data.synthetic.sampling import plan_clip
-
         plan = plan_clip(11, subject, subject % 4, 48, style=STYLES.index(style))
         for frame, (picture, exact) in enumerate(render_clip(plan, (11, subject), size_px)):
             if frame % 8:
@@ -62,19 +59,17 @@ def clips(size_px: int, people: int, style: str, finder: FaceFinder) -> None:
             unit = np.linalg.norm(exact[45] - exact[36])
             off = np.linalg.norm(faces[0].landmarks - exact, axis=1) / unit
             errors.append(off)
-            shifts.append((faces[0].landmarks - exact) / unit)
             poses.append((*faces[0].pose, *plan.pose[frame]))
             for name, group in LANDMARK_GROUPS.items():
                 by_group[name].append(off[list(group)].mean())
     print(f"{style}: found {found}/{frames} = {found / frames:.3f}")
     print(f"landmark error, median over points and frames: {np.median(errors):.4f} of the outer-eye distance")
     print("  by group (median):", {name: round(float(np.median(values)), 3) for name, values in by_group.items()})
-    shift = np.median(shifts, axis=0)
-    print("  mean shift of points (x, y):")
-    for name, group in LANDMARK_GROUPS.items():
-        print("   ", name, " ".join(f"{p}:({shift[p, 0]:+.3f},{shift[p, 1]:+.3f})" for p in group))
     table = np.array(poses)
-    print("  pose r (pitch, yaw, roll):", [round(float(np.corrcoef(table[:, i], table[:, 3 + i])[0, 1]), 3) for i in range(3)])
+    print(
+        "  pose r (pitch, yaw, roll):",
+        [round(float(np.corrcoef(table[:, i], table[:, 3 + i])[0, 1]), 3) for i in range(3)],
+    )
 
 
 def blendshapes(size_px: int, people: int, style: str, finder: FaceFinder) -> None:

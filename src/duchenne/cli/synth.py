@@ -20,8 +20,9 @@ def main(arguments: list[str]) -> int:
         seed: int = 0,
         head: Literal["natural", "still"] = "natural",
         style: Literal["mixed", "natural", "drawn"] = "mixed",
-        aus: Annotated[Literal["on", "off"], tyro.conf.arg()] = "on",
+        aus: Literal["on", "off"] = "on",
         workers: int = 0,
+        stats: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
     ) -> int:
         """Makes synthetic faces with exact action units, as prepared data.
 
@@ -36,15 +37,19 @@ def main(arguments: list[str]) -> int:
             style: how faces are rendered; mixed draws one for each clip.
             aus: off holds every action unit at 0 in otherwise the same clips.
             workers: processes, 0 for one per core; the result does not depend on it.
+            stats: measure how the set could mislead: print it and write stats.csv beside it.
         """
+        from duchenne.data.synthetic.stats import read_stats
         from duchenne.data.synthetic.synth import synth
 
         data = synth(
             out, subjects=subjects, clips=clips, frames=frames, size_px=size, seed=seed, head=head, style=style,
-            aus=aus, workers=workers,
+            aus=aus, workers=workers, stats=stats,
         )  # fmt: skip
         counts = data.infos[0].counts
         print(f"{out}: {counts['crops']} crops of {subjects} subjects in {counts['clips']} clips.")
+        if stats:
+            print(read_stats(out).text())
         return 0
 
     return tyro.cli(run, prog="duchenne synth", args=arguments)

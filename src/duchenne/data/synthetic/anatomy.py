@@ -21,36 +21,36 @@ PAIRED: Final[dict[str, tuple[int, int, float, float]]] = {
     "brow_2": (19, 24, 0.460, -0.302),
     "brow_3": (20, 23, 0.322, -0.290),
     "brow_4": (21, 22, 0.168, -0.255),
-    "eye_outer": (36, 45, 0.500, 0.000),
+    "eye_outer": (36, 45, 0.500, -0.006),
     "eye_upper_outer": (37, 44, 0.400, -0.062),
-    "eye_upper_inner": (38, 43, 0.285, -0.064),
-    "eye_inner": (39, 42, 0.183, 0.015),
-    "eye_lower_inner": (40, 47, 0.285, 0.052),
+    "eye_upper_inner": (38, 43, 0.292, -0.064),
+    "eye_inner": (39, 42, 0.194, 0.016),
+    "eye_lower_inner": (40, 47, 0.292, 0.052),
     "eye_lower_outer": (41, 46, 0.400, 0.048),
-    "nose_wing": (31, 35, 0.168, 0.550),
-    "nose_base": (32, 34, 0.087, 0.557),
-    "mouth_corner": (48, 54, 0.266, 0.800),
-    "lip_upper_outer": (49, 53, 0.198, 0.758),
-    "lip_upper_peak": (50, 52, 0.072, 0.718),
-    "lip_lower_peak": (58, 56, 0.082, 0.908),
-    "lip_lower_outer": (59, 55, 0.200, 0.862),
-    "inner_corner": (60, 64, 0.236, 0.800),
-    "inner_upper": (61, 63, 0.118, 0.798),
-    "inner_lower": (67, 65, 0.118, 0.798),
+    "nose_wing": (31, 35, 0.168, 0.505),
+    "nose_base": (32, 34, 0.087, 0.512),
+    "mouth_corner": (48, 54, 0.266, 0.760),
+    "lip_upper_outer": (49, 53, 0.198, 0.718),
+    "lip_upper_peak": (50, 52, 0.072, 0.678),
+    "lip_lower_peak": (58, 56, 0.082, 0.868),
+    "lip_lower_outer": (59, 55, 0.200, 0.822),
+    "inner_corner": (60, 64, 0.236, 0.760),
+    "inner_upper": (61, 63, 0.118, 0.758),
+    "inner_lower": (67, 65, 0.118, 0.758),
 }
 """Control points of one half face."""
 
 MIDDLE: Final[dict[str, tuple[int, float]]] = {
     # name: landmark, y of an average face
     "bridge_0": (27, -0.040),
-    "bridge_1": (28, 0.150),
-    "bridge_2": (29, 0.312),
-    "nose_tip": (30, 0.412),
-    "nose_foot": (33, 0.560),
-    "lip_upper": (51, 0.735),
-    "lip_lower": (57, 0.916),
-    "inner_top": (62, 0.802),
-    "inner_bottom": (66, 0.802),
+    "bridge_1": (28, 0.138),
+    "bridge_2": (29, 0.287),
+    "nose_tip": (30, 0.377),
+    "nose_foot": (33, 0.515),
+    "lip_upper": (51, 0.695),
+    "lip_lower": (57, 0.876),
+    "inner_top": (62, 0.762),
+    "inner_bottom": (66, 0.762),
 }
 """Control points on the midline."""
 
@@ -80,8 +80,8 @@ MOVES: Final[dict[int, dict[str, tuple[float, float]]]] = {
         "eye_upper_outer": (0.0, 0.018), "brow_0": (-0.006, 0.020), "brow_1": (0.0, 0.012),
     },
     7: {
-        "eye_lower_outer": (0.0, -0.034), "eye_lower_inner": (0.0, -0.038), "eye_upper_outer": (0.0, 0.018),
-        "eye_upper_inner": (0.0, 0.016),
+        "eye_lower_outer": (0.0, -0.040), "eye_lower_inner": (0.0, -0.044), "eye_upper_outer": (0.0, 0.026),
+        "eye_upper_inner": (0.0, 0.024),
     },
     9: {
         "nose_wing": (0.015, -0.055), "nose_base": (0.0, -0.030), "nose_tip": (0.0, -0.018),
@@ -101,7 +101,7 @@ MOVES: Final[dict[int, dict[str, tuple[float, float]]]] = {
         "inner_lower": (0.028, -0.008), "nose_wing": (0.014, -0.006), "eye_lower_outer": (0.0, -0.006),
     },
     14: {
-        "mouth_corner": (0.030, 0.004), "inner_corner": (0.022, 0.004), "lip_upper_outer": (0.010, 0.010),
+        "mouth_corner": (0.042, -0.014), "inner_corner": (0.032, -0.012), "lip_upper_outer": (0.010, 0.010),
         "lip_lower_outer": (0.010, -0.012),
     },
     15: {
@@ -110,10 +110,10 @@ MOVES: Final[dict[int, dict[str, tuple[float, float]]]] = {
         "inner_lower": (0.0, 0.010),
     },
     17: {
-        "lip_lower": (0.0, -0.052), "lip_lower_peak": (0.0, -0.048), "lip_lower_outer": (0.0, -0.020),
-        "lip_upper": (0.0, -0.026), "lip_upper_peak": (0.0, -0.024), "inner_top": (0.0, -0.036),
-        "inner_bottom": (0.0, -0.036), "inner_upper": (0.0, -0.028), "inner_lower": (0.0, -0.028),
-        "mouth_corner": (0.0, 0.014), "inner_corner": (0.0, 0.010),
+        "lip_lower": (0.0, -0.064), "lip_lower_peak": (0.0, -0.060), "lip_lower_outer": (0.0, -0.024),
+        "lip_upper": (0.0, -0.034), "lip_upper_peak": (0.0, -0.032), "inner_top": (0.0, -0.046),
+        "inner_bottom": (0.0, -0.046), "inner_upper": (0.0, -0.036), "inner_lower": (0.0, -0.036),
+        "mouth_corner": (0.0, 0.018), "inner_corner": (0.0, 0.014),
     },
     20: {
         "mouth_corner": (0.115, 0.018), "inner_corner": (0.108, 0.016), "lip_upper_outer": (0.066, 0.012),
@@ -138,7 +138,7 @@ MOVES: Final[dict[int, dict[str, tuple[float, float]]]] = {
 }  # fmt: skip
 """How far each action unit moves each control point at intensity 5."""
 
-CHIN: Final = 1.30
+CHIN: Final = 1.26
 """Height of the chin below the eyes."""
 CROWN: Final = 1.30
 """Height of the crown above the eyes."""

@@ -119,7 +119,9 @@ def shape_of(identity: Identity, expression: Expression) -> Shape:
     middle[:, bottom] += lower_drop
     gap = gap + lift
     middle[:, lower] += free * jaw * 0.115
-    roll = (0.50 * both[:, _AU_PLACE[23]] + 0.62 * both[:, _AU_PLACE[24]] + 0.12 * both[:, _AU_PLACE[12]]).clamp(0, 0.8)
+    roll = (0.58 * both[:, _AU_PLACE[23]] + 0.72 * both[:, _AU_PLACE[24]] + 0.12 * both[:, _AU_PLACE[12]]).clamp(
+        0, 0.82
+    )
     line_top, line_bottom = middle[:, top].clone(), middle[:, bottom].clone()
     middle[:, upper] += roll * (line_top - middle[:, upper])
     middle[:, lower] += roll * (line_bottom - middle[:, lower])

@@ -184,7 +184,8 @@ def eyes(canvas: Canvas, paint: Tensor, identity: Identity, shape: Shape, gaze: 
     lid_now = 0.5 * (shape.lids[..., 2] + shape.lids[..., 3])
     crease_line = top - 0.042 + 0.55 * (rest_top - grid(lid_now)) - 0.02 * bell(x - 0.5 * (left + right), 0.12)
     crease_line = crease_line + 0.25 * (grid(shape.point("brow_3")[..., 1]) + 0.265)
-    crease_line = torch.minimum(crease_line, top - 0.012)
+    crease_line = crease_line + 0.036 * grid(shape.au(5))  # a raised lid slides under its fold
+    crease_line = torch.minimum(crease_line, top - 0.006)
     crease = bell(y - crease_line, 0.010 + 0.45 * canvas.texel) * smooth_step(within, -0.02, 0.06)
     part = window.of(paint)
     part.mul_(1 - 0.34 * crease.unsqueeze(2))

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from duchenne.data.synthetic.anatomy import PAIRED, SYNTH_AUS
+from duchenne.data.synthetic.anatomy import CHIN, CROWN, PAIRED, SYNTH_AUS
 
 STYLES: Final = ("natural", "drawn")
 """Rendering styles: shaded skin with texture; flat tones with lines."""
@@ -161,7 +161,7 @@ def draw_identity(rng: np.random.Generator) -> Identity:
     brow_height, brow_tilt, brow_gap, brow_arch = normal(4) * (0.022, 0.020, 0.020, 0.014)
     for place, tilt, arch, gap in zip(range(5), (1, 0.4, -0.2, -0.6, -1), (0, 1, 0.8, 0.2, 0), (0.5, 0.8, 0.9, 1, 1)):
         offsets[f"brow_{place}"] = (brow_gap * gap, brow_height + brow_tilt * tilt - brow_arch * arch)
-    eye_open, eye_tilt, eye_gap = normal(3) * (0.009, 0.014, 0.010)
+    eye_open, eye_tilt, eye_gap = normal(3) * (0.008, 0.013, 0.010)
     offsets["eye_upper_outer"] = (0.0, -eye_open - 0.4 * eye_tilt)
     offsets["eye_upper_inner"] = (0.0, -eye_open + 0.3 * eye_tilt)
     offsets["eye_lower_outer"] = (0.0, 0.35 * eye_open - 0.4 * eye_tilt)
@@ -182,9 +182,9 @@ def draw_identity(rng: np.random.Generator) -> Identity:
     points = np.array([offsets.get(name, (0.0, 0.0)) for name in PAIRED])
     middle = np.array([0.0, 0.3 * nose_length, 0.6 * nose_length, 0.9 * nose_length, nose_length,
                        mouth_height - 0.9 * upper, mouth_height + lower, mouth_height, mouth_height])  # fmt: skip
-    chin = 1.30 + 0.060 * normal() + 0.6 * length + max(0.0, mouth_height) * 0.5
+    chin = CHIN + 0.060 * normal() + 0.6 * length + max(0.0, mouth_height) * 0.5
     head = np.array(
-        [0.80 + 0.042 * normal(), 0.98 + 0.03 * normal(), 1.30 + 0.05 * normal(), chin, 1.0 + 0.085 * normal()]
+        [0.80 + 0.042 * normal(), 0.98 + 0.03 * normal(), CROWN + 0.05 * normal(), chin, 1.0 + 0.085 * normal()]
     )
     age = float(np.clip(uniform(-0.2, 1.0), 0.0, 1.0))
     tone = uniform(0, len(_SKINS) - 1)
@@ -255,6 +255,11 @@ def draw_scene(rng: np.random.Generator, style: int | None = None) -> Scene:
         noise=_row(np.array(rng.uniform(0.003, 0.022))),
         style=_row(np.array(drawn if style is None else style)),
     )  # fmt: skip
+
+
+def fields_equal(first: TensorRows, second: TensorRows) -> bool:
+    """Whether two of the same kind hold the same numbers."""
+    return all(torch.equal(getattr(first, f.name), getattr(second, f.name)) for f in fields(first))
 
 
 def still_expression(rows: int = 1) -> Expression:

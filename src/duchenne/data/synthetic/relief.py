@@ -199,7 +199,7 @@ def _lower_folds(ground: Ground, identity: Identity, shape: Shape) -> None:
     x, y = window.x, window.y
     dimple = grid(au(14))
     arc = cx + 0.050 - 2.2 * (y - cy) ** 2
-    ground.fold(window, x - arc, 0.020, 1.25 * dimple * bell(y - cy, 0.085), 1.3)
+    ground.fold(window, x - arc, 0.024, 1.6 * dimple * bell(y - cy, 0.090), 1.5)
     stretch = grid(au(20))
     for away in (0.07, 0.13):
         ground.fold(window, x - cx - away + 0.8 * (y - cy) ** 2, 0.017, 0.9 * stretch * bell(y - cy - 0.01, 0.11), 0.9)
@@ -217,8 +217,8 @@ def _lower_folds(ground: Ground, identity: Identity, shape: Shape) -> None:
     boss = grid(shape.egg.chin) * 0.88 - 0.03 * chin
     patch = bell(x, 0.17) * bell(y - boss, 0.085) * chin
     peel = torch.sin(x * 62.0 + 1.5 * torch.sin(y * 40.0)) * torch.sin(y * 58.0 + 1.3 * torch.sin(x * 47.0))
-    window.of(ground.height).add_(0.010 * patch * peel)
-    window.of(ground.crease).add_(0.16 * patch * (0.4 - peel).clamp_min(0))
+    window.of(ground.height).add_(0.013 * patch * peel)
+    window.of(ground.crease).add_(0.22 * patch * (0.4 - peel).clamp_min(0))
     # Lines around tightened lips (AU23).
     window = canvas.window(0.0, 0.45, 0.55, 1.12)
     x, y = window.x, window.y

@@ -17,6 +17,7 @@ from duchenne.data.synthetic.anatomy import SYNTH_AUS
 from duchenne.data.synthetic.people import STYLES
 from duchenne.data.synthetic.render import finish, render
 from duchenne.data.synthetic.sampling import RATE, ClipPlan, person, plan_clip, stream
+from duchenne.data.synthetic.stats import NOTES, synth_stats
 from duchenne.data.writing import PartWriter, encode_jpeg, write_prepared
 from duchenne.errors import InputError, UsageError
 from duchenne.faces.align import ALIGNMENT, OUTER_EYE_CORNERS, crop_face, crop_matrix, transform_points
@@ -70,6 +71,7 @@ def synth(
     style: str = "mixed",
     aus: Literal["on", "off"] = "on",
     workers: int = 0,
+    stats: bool = False,
     quiet: bool = False,
 ) -> Prepared:
     """Makes synthetic faces with exact action units, as prepared data.
@@ -89,6 +91,7 @@ def synth(
         style: `natural`, `drawn`, or `mixed` (drawn for each clip).
         aus: `off` holds every AU at 0 in otherwise the same clips.
         workers: number of processes, 0 for one per core; the bytes written do not depend on it.
+        stats: measure the result (see `stats.synth_stats`) and write `stats.csv` beside it.
         quiet: no progress.
 
     Returns:
@@ -123,11 +126,19 @@ def synth(
     )  # fmt: skip
     if data is None:
         raise InputError(f"{out}: no crop came out; delete the folder and run again.")
-    nuisances = Path(out) / "synthetic.parquet"
+    nuisances = Path(out) / NOTES
     if not nuisances.is_file():
         with replacing(nuisances) as temporary:
             nuisance_table(config).to_parquet(temporary, index=False)
+    if stats:
+        with replacing(Path(out) / "stats.csv") as temporary:
+            synth_stats(data).table().to_csv(temporary, index=False)
     return data
+
+
+def frames_at_once(size_px: int) -> int:
+    """How many frames of a size are best rendered together: larger batches leave the processor's cache."""
+    return max(1, _CHUNK_PIXELS // size_px**2)
 
 
 def render_clip(
@@ -149,7 +160,7 @@ def render_clip(
     grain = stream(*identity_of, clip, "grain")
     pose = torch.from_numpy(plan.pose)
     length = len(plan.pose)
-    step = max(1, _CHUNK_PIXELS // size_px**2)
+    step = frames_at_once(size_px)
     for start in range(0, length, step):
         part = slice(start, min(start + step, length))
         rendered = render(identity, plan.expression(part).to(device), pose[part].to(device), scene, size_px)
