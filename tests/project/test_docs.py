@@ -3,6 +3,7 @@
 import ast
 import dataclasses
 import inspect
+import os
 import re
 from pathlib import Path
 
@@ -57,6 +58,13 @@ def test_every_flag_of_pretrain_is_documented(capsys: pytest.CaptureFixture[str]
 def test_every_command_is_listed() -> None:
     listed = re.findall(r"^\| \[(\w+)\]\(#\1\) \|", COMMANDS_PAGE, re.MULTILINE)
     assert listed == list(COMMANDS)
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = (ROOT / "docs" / "README.md").read_text()
+    pages = [*(ROOT / "docs").glob("*.md"), *(ROOT / "src" / "duchenne" / "methods").glob("*/README.md")]
+    missing = [page.name for page in pages if f"({os.path.relpath(page, ROOT / 'docs')})" not in index]
+    assert set(missing) == {"README.md"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
