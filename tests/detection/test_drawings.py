@@ -190,7 +190,7 @@ def test_the_page_works_in_a_browser(shared: Path, browser: Path, tmp_path: Path
       const pointer = (kind, x) => plot.dispatchEvent(
         new PointerEvent(kind, {clientX: box.left + x, clientY: box.top + 50, pointerId: 1, bubbles: true}));
       const readout = () => document.getElementById("readout").textContent;
-      const shown = () => [...document.querySelectorAll("#strip img")].map(image => Number(image.dataset.time));
+      const shown = () => [...document.querySelectorAll("#portraits img")].map(image => Number(image.dataset.time));
       note.start = shown();
       pointer("pointermove", 700); note.hover = readout();
       pointer("pointerdown", 600); pointer("pointermove", 900); pointer("pointerup", 900); note.zoomed = shown();
@@ -201,7 +201,7 @@ def test_the_page_works_in_a_browser(shared: Path, browser: Path, tmp_path: Path
       const pixels = plot.getContext("2d").getImageData(200, 0, plot.width - 200, plot.height).data;
       note.blue = 0;
       for (let i = 0; i < pixels.length; i += 4)
-        note.blue += pixels[i] < 80 && pixels[i + 2] > 150 && pixels[i + 3] > 200;
+        note.blue += pixels[i] < 60 && pixels[i + 2] > 150 && pixels[i + 3] > 200;  // the accent, #0a7abf
       document.body.dataset.note = JSON.stringify(note);
     """
     dom = dom_after(browser, tmp_path / "r.html", script, tmp_path / "profile")

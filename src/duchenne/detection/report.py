@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -22,6 +20,7 @@ from duchenne.detection.results import POSE_COLUMNS, FrameResult, Rows, plain_ta
 from duchenne.detection.summarize import Summary, summarize
 from duchenne.facs import ACTION_UNITS
 from duchenne.files import write_text
+from duchenne.pages import jpeg_uri, render_page
 
 _THUMBNAILS: Final = 60  # at least so many are kept of a long video, at most twice as many
 _THUMBNAIL_PX: Final = 104  # side
@@ -120,40 +119,36 @@ def render(
         failure: why it could not be read to its end.
         anonymous: whether the pictures are drawings.
     """
-    import jinja2
-
     measures = find_measures(list(table.columns))
     summary = summarize(table.assign(source=source))
     frames = table.drop_duplicates("frame")
-    template = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
-        resources.files("duchenne.detection").joinpath("report.html.jinja").read_text(encoding="utf-8")
-    )
     times = frames["time_s"].to_numpy(dtype=float)
-    return template.render(
-        name=Path(source).name,
-        source=source,
-        model=model,
-        version=__version__,
-        failure=failure,
-        anonymous=anonymous,
-        raw=any(measure.column.endswith("_s") for measure in measures),
-        threshold=SCORE_THRESHOLD,
-        frames=len(frames),
-        duration_s=float(frame_seconds(times).sum()),
-        faceless=int(table["face"].isna().sum()),
-        unread=int(table["flag"].notna().sum()),
-        faces=[
+    values = {
+        "title": Path(source).name,
+        "name": Path(source).name,
+        "model": model,
+        "version": __version__,
+        "failure": failure,
+        "anonymous": anonymous,
+        "raw": any(measure.column.endswith("_s") for measure in measures),
+        "threshold": SCORE_THRESHOLD,
+        "frames": len(frames),
+        "duration_s": float(frame_seconds(times).sum()),
+        "faceless": int(table["face"].isna().sum()),
+        "unread": int(table["flag"].notna().sum()),
+        "faces": [
             {"number": face, "colour": _hex(face_colour(face)), "frames": int((table["face"] == face).sum())}
             for face in sorted(set(table["face"].dropna().astype(int)))
         ],
-        still=None if still is None else _data_url(still),
-        summary=_with_names(summary.faces),
-        combinations=summary.combinations.to_dict("records"),
-        episodes=_with_names(summary.episodes.sort_values(["face", "onset_s", "au"]).head(_MOST_EPISODES)),
-        hidden_episodes=max(0, len(summary.episodes) - _MOST_EPISODES),
-        apart_s=float(np.diff([time_s for time_s, _ in thumbnails]).max()) if len(thumbnails) > 1 else 1.0,
-        data=_script(_page_data(table, frames, measures, summary, thumbnails)),
-    )
+        "still": None if still is None else jpeg_uri(still),
+        "summary": _with_names(summary.faces),
+        "combinations": summary.combinations.to_dict("records"),
+        "episodes": _with_names(summary.episodes.sort_values(["face", "onset_s", "au"]).head(_MOST_EPISODES)),
+        "hidden_episodes": max(0, len(summary.episodes) - _MOST_EPISODES),
+        "apart_s": float(np.diff([time_s for time_s, _ in thumbnails]).max()) if len(thumbnails) > 1 else 1.0,
+        "data": _script(_page_data(table, frames, measures, summary, thumbnails)),
+    }
+    return render_page("duchenne.detection", "report.html.jinja", values)
 
 
 def _hex(colour: tuple[int, int, int]) -> str:
@@ -185,7 +180,7 @@ def _page_data(
             "pose": [_thousandths(aligned[name]) for name in POSE_COLUMNS],
             "episodes": own[["au", "onset_s", "apex_s", "offset_s"]].to_numpy().tolist(),
             "portraits": [
-                [round(time_s, 4), _data_url(portraits[int(cast(float, face))])]
+                [round(time_s, 4), jpeg_uri(portraits[int(cast(float, face))])]
                 for time_s, portraits in thumbnails
                 if int(cast(float, face)) in portraits
             ],
@@ -210,10 +205,6 @@ def _page_data(
 def _thousandths(values: pd.Series[Any]) -> list[int | None]:
     numbers = np.round(values.to_numpy(dtype=float, na_value=np.nan) * 1000)
     return [None if np.isnan(number) else int(number) for number in numbers]
-
-
-def _data_url(jpeg: bytes) -> str:
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
 
 
 def _script(data: dict[str, Any]) -> str:
