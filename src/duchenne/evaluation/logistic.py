@@ -2,17 +2,17 @@
 
 A linear protocol is (folds x AUs x L2 candidates) small convex problems that read the same features. Here they are
 columns of one matrix: each step costs two matrix products for all of them. L-BFGS runs on every column with its own
-step size and history; it starts from the inverse of Boehning's bound of the Hessian (a quarter of the features'
-second moment, plus L2), which one eigendecomposition gives for every column and every L2.
+step size and history; each step starts from the inverse of (c times the features' second moment, plus L2), where c is
+the column's mean of p (1 - p): one eigendecomposition gives it for every column, every L2 and every c.
 
-Source: Boehning, Multinomial logistic regression algorithm, 1992 (the bound); Nocedal & Wright, Numerical
-Optimization, 2006, chapter 7 (L-BFGS).
+Source: Nocedal & Wright, Numerical Optimization, 2006, chapter 7 (L-BFGS); Boehning, Multinomial logistic regression
+algorithm, 1992 (a multiple of the second moment in place of the Hessian).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,6 +22,7 @@ MOMENT_ROWS: Final = 32768
 LARGEST_EIGEN: Final = 4096
 HISTORY: Final = 10
 ARMIJO: Final = 1e-4
+SMALLEST_BEND: Final = 1e-4
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,28 @@ class Fitted:
     converged: Tensor
 
 
+class _State(NamedTuple):
+    """A point of some heads H' and what the objective is there.
+
+    Attributes:
+        value: (H',) float64.
+        gradient: (D+1, H'), the bias's last.
+        bend: (H',) the weighted mean of p (1 - p).
+    """
+
+    value: Tensor
+    gradient: Tensor
+    bend: Tensor
+
+    def keep(self, heads: Tensor) -> _State:
+        """Only these of the heads."""
+        return _State(self.value[heads], self.gradient[:, heads], self.bend[heads])
+
+    def put(self, heads: Tensor, other: _State) -> None:
+        """Replaces these heads."""
+        self.value[heads], self.gradient[:, heads], self.bend[heads] = other
+
+
 class _Objective:
     """Value and gradient of any subset of heads, in chunks of rows so that no (N, H) matrix is ever held."""
 
@@ -77,10 +100,11 @@ class _Objective:
         # Rows that a head does not train on cost nothing where a whole chunk of them lies together.
         self._live = [(total[chunk] != 0).any(dim=0) for chunk in self._chunks]
 
-    def __call__(self, point: Tensor, heads: Tensor) -> tuple[Tensor, Tensor]:
-        """`point` (D+1, H'): weights and, last, the bias, of `heads` (H',). Returns (H',) and (D+1, H')."""
+    def __call__(self, point: Tensor, heads: Tensor) -> _State:
+        """`point` (D+1, H'): weights and, last, the bias, of `heads` (H',)."""
         columns = self.problems.column[heads]
         value = torch.zeros(len(heads), dtype=torch.float64, device=point.device)
+        bend = torch.zeros(len(heads), device=point.device)
         gradient = torch.zeros_like(point)
         for chunk, live in zip(self._chunks, self._live):
             here = live[columns].nonzero().squeeze(1)
@@ -93,21 +117,22 @@ class _Objective:
             score = torch.addmm(weights[-1], rows, weights[:-1])
             total, positive = self._total[chunk][:, chosen], self.problems.positive[chunk][:, chosen]
             loss = total * torch.nn.functional.softplus(score) - positive * score
-            residual = total * torch.sigmoid(score) - positive
+            probability = torch.sigmoid(score)
+            expected = total * probability
+            residual = expected - positive
             value.index_add_(0, here, loss.sum(dim=0).double())
+            bend.index_add_(0, here, (expected - expected * probability).sum(dim=0))
             gradient[:-1].index_add_(1, here, rows.T @ residual)
             gradient[-1].index_add_(0, here, residual.sum(dim=0))
         scale = self.problems.scale if self.problems.scale.shape[1] == 1 else self.problems.scale[:, heads]
         l2 = self.problems.l2[heads].to(point.dtype)
         gradient[:-1] += l2 * scale.square() * point[:-1]
         value += (0.5 * l2 * (scale * point[:-1]).square().sum(dim=0)).double()
-        return value, gradient
+        return _State(value, gradient, bend)
 
 
 class Curvature:
-    """The second moment of the features, decomposed once for every fit on them.
-
-    Its inverse, with l2 added, preconditions gradients: (moment / 4 + l2)^-1 bounds the inverse Hessian.
+    """The second moment of the features, decomposed once for every fit on them; it preconditions gradients.
 
     Args:
         features: (N, D) as `fit_heads` takes them.
@@ -129,10 +154,11 @@ class Curvature:
             self.basis = sample.T @ (left[:, kept] / (values * len(sample)).sqrt())
         self.values = values.clamp(min=0.0)
 
-    def solve(self, gradient: Tensor, l2: Tensor) -> Tensor:
-        """(D+1, H) gradients, last row the bias's, times the inverse for each head's l2 (H,)."""
-        floor = l2.to(gradient.dtype).clamp(min=float(0.25e-6 * self.values.max()))
-        inverse = 1.0 / (0.25 * self.values[:, None] + floor)
+    def solve(self, gradient: Tensor, l2: Tensor, bend: Tensor) -> Tensor:
+        """(D+1, H) gradients, last row the bias's, times (bend * moment + l2)^-1 for each head's l2 and bend (H,)."""
+        bend = bend.clamp(min=SMALLEST_BEND)
+        floor = torch.maximum(l2.to(gradient.dtype), 1e-6 * bend * self.values.max())
+        inverse = 1.0 / (bend * self.values[:, None] + floor)
         out = torch.empty_like(gradient)
         if self.basis is None:
             out[:-1] = gradient[:-1] * inverse
@@ -140,8 +166,12 @@ class Curvature:
             out[:-1] = self.basis @ (inverse * (self.basis.T @ gradient[:-1]))
         else:
             out[:-1] = gradient[:-1] / floor + self.basis @ ((inverse - 1.0 / floor) * (self.basis.T @ gradient[:-1]))
-        out[-1] = 4.0 * gradient[-1]
+        out[-1] = gradient[-1] / bend
         return out
+
+
+Pair = tuple[Tensor, Tensor, Tensor]
+"""One step of each head, the change of gradient that it brought, and 1 over their product (0: unusable)."""
 
 
 def fit_heads(
@@ -151,7 +181,7 @@ def fit_heads(
     curvature: Curvature | None = None,
     start: Tensor | None = None,
     tolerance: float = 1e-6,
-    max_iterations: int = 200,
+    max_iterations: int = 500,
 ) -> Fitted:
     """Fits every head to its own optimum.
 
@@ -169,63 +199,51 @@ def fit_heads(
     """
     count = len(problems.column)
     point = torch.zeros(features.shape[1] + 1, count, device=features.device) if start is None else start.clone()
-    objective, bound = _Objective(features, problems), curvature or Curvature(features)
+    objective, moment = _Objective(features, problems), curvature or Curvature(features)
     loss = torch.zeros(count, dtype=torch.float64, device=features.device)
     gap = torch.zeros(count, device=features.device)
-    finished = torch.zeros(count, dtype=torch.bool, device=features.device)
 
     heads = torch.arange(count, device=features.device)
-    value, gradient = objective(point, heads)
-    memory: list[tuple[Tensor, Tensor, Tensor]] = []
-    iteration = 0
-    while True:
-        step = -_two_loops(gradient, problems.l2[heads], memory, bound)
-        slope = (step * gradient).sum(dim=0)
-        here_gap = -0.5 * slope
-        loss[heads], gap[heads] = value, here_gap
-        done = here_gap <= tolerance
-        finished[heads] = done
-        if bool(done.any()):
-            keep = (~done).nonzero().squeeze(1)
-            heads, value, gradient, step, slope = (
-                heads[keep],
-                value[keep],
-                gradient[:, keep],
-                step[:, keep],
-                slope[keep],
-            )
-            memory = [(s[:, keep], y[:, keep], rho[keep]) for s, y, rho in memory]
-        if not len(heads) or iteration == max_iterations:
+    state, memory, iteration = objective(point, heads), list[Pair](), 0
+    while len(heads):
+        step = -_two_loops(state, problems.l2[heads], memory, moment)
+        slope = (step * state.gradient).sum(dim=0)
+        loss[heads], gap[heads] = state.value, -0.5 * slope
+        going = (gap[heads] > tolerance).nonzero().squeeze(1)
+        if not len(going) or iteration == max_iterations:
             break
+        if len(going) < len(heads):
+            heads, state, memory = heads[going], state.keep(going), _keep(memory, going)
+            step, slope = step[:, going], slope[going]
         iteration += 1
-        new_value, new_gradient, taken = _search(objective, point, step, heads, value, gradient, slope)
-        change = new_gradient - gradient
-        bend = (taken * change).sum(dim=0)
-        rho = torch.where(bend > 1e-12, 1.0 / bend.clamp(min=1e-12), torch.zeros_like(bend))
-        memory = [*memory[-(HISTORY - 1) :], (taken, change, rho)]
+        new, taken = _search(objective, point, step, heads, state, slope)
+        change = new.gradient - state.gradient
+        product = (taken * change).sum(dim=0)
+        usable = torch.where(product > 1e-12, 1.0 / product.clamp(min=1e-12), torch.zeros_like(product))
+        memory = [*memory[-(HISTORY - 1) :], (taken, change, usable)]
         point[:, heads] += taken
-        stuck = (taken == 0).all(dim=0)
-        value, gradient = new_value, new_gradient
-        if bool(stuck.any()):  # no step lowers the float32 objective: as far as this precision goes
-            loss[heads], keep = value, (~stuck).nonzero().squeeze(1)
-            heads, value, gradient = heads[keep], value[keep], gradient[:, keep]
-            memory = [(s[:, keep], y[:, keep], r[keep]) for s, y, r in memory]
-            if not len(heads):
-                break
-    return Fitted(point[:-1], point[-1], loss.float(), gap, iteration, finished)
+        state = new
+        moved = (taken != 0).any(dim=0).nonzero().squeeze(1)  # the others: as far as float32 can tell
+        if len(moved) < len(heads):
+            heads, state, memory = heads[moved], state.keep(moved), _keep(memory, moved)
+    return Fitted(point[:-1], point[-1], loss.float(), gap, iteration, gap <= tolerance)
 
 
-def _two_loops(gradient: Tensor, l2: Tensor, memory: list[tuple[Tensor, Tensor, Tensor]], bound: Curvature) -> Tensor:
+def _keep(memory: list[Pair], heads: Tensor) -> list[Pair]:
+    return [(s[:, heads], y[:, heads], rho[heads]) for s, y, rho in memory]
+
+
+def _two_loops(state: _State, l2: Tensor, memory: list[Pair], moment: Curvature) -> Tensor:
     """The L-BFGS estimate of (inverse Hessian) x gradient, for every head at once."""
-    direction, factors = gradient, []
+    direction, factors = state.gradient, []
     for s, y, rho in reversed(memory):
         alpha = rho * (s * direction).sum(dim=0)
         direction = direction - alpha * y
         factors.append(alpha)
-    direction = bound.solve(direction, l2)
+    direction = moment.solve(direction, l2, state.bend)
     if memory:
         s, y, rho = memory[-1]
-        scale = (s * y).sum(dim=0) / (y * bound.solve(y, l2)).sum(dim=0).clamp(min=1e-30)
+        scale = (s * y).sum(dim=0) / (y * moment.solve(y, l2, state.bend)).sum(dim=0).clamp(min=1e-30)
         direction = direction * torch.where(rho > 0, scale, torch.ones_like(scale))
     for (s, y, rho), alpha in zip(memory, reversed(factors)):
         direction = direction + (alpha - rho * (y * direction).sum(dim=0)) * s
@@ -233,27 +251,20 @@ def _two_loops(gradient: Tensor, l2: Tensor, memory: list[tuple[Tensor, Tensor, 
 
 
 def _search(
-    objective: _Objective,
-    point: Tensor,
-    step: Tensor,
-    heads: Tensor,
-    value: Tensor,
-    gradient: Tensor,
-    slope: Tensor,
-) -> tuple[Tensor, Tensor, Tensor]:
+    objective: _Objective, point: Tensor, step: Tensor, heads: Tensor, state: _State, slope: Tensor
+) -> tuple[_State, Tensor]:
     """Backtracking, each head with its own step size; a head that cannot be lowered keeps its place."""
     taken, size = step, torch.ones_like(slope)
-    new_value, new_gradient = objective(point[:, heads] + step, heads)
+    new = objective(point[:, heads] + step, heads)
     for _ in range(12):
-        allowed = value + ARMIJO * (size * slope).double() + 1e-7 * value.abs()  # the last: float32 rounding
-        failed = (~(new_value <= allowed)).nonzero().squeeze(1)
+        allowed = state.value + ARMIJO * (size * slope).double() + 1e-7 * state.value.abs()  # the last: rounding
+        failed = (~(new.value <= allowed)).nonzero().squeeze(1)
         if not len(failed):
-            return new_value, new_gradient, taken
+            return new, taken
         size[failed] *= 0.5
         taken = step * size
-        again_value, again_gradient = objective(point[:, heads[failed]] + taken[:, failed], heads[failed])
-        new_value[failed], new_gradient[:, failed] = again_value, again_gradient
-    failed = (~(new_value <= value)).nonzero().squeeze(1)
+        new.put(failed, objective(point[:, heads[failed]] + taken[:, failed], heads[failed]))
+    failed = (~(new.value <= state.value)).nonzero().squeeze(1)
     taken[:, failed] = 0.0
-    new_value[failed], new_gradient[:, failed] = value[failed], gradient[:, failed]
-    return new_value, new_gradient, taken
+    new.put(failed, state.keep(failed))
+    return new, taken
