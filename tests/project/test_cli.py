@@ -105,7 +105,7 @@ def test_info_says_what_is_here(
     assert "torch uses" in shown["cpu"]
     assert "pytest" not in shown
     assert "BMVC 2020" in shown["temporal_ranking"]
-    assert shown["videos"].startswith("a folder of plain videos")
+    assert shown["videos"].startswith("a folder of videos")
     assert shown["face_landmarker.task"].startswith("not here yet; fetched when first needed, from https://")
     assert os.listdir(tmp_path) == []
 

@@ -6,7 +6,6 @@ import importlib.metadata
 import os
 import platform
 import re
-import sys
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -105,11 +104,7 @@ def _recipes() -> dict[str, str]:
 def _data_sets() -> dict[str, str]:
     from duchenne.faces.prepare import READERS
 
-    about = {name: (sys.modules[reader.__module__].__doc__ or name).splitlines()[0] for name, reader in READERS.items()}
-    return {
-        **{name: line.partition(": ")[2].rstrip(".") or line for name, line in about.items()},
-        "synth": "procedural faces with exact action units, made by `duchenne synth`",
-    }
+    return {**READERS, "synth": "procedural faces with exact action units, made by `duchenne synth`"}
 
 
 def _model_files() -> dict[str, str]:
