@@ -43,6 +43,21 @@ def test_the_table_is_the_documented_one() -> None:
     assert list(AU_BLENDSHAPES) == sorted(AU_BLENDSHAPES)
 
 
+def test_sides_are_the_subjects_and_their_mean_is_the_score() -> None:
+    values = np.random.default_rng(0).random((3, 52), dtype=np.float32)
+    plain, model = BlendshapeModel(), BlendshapeModel(sides=True)
+    scores = dict(zip(model.columns, model.score(batch_of(values)).T, strict=True))
+    assert model.columns[:16] == plain.columns
+    assert len(model.columns) == 16 + 2 * 11
+    for column, expected in zip(plain.columns, plain.score(batch_of(values)).T, strict=True):
+        assert np.array_equal(scores[column], expected, equal_nan=True)
+        if f"{column[:4]}_left" in scores:
+            both = (scores[f"{column[:4]}_left"] + scores[f"{column[:4]}_right"]) / 2
+            assert np.allclose(both, expected)
+    assert np.array_equal(scores["AU12_left"], values[:, BLENDSHAPES.index("mouthSmileLeft")])
+    assert not {"AU01_left", "AU06_left", "AU17_left", "AU26_left"} & set(scores)
+
+
 def test_a_face_without_blendshapes_has_no_scores() -> None:
     values = np.stack([np.full(52, np.nan, np.float32), np.full(52, 0.5, np.float32)])
     scores = BlendshapeModel().score(batch_of(values))

@@ -301,11 +301,21 @@ def test_several_workers_write_the_same_table(film: Film, tmp_path: Path, monkey
 
 
 def test_probabilities_have_no_baseline(film: Film) -> None:
-    class Probable(BlendshapeModel):
-        columns = ("AU12_s", "AU12_p")
-
+    model = BlendshapeModel()
+    model.columns = ("AU12_s", "AU12_p")
     with pytest.raises(UsageError, match="AU12_p"):
-        duchenne.detect(film("a.mov", [10]), model=Probable(), baseline="0-1")
+        duchenne.detect(film("a.mov", [10]), model=model, baseline="0-1")
+
+
+def test_sides_are_asked_for(film: Film) -> None:
+    path = film("a.mov", [30, 200])
+    table = duchenne.detect(path, sides=True)
+    assert list(table)[10:12] == ["AU01_s", "AU02_s"]
+    assert list(table)[-5:] == ["AU45_left", "AU45_right", "pitch", "yaw", "roll"]
+    assert table.AU12_left.tolist() == pytest.approx([0.3, np.nan], nan_ok=True)
+    assert duchenne.summarize(table).faces.au.tolist() == duchenne.summarize(duchenne.detect(path)).faces.au.tolist()
+    with pytest.raises(UsageError, match="sides"):
+        duchenne.detect(path, model=BlendshapeModel(), sides=True)
 
 
 def test_pictures_as_they_come(film: Film) -> None:

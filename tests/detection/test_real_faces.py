@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pandas as pd
 import pytest
 
 import duchenne
 from duchenne.cli.main import main
+from duchenne.detection.blendshapes import BlendshapeModel
+from duchenne.detection.detector import Detector
 from duchenne.detection.writing import read_table
+from duchenne.faces.decode import read_pictures
 
 
 @pytest.fixture(scope="module")
@@ -65,3 +71,25 @@ def test_two_processes_write_what_one_writes(shared: Path, tmp_path: Path) -> No
     assert len(tables) == 4
     for name in tables:
         assert (tmp_path / "both" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
+
+
+@pytest.mark.parametrize(("corner", "side"), [(48, "right"), (54, "left")])
+def test_left_and_right_are_the_subjects(shared: Path, corner: int, side: str) -> None:
+    """A smile of which one corner is pulled down in the picture has lost it on that side."""
+    (picture,) = read_pictures(shared / "data" / "scikit-image" / "astronaut.png")
+    with Detector(BlendshapeModel(sides=True)) as detector:
+        (frame,) = detector.frames([picture])
+        points = frame.faces[0].face.landmarks
+        assert points is not None
+        x, y = np.meshgrid(*map(np.arange, picture.image.shape[1::-1]))
+        width = np.ptp(points[48:60, 0])
+        near = np.exp(-(((x - points[corner, 0]) ** 2 + (y - points[corner, 1]) ** 2) / (0.3 * width) ** 2))
+        lowered = cv2.remap(
+            picture.image, x.astype(np.float32), (y - 0.25 * width * near).astype(np.float32), cv2.INTER_LINEAR
+        )
+        (changed,) = detector.frames([replace(picture, image=lowered)])
+    columns = detector.model.columns
+    before, after = (dict(zip(columns, one.faces[0].scores, strict=True)) for one in (frame, changed))
+    lost = {name: before[f"AU12_{name}"] - after[f"AU12_{name}"] for name in ("left", "right")}
+    other = "left" if side == "right" else "right"
+    assert lost[side] > lost[other] + 0.2

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import duchenne
 from duchenne.cli.main import main
 from duchenne.detection.episodes import find_episodes, find_measures, frame_seconds, is_present
+from duchenne.detection.quality import advice
 from duchenne.errors import InputError, UsageError
 
 
@@ -103,6 +104,25 @@ def test_combinations() -> None:
     assert rows.share[["1+4", "12+25"]].isna().all()  # unseen is not absent
 
 
+def test_how_well_people_could_be_seen() -> None:
+    table = film_table(
+        [0.1, None, 0.1, 0.1],
+        x=[-3, np.nan, 5, 5], y=[5, np.nan, 5, 5], width=[60, np.nan, 70, 70],
+        yaw=[31, np.nan, -31, 10], pitch=[0, np.nan, 0, -10],
+    ).assign(flag=[None, None, "no_landmarks", None])  # fmt: skip
+    (row,) = duchenne.summarize(table).quality.to_dict("records")
+    assert row.pop("source") == "a.mp4"
+    third = pytest.approx(1 / 3, abs=1e-6)
+    assert row == {
+        "face": 0, "frames": 3, "seen": 0.75, "unread": third, "turned": pytest.approx(2 / 3, abs=1e-6),
+        "narrow": third, "cut": third,
+    }  # fmt: skip
+    sentences = advice(duchenne.summarize(table).quality)
+    assert len(sentences) == 4
+    assert "67 % of the time" in sentences[1]
+    assert advice(duchenne.summarize(film_table([0.1])).quality) == []
+
+
 def test_trials_are_compared_with_their_own_baseline() -> None:
     table = film_table([0.1, 0.3, 0.8, 0.6, 0.2, None])
     trials = pd.DataFrame(
@@ -128,7 +148,8 @@ def test_the_command_writes_every_table(tmp_path: Path, capsys: pytest.CaptureFi
     assert main([*words, "-o", str(tmp_path / "out"), "--combinations", "6+12"]) == 0
     written = {path.name: pd.read_csv(path) for path in (tmp_path / "out").iterdir()}
     assert {name: len(table) for name, table in written.items()} == {
-        "study_summary.csv": 2, "study_episodes.csv": 1, "study_combinations.csv": 2, "study_trials.csv": 1,
+        "study_summary.csv": 2, "study_episodes.csv": 1, "study_combinations.csv": 2, "study_quality.csv": 2,
+        "study_trials.csv": 1,
     }  # fmt: skip
 
 

@@ -13,7 +13,8 @@ import tyro
 class SummarizeArguments:
     """Sums up a table of action units per person, episode, combination and trial.
 
-    Writes NAME_summary.csv, NAME_episodes.csv, NAME_combinations.csv and, with --trials, NAME_trials.csv.
+    Writes NAME_summary.csv, NAME_episodes.csv, NAME_combinations.csv, NAME_quality.csv and, with --trials,
+    NAME_trials.csv.
     """
 
     table: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="AUS.csv")]
@@ -31,6 +32,7 @@ class SummarizeArguments:
 def main(arguments: list[str]) -> int:
     """Runs `duchenne summarize`; returns its exit status."""
     given = tyro.cli(SummarizeArguments, prog="duchenne summarize", args=arguments)
+    from duchenne.detection.quality import advice
     from duchenne.detection.summarize import summarize
     from duchenne.files import write_text
 
@@ -39,6 +41,7 @@ def main(arguments: list[str]) -> int:
         "summary": summary.faces,
         "episodes": summary.episodes,
         "combinations": summary.combinations,
+        "quality": summary.quality,
         "trials": summary.trials,
     }
     for name, part in parts.items():
@@ -46,4 +49,6 @@ def main(arguments: list[str]) -> int:
             path = given.output / f"{given.table.stem.removesuffix('_aus')}_{name}.csv"
             write_text(path, part.to_csv(index=False))
             print(f"{path}: {len(part)} rows")
+    for sentence in advice(summary.quality):
+        print(sentence)
     return 0

@@ -48,20 +48,37 @@ def score_column(au: int) -> str:
     return f"{au_column(au)}_s"
 
 
+def side_columns() -> dict[str, tuple[str, ...]]:
+    """`AUxx_left`, `AUxx_right` (the subject's) -> their blendshape, for the AUs that have one on each side."""
+    found: dict[str, tuple[str, ...]] = {}
+    for au, names in AU_BLENDSHAPES.items():
+        if len(names) == 2:
+            found |= {f"{au_column(au)}_left": names[:1], f"{au_column(au)}_right": names[1:]}
+    return found
+
+
 class BlendshapeModel:
     """`--model blendshapes`: the table `AU_BLENDSHAPES` as an `AuModel`."""
 
     name = "blendshapes"
     crop_px = None
-    columns = tuple(score_column(au) for au in AU_BLENDSHAPES)
 
-    def __init__(self) -> None:
-        # One row per blendshape, one column per AU: the mean as a product of matrices.
-        self._weights = np.zeros((len(BLENDSHAPES), len(AU_BLENDSHAPES)), dtype=np.float32)
-        for column, names in enumerate(AU_BLENDSHAPES.values()):
+    def __init__(self, *, sides: bool = False) -> None:
+        """Builds the table.
+
+        Args:
+            sides: also give the left and the right side of those AUs that have them.
+        """
+        self._names = {score_column(au): names for au, names in AU_BLENDSHAPES.items()}
+        if sides:
+            self._names |= side_columns()
+        self.columns = tuple(self._names)
+        # One row per blendshape, one column per value: the mean as a product of matrices.
+        self._weights = np.zeros((len(BLENDSHAPES), len(self.columns)), dtype=np.float32)
+        for column, names in enumerate(self._names.values()):
             for name in names:
                 self._weights[BLENDSHAPES.index(name), column] = 1.0 / len(names)
-        self._blind = [column for column, names in enumerate(AU_BLENDSHAPES.values()) if not names]
+        self._blind = [column for column, names in enumerate(self._names.values()) if not names]
 
     def score(self, batch: FaceBatch) -> NDArray[np.float32]:
         """Raw scores of a batch of faces.
@@ -70,7 +87,7 @@ class BlendshapeModel:
             batch: its `blendshapes` (N, 52) in 0 to 1 are used; a row of NaN is a face without any.
 
         Returns:
-            (N, 16) in 0 to 1, in the order of `columns`; NaN for AU 6 and 9 and for faces without blendshapes.
+            (N, len(columns)) in 0 to 1; NaN for AU 6 and 9 and for faces without blendshapes.
         """
         scores: NDArray[np.float32] = batch.blendshapes.astype(np.float32) @ self._weights
         scores[:, self._blind] = np.nan
@@ -80,5 +97,5 @@ class BlendshapeModel:
         """The table, for the record beside the output."""
         return {
             "kind": "raw scores, not calibrated",
-            "blendshapes": {score_column(au): list(names) for au, names in AU_BLENDSHAPES.items()},
+            "blendshapes": {column: list(names) for column, names in self._names.items()},
         }

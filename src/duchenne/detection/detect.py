@@ -67,6 +67,7 @@ def detect(
     report: str | Path | None = None,
     anonymous: bool = False,
     min_face: int = 32,
+    sides: bool = False,
     every: int = 1,
     start_s: float = 0.0,
     end_s: float | None = None,
@@ -90,6 +91,7 @@ def detect(
         report: a page to look through: `FILE.html`, or `DIR/` for several inputs.
         anonymous: overlay and report show landmarks in place of the picture.
         min_face: faces narrower than this many pixels get no AUs (flag `small`).
+        sides: also give `AUxx_left` and `AUxx_right` (the subject's), where the model has them.
         every: read only frames 0, N, 2N ...
         start_s: leave out frames before this time; rows are those that the whole video would give.
         end_s: leave out frames from this time on.
@@ -108,6 +110,7 @@ def detect(
     settings = DetectSettings(
         format=format,
         min_face=min_face,
+        sides=sides,
         every=every,
         start_s=start_s,
         end_s=end_s,
@@ -181,7 +184,9 @@ def detect_files(
         InputError: when an output cannot be written, or the baseline cannot be read.
     """
     settings = settings or DetectSettings()
-    opened = load_model(model) if isinstance(model, str) else model
+    opened = load_model(model, sides=settings.sides) if isinstance(model, str) else model
+    if settings.sides and not isinstance(model, str):
+        raise UsageError("sides is for models given by name; an open model has the columns that it was opened with.")
     if workers < 1:
         raise UsageError(f"workers is {workers}; it must be 1 or more.")
     if settings.anonymous and overlay is None and report is None:

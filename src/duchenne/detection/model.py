@@ -35,8 +35,8 @@ class AuModel(Protocol):
 
     Attributes:
         name: as the user gave it to `--model`.
-        columns: of the output, in order: `AUxx_p` (probability), `AUxx_c` (0 or 1), `AUxx_r` (intensity 0 to 5) or
-            `AUxx_s` (raw score).
+        columns: of the output, in order: `AUxx_p` (probability), `AUxx_c` (0 or 1), `AUxx_r` (intensity 0 to 5),
+            `AUxx_s` (raw score), `AUxx_left` and `AUxx_right` (raw score of a side).
         crop_px: side of the aligned crops that it needs; None where it needs no pixels.
     """
 
@@ -56,22 +56,26 @@ class AuModel(Protocol):
         ...
 
 
-def _blendshapes() -> AuModel:
+def _blendshapes(sides: bool) -> AuModel:
     from duchenne.detection.blendshapes import BlendshapeModel
 
-    return BlendshapeModel()
+    return BlendshapeModel(sides=sides)
 
 
-MODELS: Final[dict[str, Callable[[], AuModel]]] = {"blendshapes": _blendshapes}
+MODELS: Final[dict[str, Callable[[bool], AuModel]]] = {"blendshapes": _blendshapes}
 """The models that need no training, by the name given to `--model`."""
 
 
-def load_model(name: str) -> AuModel:
+def load_model(name: str, *, sides: bool = False) -> AuModel:
     """The detector called `name`.
+
+    Args:
+        name: as given to `--model`.
+        sides: also give `AUxx_left` and `AUxx_right`, where the model has them.
 
     Raises:
         UsageError: when there is none of that name.
     """
     if name not in MODELS:
         raise UsageError(f"there is no model `{name}`; use --model {' or '.join(MODELS)}.")
-    return MODELS[name]()
+    return MODELS[name](sides)

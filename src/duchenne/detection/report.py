@@ -16,6 +16,7 @@ from duchenne import __version__
 from duchenne.detection.drawing import draw_faces, draw_portrait, face_colour
 from duchenne.detection.episodes import SCORE_THRESHOLD, Measure, find_measures, frame_seconds
 from duchenne.detection.model import AuModel
+from duchenne.detection.quality import advice
 from duchenne.detection.results import POSE_COLUMNS, FrameResult, Rows, plain_table
 from duchenne.detection.summarize import Summary, summarize
 from duchenne.facs import ACTION_UNITS
@@ -145,6 +146,7 @@ def render(
         "combinations": summary.combinations.to_dict("records"),
         "episodes": _with_names(summary.episodes.sort_values(["face", "onset_s", "au"]).head(_MOST_EPISODES)),
         "hidden_episodes": max(0, len(summary.episodes) - _MOST_EPISODES),
+        "advice": advice(summary.quality.assign(source=Path(source).name)),
         "apart_s": float(np.diff([time_s for time_s, _ in thumbnails]).max()) if len(thumbnails) > 1 else 1.0,
         "data": _script(_page_data(table, frames, measures, summary, thumbnails)),
     }

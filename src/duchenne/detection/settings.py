@@ -24,6 +24,8 @@ class DetectSettings:
     """column names: our own, OpenFace's, or those of py-feat's Fex"""
     min_face: int = 32
     """faces narrower than this many pixels are listed without action units"""
+    sides: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """also give the left and the right side, AUxx_left and AUxx_right (the subject's), where the model has them"""
     every: int = 1
     """read only every Nth frame: 0, N, 2N ..."""
     start_s: float = 0.0

@@ -19,6 +19,7 @@ from duchenne.detection.episodes import (
     frame_seconds,
     is_present,
 )
+from duchenne.detection.quality import QUALITY_COLUMNS, face_quality
 from duchenne.detection.writing import read_table
 from duchenne.errors import InputError, UsageError
 
@@ -37,6 +38,7 @@ class Summary(NamedTuple):
         episodes: per presence: `onset_s`, `apex_s`, `offset_s` (first frame without it), `duration_s`, `mean`, `peak`.
         combinations: per source, face and combination: `seconds` with values of all its AUs, `share` of those with all
             present; null where the table lacks one of them.
+        quality: per source and face, how well it could be seen, as shares of time: see `quality.face_quality`.
         trials: per trial, face and AU: `mean`, `peak`, `share`, `baseline_mean` and `change` = mean - baseline mean.
             None where no trials were given.
     """
@@ -44,16 +46,18 @@ class Summary(NamedTuple):
     faces: pd.DataFrame
     episodes: pd.DataFrame
     combinations: pd.DataFrame
+    quality: pd.DataFrame
     trials: pd.DataFrame | None
 
 
 class _Track(NamedTuple):
-    """The rows of one face in time order, how long each is shown, and the stretches without a gap."""
+    """The rows of one face in time order, how long each and the video is shown, and the stretches without a gap."""
 
     source: str
     face: int
     rows: pd.DataFrame
     seconds: NDArray[np.float64]
+    video_s: float
     parts: list[slice]
 
 
@@ -74,7 +78,7 @@ def summarize(
         combinations: AUs joined by `+`.
 
     Returns:
-        Four tables, see `Summary`.
+        Five tables, see `Summary`.
 
     Raises:
         UsageError: when a combination cannot be read or the threshold is not above 0.
@@ -87,8 +91,10 @@ def summarize(
     rows = _read(table, where)
     measures = find_measures(list(rows.columns), threshold)
     tracks = list(_tracks(rows))
-    per_face, episodes, together = [], [], []
+    per_face, episodes, together, seen = [], [], [], []
     for track in tracks:
+        quality = face_quality(track.rows, track.seconds, track.video_s)
+        seen.append({"source": track.source, "face": track.face, **quality})
         present = {measure.au: _present(track, measure) for measure in measures}
         for measure in measures:
             found = _episodes_of(track, measure, present[measure.au])
@@ -99,6 +105,7 @@ def summarize(
         pd.DataFrame(per_face, columns=[*_KEYS, "au", *_FACE_COLUMNS]),
         pd.DataFrame(episodes, columns=[*_KEYS, "au", *_EPISODE_COLUMNS]),
         pd.DataFrame(together, columns=[*_KEYS, "combination", "seconds", "share"]),
+        pd.DataFrame(seen, columns=[*_KEYS, *QUALITY_COLUMNS]),
         None if trials is None else _trials(tracks, measures, trials, list(map(str, rows["source"].unique()))),
     )
 
@@ -142,7 +149,7 @@ def _tracks(rows: pd.DataFrame) -> Iterator[_Track]:
             # Where the face was not seen for a while, nothing is known of the time between.
             gaps = [0, *(np.flatnonzero(times[1:] > times[:-1] + shown[:-1] + 1e-6) + 1).tolist(), len(times)]
             parts = [slice(low, high) for low, high in pairwise(gaps)]
-            yield _Track(str(source), int(cast(float, face)), track, shown, parts)
+            yield _Track(str(source), int(cast(float, face)), track, shown, float(seconds.sum()), parts)
 
 
 def _present(track: _Track, measure: Measure) -> NDArray[np.bool_]:

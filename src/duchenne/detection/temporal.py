@@ -103,7 +103,7 @@ def check_baseline_columns(columns: Sequence[str]) -> None:
     Raises:
         UsageError: when the model gives probabilities or decisions.
     """
-    wrong = [column for column in columns if not column.endswith(("_s", "_r"))]
+    wrong = [column for column in columns if not column.endswith(("_s", "_r", "_left", "_right"))]
     if wrong:
         raise UsageError(
             f"a baseline cannot be subtracted from {wrong[0]}: only raw scores (_s) and intensities (_r) have a zero."

@@ -1,0 +1,66 @@
+"""How well each person could be seen, and what that means for their numbers."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+TURNED_DEGREES: Final = 30.0
+"""From this yaw or pitch on, half of the face is hardly seen."""
+NARROW_PX: Final = 64.0
+"""Faces narrower than this are enlarged a lot before they are read."""
+_MUCH: Final = 0.1
+QUALITY_COLUMNS: Final = ("frames", "seen", "unread", "turned", "narrow", "cut")
+
+
+def face_quality(rows: pd.DataFrame, seconds: NDArray[np.floating], video_s: float) -> dict[str, Any]:
+    """How one person of one input could be seen.
+
+    Args:
+        rows: of the person, `--format duchenne`.
+        seconds: how long each row is shown; zeros for a single picture.
+        video_s: how long the input is.
+
+    Returns:
+        `frames`, and shares of time: `seen` of the input, and of that `unread` (no AUs, the flag says why), `turned`
+        (yaw or pitch over 30 degrees), `narrow` (face under 64 pixels), `cut` (box beyond the picture's left or upper
+        edge, which is all that a table can tell). NaN where the table lacks the columns.
+    """
+    weight = seconds if seconds.sum() > 0 else np.ones(len(rows))
+
+    def share(chosen: pd.Series[Any]) -> float:
+        return round(float(np.average(chosen.to_numpy(dtype=float), weights=weight)), 6)
+
+    def has(*names: str) -> bool:
+        return all(name in rows for name in names)
+
+    turned = (
+        (rows["yaw"].abs() > TURNED_DEGREES) | (rows["pitch"].abs() > TURNED_DEGREES) if has("yaw", "pitch") else None
+    )
+    return {
+        "frames": len(rows),
+        "seen": round(float(seconds.sum() / video_s), 6) if video_s > 0 else 1.0,
+        "unread": share(rows["flag"].notna()) if has("flag") else np.nan,
+        "turned": share(turned) if turned is not None else np.nan,
+        "narrow": share(rows["width"] < NARROW_PX) if has("width") else np.nan,
+        "cut": share((rows["x"] < 0) | (rows["y"] < 0)) if has("x", "y") else np.nan,
+    }
+
+
+def advice(quality: pd.DataFrame) -> list[str]:
+    """One sentence for every person and reason that touches a tenth of their time or more."""
+    reasons = {
+        "unread": "has no action units in {} of the time; look at the column flag for why",
+        "turned": f"is turned over {TURNED_DEGREES:.0f} degrees in {{}} of the time; leave these frames out or say so",
+        "narrow": f"is under {NARROW_PX:.0f} pixels wide in {{}} of the time; scores of small faces are less steady",
+        "cut": "is cut off by the edge of the picture in {} of the time; leave these frames out or say so",
+    }
+    found = []
+    for row in quality.to_dict("records"):
+        for name, sentence in reasons.items():
+            if row[name] >= _MUCH:
+                found.append(f"{row['source']}: face {row['face']} {sentence.format(f'{100 * row[name]:.0f} %')}.")
+    return found
