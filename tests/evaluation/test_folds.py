@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duchenne.data.folds import assign_subjects, from_assignment, from_split, hold_out, k_fold
+from duchenne.data.folds import assign_subjects, from_assignment, from_file, from_split, hold_out, k_fold
 from duchenne.errors import InputError, UsageError
 
 
@@ -67,3 +69,24 @@ def test_hold_out_takes_whole_subjects_of_the_training_rows() -> None:
     assert len(set(groups[hold_out(groups, groups < 2)])) == 1
     with pytest.raises(UsageError, match="only one subject"):
         hold_out(groups, groups == 0)
+
+
+def test_folds_from_a_table(tmp_path: Path) -> None:
+    table = tmp_path / "folds.csv"
+    table.write_text("subject,fold\na,1\nx:b,0\nc,\n")
+    assigned = from_file(table, ["x:a", "x:b", "x:c", "x:a"])
+    assert assigned.tolist() == [1, 0, -1, 1]
+    folds = from_assignment(assigned)
+    assert [fold.test.tolist() for fold in folds] == [[False, True, False, False], [True, False, False, True]]
+    assert folds[0].train.tolist() == [True, False, True, True]
+    for text, sentence in {
+        "subject,fold\na,1\nb,0\n": "no fold for subject x:c",
+        "subject,fold\na,1\na,0\n": "names subject a more than once",
+        "subject,part\na,1\n": "no column `fold`",
+        "subject,fold\na,one\n": "cannot be read as a table",
+        "subject,fold,seed\na,1,0\n": "no rows for seed 3",
+        "subject,fold\na,1\nb,1\nc,1\n": "lie in one fold",
+    }.items():
+        table.write_text(text)
+        with pytest.raises(InputError, match=sentence):
+            from_file(table, ["x:a", "x:b", "x:c"], seed=3)

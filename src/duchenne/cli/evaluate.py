@@ -1,4 +1,4 @@
-"""`duchenne evaluate linear --model M... --data PREPARED --out DIR [--target au|emotion --folds K|split --seeds N]`."""
+"""`duchenne evaluate linear --model M... --data PREPARED --out DIR [--target au|emotion --folds K|split|FILE]`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class EvaluateArguments:
     target: Literal["au", "emotion"] = "au"
     """What to predict."""
     folds: str = "3"
-    """Number of folds without shared subjects, or `split` for the data's own split."""
+    """Number of folds without shared subjects, `split` for the data's own split, or a CSV with subject and fold."""
     seeds: int = 1
     """How often everything that is drawn (folds, held-out subjects, untrained weights) is drawn."""
     feature: Literal["embedding", "pooled"] = "embedding"

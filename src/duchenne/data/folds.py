@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -98,8 +99,8 @@ def k_fold(subjects: Iterable[str | None], number: int, *, seed: int = 0) -> NDA
 
 
 def from_assignment(assigned: NDArray[np.integer]) -> list[Fold]:
-    """One fold per number in `assigned` (N,): tested there, trained on everywhere else."""
-    return [Fold(train=assigned != fold, test=assigned == fold) for fold in np.unique(assigned)]
+    """One fold per number in `assigned` (N,): tested there, trained on everywhere else; -1 is never tested."""
+    return [Fold(train=assigned != fold, test=assigned == fold) for fold in np.unique(assigned[assigned >= 0])]
 
 
 def from_split(split: Iterable[str | None]) -> list[Fold]:
@@ -114,6 +115,51 @@ def from_split(split: Iterable[str | None]) -> list[Fold]:
         missing = "test" if not test.any() else "train"
         raise InputError(f"--folds split: no labelled frame has split `{missing}`; use --folds K instead.")
     return [Fold(train=train, test=test)]
+
+
+def from_file(path: str | Path, subjects: Iterable[str | None], *, seed: int = 0) -> NDArray[np.int64]:
+    """The fold that tests each row, as a table says.
+
+    Args:
+        path: a CSV with columns `subject` (`dataset:subject`, or without the data set) and `fold` (a whole number;
+            empty: trained on only), and optionally `seed`, of which the rows of `seed` are taken: `folds.csv` of an
+            evaluation is such a table.
+        subjects: (N,) `dataset:subject` of each row.
+        seed: see `path`.
+
+    Returns:
+        (N,) fold, -1 where the subject is never tested.
+
+    Raises:
+        InputError: when the file cannot be read, lacks a column, a subject or a seed, or names a subject twice.
+    """
+    names = pd.Series(list(subjects), dtype="string")
+    try:
+        table = pd.read_csv(path, dtype={"subject": "string", "fold": "Int64"})
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as a table of folds ({' '.join(str(error).split())}).") from error
+    for column in ("subject", "fold"):
+        if column not in table:
+            raise InputError(f"{path}: has no column `{column}`; it needs subject and fold.")
+    if "seed" in table:
+        table = table[table["seed"] == seed]
+        if not len(table):
+            raise InputError(f"{path}: has no rows for seed {seed}; lower --seeds.")
+    if table["subject"].duplicated().any():
+        twice = table["subject"][table["subject"].duplicated()].iloc[0]
+        raise InputError(f"{path}: names subject {twice} more than once; keep one row for each.")
+    fold_of = table.set_index("subject")["fold"].fillna(-1)
+    plain = names.str.partition(":")[2] if names.str.contains(":").all() else names
+    found = names.map(fold_of).fillna(plain.map(fold_of))
+    if found.isna().any():
+        lacking = names[found.isna()].fillna("without a name").iloc[0]
+        raise InputError(
+            f"{path}: has no fold for subject {lacking}; add a row, with an empty fold to train on it only."
+        )
+    assigned = np.asarray(found, dtype=np.int64)
+    if len(np.unique(assigned)) < 2 or assigned.max() < 0:
+        raise InputError(f"{path}: the labelled subjects lie in one fold; give them at least two.")
+    return assigned
 
 
 def hold_out(

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 import duchenne
-from duchenne.data.folds import Fold, from_assignment, from_split, k_fold
+from duchenne.data.folds import Fold, from_assignment, from_file, from_split, k_fold
 from duchenne.data.prepared import Prepared
 from duchenne.devices import resolve_device
 from duchenne.errors import InputError, UsageError
@@ -80,7 +80,8 @@ def evaluate(
         data: prepared data with labels.
         out: folder to write to.
         target: `au` (occurrence) or `emotion`.
-        folds: number of subject-exclusive folds, or `split` for the data's own split.
+        folds: number of subject-exclusive folds, `split` for the data's own split, or a CSV (subject, fold) such as
+            the `folds.csv` of another evaluation.
         seeds: everything that is drawn (folds, held-out subjects, untrained weights) is drawn this many times.
         feature: `embedding` for what an encoder gives, `pooled` for its averaged last map.
         weighting: of the classes, see `LinearSettings`.
@@ -223,7 +224,9 @@ def _plan(data: Prepared, task: Task, folds: str, seed: int) -> list[Fold]:
     if folds.isdigit():
         return from_assignment(k_fold(task.subjects, int(folds), seed=seed))
     if folds != "split":
-        raise UsageError(f"--folds {folds}: must be a number of folds or `split`.")
+        if not Path(folds).is_file():
+            raise UsageError(f"--folds {folds}: must be a number of folds, `split`, or a CSV file that exists.")
+        return from_assignment(from_file(folds, task.subjects, seed=seed))
     plan = from_split(data.frames["split"].iloc[task.rows])
     both = set(task.group[plan[0].train]) & set(task.group[plan[0].test])
     if both:

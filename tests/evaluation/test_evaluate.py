@@ -1,0 +1,269 @@
+"""`evaluate` from prepared data to its four files, on drawn faces."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import f1_score, roc_auc_score
+
+import duchenne
+from duchenne.cli.main import main
+from duchenne.data.prepared import Prepared
+from duchenne.errors import InputError, UsageError
+from duchenne.evaluation.evaluate import overlap
+from duchenne.evaluation.linear import LinearSettings, linear_protocol
+from duchenne.evaluation.scoring import COLUMNS, Predictions, statistics
+from duchenne.modules.encoder import Encoder, EncoderSpec
+from duchenne.training.runs import EncoderRecord, TrainedOn, save_encoder
+
+
+@pytest.fixture(scope="module")
+def done(faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An evaluation of two models, three folds, two seeds, made by the command."""
+    out = tmp_path_factory.mktemp("evaluation") / "out"
+    words = ["evaluate", "linear", "--model", "pixels", "landmarks", "--data", str(faces), "--out", str(out)]
+    assert main([*words, "--seeds", "2", "--folds", "3", "--quiet"]) == 0
+    return out
+
+
+def test_one_row_per_model_item_fold_and_seed(done: Path) -> None:
+    table = pd.read_csv(done / "scores.csv")
+    assert tuple(table.columns) == COLUMNS
+    assert len(table) == 2 * 3 * 3 * 2
+    assert not table.duplicated(["model", "item", "fold", "seed"]).any()
+    p = table["positives"] / (table["positives"] + table["negatives"])
+    np.testing.assert_allclose(table["f1_always_positive"], 2 * p / (1 + p), atol=2e-6)
+    assert (table.groupby(["model", "item", "seed"])[["positives", "negatives"]].sum().sum(axis=1) <= 168).all()
+    assert table.loc[table["item"] == "AU25", ["positives", "negatives"]].sum().sum() == 2 * 2 * (168 - 12)
+    assert table["auc"].mean() > 0.7  # the labels are flipped in 15 % of the drawings
+
+
+def test_folds_are_stored_and_shared_by_all_models(done: Path) -> None:
+    folds = pd.read_csv(done / "folds.csv")
+    assert (
+        folds.groupby("seed")["subject"].apply(lambda names: sorted(names) == [f"drawn:S{n}" for n in range(6)]).all()
+    )
+    table = pd.read_csv(done / "scores.csv")
+    counts = table.pivot(index=["item", "fold", "seed"], columns="model", values="positives")
+    assert (counts["pixels"] == counts["landmarks"]).all()
+
+
+def test_scores_equal_scikit_learn_on_the_protocols_scores(faces: Path, tmp_path: Path) -> None:
+    from duchenne.data.folds import from_assignment, k_fold
+    from duchenne.evaluation.encoders import Context, resolve
+
+    table = duchenne.evaluate(model="landmarks", data=faces, out=tmp_path / "out", l2=0.01, quiet=True, sample_faces=0)
+    prepared = Prepared([faces])
+    labels, rows = prepared.occurrence(), np.arange(168)
+    values = resolve("landmarks").features(prepared, rows, Context(device="cpu"))  # type: ignore[arg-type]
+    plan = from_assignment(k_fold(prepared.subject_names(), 3))
+    result = linear_protocol(values, labels, plan, prepared.subject_ids(), LinearSettings(l2=(0.01,)))
+    for row in table.itertuples():
+        au = prepared.aus.index(int(str(row.item)[2:]))
+        here = plan[int(row.fold)].test & ~np.isnan(labels[:, au])
+        y, score = labels[here, au], result.score[here, au]
+        assert row.f1 == pytest.approx(f1_score(y, score > 0), abs=1e-6)
+        assert row.auc == pytest.approx(roc_auc_score(y, score), abs=1e-6)
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    macro = summary["models"]["landmarks"]["mean_of_folds"]
+    assert macro["f1"]["value"] == pytest.approx(table.groupby("fold")["f1"].mean().mean(), abs=1e-5)
+    assert macro["f1"]["low"] <= macro["f1"]["value"] <= macro["f1"]["high"]
+    assert summary["models"]["landmarks"]["pooled"] != macro
+    assert "data:image/jpeg" not in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_summary_tells_the_protocol(done: Path) -> None:
+    summary = json.loads((done / "summary.json").read_text())
+    protocol = summary["protocol"]
+    assert (protocol["weighting"], protocol["threshold"], protocol["folds"], protocol["seeds"]) == (
+        "balanced",
+        0.5,
+        "3",
+        2,
+    )
+    assert protocol["interval"] == {"level": 0.95, "resamples": 1000, "of": "subjects"}
+    assert protocol["versions"]["duchenne"] == duchenne.__version__
+    assert [fold["test_subjects"] for fold in protocol["first_seed_folds"]] == [2, 2, 2]
+    assert summary["data"][0]["alignment"] == "drawn"
+    assert set(summary["models"]["pixels"]["l2"]) == {"0", "1"}
+    (pair,) = summary["differences"]
+    first, second = (summary["models"][pair[key]]["mean_of_folds"]["auc"]["value"] for key in ("first", "second"))
+    assert pair["mean_of_folds"]["auc"]["value"] == pytest.approx(first - second, abs=2e-6)
+    wide = [
+        e["high"] - e["low"]
+        for e in (summary["models"]["pixels"]["mean_of_folds"]["auc"], pair["mean_of_folds"]["auc"])
+    ]
+    assert 0 < wide[1] < 2 * wide[0]
+
+
+def test_the_same_command_writes_the_same_bytes(done: Path, faces: Path, tmp_path: Path) -> None:
+    duchenne.evaluate(model=["pixels", "landmarks"], data=faces, out=tmp_path, seeds=2, quiet=True)
+    for path in sorted(done.iterdir()):
+        assert path.read_bytes() == (tmp_path / path.name).read_bytes(), path.name
+
+
+def test_folds_of_another_evaluation(done: Path, faces: Path, tmp_path: Path) -> None:
+    folds = str(done / "folds.csv")
+    duchenne.evaluate(model=["pixels", "landmarks"], data=faces, out=tmp_path, folds=folds, seeds=2, quiet=True)
+    assert (tmp_path / "scores.csv").read_bytes() == (done / "scores.csv").read_bytes()
+
+
+def test_the_datas_own_split(faces: Path, tmp_path: Path) -> None:
+    table = duchenne.evaluate(model="pixels", data=faces, out=tmp_path, folds="split", l2=[0.1], quiet=True)
+    assert set(table["fold"]) == {0}
+    assert (table["positives"] + table["negatives"]).max() == 56
+    folds = pd.read_csv(tmp_path / "folds.csv")
+    assert sorted(folds["subject"][folds["fold"].notna()]) == ["drawn:S4", "drawn:S5"]
+
+
+def test_emotions_take_the_highest_score(faces: Path, tmp_path: Path) -> None:
+    table = duchenne.evaluate(model="landmarks", data=faces, out=tmp_path, target="emotion", l2=0.1, quiet=True)
+    assert set(table["item"]) == {"neutral", "happiness"}
+    model = json.loads((tmp_path / "summary.json").read_text())["models"]["landmarks"]["mean_of_folds"]
+    recalls = table.groupby("fold")["recall"].mean()
+    assert model["mean_recall"]["value"] == pytest.approx(recalls.mean(), abs=1e-5)
+    assert 0.6 < model["accuracy"]["value"] < 1
+
+
+def test_images_without_subjects_have_intervals_over_images(
+    faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nameless = tmp_path / "faces"
+    shutil.copytree(faces, nameless)
+    frames = pd.read_parquet(nameless / "frames.parquet")
+    frames["subject"] = pd.Series([None] * len(frames), dtype="string")
+    frames.to_parquet(nameless / "frames.parquet")
+    duchenne.evaluate(model="landmarks", data=nameless, out=tmp_path / "out", folds="split", quiet=True)
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["protocol"]["interval"]["of"] == "images"
+    assert "test_subjects" not in summary["protocol"]["first_seed_folds"][0]
+    with pytest.raises(InputError, match=r"have no subject.*--folds split"):
+        duchenne.evaluate(model="landmarks", data=nameless, out=tmp_path / "out", quiet=True)
+
+
+def test_an_au_without_positives_is_shown_as_undefined(
+    make_faces: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faces = make_faces(tmp_path / "faces", subjects=3)
+    frames = pd.read_parquet(faces / "frames.parquet")
+    frames.loc[frames["subject"] != "S1", "AU25"] = 0
+    frames.to_parquet(faces / "frames.parquet")
+    table = duchenne.evaluate(model="landmarks", data=faces, out=tmp_path / "out", l2=0.1, quiet=True)
+    rare = table[table["item"] == "AU25"]
+    assert rare["auc"].isna().all()  # two folds test without positives, the third trains without any
+    assert (rare["f1"] == 0).all()
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    model = summary["models"]["landmarks"]
+    assert (model["undefined"]["auc"], model["undefined"]["of"]) == (3, 9)
+    assert model["items"]["AU25"]["mean_of_folds"]["auc"] == {"value": None, "low": None, "high": None}
+    assert "3 of 9 cells have no AUC" in (tmp_path / "out" / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"folds": 7}, "only 6 subjects have labels, fewer than folds"),
+        ({"folds": "halves"}, "--folds halves: must be"),
+        ({"protocol": "linaer"}, "no such protocol"),
+        ({"model": ["pixels", "pixels"]}, "each only once"),
+        ({"model": "runs/none"}, "neither a run folder"),
+        ({"threshold": 1.5}, "--threshold"),
+        ({"l2": 0.0}, "all above 0"),
+        ({"device": "cuda:9"}, "cuda:9"),
+    ],
+)
+def test_wrong_use_is_one_sentence(faces: Path, tmp_path: Path, change: dict[str, object], sentence: str) -> None:
+    arguments = {"model": "landmarks", "data": faces, "out": tmp_path / "out", "quiet": True, **change}
+    with pytest.raises(UsageError, match=re.escape(sentence)) as caught:
+        duchenne.evaluate(**arguments)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_data_without_labels_is_refused(make_faces: Callable[..., Path], tmp_path: Path) -> None:
+    bare = make_faces(tmp_path / "bare", subjects=2, aus=())
+    with pytest.raises(InputError, match="codes no action units"):
+        duchenne.evaluate(model="landmarks", data=bare, out=tmp_path / "out", quiet=True)
+
+
+def save_run(folder: Path, subjects: tuple[str, ...], *, labels: bool) -> str:
+    folder.mkdir()
+    spec = EncoderSpec(embedding_dim=8)
+    seen = (TrainedOn(dataset="drawn", subjects=subjects, labels=labels, licence="CC0-1.0"),)
+    record = EncoderRecord(
+        method="temporal_ranking", spec=spec, size_px=32, alignment="drawn", weights="none", steps=1, duchenne="0",
+        trained_on=seen,
+    )  # fmt: skip
+    save_encoder(folder, Encoder(spec), record)
+    (folder / "log.jsonl").write_text('{"step": 1, "loss": 0.3}\n{"step": 2, "loss": 0.2}\n')
+    return str(folder)
+
+
+def test_what_the_encoder_has_seen(faces: Path, tmp_path: Path) -> None:
+    unlabelled = save_run(tmp_path / "unlabelled", ("drawn:S1", "drawn:S5"), labels=False)
+    duchenne.evaluate(model=unlabelled, data=faces, out=tmp_path / "out", folds="split", l2=0.1, quiet=True)
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["models"][unlabelled]["seen"] == {"transductive": True, "test_subjects": 1, "data": ["drawn"]}
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Transductive" in page
+    assert "Training loss" in page
+    labelled = save_run(tmp_path / "labelled", ("drawn:S1", "drawn:S5"), labels=True)
+    with pytest.raises(UsageError, match=r"labels of 1 test subjects \(first: drawn:S5\)"):
+        duchenne.evaluate(model=labelled, data=faces, out=tmp_path / "out", folds="split", quiet=True)
+    apart = save_run(tmp_path / "apart", ("drawn:S1",), labels=True)
+    duchenne.evaluate(model=apart, data=faces, out=tmp_path / "out", folds="split", l2=0.1, quiet=True)
+    assert not json.loads((tmp_path / "out" / "summary.json").read_text())["models"][apart]["seen"]["transductive"]
+
+
+def test_unknown_subjects_of_the_same_data_count_as_overlap(faces: Path) -> None:
+    class Source:
+        name = "x"
+        seeded = False
+        trained_on = (TrainedOn(dataset="drawn", subjects=(), labels=False, licence=""),)
+
+    prepared = Prepared([faces])
+    assert overlap(Source(), prepared, prepared.subject_names())["transductive"]  # type: ignore[arg-type]
+
+
+def test_statistics_ignore_a_fold_that_no_resample_reached() -> None:
+    labels = np.array([[1.0], [0.0], [1.0], [0.0]])
+    run = Predictions(labels.astype(np.float32), labels == 1, np.array([0, 0, 1, 1]))
+    group = np.array([0, 0, 1, 1])
+    found = statistics(labels, {0: run}, group, np.array([[1, 1], [2, 0], [0, 2]]))
+    assert found.values["mean_of_folds", "f1"].ravel().tolist() == [1.0, 1.0, 1.0]
+
+
+def test_the_page_opens_without_errors_and_sorts(
+    done: Path, browser: Path, screenshot: Callable[..., Path], tmp_path: Path
+) -> None:
+    picture = screenshot(done / "report.html", tmp_path / "page.png")
+    assert picture.stat().st_size > 30_000
+    text = (done / "report.html").read_text()
+    assert not re.search(r"""(?:src|href)=["'](?!data:|\#)""", text)  # nothing is fetched
+    click = """<script>
+      const table = document.querySelectorAll("table.sortable")[2]; const column = 3;
+      const read = () => [...table.tBodies[0].rows].map(row => Number(row.cells[column].dataset.value));
+      table.tHead.rows[0].cells[column].querySelector("button").click(); const down = read();
+      table.tHead.rows[0].cells[column].querySelector("button").click(); const up = read();
+      document.title = "sorted " + JSON.stringify([down, up]);
+    </script>"""
+    page = tmp_path / "click.html"
+    page.write_text(text.replace("</body>", click + "</body>"))
+    options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'b'}", "--dump-dom"]
+    words = [browser, *options, "--enable-logging=stderr", "--v=0", page.as_uri()]
+    shown = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True)
+    assert "CONSOLE" not in shown.stderr
+    found = re.search(r"<title>sorted (.*?)</title>", shown.stdout)
+    assert found
+    down, up = json.loads(found[1])
+    assert down == sorted(down, reverse=True)
+    assert up == sorted(up)
+    assert down != up
