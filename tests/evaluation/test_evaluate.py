@@ -20,7 +20,7 @@ from duchenne.data.prepared import Prepared
 from duchenne.errors import InputError, UsageError
 from duchenne.evaluation.evaluate import overlap
 from duchenne.evaluation.linear import LinearSettings, linear_protocol
-from duchenne.evaluation.scoring import COLUMNS, Predictions, statistics
+from duchenne.evaluation.scoring import COLUMNS, Predictions, model_means, statistics
 from duchenne.modules.encoder import Encoder, EncoderSpec
 from duchenne.training.runs import EncoderRecord, TrainedOn, save_encoder
 
@@ -162,6 +162,8 @@ def test_an_au_without_positives_is_shown_as_undefined(
     assert (rare["f1"] == 0).all()
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     model = summary["models"]["landmarks"]
+    for name, value in model_means(table).loc["landmarks", ["auc", "f1"]].items():
+        assert model["mean_of_folds"][name]["value"] == pytest.approx(value, abs=2e-6)
     assert (model["undefined"]["auc"], model["undefined"]["of"]) == (3, 9)
     assert model["items"]["AU25"]["mean_of_folds"]["auc"] == {"value": None, "low": None, "high": None}
     assert "3 of 9 cells have no AUC" in (tmp_path / "out" / "report.html").read_text()

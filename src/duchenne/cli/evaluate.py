@@ -49,9 +49,10 @@ def main(arguments: list[str]) -> int:
     parsed = tyro.cli(EvaluateArguments, args=arguments, prog="duchenne evaluate")
 
     from duchenne.evaluation.evaluate import evaluate  # heavy; not needed for --help
+    from duchenne.evaluation.scoring import model_means
 
     table = evaluate(**asdict(parsed))
-    means = table.groupby("model", sort=False)[["auc", "f1", "f1_always_positive"]].mean()
+    means = model_means(table)
     width = max(map(len, means.index))
     for name, row in means.iterrows():
         always = f"always positive {row['f1_always_positive']:.3f}"

@@ -13,7 +13,6 @@ from typing import Any, Final
 import cv2
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 from numpy.typing import NDArray
 
@@ -23,6 +22,7 @@ from duchenne.evaluation import figures
 from duchenne.evaluation.scoring import Predictions
 from duchenne.facs import ACTION_UNITS
 from duchenne.files import write_text
+from duchenne.pages import jpeg_uri, render_page
 
 FACE_PX: Final = 128
 TITLES: Final = {"auc": "AUC", "f1": "F1"}
@@ -91,18 +91,11 @@ def write_report(
         "first": names[0],
         "scores_csv": _data_uri(table.to_csv(index=False)),
         "summary_json": json.dumps(summary, indent=1),
+        "score": _score,
+        "between": _between,
+        "signed": _signed,
     }
-    environment = Environment(
-        loader=PackageLoader("duchenne.evaluation", "."),
-        autoescape=select_autoescape(default=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["score"] = _score
-    environment.filters["between"] = _between
-    environment.filters["signed"] = _signed
-    write_text(out / "report.html", environment.get_template("report.jinja").render(page))
+    write_text(out / "report.html", render_page("duchenne.evaluation", "report.jinja", page))
 
 
 def findings(summary: Mapping[str, Any]) -> list[str]:
@@ -168,9 +161,9 @@ def sample(
         sets = {"hits": there & said, "misses": there & ~said, "extras": ~there & said & known}
         marks = {key: [item.removeprefix("AU") for item, on in zip(items, mask) if on] for key, mask in sets.items()}
         picture = cv2.resize(data.image(int(rows[place])), (FACE_PX, FACE_PX), interpolation=cv2.INTER_AREA)
-        encoded = base64.b64encode(encode_jpeg(np.asarray(picture, dtype=np.uint8))).decode()
+        source = jpeg_uri(encode_jpeg(np.asarray(picture, dtype=np.uint8)))
         alt = "face; " + "; ".join(f"{key}: {', '.join(values)}" for key, values in marks.items() if values)
-        out.append({"source": f"data:image/jpeg;base64,{encoded}", "alt": alt, **marks})
+        out.append({"source": source, "alt": alt, **marks})
     return out
 
 

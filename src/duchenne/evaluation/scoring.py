@@ -8,6 +8,7 @@ from itertools import combinations
 from typing import Any, Final
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from duchenne.metrics import (
@@ -213,6 +214,16 @@ class Summariser:
             }
             out.append(row)
         return out
+
+
+def model_means(table: pd.DataFrame) -> pd.DataFrame:
+    """Per model the mean AUC, F1 and always-positive F1: over folds and seeds, then over items, as in `summary.json`.
+
+    Args:
+        table: of `scores.csv`.
+    """
+    columns = ["auc", "f1", "f1_always_positive"]
+    return table.groupby(["model", "item"], sort=False)[columns].mean().groupby("model", sort=False).mean()
 
 
 def always_positive(items: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
