@@ -22,11 +22,16 @@ lint: setup
 
 setup: $(STAMP)
 
-# Once per change of the two files; a second call does nothing.
+# Once per change of the two files; a second call does nothing. The stamp holds the folder, because an environment that
+# was moved along with its checkout still points to the old one.
+ifneq ($(shell cat $(STAMP) 2> /dev/null),$(CURDIR))
+.PHONY: $(STAMP)
+endif
 $(STAMP): pyproject.toml constraints.txt | system
+	@if [ -f $@ ] && [ "$$(cat $@)" != '$(CURDIR)' ]; then rm -rf .venv; fi
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	@touch $@
+	@echo '$(CURDIR)' > $@
 
 system:
 	@PYTHON='$(PYTHON)' sh tools/check_system.sh
