@@ -10,9 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
-from tests.detection.made import points
+from tests.detection.made import picture, points
 
 import duchenne
 from duchenne.cli.main import main
@@ -134,6 +135,15 @@ class TestOnFilms:
         assert {path.name for path in out.iterdir()} == names
         assert (out / "b_aus.csv").stat().st_mtime_ns == before
 
+    def test_a_picture_is_drawn_as_a_picture(self, tmp_path: Path) -> None:
+        cv2.imwrite(str(tmp_path / "a.png"), picture(60))
+        duchenne.detect(tmp_path / "a.png", overlay=tmp_path / "out/")
+        drawn = cv2.imread(str(tmp_path / "out" / "a_overlay.png"))
+        assert drawn is not None
+        assert drawn.shape == (540, 720 + 260, 3)
+        with pytest.raises(UsageError, match=r"\.png"):
+            duchenne.detect(tmp_path / "a.png", overlay=tmp_path / "o.mp4")
+
     def test_bad_use_is_named(self, film: Film, tmp_path: Path) -> None:
         one, two = film("a.mov", [20]), film("b.mov", [20])
         with pytest.raises(UsageError, match="2 inputs"):
@@ -221,13 +231,11 @@ def test_the_page_works_in_a_browser(shared: Path, browser: Path, tmp_path: Path
 
 
 def test_the_page_can_be_drawn(shared: Path, screenshot: Callable[..., Path], tmp_path: Path) -> None:
-    picture = shared / "data" / "scikit-image" / "astronaut.png"
-    duchenne.detect(picture, report=tmp_path / "r.html")
+    astronaut = shared / "data" / "scikit-image" / "astronaut.png"
+    duchenne.detect(astronaut, report=tmp_path / "r.html")
     page = (tmp_path / "r.html").read_text()
     assert "<th>value</th>" in page
     drawn = screenshot(tmp_path / "r.html", tmp_path / "r.png", 1000, 900)
-    import cv2
-
     image = cv2.imread(str(drawn))
     assert image is not None
     assert image.std() > 20

@@ -12,7 +12,7 @@ from typing import Any, Final
 import pandas as pd
 
 from duchenne.detection.detector import Detector
-from duchenne.detection.job import Job, Outcome, settings_record
+from duchenne.detection.job import STILL_SUFFIXES, Job, Outcome, settings_record
 from duchenne.detection.model import AuModel, load_model
 from duchenne.detection.results import FrameResult
 from duchenne.detection.runner import Run, run_jobs
@@ -87,7 +87,8 @@ def detect(
         output: where to write it as well: `FILE.csv` or `FILE.parquet` for one table of all inputs, `DIR/` for one
             table per input (those finished by an earlier call are not made again).
         format: `duchenne`, or the column names of `openface` or `fex` (py-feat); see docs/tables.md.
-        overlay: the video with boxes, landmarks and bars: `FILE.mp4`, or `DIR/` for several inputs.
+        overlay: the video with boxes, landmarks and bars: `FILE.mp4` (`FILE.png` for a picture), or `DIR/` for several
+            inputs.
         report: a page to look through: `FILE.html`, or `DIR/` for several inputs.
         anonymous: overlay and report show landmarks in place of the picture.
         min_face: faces narrower than this many pixels get no AUs (flag `small`).
@@ -247,6 +248,12 @@ def _find(inputs: Inputs) -> tuple[list[Path], list[Outcome]]:
 def _jobs(names: Mapping[Path, str], overlay: str | Path | None, report: str | Path | None) -> list[Job]:
     """Inputs with where their drawings go."""
 
+    def is_still(path: Path) -> bool:
+        try:
+            return probe(path).is_image
+        except InputError:  # reported when it is read
+            return False
+
     def target(given: str | Path | None, flag: str, suffixes: Sequence[str], ending: str, name: str) -> Path | None:
         if given is None:
             return None
@@ -256,14 +263,13 @@ def _jobs(names: Mapping[Path, str], overlay: str | Path | None, report: str | P
             raise UsageError(f"{flag} {given}: there are {len(names)} inputs; name a folder, with a slash at its end.")
         return Path(given)
 
-    return [
-        Job(
-            path,
-            target(overlay, "--overlay", OVERLAY_SUFFIXES, "_overlay.mp4", name),
-            target(report, "--report", REPORT_SUFFIXES, "_report.html", name),
-        )
-        for path, name in names.items()
-    ]
+    jobs = []
+    for path, name in names.items():
+        still = overlay is not None and is_still(path)
+        suffixes = STILL_SUFFIXES if still else OVERLAY_SUFFIXES
+        drawing = target(overlay, "--overlay", suffixes, f"_overlay{suffixes[0]}", name)
+        jobs.append(Job(path, drawing, target(report, "--report", REPORT_SUFFIXES, "_report.html", name)))
+    return jobs
 
 
 def _record(model: AuModel, settings: DetectSettings) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from duchenne.detection.settings import DetectSettings
 from duchenne.detection.temporal import Baseline, resting_faces, smooth
 from duchenne.errors import InputError
 
+STILL_SUFFIXES: Final = (".png", ".jpg", ".jpeg")
 _AHEAD: Final = 4  # frames read while earlier ones are drawn and written
 _PIECE_FRAMES: Final = 512  # frames per piece of a table, the unit of writing
 
@@ -30,7 +31,7 @@ class Job:
 
     Attributes:
         path: the image or video.
-        overlay: the video to draw, or None. report: the page to write, or None.
+        overlay: the video or image to draw, or None. report: the page to write, or None.
     """
 
     path: Path
@@ -131,10 +132,13 @@ def run_job(
     with ExitStack() as stack:
         watchers: list[Callable[[FrameResult], None]] = []
         if job.overlay is not None:
-            from duchenne.detection.overlay import overlay_writer
+            from duchenne.detection.overlay import StillWriter, overlay_writer
 
-            drawn = stack.enter_context(overlay_writer(job.overlay, columns, anonymous=settings.anonymous))
-            watchers.append(drawn.add)
+            if job.overlay.suffix.lower() in STILL_SUFFIXES:
+                watchers.append(StillWriter(job.overlay, columns, anonymous=settings.anonymous).add)
+            else:
+                drawn = stack.enter_context(overlay_writer(job.overlay, columns, anonymous=settings.anonymous))
+                watchers.append(drawn.add)
         page = None
         if job.report is not None:
             from duchenne.detection.report import ReportCollector

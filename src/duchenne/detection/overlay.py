@@ -1,4 +1,4 @@
-"""`--overlay`: the video again, with boxes, landmarks and bars of action units burnt in."""
+"""`--overlay`: the video or picture again, with boxes, landmarks and bars of action units burnt in."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from duchenne.detection.drawing import draw_bars, draw_faces
 from duchenne.detection.results import FrameResult
+from duchenne.errors import UsageError
 from duchenne.files import replacing
 
-SUFFIXES: Final = (".mp4", ".mkv", ".webm")
 # VP9 (libvpx, BSD licence) plays in every browser; x264 would put its users under the GPL, MPEG-4 Visual plays in none.
 _CODEC: Final = "libvpx-vp9"
 _SETTINGS: Final = {"deadline": "realtime", "cpu-used": "8", "row-mt": "1", "crf": "28", "b": "0"}
@@ -32,36 +33,32 @@ class OverlayWriter:
     def __init__(self, temporary: Path, columns: Sequence[str], *, anonymous: bool) -> None:
         import av
 
+        if _CODEC not in av.codecs_available:
+            raise UsageError(f"--overlay needs {_CODEC}, which this FFmpeg lacks; install PyAV from its wheels.")
         self._bars = bars(columns)
         self._anonymous = anonymous
         self._container: Any = av.open(str(temporary), "w")
         self._stream: Any = None
         self._ticks = -1
-        self._size = (0, 0)
 
     def add(self, result: FrameResult) -> None:
         """Draws and encodes the next frame."""
         import av
 
-        assert result.image is not None, "the frame's picture was dropped"
+        canvas = compose(result, self._bars, self._anonymous)
         if self._stream is None:
-            self._start(result.image)
-        width, height = self._size
-        canvas = np.empty((height, width + _PANEL_PX, 3), np.uint8)
-        canvas[:, :width] = draw_faces(result, self._size, anonymous=self._anonymous)
-        draw_bars(canvas[:, width:], result.faces, self._bars)
+            self._start(canvas.shape[1], canvas.shape[0])
+        elif canvas.shape[:2] != (self._stream.height, self._stream.width):  # a stream may change its size
+            size = (self._stream.width, self._stream.height)
+            canvas = np.asarray(cv2.resize(canvas, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
         frame = av.VideoFrame.from_ndarray(canvas, format="rgb24")
         self._ticks = max(self._ticks + 1, round(result.time_s * _TICKS))
         frame.pts, frame.time_base = self._ticks, Fraction(1, _TICKS)
         self._container.mux(self._stream.encode(frame))
 
-    def _start(self, image: NDArray[np.uint8]) -> None:
-        height, width = image.shape[:2]
-        scale = min(max(1.0, _LEAST_PX / height), _MOST_PX / height)
-        self._size = (max(2, 2 * round(width * scale / 2)), max(2, 2 * round(height * scale / 2)))
+    def _start(self, width: int, height: int) -> None:
         stream = self._container.add_stream(_CODEC, options=_SETTINGS)
-        stream.width, stream.height = self._size[0] + _PANEL_PX, self._size[1]
-        stream.pix_fmt = "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.codec_context.time_base = stream.time_base = Fraction(1, _TICKS)
         stream.codec_context.thread_count = 2
         self._stream = stream
@@ -76,6 +73,35 @@ class OverlayWriter:
     def is_empty(self) -> bool:
         """Whether no frame was added."""
         return self._stream is None
+
+
+class StillWriter:
+    """Takes the one frame of a picture and draws it to an image file."""
+
+    def __init__(self, path: Path, columns: Sequence[str], *, anonymous: bool) -> None:
+        self._path, self._bars, self._anonymous = path, bars(columns), anonymous
+
+    def add(self, result: FrameResult) -> None:
+        """Draws the frame.
+
+        Raises:
+            InputError: when the file cannot be written.
+        """
+        _, encoded = cv2.imencode(self._path.suffix, compose(result, self._bars, self._anonymous)[:, :, ::-1])
+        with replacing(self._path) as temporary:
+            temporary.write_bytes(encoded.tobytes())
+
+
+def compose(result: FrameResult, shown: Sequence[tuple[str, int, float]], anonymous: bool) -> NDArray[np.uint8]:
+    """The drawn frame with the panel of bars beside it, (H, W, 3) RGB; height and width are even."""
+    assert result.image is not None, "the frame's picture was dropped"
+    height, width = result.image.shape[:2]
+    scale = min(max(1.0, _LEAST_PX / height), _MOST_PX / height)
+    size = (max(2, 2 * round(width * scale / 2)), max(2, 2 * round(height * scale / 2)))
+    canvas = np.empty((size[1], size[0] + _PANEL_PX, 3), np.uint8)
+    canvas[:, : size[0]] = draw_faces(result, size, anonymous=anonymous)
+    draw_bars(canvas[:, size[0] :], result.faces, shown)
+    return canvas
 
 
 class _Empty(Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -110,10 +111,23 @@ def run_jobs(
                 write(piece)
             yield job, outcome
             advance(job, False)
+    except KeyboardInterrupt:
+        _sweep(jobs, tables)
+        raise
     except BrokenProcessPool as error:
+        _sweep(jobs, tables)
         raise InputError(
             "a worker process was ended, most likely for want of memory; run the same command with fewer workers."
         ) from error
+
+
+def _sweep(jobs: Sequence[Job], tables: Mapping[Job, Path]) -> None:
+    """Removes the half-written files of workers that were ended and could not do it themselves."""
+    for job in jobs:
+        for path in (tables.get(job), job.overlay, job.report):
+            if path is not None:
+                for part in path.parent.glob(f".{glob.escape(path.stem)}.*.part{path.suffix}"):
+                    part.unlink(missing_ok=True)
 
 
 def _in_worker(run: Run, job: Job, table: Path | None, parent: int) -> tuple[Outcome, list[pd.DataFrame]]:
