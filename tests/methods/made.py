@@ -11,7 +11,11 @@ from duchenne.training.config import method_run_config
 from duchenne.training.runs import build_method
 from duchenne.types import ClipBatch
 
-SMALL: dict[str, dict[str, Any]] = {"temporal_ranking": {"triplets": 3}}
+SMALL: dict[str, dict[str, Any]] = {
+    "n_pair": {"triplets": 3},
+    "temporal_ranking": {"triplets": 3},
+    "triplet": {"triplets": 3},
+}
 """Method -> fields that make its batches small; every method has a line."""
 
 

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from duchenne.methods.base import Method
 
 _CLASSES: Final = {
+    "n_pair": ("NPair", "NPairConfig"),
     "temporal_ranking": ("TemporalRanking", "TemporalRankingConfig"),
+    "triplet": ("Triplet", "TripletConfig"),
 }
 METHODS: Final = tuple(sorted(_CLASSES))
 """Names of all methods."""

@@ -2,52 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Literal
+
+from duchenne.methods.sequence_config import SequenceConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class TemporalRankingConfig:
+class TemporalRankingConfig(SequenceConfig):
     """Temporal ranking (Lu, Tavabi & Soleymani, BMVC 2020)."""
 
-    TRAINING_DEFAULTS: ClassVar[Mapping[str, Any]] = {
-        "optimiser": "sgd",  # paper
-        "lr": 1e-3,  # paper
-        "momentum": 0.9,  # paper
-        "batch_size": 48,  # authors' code
-        "epochs": 50,  # authors' code
-        "size_px": 256,  # paper
-    }
-
-    backbone: Literal["resnet18", "resnet34", "resnet50"] = "resnet18"
-    """Network before the embedding layer (paper: ResNet-18)."""
-    embedding_dim: int = 256
-    """Width of the embedding (paper, section 3)."""
-    interval: int = 1
-    """k: distance of neighbouring frames of the sequence, in interval units (paper: 1, 2 or 4 at 25 frames/s)."""
-    triplets: int = 10
-    """N: triplets per sequence; it holds N + 2 frames (paper: 10)."""
-    interval_unit: float | None = None
-    """Seconds per interval unit; null: 1/25 s, or a clip's own frame spacing where that is longer."""
     margin: float = 0.03
     """delta (paper: 0.03)."""
     distance: Literal["sqeuclidean", "euclidean"] = "sqeuclidean"
     """Squared as in the authors' code, or as in the paper's text."""
-    crop_min: float = 200 / 224
-    """Smallest side of the random crop, as a share of the input's (authors' code: 200 of 224)."""
-    crop_max: float = 223 / 224
-    """Largest side of the random crop (authors' code: 223 of 224)."""
-    rotation: float = 0.0
-    """Largest random rotation to either side, in degrees (paper: none)."""
-    colour: float = 0.0
-    """Strength of brightness, contrast and saturation jitter, 0 to 1 (paper: none)."""
-    flip: bool = False
-    """Mirror whole sequences at random (paper: no)."""
-    augment_per: Literal["frame", "clip"] = "frame"
-    """Whether each frame of a sequence has its own crop (authors' code) or all share one."""
-    bn_splits: int = 1
-    """Parts of a batch with BatchNorm statistics of their own."""
 
     def __post_init__(self) -> None:
         """Checks ranges.
@@ -55,11 +23,6 @@ class TemporalRankingConfig:
         Raises:
             ValueError: when a value is out of range.
         """
-        if self.interval < 1 or self.triplets < 1 or self.embedding_dim < 1 or self.bn_splits < 1:
-            raise ValueError("interval, triplets, embedding_dim and bn_splits must be at least 1")
-        if not 0 < self.crop_min <= self.crop_max <= 1:
-            raise ValueError("crop_min and crop_max must satisfy 0 < crop_min <= crop_max <= 1")
-        if self.margin < 0 or self.rotation < 0 or not 0 <= self.colour <= 1:
-            raise ValueError("margin and rotation must be at least 0 and colour between 0 and 1")
-        if self.interval_unit is not None and self.interval_unit <= 0:
-            raise ValueError("interval_unit must be above 0 seconds")
+        super().__post_init__()
+        if self.margin < 0:
+            raise ValueError("margin must be at least 0")

@@ -1,0 +1,1 @@
+"""N-pair loss on sequences; a baseline of temporal ranking."""

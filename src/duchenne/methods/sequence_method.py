@@ -1,0 +1,96 @@
+"""What the methods on frame sequences share: sampling, augmentation, and the embedding of a sequence."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from duchenne.augment.colour import draw_colour, jitter_colour
+from duchenne.augment.geometry import draw_geometry, warp
+from duchenne.data.clips import Clip, SequenceSampler
+from duchenne.methods.base import Method
+from duchenne.methods.sequence_config import SequenceConfig
+from duchenne.modules.encoder import Encoder, EncoderSpec
+from duchenne.modules.split_batchnorm import split_batchnorm
+from duchenne.types import ClipBatch
+
+_OFFICIAL_SEED = 567
+
+
+class FixedSequenceSampler(SequenceSampler):
+    """Draws one sequence per clip for the whole training, as the code of temporal ranking does."""
+
+    def draw(self, clip: Clip, rng: np.random.Generator) -> NDArray[np.int64]:
+        """(frames,) the clip's own sequence, whatever `rng`."""
+        return super().draw(clip, np.random.default_rng([_OFFICIAL_SEED, clip.number]))
+
+
+class SequenceMethod(Method):
+    """Anchor t, sibling t + 1 and t + 1 + kn for n = 1..N in interval units, embedded by one encoder.
+
+    Differs: one forward pass over all frames of a batch unless `official_sampler` is set; the authors' code passes
+    anchor, sibling and the rest separately.
+
+    Args:
+        config: of the method.
+        unit_rows: whether embeddings are scaled to length 1.
+    """
+
+    config: SequenceConfig
+    CITATION = (
+        "L. Lu, L. Tavabi, M. Soleymani. Self-Supervised Learning for Facial Action Unit Recognition through "
+        "Temporal Consistency. BMVC 2020."
+    )
+
+    def __init__(self, config: SequenceConfig, *, unit_rows: bool = True) -> None:
+        super().__init__(config)
+        spec = EncoderSpec(backbone=config.backbone, embedding_dim=config.embedding_dim, unit_rows=unit_rows)
+        self.encoder = Encoder(spec)
+        split_batchnorm(self.encoder, config.bn_splits)
+
+    @classmethod
+    def sampler(cls, config: SequenceConfig) -> SequenceSampler:
+        """Anchor, sibling and the N frames that follow at interval k."""
+        kind = FixedSequenceSampler if config.official_sampler else SequenceSampler
+        return kind(cls.offsets(config), config.interval_unit)
+
+    @staticmethod
+    def offsets(config: SequenceConfig) -> list[int]:
+        """Places of the frames in interval units, from the anchor."""
+        return [0, 1, *(1 + config.interval * n for n in range(1, config.triplets + 1))]
+
+    def augment(self, batch: ClipBatch) -> ClipBatch:
+        """Random crops (with the sizes of the authors' code), by default drawn anew for every frame."""
+        config = self.config
+        clips, frames = batch.images.shape[:2]
+        images = batch.images.flatten(0, 1).float() / 255
+        each = 1 if config.augment_per == "frame" else frames
+        matrices = draw_geometry(
+            clips * frames // each,
+            images.shape[-1],
+            crop_min=config.crop_min,
+            crop_max=config.crop_max,
+            rotation=config.rotation,
+            device=images.device,
+        )
+        images = warp(images, matrices.repeat_interleave(each, dim=0))
+        if config.flip:
+            mirrored = (torch.rand(clips) < 0.5).repeat_interleave(frames).to(images.device)
+            images = torch.where(mirrored.view(-1, 1, 1, 1), images.flip(-1), images)
+        if config.colour:
+            factors = draw_colour(clips * frames // each, config.colour)
+            images = jitter_colour(images, factors.repeat_interleave(each, dim=0))
+        return replace(batch, images=images.reshape(batch.images.shape))
+
+    def embed(self, batch: ClipBatch) -> Tensor:
+        """Embeds every frame of (B, T, 3, H, W): (B, T, D)."""
+        clips, frames = batch.images.shape[:2]
+        if self.config.official_sampler:
+            parts = torch.tensor_split(batch.images, (1, 2), dim=1)
+            rows = [self.encoder(part.flatten(0, 1)).reshape(clips, part.shape[1], -1) for part in parts]
+            return torch.cat(rows, dim=1)
+        return torch.as_tensor(self.encoder(batch.images.flatten(0, 1))).reshape(clips, frames, -1)

@@ -1,0 +1,1 @@
+"""Triplet loss on one triplet per sequence; a baseline of temporal ranking."""
