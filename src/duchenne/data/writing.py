@@ -12,6 +12,7 @@ import io
 import json
 import os
 import shutil
+import signal
 import tarfile
 import threading
 import time
@@ -201,7 +202,9 @@ def write_prepared(
             pool = joblib.Parallel(n_jobs=number, return_as="generator_unordered", batch_size=1, max_nbytes=None)
             try:
                 with _following(out, bar, task, {index: sizes[index] for index in todo}) as running:
-                    for index in pool(calls):
+                    with _ignoring_interrupts():  # which the workers inherit: Ctrl-C is this process's to handle
+                        finished = pool(calls)
+                    for index in finished:
                         bar.advance(task, running.pop(index))
             except BrokenProcessPool as error:
                 raise InputError(
@@ -252,6 +255,18 @@ def _produce_in_worker(
 
     note(0)
     return _produce(out, index, info, part, produce, note)
+
+
+@contextmanager
+def _ignoring_interrupts() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

@@ -56,7 +56,7 @@ class VideoInfo(NamedTuple):
         width: in pixels, as displayed.
         height: in pixels, as displayed.
         frames: number of frames by the header, or from duration and rate; None where it says neither.
-        rate: mean frames per second; None for images and where unknown.
+        rate: mean frames per second, 25 where the file does not say; None for images.
         is_image: a still picture.
     """
 
@@ -112,13 +112,13 @@ def probe(path: str | Path) -> VideoInfo:
         if first is None:
             raise InputError(f"{path}: no picture could be decoded from it; convert it to MP4 or replace it.")
         height, width = _upright(first, stream).shape[:2]
-        rate = stream.average_rate or stream.guessed_rate
+        rate = _rate(stream)
         is_image = _is_picture_format(container)
         frames: int | None = 1 if is_image else stream.frames or None
         duration_s = _duration_s(stream) or (container.duration / 1e6 if container.duration else None)
-        if frames is None and rate and duration_s:
-            frames = max(1, round(duration_s * float(rate)))
-        return VideoInfo(width, height, frames, float(rate) if rate and not is_image else None, is_image)
+        if frames is None and duration_s:
+            frames = max(1, round(duration_s * rate))
+        return VideoInfo(width, height, frames, None if is_image else rate, is_image)
 
 
 def read_pictures(path: str | Path) -> Iterator[Picture]:
@@ -139,10 +139,11 @@ def read_pictures(path: str | Path) -> Iterator[Picture]:
     with _open(path) as container:
         stream = _video_stream(container, path)
         is_image = _is_picture_format(container)
-        step_s = float(1 / stream.average_rate) if stream.average_rate else 0.04
+        step_s, before_s = float(1 / _rate(stream)), None
         for frame in _decode(container, stream, path, damage):
-            time_s = 0.0 if is_image else number * step_s if frame.time is None else float(frame.time)
-            end_s = max(end_s, time_s + step_s)
+            time_s = 0.0 if is_image else number / _rate(stream) if frame.time is None else float(frame.time)
+            step_s = max(step_s, time_s - (time_s if before_s is None else before_s))
+            end_s, before_s = max(end_s, time_s + step_s), time_s
             yield Picture(_upright(frame, stream), number, time_s)
             number += 1
         start_s = float(stream.start_time * stream.time_base) if stream.start_time else 0.0
@@ -272,6 +273,12 @@ def _upright(frame: Any, stream: Any) -> NDArray[np.uint8]:
 def _is_picture_format(container: Any) -> bool:
     name = container.format.name
     return bool(name == "image2" or (name.endswith("_pipe") and name != "gif_pipe"))
+
+
+def _rate(stream: Any) -> float:
+    """Frames per second; what the container says as a mean, unless that is its clock (AVI with repeated frames)."""
+    mean, usual = float(stream.average_rate or 0), float(stream.guessed_rate or 0)
+    return usual if usual and (not mean or mean > 2 * usual) else mean or 25.0
 
 
 def _duration_s(stream: Any) -> float | None:

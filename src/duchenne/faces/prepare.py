@@ -19,6 +19,7 @@ from duchenne.faces.align import ALIGNMENT
 from duchenne.faces.cutting import Cutter, process_finder
 from duchenne.faces.cutting_videos import SMOOTHING_S
 from duchenne.faces.find import MIN_FACE_PX
+from duchenne.faces.models import MODEL_FILES, model_path
 from duchenne.faces.naming import apply_names, write_sheet
 
 CROP_PX: Final = 256
@@ -136,7 +137,8 @@ def prepare(
         },
     )
     if detect:
-        process_finder(min_face)  # fetches the models before there are workers, and fails before anything is written
+        for file in MODEL_FILES:  # before there are workers, and before anything is written
+            model_path(file)
     try:
         write_prepared(
             out,

@@ -122,7 +122,7 @@ def read_codes(path: Path, sources: Sequence[str], coder: str | None = None) -> 
     for file in files:
         header = split_lines(read_text(file))[0][1]
         columns = list(au_columns(header))
-        if columns:
+        if columns and {"frame", "time_s", "source", "path"} & set(header):  # ELAN names tiers, too, AU12 ...
             notes += unknown_aus_note(file, {au for _, au, _ in columns})
             columns = [column for column in columns if column[1] in ACTION_UNITS]
             aus |= {au for _, au, _ in columns}

@@ -1,0 +1,206 @@
+"""Codes of videos: our own tables and the exports of ELAN, BORIS and The Observer; every mistake is one sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from duchenne.data.datasets.codes import read_codes
+from duchenne.data.datasets.exports import parse_au, parse_time, read_events
+from duchenne.errors import InputError
+
+SOURCES = ["a.mp4", "sub/b.mov", "sub/c.avi", "other/c.avi"]
+TIMES = [frame / 10 for frame in range(30)]
+
+
+def write(folder: Path, text: str, name: str = "codes.csv", encoding: str = "utf-8") -> Path:
+    path = folder / name
+    path.write_text(text, encoding=encoding)
+    return path
+
+
+def intensities(path: Path, source: str, au: int, face: int | None = None) -> list[float | None]:
+    labels = read_codes(path, SOURCES).videos[source].labels(face, range(30), TIMES)
+    return [found.get(f"AU{au:02d}_i") for found in labels]
+
+
+EVENTS = """source,au,onset_s,offset_s,intensity,side,coder
+a.mp4,12,0.5,1.5,C,B,ann
+a.mp4,AU12,1.0,2.0,4,L,ann
+b.mov,6,0,0.1,,,ann
+b,none,,,,,ann
+"""
+
+
+def test_events(tmp_path: Path) -> None:
+    codes = read_codes(write(tmp_path, EVENTS), SOURCES)
+    assert (codes.aus, codes.label_kind) == ((6, 12), "intensity")
+    assert set(codes.videos) == {"a.mp4", "sub/b.mov"}
+    expected = [0.0] * 5 + [3.0] * 5 + [4.0] * 10 + [0.0] * 10  # the stronger side counts where both are there
+    assert intensities(tmp_path / "codes.csv", "a.mp4", 12) == expected
+    assert intensities(tmp_path / "codes.csv", "a.mp4", 6) == [0.0] * 30  # looked for everywhere
+    found = codes.videos["sub/b.mov"].labels(None, range(30), TIMES)
+    assert [labels["AU06"] for labels in found] == [1] + [
+        0
+    ] * 29  # an intensity was not coded: present, how much unknown
+    assert found[0]["AU06_i"] is None
+
+
+def test_only_coded_stretches_have_labels(tmp_path: Path) -> None:
+    path = write(tmp_path, "source,au,onset_s,offset_s\na.mp4,coded,1,2\na.mp4,12,1.5,1.8\n")
+    codes = read_codes(path, SOURCES)
+    assert codes.label_kind == "occurrence"
+    found = [labels.get("AU12") for labels in codes.videos["a.mp4"].labels(None, range(30), TIMES)]
+    assert found == [None] * 10 + [0] * 5 + [1] * 3 + [0] * 2 + [None] * 10
+
+
+def test_events_of_several_faces(tmp_path: Path) -> None:
+    path = write(tmp_path, "source,face,au,onset_s,offset_s\na.mp4,0,12,0,1\na.mp4,1,4,0,1\n")
+    faces = read_codes(path, SOURCES).videos["a.mp4"].faces
+    assert set(faces) == {0, 1}
+
+
+def test_several_coders_need_a_choice(tmp_path: Path) -> None:
+    path = write(tmp_path, "source,au,onset_s,offset_s,coder\na.mp4,12,0,1,ann\na.mp4,12,0,2,ben\nb.mov,4,0,1,ben\n")
+    with pytest.raises(InputError, match=r"a\.mp4: was coded by ann, ben; choose one with --coder"):
+        read_codes(path, SOURCES)
+    codes = read_codes(path, SOURCES, coder="ann")
+    assert [len(codes.videos[source].faces[None].events) for source in ("a.mp4", "sub/b.mov")] == [1, 1]
+
+
+def test_rows_per_frame(tmp_path: Path) -> None:
+    path = write(tmp_path, "source;frame;AU1;AU12_i\na.mp4;0;1;B\na.mp4;2;0;2,5\na.mp4;3;;\n")
+    codes = read_codes(path, SOURCES)
+    assert (codes.aus, codes.label_kind) == ((1, 12), "intensity")
+    found = codes.videos["a.mp4"].labels(None, range(5), TIMES[:5])
+    assert found == [
+        {"AU01": 1, "AU12_i": 2.0}, {}, {"AU01": 0, "AU12_i": 2.5}, {"AU01": None, "AU12_i": None}, {},
+    ]  # fmt: skip
+
+
+def test_rows_per_time_belong_to_the_nearest_frame(tmp_path: Path) -> None:
+    rows = "\n".join(f"{k / 10 + 0.004:.3f}\t{k % 2}" for k in range(10))
+    path = write(tmp_path, f"time_s\tAU04\n{rows}\n", "a.txt")  # the file is named like its video
+    found = read_codes(path, SOURCES).videos["a.mp4"].labels(None, range(30), TIMES)
+    assert [labels.get("AU04") for labels in found] == [0, 1] * 5 + [None] * 20
+
+
+BORIS_AGGREGATED = (
+    "Observation id\tObservation date\tDescription\tMedia file name\tSubject\tBehavior\tBehavioral category\t"
+    "Modifier #1\tBehavior type\tStart (s)\tStop (s)\tDuration (s)\n"
+    "one\t2024-05-01\t\tvideos/a.mp4\tNo focal subject\tAU12\tmouth\tC\tSTATE\t0.500\t1.500\t1.000\n"
+    "one\t2024-05-01\t\tvideos/a.mp4\tNo focal subject\tAU6\teyes\tB\tPOINT\t1.000\t1.000\tNA\n"
+    "one\t2024-05-01\t\tvideos/a.mp4\tNo focal subject\tspeaks\tother\t\tSTATE\t0.000\t3.000\t3.000\n"
+)
+BORIS_TABULAR = (
+    "Observation id,one\nMedia file(s)\n\nTime,Media file path,Total length,FPS,Subject,Behavior,Behavioral category,"
+    "Modifiers,Comment,Status\n"
+    "0.5,C:\\study\\a.mp4,3,10,,AU12,mouth,C,,START\n1.0,C:\\study\\a.mp4,3,10,,AU6,eyes,B,,POINT\n"
+    "1.5,C:\\study\\a.mp4,3,10,,AU12,mouth,C,,STOP\n"
+)
+OBSERVER = (
+    '"Date_Time_Absolute_dmy_hmsf";"Time_Relative_sf";"Duration_sf";"Observation";"Behavior";"Modifier_1";"Event_Type"\n'
+    '"01-05-2024 10:00:00.500";"0,5";"1";"a";"AU12";"C";"State start"\n'
+    '"01-05-2024 10:00:01.000";"1";"0";"a";"AU6";"B";"Point"\n'
+    '"01-05-2024 10:00:01.500";"1,5";"0";"a";"AU12";"C";"State stop"\n'
+)
+ELAN_COLUMNS = (
+    "Begin Time - hh:mm:ss.ms\tBegin Time - ss.msec\tEnd Time - hh:mm:ss.ms\tEnd Time - ss.msec\tAU12\tAU6\n"
+    "00:00:00.500\t0.5\t00:00:01.500\t1.5\tC\t\n00:00:01.000\t1.0\t00:00:01.050\t1.05\t\tB\n"
+)
+ELAN_TIERS = (
+    "AU12\t\t00:00:00.500\t0.5\t00:00:01.500\t1.5\t00:00:01.000\t1.0\tC\n"
+    "upper face\tPeter\t00:00:01.000\t1.0\t00:00:01.050\t1.05\t00:00:00.050\t0.05\t6B+L12A\n"
+    "notes\tPeter\t00:00:01.000\t1.0\t00:00:02.000\t2.0\t00:00:01.000\t1.0\the laughs\n"
+)
+ELAN_MILLISECONDS = "AU12\t\t500\t1500\tC\nAU6\t\t1000\t1050\tB\n"
+OWN = "source,au,onset_s,offset_s\na.mp4,12C,0.5,1.5\na.mp4,6B,0:01,0:01.05\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize(
+    "text", [OWN, BORIS_AGGREGATED, BORIS_TABULAR, OBSERVER, ELAN_COLUMNS, ELAN_TIERS, ELAN_MILLISECONDS]
+)
+def test_exports_say_the_same(tmp_path: Path, text: str, encoding: str) -> None:
+    path = write(tmp_path, text, "a.txt", encoding)
+    assert intensities(path, "a.mp4", 12) == [0.0] * 5 + [3.0] * 10 + [0.0] * 15
+    assert intensities(path, "a.mp4", 6) == [0.0] * 10 + [2.0] + [0.0] * 19
+
+
+def test_a_folder_of_exports(tmp_path: Path) -> None:
+    write(tmp_path, ELAN_COLUMNS, "a.txt")
+    write(tmp_path, ELAN_TIERS, "b.txt")
+    assert set(read_codes(tmp_path, SOURCES).videos) == {"a.mp4", "sub/b.mov"}
+
+
+def test_unknown_aus_are_named_and_left_out(tmp_path: Path) -> None:
+    codes = read_codes(write(tmp_path, "source,au,onset_s,offset_s\na.mp4,12,0,1\na.mp4,28,0,1\n"), SOURCES)
+    assert codes.aus == (12,)
+    assert len(codes.notes) == 1
+    assert "AU 28 left out" in codes.notes[0]
+
+
+BAD = {
+    "source,onset_s,offset_s\na.mp4,0,1\n": "is neither rows per frame .* nor an export",
+    "source,au,onset_s,offset_s\na.mp4,12,0,1\nx.mp4,12,0,1\n": "row 3: no video or several are meant by `x.mp4`",
+    "source,au,onset_s,offset_s\nc.avi,12,0,1\n": "row 2: no video or several are meant by `c.avi`",
+    "source,au,onset_s,offset_s\na.mp4,12,2,1\n": "row 2, au: the offset 1 s lies before the onset 2 s",
+    "source,au,onset_s,offset_s\na.mp4,smile,0,1\n": "row 2, au: `smile` is not an AU",
+    "source,au,onset_s,offset_s\na.mp4,12,soon,1\n": "row 2, onset_s: `soon` is not a time",
+    "source,au,onset_s,offset_s,intensity\na.mp4,12,0,1,6\n": r"row 2, intensity: 6 is out of range \(0 to 5\)",
+    "source,au,onset_s,offset_s,intensity\na.mp4,12C,0,1,B\n": "row 2, intensity: 12C says another intensity",
+    "source,au,onset_s,offset_s\n": "has a header but no rows",
+    "source,au,onset_s,offset_s\na.mp4,28,0,1\n": "holds no AU of those that are known",
+    "source,frame,AU12\na.mp4,0,2\n": "row 2, AU12: `2` is not 0 or 1",
+    "source,frame,AU12_i\na.mp4,0,5.5\n": r"row 2, AU12_i: 5.5 is out of range \(0 to 5\)",
+    "source,frame,AU12\na.mp4,0,1\na.mp4,0,0\n": r"row 3, frame: a\.mp4 at 0 is coded twice",
+    "source,frame,AU12\na.mp4,1.5,1\n": "row 2, frame: 1.5 is not a whole number",
+    "source,frame,AU12\na.mp4,-1,1\n": r"row 2, frame: -1 is out of range \(0 or more\)",
+    "source,frame,AU12\na.mp4,,1\n": "row 2, frame: is empty",
+    "source,AU12\na.mp4,1\n": "has neither a column `frame`",
+    "": "is empty",
+    BORIS_TABULAR.replace("STOP", "START"): "AU12 starts again before it stopped",
+    BORIS_TABULAR.replace(",START", ",STOP", 1): "AU12 stops without having started",
+    OBSERVER.rsplit('"01-05', 1)[0]: "AU12 starts and never stops",
+}
+
+
+@pytest.mark.parametrize("text", BAD)
+def test_mistakes_are_one_sentence(tmp_path: Path, text: str) -> None:
+    path = write(tmp_path, text, "a.csv")
+    with pytest.raises(InputError, match=BAD[text]) as caught:
+        read_codes(path, SOURCES)
+    assert str(caught.value).count("\n") == 0
+    assert "a.csv" in str(caught.value)
+
+
+def test_missing_and_binary_files(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"gone\.csv: cannot be read"):
+        read_codes(tmp_path / "gone.csv", SOURCES)
+    (tmp_path / "codes.xlsx").write_bytes(b"PK\3\4\0\0\0\0")
+    with pytest.raises(InputError, match=r"codes\.xlsx: is not a text table; save it as CSV"):
+        read_codes(tmp_path / "codes.xlsx", SOURCES)
+
+
+@given(
+    st.integers(1, 99),
+    st.sampled_from([None, *"ABCDE"]),
+    st.sampled_from(["{}{}", "AU{}{}", "au {}{}", "L{}{}", "AU{}{} left", "R12".replace("12", "{}{}")]),
+)
+def test_aus_are_read_as_coders_write_them(number: int, letter: str | None, form: str) -> None:
+    expected = (number, None if letter is None else float("ABCDE".index(letter) + 1))
+    assert parse_au(form.format(number, letter or "")) == expected
+
+
+def test_times() -> None:
+    texts = ["12.5", "12,5", "0:12.5", "00:00:12.500", "1:00:12,5"]
+    assert [parse_time(text) for text in texts] == [12.5, 12.5, 12.5, 12.5, 3612.5]
+    assert parse_time("now") is None
+
+
+def test_event_layouts_are_told_apart_by_their_header(tmp_path: Path) -> None:
+    (event, *_) = read_events(write(tmp_path, BORIS_AGGREGATED))
+    assert (event.source, event.au, event.onset_s, event.offset_s, event.intensity) == ("videos/a.mp4", 12, 0.5, 1.5, 3)
