@@ -6,8 +6,10 @@ import json
 import os
 import warnings
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import joblib
 import numpy as np
 import pandas as pd
@@ -162,6 +164,8 @@ def test_parquet_comes_with_a_record(film: Film, tmp_path: Path) -> None:
     record = json.loads((tmp_path / "aus.json").read_text())
     assert record["model"] == "blendshapes"
     assert record["columns"] == [name for name in table if name.startswith("AU")]
+    assert record["aus"]["AU12"] == "lip corner puller"
+    assert record["versions"]["mediapipe"]
     assert record["about_model"]["blendshapes"]["AU12_s"] == ["mouthSmileLeft", "mouthSmileRight"]
     assert record["inputs"] == [
         {"source": str(path), "frames": 5, "faceless": 1, "faces": 5, "unread": 2, "failure": None}
@@ -336,3 +340,22 @@ def test_an_output_folder_that_is_a_file(film: Film, tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("")
     with pytest.raises(InputError, match="cannot be"):
         detect_files(film("a.mov", [10]), output=tmp_path / "taken" / "aus.csv")
+
+
+def test_times_are_the_containers_with_reordered_frames(tmp_path: Path) -> None:
+    path = tmp_path / "ntsc.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=Fraction(30_000, 1001), options={"bf": "2"})
+        stream.width, stream.height, stream.pix_fmt, stream.bit_rate = 64, 48, "yuv420p", 400_000
+        for level in range(25):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(level), format="rgb24")))
+        container.mux(stream.encode(None))
+    frames = duchenne.detect(path).drop_duplicates("frame")
+    assert frames.frame.tolist() == list(range(25))
+    steps_s = np.diff(frames.time_s)
+    assert steps_s == pytest.approx(np.full(24, 1001 / 30_000), abs=2e-4)
+
+
+def test_a_video_of_one_frame(film: Film) -> None:
+    table = duchenne.detect(film("a.mov", [50]), smooth_s=1.0)
+    assert table[["frame", "time_s", "AU12_s"]].to_numpy().tolist() == [[0, 0, 0.5]]

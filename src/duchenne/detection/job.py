@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,8 +20,10 @@ from duchenne.detection.results import FrameResult, Rows
 from duchenne.detection.settings import DetectSettings
 from duchenne.detection.temporal import Baseline, resting_faces, smooth
 from duchenne.errors import InputError
+from duchenne.facs import ACTION_UNITS, au_column
 
 STILL_SUFFIXES: Final = (".png", ".jpg", ".jpeg")
+_PACKAGES: Final = ("mediapipe", "opencv-contrib-python", "av", "numpy")  # what the numbers depend on
 _AHEAD: Final = 4  # frames read while earlier ones are drawn and written
 _PIECE_FRAMES: Final = 512  # frames per piece of a table, the unit of writing
 
@@ -66,12 +69,16 @@ class Outcome:
 
 
 def settings_record(settings: DetectSettings, model: AuModel) -> dict[str, Any]:
-    """Version, model and settings, as JSON."""
+    """Versions, model and settings, as JSON."""
+    numbers = sorted({int(column[2:4]) for column in model.columns})
     return {
         "duchenne": __version__,
+        "versions": {name: version(name) for name in _PACKAGES},
         "model": model.name,
         "about_model": model.describe(),
         "columns": list(model.columns),
+        "aus": {au_column(au): ACTION_UNITS[au].name for au in numbers if au in ACTION_UNITS},
+        "crop_px": model.crop_px,
         **asdict(settings),
     }
 
