@@ -50,6 +50,15 @@ def test_half_the_clips_follow_emotions(plans: list[ClipPlan]) -> None:
             assert column[labels == emotion].mean() > column[labels == "neutral"].mean() + 0.5
 
 
+def test_a_person_shows_every_emotion_and_every_action_unit_before_any_comes_again() -> None:
+    for subject in range(10):
+        shown = [plan_clip(1, subject, clip, 32) for clip in range(16)]
+        emotional = [set(plan.emotion) - {"neutral"} for plan in shown if plan.emotion[0] is not None]
+        assert sorted(emotion for labels in emotional for emotion in labels) == sorted(set(PROTOTYPES) - {"neutral"})
+        free = np.stack([plan.intensity.max(axis=0) for plan in shown[1::2]])[:, :-1]
+        assert (free.max(axis=0) > 0).sum() >= 15  # all of the 17 but what excludes each other
+
+
 def test_contempt_is_one_sided(plans: list[ClipPlan]) -> None:
     dimples = [
         plan.aus[np.array([label == "contempt" for label in plan.emotion])][..., SYNTH_AUS.index(14)]

@@ -47,7 +47,7 @@ class Shape:
         middle: (B, 9) heights of the midline control points.
         strength: (B, 2, 18) AU strength 0-1 on each side.
         both: (B, 18) mean of the two sides.
-        lids: (B, 2, 4) open upper-lid height at the outer and inner lid point as if not blinking; crease heights.
+        lids: (B, 2, 4) heights of the outer and inner upper-lid points as if not blinking, then as they are.
         gap: (B,) how far the lips are apart at the midline.
     """
 
@@ -86,61 +86,68 @@ def shape_of(identity: Identity, expression: Expression) -> Shape:
     points = (rest + identity.points).unsqueeze(1) + side * identity.skew.unsqueeze(1)
     points = points + torch.einsum("bsa,apd->bspd", strength, moves)
     middle = middle_rest + identity.middle + both @ middle_moves
-    points, middle = points.clone(), middle.clone()
-
-    def column(name: str) -> int:
-        return _PLACE[name]
-
-    def au(number: int) -> Tensor:
-        return strength[:, :, _AU_PLACE[number]]
-
-    # Lids: a blink brings the upper lid down to the lower one, which rises a little.
-    up_out, up_in = column("eye_upper_outer"), column("eye_upper_inner")
-    low_in, low_out = column("eye_lower_inner"), column("eye_lower_outer")
-    open_out, open_in = points[:, :, up_out, 1].clone(), points[:, :, up_in, 1].clone()
-    blink = au(45).clamp(0, 1)
-    for upper, lower in ((up_out, low_out), (up_in, low_in)):
-        low = points[:, :, lower, 1] - 0.012 * blink
-        high = torch.minimum(points[:, :, upper, 1], low - 0.022)
-        points[:, :, lower, 1] = low
-        points[:, :, upper, 1] = high + blink * (low - 0.002 - high)
-    lids = torch.stack([open_out, open_in, points[:, :, up_out, 1], points[:, :, up_in, 1]], dim=-1)
-
-    # Lips: jaw drop opens the mouth only as far as the lips part; tightening and pressing roll the red of the lips in.
-    part, jaw = both[:, _AU_PLACE[25]].clamp_min(0) ** 0.75, both[:, _AU_PLACE[26]]
-    free = (part * 3.0).clamp(0, 1)
-    lower_drop = free * jaw * 0.170 + part * 0.052
-    upper_lift = part * 0.020
-    gap = lower_drop + upper_lift
-    top, bottom, upper, lower = (_MIDDLE_PLACE[n] for n in ("inner_top", "inner_bottom", "lip_upper", "lip_lower"))
-    # An upper lip pulled up (AU9, AU10) takes its inner edge along where the lips part.
-    lift = free * 0.8 * (both[:, _AU_PLACE[10]] * 0.055 + both[:, _AU_PLACE[9]] * 0.03)
-    middle[:, top] -= upper_lift + lift
-    middle[:, bottom] += lower_drop
-    gap = gap + lift
-    middle[:, lower] += free * jaw * 0.115
-    roll = (0.58 * both[:, _AU_PLACE[23]] + 0.72 * both[:, _AU_PLACE[24]] + 0.12 * both[:, _AU_PLACE[12]]).clamp(
-        0, 0.82
-    )
-    line_top, line_bottom = middle[:, top].clone(), middle[:, bottom].clone()
-    middle[:, upper] += roll * (line_top - middle[:, upper])
-    middle[:, lower] += roll * (line_bottom - middle[:, lower])
-    inner_up, inner_low = column("inner_upper"), column("inner_lower")
-    points[:, :, inner_up, 1] -= (0.86 * (upper_lift + lift)).unsqueeze(1)
-    points[:, :, inner_low, 1] += (0.86 * lower_drop).unsqueeze(1)
-    for name, share, drop, inner in (
-        ("lip_upper_peak", 1.0, 0.0, inner_up), ("lip_upper_outer", 0.85, 0.0, inner_up),
-        ("lip_lower_peak", 1.0, 0.112, inner_low), ("lip_lower_outer", 0.85, 0.075, inner_low),
-    ):  # fmt: skip
-        index = column(name)
-        points[:, :, index, 1] += (free * jaw * drop).unsqueeze(1)
-        corner_y = points[:, :, column("mouth_corner"), 1]
-        reach = 0.0 if name.endswith("peak") else 0.45
-        line = points[:, :, inner, 1] * (1 - reach) + corner_y * reach
-        points[:, :, index, 1] += share * roll.unsqueeze(1) * (line - points[:, :, index, 1])
     egg = Egg(*identity.head.unbind(1))
-    egg.chin = egg.chin + JAW_DROP * jaw - CHIN_RAISE * both[:, _AU_PLACE[17]]
-    return Shape(egg=egg, points=points, middle=middle, strength=strength, both=both, lids=lids, gap=gap)
+    shape = Shape(egg, points, middle, strength, both, lids=points[:, :, :2, 1], gap=middle[:, 0])
+    egg.chin = egg.chin + JAW_DROP * shape.au_both(26) - CHIN_RAISE * shape.au_both(17)
+    _blink(shape)
+    _keep_order(shape)
+    _open_lips(shape)
+    _roll_lips(shape)
+    return shape
+
+
+def _blink(shape: Shape) -> None:
+    """A blink brings the upper lid down to the lower one, which rises a little; open lids never cross."""
+    blink = shape.au(45).clamp(0, 1)
+    upper = [shape.point(f"eye_upper_{place}")[..., 1] for place in ("outer", "inner")]  # views: changed in place
+    lower = [shape.point(f"eye_lower_{place}")[..., 1] for place in ("outer", "inner")]
+    unblinking = [part.clone() for part in upper]
+    for high, low in zip(upper, lower):
+        low -= 0.012 * blink
+        start = torch.minimum(high, low - 0.022)
+        high.copy_(start + blink * (low - 0.002 - start))
+    shape.lids = torch.stack([*unblinking, *upper], dim=-1)
+
+
+def _keep_order(shape: Shape) -> None:
+    """However narrow a mouth gets, its corners stay outside everything between them: contours run outward."""
+    for inside, outside, gap in (
+        ("lip_upper_peak", "lip_upper_outer", 0.03), ("lip_lower_peak", "lip_lower_outer", 0.03),
+        ("lip_upper_outer", "mouth_corner", 0.02), ("lip_lower_outer", "mouth_corner", 0.02),
+        ("inner_upper", "inner_corner", 0.02), ("inner_lower", "inner_corner", 0.02),
+    ):  # fmt: skip
+        across = shape.point(outside)[..., 0]
+        across.copy_(torch.maximum(across, shape.point(inside)[..., 0] + gap))
+
+
+def _open_lips(shape: Shape) -> None:
+    """Parts the lips (AU25). Jaw drop opens the mouth, and a raised upper lip bares teeth, only as far as they part."""
+    part, jaw = shape.au_both(25) ** 0.75, shape.au_both(26)
+    free = (part * 3.0).clamp(0, 1)
+    lowered = free * jaw * 0.170 + part * 0.052
+    raised = part * 0.020 + free * 0.8 * (shape.au_both(10) * 0.055 + shape.au_both(9) * 0.03)
+    shape.gap = lowered + raised
+    shape.mid("inner_top").sub_(raised)
+    shape.mid("inner_bottom").add_(lowered)
+    shape.mid("lip_lower").add_(free * jaw * 0.115)
+    shape.point("inner_upper")[..., 1].sub_((0.86 * raised).unsqueeze(1))
+    shape.point("inner_lower")[..., 1].add_((0.86 * lowered).unsqueeze(1))
+    shape.point("lip_lower_peak")[..., 1].add_((free * jaw * 0.112).unsqueeze(1))
+    shape.point("lip_lower_outer")[..., 1].add_((free * jaw * 0.075).unsqueeze(1))
+
+
+def _roll_lips(shape: Shape) -> None:
+    """Tightening (AU23) and pressing (AU24) roll the red of the lips in, towards the line where they meet."""
+    roll = (0.58 * shape.au_both(23) + 0.72 * shape.au_both(24) + 0.12 * shape.au_both(12)).clamp(0, 0.82)
+    for outline, line in (("lip_upper", "inner_top"), ("lip_lower", "inner_bottom")):
+        shape.mid(outline).add_(roll * (shape.mid(line) - shape.mid(outline)))
+    corner = shape.point("mouth_corner")[..., 1]
+    for half in ("upper", "lower"):
+        inner = shape.point(f"inner_{half}")[..., 1]
+        for place, share, reach in (("peak", 1.0, 0.0), ("outer", 0.85, 0.45)):
+            height = shape.point(f"lip_{half}_{place}")[..., 1]
+            line_here = inner + reach * (corner - inner)
+            height.add_(share * roll.unsqueeze(1) * (line_here - height))
 
 
 def landmark_places(shape: Shape) -> Tensor:

@@ -35,7 +35,17 @@ PROTOTYPES: Final[dict[str, tuple[int, ...]]] = {
 _EXCLUDES: Final = ((24, 25), (24, 26), (24, 23), (12, 15))
 """Pairs that one face hardly shows at once: of two drawn in one clip one is dropped by chance, oftener the second."""
 _FREE: Final = tuple(au for au in SYNTH_AUS if au != 45)
-_STREAMS: Final = {"identity": 0, "aus": 1, "head": 2, "gaze": 3, "blink": 4, "scene": 5, "grain": 6, "jitter": 7}
+_STREAMS: Final = {
+    "identity": 0,
+    "aus": 1,
+    "head": 2,
+    "gaze": 3,
+    "blink": 4,
+    "scene": 5,
+    "grain": 6,
+    "jitter": 7,
+    "deck": 8,
+}
 
 
 @dataclass(frozen=True)
@@ -111,10 +121,11 @@ def plan_clip(
     """
     rng = stream(seed, subject, clip, "aus")
     emotion: list[str | None] = [None] * frames
+    emotions, combinations = _deal(stream(seed, subject, 0, "deck"), clip // 2 + 1)
     if clip % 2 == 0:
-        strengths, emotion = _emotional(rng, frames)
+        strengths, emotion = _emotional(rng, frames, emotions[-1])
     else:
-        strengths = _free(rng, frames)
+        strengths = _free(rng, frames, combinations[-1])
     strengths[:, :, SYNTH_AUS.index(45)] = _blinks(stream(seed, subject, clip, "blink"), frames)[:, None]
     if not aus:
         strengths[:] = 0.0
@@ -132,8 +143,27 @@ def plan_clip(
     )
 
 
-def _emotional(rng: np.random.Generator, frames: int) -> tuple[NDArray[np.float64], list[str | None]]:
-    emotion = str(rng.choice(list(PROTOTYPES)))
+def _deal(rng: np.random.Generator, number: int) -> tuple[list[str], list[list[int]]]:
+    """The first emotions and free combinations of a person, dealt from shuffled decks.
+
+    So a person shows every emotion before any comes again, and likewise every AU: without this, a small test split
+    can lack an AU altogether.
+    """
+    emotions: list[str] = []
+    while len(emotions) < number:
+        emotions += [str(name) for name in rng.permutation(list(PROTOTYPES))]
+    deck: list[int] = []
+    combinations = []
+    for _ in range(number):
+        size = int(rng.integers(3, 8))
+        if len(deck) < size:
+            deck += [int(au) for au in rng.permutation([au for au in _FREE if au not in deck])]
+        combinations.append(deck[:size])
+        deck = deck[size:]
+    return emotions[:number], combinations
+
+
+def _emotional(rng: np.random.Generator, frames: int, emotion: str) -> tuple[NDArray[np.float64], list[str | None]]:
     onset, apex, offset = _durations(rng, frames)
     envelope = _event(frames, rng.uniform(0, frames), onset, apex, offset)
     chosen: dict[int, float] = {}
@@ -154,9 +184,8 @@ def _emotional(rng: np.random.Generator, frames: int) -> tuple[NDArray[np.float6
     return strengths, labels
 
 
-def _free(rng: np.random.Generator, frames: int) -> NDArray[np.float64]:
-    number = int(rng.integers(3, 8))
-    chosen = {int(au): float(rng.uniform(1.0, 5.0)) for au in rng.choice(_FREE, number, replace=False)}
+def _free(rng: np.random.Generator, frames: int, combination: list[int]) -> NDArray[np.float64]:
+    chosen = {au: float(rng.uniform(1.2, 5.0)) for au in combination}
     if 26 in chosen and rng.uniform() < 0.85:
         chosen.setdefault(25, rng.uniform(2.0, 4.5))
     strengths = np.zeros((frames, 2, len(SYNTH_AUS)))
