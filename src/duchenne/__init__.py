@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _FUNCTIONS = {
+    "agree": "duchenne.evaluation.agree",
     "demo": "duchenne.demonstration.job",
     "detect": "duchenne.detection.detect",
     "detect_frames": "duchenne.detection.detect",
@@ -24,16 +25,17 @@ _FUNCTIONS = {
     "synth": "duchenne.data.synthetic.synth",
 }
 __all__ = [
-    "__version__", "demo", "detect", "detect_frames", "embed", "evaluate", "info", "prepare", "pretrain", "summarize",
-    "synth",
+    "__version__", "agree", "demo", "detect", "detect_frames", "embed", "evaluate", "info", "prepare", "pretrain",
+    "summarize", "synth",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
-    from duchenne.demonstration.job import demo
     from duchenne.cli.info import info
     from duchenne.data.synthetic.synth import synth
+    from duchenne.demonstration.job import demo
     from duchenne.detection.detect import detect, detect_frames
     from duchenne.detection.summarize import summarize
+    from duchenne.evaluation.agree import agree
     from duchenne.evaluation.embed import embed
     from duchenne.evaluation.evaluate import evaluate
     from duchenne.faces.prepare import prepare

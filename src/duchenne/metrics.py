@@ -264,3 +264,67 @@ def interval(samples: NDArray[np.floating], *, level: float = 0.95) -> tuple[Flo
         tails = [50 * (1 - level), 50 * (1 + level)]
         low[defined], high[defined] = np.nanpercentile(samples[:, defined], tails, axis=0)
     return low, high
+
+
+def cohen_kappa(both: ArrayLike, only_first: ArrayLike, only_second: ArrayLike, neither: ArrayLike) -> Floats:
+    """Agreement of two coders beyond chance, from counts of frames; any (broadcast) shape.
+
+    Returns:
+        (po - pe) / (1 - pe), with pe from each coder's own rate; NaN where no frame is counted or both coders say the
+        same of every frame.
+
+    Source: Cohen, A coefficient of agreement for nominal scales, 1960.
+    """
+    a, b, c, d = (np.asarray(count, dtype=np.float64) for count in (both, only_first, only_second, neither))
+    total = a + b + c + d
+    observed = ratio(a + d, total)
+    first, second = ratio(a + b, total), ratio(a + c, total)
+    return _beyond_chance(observed, first * second + (1 - first) * (1 - second), total)
+
+
+def gwet_ac1(both: ArrayLike, only_first: ArrayLike, only_second: ArrayLike, neither: ArrayLike) -> Floats:
+    """Like `cohen_kappa`, with chance from the mean rate: steady where an action unit is rare.
+
+    Source: Gwet, Computing inter-rater reliability and its variance in the presence of high agreement, 2008.
+    """
+    a, b, c, d = (np.asarray(count, dtype=np.float64) for count in (both, only_first, only_second, neither))
+    total = a + b + c + d
+    rate = ratio(2 * a + b + c, 2 * total)
+    return _beyond_chance(ratio(a + d, total), 2 * rate * (1 - rate), total)
+
+
+def _beyond_chance(observed: Floats, chance: Floats, total: Floats) -> Floats:
+    return np.where((total > 0) & (chance < 1), ratio(observed - chance, 1 - chance), np.nan)
+
+
+class IntraclassCorrelation(NamedTuple):
+    """Shrout and Fleiss's coefficients of single ratings: `absolute` is ICC(2,1), `consistency` is ICC(3,1)."""
+
+    absolute: float
+    consistency: float
+
+
+def icc(ratings: ArrayLike) -> IntraclassCorrelation:
+    """Intraclass correlation of raters who all rate the same targets.
+
+    Args:
+        ratings: (N, K) finite, one row per target and one column per rater.
+
+    Returns:
+        Both coefficients; NaN with fewer than two targets or raters, or where nothing varies.
+
+    Source: Shrout & Fleiss, Intraclass correlations: uses in assessing rater reliability, 1979.
+    """
+    values = np.asarray(ratings, dtype=np.float64)
+    targets, raters = values.shape
+    if targets < 2 or raters < 2:
+        return IntraclassCorrelation(np.nan, np.nan)
+    grand, rows, columns = values.mean(), values.mean(axis=1), values.mean(axis=0)
+    between = raters * ((rows - grand) ** 2).sum() / (targets - 1)
+    judges = targets * ((columns - grand) ** 2).sum() / (raters - 1)
+    rest = ((values - rows[:, None] - columns + grand) ** 2).sum() / ((targets - 1) * (raters - 1))
+    consistent = between + (raters - 1) * rest
+    absolute = consistent + raters * (judges - rest) / targets
+    if consistent <= 0 or absolute <= 0:
+        return IntraclassCorrelation(np.nan, np.nan)
+    return IntraclassCorrelation(float((between - rest) / absolute), float((between - rest) / consistent))

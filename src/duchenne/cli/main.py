@@ -18,6 +18,7 @@ COMMANDS: Final[dict[str, str]] = {
     "embed": "write the features of every prepared face to a table",
     "detect": "action units of images and videos, as a table",
     "summarize": "sum such a table up per person, episode, combination and trial",
+    "agree": "how far two such tables agree: coders, tools, coder and tool",
     "info": "versions, device, methods, data sets, model files",
 }
 """Every command, in the order of a study; module `duchenne.cli.NAME` holds its `main(arguments) -> exit status`."""
