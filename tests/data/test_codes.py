@@ -57,6 +57,16 @@ def test_only_coded_stretches_have_labels(tmp_path: Path) -> None:
     assert found == [None] * 10 + [0] * 5 + [1] * 3 + [0] * 2 + [None] * 10
 
 
+@pytest.mark.parametrize("rate", [24000 / 1001, 25, 30000 / 1001, 60])
+def test_times_that_a_program_rounded_mean_the_same_frames(tmp_path: Path, rate: float) -> None:
+    times = [frame / rate for frame in range(100)]
+    for digits in (2, 3, 9):
+        onset, offset = round(times[31], digits), round(times[57], digits)
+        path = write(tmp_path, f"source,au,onset_s,offset_s\na.mp4,12,{onset},{offset}\n")
+        labels = read_codes(path, SOURCES).videos["a.mp4"].labels(None, range(100), times)
+        assert [frame for frame, found in enumerate(labels) if found["AU12"]] == list(range(31, 57))
+
+
 def test_events_of_several_faces(tmp_path: Path) -> None:
     path = write(tmp_path, "source,face,au,onset_s,offset_s\na.mp4,0,12,0,1\na.mp4,1,4,0,1\n")
     faces = read_codes(path, SOURCES).videos["a.mp4"].faces

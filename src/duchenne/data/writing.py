@@ -248,10 +248,11 @@ def _produce_in_worker(
         nonlocal done, noted_s
         done += step
         if time.monotonic() - noted_s > NOTE_EVERY_S:
-            if os.getppid() != parent:
+            if parent not in (os.getppid(), os.getpid()):
                 os._exit(1)
             noted_s = time.monotonic()
-            _part_path(out, index).with_suffix(".progress").write_text(str(done))
+            with suppress(OSError):  # a full disk shows where it matters
+                _part_path(out, index).with_suffix(".progress").write_text(str(done))
 
     note(0)
     return _produce(out, index, info, part, produce, note)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from duchenne.errors import InputError
 from duchenne.faces.landmarks import BLENDSHAPES, points_68
-from duchenne.faces.models import model_path
+from duchenne.model_files import model_path
 
 MIN_FACE_PX: Final = 32
 """Faces narrower than this get no landmarks."""

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from duchenne.config import save_mapping, to_mapping
-from duchenne.data.datasets.codes import find_source
+from duchenne.data.datasets.codes import Sources
 from duchenne.data.datasets.tables import read_rows
 from duchenne.data.prepared import Prepared, read_info
 from duchenne.errors import InputError
@@ -125,8 +125,9 @@ def apply_names(out: Path, names: Path) -> None:
 def _read_names(path: Path, sources: list[str], known: set[tuple[str, int]]) -> dict[tuple[str, int], str]:
     _, rows = read_rows(path, ("source", "face", "name"))
     given: dict[tuple[str, int], str] = {}
+    index = Sources(sources)
     for row in rows:
-        source, face = find_source(row.get("source"), sources), row.whole_number_of("face")
+        source, face = index.find(row.get("source")), row.whole_number_of("face")
         if source is None or face is None or (source, face) not in known:
             raise InputError(
                 f"{path}, row {row.number}: there is no face {row.get('face')} in `{row.get('source')}`; "

@@ -19,8 +19,8 @@ from duchenne.faces.align import ALIGNMENT
 from duchenne.faces.cutting import Cutter, process_finder
 from duchenne.faces.cutting_videos import SMOOTHING_S
 from duchenne.faces.find import MIN_FACE_PX
-from duchenne.faces.models import MODEL_FILES, model_path
 from duchenne.faces.naming import apply_names, write_sheet
+from duchenne.model_files import FACE_FILES, model_path
 
 CROP_PX: Final = 256
 MIN_CROP_PX: Final = 32
@@ -137,7 +137,7 @@ def prepare(
         },
     )
     if detect:
-        for file in MODEL_FILES:  # before there are workers, and before anything is written
+        for file in FACE_FILES:  # before there are workers, and before anything is written
             model_path(file)
     try:
         write_prepared(

@@ -15,7 +15,10 @@ from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, Literal
 
-from duchenne.data.datasets.exports import Event, read_events
+import numpy as np
+from numpy.typing import NDArray
+
+from duchenne.data.datasets.exports import Event, read_events, within
 from duchenne.data.datasets.tables import Row, au_columns, read_rows, read_text, split_lines, unknown_aus_note
 from duchenne.errors import InputError
 from duchenne.facs import ACTION_UNITS, au_column, intensity_column
@@ -52,8 +55,7 @@ class VideoCodes:
         """AU columns -> values for each given frame of one face; empty where it was not coded."""
         codes = self.faces[face]
         if not codes.rows:
-            spacing = _spacing(times_s)
-            return [self._at(codes, time_s, spacing) for time_s in times_s]
+            return self._of_events(codes, np.asarray(times_s, dtype=np.float64))
         if not codes.by_time:
             return [dict(codes.rows.get(frame, {})) for frame in frames]
         known = sorted(codes.rows)
@@ -65,18 +67,24 @@ class VideoCodes:
             found.append(dict(codes.rows[nearest]) if abs(nearest - time_s) <= reach else {})
         return found
 
-    def _at(self, codes: FaceCodes, time_s: float, spacing_s: float) -> Labels:
-        if codes.coded and not any(onset <= time_s < offset for onset, offset in codes.coded):
-            return {}
-        labels: Labels = {}
+    def _of_events(self, codes: FaceCodes, times_s: NDArray[np.float64]) -> list[Labels]:
+        spacing_s = _spacing(times_s.tolist())
+        coded = np.full(len(times_s), not codes.coded)
+        for onset_s, offset_s in codes.coded:
+            coded |= within(times_s, onset_s, offset_s, spacing_s)
+        labels: list[Labels] = [{} for _ in times_s]
         for au in self.aus:
-            active = [event for event in codes.events if event.au == au and event.holds(time_s, spacing_s)]
-            if not active:
-                labels[au_column(au)], labels[intensity_column(au)] = 0, 0.0
-                continue
-            strengths = [event.intensity for event in active if event.intensity is not None]
-            labels[intensity_column(au)] = max(strengths, default=None)
-            labels[au_column(au)] = None if strengths else 1
+            present, strength = np.zeros(len(times_s), dtype=bool), np.full(len(times_s), -1.0)
+            for event in codes.events:
+                if event.au == au:
+                    holds = event.holds(times_s, spacing_s)
+                    present |= holds
+                    if event.intensity is not None:
+                        strength[holds] = np.maximum(strength[holds], event.intensity)
+            for place in np.flatnonzero(coded):
+                known = strength[place] >= 0 or not present[place]
+                labels[place][intensity_column(au)] = max(0.0, float(strength[place])) if known else None
+                labels[place][au_column(au)] = None if strength[place] >= 0 else int(present[place])
         return labels
 
 
@@ -114,6 +122,7 @@ def read_codes(path: Path, sources: Sequence[str], coder: str | None = None) -> 
     )
     if not files:
         raise InputError(f"{path}: holds no .csv, .tsv or .txt file; name the codes.")
+    index = Sources(sources)
     events: list[Event] = []
     rows: dict[str, dict[int | None, FaceCodes]] = {}
     aus: set[int] = set()
@@ -127,12 +136,12 @@ def read_codes(path: Path, sources: Sequence[str], coder: str | None = None) -> 
             columns = [column for column in columns if column[1] in ACTION_UNITS]
             aus |= {au for _, au, _ in columns}
             kinds |= {intensity for *_, intensity in columns}
-            for source, faces in _frame_codes(file, columns, sources, coder).items():
+            for source, faces in _frame_codes(file, columns, index, coder).items():
                 if source in rows:
                     raise InputError(f"{file}: {source} is coded in another file already; keep one of them.")
                 rows[source] = faces
         else:
-            found = [event.at(_source(event, sources)) for event in read_events(file)]
+            found = [event.at(_source(event, index)) for event in read_events(file)]
             notes += unknown_aus_note(file, {event.au for event in found if event.au is not None})
             events += [event for event in found if event.au is None or event.au in ACTION_UNITS]
     events = _one_coder(events, coder)
@@ -152,21 +161,28 @@ def read_codes(path: Path, sources: Sequence[str], coder: str | None = None) -> 
     return Codes(videos, ordered, "intensity" if True in kinds else "occurrence", notes)
 
 
-def find_source(name: str, sources: Sequence[str]) -> str | None:
-    """The one video that is meant by a path, a file name or a stem; None where none or several fit."""
-    wanted = PurePosixPath(name.replace("\\", "/"))
-    for fits in (
-        [source for source in sources if source == str(wanted)],
-        [source for source in sources if PurePosixPath(source).name == wanted.name],
-        [source for source in sources if PurePosixPath(source).stem in (wanted.name, wanted.stem)],
-    ):
-        if fits:
-            return fits[0] if len(fits) == 1 else None
-    return None
+class Sources:
+    """Finds the one video that is meant by a path, a file name or a stem."""
+
+    def __init__(self, sources: Sequence[str]) -> None:
+        self._known: tuple[dict[str, list[str]], ...] = (defaultdict(list), defaultdict(list), defaultdict(list))
+        for source in sources:
+            path = PurePosixPath(source)
+            for known, key in zip(self._known, (source, path.name, path.stem)):
+                known[key].append(source)
+
+    def find(self, name: str) -> str | None:
+        """The source, None where none or several fit."""
+        wanted = PurePosixPath(name.replace("\\", "/"))
+        paths, names, stems = self._known
+        for fits in (paths.get(str(wanted)), names.get(wanted.name), stems.get(wanted.name), stems.get(wanted.stem)):
+            if fits:
+                return fits[0] if len(fits) == 1 else None
+        return None
 
 
-def _source(event: Event, sources: Sequence[str]) -> str:
-    source = find_source(event.source, sources)
+def _source(event: Event, sources: Sources) -> str:
+    source = sources.find(event.source)
     if source is None:
         raise InputError(
             f"{event.where}: no video or several are meant by `{event.source}`; give its path under --root."
@@ -196,7 +212,7 @@ def _event_codes(events: Sequence[Event]) -> dict[int | None, FaceCodes]:
 
 
 def _frame_codes(
-    file: Path, columns: Sequence[tuple[str, int, bool]], sources: Sequence[str], coder: str | None
+    file: Path, columns: Sequence[tuple[str, int, bool]], sources: Sources, coder: str | None
 ) -> dict[str, dict[int | None, FaceCodes]]:
     header, rows = read_rows(file)
     by_time = "frame" not in header
@@ -210,7 +226,7 @@ def _frame_codes(
     found: dict[str, dict[int | None, dict[float, Labels]]] = defaultdict(lambda: defaultdict(dict))
     for row in rows:
         name = row.get("source") or row.get("path") or file.stem
-        source = find_source(name, sources)
+        source = sources.find(name)
         if source is None:
             raise row.error("source", f"no video or several are meant by `{name}`; give its path under --root.")
         place = row.number_of("time_s", low=0) if by_time else row.whole_number_of("frame")

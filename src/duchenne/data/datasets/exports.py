@@ -12,6 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from duchenne.data.datasets.tables import LETTERS, Row, read_text, split_lines
 from duchenne.errors import InputError
 
@@ -20,6 +23,8 @@ _AU: Final = re.compile(
     re.IGNORECASE,
 )
 _CLOCK: Final = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:[.,]\d+)?)")
+LONGEST_FRAME_S: Final = 0.04
+"""Frames are taken to last no longer than this where they are further apart (`--fps`)."""
 _BASE_COLUMNS: Final = ("source", "au", "onset_s", "offset_s")
 
 
@@ -49,15 +54,30 @@ class Event:
     kind: Literal["au", "coded", "none"] = "au"
     where: str = ""
 
-    def holds(self, time_s: float, spacing_s: float) -> bool:
-        """Whether it holds at a time stamp (onset included, offset not); a point holds for the nearest frame."""
+    def holds(self, times_s: NDArray[np.float64], spacing_s: float) -> NDArray[np.bool_]:
+        """At which frames it holds: those whose middle lies in it; a point event holds for the nearest frame.
+
+        Args:
+            times_s: time stamps of the frames, their starts.
+            spacing_s: between frames.
+        """
         if self.offset_s == self.onset_s:
-            return -spacing_s / 2 <= time_s - self.onset_s < spacing_s / 2
-        return self.onset_s <= time_s < self.offset_s
+            apart = times_s - self.onset_s
+            return (apart >= -spacing_s / 2) & (apart < spacing_s / 2)
+        return within(times_s, self.onset_s, self.offset_s, spacing_s)
 
     def at(self, source: str) -> Event:
         """The same event of the video `source`."""
         return replace(self, source=source)
+
+
+def within(times_s: NDArray[np.float64], onset_s: float, offset_s: float, spacing_s: float) -> NDArray[np.bool_]:
+    """Which frames have their middle between onset and offset: the onset's own frame has, the offset's has not.
+
+    Programs round what they export, so a frame's start alone would often miss by a millisecond.
+    """
+    middles = times_s + min(spacing_s, LONGEST_FRAME_S) / 2
+    return (middles >= onset_s) & (middles < offset_s)
 
 
 def read_events(path: Path) -> list[Event]:

@@ -25,7 +25,8 @@ def plan_videos(root: Path, labels: Path | None = None, coder: str | None = None
     """
     check_root(root)
     paths = list_media([root], VIDEO_SUFFIXES)
-    sources = [path.relative_to(root).as_posix() for path in paths]
+    # Names that are no UTF-8 are stored with question marks.
+    sources = [path.relative_to(root).as_posix().encode(errors="replace").decode() for path in paths]
     inputs = [[source, path.stat().st_size] for source, path in zip(sources, paths)]
     if labels is None:
         parts = [VideoPart(path, source, _frames(path)) for path, source in zip(paths, sources)]
