@@ -91,7 +91,7 @@ def test_openface_tables_are_joined_by_time_and_failures_masked(tmp_path: Path) 
     ours = coded().query("source == 'one.mp4'")
     theirs = pd.DataFrame({
         "frame": ours["frame"] + 1, " timestamp": ours["time_s"].round(3), " success": 1,
-        " AU12_c": ours["AU12"], " AU12_r": ours["AU12"] * 2.5, " AU04_c": ours["AU04"],
+        " AU45_r": np.nan, " AU12_c": ours["AU12"], " AU12_r": ours["AU12"] * 2.5, " AU04_c": ours["AU04"],
     })  # fmt: skip
     theirs.loc[:9, [" success", " AU12_c", " AU12_r", " AU04_c"]] = 0
     paths = save(tmp_path, "ours.csv", ours), save(tmp_path, "openface.csv", theirs)
@@ -134,7 +134,7 @@ def test_times_match_within_half_a_frame_and_each_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda t: t.drop(columns=["AU12", "AU04"]), "has no column of an action unit"),
+        (lambda t: t.drop(columns=["AU12", "AU04"]), "has no column with values of an action unit"),
         (lambda t: t.drop(columns=["frame", "time_s"]), "neither `frame` nor `time_s`"),
         (lambda t: t.assign(AU12_i=7), "`AU12_i` is 7, which is no intensity"),
         (lambda t: t.assign(AU12="yes"), "'yes' is no number"),

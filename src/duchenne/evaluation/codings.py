@@ -90,7 +90,7 @@ def read_coding(path: str | Path) -> Coding:
         match = _NAME.fullmatch(str(column))
         if match:
             numbers = _numbers(table[column], f"{path}: column `{column}`")
-            kind = _KINDS.get((match[3] or match[1] or "").lower()) or _guess(numbers)
+            kind: Kind = _KINDS.get((match[3] or match[1] or "").lower()) or _guess(numbers)
             low, high = _RANGES[kind]
             wrong = np.flatnonzero((numbers < low) | (numbers > high) | ((numbers % 1 != 0) & (kind == "occurrence")))
             wrong = wrong[~np.isnan(numbers[wrong])]
@@ -99,9 +99,10 @@ def read_coding(path: str | Path) -> Coding:
                     f"{path}: row {wrong[0] + 2}: `{column}` is {numbers[wrong[0]]:g}, which is no {kind}; "
                     "correct it or leave it empty."
                 )
-            values[int(match[2]), kind] = numbers
+            if not np.isnan(numbers).all():  # tools write empty columns for what they do not measure
+                values[int(match[2]), kind] = numbers
     if not values:
-        raise InputError(f"{path}: has no column of an action unit (AU12, AU12_c, au_12 ...); name them so.")
+        raise InputError(f"{path}: has no column with values of an action unit (AU12, AU12_c, au_12 ...).")
     if "success" in table:  # OpenFace writes zeros where it found no face
         failed = _numbers(table["success"], f"{path}: column `success`") != 1
         values = {key: np.where(failed, np.nan, numbers) for key, numbers in values.items()}
