@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 _FUNCTIONS = {
     "agree": "duchenne.evaluation.agree",
+    "compare": "duchenne.evaluation.compare",
     "demo": "duchenne.demonstration.job",
     "detect": "duchenne.detection.detect",
     "detect_frames": "duchenne.detection.detect",
@@ -25,8 +26,8 @@ _FUNCTIONS = {
     "synth": "duchenne.data.synthetic.synth",
 }
 __all__ = [
-    "__version__", "agree", "demo", "detect", "detect_frames", "embed", "evaluate", "info", "prepare", "pretrain",
-    "summarize", "synth",
+    "__version__", "agree", "compare", "demo", "detect", "detect_frames", "embed", "evaluate", "info", "prepare",
+    "pretrain", "summarize", "synth",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from duchenne.detection.detect import detect, detect_frames
     from duchenne.detection.summarize import summarize
     from duchenne.evaluation.agree import agree
+    from duchenne.evaluation.compare import compare
     from duchenne.evaluation.embed import embed
     from duchenne.evaluation.evaluate import evaluate
     from duchenne.faces.prepare import prepare

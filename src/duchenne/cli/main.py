@@ -15,6 +15,7 @@ COMMANDS: Final[dict[str, str]] = {
     "prepare": "find, align and store the faces of videos or of a data set",
     "pretrain": "learn a representation from prepared data",
     "evaluate": "score representations under one protocol",
+    "compare": "put the models of several evaluations into one table",
     "embed": "write the features of every prepared face to a table",
     "detect": "action units of images and videos, as a table",
     "summarize": "sum such a table up per person, episode, combination and trial",
