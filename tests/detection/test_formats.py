@@ -40,6 +40,7 @@ def test_the_plain_table_has_the_documented_columns() -> None:
     assert unread[["score", "x", "y", "width", "height"]].tolist() == [0.8, 45, 2, 12, 13]
     assert unread[[*COLUMNS, "pitch", "yaw", "roll"]].isna().all()
     assert table.iloc[3][list(COLUMNS)].tolist() == VALUES.tolist()
+    assert table.AU12_c.dtype == "Int64"
     assert table.iloc[3][["pitch", "yaw", "roll"]].tolist() == [10, 20, -30]
 
 

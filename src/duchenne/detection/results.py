@@ -122,8 +122,13 @@ class Rows:
 
     def face_numbers(self) -> pd.arrays.IntegerArray:
         """The faces as nullable integers."""
-        missing = np.isnan(self.number)
-        return pd.arrays.IntegerArray(np.where(missing, 0, self.number).astype(np.int64), missing)
+        return whole_numbers(self.number)
+
+
+def whole_numbers(values: NDArray[np.float64]) -> pd.arrays.IntegerArray:
+    """(N,) whole numbers or NaN as nullable integers."""
+    missing = np.isnan(values)
+    return pd.arrays.IntegerArray(np.where(missing, 0, values).astype(np.int64), missing)
 
 
 def plain_table(rows: Rows) -> pd.DataFrame:
@@ -142,7 +147,10 @@ def plain_table(rows: Rows) -> pd.DataFrame:
             "score": np.round(rows.score, 5),
             **{name: box[:, column] for column, name in enumerate(("x", "y", "width", "height"))},
             "flag": pd.array(rows.flag, dtype="str"),
-            **{name: values[:, column] for column, name in enumerate(rows.columns)},
+            **{
+                name: whole_numbers(values[:, column]) if name.endswith("_c") else values[:, column]
+                for column, name in enumerate(rows.columns)
+            },
             **{name: pose[:, column] for column, name in enumerate(POSE_COLUMNS)},
         }
     )

@@ -125,7 +125,7 @@ def _read(table: pd.DataFrame | str | Path, where: str) -> pd.DataFrame:
             raise InputError(f"{table}: cannot be read as a table ({str(error).splitlines()[0]}).") from error
     missing = [name for name in ("source", "frame", "time_s", "face") if name not in table]
     if missing:
-        raise InputError(f"{where}: has no column `{missing[0]}`; name a table that `duchenne detect` wrote.")
+        raise InputError(f"{where}: has no column `{missing[0]}`; name a table of `duchenne detect --format duchenne`.")
     if not find_measures(list(table.columns)):
         raise InputError(f"{where}: has no column of an action unit (AU12_s, AU12_p ...); run `duchenne detect` again.")
     return table

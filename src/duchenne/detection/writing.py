@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -83,10 +84,10 @@ def read_table(path: Path) -> pd.DataFrame:
     if path.suffix.lower() == ".parquet":
         return pd.read_parquet(path)
     table = pd.read_csv(path, encoding="utf-8")
-    return table.astype(
-        {name: kind for name, kind in (("source", "str"), ("input", "str"), ("flag", "str"), ("face", "Int64"))
-         if name in table}
-    )  # fmt: skip
+    kinds = {"source": "str", "input": "str", "flag": "str", "face": "Int64"}
+    if "face" in table:
+        kinds |= {str(name): "Int64" for name in table if re.fullmatch(r"AU\d\d_c", str(name))}
+    return table.astype({name: kind for name, kind in kinds.items() if name in table})
 
 
 def is_folder(output: str | Path, flag: str = "-o", suffixes: Sequence[str] = SUFFIXES) -> bool:
