@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from tests.faces.media import Image
 
+from duchenne import model_files as models
 from duchenne.errors import InputError, UsageError
-from duchenne.faces import models
 from duchenne.faces.align import EYE_MIDPOINT, INTER_OCULAR, RIGID_POINTS, crop_face, crop_matrix, transform_points
 from duchenne.faces.decode import read_pictures
 from duchenne.faces.find import FaceFinder

@@ -108,7 +108,7 @@ def _data_sets() -> dict[str, str]:
 
 
 def _model_files() -> dict[str, str]:
-    from duchenne.faces.models import MODEL_FILES, local_model
+    from duchenne.model_files import MODEL_FILES, local_model
 
     found = {}
     for name, file in MODEL_FILES.items():

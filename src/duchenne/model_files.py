@@ -1,0 +1,127 @@
+"""Model files: fetched once to the user's cache, checked by SHA-256, or served offline from DUCHENNE_MODELS."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from duchenne.errors import InputError, UsageError
+
+
+class ModelFile(NamedTuple):
+    """A model file: where it is fetched from, its SHA-256 or how that begins, what it is and its licence."""
+
+    url: str
+    sha256: str
+    what: str
+    licence: str
+
+
+FACE_FILES: Final[dict[str, ModelFile]] = {
+    "face_landmarker.task": ModelFile(
+        "https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/face_landmarker.task",
+        "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff",
+        "MediaPipe Face Landmarker, float16, version 1: 478 landmarks and 52 blendshapes",
+        "Apache-2.0",
+    ),
+    "face_detection_yunet_2026may.onnx": ModelFile(
+        "https://media.githubusercontent.com/media/opencv/opencv_zoo/main/models/face_detection_yunet/"
+        "face_detection_yunet_2026may.onnx",
+        "ebafce4e3c118d6554634be5c27ab333b4c047a9a8c3faf1d7cf93101c22f0f0",
+        "YuNet face detector, OpenCV Zoo",
+        "MIT",
+    ),
+}
+"""The two files that find faces, by name."""
+
+# torchvision's file names end in the first eight digits of the SHA-256.
+IMAGENET_FILES: Final[dict[str, ModelFile]] = {
+    f"{backbone}-{start}.pth": ModelFile(
+        f"https://download.pytorch.org/models/{backbone}-{start}.pth",
+        start,
+        f"{backbone} trained on ImageNet-1k (torchvision's IMAGENET1K_V1)",
+        "BSD-3-Clause; trained on ImageNet, whose pictures are for non-commercial research",
+    )
+    for backbone, start in (("resnet18", "f37072fd"), ("resnet34", "b627a593"), ("resnet50", "0676ba61"))
+}
+"""Weights that training can start from, by name; fetched only when asked for."""
+
+MODEL_FILES: Final = {**FACE_FILES, **IMAGENET_FILES}
+"""All files by name."""
+
+
+def model_path(name: str) -> Path:
+    """The path of a model file, fetched into the user's cache where it is not there yet.
+
+    The folder that `DUCHENNE_MODELS` names is looked at first; nothing is fetched when it holds the file.
+
+    Args:
+        name: a key of `MODEL_FILES`.
+
+    Raises:
+        UsageError: for an unknown name, or when DUCHENNE_MODELS names no folder.
+        InputError: when the file cannot be had or is not the one it should be.
+    """
+    found = local_model(name)
+    if found is not None:
+        return found
+    import pooch
+
+    wanted = MODEL_FILES[name]
+    pooch.get_logger().setLevel("WARNING")
+    try:
+        path = Path(pooch.retrieve(wanted.url, None, fname=name, path=_cache()))
+        if not _is_wanted(path, wanted):
+            path.unlink()
+            raise ValueError("its SHA-256 differs")
+        return path
+    except (OSError, ValueError) as error:  # requests' errors are OSErrors
+        raise InputError(
+            f"{name}: could not be fetched ({type(error).__name__} from {wanted.url}); connect to the network once, "
+            f"or put the file into a folder and set DUCHENNE_MODELS to that folder."
+        ) from error
+
+
+def local_model(name: str) -> Path | None:
+    """The path of a model file that is on this computer already, in `DUCHENNE_MODELS` or the user's cache.
+
+    Args:
+        name: a key of `MODEL_FILES`.
+
+    Returns:
+        The path; None where the file would have to be fetched.
+
+    Raises:
+        UsageError: for an unknown name, or when DUCHENNE_MODELS names no folder.
+        InputError: when the file in DUCHENNE_MODELS is not the one it should be.
+    """
+    if name not in MODEL_FILES:
+        raise UsageError(f"there is no model file `{name}`; the known ones are {', '.join(MODEL_FILES)}.")
+    wanted = MODEL_FILES[name]
+    folder = os.environ.get("DUCHENNE_MODELS")
+    if folder:
+        if not Path(folder).is_dir():
+            raise UsageError(f"DUCHENNE_MODELS: {folder} is not a folder; unset it or name the folder of model files.")
+        path = Path(folder) / name
+        if path.is_file():
+            if not _is_wanted(path, wanted):
+                raise InputError(f"{path}: is not the expected file (its SHA-256 differs); replace it or remove it.")
+            return path
+    cached = _cache() / name
+    return cached if cached.is_file() and _is_wanted(cached, wanted) else None
+
+
+def _cache() -> Path:
+    import pooch
+
+    return Path(pooch.os_cache("duchenne"))
+
+
+def _is_wanted(path: Path, wanted: ModelFile) -> bool:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest().startswith(wanted.sha256)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check its permissions.") from error
