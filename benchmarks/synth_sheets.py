@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from duchenne.data.synthetic.anatomy import SYNTH_AUS
 from duchenne.data.synthetic.people import Identity, Scene, draw_identity, draw_scene, still_expression
 from duchenne.data.synthetic.render import finish, render
-from duchenne.data.synthetic.sampling import PROTOTYPES
-from duchenne.data.synthetic.synth import synthetic_clip
+from duchenne.data.synthetic.sampling import PROTOTYPES, plan_clip
+from duchenne.data.synthetic.synth import render_clip
 from duchenne.facs import ACTION_UNITS
 
 LEVELS = (0.0, 1.0, 3.0, 5.0)
@@ -109,9 +109,10 @@ def emotions(size_px: int = 150) -> Picture:
 def clips(size_px: int = 128) -> Picture:
     cells = []
     for subject, clip in ((0, 0), (3, 2), (5, 1), (8, 4), (12, 3), (21, 6)):
-        style = "drawn" if subject % 3 == 0 else "natural"
-        frames, _ = synthetic_clip(0, subject=subject, clip=clip, frames=60, size_px=size_px, style=style)
-        cells += list(frames[::6])
+        plan = plan_clip(0, subject, clip, 60, style=int(subject % 3 == 0))
+        plan.scene.camera[:, 0] = 0.36
+        frames = [picture for picture, _ in render_clip(plan, (0, subject), size_px)]
+        cells += frames[::6]
     return tiled(cells, 10)
 
 

@@ -10,13 +10,15 @@ from __future__ import annotations
 import argparse
 import platform
 import statistics
+import tempfile
 import time
+from pathlib import Path
 
 import torch
 
 from duchenne.data.synthetic.render import render
 from duchenne.data.synthetic.sampling import person, plan_clip
-from duchenne.data.synthetic.synth import frames_at_once, render_clip
+from duchenne.data.synthetic.synth import frames_at_once, render_clip, synth
 from duchenne.data.writing import encode_jpeg
 
 FRAMES = 48
@@ -57,6 +59,20 @@ def measure(size_px: int, device: str) -> None:
         )
 
 
+def measure_job(size_px: int) -> None:
+    """The whole `synth` job in one process: rendering at crop size, camera, crop, JPEG, table."""
+    rates = []
+    for seed in range(REPETITIONS):
+        with tempfile.TemporaryDirectory() as folder:
+            begin = time.process_time()
+            synth(
+                Path(folder) / "out", subjects=1, clips=2, frames=48, size_px=size_px, seed=seed, workers=1, quiet=True
+            )
+            rates.append(96 / (time.process_time() - begin))
+    spread = f"from {min(rates):.0f} to {max(rates):.0f}"
+    print(f"{size_px} px crops, whole job: {statistics.median(rates):.0f} frames/s ({spread})")
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--device", default="cpu")
@@ -68,3 +84,6 @@ if __name__ == "__main__":
     print(f"{where}; Python {platform.python_version()}, torch {torch.__version__}")
     for size in (64, 128, 256):
         measure(size, options.device)
+    if options.device == "cpu":
+        for size in (64, 128):
+            measure_job(size)
