@@ -135,6 +135,40 @@ def test_trials_are_compared_with_their_own_baseline() -> None:
     assert np.isnan(row["change"])
 
 
+def two_people() -> pd.DataFrame:
+    """Face 0 leaves after the first two frames and returns as face 2 for the last two; face 1 is there throughout."""
+    rows = [(0, 0, 0.9), (0, 1, 0.1), (1, 0, 0.9), (1, 1, 0.1), (2, 1, 0.1), (3, 2, 0.5), (3, 1, 0.1)]
+    table = pd.DataFrame(rows, columns=["frame", "face", "AU12_s"])
+    return table.assign(source="a.mp4", time_s=table.frame / 2, face=table.face.astype("Int64"))
+
+
+def test_names_merge_and_leave_out(tmp_path: Path) -> None:
+    (tmp_path / "names.csv").write_text("source,face,name\na.mp4,0,Ann\na.mp4,2,Ann\na.mp4,1,\n")
+    summary = duchenne.summarize(two_people(), names=tmp_path / "names.csv")
+    (face,) = summary.faces.to_dict("records")
+    assert (face["face"], face["frames"], face["seconds"]) == ("Ann", 3, 1.5)
+    assert face["mean"] == pytest.approx((0.9 + 0.9 + 0.5) / 3, abs=1e-6)
+    assert summary.episodes[["onset_s", "offset_s"]].to_numpy().tolist() == [[0, 1], [1.5, 2]]
+    assert summary.quality.seen.tolist() == [0.75]  # of the whole video, in which somebody else was left out
+    some = duchenne.summarize(two_people(), names=pd.DataFrame({"source": ["a.mp4"], "face": [0], "name": ["Ann"]}))
+    assert some.faces.face.tolist() == ["1", "2", "Ann"]
+
+
+@pytest.mark.parametrize(
+    ("names", "sentence"),
+    [
+        ("source,face\na.mp4,0\n", "`name`"),
+        ("source,face,name\na.mp4,7,Ann\n", "row 1: there is no face 7"),
+        ("source,face,name\na.mp4,0,Ann\na.mp4,0,Bob\n", "row 2"),
+        ("source,face,name\na.mp4,0,Ann\na.mp4,1,Ann\n", "`Ann` is there twice in frame 0"),
+    ],
+)
+def test_bad_names_are_named(tmp_path: Path, names: str, sentence: str) -> None:
+    (tmp_path / "names.csv").write_text(names)
+    with pytest.raises(InputError, match=sentence):
+        duchenne.summarize(two_people(), names=tmp_path / "names.csv")
+
+
 def test_a_single_picture() -> None:
     (face,) = duchenne.summarize(film_table([0.9])).faces.to_dict("records")
     assert (face["mean"], face["share"], face["seconds"]) == (0.9, 1.0, 0.0)

@@ -21,6 +21,8 @@ class SummarizeArguments:
     """a table that `duchenne detect` wrote, CSV or Parquet"""
     trials: Annotated[Path | None, tyro.conf.arg(metavar="TRIALS.csv")] = None
     """trial, onset_s, offset_s; source where there are several; baseline_onset_s, baseline_offset_s to compare with"""
+    names: Annotated[Path | None, tyro.conf.arg(metavar="NAMES.csv")] = None
+    """source, face, name: who is who; equal names are one person, an empty name leaves the face out"""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="DIR")] = Path()
     """where to write; the working folder by default"""
     threshold: float = 0.3
@@ -36,7 +38,9 @@ def main(arguments: list[str]) -> int:
     from duchenne.detection.summarize import summarize
     from duchenne.files import write_text
 
-    summary = summarize(given.table, trials=given.trials, threshold=given.threshold, combinations=given.combinations)
+    summary = summarize(
+        given.table, trials=given.trials, names=given.names, threshold=given.threshold, combinations=given.combinations
+    )
     parts = {
         "summary": summary.faces,
         "episodes": summary.episodes,

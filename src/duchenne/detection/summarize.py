@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,17 +15,14 @@ from duchenne.detection.episodes import (
     Measure,
     find_episodes,
     find_measures,
-    frame_seconds,
     is_present,
 )
 from duchenne.detection.quality import QUALITY_COLUMNS, face_quality
-from duchenne.detection.writing import read_table
+from duchenne.detection.study import BASELINE_COLUMNS, Track, name_faces, read_aus, read_tracks, read_trials
 from duchenne.errors import InputError, UsageError
 
 COMBINATIONS: Final = ("6+12", "1+4", "1+2+5", "12+14")
 """The combinations that are looked at unless others are asked for; the first is the Duchenne smile."""
-_TRIAL_COLUMNS: Final = ("trial", "onset_s", "offset_s")
-_BASELINE_COLUMNS: Final = ("baseline_onset_s", "baseline_offset_s")
 
 
 class Summary(NamedTuple):
@@ -50,21 +46,11 @@ class Summary(NamedTuple):
     trials: pd.DataFrame | None
 
 
-class _Track(NamedTuple):
-    """The rows of one face in time order, how long each and the video is shown, and the stretches without a gap."""
-
-    source: str
-    face: int
-    rows: pd.DataFrame
-    seconds: NDArray[np.float64]
-    video_s: float
-    parts: list[slice]
-
-
 def summarize(
     table: pd.DataFrame | str | Path,
     *,
     trials: pd.DataFrame | str | Path | None = None,
+    names: pd.DataFrame | str | Path | None = None,
     threshold: float = SCORE_THRESHOLD,
     combinations: Sequence[str] = COMBINATIONS,
 ) -> Summary:
@@ -74,6 +60,8 @@ def summarize(
         table: what `detect` gave or wrote, `--format duchenne`.
         trials: a table or CSV file with `trial, onset_s, offset_s`; `source` where the table has several; and
             `baseline_onset_s, baseline_offset_s` for the window that the trial is compared with.
+        names: a table or CSV file with `source, face, name`: who is who. Equal names are one person, an empty one
+            leaves the face out; the column `face` then holds names.
         threshold: from where a raw score counts as present. Probabilities: 0.5; intensities: 2.
         combinations: AUs joined by `+`.
 
@@ -82,15 +70,17 @@ def summarize(
 
     Raises:
         UsageError: when a combination cannot be read or the threshold is not above 0.
-        InputError: when a column is missing, or a trial is not in the table.
+        InputError: when a column is missing, or a trial or a named face is not in the table.
     """
     if not threshold > 0:
         raise UsageError(f"threshold is {threshold}; it must be above 0.")
     wanted = {text: _aus(text) for text in combinations}
     where = str(table) if isinstance(table, str | Path) else "the table"
-    rows = _read(table, where)
+    rows = read_aus(table, where)
+    if names is not None:
+        rows = name_faces(rows, names)
     measures = find_measures(list(rows.columns), threshold)
-    tracks = list(_tracks(rows))
+    tracks = list(read_tracks(rows))
     per_face, episodes, together, seen = [], [], [], []
     for track in tracks:
         quality = face_quality(track.rows, track.seconds, track.video_s)
@@ -115,22 +105,6 @@ _FACE_COLUMNS: Final = ("measure", "frames", "seconds", "mean", "peak", "peak_s"
 _EPISODE_COLUMNS: Final = ("onset_s", "apex_s", "offset_s", "duration_s", "mean", "peak")
 
 
-def _read(table: pd.DataFrame | str | Path, where: str) -> pd.DataFrame:
-    if isinstance(table, str | Path):
-        if not Path(table).is_file():
-            raise InputError(f"{table}: there is no such file; name a table that `duchenne detect` wrote.")
-        try:
-            table = read_table(Path(table))
-        except (ValueError, UnicodeDecodeError, OSError) as error:
-            raise InputError(f"{table}: cannot be read as a table ({str(error).splitlines()[0]}).") from error
-    missing = [name for name in ("source", "frame", "time_s", "face") if name not in table]
-    if missing:
-        raise InputError(f"{where}: has no column `{missing[0]}`; name a table of `duchenne detect --format duchenne`.")
-    if not find_measures(list(table.columns)):
-        raise InputError(f"{where}: has no column of an action unit (AU12_s, AU12_p ...); run `duchenne detect` again.")
-    return table
-
-
 def _aus(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(part.strip().upper().removeprefix("AU")) for part in text.split("+"))
@@ -138,21 +112,7 @@ def _aus(text: str) -> tuple[int, ...]:
         raise UsageError(f"combination `{text}` cannot be read; write AUs joined by +, as 6+12.") from None
 
 
-def _tracks(rows: pd.DataFrame) -> Iterator[_Track]:
-    for source, video in rows.groupby("source", sort=False):
-        frames = video.drop_duplicates("frame").sort_values("frame")
-        seconds = pd.Series(frame_seconds(frames["time_s"].to_numpy(dtype=float)), index=frames["frame"].to_numpy())
-        for face, track in video[video["face"].notna()].groupby("face"):
-            track = track.sort_values("frame")
-            shown = np.asarray(seconds.loc[track["frame"].to_numpy()], dtype=np.float64)
-            times = track["time_s"].to_numpy(dtype=float)
-            # Where the face was not seen for a while, nothing is known of the time between.
-            gaps = [0, *(np.flatnonzero(times[1:] > times[:-1] + shown[:-1] + 1e-6) + 1).tolist(), len(times)]
-            parts = [slice(low, high) for low, high in pairwise(gaps)]
-            yield _Track(str(source), int(cast(float, face)), track, shown, float(seconds.sum()), parts)
-
-
-def _present(track: _Track, measure: Measure) -> NDArray[np.bool_]:
+def _present(track: Track, measure: Measure) -> NDArray[np.bool_]:
     return np.concatenate([is_present(track.rows[part], measure) for part in track.parts])
 
 
@@ -164,11 +124,11 @@ def _mean(values: NDArray[np.floating], weights: NDArray[np.floating], chosen: N
     return float(np.average(values[chosen], weights=weight))
 
 
-def _values(track: _Track, measure: Measure) -> NDArray[np.float64]:
+def _values(track: Track, measure: Measure) -> NDArray[np.float64]:
     return np.asarray(track.rows[measure.column].to_numpy(dtype=np.float64, na_value=np.nan))
 
 
-def _face_row(track: _Track, measure: Measure, present: NDArray[np.bool_], episodes: int) -> dict[str, Any]:
+def _face_row(track: Track, measure: Measure, present: NDArray[np.bool_], episodes: int) -> dict[str, Any]:
     values = _values(track, measure)
     known = np.isfinite(values)
     peak = int(np.nanargmax(values)) if known.any() else None
@@ -187,7 +147,7 @@ def _face_row(track: _Track, measure: Measure, present: NDArray[np.bool_], episo
     }
 
 
-def _episodes_of(track: _Track, measure: Measure, present: NDArray[np.bool_]) -> list[dict[str, Any]]:
+def _episodes_of(track: Track, measure: Measure, present: NDArray[np.bool_]) -> list[dict[str, Any]]:
     values, times = _values(track, measure), track.rows["time_s"].to_numpy(dtype=float)
     found: list[dict[str, Any]] = []
     ends = times + track.seconds
@@ -213,7 +173,7 @@ def _episodes_of(track: _Track, measure: Measure, present: NDArray[np.bool_]) ->
 
 
 def _combination_row(
-    track: _Track, measures: Sequence[Measure], present: dict[int, NDArray[np.bool_]], text: str, aus: tuple[int, ...]
+    track: Track, measures: Sequence[Measure], present: dict[int, NDArray[np.bool_]], text: str, aus: tuple[int, ...]
 ) -> dict[str, Any]:
     by_au = {measure.au: measure for measure in measures}
     known = np.ones(len(track.rows), dtype=bool)
@@ -230,9 +190,9 @@ def _combination_row(
 
 
 def _trials(
-    tracks: Sequence[_Track], measures: Sequence[Measure], trials: pd.DataFrame | str | Path, sources: Sequence[str]
+    tracks: Sequence[Track], measures: Sequence[Measure], trials: pd.DataFrame | str | Path, sources: Sequence[str]
 ) -> pd.DataFrame:
-    where, windows = _read_trials(trials, sources)
+    where, windows = read_trials(trials, sources)
     rows = []
     for number, window in enumerate(windows.to_dict("records"), start=1):
         own = [track for track in tracks if track.source == window["source"]]
@@ -248,33 +208,7 @@ def _trials(
     return pd.DataFrame(rows, columns=columns)
 
 
-def _read_trials(trials: pd.DataFrame | str | Path, sources: Sequence[str]) -> tuple[str, pd.DataFrame]:
-    where = str(trials) if isinstance(trials, str | Path) else "the trials"
-    if isinstance(trials, str | Path):
-        try:
-            trials = pd.read_csv(trials)
-        except (ValueError, OSError) as error:
-            raise InputError(f"{where}: cannot be read as a CSV file ({str(error).splitlines()[0]}).") from error
-    missing = [name for name in _TRIAL_COLUMNS if name not in trials]
-    if "source" not in trials:
-        if len(sources) > 1:
-            missing.append("source")
-        else:
-            trials = trials.assign(source=sources[0])
-    if sum(name in trials for name in _BASELINE_COLUMNS) == 1:
-        missing += [name for name in _BASELINE_COLUMNS if name not in trials]
-    if missing:
-        raise InputError(f"{where}: has no column `{missing[0]}`; add it.")
-    for name in (*_TRIAL_COLUMNS[1:], *_BASELINE_COLUMNS):
-        if name in trials and not pd.api.types.is_numeric_dtype(trials[name]):
-            raise InputError(f"{where}: column `{name}` holds something that is no number; write seconds.")
-    backwards = np.flatnonzero(trials["offset_s"].to_numpy() <= trials["onset_s"].to_numpy())
-    if len(backwards):
-        raise InputError(f"{where}, row {backwards[0] + 1}: offset_s is not after onset_s; correct it.")
-    return where, trials
-
-
-def _trial_row(track: _Track, measure: Measure, window: dict[Any, Any]) -> dict[str, Any]:
+def _trial_row(track: Track, measure: Measure, window: dict[Any, Any]) -> dict[str, Any]:
     times, values = track.rows["time_s"].to_numpy(dtype=float), _values(track, measure)
     present = _present(track, measure)
 
@@ -283,7 +217,7 @@ def _trial_row(track: _Track, measure: Measure, window: dict[Any, Any]) -> dict[
             return np.zeros(len(times), dtype=bool)
         return np.asarray((times >= window[onset]) & (times < window[offset]) & np.isfinite(values))
 
-    during, before = inside("onset_s", "offset_s"), inside(*_BASELINE_COLUMNS)
+    during, before = inside("onset_s", "offset_s"), inside(*BASELINE_COLUMNS)
     mean, baseline = _mean(values, track.seconds, during), _mean(values, track.seconds, before)
     return {
         "source": track.source,
