@@ -206,9 +206,9 @@ def write_prepared(
                         finished = pool(calls)
                     for index in finished:
                         bar.advance(task, running.pop(index))
-            except BrokenProcessPool as error:
+            except (BrokenProcessPool, BrokenPipeError) as error:
                 raise InputError(
-                    f"{out}: a worker process was ended, most likely for want of memory; "
+                    f"{out}: a worker process was ended, or not started, most likely for want of memory; "
                     "run the same command with fewer --workers, it goes on where it stopped."
                 ) from error
             bar.update(task, completed=sum(sizes))
