@@ -22,12 +22,13 @@ _FUNCTIONS = {
     "info": "duchenne.cli.info",
     "prepare": "duchenne.faces.prepare",
     "pretrain": "duchenne.training.pretrain",
+    "retrieve": "duchenne.evaluation.retrieve",
     "summarize": "duchenne.detection.summarize",
     "synth": "duchenne.data.synthetic.synth",
 }
 __all__ = [
     "__version__", "agree", "compare", "demo", "detect", "detect_frames", "embed", "evaluate", "info", "prepare",
-    "pretrain", "summarize", "synth",
+    "pretrain", "retrieve", "summarize", "synth",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from duchenne.evaluation.compare import compare
     from duchenne.evaluation.embed import embed
     from duchenne.evaluation.evaluate import evaluate
+    from duchenne.evaluation.retrieve import retrieve
     from duchenne.faces.prepare import prepare
     from duchenne.training.pretrain import pretrain
 

@@ -26,7 +26,7 @@ class Comparison:
 
     Attributes:
         table: one row per evaluation and model: `evaluation, model`, one column per item, `mean`, `low`, `high` (of
-            the mean), all 0 to 1; the model `always positive` stands beside every F1. Null: undefined, or no item there.
+            the mean), all 0 to 1; the model `always positive` stands beside every F1. Null: undefined.
         warnings: what differs between the evaluations, one sentence each.
     """
 

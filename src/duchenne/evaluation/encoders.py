@@ -29,7 +29,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from duchenne.data.prepared import Prepared
+from duchenne.data.prepared import DatasetInfo, Prepared
 from duchenne.errors import InputError, UsageError
 from duchenne.training.runs import LoadedEncoder, TrainedOn, initial_encoder, load_encoder, random_encoder
 
@@ -58,6 +58,19 @@ class Context:
     feature: FeatureKind = "embedding"
     seed: int = 0
     advance: Callable[[int], None] = field(default=lambda faces: None)
+
+
+class Pictures(Protocol):
+    """Face crops that encoders can look at: prepared data, or a few pictures in memory."""
+
+    @property
+    def infos(self) -> list[DatasetInfo]:
+        """Of the data sets; their crops' sizes matter here."""
+        ...
+
+    def images(self, rows: Rows, size_px: int, pool: ThreadPoolExecutor | None = None) -> NDArray[np.uint8]:
+        """(N, size_px, size_px, 3) RGB uint8."""
+        ...
 
 
 class FeatureSource(Protocol):
@@ -102,7 +115,7 @@ class EncoderSource:
         """See `FeatureSource`."""
         return {**self.facts, "size_px": self.size_px}
 
-    def features(self, data: Prepared, rows: Rows, context: Context) -> Features:
+    def features(self, data: Pictures, rows: Rows, context: Context) -> Features:
         """See `FeatureSource`.
 
         Raises:
@@ -178,15 +191,13 @@ class PixelSource:
         """See `FeatureSource`."""
         return {"kind": "pixels", "side": PIXELS_SIDE}
 
-    def features(self, data: Prepared, rows: Rows, context: Context) -> Features:
+    def features(self, data: Pictures, rows: Rows, context: Context) -> Features:
         """See `FeatureSource`."""
         out = np.empty((len(rows), PIXELS_SIDE**2), dtype=np.float32)
         side = min(info.size_px for info in data.infos)
         for start, pictures in picture_batches(data, rows, side):
             for place, picture in enumerate(pictures, start):
-                grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-                small = cv2.resize(grey, (PIXELS_SIDE, PIXELS_SIDE), interpolation=cv2.INTER_AREA)
-                out[place] = small.reshape(-1).astype(np.float32) / 255
+                out[place] = pixel_features(picture)
             context.advance(len(pictures))
         return out
 
@@ -296,7 +307,14 @@ def resolve(name: str) -> FeatureSource:
     )
 
 
-def picture_batches(data: Prepared, rows: Rows, size_px: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+def pixel_features(picture: NDArray[np.uint8]) -> Features:
+    """(1024,) in [0, 1]: a crop in grey, area-averaged to 32 x 32."""
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    small = cv2.resize(grey, (PIXELS_SIDE, PIXELS_SIDE), interpolation=cv2.INTER_AREA)
+    return np.asarray(small.reshape(-1), dtype=np.float32) / 255
+
+
+def picture_batches(data: Pictures, rows: Rows, size_px: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
     """(start, pictures) for all rows in order; the next batch is decoded while the last one is worked on.
 
     Args:
