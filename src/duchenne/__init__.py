@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 _FUNCTIONS = {
     "agree": "duchenne.evaluation.agree",
     "compare": "duchenne.evaluation.compare",
+    "convert": "duchenne.training.convert",
     "demo": "duchenne.demonstration.job",
     "detect": "duchenne.detection.detect",
     "detect_frames": "duchenne.detection.detect",
@@ -27,8 +28,8 @@ _FUNCTIONS = {
     "synth": "duchenne.data.synthetic.synth",
 }
 __all__ = [
-    "__version__", "agree", "compare", "demo", "detect", "detect_frames", "embed", "evaluate", "info", "prepare",
-    "pretrain", "retrieve", "summarize", "synth",
+    "__version__", "agree", "compare", "convert", "demo", "detect", "detect_frames", "embed", "evaluate", "info",
+    "prepare", "pretrain", "retrieve", "summarize", "synth",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from duchenne.evaluation.evaluate import evaluate
     from duchenne.evaluation.retrieve import retrieve
     from duchenne.faces.prepare import prepare
+    from duchenne.training.convert import convert
     from duchenne.training.pretrain import pretrain
 
 

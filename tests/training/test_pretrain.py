@@ -13,6 +13,8 @@ from tests.methods.made import SMALL
 from tests.training.made import moving_squares
 
 import duchenne
+from duchenne.data.folds import k_fold
+from duchenne.data.prepared import Prepared
 from duchenne.errors import DuchenneError, InputError, UsageError
 from duchenne.methods.registry import METHODS
 from duchenne.training.config import TrainingConfig
@@ -20,7 +22,15 @@ from duchenne.training.recipes import load_recipe, recipe_names
 from duchenne.training.runs import initial_encoder, load_encoder, random_encoder
 from duchenne.training.schedules import learning_rate
 
-FAST = {"size_px": 32, "batch_size": 4, "max_steps": 6, "lr": 0.01, "log_every": 2, "quiet": True}
+FAST = {
+    "size_px": 32,
+    "batch_size": 4,
+    "max_steps": 6,
+    "lr": 0.01,
+    "log_every": 2,
+    "validation_share": 0.0,
+    "quiet": True,
+}
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +138,8 @@ def test_ctrl_c_saves_and_exits_130(squares, tmp_path):
 
 def test_two_processes_train_like_one(squares, tmp_path):
     """Real processes through the command; without crops nothing but the split of the batch differs."""
-    fields = {"size_px": 32, "batch_size": 4, "max_steps": 2, "precision": "32", "crop_min": 1.0, "crop_max": 1.0}
+    fields = {"size_px": 32, "batch_size": 4, "max_steps": 2, "precision": "32", "crop_min": 1.0, "crop_max": 1.0,
+              "validation_share": 0.0}  # fmt: skip
     words = [word for key, value in fields.items() for word in (f"--{key.replace('_', '-')}", str(value))]
     command = [sys.executable, "-m", "duchenne.cli.main", "pretrain", "temporal_ranking", "--quiet", *words]
     command += ["--data", str(squares), "--out", str(tmp_path / "two"), "--devices", "2", "--device", "cpu"]
@@ -138,6 +149,39 @@ def test_two_processes_train_like_one(squares, tmp_path):
     found, expected = weights(tmp_path / "two"), weights(tmp_path / "one")
     for key, value in expected.items():
         assert torch.allclose(found[key].float(), value.float(), atol=1e-5), key
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_validation_keeps_the_best(name, squares, tmp_path):
+    fields = {**SMALL[name], **FAST, "validation_share": 0.5, "validate_every": 2}
+    duchenne.pretrain(name, data=squares, out=tmp_path / "run", **fields)
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    scores = {line["step"]: line["validation"] for line in lines if "validation" in line}
+    assert list(scores) == [2, 4, 6]
+    assert all(0 <= score <= 1 for score in scores.values())
+    best = load_encoder(tmp_path / "run")
+    assert best.path.name == "encoder_best.safetensors"
+    assert best.record.validation == max(scores.values())
+    assert best.record.steps == next(step for step, score in scores.items() if score == max(scores.values()))
+    assert load_encoder(tmp_path / "run" / "encoder.safetensors").record.steps == 6
+    interrupted_after(3, name, squares, tmp_path / "part", {**fields, "save_every": 3})
+    duchenne.pretrain(name, data=squares, out=tmp_path / "part", resume=True, **{**fields, "save_every": 3})
+    found, expected = weights(tmp_path / "part"), weights(tmp_path / "run")
+    assert all(torch.equal(found[key], value) for key, value in expected.items())
+
+
+def test_excluded_fold_is_the_one_that_evaluate_tests(squares, tmp_path):
+    prepared = Prepared([squares])
+    fold = k_fold(prepared.subject_names(), 3)
+    duchenne.pretrain("temporal_ranking", data=squares, out=tmp_path / "run", exclude_fold="1/3", **FAST)
+    (seen,) = load_encoder(tmp_path / "run").record.trained_on
+    tested = set(prepared.subject_names()[fold == 1])
+    assert tested
+    assert not tested & set(seen.subjects)
+    assert initial_encoder(tmp_path / "run").encoder is not None
+    for wrong in ("3/3", "0/1", "first"):
+        with pytest.raises(UsageError, match="must be I/K"):
+            duchenne.pretrain("temporal_ranking", data=squares, out=tmp_path / "no", exclude_fold=wrong, **FAST)
 
 
 def test_recipes_and_precedence(squares, tmp_path):

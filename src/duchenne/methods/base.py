@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from torch import nn
+from torch import Tensor, nn
 
 from duchenne.data.loaders import ClipSampler
 from duchenne.modules.encoder import Encoder
@@ -60,6 +60,13 @@ class Method(nn.Module, ABC):
     @abstractmethod
     def training_step(self, batch: ClipBatch) -> StepOutput:
         """The loss of an augmented batch; equal batches give equal losses."""
+
+    def validation_score(self, batch: ClipBatch) -> Tensor | None:
+        """How good the encoder is on clips held out, (); higher is better. None where the method has no such score.
+
+        Called in evaluation mode with the uint8 frames of a batch, not augmented.
+        """
+        return None
 
     def after_step(self) -> None:
         """Called after the optimiser: the only place where momentum weights and queues move."""

@@ -18,6 +18,7 @@ class SequenceConfig:
         "batch_size": 48,  # authors' code
         "epochs": 50,  # authors' code
         "size_px": 256,  # paper
+        "validation_share": 0.2,  # paper
     }
 
     backbone: Literal["resnet18", "resnet34", "resnet50"] = "resnet18"

@@ -86,6 +86,11 @@ class SequenceMethod(Method):
             images = jitter_colour(images, factors.repeat_interleave(each, dim=0))
         return replace(batch, images=images.reshape(batch.images.shape))
 
+    def validation_score(self, batch: ClipBatch) -> Tensor:
+        """Share of frames in the right order of time on whole pictures (the paper's ranking accuracy)."""
+        plain = replace(batch, images=batch.images.float() / 255)
+        return torch.as_tensor(self.training_step(plain).logs["accuracy"])
+
     def embed(self, batch: ClipBatch) -> Tensor:
         """Embeds every frame of (B, T, 3, H, W): (B, T, D)."""
         clips, frames = batch.images.shape[:2]

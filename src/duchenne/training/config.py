@@ -9,6 +9,10 @@ from typing import Any, Literal
 
 from duchenne.methods.registry import config_class
 
+_COUNTS = (
+    "batch_size", "epochs", "size_px", "devices", "loader_threads", "log_every", "save_every", "validate_every",
+)  # fmt: skip
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
@@ -36,6 +40,12 @@ class TrainingConfig:
     """Learning rate over time; cosine ends at 0."""
     warmup_steps: int = 0
     """Steps over which the learning rate rises linearly from 0."""
+    weights: str = "none"
+    """Where the encoder starts: none (random), imagenet, or the path of a file of weights."""
+    validation_share: float = 0.0
+    """Share of the clips held out to choose the best encoder by the method's validation score; 0: none."""
+    validate_every: int = 500
+    """Steps between validations; one is also made at the end."""
     precision: Literal["auto", "32", "bf16"] = "auto"
     """bf16 is autocast; auto takes it where the processor or GPU computes it natively."""
     channels_last: bool = True
@@ -57,9 +67,11 @@ class TrainingConfig:
         Raises:
             ValueError: when a value is out of range.
         """
-        for name in ("batch_size", "epochs", "size_px", "devices", "loader_threads", "log_every", "save_every"):
+        for name in _COUNTS:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1")
+        if not 0 <= self.validation_share < 1:
+            raise ValueError("validation_share must be at least 0 and below 1")
         if self.max_steps is not None and self.max_steps < 1:
             raise ValueError("max_steps must be at least 1")
         if self.lr <= 0 or self.momentum < 0 or self.weight_decay < 0 or self.warmup_steps < 0 or self.seed < 0:

@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,12 +62,25 @@ class Trainer:
         loader: gives the batches of this process.
         total: steps to train.
         out: the run folder.
+        validation: gives batches of the clips held out; None for no validation.
+        save_best: called with the step and the score whenever a validation was the best so far.
     """
 
     def __init__(
-        self, fabric: Fabric, method: Method, config: TrainingConfig, loader: ClipLoader, total: int, out: Path
+        self,
+        fabric: Fabric,
+        method: Method,
+        config: TrainingConfig,
+        loader: ClipLoader,
+        total: int,
+        out: Path,
+        *,
+        validation: ClipLoader | None = None,
+        save_best: Callable[[int, float], None] | None = None,
     ) -> None:
         self.fabric, self.method, self.config = fabric, method, config
+        self.validation, self.save_best = validation, save_best
+        self.best = -math.inf
         self.loader, self.total, self.out = loader, total, out
         if config.channels_last:
             method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -85,7 +98,7 @@ class Trainer:
         state = load_checkpoint(self.out / "checkpoint.pt")
         self.method.load_state_dict(state["method"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.step = int(state["step"])
+        self.step, self.best = int(state["step"]), float(state["best"])
         torch.set_num_threads(int(state["threads"]))
         if self.fabric.is_global_zero:
             log = self.out / "log.jsonl"
@@ -99,6 +112,7 @@ class Trainer:
         if self.fabric.is_global_zero:
             state = {
                 "step": self.step,
+                "best": self.best,
                 "threads": torch.get_num_threads(),
                 "method": self.method.state_dict(),
                 "optimiser": self.optimiser.state_dict(),
@@ -130,6 +144,8 @@ class Trainer:
                     speed = f"{line['images_per_s']:.0f} images/s  waiting {line['waiting']:.0%}"
                     bar.update(task, note=f"loss {line['loss']:.4f}  {speed}")
                 bar.advance(task)
+                if self.step % config.validate_every == 0 or self.step == self.total:
+                    self._validate()
                 if stopping or self.step % config.save_every == 0 or self.step == self.total:
                     self.save()
                 if stopping:
@@ -157,6 +173,33 @@ class Trainer:
         meter.images += batch.images.shape[0] * batch.images.shape[1] * self.fabric.world_size
         return lr
 
+    def _validate(self) -> None:
+        """Scores the clips held out, logs the mean, and keeps the encoder where it is the best so far."""
+        if self.validation is None:
+            return
+        average_buffers(self.fabric, self.method)
+        self.method.eval()
+        number = math.ceil(len(self.validation.clips) / self.validation.batch_size)
+        scores = []
+        with torch.no_grad():
+            for batch in self.validation.batches(0, number):
+                found = self.method.validation_score(batch.to(self.fabric.device))
+                if found is None:
+                    return
+                scores.append(float(found))
+        mean = self.fabric.all_reduce(torch.tensor(float(np.mean(scores))), reduce_op="mean")
+        score = float(torch.as_tensor(mean))
+        if self.fabric.is_global_zero:
+            self._write_log({"step": self.step, "validation": score})
+        if score > self.best:
+            self.best = score
+            if self.save_best and self.fabric.is_global_zero:
+                self.save_best(self.step, score)
+
+    def _write_log(self, line: dict[str, float]) -> None:
+        with (self.out / "log.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
     def _log(self, meter: Meter, lr: float) -> dict[str, float]:
         line = meter.line(self.step, lr)
         if not math.isfinite(line["loss"]):
@@ -164,8 +207,7 @@ class Trainer:
                 f"{self.out}: the loss is {line['loss']} at step {self.step}; lower --lr. The last checkpoint is kept."
             )
         if self.fabric.is_global_zero:
-            with (self.out / "log.jsonl").open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
+            self._write_log(line)
         return line
 
     def _agree(self, stop: bool) -> bool:

@@ -8,28 +8,27 @@ from typing import Any
 
 import torch
 
-from duchenne.data.prepared import Prepared
 from duchenne.methods.base import Method
 from duchenne.training.runs import EncoderRecord
 
 
-def methods_text(method: Method, config: Any, record: EncoderRecord, data: Prepared, clips: int) -> str:
+def methods_text(method: Method, config: Any, record: EncoderRecord, clips: int) -> str:
     """The text of `methods.txt`.
 
     Args:
         method: trained.
         config: its resolved configuration.
         record: of the encoder.
-        data: it was trained on.
-        clips: that were usable.
+        clips: that it was trained on.
     """
     spec = record.spec
     layer = f" and a linear layer of {spec.embedding_dim}" if spec.embedding_dim else ""
+    start = "random weights" if record.weights == "none" else f"the weights {record.weights}"
     sets = "; ".join(
         f"{item.dataset} ({len(item.subjects)} subjects, licence: {item.licence})" for item in record.trained_on
     )
     paragraph = (
-        f"An encoder ({spec.backbone}{layer}) was trained with {record.method} from random weights "
+        f"An encoder ({spec.backbone}{layer}) was trained with {record.method} from {start} "
         f"(seed {config.seed}) for {record.steps} steps of {config.batch_size} clips at {record.size_px} px, "
         f"with {config.optimiser}, learning rate {config.lr:g} ({config.schedule}), "
         f"weight decay {config.weight_decay:g}. "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 
 import duchenne
 from duchenne.config import from_mapping, load_mapping, save_mapping, to_mapping
+from duchenne.data.clips import Clip
+from duchenne.data.folds import k_fold
 from duchenne.data.loaders import ClipLoader
 from duchenne.data.prepared import Prepared
 from duchenne.devices import computes_bf16, resolve_device
@@ -51,6 +54,7 @@ def pretrain(
     data: str | Path | Sequence[str | Path],
     out: str | Path,
     recipe: str | None = None,
+    exclude_fold: str | None = None,
     resume: bool = False,
     quiet: bool = False,
     **fields: Any,
@@ -62,6 +66,7 @@ def pretrain(
         data: prepared folders.
         out: the run folder to make.
         recipe: name of a shipped recipe or path of a YAML file; its values replace the method's defaults.
+        exclude_fold: `I/K`: leave out the subjects that `evaluate --folds K` tests in its fold I (from 0; first seed).
         resume: go on from `out/checkpoint.pt`, bit for bit as if never interrupted (same machine, versions, threads).
         quiet: show no progress.
         **fields: any field of the method's or the training configuration; they take precedence over the recipe.
@@ -82,13 +87,14 @@ def pretrain(
     device = resolve_device(config.device)
     bf16 = config.precision == "bf16" or (config.precision == "auto" and computes_bf16(device))
     stored = {"method": method, "duchenne": duchenne.__version__, "data": [str(path) for path in paths]}
-    stored |= to_mapping(config)
+    stored |= ({"exclude_fold": exclude_fold} if exclude_fold else {}) | to_mapping(config)
     _check_out(out, stored, resume=resume)
     prepared = Prepared(paths)
-    rows = training_rows(prepared)
+    rows = training_rows(prepared, exclude_fold)
     sampler = method_class(method).sampler(config)
     clips, short = sampler.usable_clips(prepared, rows)
-    total = config.max_steps or math.ceil(config.epochs * len(clips) / config.batch_size)
+    training, held_out = split_clips(clips, config.validation_share, config.seed)
+    total = config.max_steps or math.ceil(config.epochs * len(training) / config.batch_size)
     notes = _notes(clips, short, config.size_px, prepared)
 
     warnings.filterwarnings("ignore", module="lightning_fabric")
@@ -100,11 +106,33 @@ def pretrain(
     smallest = built.smallest_batch() * fabric.world_size
     if config.batch_size < smallest:
         raise UsageError(f"--batch-size {config.batch_size} is too small for {method}; it needs at least {smallest}.")
-    loader = ClipLoader(
-        prepared, clips, sampler, batch_size=config.batch_size, size_px=config.size_px, seed=config.seed,
-        rank=fabric.global_rank, processes=fabric.world_size, threads=config.loader_threads,
+
+    def load(some: list[Clip]) -> ClipLoader:
+        return ClipLoader(
+            prepared, some, sampler, batch_size=config.batch_size, size_px=config.size_px, seed=config.seed,
+            rank=fabric.global_rank, processes=fabric.world_size, threads=config.loader_threads,
+        )  # fmt: skip
+
+    def record(step: int, score: float | None = None) -> EncoderRecord:
+        return EncoderRecord(
+            method=method,
+            spec=built.encoder.spec,
+            size_px=config.size_px,
+            alignment=", ".join(sorted({info.alignment for info in prepared.infos})),
+            weights=config.weights,
+            steps=step,
+            validation=score,
+            duchenne=duchenne.__version__,
+            trained_on=seen(prepared, rows, labels=False),
+        )
+
+    def save_best(step: int, score: float) -> None:
+        save_encoder(out, built.encoder, record(step, score), name="encoder_best")
+
+    trainer = Trainer(
+        fabric, built, config, load(training), total, out,
+        validation=load(held_out) if held_out else None, save_best=save_best,
     )  # fmt: skip
-    trainer = Trainer(fabric, built, config, loader, total, out)
     if resume:
         trainer.resume()
     elif fabric.is_global_zero:
@@ -113,31 +141,56 @@ def pretrain(
     finished = trainer.run(quiet=quiet)
     average_buffers(fabric, built)
     if fabric.is_global_zero and finished:
-        record = EncoderRecord(
-            method=method,
-            spec=built.encoder.spec,
-            size_px=config.size_px,
-            alignment=", ".join(sorted({info.alignment for info in prepared.infos})),
-            weights="none",
-            steps=trainer.step,
-            duchenne=duchenne.__version__,
-            trained_on=seen(prepared, rows, labels=False),
-        )
-        save_encoder(out, built.encoder, record)
-        write_text(out / "methods.txt", methods_text(built, config, record, prepared, len(clips)))
+        save_encoder(out, built.encoder, record(trainer.step))
+        write_text(out / "methods.txt", methods_text(built, config, record(trainer.step), len(training)))
     return PretrainResult(out, trainer.step, finished, notes)
 
 
-def training_rows(data: Prepared) -> NDArray[np.int64]:
-    """The rows whose split is not `test`.
+def training_rows(data: Prepared, exclude_fold: str | None = None) -> NDArray[np.int64]:
+    """The rows whose split is not `test`, without the subjects of one fold.
+
+    Args:
+        data: prepared.
+        exclude_fold: `I/K`, see `pretrain`; the folds are those of the rows that have labels, or of all rows where none
+            has any.
 
     Raises:
-        InputError: when there are none.
+        UsageError: when `exclude_fold` is malformed, or there are fewer subjects than folds.
+        InputError: when nothing is left, or a row has no subject to tell folds by.
     """
-    rows = np.flatnonzero((data.frames["split"] != "test").fillna(True).to_numpy(dtype=bool))
+    used = (data.frames["split"] != "test").fillna(True).to_numpy(dtype=bool)
+    if exclude_fold is not None:
+        matched = re.fullmatch(r"(\d+)/(\d+)", exclude_fold)
+        if not matched or not int(matched[1]) < int(matched[2]) > 1:
+            raise UsageError(f"--exclude-fold {exclude_fold}: must be I/K with I from 0 to K - 1, e.g. 0/3.")
+        names = data.subject_names()
+        labelled = ~np.isnan(data.occurrence()).all(1) if data.aus else np.zeros(len(data), dtype=bool)
+        tellable = names.iloc[np.flatnonzero(labelled) if labelled.any() else np.arange(len(data))]
+        fold = k_fold(tellable, int(matched[2]))
+        left_out = set(tellable.iloc[np.flatnonzero(fold == int(matched[1]))])
+        used &= ~names.isin(left_out).to_numpy(dtype=bool)
+    rows = np.flatnonzero(used)
     if not len(rows):
-        raise InputError(f"{data.paths[0]}: all of its rows belong to the test split; pretraining never uses those.")
+        raise InputError(
+            f"{data.paths[0]}: no row is left to train on; rows of the test split and of the excluded fold never are."
+        )
     return rows
+
+
+def split_clips(clips: list[Clip], share: float, seed: int) -> tuple[list[Clip], list[Clip]]:
+    """Holds out a random share of the clips for validation, at least one of each kind where `share` is above 0.
+
+    Raises:
+        InputError: when there is only one clip.
+    """
+    if not share:
+        return clips, []
+    if len(clips) < 2:
+        raise InputError("there is only one usable clip, so none can be held out; set --validation-share 0.")
+    number = min(max(1, round(share * len(clips))), len(clips) - 1)
+    chosen = set(np.random.default_rng([seed, 3]).permutation(len(clips))[:number].tolist())
+    kept = [clip for place, clip in enumerate(clips) if place not in chosen]
+    return kept, [clips[place] for place in sorted(chosen)]
 
 
 def seen(data: Prepared, rows: NDArray[np.int64], *, labels: bool) -> tuple[TrainedOn, ...]:
@@ -164,15 +217,18 @@ def _check_out(out: Path, stored: dict[str, Any], *, resume: bool) -> None:
             raise UsageError(f"{out}: is in use by something else; name another --out.")
         return
     before = load_mapping(out / "config.yaml")
-    free = {"max_steps", "epochs", "log_every", "save_every", "loader_threads", "duchenne"}
-    changed = [key for key in stored if key not in free and before.get(key) != stored[key]]
+    free = {"max_steps", "epochs", "log_every", "save_every", "validate_every", "loader_threads", "duchenne"}
+    changed = [key for key in {**before, **stored} if key not in free and before.get(key) != stored.get(key)]
     if changed:
         raise UsageError(
             f"{out}: was begun with another {', '.join(changed)}; resume with the same settings or name another --out."
         )
 
 
-_RESTART = frozenset({"config.yaml", "log.jsonl"})  # left by a run that was interrupted before its first checkpoint
+# Left by a run that was interrupted before its first checkpoint.
+_RESTART = frozenset({"config.yaml", "log.jsonl", "encoder_best.json", "encoder_best.safetensors"})
+    {"config.yaml", "log.jsonl", "encoder_best.json", "encoder_best.safetensors"}
+)  # left by a run that was interrupted before its first checkpoint
 
 
 def _notes(clips: list[Any], short: int, size_px: int, data: Prepared) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Run folders and encoders on disk: what `pretrain` leaves behind and what every other command reads.
 
 RUN/config.yaml            the resolved configuration
-RUN/encoder.safetensors    weights of the last step
+RUN/encoder.safetensors    weights of the last step; `encoder_best`: of the best validation, where the method has one
 RUN/encoder.json           how to build the encoder, its input, and what it was trained on
 RUN/checkpoint.pt          everything that exact resume needs
 RUN/log.jsonl, methods.txt
@@ -26,8 +26,10 @@ from duchenne.methods.base import Method
 from duchenne.methods.registry import method_class
 from duchenne.modules.encoder import Encoder, EncoderSpec
 from duchenne.training.config import method_run_config
+from duchenne.training.weights import apply_weights
 
 FORMAT_VERSION: Final = 1
+_JOB_KEYS: Final = ("method", "data", "duchenne", "exclude_fold")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +60,7 @@ class EncoderRecord:
         alignment: of the crops, in words.
         weights: where it started: `none` for random weights.
         steps: trained so far.
+        validation: score on the clips held out, where the method validates.
         trained_on: the data it has seen.
         duchenne: version of this library.
         format_version: of this file.
@@ -70,39 +73,44 @@ class EncoderRecord:
     weights: str
     steps: int
     duchenne: str
+    validation: float | None = None
     trained_on: tuple[TrainedOn, ...] = ()
     format_version: int = FORMAT_VERSION
 
 
 @dataclass(frozen=True)
 class LoadedEncoder:
-    """An encoder in evaluation mode on the CPU, and its record."""
+    """An encoder in evaluation mode on the CPU, its record, and the file that its weights came from."""
 
     encoder: Encoder
     record: EncoderRecord
     path: Path = field(compare=False)
 
 
-def save_encoder(folder: str | Path, encoder: Encoder, record: EncoderRecord) -> None:
-    """Writes `encoder.safetensors` and `encoder.json` into a run folder."""
+def save_encoder(folder: str | Path, encoder: Encoder, record: EncoderRecord, *, name: str = "encoder") -> None:
+    """Writes `NAME.json` and `NAME.safetensors` into a run folder."""
     folder = Path(folder)
+    write_text(folder / f"{name}.json", json.dumps(asdict(record), indent=1) + "\n")
     tensors = {name: value.detach().cpu().contiguous() for name, value in encoder.state_dict().items()}
-    with replacing(folder / "encoder.safetensors") as temporary:
+    with replacing(folder / f"{name}.safetensors") as temporary:
         save_file(tensors, temporary)
-    write_text(folder / "encoder.json", json.dumps(asdict(record), indent=1) + "\n")
 
 
 def load_encoder(path: str | Path) -> LoadedEncoder:
     """Reads an encoder; nothing in the files is executed.
 
     Args:
-        path: a run folder, or an `encoder.safetensors` with its `encoder.json` beside it.
+        path: a run folder, of which `encoder_best` is taken where there is one, else `encoder` (`LoadedEncoder.path`
+            says which); or an `encoder.safetensors` with its `encoder.json` beside it.
 
     Raises:
         InputError: when a file is missing, foreign or damaged.
     """
     path = Path(path)
-    weights = path / "encoder.safetensors" if path.is_dir() else path
+    weights = path
+    if path.is_dir():
+        finished, best = path / "encoder.safetensors", path / "encoder_best.safetensors"
+        weights = best if best.is_file() and finished.is_file() else finished
     if not weights.is_file():
         what = "is no finished run (it has no encoder.safetensors)" if path.is_dir() else "there is no such encoder"
         raise InputError(f"{path}: {what}; make one with `duchenne pretrain`.")
@@ -113,7 +121,7 @@ def load_encoder(path: str | Path) -> LoadedEncoder:
     except (SafetensorError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{weights}: does not fit its encoder.json or is damaged ({reason}).") from error
-    return LoadedEncoder(encoder.eval().requires_grad_(False), record, path)
+    return LoadedEncoder(encoder.eval().requires_grad_(False), record, weights)
 
 
 def read_record(path: str | Path) -> EncoderRecord:
@@ -164,16 +172,23 @@ def read_config(values: Mapping[str, Any], *, where: str) -> tuple[str, Any]:
     Raises:
         UsageError: for an unknown method, key or value.
     """
-    fields = {key: value for key, value in values.items() if key not in ("method", "data", "duchenne")}
+    fields = {key: value for key, value in values.items() if key not in _JOB_KEYS}
     name = str(values.get("method"))
     return name, from_mapping(method_run_config(name), fields, where=where)
 
 
 def build_method(name: str, config: Any) -> Method:
-    """A method with the initial weights that its configuration's seed gives."""
+    """A method with its initial weights: those that the configuration's seed gives, then those of `weights`.
+
+    Raises:
+        UsageError: when there are no such weights.
+        InputError: when their file is missing, damaged or for another network.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        return method_class(name)(config)
+        method = method_class(name)(config)
+    apply_weights(method.encoder, config.weights)
+    return method
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,3 +202,4 @@ class _PlainRecord:
     steps: int
     duchenne: str
     format_version: int
+    validation: float | None = None

@@ -1,0 +1,99 @@
+"""Weights that an encoder starts from: none, ImageNet's, or a file; nothing in a file is ever executed."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from pathlib import Path
+from typing import Final
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from duchenne.errors import InputError, UsageError
+from duchenne.model_files import IMAGENET_FILES, model_path
+from duchenne.modules.encoder import Encoder
+
+_SEQUENTIAL: Final = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
+"""Children of torchvision's ResNet by their place in `nn.Sequential(*resnet.children())`."""
+
+
+def apply_weights(encoder: Encoder, source: str) -> None:
+    """Loads weights into an encoder, in place.
+
+    Args:
+        encoder: of any backbone.
+        source: `none` (nothing happens), `imagenet` (torchvision's IMAGENET1K_V1; the folder that DUCHENNE_MODELS
+            names is looked at first), or the path of a file: an `encoder.safetensors`, a state dict of torchvision's
+            ResNet, or the state dict that the authors of temporal ranking released. The embedding layer is loaded
+            where the file has one of the same size, and stays as it is where the file has none.
+
+    Raises:
+        UsageError: when there are no ImageNet weights for the backbone.
+        InputError: when the file is missing, damaged, or for another network.
+    """
+    if source == "none":
+        return
+    if source == "imagenet":
+        names = [name for name in IMAGENET_FILES if name.startswith(f"{encoder.spec.backbone}-")]
+        if not names:
+            raise UsageError(f"--weights imagenet: there are none for {encoder.spec.backbone}; name a file or `none`.")
+        path = model_path(names[0])
+    else:
+        path = Path(source)
+    state = encoder_state(read_state(path))
+    own = encoder.state_dict()
+    missing = sorted(key for key in own if key.startswith("backbone.") and key not in state)
+    unfit = sorted(key for key, value in state.items() if key not in own or own[key].shape != value.shape)
+    if missing or unfit:
+        what = f"has no {missing[0]}" if missing else f"its {unfit[0]} does not fit"
+        raise InputError(f"{path}: is not for {encoder.spec.backbone} ({what}); choose another file or --backbone.")
+    encoder.load_state_dict(state, strict=False)
+
+
+def read_state(path: str | Path) -> dict[str, Tensor]:
+    """The tensors of a `.safetensors` file or of a state dict saved by torch.
+
+    Raises:
+        InputError: when the file is missing, damaged, or holds anything but tensors.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file; check the path of the weights.")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, RuntimeError, pickle.UnpicklingError, EOFError, OSError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise InputError(f"{path}: holds no weights that can be read safely ({reason}).") from error
+    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
+        state = state["state_dict"]
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise InputError(f"{path}: holds no state dict; save the tensors alone.")
+    return {str(key): value for key, value in state.items()}
+
+
+def encoder_state(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Names the tensors of a state dict as `Encoder` does.
+
+    Args:
+        state: of an `Encoder` (kept as it is), of torchvision's ResNet (`conv1.weight`; its classifier is dropped), or
+            of the released temporal-ranking network (`resnet18.0.weight`, `fc1.weight`); `module.` before a name is
+            dropped.
+    """
+    state = {key.removeprefix("module."): value for key, value in state.items()}
+    if any(key.startswith("backbone.") for key in state):
+        return state
+    named = {}
+    for key, value in state.items():
+        released = re.fullmatch(r"resnet\d+\.(\d)\.(.+)", key)
+        if released and released[1] in _SEQUENTIAL:
+            named[f"backbone.{_SEQUENTIAL[released[1]]}.{released[2]}"] = value
+        elif key.startswith("fc1."):
+            named[f"embedding.{key.removeprefix('fc1.')}"] = value
+        elif not key.startswith("fc."):
+            named[f"backbone.{key}"] = value
+    return named

@@ -1,0 +1,107 @@
+"""Weights to start from: torchvision's, our own, and those that the authors of temporal ranking released."""
+
+import pickle
+
+import pytest
+import torch
+from torch import nn
+
+import duchenne
+from duchenne import model_files
+from duchenne.errors import InputError, UsageError
+from duchenne.modules.encoder import Encoder, EncoderSpec
+from duchenne.training.runs import load_encoder
+from duchenne.training.weights import apply_weights
+
+SPEC = EncoderSpec(backbone="resnet18", embedding_dim=256, unit_rows=True)
+
+
+@pytest.fixture(scope="module")
+def source():
+    torch.manual_seed(3)
+    encoder = Encoder(SPEC)
+    for module in encoder.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.running_mean)
+    return encoder.eval()
+
+
+def released(encoder):
+    """The state dict as the authors' code saves it: children of torchvision's ResNet in a Sequential, in parallel."""
+    backbone = encoder.backbone
+    children = [backbone.conv1, backbone.bn1, nn.ReLU(), nn.MaxPool2d(3), backbone.layer1, backbone.layer2,
+                backbone.layer3, backbone.layer4, nn.AdaptiveAvgPool2d(1)]  # fmt: skip
+    network = nn.Module()
+    network.resnet18 = nn.Sequential(*children)
+    network.fc1 = encoder.embedding
+    return {f"module.{key}": value for key, value in network.state_dict().items()}
+
+
+def test_converts_the_released_network(source, tmp_path):
+    torch.save(released(source), tmp_path / "tc.pth")
+    out = duchenne.convert(tmp_path / "tc.pth", out=tmp_path / "encoder")
+    loaded = load_encoder(out)
+    x = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.allclose(loaded.encoder(x), source(x), atol=1e-6)
+    assert "released" in loaded.record.weights
+    assert loaded.record.trained_on[0].dataset == "voxceleb2"
+    with pytest.raises(UsageError, match="holds an encoder already"):
+        duchenne.convert(tmp_path / "tc.pth", out=out)
+
+
+def test_torchvision_weights_leave_the_embedding(source, tmp_path):
+    state = {key.removeprefix("backbone."): value for key, value in source.state_dict().items() if "backbone" in key}
+    torch.save({**state, "fc.weight": torch.rand(1000, 512), "fc.bias": torch.rand(1000)}, tmp_path / "resnet18.pth")
+    encoder = Encoder(SPEC)
+    before = encoder.embedding.weight.clone()
+    apply_weights(encoder, str(tmp_path / "resnet18.pth"))
+    assert torch.equal(encoder.backbone.layer3[0].conv1.weight, source.backbone.layer3[0].conv1.weight)
+    assert torch.equal(encoder.backbone.bn1.running_mean, source.backbone.bn1.running_mean)
+    assert torch.equal(encoder.embedding.weight, before)
+
+
+def test_imagenet_comes_from_the_models_folder_and_is_checked(source, tmp_path, monkeypatch):
+    state = {key.removeprefix("backbone."): value for key, value in source.state_dict().items() if "backbone" in key}
+    name = "resnet18-f37072fd.pth"
+    torch.save(state, tmp_path / name)
+    monkeypatch.setenv("DUCHENNE_MODELS", str(tmp_path))
+    with pytest.raises(InputError, match="SHA-256 differs"):
+        apply_weights(Encoder(SPEC), "imagenet")
+    import hashlib
+
+    digest = hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
+    monkeypatch.setitem(model_files.MODEL_FILES, name, model_files.MODEL_FILES[name]._replace(sha256=digest[:8]))
+    encoder = Encoder(SPEC)
+    apply_weights(encoder, "imagenet")
+    assert torch.equal(encoder.backbone.conv1.weight, source.backbone.conv1.weight)
+
+
+def test_what_is_refused(source, tmp_path):
+    torch.save(Encoder(EncoderSpec(backbone="resnet34")).state_dict(), tmp_path / "34.pth")
+    with pytest.raises(InputError, match="is not for resnet18"):
+        apply_weights(Encoder(SPEC), str(tmp_path / "34.pth"))
+    with pytest.raises(InputError, match="no such file"):
+        apply_weights(Encoder(SPEC), str(tmp_path / "nothing.pth"))
+    (tmp_path / "text.pth").write_text("not weights")
+    with pytest.raises(InputError, match="read safely"):
+        apply_weights(Encoder(SPEC), str(tmp_path / "text.pth"))
+    torch.save([1, 2], tmp_path / "list.pth")
+    with pytest.raises(InputError, match="no state dict"):
+        apply_weights(Encoder(SPEC), str(tmp_path / "list.pth"))
+    state = {key.removeprefix("backbone."): value for key, value in source.state_dict().items() if "backbone" in key}
+    torch.save(state, tmp_path / "plain.pth")
+    with pytest.raises(InputError, match="not the released network"):
+        duchenne.convert(tmp_path / "plain.pth", out=tmp_path / "out")
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+def test_weights_execute_nothing(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "owned"), "w"))
+
+    (tmp_path / "evil.pth").write_bytes(pickle.dumps({"conv1.weight": Evil()}))
+    with pytest.raises(InputError, match="read safely"):
+        apply_weights(Encoder(SPEC), str(tmp_path / "evil.pth"))
+    assert not (tmp_path / "owned").exists()
