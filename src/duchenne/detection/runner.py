@@ -5,8 +5,9 @@ from __future__ import annotations
 import glob
 import os
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,12 +34,14 @@ class Run:
         settings: how inputs are read.
         baseline: the resting face from a recording of its own, or None.
         record: what is written beside tables; None for none.
+        token: tells this run from others in the same worker process.
     """
 
     model: AuModel
     settings: DetectSettings
     baseline: Baseline | None
     record: Mapping[str, Any] | None
+    token: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def detector(self) -> Detector:
         """Opens the models."""
@@ -114,10 +117,11 @@ def run_jobs(
     except KeyboardInterrupt:
         _sweep(jobs, tables)
         raise
-    except BrokenProcessPool as error:
+    except (BrokenProcessPool, BrokenPipeError) as error:
         _sweep(jobs, tables)
         raise InputError(
-            "a worker process was ended, most likely for want of memory; run the same command with fewer workers."
+            "a worker process was ended, or not started, most likely for want of memory; "
+            "run the same command with fewer workers."
         ) from error
 
 
@@ -141,16 +145,18 @@ def _in_worker(run: Run, job: Job, table: Path | None, parent: int) -> tuple[Out
             if os.getppid() != parent:
                 os._exit(1)
 
-    detector = _open_detector(run.model, run.settings.min_face)
+    detector = _open_detector(run)
     return run.process(job, table, pieces.append, detector, end_with_parent), pieces
 
 
 _DETECTORS: Final[dict[str, Detector]] = {}
 
 
-def _open_detector(model: AuModel, min_face: int) -> Detector:
-    """One detector per worker process: opening it takes a second."""
-    key = f"{model.name} {min_face}"
-    if key not in _DETECTORS:
-        _DETECTORS[key] = Detector(model, min_face=min_face)
-    return _DETECTORS[key]
+def _open_detector(run: Run) -> Detector:
+    """One detector per worker process and run: opening it takes a second. Processes may outlive a run."""
+    if run.token not in _DETECTORS:
+        for detector in _DETECTORS.values():
+            detector.close()
+        _DETECTORS.clear()
+        _DETECTORS[run.token] = run.detector()
+    return _DETECTORS[run.token]
