@@ -227,8 +227,6 @@ def _check_out(out: Path, stored: dict[str, Any], *, resume: bool) -> None:
 
 # Left by a run that was interrupted before its first checkpoint.
 _RESTART = frozenset({"config.yaml", "log.jsonl", "encoder_best.json", "encoder_best.safetensors"})
-    {"config.yaml", "log.jsonl", "encoder_best.json", "encoder_best.safetensors"}
-)  # left by a run that was interrupted before its first checkpoint
 
 
 def _notes(clips: list[Any], short: int, size_px: int, data: Prepared) -> tuple[str, ...]:
