@@ -63,4 +63,6 @@ def advice(quality: pd.DataFrame) -> list[str]:
         for name, sentence in reasons.items():
             if row[name] >= _MUCH:
                 found.append(f"{row['source']}: face {row['face']} {sentence.format(f'{100 * row[name]:.0f} %')}.")
+            if name == "unread" and row[name] == 1:
+                break  # there is nothing that the other reasons could spoil
     return found

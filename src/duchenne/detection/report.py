@@ -146,7 +146,11 @@ def render(
         "combinations": summary.combinations.to_dict("records"),
         "episodes": _with_names(summary.episodes.sort_values(["face", "onset_s", "au"]).head(_MOST_EPISODES)),
         "hidden_episodes": max(0, len(summary.episodes) - _MOST_EPISODES),
-        "advice": advice(summary.quality.assign(source=Path(source).name)),
+        "advice": [
+            (face, sentence)
+            for face, own in summary.quality.assign(source=Path(source).name).groupby("face")
+            for sentence in advice(own)
+        ],
         "apart_s": float(np.diff([time_s for time_s, _ in thumbnails]).max()) if len(thumbnails) > 1 else 1.0,
         "data": _script(_page_data(table, frames, measures, summary, thumbnails)),
     }
