@@ -42,6 +42,16 @@ def test_everyone_is_found_and_keeps_a_number(shared: Path, finder: FaceFinder, 
     assert numbers == set(range(PEOPLE[name]))
 
 
+def test_two_frames_a_second_are_enough_to_follow_people(shared: Path, finder: FaceFinder) -> None:
+    tracker = FaceTracker()
+    for picture in read_pictures(
+        shared / "data" / "intel-sample-videos" / "head-pose-face-detection-female-and-male.mp4"
+    ):
+        if picture.frame % 6 == 0:
+            assert tracker.update(finder.find(picture.image), picture.image, picture.time_s) == [0, 1]
+            assert not tracker.cut
+
+
 @pytest.mark.parametrize("name", ["chelsea.png", "coffee.png", "rocket.jpg"])
 def test_no_face_where_there_is_none(shared: Path, finder: FaceFinder, name: str) -> None:
     assert finder.find(next(read_pictures(shared / "data" / "scikit-image" / name)).image) == []

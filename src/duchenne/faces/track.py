@@ -22,7 +22,8 @@ _REACH: Final = 0.75  # how far a face may move between two frames, in box sides
 _MEMORY_S: Final = 1.0  # how long a place stays the place of a face that is not seen
 _ALIKE: Final = 0.8  # correlation of two 16-pixel pictures of a face; of the same person in a row over 0.85, of
 _LOOK_PX: Final = 16  # different people up to 0.70 on the sample videos
-_CUT_LEVEL: Final = 8.0  # mean change of a small picture, in levels of 255; in a shot up to 3, at cuts 9 to 76
+_CUT_LEVEL: Final = 6.0  # mean change of a small picture, in levels of 255; in a shot up to 3, at cuts 9 to 76
+_CUT_LEVEL_PER_S: Final = 20.0  # more where frames are further apart: in a shot up to 8 at two frames a second
 _CUT_RATIO: Final = 4.0  # against the median of the changes before, so that a moving camera is not cut
 _THUMBNAIL: Final = (48, 27)
 
@@ -47,6 +48,7 @@ class FaceTracker:
         self._tracks: list[_Track] = []
         self._seen: set[int] = set()
         self._shot = 0
+        self._time_s = 0.0
         self._thumbnail: NDArray[np.float32] | None = None
         self._changes: deque[float] = deque(maxlen=12)
 
@@ -61,7 +63,7 @@ class FaceTracker:
         Returns:
             A number per face, from 0 in order of first appearance (in one frame: in the order given).
         """
-        self.cut = self._is_cut(image)
+        self.cut = self._is_cut(image, time_s)
         looks = [_look(image, face.box) for face in faces]
         numbers: dict[int, int] = {}
         self._shot += self.cut
@@ -89,15 +91,16 @@ class FaceTracker:
         self._seen = set(numbers.values())
         return [numbers[place] for place in range(len(faces))]
 
-    def _is_cut(self, image: NDArray[np.uint8]) -> bool:
-        before = self._thumbnail
+    def _is_cut(self, image: NDArray[np.uint8], time_s: float) -> bool:
+        before, apart_s = self._thumbnail, max(0.0, time_s - self._time_s)
+        self._time_s = time_s
         self._thumbnail = cv2.resize(image, _THUMBNAIL, interpolation=cv2.INTER_AREA).astype(np.float32)
         if before is None:
             return False
         change = float(np.abs(self._thumbnail - before).mean())
         usual = float(np.median(self._changes)) if self._changes else 0.0
         self._changes.append(change)
-        return change > max(_CUT_LEVEL, _CUT_RATIO * usual)
+        return change > max(_CUT_LEVEL + _CUT_LEVEL_PER_S * apart_s, _CUT_RATIO * usual)
 
 
 def _assign(numbers: dict[int, int], pairs: Iterable[tuple[float, int, int]], *, above: float) -> None:
