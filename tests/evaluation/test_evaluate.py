@@ -20,6 +20,7 @@ from duchenne.data.prepared import Prepared
 from duchenne.errors import InputError, UsageError
 from duchenne.evaluation.evaluate import overlap
 from duchenne.evaluation.linear import LinearSettings, linear_protocol
+from duchenne.evaluation.maps import choose_points, map_features
 from duchenne.evaluation.scoring import COLUMNS, Predictions, model_means, statistics
 from duchenne.modules.encoder import Encoder, EncoderSpec
 from duchenne.training.runs import EncoderRecord, TrainedOn, save_encoder
@@ -122,6 +123,25 @@ def test_the_datas_own_split(faces: Path, tmp_path: Path) -> None:
     assert (table["positives"] + table["negatives"]).max() == 56
     folds = pd.read_csv(tmp_path / "folds.csv")
     assert sorted(folds["subject"][folds["fold"].notna()]) == ["drawn:S4", "drawn:S5"]
+
+
+def test_maps_separate_what_the_features_separate() -> None:
+    generator = np.random.default_rng(0)
+    kind = np.repeat([0, 1], 60)
+    features = (generator.normal(size=(120, 30)) + 6 * kind[:, None]).astype(np.float32)
+    for points in (map_features(features, "pca"), map_features(features, "tsne")):
+        centres = np.stack([points[kind == k].mean(axis=0) for k in (0, 1)])
+        assert points.shape == (120, 2)
+        assert (np.linalg.norm(points - centres[:, None], axis=2).argmin(axis=0) == kind).all()
+    assert map_features(features[:, :1], "pca").shape == (120, 2)
+    assert choose_points(7).tolist() == list(range(7))
+    assert len(choose_points(90_000)) == 1000
+
+
+def test_maps_can_be_left_out(done: Path, faces: Path, tmp_path: Path) -> None:
+    assert "Maps of the features" in (done / "report.html").read_text()
+    duchenne.evaluate(model="landmarks", data=faces, out=tmp_path, l2=0.1, maps="none", quiet=True)
+    assert "Maps of the features" not in (tmp_path / "report.html").read_text()
 
 
 def test_emotions_take_the_highest_score(faces: Path, tmp_path: Path) -> None:

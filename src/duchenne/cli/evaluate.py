@@ -38,6 +38,8 @@ class EvaluateArguments:
     """On the sigmoid, from which an AU is called present."""
     sample_faces: int = 12
     """Faces shown in the report; 0 keeps pictures out of it."""
+    maps: Literal["none", "pca", "tsne"] = "pca"
+    """Two-dimensional maps of the features in the report, coloured by action unit, emotion and subject."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:N or mps."""
     quiet: tyro.conf.FlagCreatePairsOff[bool] = False

@@ -21,6 +21,7 @@ from duchenne.devices import resolve_device
 from duchenne.errors import InputError, UsageError
 from duchenne.evaluation.encoders import Context, FeatureKind, Features, FeatureSource, resolve
 from duchenne.evaluation.linear import L2_CANDIDATES, LinearResult, LinearSettings, Weighting, linear_protocol
+from duchenne.evaluation.maps import MapKind, choose_points, map_features
 from duchenne.evaluation.report import write_report
 from duchenne.evaluation.scoring import COLUMNS, Predictions, Summariser, always_positive, cells, undefined
 from duchenne.facs import EMOTIONS, au_column
@@ -67,6 +68,7 @@ def evaluate(
     l2: float | Sequence[float] = L2_CANDIDATES,
     threshold: float = 0.5,
     sample_faces: int = 12,
+    maps: MapKind = "pca",
     device: str = "auto",
     quiet: bool = False,
 ) -> pd.DataFrame:
@@ -88,6 +90,7 @@ def evaluate(
         l2: penalty strengths; of several, one per fold is chosen on held-out training subjects.
         threshold: on the sigmoid of a score, from which an AU is called present.
         sample_faces: faces shown in the report; 0 keeps pictures out of it.
+        maps: two-dimensional maps of the features in the report: `pca`, `tsne` (seconds per model) or `none`.
         device: auto, cpu, cuda, cuda:N or mps.
         quiet: show no progress.
 
@@ -123,14 +126,17 @@ def evaluate(
     rows: list[dict[str, Any]] = []
     summaries: dict[str, Any] = {}
     runs: dict[str, dict[int, Predictions]] = {}
+    drawn, places = {}, choose_points(len(task.rows))
     for source in sources:
-        results, width = _run(source, prepared, task, plans, settings, chosen, feature, quiet=quiet)
+        results, values = _run(source, prepared, task, plans, settings, chosen, feature, quiet=quiet)
+        if maps != "none":
+            drawn[source.name] = map_features(values[places], maps)
         runs[source.name] = {seed: _tested(task, plans[seed], result, threshold) for seed, result in results.items()}
         mine = cells(source.name, target, task.items, task.labels, runs[source.name])
         rows += mine
         summaries[source.name] = {
             **source.describe(),
-            "features": width,
+            "features": values.shape[1],
             "seen": seen[source.name],
             **summariser.add(source.name, runs[source.name]),
             "undefined": undefined(mine),
@@ -158,7 +164,7 @@ def evaluate(
     with replacing(out / "folds.csv") as temporary:
         _folds_table(task, plans).to_csv(temporary, index=False)
     write_text(out / "summary.json", json.dumps(summary, indent=1) + "\n")
-    write_report(out, table, summary, prepared, task.rows, task.labels, runs, sample_faces=sample_faces)
+    write_report(out, table, summary, prepared, task.rows, task.labels, runs, sample_faces=sample_faces, maps=drawn)
     return table
 
 
@@ -247,11 +253,12 @@ def _run(
     feature: FeatureKind,
     *,
     quiet: bool,
-) -> tuple[dict[int, LinearResult], int]:
-    """Features once (once per seed where weights are drawn), then the protocol for every seed."""
+) -> tuple[dict[int, LinearResult], Features]:
+    """Features once (once per seed where weights are drawn), then the protocol for every seed; the last features."""
     results: dict[int, LinearResult] = {}
     values: Features | None = None
     total = len(task.rows) * (len(plans) if source.seeded else 1)
+    place = torch.device("cpu") if device.type == "mps" else device  # MPS has no float64, which sums losses here
     with progress_bar(quiet=quiet) as bar:
         progress = bar.add_task(_short(source.name), total=total, note="features")
         for seed, plan in plans.items():
@@ -261,10 +268,10 @@ def _run(
                 )  # fmt: skip
                 values = source.features(data, task.rows, context)
             bar.update(progress, note="linear units")
-            results[seed] = linear_protocol(values, task.labels, plan, task.group, settings, seed=seed, device=device)
+            results[seed] = linear_protocol(values, task.labels, plan, task.group, settings, seed=seed, device=place)
         bar.update(progress, completed=total, note="")
     assert values is not None
-    return results, values.shape[1]
+    return results, values
 
 
 def _tested(task: Task, plan: Sequence[Fold], result: LinearResult, threshold: float) -> Predictions:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from duchenne.data.prepared import Prepared
 from duchenne.data.writing import encode_jpeg
 from duchenne.evaluation import figures
+from duchenne.evaluation.maps import choose_points, draw_map
 from duchenne.evaluation.scoring import Predictions
 from duchenne.facs import ACTION_UNITS
 from duchenne.files import write_text
@@ -38,6 +39,7 @@ def write_report(
     runs: Mapping[str, Mapping[int, Predictions]],
     *,
     sample_faces: int,
+    maps: Mapping[str, NDArray[np.float64]],
 ) -> None:
     """Writes `report.html`.
 
@@ -50,6 +52,7 @@ def write_report(
         labels: (N, A) 0, 1 or NaN.
         runs: model -> seed -> what was tested.
         sample_faces: how many to show.
+        maps: model -> (P, 2) places of evenly spaced rows (`maps.choose_points`); empty for no maps.
     """
     models, items = summary["models"], summary["protocol"]["items"]
     names = list(models)
@@ -89,6 +92,7 @@ def write_report(
         "losses_csv": to_data_uri(_loss_rows(losses)),
         "faces": sample(data, rows, labels, runs[names[0]][0], items, sample_faces),
         "first": names[0],
+        **_maps(maps, data, rows, labels, items),
         "scores_csv": _data_uri(table.to_csv(index=False)),
         "summary_json": json.dumps(summary, indent=1),
         "score": _score,
@@ -96,6 +100,27 @@ def write_report(
         "signed": _signed,
     }
     write_text(out / "report.html", render_page("duchenne.evaluation", "report.jinja", page))
+
+
+def _maps(
+    maps: Mapping[str, NDArray[np.float64]],
+    data: Prepared,
+    rows: NDArray[np.int64],
+    labels: NDArray[np.floating],
+    items: Sequence[str],
+) -> dict[str, Any]:
+    places = choose_points(len(rows))
+    chosen = rows[places]
+    emotions, subjects = data.frames["emotion"].iloc[chosen], data.subject_names().iloc[chosen]
+    return {
+        "maps": {
+            name: Markup(draw_map(points, labels[places], items, emotions, subjects)) for name, points in maps.items()
+        },
+        "maps_csv": to_data_uri(
+            [["model", "row", "x", "y"]]
+            + [[name, int(row), *np.round(xy, 4)] for name, points in maps.items() for row, xy in zip(chosen, points)]
+        ),
+    }
 
 
 def findings(summary: Mapping[str, Any]) -> list[str]:
