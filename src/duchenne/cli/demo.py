@@ -17,7 +17,9 @@ class Arguments:
     seed: int = 0
     """Of the faces, the weights and the folds."""
     subjects: int = 48
-    """People to learn from; half as many others are tested on."""
+    """People to learn from; half as many others, at least 6, are tested on."""
+    clips: int = 4
+    """Of each person."""
     steps: int | None = None
     """Steps of pretraining; those of the recipe by default."""
     quiet: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -30,7 +32,14 @@ def main(arguments: list[str]) -> int:
 
     from duchenne.demonstration.job import demo
 
-    result = demo(chosen.out, seed=chosen.seed, subjects=chosen.subjects, steps=chosen.steps, quiet=chosen.quiet)
+    result = demo(
+        chosen.out,
+        seed=chosen.seed,
+        subjects=chosen.subjects,
+        clips=chosen.clips,
+        steps=chosen.steps,
+        quiet=chosen.quiet,
+    )
     means = result.scores.groupby("model", sort=False)[["auc", "f1", "f1_always_positive"]].mean()
     print("linear protocol on people that no encoder has seen, mean over action units and folds:")
     print(means.round(3).to_string())

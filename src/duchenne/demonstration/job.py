@@ -56,6 +56,7 @@ def demo(
     *,
     seed: int = 0,
     subjects: int = 48,
+    clips: int = 4,
     steps: int | None = None,
     quiet: bool = False,
 ) -> DemoResult:
@@ -64,7 +65,8 @@ def demo(
     Args:
         out: folder for everything that is made.
         seed: of the faces, the weights and the folds.
-        subjects: people to learn from; half as many others are tested on.
+        subjects: people to learn from; half as many others, at least 6, are tested on.
+        clips: of each person.
         steps: of pretraining; those of the recipe by default.
         quiet: show no progress.
 
@@ -77,7 +79,7 @@ def demo(
     """
     out = Path(out)
     spent: dict[str, float] = {}
-    faces: dict[str, Any] = {"clips": 4, "frames": 48, "size_px": SIZE_PX, "quiet": quiet}
+    faces: dict[str, Any] = {"clips": clips, "frames": 48, "size_px": SIZE_PX, "quiet": quiet}
     with timed(spent, "rendering"):
         for name, aus in (("unlabelled", "on"), ("unlabelled_aus_off", "off")):
             synth(out / name, subjects=subjects, seed=2 * seed, aus=aus, **faces)  # type: ignore[arg-type]

@@ -80,7 +80,7 @@ def write_demo_report(
             )
         ),
         "rows": list(_rows(summary, names)),
-        "always": f"{always:.3f}".lstrip("0"),
+        "always": _short(always),
         "verdict": _verdict(summary),
         "protocol": summary["protocol"],
         "film": _film(frames),
@@ -110,7 +110,7 @@ def _rows(summary: Mapping[str, Any], names: Mapping[str, tuple[str, str]]) -> A
             "name": names[model][0], "what": names[model][1], "colour": figures.colour(number),
             "auc": _short(auc["value"]), "auc_between": _between(auc),
             "f1": _short(f1["value"]), "f1_between": _between(f1),
-            "lead": f"{lead['value']:+.3f}" if lead else "", "lead_between": _between(lead, "+") if lead else "",
+            "lead": _short(lead["value"], "+") if lead else "", "lead_between": _between(lead, "+") if lead else "",
         }  # fmt: skip
 
 
@@ -123,7 +123,8 @@ def _verdict(summary: Mapping[str, Any]) -> str:
     for pair in summary["differences"]:
         if pair["first"] == models[0]:
             low, high = (pair["mean_of_folds"]["auc"][key] for key in ("low", "high"))
-            kind = better if low > 0 else worse if high < 0 else open_
+            known = low is not None and high is not None
+            kind = better if known and low > 0 else worse if known and high < 0 else open_
             kind.append(_NAMES[_kind(pair["second"])][0])
     parts = []
     if better:
@@ -135,12 +136,12 @@ def _verdict(summary: Mapping[str, Any]) -> str:
     return f"In AUC, this short training is {'; '.join(parts)}."
 
 
-def _short(value: float) -> str:
-    return f"{value:.3f}".lstrip("0")
+def _short(value: float | None, sign: str = "") -> str:
+    return "–" if value is None else f"{value:{sign}.3f}".replace("0.", ".", 1)
 
 
-def _between(estimate: Mapping[str, float], sign: str = "") -> str:
-    return f"{estimate['low']:{sign}.3f} to {estimate['high']:{sign}.3f}"
+def _between(estimate: Mapping[str, float | None], sign: str = "") -> str:
+    return f"{_short(estimate['low'], sign)} to {_short(estimate['high'], sign)}"
 
 
 def _clips(data: Prepared, number: int = 4, length: int = 10) -> list[list[str]]:
