@@ -20,6 +20,7 @@ _FUNCTIONS = {
     "detect_frames": "duchenne.detection.detect",
     "embed": "duchenne.evaluation.embed",
     "evaluate": "duchenne.evaluation.evaluate",
+    "fit": "duchenne.detection.fit",
     "info": "duchenne.cli.info",
     "prepare": "duchenne.faces.prepare",
     "pretrain": "duchenne.training.pretrain",
@@ -28,7 +29,7 @@ _FUNCTIONS = {
     "synth": "duchenne.data.synthetic.synth",
 }
 __all__ = [
-    "__version__", "agree", "compare", "convert", "demo", "detect", "detect_frames", "embed", "evaluate", "info",
+    "__version__", "agree", "compare", "convert", "demo", "detect", "detect_frames", "embed", "evaluate", "fit", "info",
     "prepare", "pretrain", "retrieve", "summarize", "synth",
 ]  # fmt: skip
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from duchenne.data.synthetic.synth import synth
     from duchenne.demonstration.job import demo
     from duchenne.detection.detect import detect, detect_frames
+    from duchenne.detection.fit import fit
     from duchenne.detection.summarize import summarize
     from duchenne.evaluation.agree import agree
     from duchenne.evaluation.compare import compare

@@ -19,6 +19,7 @@ COMMANDS: Final[dict[str, str]] = {
     "compare": "put the models of several evaluations into one table",
     "embed": "write the features of every prepared face to a table",
     "retrieve": "find the prepared faces nearest to those of a picture",
+    "fit": "train a detector of your own from coded faces",
     "detect": "action units of images and videos, as a table",
     "summarize": "sum such a table up per person, episode, combination and trial",
     "agree": "how far two such tables agree: coders, tools, coder and tool",

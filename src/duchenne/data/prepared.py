@@ -154,12 +154,8 @@ class Prepared:
         decoded = cv2.imdecode(self._bytes(row), cv2.IMREAD_COLOR_RGB)
         if decoded is None:
             raise InputError(f"{self._shard_path(row)}: the picture of row {row} is damaged; prepare the data again.")
-        if size_px is not None and decoded.shape[:2] != (size_px, size_px):
-            shrinks = decoded.shape[0] > size_px
-            decoded = cv2.resize(
-                decoded, (size_px, size_px), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-            )
-        return np.asarray(decoded, dtype=np.uint8)
+        picture = np.asarray(decoded, dtype=np.uint8)
+        return picture if size_px is None else resized(picture, size_px)
 
     def images(
         self, rows: Sequence[int] | NDArray[np.integer], size_px: int, pool: ThreadPoolExecutor | None = None
@@ -205,6 +201,14 @@ class Prepared:
             part[known] = values.drop_null().flatten().to_numpy(zero_copy_only=False).reshape(-1, length)
             parts.append(part)
         return np.concatenate(parts)
+
+
+def resized(picture: NDArray[np.uint8], size_px: int) -> NDArray[np.uint8]:
+    """A crop (H, W, 3) at another side: averaged over areas where it shrinks, bilinear where it grows."""
+    if picture.shape[:2] == (size_px, size_px):
+        return picture
+    way = cv2.INTER_AREA if picture.shape[0] > size_px else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(picture, (size_px, size_px), interpolation=way), dtype=np.uint8)
 
 
 def read_info(path: str | Path) -> DatasetInfo:

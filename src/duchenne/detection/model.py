@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -63,19 +64,28 @@ def _blendshapes(sides: bool) -> AuModel:
 
 
 MODELS: Final[dict[str, Callable[[bool], AuModel]]] = {"blendshapes": _blendshapes}
-"""The models that need no training, by the name given to `--model`."""
+"""The models that need no training, by the name given to `--model`; everything else is a folder that `fit` wrote."""
 
 
 def load_model(name: str, *, sides: bool = False) -> AuModel:
     """The detector called `name`.
 
     Args:
-        name: as given to `--model`.
+        name: as given to `--model`: one of `MODELS`, or the folder of a detector.
         sides: also give `AUxx_left` and `AUxx_right`, where the model has them.
 
     Raises:
-        UsageError: when there is none of that name.
+        UsageError: when there is none of that name, or it has no sides.
+        InputError: when the folder is no detector, or damaged.
     """
-    if name not in MODELS:
-        raise UsageError(f"there is no model `{name}`; use --model {' or '.join(MODELS)}.")
-    return MODELS[name](sides)
+    if name in MODELS:
+        return MODELS[name](sides)
+    if not Path(name).exists():
+        raise UsageError(
+            f"there is no model `{name}`; use --model {' or '.join(MODELS)}, or a folder made by `duchenne fit`."
+        )
+    from duchenne.detection.trained import open_detector
+
+    if sides:
+        raise UsageError(f"--sides: the detector {name} does not tell left from right; use --model blendshapes.")
+    return open_detector(name)

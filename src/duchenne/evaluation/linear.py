@@ -78,6 +78,70 @@ class LinearResult:
     iterations: int
 
 
+@dataclass(frozen=True)
+class LinearHead:
+    """One linear unit per AU, to be used on features of faces that it has never seen.
+
+    Attributes:
+        low, high: (D,) range of each feature in training. A value outside counts as the nearest one inside, so that
+            no weight is stretched beyond what it was fitted on.
+        mean, factor: (D,) that standardise.
+        weight: (D, A).
+        bias: (A,).
+        trained: (A,) whether the AU had known positives and negatives.
+    """
+
+    low: NDArray[np.float32]
+    high: NDArray[np.float32]
+    mean: NDArray[np.float32]
+    factor: NDArray[np.float32]
+    weight: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    trained: NDArray[np.bool_]
+
+    def __call__(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(N, D) -> (N, A) log odds under the class weights of training; NaN for an AU that was not trained."""
+        rows = (np.clip(features, self.low, self.high) - self.mean) * self.factor
+        score: NDArray[np.float32] = rows @ self.weight + self.bias
+        score[:, ~self.trained] = np.nan
+        return score
+
+
+def train_heads(
+    features: NDArray[np.float32],
+    labels: NDArray[np.floating],
+    strengths: Sequence[float],
+    *,
+    weighting: Weighting = "balanced",
+    device: str | torch.device = "cpu",
+) -> list[LinearHead]:
+    """The linear units of the linear protocol, fitted on all rows: one head per L2 strength, all together.
+
+    Args:
+        features: (N, D) finite.
+        labels: (N, A) 0, 1 or NaN where unknown.
+        strengths: see `LinearSettings.l2`.
+        weighting: see `LinearSettings`.
+        device: where the products are computed.
+
+    Raises:
+        ValueError: when features hold values that are not finite.
+    """
+    settings, count = LinearSettings(l2=tuple(strengths), weighting=weighting), labels.shape[1]
+    with _threads_for(features.size):
+        rows, mean, factor = _standardise(features, np.arange(len(features)), device)
+        truth = torch.from_numpy(np.ascontiguousarray(labels, dtype=np.float32)).to(device)
+        sets = np.ones((len(strengths), len(features)), dtype=bool)
+        fitted, trained = _fit(rows, Curvature(rows), truth, sets, settings.l2, settings, None)
+    weight, bias = fitted.weight.cpu().numpy(), fitted.bias.cpu().numpy()
+    frame = [values.astype(np.float32) for values in (features.min(axis=0), features.max(axis=0), mean, factor)]
+    heads = [slice(number * count, (number + 1) * count) for number in range(len(strengths))]
+    return [
+        LinearHead(*frame, weight[:, own].copy(), bias[own].copy(), trained[number])
+        for number, own in enumerate(heads)
+    ]  # fmt: skip
+
+
 def linear_protocol(
     features: NDArray[np.float32],
     labels: NDArray[np.floating],
@@ -135,7 +199,7 @@ def _linear_protocol(
     for number, fold in enumerate(folds):
         tested[fold.test] = number
     order = np.argsort(tested, kind="stable")
-    rows = _standardise(features, order, device)
+    rows, _, _ = _standardise(features, order, device)
     truth = torch.from_numpy(np.ascontiguousarray(labels[order], dtype=np.float32)).to(device)
     train = np.stack([fold.train[order] for fold in folds])
     test = np.stack([fold.test[order] for fold in folds])
@@ -169,8 +233,14 @@ def _linear_protocol(
     return LinearResult(score, tuple(chosen), validation_auc, trained, missed, fitted.iterations)
 
 
-def _standardise(features: NDArray[np.float32], order: NDArray[np.integer], device: str | torch.device) -> Tensor:
-    """A reordered copy with mean 0 and standard deviation 1 over all rows; constant features become 0."""
+def _standardise(
+    features: NDArray[np.float32], order: NDArray[np.integer], device: str | torch.device
+) -> tuple[Tensor, NDArray[np.float64], NDArray[np.float64]]:
+    """A reordered copy with mean 0 and standard deviation 1 over all rows; constant features become 0.
+
+    Returns:
+        The copy, (D,) means, (D,) factors: copy = (features - mean) * factor.
+    """
     total = np.zeros(features.shape[1])
     for begin in range(0, len(features), CHUNK_ROWS):
         total += features[begin : begin + CHUNK_ROWS].sum(axis=0, dtype=np.float64)
@@ -187,7 +257,7 @@ def _standardise(features: NDArray[np.float32], order: NDArray[np.integer], devi
     for begin in range(0, len(features), CHUNK_ROWS):
         chunk = features[order[begin : begin + CHUNK_ROWS]]
         out[begin : begin + CHUNK_ROWS] = torch.from_numpy(((chunk - mean) * factor).astype(np.float32)).to(device)
-    return out
+    return out, mean, factor
 
 
 def _fit(

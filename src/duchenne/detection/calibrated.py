@@ -1,0 +1,221 @@
+"""Calibrated linear units for every action unit, and how they would have done on people left out.
+
+All that is learned from labels (weights, L2 strength, calibration, threshold) is one procedure, `train_calibrated`. It
+leaves subjects out to choose and to calibrate, and trains on everybody at the end. `held_out` leaves each subject out
+of the whole procedure, so no label of a person touches any figure about that person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from duchenne.data.folds import Fold, from_assignment, k_fold
+from duchenne.detection.calibration import best_threshold, fit_scaling, probability, reliability
+from duchenne.evaluation.linear import L2_CANDIDATES, LinearHead, train_heads
+from duchenne.metrics import cohen_kappa, confusion, f1_from_counts, interval, resample, roc_auc, weighted_sums
+
+Floats = NDArray[np.float64]
+
+FOLDS: Final = 5
+LEAVE_ONE_OUT: Final = 6
+"""Up to so many subjects each is left out alone; more are left out in `FOLDS` groups."""
+FEWEST_TO_VALIDATE: Final = 3
+"""Subjects: leaving one out must leave two, of whom one is left out again."""
+KAPPA_BAR: Final = 0.40
+LOWER_BAR: Final = 0.20
+FEWEST_SHOWING: Final = 6
+"""Subjects who show an action unit: the least from which a lower bound at 2.5 % can be known at all (2^-6 < 2.5 %)."""
+
+
+@dataclass(frozen=True)
+class CalibratedHeads:
+    """Linear units with what makes their evidence a probability and a decision.
+
+    Attributes:
+        head: the units.
+        l2: strength of their penalty.
+        prior: (A,) share of the known frames that show the action unit.
+        slope, offset: (A,) see `duchenne.detection.calibration`.
+        threshold: (A,) probability from which it is called present.
+        usable: (A,) whether it could be trained and calibrated; the numbers of the others are NaN.
+    """
+
+    head: LinearHead
+    l2: float
+    prior: Floats
+    slope: Floats
+    offset: Floats
+    threshold: Floats
+    usable: NDArray[np.bool_]
+
+    def probability(self, features: NDArray[np.float32]) -> Floats:
+        """(N, D) -> (N, A) probabilities; NaN for an action unit that is not usable."""
+        return probability(self.head(features), self.prior, self.slope, self.offset)
+
+
+class HeldOut(NamedTuple):
+    """What the procedure says of subjects that had no part in it.
+
+    Attributes:
+        probability: (N, A), NaN where the other subjects did not allow a unit.
+        present: (N, A) bool, the decision.
+    """
+
+    probability: Floats
+    present: NDArray[np.bool_]
+
+
+def subject_folds(groups: NDArray[np.integer], *, seed: int = 0) -> list[Fold]:
+    """Folds that keep subjects whole: one each for up to 6 subjects, else 5 folds.
+
+    Args:
+        groups: (N,) the subject of each row; at least two.
+        seed: of the assignment.
+    """
+    number = len(np.unique(groups))
+    folds = number if number <= LEAVE_ONE_OUT else FOLDS
+    return from_assignment(k_fold([str(group) for group in groups], folds, seed=seed))
+
+
+def train_calibrated(
+    features: NDArray[np.float32],
+    labels: NDArray[np.floating],
+    groups: NDArray[np.integer],
+    *,
+    strengths: Sequence[float] = L2_CANDIDATES,
+    seed: int = 0,
+    device: str | torch.device = "cpu",
+    advance: Callable[[], None] = lambda: None,
+) -> CalibratedHeads:
+    """Trains on all rows; chooses the L2 strength, calibrates and sets thresholds on subjects left out.
+
+    Args:
+        features: (N, D) finite.
+        labels: (N, A) 0, 1 or NaN where unknown.
+        groups: (N,) the subject of each row; at least two.
+        strengths: of L2, of which the one with the highest mean AUC over AUs is taken; of equals the strongest.
+        seed: of the folds.
+        device: where the products are computed.
+        advance: called once per training.
+    """
+    strengths = sorted(strengths, reverse=True)
+    evidence = np.full((len(strengths), *labels.shape), np.nan)
+    prior = np.full(labels.shape, np.nan)
+    for fold in subject_folds(groups, seed=seed):
+        heads = train_heads(features[fold.train], labels[fold.train], strengths, device=device)
+        for scores, head in zip(evidence, heads, strict=True):
+            scores[fold.test] = head(features[fold.test])
+        prior[fold.test] = _share_present(labels[fold.train])
+        advance()
+    areas = np.stack([roc_auc(np.where(np.isnan(scores), np.nan, labels), scores) for scores in evidence])
+    measured = ~np.isnan(areas[0])
+    best = int(np.argmax(areas[:, measured].mean(axis=1))) if measured.any() else 0
+    head = train_heads(features, labels, [strengths[best]], device=device)[0]
+    advance()
+
+    usable = measured & head.trained
+    slope, offset, threshold = (np.full(labels.shape[1], np.nan) for _ in range(3))
+    for au in np.flatnonzero(usable):
+        known = ~np.isnan(labels[:, au]) & ~np.isnan(evidence[best, :, au])
+        truth, scores, share = labels[known, au].astype(np.float64), evidence[best, known, au], prior[known, au]
+        slope[au], offset[au] = fit_scaling(scores, share, truth, subjects=len(np.unique(groups[known])))
+        threshold[au] = best_threshold(probability(scores, share, slope[au], offset[au]), truth)
+    share = np.where(usable, _share_present(labels), np.nan)
+    return CalibratedHeads(head, strengths[best], share, slope, offset, threshold, usable)
+
+
+def trainings(groups: NDArray[np.integer], *, validate: bool) -> int:
+    """How often `advance` is called by `train_calibrated`, and by `held_out` where that follows."""
+    number = len(np.unique(groups))
+
+    def inner(subjects: int) -> int:
+        return 1 + (subjects if subjects <= LEAVE_ONE_OUT else FOLDS)
+
+    if not validate:
+        return inner(number)
+    return inner(number) + sum(inner(len(np.unique(groups[fold.train]))) for fold in subject_folds(groups))
+
+
+def held_out(
+    features: NDArray[np.float32],
+    labels: NDArray[np.floating],
+    groups: NDArray[np.integer],
+    *,
+    strengths: Sequence[float] = L2_CANDIDATES,
+    seed: int = 0,
+    device: str | torch.device = "cpu",
+    advance: Callable[[], None] = lambda: None,
+) -> HeldOut:
+    """Runs the whole procedure without each subject in turn.
+
+    Arguments as `train_calibrated`; three subjects or more.
+    """
+    chance, present = np.full(labels.shape, np.nan), np.zeros(labels.shape, dtype=bool)
+    for fold in subject_folds(groups, seed=seed):
+        heads = train_calibrated(
+            features[fold.train], labels[fold.train], groups[fold.train],
+            strengths=strengths, seed=seed, device=device, advance=advance,
+        )  # fmt: skip
+        chance[fold.test] = heads.probability(features[fold.test])
+        present[fold.test] = np.nan_to_num(chance[fold.test]) >= np.where(heads.usable, heads.threshold, np.inf)
+    return HeldOut(chance, present)
+
+
+def held_out_figures(
+    labels: NDArray[np.floating], result: HeldOut, groups: NDArray[np.integer], *, bootstrap: bool, seed: int = 0
+) -> list[dict[str, Any] | None]:
+    """Figures per AU, as plain values; None where no known row was tested.
+
+    Args:
+        labels: (N, A) 0, 1 or NaN.
+        result: of `held_out`.
+        groups: (N,) subjects.
+        bootstrap: whether to give the 95 % interval of kappa over resampled subjects.
+        seed: of the resampling.
+
+    Returns:
+        `frames`, `subjects`, `auc`, `f1`, `kappa`, `kappa_low`, `kappa_high`, `calibration_error`, `brier`,
+        `reliability` (see `calibration.Reliability`); a figure that is not defined is None.
+    """
+    _, group = np.unique(groups, return_inverse=True)
+    truth = np.where(np.isnan(result.probability), np.nan, labels)
+    count = int(group.max()) + 1
+    cells = [np.stack(confusion(truth[group == one], result.present[group == one])) for one in range(count)]
+    table = np.stack(cells).astype(np.float64)  # (G, 4, A): TP, FP, FN, TN
+    total = table.sum(axis=0)
+    kappa, f1, auc = cohen_kappa(*total), f1_from_counts(*total[:3]), roc_auc(truth, result.probability)
+    low = high = np.full(labels.shape[1], np.nan)
+    if bootstrap:
+        weights, members = resample(np.zeros(count, dtype=np.int64), seed=seed), np.ones(count, dtype=bool)
+        low, high = interval(cohen_kappa(*(weighted_sums(weights, members, table[:, cell]) for cell in range(4))))
+    out: list[dict[str, Any] | None] = []
+    for au in range(labels.shape[1]):
+        known = ~np.isnan(truth[:, au])
+        if not known.any():
+            out.append(None)
+            continue
+        there, chance = truth[known, au].astype(np.float64), result.probability[known, au]
+        comes_true = reliability(chance, there)
+        figures = {
+            "auc": auc[au], "f1": f1[au], "kappa": kappa[au], "kappa_low": low[au], "kappa_high": high[au],
+            "calibration_error": comes_true.error, "brier": ((chance - there) ** 2).mean(),
+        }  # fmt: skip
+        out.append(
+            {"frames": int(known.sum()), "subjects": len(np.unique(group[known]))}
+            | {name: None if np.isnan(value) else round(float(value), 4) for name, value in figures.items()}
+            | {"reliability": comes_true.bins}
+        )
+    return out
+
+
+def _share_present(labels: NDArray[np.floating]) -> Floats:
+    """(N, A) -> (A,) share of the known frames that show the AU; NaN unless it is both present and absent."""
+    present, known = (labels == 1).sum(axis=0), (~np.isnan(labels)).sum(axis=0)
+    both = (present > 0) & (present < known)
+    return np.where(both, present / np.maximum(known, 1), np.nan)
