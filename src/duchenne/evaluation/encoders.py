@@ -311,7 +311,7 @@ def pixel_features(picture: NDArray[np.uint8]) -> Features:
     """(1024,) in [0, 1]: a crop in grey, area-averaged to 32 x 32."""
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
     small = cv2.resize(grey, (PIXELS_SIDE, PIXELS_SIDE), interpolation=cv2.INTER_AREA)
-    return np.asarray(small.reshape(-1), dtype=np.float32) / 255
+    return np.asarray(small.reshape(-1), dtype=np.float32) / np.float32(255)
 
 
 def picture_batches(data: Pictures, rows: Rows, size_px: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
