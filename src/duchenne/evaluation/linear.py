@@ -102,7 +102,7 @@ class LinearHead:
     def __call__(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """(N, D) -> (N, A) log odds under the class weights of training; NaN for an AU that was not trained."""
         rows = (np.clip(features, self.low, self.high) - self.mean) * self.factor
-        score: NDArray[np.float32] = rows @ self.weight + self.bias
+        score = np.asarray(rows @ self.weight + self.bias, dtype=np.float32)
         score[:, ~self.trained] = np.nan
         return score
 
@@ -134,12 +134,13 @@ def train_heads(
         sets = np.ones((len(strengths), len(features)), dtype=bool)
         fitted, trained = _fit(rows, Curvature(rows), truth, sets, settings.l2, settings, None)
     weight, bias = fitted.weight.cpu().numpy(), fitted.bias.cpu().numpy()
-    frame = [values.astype(np.float32) for values in (features.min(axis=0), features.max(axis=0), mean, factor)]
+    low, high = features.min(axis=0), features.max(axis=0)
+    centre, scale = mean.astype(np.float32), factor.astype(np.float32)
     heads = [slice(number * count, (number + 1) * count) for number in range(len(strengths))]
     return [
-        LinearHead(*frame, weight[:, own].copy(), bias[own].copy(), trained[number])
+        LinearHead(low, high, centre, scale, weight[:, own].copy(), bias[own].copy(), trained[number])
         for number, own in enumerate(heads)
-    ]  # fmt: skip
+    ]
 
 
 def linear_protocol(
