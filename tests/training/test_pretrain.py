@@ -85,7 +85,7 @@ def test_training_changes_the_weights_and_initial_is_the_start(run):
     assert not torch.equal(other.backbone.conv1.weight, start["backbone.conv1.weight"])
 
 
-@pytest.mark.parametrize("precision", ["32", "bf16"])
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
 @pytest.mark.parametrize("name", METHODS)
 def test_resume_is_exact(name, precision, squares, tmp_path):
     fields = {**SMALL[name], **FAST, "precision": precision, "schedule": "cosine"}
@@ -138,7 +138,7 @@ def test_ctrl_c_saves_and_exits_130(squares, tmp_path):
 
 def test_two_processes_train_like_one(squares, tmp_path):
     """Real processes through the command; without crops nothing but the split of the batch differs."""
-    fields = {"size_px": 32, "batch_size": 4, "max_steps": 2, "precision": "32", "crop_min": 1.0, "crop_max": 1.0,
+    fields = {"size_px": 32, "batch_size": 4, "max_steps": 2, "precision": "float32", "crop_min": 1.0, "crop_max": 1.0,
               "validation_share": 0.0}  # fmt: skip
     words = [word for key, value in fields.items() for word in (f"--{key.replace('_', '-')}", str(value))]
     command = [sys.executable, "-m", "duchenne.cli.main", "pretrain", "temporal_ranking", "--quiet", *words]

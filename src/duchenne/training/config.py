@@ -46,7 +46,7 @@ class TrainingConfig:
     """Share of the clips held out to choose the best encoder by the method's validation score; 0: none."""
     validate_every: int = 500
     """Steps between validations; one is also made at the end."""
-    precision: Literal["auto", "32", "bf16"] = "auto"
+    precision: Literal["auto", "float32", "bf16"] = "auto"
     """bf16 is autocast; auto takes it where the processor or GPU computes it natively."""
     channels_last: bool = True
     """Memory format of the convolutions; faster on most processors and GPUs."""
