@@ -28,6 +28,7 @@ Floats = NDArray[np.float64]
 THRESHOLDS: Final = np.arange(1, 100) / 100
 RELIABILITY_BINS: Final = 10
 _STEPS: Final = 100
+_SMALLEST_STEP: Final = 1e-14
 
 
 class Scaling(NamedTuple):
@@ -105,11 +106,13 @@ def _minimise(design: Floats, start: Floats, truth: Floats, centre: Floats, weig
         curvature = share * (design.T @ (design * (p * (1 - p))[:, None])) + np.eye(len(x))
         step = np.linalg.solve(curvature, gradient)
         size = 1.0
-        while size > 1e-6 and value(x - size * step) > now:
+        while size > _SMALLEST_STEP and value(x - size * step) >= now:
             size /= 2
-        x, before = x - size * step, now
-        now = value(x)
-        if before - now <= 1e-12 * max(1.0, abs(before)):
+        if size <= _SMALLEST_STEP:
+            break
+        x = x - size * step
+        before, now = now, value(x)
+        if before - now <= 1e-13 * max(1.0, abs(before)):
             break
     return x
 

@@ -107,7 +107,7 @@ def read_frames(
     frames = detector.frames(path, every=settings.every, start_s=settings.start_s, end_s=settings.end_s)
     if baseline is not None:
         frames = baseline.subtract(frames)
-    return smooth(frames, settings.smooth_s) if settings.smooth_s else frames
+    return smooth(frames, settings.smooth_s, detector.model.columns) if settings.smooth_s else frames
 
 
 def run_job(

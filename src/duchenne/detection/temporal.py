@@ -16,7 +16,7 @@ NO_BASELINE = "no_baseline"
 """Flag of a face whose resting face was never seen."""
 
 
-def smooth(results: Iterable[FrameResult], width_s: float) -> Iterator[FrameResult]:
+def smooth(results: Iterable[FrameResult], width_s: float, columns: Sequence[str] = ()) -> Iterator[FrameResult]:
     """A centred moving average of every value: the mean over the frames within `width_s / 2` seconds before and after.
 
     Only frames of the same face count, and only values that are there; a value that is missing stays missing. Nothing
@@ -25,6 +25,7 @@ def smooth(results: Iterable[FrameResult], width_s: float) -> Iterator[FrameResu
     Args:
         results: frames of one video in order.
         width_s: of the window, seconds; 0 changes nothing.
+        columns: of the model; those of decisions (`AUxx_c`) take the majority of the window, a tie counts as present.
 
     Raises:
         InputError: that of `results`, after everything that came before it was given.
@@ -32,6 +33,7 @@ def smooth(results: Iterable[FrameResult], width_s: float) -> Iterator[FrameResu
     window: deque[FrameResult] = deque()
     ready = 0  # how many of the window have been given
     half = width_s / 2 + 1e-9
+    decisions = [index for index, column in enumerate(columns) if column.endswith("_c")]
     failure: InputError | None = None
     iterator = iter(results)
     while True:
@@ -42,7 +44,7 @@ def smooth(results: Iterable[FrameResult], width_s: float) -> Iterator[FrameResu
         if latest is not None:
             window.append(latest)
         while ready < len(window) and (latest is None or latest.time_s - window[ready].time_s > half):
-            yield _averaged(window[ready], window, half)
+            yield _averaged(window[ready], window, half, decisions)
             # Its picture is not needed any more, its values are.
             window[ready] = window[ready].without_image()
             ready += 1
@@ -55,19 +57,20 @@ def smooth(results: Iterable[FrameResult], width_s: float) -> Iterator[FrameResu
         raise failure
 
 
-def _averaged(result: FrameResult, window: Iterable[FrameResult], half: float) -> FrameResult:
+def _averaged(result: FrameResult, window: Iterable[FrameResult], half: float, decisions: Sequence[int]) -> FrameResult:
     near: dict[int, list[NDArray[np.float32]]] = defaultdict(list)
     for other in window:
         if abs(other.time_s - result.time_s) <= half:
             for face in other.faces:
                 near[face.number].append(face.scores)
-    return replace(result, faces=tuple(_averaged_face(face, near[face.number]) for face in result.faces))
+    return replace(result, faces=tuple(_averaged_face(face, near[face.number], decisions) for face in result.faces))
 
 
-def _averaged_face(face: DetectedFace, near: list[NDArray[np.float32]]) -> DetectedFace:
+def _averaged_face(face: DetectedFace, near: list[NDArray[np.float32]], decisions: Sequence[int]) -> DetectedFace:
     values = np.stack(near).astype(np.float64)
     known = np.isfinite(values)
     mean = np.where(known, values, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    mean[decisions] = mean[decisions] >= 0.5
     return replace(face, scores=np.where(np.isfinite(face.scores), mean, np.nan).astype(np.float32))
 
 

@@ -150,6 +150,9 @@ class Curvature:
         else:  # fewer rows than features: the same from their products, which span all there is
             values, left = torch.linalg.eigh(sample @ sample.T / len(sample))
             kept = values > 1e-6 * values[-1]
+            if not kept.any():  # features that do not vary
+                self.values = features.new_zeros(width)
+                return
             values = values[kept]
             self.basis = sample.T @ (left[:, kept] / (values * len(sample)).sqrt())
         self.values = values.clamp(min=0.0)
