@@ -306,4 +306,5 @@ def test_smoothed_decisions_are_still_decisions(detector: Path, film: Film) -> N
     video = film("a.mp4", [10, 90, 10, 90, 90, 90])
     table = duchenne.detect(video, model=str(detector), smooth_s=0.1)  # three frames at 25 a second
     assert table["AU12_c"].tolist() == [1, 0, 1, 1, 1, 1]  # of two frames a tie, which counts as present
-    assert table["AU12_p"].iloc[1] == pytest.approx(table["AU12_p"].iloc[[0, 2]].mean(), abs=0.2)
+    plain = duchenne.detect(video, model=str(detector))
+    assert table["AU12_p"].iloc[1] == pytest.approx(plain["AU12_p"].iloc[:3].mean(), abs=1e-4)
