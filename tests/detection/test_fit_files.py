@@ -123,6 +123,12 @@ def test_an_earlier_detector_is_replaced_and_nothing_else(original: Path, detect
     assert (detector / "thesis.txt").exists()
 
 
+def test_the_working_folder_itself_is_refused(original: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="name a new folder"):
+        duchenne.fit(model="pixels", data=original.parent / "drawn", out=".", quiet=True)
+
+
 def test_a_full_disk_leaves_the_earlier_detector(
     original: Path, detector: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

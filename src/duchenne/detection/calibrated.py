@@ -176,7 +176,7 @@ def held_out_figures(
         labels: (N, A) 0, 1 or NaN.
         result: of `held_out`.
         groups: (N,) subjects.
-        bootstrap: whether to give the 95 % interval of kappa over resampled subjects.
+        bootstrap: whether to give the 95 % interval of kappa over resampled subjects; not where groups are images.
         seed: of the resampling.
 
     Returns:
@@ -186,12 +186,12 @@ def held_out_figures(
     _, group = np.unique(groups, return_inverse=True)
     truth = np.where(np.isnan(result.probability), np.nan, labels)
     count = int(group.max()) + 1
-    cells = [np.stack(confusion(truth[group == one], result.present[group == one])) for one in range(count)]
-    table = np.stack(cells).astype(np.float64)  # (G, 4, A): TP, FP, FN, TN
-    total = table.sum(axis=0)
+    total = confusion(truth, result.present)
     kappa, f1, auc = cohen_kappa(*total), f1_from_counts(*total[:3]), roc_auc(truth, result.probability)
     low = high = np.full(labels.shape[1], np.nan)
     if bootstrap:
+        own = [confusion(truth[group == one], result.present[group == one]) for one in range(count)]
+        table = np.array(own, dtype=np.float64)  # (G, 4, A)
         weights, members = resample(np.zeros(count, dtype=np.int64), seed=seed), np.ones(count, dtype=bool)
         low, high = interval(cohen_kappa(*(weighted_sums(weights, members, table[:, cell]) for cell in range(4))))
     out: list[dict[str, Any] | None] = []

@@ -122,7 +122,7 @@ def check_target(out: str | Path) -> None:
     out = Path(out)
     if not out.exists():
         return
-    if not out.is_dir() or {path.name for path in out.iterdir()} - _FILES:
+    if not out.name or not out.is_dir() or {path.name for path in out.iterdir()} - _FILES:
         raise UsageError(f"--out {out}: is not empty and no earlier detector; name a new folder.")
 
 
