@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 from scipy.optimize import minimize
-from sklearn.metrics import cohen_kappa_score
+from sklearn.metrics import cohen_kappa_score, roc_auc_score
 
-from duchenne.detection.calibrated import HeldOut, held_out, held_out_figures, subject_folds, train_calibrated
+from duchenne.detection.calibrated import HeldOut, held_out, held_out_figures, mean_auc, subject_folds, train_calibrated
 from duchenne.detection.calibration import THRESHOLDS, best_threshold, fit_scaling, probability, reliability
 from duchenne.evaluation.linear import train_heads
 
@@ -171,7 +171,8 @@ def test_figures_are_those_of_scikit_learn() -> None:
     labels[:30] = np.nan
     chance = np.clip(rng.normal(0.3 + 0.3 * np.nan_to_num(labels), 0.2), 0, 1)
     chance[30:60] = np.nan  # a fold in which nothing could be learned
-    result = HeldOut(chance, np.nan_to_num(chance) >= 0.45)
+    folds = np.repeat(np.arange(5), 60)
+    result = HeldOut(chance, np.nan_to_num(chance) >= 0.45, folds)
     figures = held_out_figures(labels, result, np.repeat(np.arange(10), 30), bootstrap=True)[0]
     assert figures is not None
     known = slice(60, None)
@@ -179,10 +180,22 @@ def test_figures_are_those_of_scikit_learn() -> None:
     assert figures["kappa"] == pytest.approx(kappa, abs=1e-4)
     assert figures["kappa_low"] < kappa < figures["kappa_high"]
     assert (figures["frames"], figures["subjects"]) == (240, 8)
+    areas = [roc_auc_score(labels[folds == fold, 0], chance[folds == fold, 0]) for fold in range(1, 5)]
+    assert figures["auc"] == pytest.approx(np.mean(areas), abs=1e-4)
     assert figures["brier"] == pytest.approx(((chance - labels)[known] ** 2).mean(), abs=1e-4)
-    assert held_out_figures(labels[:30], HeldOut(chance[:30], result.present[:30]), np.arange(30), bootstrap=False) == [
-        None
-    ]
+    assert held_out_figures(
+        labels[:30], HeldOut(chance[:30], result.present[:30], folds[:30]), np.arange(30), bootstrap=False
+    ) == [None]
+
+
+def test_auc_does_not_compare_folds_with_each_other() -> None:
+    labels = np.array([[1.0], [1], [0], [0], [0], [1]])
+    prior_of_others = np.array(
+        [[0.3], [0.3], [0.3], [0.6], [0.6], [0.6]]
+    )  # says nothing, and is lower where there is more
+    fold = np.array([0, 0, 0, 1, 1, 1])
+    assert mean_auc(labels, prior_of_others, fold).tolist() == [0.5]
+    assert np.isnan(mean_auc(labels[:2], prior_of_others[:2], fold[:2])).all()
 
 
 def test_features_that_never_vary_give_the_prior() -> None:

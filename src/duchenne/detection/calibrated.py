@@ -65,10 +65,12 @@ class HeldOut(NamedTuple):
     Attributes:
         probability: (N, A), NaN where the other subjects did not allow a unit.
         present: (N, A) bool, the decision.
+        fold: (N,) number of the fold in which the row was left out.
     """
 
     probability: Floats
     present: NDArray[np.bool_]
+    fold: NDArray[np.int64]
 
 
 def subject_folds(groups: NDArray[np.integer], *, seed: int = 0) -> list[Fold]:
@@ -99,22 +101,25 @@ def train_calibrated(
         features: (N, D) finite.
         labels: (N, A) 0, 1 or NaN where unknown.
         groups: (N,) the subject of each row; at least two.
-        strengths: of L2, of which the one with the highest mean AUC over AUs is taken; of equals the strongest.
+        strengths: of L2, of which the one with the highest mean AUC over folds and AUs is taken; of equals the
+            strongest.
         seed: of the folds.
         device: where the products are computed.
         advance: called once per training.
     """
     strengths = sorted(strengths, reverse=True)
     evidence = np.full((len(strengths), *labels.shape), np.nan)
-    prior = np.full(labels.shape, np.nan)
-    for fold in subject_folds(groups, seed=seed):
+    prior, number = np.full(labels.shape, np.nan), np.zeros(len(labels), dtype=np.int64)
+    for place, fold in enumerate(subject_folds(groups, seed=seed)):
+        number[fold.test] = place
         heads = train_heads(features[fold.train], labels[fold.train], strengths, device=device)
         for scores, head in zip(evidence, heads, strict=True):
             scores[fold.test] = head(features[fold.test])
         prior[fold.test] = _share_present(labels[fold.train])
         advance()
-    areas = np.stack([roc_auc(np.where(np.isnan(scores), np.nan, labels), scores) for scores in evidence])
-    measured = ~np.isnan(areas[0])
+    known = np.where(np.isnan(evidence[0]), np.nan, labels)
+    measured = (known == 1).any(axis=0) & (known == 0).any(axis=0)
+    areas = np.nan_to_num(np.stack([mean_auc(known, scores, number) for scores in evidence]), nan=0.5)
     best = int(np.argmax(areas[:, measured].mean(axis=1))) if measured.any() else 0
     head = train_heads(features, labels, [strengths[best]], device=device)[0]
     advance()
@@ -122,9 +127,9 @@ def train_calibrated(
     usable = measured & head.trained
     slope, offset, threshold = (np.full(labels.shape[1], np.nan) for _ in range(3))
     for au in np.flatnonzero(usable):
-        known = ~np.isnan(labels[:, au]) & ~np.isnan(evidence[best, :, au])
-        truth, scores, share = labels[known, au].astype(np.float64), evidence[best, known, au], prior[known, au]
-        slope[au], offset[au] = fit_scaling(scores, share, truth, subjects=len(np.unique(groups[known])))
+        rows = ~np.isnan(known[:, au])
+        truth, scores, share = labels[rows, au].astype(np.float64), evidence[best, rows, au], prior[rows, au]
+        slope[au], offset[au] = fit_scaling(scores, share, truth, subjects=len(np.unique(groups[rows])))
         threshold[au] = best_threshold(probability(scores, share, slope[au], offset[au]), truth)
     share = np.where(usable, _share_present(labels), np.nan)
     return CalibratedHeads(head, strengths[best], share, slope, offset, threshold, usable)
@@ -157,14 +162,16 @@ def held_out(
     Arguments as `train_calibrated`; three subjects or more.
     """
     chance, present = np.full(labels.shape, np.nan), np.zeros(labels.shape, dtype=bool)
-    for fold in subject_folds(groups, seed=seed):
+    number = np.zeros(len(labels), dtype=np.int64)
+    for place, fold in enumerate(subject_folds(groups, seed=seed)):
+        number[fold.test] = place
         heads = train_calibrated(
             features[fold.train], labels[fold.train], groups[fold.train],
             strengths=strengths, seed=seed, device=device, advance=advance,
         )  # fmt: skip
         chance[fold.test] = heads.probability(features[fold.test])
         present[fold.test] = np.nan_to_num(chance[fold.test]) >= np.where(heads.usable, heads.threshold, np.inf)
-    return HeldOut(chance, present)
+    return HeldOut(chance, present, number)
 
 
 def held_out_figures(
@@ -187,7 +194,8 @@ def held_out_figures(
     truth = np.where(np.isnan(result.probability), np.nan, labels)
     count = int(group.max()) + 1
     total = confusion(truth, result.present)
-    kappa, f1, auc = cohen_kappa(*total), f1_from_counts(*total[:3]), roc_auc(truth, result.probability)
+    kappa, f1 = cohen_kappa(*total), f1_from_counts(*total[:3])
+    auc = mean_auc(truth, result.probability, result.fold)
     low = high = np.full(labels.shape[1], np.nan)
     if bootstrap:
         own = [confusion(truth[group == one], result.present[group == one]) for one in range(count)]
@@ -212,6 +220,19 @@ def held_out_figures(
             | {"reliability": comes_true.bins}
         )
     return out
+
+
+def mean_auc(labels: NDArray[np.floating], score: Floats, fold: NDArray[np.integer]) -> Floats:
+    """(A,) mean over folds of the AUC within a fold; NaN where no fold has known positives and negatives.
+
+    Scores of different folds come from different units and priors: compared with each other they would say less than
+    those of the one unit that is used in the end.
+    """
+    areas = np.stack([roc_auc(labels[fold == one], score[fold == one]) for one in np.unique(fold)])
+    defined = ~np.isnan(areas)
+    return np.asarray(
+        np.where(defined.any(axis=0), np.nansum(areas, axis=0) / np.maximum(defined.sum(axis=0), 1), np.nan)
+    )
 
 
 def _share_present(labels: NDArray[np.floating]) -> Floats:

@@ -50,10 +50,10 @@ def _figures(record: DetectorRecord) -> list[str]:
 def _meaning(record: DetectorRecord) -> list[str]:
     bar, folds = record.validation["bar"], record.validation["folds"]
     return [
-        "AUC: how often a frame with the action unit scores above one without (0.50 is chance). Kappa: agreement",
-        "with the coder beyond chance, with an interval over resampled subjects. Calibration error: how far",
-        "probabilities are from what came true, on average. For these figures the whole procedure (weights, strength",
-        f"of the penalty, calibration, threshold) was repeated without each subject, in {folds} folds; the detector",
+        "AUC: how often a frame with the action unit scores above one without (0.50 is chance), mean over folds.",
+        "Kappa: agreement with the coder beyond chance, with an interval over resampled subjects. Calibration",
+        "error: how far probabilities are from what came true, on average. For these figures the whole procedure (weights,",
+        f"strength of the penalty, calibration, threshold) was repeated without each subject, in {folds} folds; the detector",
         f"itself is trained on everyone. Decisions need a kappa of at least {bar['kappa']:.2f} with a lower bound over",
         f"{bar['lower_bound']:.2f}, and {bar['subjects_showing']} subjects who show the action unit.",
         "",
