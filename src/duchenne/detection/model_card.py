@@ -52,10 +52,11 @@ def _meaning(record: DetectorRecord) -> list[str]:
     return [
         "AUC: how often a frame with the action unit scores above one without (0.50 is chance), mean over folds.",
         "Kappa: agreement with the coder beyond chance, with an interval over resampled subjects. Calibration",
-        "error: how far probabilities are from what came true, on average. For these figures the whole procedure (weights,",
-        f"strength of the penalty, calibration, threshold) was repeated without each subject, in {folds} folds; the detector",
-        f"itself is trained on everyone. Decisions need a kappa of at least {bar['kappa']:.2f} with a lower bound over",
-        f"{bar['lower_bound']:.2f}, and {bar['subjects_showing']} subjects who show the action unit.",
+        "error: how far probabilities are from what came true, on average. For these figures the whole procedure",
+        "(weights, strength of the penalty, calibration, threshold) was repeated without each subject",
+        f"({folds} folds); the detector itself is trained on everyone. Decisions need a kappa of at least",
+        f"{bar['kappa']:.2f} with a lower bound over {bar['lower_bound']:.2f}, and {bar['subjects_showing']} subjects",
+        "who show the action unit.",
         "",
     ]
 
