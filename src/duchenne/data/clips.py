@@ -58,16 +58,18 @@ class SequenceSampler:
     Args:
         offsets: in interval units, ascending from 0, e.g. (0, 1, 2, ..., 11) for temporal ranking at interval 1.
         unit_s: seconds per interval unit; None for 1/25 s, or a clip's own frame spacing where that is longer.
+        fixed_seed: draw one sequence per clip for ever, from this seed; None for a new one each time.
 
     Raises:
         ValueError: when the offsets do not ascend from 0.
     """
 
-    def __init__(self, offsets: Sequence[int], unit_s: float | None = None) -> None:
+    def __init__(self, offsets: Sequence[int], unit_s: float | None = None, fixed_seed: int | None = None) -> None:
         if not offsets or offsets[0] != 0 or any(b <= a for a, b in pairwise(offsets)):
             raise ValueError("offsets must ascend from 0")
         self.offsets = np.asarray(offsets, dtype=np.int64)
         self.unit_s = unit_s
+        self.fixed_seed = fixed_seed
 
     @property
     def frames(self) -> int:
@@ -110,6 +112,8 @@ class SequenceSampler:
 
     def draw(self, clip: Clip, rng: np.random.Generator) -> NDArray[np.int64]:
         """(frames,) rows of one sequence that starts at a random place of a clip, all places equally likely."""
+        if self.fixed_seed is not None:
+            rng = np.random.default_rng([self.fixed_seed, clip.number])
         start = int(rng.integers(sum(run.starts for run in clip.runs)))
         for run in clip.runs:
             if start < run.starts:

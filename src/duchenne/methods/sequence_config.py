@@ -63,3 +63,23 @@ class SequenceConfig:
             raise ValueError("rotation must be at least 0 and colour between 0 and 1")
         if self.interval_unit is not None and self.interval_unit <= 0:
             raise ValueError("interval_unit must be above 0 seconds")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MarginConfig(SequenceConfig):
+    """Sequences whose distances are compared with a margin."""
+
+    margin: float = 0.03
+    """delta (paper: 0.03)."""
+    distance: Literal["sqeuclidean", "euclidean"] = "sqeuclidean"
+    """Squared as in the authors' code, or as in the paper's text."""
+
+    def __post_init__(self) -> None:
+        """Checks ranges.
+
+        Raises:
+            ValueError: when a value is out of range.
+        """
+        super().__post_init__()
+        if self.margin < 0:
+            raise ValueError("margin must be at least 0")

@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import ClassVar, Final
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from duchenne.augment.colour import draw_colour, jitter_colour
 from duchenne.augment.geometry import draw_geometry, warp
-from duchenne.data.clips import Clip, SequenceSampler
+from duchenne.data.clips import SequenceSampler
 from duchenne.methods.base import Method
 from duchenne.methods.sequence_config import SequenceConfig
 from duchenne.modules.encoder import Encoder, EncoderSpec
 from duchenne.modules.split_batchnorm import split_batchnorm
 from duchenne.types import ClipBatch
 
-_OFFICIAL_SEED = 567
-
-
-class FixedSequenceSampler(SequenceSampler):
-    """Draws one sequence per clip for the whole training, as the code of temporal ranking does."""
-
-    def draw(self, clip: Clip, rng: np.random.Generator) -> NDArray[np.int64]:
-        """(frames,) the clip's own sequence, whatever `rng`."""
-        return super().draw(clip, np.random.default_rng([_OFFICIAL_SEED, clip.number]))
+OFFICIAL_SEED: Final = 567
+"""Of the sequences that the authors' code draws."""
 
 
 class SequenceMethod(Method):
@@ -41,6 +33,7 @@ class SequenceMethod(Method):
     """
 
     config: SequenceConfig
+    Sampler: ClassVar[type[SequenceSampler]] = SequenceSampler
     CITATION = (
         "L. Lu, L. Tavabi, M. Soleymani. Self-Supervised Learning for Facial Action Unit Recognition through "
         "Temporal Consistency. BMVC 2020."
@@ -55,13 +48,9 @@ class SequenceMethod(Method):
     @classmethod
     def sampler(cls, config: SequenceConfig) -> SequenceSampler:
         """Anchor, sibling and the N frames that follow at interval k."""
-        kind = FixedSequenceSampler if config.official_sampler else SequenceSampler
-        return kind(cls.offsets(config), config.interval_unit)
-
-    @staticmethod
-    def offsets(config: SequenceConfig) -> list[int]:
-        """Places of the frames in interval units, from the anchor."""
-        return [0, 1, *(1 + config.interval * n for n in range(1, config.triplets + 1))]
+        offsets = [0, 1, *(1 + config.interval * n for n in range(1, config.triplets + 1))]
+        fixed_seed = OFFICIAL_SEED if config.official_sampler else None
+        return cls.Sampler(offsets, config.interval_unit, fixed_seed)
 
     def augment(self, batch: ClipBatch) -> ClipBatch:
         """Random crops (with the sizes of the authors' code), by default drawn anew for every frame."""

@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 
 from duchenne.data.clips import Clip, SequenceSampler
 from duchenne.losses.distance import row_distance
-from duchenne.methods.sequence_config import SequenceConfig
-from duchenne.methods.sequence_method import FixedSequenceSampler, SequenceMethod
+from duchenne.methods.sequence_method import SequenceMethod
 from duchenne.methods.triplet.config import TripletConfig
 from duchenne.methods.triplet.loss import triplet_loss
 from duchenne.types import ClipBatch, StepOutput
@@ -25,24 +24,8 @@ class TripletSampler(SequenceSampler):
 
     def draw(self, clip: Clip, rng: np.random.Generator) -> NDArray[np.int64]:
         """(3,) rows of anchor, sibling and the negative."""
-        return _one_negative(super().draw(clip, rng), rng)
-
-
-class FixedTripletSampler(FixedSequenceSampler):
-    """The same from one fixed sequence per clip."""
-
-    @property
-    def frames(self) -> int:
-        """Frames per clip in a batch."""
-        return 3
-
-    def draw(self, clip: Clip, rng: np.random.Generator) -> NDArray[np.int64]:
-        """(3,) rows of anchor, sibling and the negative, which alone is drawn anew."""
-        return _one_negative(super().draw(clip, rng), rng)
-
-
-def _one_negative(rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-    return rows[[0, 1, 2 + int(rng.integers(len(rows) - 2))]]
+        rows = super().draw(clip, rng)
+        return rows[[0, 1, 2 + int(rng.integers(len(rows) - 2))]]
 
 
 class Triplet(SequenceMethod):
@@ -53,12 +36,7 @@ class Triplet(SequenceMethod):
 
     Config = TripletConfig
     config: TripletConfig
-
-    @classmethod
-    def sampler(cls, config: SequenceConfig) -> SequenceSampler:
-        """Anchor, sibling and one of the N frames that follow."""
-        kind = FixedTripletSampler if config.official_sampler else TripletSampler
-        return kind(cls.offsets(config), config.interval_unit)
+    Sampler = TripletSampler
 
     def training_step(self, batch: ClipBatch) -> StepOutput:
         """The triplet loss of (B, 3, 3, H, W) frames; logs the share of triplets in the right order."""
