@@ -1,6 +1,6 @@
 """What pretraining learns, on synthetic people it has never seen: linear AUC beside its controls, over seeds.
 
-    python benchmarks/learning.py --out FOLDER [--seeds 3] [--subjects 48] [--heads natural still] [max_steps=300 ...]
+    python benchmarks/learning.py --out FOLDER [--seeds 3] [--subjects 32] [--heads natural still] [max_steps=300 ...]
 
 For each seed and kind of head motion: temporal ranking on clips with action units and on the same clips with all of
 them held at zero, then the linear protocol on other people (with natural head motion) for both encoders, the same
@@ -127,7 +127,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--subjects", type=int, default=48)
+    parser.add_argument("--subjects", type=int, default=32)
     parser.add_argument("--heads", nargs="+", default=["natural", "still"])
     parser.add_argument("fields", nargs="*", help="of the run's configuration, e.g. max_steps=300")
     arguments = parser.parse_args()

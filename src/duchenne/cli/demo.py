@@ -31,6 +31,7 @@ def main(arguments: list[str]) -> int:
     chosen = tyro.cli(Arguments, args=arguments, prog="duchenne demo")
 
     from duchenne.demonstration.job import demo
+    from duchenne.evaluation.scoring import model_means
 
     result = demo(
         chosen.out,
@@ -40,9 +41,8 @@ def main(arguments: list[str]) -> int:
         steps=chosen.steps,
         quiet=chosen.quiet,
     )
-    means = result.scores.groupby("model", sort=False)[["auc", "f1", "f1_always_positive"]].mean()
-    print("linear protocol on people that no encoder has seen, mean over action units and folds:")
-    print(means.round(3).to_string())
+    print("linear protocol on people that no encoder has seen, mean of folds, then of action units:")
+    print(model_means(result.scores).round(3).to_string())
     parts = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in result.seconds.items())
     print(f"{parts}; {sum(result.seconds.values()):.0f} s in all")
     print(f"-> {result.report}")
