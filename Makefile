@@ -6,6 +6,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
+# Model files that lie beside the checkout are taken; elsewhere they are fetched once.
+ifneq ($(wildcard ../shared/models),)
+export DUCHENNE_MODELS ?= $(abspath ../shared/models)
+endif
+
 .PHONY: demo test lint setup system clean
 .DEFAULT_GOAL := setup
 

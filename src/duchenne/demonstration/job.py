@@ -26,6 +26,7 @@ from duchenne.demonstration.report import write_demo_report
 from duchenne.detection.detect import detect
 from duchenne.evaluation.evaluate import evaluate
 from duchenne.files import replacing
+from duchenne.model_files import FACE_FILES, model_path
 from duchenne.training.pretrain import pretrain
 
 METHOD: Final = "temporal_ranking"
@@ -77,6 +78,8 @@ def demo(
         UsageError: when `out` holds something else, or was made with other arguments.
         InputError: when something cannot be written, or the model files of detection cannot be had.
     """
+    for name in FACE_FILES:  # detection comes last and needs them: better to hear of it now
+        model_path(name)
     out = Path(out)
     spent: dict[str, float] = {}
     faces: dict[str, Any] = {"clips": clips, "frames": 48, "size_px": SIZE_PX, "quiet": quiet}
