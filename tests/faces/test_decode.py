@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
+import warnings
 from fractions import Fraction
 from pathlib import Path
 
@@ -137,6 +139,35 @@ def test_truncated_video_gives_what_there_is_and_says_so(tmp_path: Path) -> None
     read = re.search(r"(\d+) of 40", str(caught.value))
     assert read is not None
     assert 10 < len(pictures) == int(read[1]) < 35
+
+
+@pytest.mark.parametrize("suffix,codec", [("mkv", "mpeg4"), ("webm", "libvpx")])
+def test_truncated_matroska_is_not_taken_for_whole(tmp_path: Path, suffix: str, codec: str) -> None:
+    """Its header holds no number of frames, and what is left of it decodes without an error."""
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 255, (48, 64, 3), dtype=np.uint8) for _ in range(20)]
+    path = write_video(tmp_path / f"a.{suffix}", images, codec=codec)
+    assert len(list(read_pictures(path))) == 20
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(InputError, match=r"is truncated; \d+ frames were read") as caught:
+        list(read_pictures(path))
+    read = re.search(r"(\d+) frames", str(caught.value))
+    assert read is not None
+    assert 5 < int(read[1]) < 15
+
+
+def test_files_are_closed(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", [flat(9)] * 3)
+    (tmp_path / "b.mp4").write_bytes(b"hello world\n" * 100)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ResourceWarning)
+        probe(path)
+        next(read_pictures(path))
+        list(read_pictures(path))
+        with pytest.raises(InputError):
+            probe(tmp_path / "b.mp4")
+        gc.collect()
+    assert [str(warning.message) for warning in caught] == []
 
 
 BAD = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -149,6 +150,7 @@ def read_pictures(path: str | Path) -> Iterator[Picture]:
         start_s = float(stream.start_time * stream.time_base) if stream.start_time else 0.0
         duration_s = _duration_s(stream)
         short = duration_s is not None and stream.frames > number and end_s - start_s < duration_s - 2 * step_s
+        short = short or _is_cut_matroska(path)
     if not number:
         raise InputError(f"{path}: no picture could be decoded from it; convert it to MP4 or replace it.")
     if damage or short:
@@ -222,16 +224,21 @@ def _is_complete(data: bytes) -> bool:
     return data.find(b"\xff\xd9", place) >= 0
 
 
-def _open(path: Path) -> Any:
+@contextmanager
+def _open(path: Path) -> Iterator[Any]:
     import av  # here, because it is only needed where something is decoded
 
-    try:
-        # A file object: FFmpeg would take `a:b.mp4` for a protocol and `%d` for a pattern.
-        return av.open(path.open("rb"))
-    except (av.error.FFmpegError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: is not an image or video that can be read, or is cut off; replace it.") from error
-    except OSError as error:
-        raise _unreadable(path, error) from error
+    with ExitStack() as opened:
+        try:
+            # A file object: FFmpeg would take `a:b.mp4` for a protocol and `%d` for a pattern.
+            container = opened.enter_context(av.open(opened.enter_context(path.open("rb"))))
+        except (av.error.FFmpegError, ValueError, EOFError) as error:
+            raise InputError(
+                f"{path}: is not an image or video that can be read, or is cut off; replace it."
+            ) from error
+        except OSError as error:
+            raise _unreadable(path, error) from error
+        yield container
 
 
 def _video_stream(container: Any, path: Path) -> Any:
@@ -283,6 +290,28 @@ def _rate(stream: Any) -> float:
 
 def _duration_s(stream: Any) -> float | None:
     return float(stream.duration * stream.time_base) if stream.duration else None
+
+
+def _is_cut_matroska(path: Path) -> bool:
+    """Whether a Matroska or WebM file is shorter than it says; its header holds no number of frames to compare with."""
+    with path.open("rb") as file:
+        head = file.read(256)
+    if not head.startswith(b"\x1a\x45\xdf\xa3"):
+        return False
+    size, place = _matroska_size(head, 4)
+    segment = place + (size or 0)
+    if head[segment : segment + 4] != b"\x18\x53\x80\x67":
+        return False
+    size, place = _matroska_size(head, segment + 4)
+    return size is not None and path.stat().st_size < place + size
+
+
+def _matroska_size(head: bytes, place: int) -> tuple[int | None, int]:
+    """The size that is written at `place`, None where a live recording left it open, and the place behind it."""
+    width = 9 - head[place : place + 1].rjust(1, b"\x01")[0].bit_length()
+    unknown = (1 << 7 * width) - 1
+    size = int.from_bytes(head[place : place + width], "big") & unknown  # without the bit that marks the width
+    return (None if size == unknown else size), place + width
 
 
 def _unreadable(path: Path, error: OSError) -> InputError:
