@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from duchenne.data.datasets.codes import read_codes
 from duchenne.data.datasets.exports import parse_au, parse_time, read_events
+from duchenne.data.datasets.tables import read_rows
 from duchenne.errors import InputError
 
 SOURCES = ["a.mp4", "sub/b.mov", "sub/c.avi", "other/c.avi"]
@@ -65,6 +66,33 @@ def test_times_that_a_program_rounded_mean_the_same_frames(tmp_path: Path, rate:
         path = write(tmp_path, f"source,au,onset_s,offset_s\na.mp4,12,{onset},{offset}\n")
         labels = read_codes(path, SOURCES).videos["a.mp4"].labels(None, range(100), times)
         assert [frame for frame, found in enumerate(labels) if found["AU12"]] == list(range(31, 57))
+
+
+@pytest.mark.parametrize("text", [";;;\n;;;\n", "\n \n", '"' + "x" * 200_000 + '",frame,AU12\n'])
+def test_tables_that_hold_nothing_are_one_sentence(tmp_path: Path, text: str) -> None:
+    path = write(tmp_path, text)
+    for read in (read_events, read_rows, lambda path: read_codes(path, SOURCES)):
+        with pytest.raises(InputError, match=r"codes\.csv: is (empty|not a text table)"):
+            read(path)
+
+
+@pytest.mark.parametrize("number", ["inf", "nan", "1e999"])
+def test_numbers_that_are_not_finite(tmp_path: Path, number: str) -> None:
+    with pytest.raises(InputError, match=r"row 2, frame: .* out of range"):
+        read_codes(write(tmp_path, f"source,frame,AU12\na.mp4,{number},1\n"), SOURCES)
+    with pytest.raises(InputError, match=r"row 2, onset_s: .* is not a time"):
+        read_codes(write(tmp_path, f"source,au,onset_s,offset_s\na.mp4,12,{number},1\n"), SOURCES)
+
+
+def test_the_header_of_events_may_be_in_capitals(tmp_path: Path) -> None:
+    path = write(tmp_path, "Source,AU,Onset_s,Offset_s,Intensity\na.mp4,12,0.5,1.5,C\n")
+    assert read_codes(path, SOURCES).videos["a.mp4"].faces[None].events[0].intensity == 3
+
+
+def test_files_that_a_mac_leaves_beside_its_own_are_passed_over(tmp_path: Path) -> None:
+    write(tmp_path, OWN)
+    (tmp_path / "._codes.csv").write_bytes(b"\0\5\x16\7")
+    assert set(read_codes(tmp_path, SOURCES).videos) == {"a.mp4"}
 
 
 def test_events_of_several_faces(tmp_path: Path) -> None:

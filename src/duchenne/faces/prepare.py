@@ -152,9 +152,11 @@ def prepare(
         )
     finally:
         process_finder.cache_clear()
-    if dataset == "videos" and read_info(out).counts["crops"]:
-        write_sheet(out)
-        if names is not None:
+    if dataset == "videos":
+        counts = read_info(out).counts
+        if counts["crops"]:
+            write_sheet(out)
+        if names is not None and (counts["crops"] or counts.get("left_out")):  # those left out can be taken back
             apply_names(out, Path(names))
     done = Preparation(out, read_info(out).counts, plan.notes)
     if not done.counts["crops"]:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duchenne.data.datasets.exports import Event, read_events, within
-from duchenne.data.datasets.tables import Row, au_columns, read_rows, read_text, split_lines, unknown_aus_note
+from duchenne.data.datasets.tables import Row, au_columns, read_lines, read_rows, unknown_aus_note
 from duchenne.errors import InputError
 from duchenne.facs import ACTION_UNITS, au_column, intensity_column
 
@@ -118,7 +118,9 @@ def read_codes(path: Path, sources: Sequence[str], coder: str | None = None) -> 
         InputError: when a file cannot be read or understood, or names a video that is not there.
     """
     files = (
-        sorted(p for p in path.iterdir() if p.suffix.lower() in (".csv", ".tsv", ".txt")) if path.is_dir() else [path]
+        sorted(p for p in path.iterdir() if p.suffix.lower() in (".csv", ".tsv", ".txt") and not p.name.startswith("."))
+        if path.is_dir()
+        else [path]
     )
     if not files:
         raise InputError(f"{path}: holds no .csv, .tsv or .txt file; name the codes.")
@@ -129,7 +131,7 @@ def read_codes(path: Path, sources: Sequence[str], coder: str | None = None) -> 
     kinds: set[bool] = set()
     notes: list[str] = []
     for file in files:
-        header = split_lines(read_text(file))[0][1]
+        header = read_lines(file)[0][1]
         columns = list(au_columns(header))
         if columns and {"frame", "time_s", "source", "path"} & set(header):  # ELAN names tiers, too, AU12 ...
             notes += unknown_aus_note(file, {au for _, au, _ in columns})

@@ -6,6 +6,7 @@ intensity letter are optional. Sides are merged, the stronger one counts.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from duchenne.data.datasets.tables import LETTERS, Row, read_text, split_lines
+from duchenne.data.datasets.tables import LETTERS, Row, read_lines
 from duchenne.errors import InputError
 
 _AU: Final = re.compile(
@@ -86,7 +87,7 @@ def read_events(path: Path) -> list[Event]:
     Raises:
         InputError: when the layout is unknown, or a time, an AU or an intensity cannot be understood.
     """
-    lines = split_lines(read_text(path))
+    lines = read_lines(path)
     for place, (_, header) in enumerate(lines[:40]):
         names = {re.sub(r"^begin time.*", "begin time", cell.lower()) for cell in header}
         for marks, read in _LAYOUTS:
@@ -118,13 +119,15 @@ def parse_time(text: str) -> float | None:
     if match:
         return int(match[1] or 0) * 3600 + int(match[2]) * 60 + float(match[3].replace(",", "."))
     try:
-        return float(text.replace(",", "."))
+        value = float(text.replace(",", "."))
     except ValueError:
         return None
+    return value if math.isfinite(value) else None
 
 
 def _own(rows: list[Row]) -> Iterator[Event]:
-    for row in rows:
+    for given in rows:
+        row = replace(given, values={name.lower(): value for name, value in given.values.items()})
         name = row.get("au")
         face, coder, source = row.whole_number_of("face"), row.get("coder"), row.get("source") or row.path.stem
         where = f"{row.path}, row {row.number}"

@@ -46,7 +46,7 @@ class Row:
                 value = float(text.replace(",", "."))
             except ValueError:
                 raise self.error(column, f"`{text}` is not a number; correct it.") from None
-        if not low <= value <= high:
+        if not (math.isfinite(value) and low <= value <= high):
             span = f"{low:g} to {high:g}" if math.isfinite(high) else f"{low:g} or more"
             raise self.error(column, f"{text} is out of range ({span}); correct it, or leave unknown values empty.")
         return value
@@ -77,7 +77,7 @@ def read_text(path: Path) -> str:
     if not data.strip():
         raise InputError(f"{path}: is empty; name a table with a header line.")
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return data.decode("utf-16")
+        return data.decode("utf-16", errors="replace")
     if b"\0" in data:
         raise InputError(f"{path}: is not a text table; save it as CSV.")
     try:
@@ -86,12 +86,24 @@ def read_text(path: Path) -> str:
         return data.decode("cp1252", errors="replace")
 
 
-def split_lines(text: str) -> list[tuple[int, list[str]]]:
-    """Line number (from 1) and cells of every line that holds something, by the separator that occurs most."""
+def read_lines(path: Path) -> list[tuple[int, list[str]]]:
+    """Line number (from 1) and cells of every line that holds something, by the separator that occurs most.
+
+    Raises:
+        InputError: when the file cannot be read, or no line holds anything.
+    """
+    text = read_text(path)
     sample = text[:10_000]
     delimiter = max("\t;,", key=lambda mark: (sample.count(mark), mark == ","))
     reader = csv.reader(text.splitlines(), delimiter=delimiter)
-    return [(number, [cell.strip() for cell in cells]) for number, cells in enumerate(reader, start=1) if any(cells)]
+    try:
+        rows = [[cell.strip() for cell in cells] for cells in reader]
+    except csv.Error as error:
+        raise InputError(f"{path}: is not a text table ({error}); save it as CSV.") from error
+    lines = [(number, cells) for number, cells in enumerate(rows, start=1) if any(cells)]
+    if not lines:
+        raise InputError(f"{path}: is empty; name a table with a header line.")
+    return lines
 
 
 def read_rows(path: Path, required: tuple[str, ...] = ()) -> tuple[list[str], list[Row]]:
@@ -107,7 +119,7 @@ def read_rows(path: Path, required: tuple[str, ...] = ()) -> tuple[list[str], li
     Raises:
         InputError: when it cannot be read, lacks a required column, names one twice, or has no rows.
     """
-    (_, header), *lines = split_lines(read_text(path))
+    (_, header), *lines = read_lines(path)
     for column in required:
         if column not in header:
             raise InputError(f"{path}: has no column `{column}` (it has {', '.join(header)}); add it.")

@@ -27,7 +27,7 @@ def plan_videos(root: Path, labels: Path | None = None, coder: str | None = None
     paths = list_media([root], VIDEO_SUFFIXES)
     # Names that are no UTF-8 are stored with question marks.
     sources = [path.relative_to(root).as_posix().encode(errors="replace").decode() for path in paths]
-    inputs = [[source, path.stat().st_size] for source, path in zip(sources, paths)]
+    inputs = [[source, path.stat().st_size if path.exists() else 0] for source, path in zip(sources, paths)]
     if labels is None:
         parts = [VideoPart(path, source, _frames(path)) for path, source in zip(paths, sources)]
         return Plan(parts, (), "none", inputs)
