@@ -261,6 +261,8 @@ def _jobs(names: Mapping[Path, str], overlay: str | Path | None, report: str | P
             return Path(given) / f"{name}{ending}"
         if len(names) > 1:
             raise UsageError(f"{flag} {given}: there are {len(names)} inputs; name a folder, with a slash at its end.")
+        if Path(given).resolve() in {path.resolve() for path in names}:
+            raise UsageError(f"{flag} {given}: is the input itself, which would be lost; name another file.")
         return Path(given)
 
     jobs = []

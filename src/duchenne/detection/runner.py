@@ -70,7 +70,8 @@ class Run:
         return outcome
 
     def _made_by(self, job: Job) -> dict[str, Any]:
-        return {**(self.record or {}), "input": source_stamp(job.path)}
+        # One that is gone (a link that leads nowhere, a stick that was pulled) is reported when it is read.
+        return {**(self.record or {}), "input": source_stamp(job.path) if job.path.exists() else None}
 
 
 def run_jobs(

@@ -121,7 +121,7 @@ def _keys(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     keys = pd.DataFrame(
         {
             "source": "" if source is None else [PurePath(str(name)).stem for name in source],
-            "face": 0.0 if face is None else face.fillna(0).astype(float),
+            "face": 0.0 if face is None else np.nan_to_num(_numbers(face, f"{path}: column `{face.name}`")),
             "frame": empty if frame is None else _numbers(frame, f"{path}: column `frame`") - (1 if openface else 0),
             "time_s": empty if time is None else _numbers(time, f"{path}: column `time_s`"),
         }
