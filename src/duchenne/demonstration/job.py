@@ -1,6 +1,7 @@
 """`duchenne demo`: synthetic faces -> pretraining -> linear protocol -> detection -> one page to look at.
 
-Whatever it finds, it shows. The control that matters is the same method on the same clips with every action unit held
+The heads to learn from are held nearly still, because head motion orders frames better than expressions do; the people
+to be tested on move theirs (docs/learning.md). Whatever it finds, it shows. The control that matters is the same method on the same clips with every action unit held
 at zero: what that encoder scores was learned from head pose, gaze and light, not from expressions.
 """
 
@@ -85,7 +86,7 @@ def demo(
     faces: dict[str, Any] = {"clips": clips, "frames": 48, "size_px": SIZE_PX, "quiet": quiet}
     with timed(spent, "rendering"):
         for name, aus in (("unlabelled", "on"), ("unlabelled_aus_off", "off")):
-            synth(out / name, subjects=subjects, seed=2 * seed, aus=aus, **faces)  # type: ignore[arg-type]
+            synth(out / name, subjects=subjects, seed=2 * seed, head="still", aus=aus, **faces)  # type: ignore[arg-type]
         synth(out / "labelled", subjects=max(6, subjects // 2), seed=2 * seed + 1, **faces)
     with timed(spent, "pretraining"):
         for name in ("unlabelled", "unlabelled_aus_off"):

@@ -31,7 +31,7 @@ SHOWN_AUS: Final = (12, 4, 1, 26)
 """Action units of the timeline."""
 _NAMES: Final = {
     "run": ("temporal ranking", "learned from the clips above, no labels"),
-    "run_aus_off": ("the same, all action units off", "learned from head pose, gaze and light alone"),
+    "run_aus_off": ("the same, all action units off", "learned from gaze, light and what head motion is left"),
     "random": ("untrained network", "the same encoder with random weights"),
     "pixels": ("pixels", "small grey pictures, no network"),
 }
