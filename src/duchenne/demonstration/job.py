@@ -1,8 +1,8 @@
 """`duchenne demo`: synthetic faces -> pretraining -> linear protocol -> detection -> one page to look at.
 
 The heads to learn from are held nearly still, because head motion orders frames better than expressions do; the people
-to be tested on move theirs (docs/learning.md). Whatever it finds, it shows. The control that matters is the same method on the same clips with every action unit held
-at zero: what that encoder scores was learned from head pose, gaze and light, not from expressions.
+to be tested on move theirs (docs/learning.md). The control that matters is the same method on the same clips with every
+action unit held at zero: what that encoder scores was not learned from expressions. Whatever comes out, it is shown.
 """
 
 from __future__ import annotations
@@ -20,15 +20,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from duchenne.config import load_mapping
 from duchenne.data.synthetic.anatomy import SYNTH_AUS
 from duchenne.data.synthetic.sampling import RATE, ClipPlan
 from duchenne.data.synthetic.synth import synth, synthetic_clip
 from duchenne.demonstration.report import write_demo_report
 from duchenne.detection.detect import detect
+from duchenne.errors import UsageError
 from duchenne.evaluation.evaluate import evaluate
 from duchenne.files import replacing
 from duchenne.model_files import FACE_FILES, model_path
 from duchenne.training.pretrain import pretrain
+from duchenne.training.recipes import load_recipe
 
 METHOD: Final = "temporal_ranking"
 RECIPE: Final = "cpu/temporal_ranking"
@@ -66,7 +69,7 @@ def demo(
 
     Args:
         out: folder for everything that is made.
-        seed: of the faces, the weights and the folds.
+        seed: of the faces and the weights.
         subjects: people to learn from; half as many others, at least 6, are tested on.
         clips: of each person.
         steps: of pretraining; those of the recipe by default.
@@ -137,9 +140,13 @@ def write_film(path: Path, frames: NDArray[np.uint8]) -> None:
 
 def _pretrain_once(data: Path, run: Path, seed: int, steps: int | None, *, quiet: bool) -> None:
     """Trains a run, goes on with it where it was interrupted, and leaves it alone where it is finished."""
-    if (run / "encoder.safetensors").exists():
-        return
     fields: dict[str, Any] = {"seed": seed} if steps is None else {"seed": seed, "max_steps": steps}
+    if (run / "encoder.safetensors").exists():
+        stored = load_mapping(run / "config.yaml")
+        changed = [key for key, value in {**load_recipe(RECIPE, METHOD), **fields}.items() if stored.get(key) != value]
+        if changed:
+            raise UsageError(f"{run}: was made with another {', '.join(changed)}; name another --out or delete it.")
+        return
     resume = (run / "checkpoint.pt").exists()
     if not pretrain(METHOD, data=data, out=run, recipe=RECIPE, resume=resume, quiet=quiet, **fields).finished:
         raise KeyboardInterrupt

@@ -92,7 +92,7 @@ def write_demo_report(
 
 
 def _kind(model: str) -> str:
-    return "random" if model.startswith("random") else Path(model).name
+    return "random" if model.startswith("random:") else Path(model).name
 
 
 def _accuracy(log: Path) -> tuple[list[float], list[float]]:
