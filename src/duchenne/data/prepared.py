@@ -129,8 +129,12 @@ class Prepared:
         return self._namespaced("subject")
 
     def clip_ids(self) -> NDArray[np.int64]:
-        """(N,) a number per clip, unique over folders, ascending in order of appearance."""
-        codes, _ = pd.factorize(self.frames["dataset"].astype(str) + ":" + self.frames["clip"].astype(str))
+        """(N,) a number per clip of a subject, unique over folders, ascending in order of appearance.
+
+        Data sets name the clips of every subject alike (BP4D's tasks T1 to T8), so the subject is part of it.
+        """
+        names = (self.frames[column].astype("string").fillna("") for column in ("subject", "clip"))
+        codes, _ = pd.factorize(pd.MultiIndex.from_arrays([self.frames["dataset"], *names]))
         return codes.astype(np.int64)
 
     def landmarks(self) -> NDArray[np.float32]:
