@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import torch
 
 from duchenne.errors import InputError
 from duchenne.files import replacing
+from duchenne.training.weights import UNREADABLE
 
 
 def save_checkpoint(path: str | Path, state: dict[str, Any]) -> None:
@@ -29,7 +29,7 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         raise InputError(f"{path}: there is no checkpoint to resume from; start without --resume.")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError) as error:
+    except UNREADABLE as error:
         reason = " ".join(str(error).split())[:160]
         raise InputError(f"{path}: is no checkpoint of duchenne or is damaged ({reason}).") from error
     if not isinstance(state, dict) or "step" not in state:

@@ -21,7 +21,7 @@ from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor, nn
 
 from duchenne.data.loaders import ClipLoader
-from duchenne.errors import DuchenneError
+from duchenne.errors import DuchenneError, InputError, UsageError
 from duchenne.files import write_text
 from duchenne.methods.base import Method
 from duchenne.progress import progress_bar
@@ -93,17 +93,21 @@ class Trainer:
         """Takes up the state of `checkpoint.pt`; later lines of the log are dropped.
 
         Raises:
-            InputError: when there is none, or it is damaged.
+            InputError: when there is none, it is damaged, or it belongs to another network.
         """
         state = load_checkpoint(self.out / "checkpoint.pt")
-        self.method.load_state_dict(state["method"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.step, self.best = int(state["step"]), float(state["best"])
-        torch.set_num_threads(int(state["threads"]))
+        try:
+            self.method.load_state_dict(state["method"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.step, self.best = int(state["step"]), float(state["best"])
+            torch.set_num_threads(int(state["threads"]))
+        except (LookupError, RuntimeError, TypeError, ValueError, AttributeError) as error:
+            reason = " ".join(str(error).split())[:160]
+            raise InputError(f"{self.out / 'checkpoint.pt'}: is not of this run ({reason}).") from error
         if self.fabric.is_global_zero:
             log = self.out / "log.jsonl"
             lines = log.read_text(encoding="utf-8").splitlines() if log.is_file() else []
-            kept = [line for line in lines if json.loads(line)["step"] <= self.step]
+            kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= self.step]
             write_text(log, "".join(f"{line}\n" for line in kept))
 
     def save(self) -> None:
@@ -197,8 +201,12 @@ class Trainer:
                 self.save_best(self.step, score)
 
     def _write_log(self, line: dict[str, float]) -> None:
-        with (self.out / "log.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        log = self.out / "log.jsonl"
+        try:
+            with log.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+        except OSError as error:
+            raise InputError(f"{log}: cannot be written ({error.strerror}); free some place, then --resume.") from error
 
     def _log(self, meter: Meter, lr: float) -> dict[str, float]:
         line = meter.line(self.step, lr)
@@ -258,10 +266,18 @@ def make_fabric(config: TrainingConfig, device: torch.device, *, bf16: bool) -> 
         config: `devices` is the number of processes.
         device: resolved.
         bf16: autocast to bfloat16.
+
+    Raises:
+        UsageError: when there are fewer devices than processes, or one device is named for several.
     """
     under_launcher = int(os.environ.get("WORLD_SIZE", "1")) > 1
     several = config.devices > 1 or under_launcher
     indexed = device.type == "cuda" and device.index is not None
+    if indexed and several:
+        raise UsageError(f"--device {device} is one GPU, but there are several processes; use --device cuda.")
+    there = {"cuda": torch.cuda.device_count(), "mps": 1}.get(device.type, config.devices)
+    if config.devices > there:
+        raise UsageError(f"--devices {config.devices}: this machine has {there} of kind {device.type}; ask for fewer.")
     fabric = Fabric(
         accelerator=device.type,
         devices=[device.index] if indexed and not several else config.devices,

@@ -7,7 +7,7 @@ import math
 import re
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from duchenne.training.config import method_run_config
 from duchenne.training.loop import Trainer, average_buffers, make_fabric
 from duchenne.training.methods_text import methods_text
 from duchenne.training.recipes import load_recipe
-from duchenne.training.runs import EncoderRecord, TrainedOn, build_method, save_encoder
+from duchenne.training.runs import EncoderRecord, TrainedOn, build_method, save_encoder, seen_before
 
 
 @dataclass(frozen=True)
@@ -113,6 +113,8 @@ def pretrain(
             rank=fabric.global_rank, processes=fabric.world_size, threads=config.loader_threads,
         )  # fmt: skip
 
+    own, earlier = seen(prepared, rows, labels=False), seen_before(config.weights)
+
     def record(step: int, score: float | None = None) -> EncoderRecord:
         return EncoderRecord(
             method=method,
@@ -123,7 +125,7 @@ def pretrain(
             steps=step,
             validation=score,
             duchenne=duchenne.__version__,
-            trained_on=seen(prepared, rows, labels=False),
+            trained_on=(*own, *earlier),
         )
 
     def save_best(step: int, score: float) -> None:
@@ -135,14 +137,16 @@ def pretrain(
     )  # fmt: skip
     if resume:
         trainer.resume()
-    elif fabric.is_global_zero:
-        out.mkdir(parents=True, exist_ok=True)
+    if fabric.is_global_zero:
         save_mapping(out / "config.yaml", stored)
+        for name in () if resume else _RESTART - {"config.yaml"}:
+            (out / name).unlink(missing_ok=True)
     finished = trainer.run(quiet=quiet)
     average_buffers(fabric, built)
     if fabric.is_global_zero and finished:
         save_encoder(out, built.encoder, record(trainer.step))
-        write_text(out / "methods.txt", methods_text(built, config, record(trainer.step), len(training)))
+        done = replace(record(trainer.step), trained_on=own)
+        write_text(out / "methods.txt", methods_text(built, config, done, len(training)))
     return PretrainResult(out, trainer.step, finished, notes)
 
 

@@ -115,10 +115,10 @@ def load_encoder(path: str | Path) -> LoadedEncoder:
         what = "is no finished run (it has no encoder.safetensors)" if path.is_dir() else "there is no such encoder"
         raise InputError(f"{path}: {what}; make one with `duchenne pretrain`.")
     record = read_record(weights.with_suffix(".json"))
-    encoder = Encoder(record.spec)
     try:
+        encoder = Encoder(record.spec)
         encoder.load_state_dict(load_file(weights))
-    except (SafetensorError, RuntimeError) as error:
+    except (SafetensorError, RuntimeError, ValueError, OSError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{weights}: does not fit its encoder.json or is damaged ({reason}).") from error
     return LoadedEncoder(encoder.eval().requires_grad_(False), record, weights)
@@ -145,6 +145,21 @@ def read_record(path: str | Path) -> EncoderRecord:
     except UsageError as error:
         raise InputError(str(error)) from error
     return EncoderRecord(spec=spec, trained_on=seen, **asdict(plain))
+
+
+def seen_before(weights: str) -> tuple[TrainedOn, ...]:
+    """What the weights that a training starts from have seen, where an encoder record lies beside their file.
+
+    Args:
+        weights: see `apply_weights`.
+
+    Raises:
+        InputError: when the record is damaged.
+    """
+    if not weights.endswith(".safetensors"):
+        return ()
+    record = Path(weights).with_suffix(".json")
+    return read_record(record).trained_on if record.is_file() else ()
 
 
 def random_encoder(record: EncoderRecord | None, seed: int) -> Encoder:

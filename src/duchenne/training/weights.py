@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import struct
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,11 @@ from duchenne.errors import InputError, UsageError
 from duchenne.model_files import IMAGENET_FILES, model_path
 from duchenne.modules.encoder import Encoder
 
+UNREADABLE: Final = (
+    RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError,
+    struct.error,
+)  # fmt: skip
+"""What `torch.load(weights_only=True)` raises on files that torch did not write."""
 _SEQUENTIAL: Final = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
 """Children of torchvision's ResNet by their place in `nn.Sequential(*resnet.children())`."""
 
@@ -45,7 +51,8 @@ def apply_weights(encoder: Encoder, source: str) -> None:
         path = Path(source)
     state = encoder_state(read_state(path))
     own = encoder.state_dict()
-    missing = sorted(key for key in own if key.startswith("backbone.") and key not in state)
+    needed = (key for key in own if key.startswith("backbone.") and not key.endswith(".num_batches_tracked"))
+    missing = sorted(key for key in needed if key not in state)  # old files do not count batches
     unfit = sorted(key for key, value in state.items() if key not in own or own[key].shape != value.shape)
     if missing or unfit:
         what = f"has no {missing[0]}" if missing else f"its {unfit[0]} does not fit"
@@ -66,7 +73,7 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, RuntimeError, pickle.UnpicklingError, EOFError, OSError) as error:
+    except (SafetensorError, *UNREADABLE) as error:
         reason = " ".join(str(error).split())[:160]
         raise InputError(f"{path}: holds no weights that can be read safely ({reason}).") from error
     if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
