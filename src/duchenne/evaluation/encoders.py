@@ -31,7 +31,7 @@ from torch import nn
 
 from duchenne.data.prepared import DatasetInfo, Prepared
 from duchenne.errors import InputError, UsageError
-from duchenne.training.runs import LoadedEncoder, TrainedOn, initial_encoder, load_encoder, random_encoder
+from duchenne.training.runs import LoadedEncoder, TrainedOn, initial_encoder, load_encoder, random_encoder, seen_before
 
 Rows = NDArray[np.int64]
 Features = NDArray[np.float32]
@@ -40,6 +40,8 @@ PIXELS_SIDE: Final = 32
 LARGEST_SIDE_PX: Final = 224
 BATCH: Final = 64
 DECODERS: Final = 2
+_WORDS: Final = ("random", "pixels", "blendshapes", "landmarks")
+"""Mean the same whatever folders there are; `./random` is a folder."""
 _BUILDER: Final = re.compile(r"([A-Za-z_]\w*(?:\.\w+)*):([A-Za-z_]\w*)")
 
 
@@ -219,7 +221,7 @@ class FileSource:
         """See `FeatureSource`.
 
         Raises:
-            InputError: when the file cannot be read, lacks a column or a face, or names one twice.
+            InputError: when the file cannot be read, lacks a column or a face, or it or the data name one twice.
         """
         try:
             table = pq.read_table(self.path)
@@ -229,6 +231,11 @@ class FileSource:
         if missing:
             raise InputError(f"{self.path}: has no column `{missing[0]}`; `duchenne embed` writes what is needed.")
         known, wanted = _keys(table.select(["subject", "clip", "frame"]).to_pandas()), _keys(data.frames)[rows]
+        if wanted.has_duplicates:
+            raise InputError(
+                f"--model {self.name}: several faces are {wanted[wanted.duplicated()][0]} (subject, clip, frame), so "
+                "features cannot be told apart; evaluate one data set at a time."
+            )
         if known.has_duplicates:
             twice = known[known.duplicated()][0]
             raise InputError(f"{self.path}: holds {twice} (subject, clip, frame) more than once; keep one row each.")
@@ -239,7 +246,12 @@ class FileSource:
                 f"{self.path}: lacks {lacking} of {len(rows)} labelled faces, first {wanted[places < 0][0]} "
                 "(subject, clip, frame); embed the same prepared data."
             )
-        values = np.stack(table["feature"].to_numpy()).astype(np.float32)[places]
+        try:
+            values = np.stack(table["feature"].to_numpy()).astype(np.float32)[places]
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{self.path}: its features are not lists of numbers of one length.") from error
+        if values.ndim != 2:
+            raise InputError(f"{self.path}: its features are not lists of numbers of one length.")
         context.advance(len(rows))
         return finite(values, self.name)
 
@@ -277,7 +289,7 @@ def resolve(name: str) -> FeatureSource:
         UsageError: when it means nothing.
         InputError: when it names a run or file that cannot be read.
     """
-    if Path(name).exists():
+    if name not in _WORDS and Path(name).exists():
         return _trained(name, load_encoder(name), "encoder")
     rest_exists = Path(name.partition(":")[2] or "?").exists()  # a plus sign in a path is part of it
     if "+" in name and not rest_exists:
@@ -350,9 +362,10 @@ def finite(values: Features, name: str) -> Features:
 def _trained(name: str, loaded: LoadedEncoder, kind: Literal["encoder", "initial"]) -> EncoderSource:
     record = loaded.record
     facts: dict[str, Any] = {"kind": kind, "method": record.method, "backbone": record.spec.backbone}
-    seen: tuple[TrainedOn, ...] = ()
+    seen = seen_before(record.weights)
     if kind == "encoder":
-        facts["steps"], seen = record.steps, record.trained_on
+        facts |= {"file": loaded.path.name, "steps": record.steps}
+        seen = record.trained_on
     facts |= {"weights": record.weights, "alignment": record.alignment}
     return EncoderSource(name, lambda seed: loaded.encoder, record.size_px, facts, trained_on=seen)
 
