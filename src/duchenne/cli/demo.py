@@ -15,7 +15,7 @@ class Arguments:
     out: Path = Path("demo")
     """Folder for everything that is made; parts that an earlier call finished are kept."""
     seed: int = 0
-    """Of the faces, the weights and the folds."""
+    """Of the faces and the weights."""
     subjects: int = 48
     """People to learn from; half as many others, at least 6, are tested on."""
     clips: int = 4

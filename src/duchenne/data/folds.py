@@ -136,7 +136,7 @@ def from_file(path: str | Path, subjects: Iterable[str | None], *, seed: int = 0
     names = pd.Series(list(subjects), dtype="string")
     try:
         table = pd.read_csv(path, dtype={"subject": "string", "fold": "Int64"})
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:  # TypeError: a fold that is no whole number
         raise InputError(f"{path}: cannot be read as a table of folds ({' '.join(str(error).split())}).") from error
     for column in ("subject", "fold"):
         if column not in table:
