@@ -141,3 +141,22 @@ def test_a_full_disk_leaves_the_earlier_detector(
         duchenne.fit(model="pixels", data=original.parent / "drawn", out=detector, quiet=True)
     assert {path.name: path.read_bytes() for path in detector.iterdir()} == before
     assert [path.name for path in tmp_path.iterdir()] == ["detector"]
+
+
+def test_an_interruption_between_the_two_folders_leaves_the_earlier_detector(
+    detector: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = load_detector(detector)
+    before = {path.name: path.read_bytes() for path in detector.iterdir()}
+    rename = Path.rename
+
+    def interrupted(self: Path, target: Path) -> Path:
+        if self.name.endswith(".part"):  # the earlier one has made way, the new one is not there yet
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        detector_files.save_detector(detector, loaded.record, loaded.heads, loaded.parts, "another card")
+    assert {path.name: path.read_bytes() for path in detector.iterdir()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["detector"]

@@ -244,10 +244,10 @@ def _replacing_folder(out: Path) -> Iterator[Path]:
                 out.rename(old)
             temporary.rename(out)
         except OSError as error:
-            if old.exists() and not out.exists():
-                old.rename(out)
             reason = error.strerror or error
             raise InputError(f"{out}: cannot be written ({reason}); choose another place or free some.") from error
     finally:
+        if old.exists() and not out.exists():  # whatever came between, Ctrl-C too
+            old.rename(out)
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
