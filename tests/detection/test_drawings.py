@@ -152,6 +152,11 @@ class TestOnFilms:
             duchenne.detect(one, overlay=tmp_path / "o.gif")
         with pytest.raises(UsageError, match="--report"):
             duchenne.detect(one, report=tmp_path / "o.pdf")
+        film("c.mp4", [20])
+        before = (tmp_path / "c.mp4").read_bytes()
+        with pytest.raises(UsageError, match="is the input itself"):
+            duchenne.detect(tmp_path / "c.mp4", overlay=tmp_path / "." / "c.mp4")
+        assert (tmp_path / "c.mp4").read_bytes() == before
         assert not list(tmp_path.glob("o.*"))
 
     def test_an_unreadable_input_leaves_no_drawing(self, tmp_path: Path) -> None:

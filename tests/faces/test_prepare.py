@@ -16,7 +16,8 @@ from tests.faces.media import Image, flat, write_video
 
 import duchenne
 from duchenne.cli.main import main
-from duchenne.data.prepared import Prepared
+from duchenne.data.prepared import DatasetInfo, Prepared
+from duchenne.data.writing import PartWriter, encode_jpeg, write_prepared
 from duchenne.errors import InputError, UsageError
 
 TWO = 40  # frames with two people: enough that the job is not over before a test kills it
@@ -143,6 +144,27 @@ def test_names(study: Path, tmp_path: Path) -> None:
         with pytest.raises(InputError, match=sentence):
             duchenne.prepare("videos", root=study, out=out, size_px=64, names=names, workers=1, quiet=True)
     pd.testing.assert_frame_equal(pd.read_parquet(out / "frames.parquet"), whole)
+
+
+def test_everyone_left_out_can_be_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, out, names = tmp_path / "root", tmp_path / "out", tmp_path / "names.csv"
+    root.mkdir()
+    write_video(root / "one.mp4", [flat(9)] * 2)
+    info = DatasetInfo(name="made", aus=(), label_kind="none", alignment="as given", size_px=32, licence="-")
+    write_prepared(out, info, [0], one_face, workers=1, quiet=True)
+    monkeypatch.setattr("duchenne.faces.prepare.write_prepared", lambda *_, **__: None)  # nothing is searched anew
+    monkeypatch.setattr("duchenne.faces.prepare.model_path", lambda _: None)
+    names.write_text("source,face,name\none,0,\n")
+    with pytest.raises(InputError, match="all 1 crops were left out by name"):
+        duchenne.prepare("videos", root=root, out=out, names=names, quiet=True)
+    names.write_text("source,face,name\none,0,Ann\n")
+    duchenne.prepare("videos", root=root, out=out, names=names, quiet=True)
+    assert Prepared([out]).frames["subject"].tolist() == ["Ann"]
+
+
+def one_face(writer: PartWriter, _: int) -> None:
+    row = {"subject": "one#0", "clip": "one.mp4#0.0", "frame": 0, "time_s": 0.0, "source": "one.mp4"}
+    writer.add(row, encode_jpeg(flat(9, (32, 32))))
 
 
 def test_coded_videos(study: Path, tmp_path: Path) -> None:
