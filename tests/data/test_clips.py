@@ -36,6 +36,17 @@ class Table:
         return sampler.usable_clips(self, np.arange(len(self.clips)))
 
 
+def test_clips_of_two_subjects_may_have_one_name():
+    import pandas as pd
+
+    from duchenne.data.prepared import Prepared
+
+    data = object.__new__(Prepared)
+    data.frames = pd.DataFrame({"dataset": [0, 0, 0, 1], "clip": ["T1", "T1", "T1", "T1"]})
+    data.frames["subject"] = pd.array(["F001", "F002", None, "F001"], dtype="string")
+    assert data.clip_ids().tolist() == [0, 1, 2, 3]
+
+
 @pytest.mark.parametrize("interval", [1, 2, 4])
 def test_index_law_of_temporal_ranking(interval):
     sampler = TemporalRanking.sampler(TemporalRankingConfig(interval=interval))

@@ -17,10 +17,12 @@ from duchenne.data.folds import k_fold
 from duchenne.data.prepared import Prepared
 from duchenne.errors import DuchenneError, InputError, UsageError
 from duchenne.methods.registry import METHODS
+from duchenne.training.checkpoints import load_checkpoint
 from duchenne.training.config import TrainingConfig
 from duchenne.training.recipes import load_recipe, recipe_names
 from duchenne.training.runs import initial_encoder, load_encoder, random_encoder
 from duchenne.training.schedules import learning_rate
+from duchenne.training.weights import read_state
 
 FAST = {
     "size_px": 32,
@@ -253,6 +255,39 @@ def test_foreign_and_damaged_files(run, tmp_path):
     (tmp_path / "encoder.json").write_text("{}")
     with pytest.raises(InputError, match="no encoder record"):
         load_encoder(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello world", b"step,loss\n1,2\n", b"\x80\x02X"])
+def test_files_that_torch_did_not_write(content, tmp_path):
+    path = tmp_path / "some.pt"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="no checkpoint of duchenne"):
+        load_checkpoint(path)
+    with pytest.raises(InputError, match="read safely"):
+        read_state(path)
+
+
+def test_a_new_start_leaves_nothing_of_an_interrupted_one(squares, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in ("config.yaml", "log.jsonl", "encoder_best.json", "encoder_best.safetensors"):
+        (run / name).write_text("{}\n")
+    duchenne.pretrain("temporal_ranking", data=squares, out=run, **FAST)
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [2, 4, 6]
+    assert load_encoder(run).path.name == "encoder.safetensors"
+
+
+def test_starting_weights_pass_on_what_they_have_seen(run, squares, tmp_path):
+    record = json.loads((run / "encoder.json").read_text())
+    record["trained_on"][0] |= {"dataset": "earlier", "labels": True}
+    (tmp_path / "start.json").write_text(json.dumps(record))
+    start = tmp_path / "start.safetensors"
+    start.write_bytes((run / "encoder.safetensors").read_bytes())
+    duchenne.pretrain("temporal_ranking", data=squares, out=tmp_path / "run", **FAST, weights=str(start))
+    seen = load_encoder(tmp_path / "run").record.trained_on
+    assert [(item.dataset, item.labels) for item in seen] == [("squares", False), ("earlier", True)]
+    assert "earlier" not in (tmp_path / "run" / "methods.txt").read_text()
 
 
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")

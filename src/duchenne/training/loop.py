@@ -268,13 +268,19 @@ def make_fabric(config: TrainingConfig, device: torch.device, *, bf16: bool) -> 
         bf16: autocast to bfloat16.
 
     Raises:
-        UsageError: when there are fewer devices than processes, or one device is named for several.
+        UsageError: when there are fewer devices than processes, one device is named for several, or torchrun started
+            another number of them.
     """
     under_launcher = int(os.environ.get("WORLD_SIZE", "1")) > 1
     several = config.devices > 1 or under_launcher
     indexed = device.type == "cuda" and device.index is not None
     if indexed and several:
         raise UsageError(f"--device {device} is one GPU, but there are several processes; use --device cuda.")
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", config.devices))  # set by torchrun
+    if local != config.devices:
+        raise UsageError(
+            f"--devices {config.devices}: torchrun started {local} processes here; give --devices {local}."
+        )
     there = {"cuda": torch.cuda.device_count(), "mps": 1}.get(device.type, config.devices)
     if config.devices > there:
         raise UsageError(f"--devices {config.devices}: this machine has {there} of kind {device.type}; ask for fewer.")
