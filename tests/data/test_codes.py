@@ -95,6 +95,17 @@ def test_files_that_a_mac_leaves_beside_its_own_are_passed_over(tmp_path: Path) 
     assert set(read_codes(tmp_path, SOURCES).videos) == {"a.mp4"}
 
 
+def test_elan_without_annotations_or_end_times(tmp_path: Path) -> None:
+    path = write(tmp_path, "AU12\t\t00:00:00.500\t00:00:01.500\nAU6\t\t00:00:01.000\t00:00:01.050\n", "a.txt")
+    assert [(event.au, event.onset_s, event.intensity) for event in read_events(path)] == [
+        (12, 0.5, None),
+        (6, 1, None),
+    ]
+    path = write(tmp_path, "Begin Time - ss.msec\tAU12\n0.5\tC\n", "a.txt")
+    with pytest.raises(InputError, match=r"a\.txt: has no column `End Time`"):
+        read_events(path)
+
+
 def test_events_of_several_faces(tmp_path: Path) -> None:
     path = write(tmp_path, "source,face,au,onset_s,offset_s\na.mp4,0,12,0,1\na.mp4,1,4,0,1\n")
     faces = read_codes(path, SOURCES).videos["a.mp4"].faces

@@ -209,12 +209,12 @@ def _paired(
 def _elan_columns(rows: list[Row]) -> Iterator[Event]:
     """ELAN, one column per tier: the tier is the AU and the cell its intensity, or the cells are AUs."""
     names = list(rows[0].values)
-    begin, factor = _elan_time(names, "begin time")
-    end, _ = _elan_time(names, "end time")
+    begin, factor = _elan_time(rows[0].path, names, "begin time")
+    end, end_factor = _elan_time(rows[0].path, names, "end time")
     tiers = [name for name in names if not re.match(r"(begin|end) time|duration|file( path)?$", name, re.IGNORECASE)]
     for row in rows:
         source = row.get("File Path") or row.get("File") or row.path.stem
-        onset, offset = _time(row, begin) * factor, _time(row, end) * factor
+        onset, offset = _time(row, begin) * factor, _time(row, end) * end_factor
         if "Tier" in names and "Annotation" in names:
             yield from _elan_value(row, row.get("Tier"), row.get("Annotation"), onset, offset, source)
             continue
@@ -223,8 +223,11 @@ def _elan_columns(rows: list[Row]) -> Iterator[Event]:
                 yield from _elan_value(row, tier, row.get(tier), onset, offset, source)
 
 
-def _elan_time(names: list[str], what: str) -> tuple[str, float]:
+def _elan_time(path: Path, names: list[str], what: str) -> tuple[str, float]:
+    """The column of a time, and its unit in seconds."""
     columns = [name for name in names if name.lower().startswith(what)]
+    if not columns:
+        raise InputError(f"{path}: has no column `{what.title()}`; export it from ELAN too.")
     exact = next((name for name in columns if "ss.msec" in name), None)
     if exact is None and all(name.lower().endswith("- msec") for name in columns):
         return columns[0], 1e-3
@@ -243,7 +246,8 @@ def _plain_elan(path: Path, lines: list[tuple[int, list[str]]]) -> Iterator[Even
         if not clocks and all(re.fullmatch(r"\d+", cells[place]) for place in places):
             onset, offset = onset / 1000, offset / 1000
         row = Row(path, number, {})
-        yield from _elan_value(row, cells[0], cells[max(clocks + numbers) + 1], onset, offset, path.stem)
+        value = "".join(cells[max(clocks + numbers) + 1 :][:1])  # there is none where only times were exported
+        yield from _elan_value(row, cells[0], value, onset, offset, path.stem)
 
 
 def _elan_value(row: Row, tier: str, value: str, onset: float, offset: float, source: str) -> Iterator[Event]:
