@@ -17,7 +17,7 @@ class Arguments:
     seed: int = 0
     """Of the faces and the weights."""
     subjects: int = 48
-    """People to learn from; half as many others, at least 6, are tested on."""
+    """People to learn from (a quarter of them is a test split that is left out); half as many others are tested on."""
     clips: int = 4
     """Of each person."""
     steps: int | None = None

@@ -70,7 +70,8 @@ def demo(
     Args:
         out: folder for everything that is made.
         seed: of the faces and the weights.
-        subjects: people to learn from; half as many others, at least 6, are tested on.
+        subjects: people rendered to learn from, of whom the last quarter is a test split that training leaves out;
+            half as many others, at least 6, are tested on.
         clips: of each person.
         steps: of pretraining; those of the recipe by default.
         quiet: show no progress.

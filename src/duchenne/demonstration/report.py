@@ -56,6 +56,7 @@ def write_demo_report(
         seconds: spent on each part.
     """
     data = Prepared([out / "unlabelled"])
+    learned = data.frames[data.frames["split"] != "test"]  # pretraining leaves the test split out
     names = {model: _NAMES[_kind(model)] for model in summary["models"]}
     means = {names[model][0]: values["mean_of_folds"] for model, values in summary["models"].items()}
     always = summary["always_positive"]["mean_of_folds"]
@@ -64,9 +65,9 @@ def write_demo_report(
     page = {
         "title": "demonstration",
         "pretraining": {
-            "subjects": data.frames["subject"].nunique(),
-            "clips": data.frames["clip"].nunique(),
-            "frames": len(data),
+            "subjects": learned["subject"].nunique(),
+            "clips": learned["clip"].nunique(),
+            "frames": len(learned),
             "size_px": data.infos[0].size_px,
         },
         "clips": _clips(data),
