@@ -138,6 +138,7 @@ def read_pictures(path: str | Path) -> Iterator[Picture]:
     damage: list[str] = []
     number, end_s = 0, 0.0
     with _open(path) as container:
+        is_cut = _is_cut_matroska(path)
         stream = _video_stream(container, path)
         is_image = _is_picture_format(container)
         step_s, before_s = float(1 / _rate(stream)), None
@@ -150,10 +151,9 @@ def read_pictures(path: str | Path) -> Iterator[Picture]:
         start_s = float(stream.start_time * stream.time_base) if stream.start_time else 0.0
         duration_s = _duration_s(stream)
         short = duration_s is not None and stream.frames > number and end_s - start_s < duration_s - 2 * step_s
-        short = short or _is_cut_matroska(path)
     if not number:
         raise InputError(f"{path}: no picture could be decoded from it; convert it to MP4 or replace it.")
-    if damage or short:
+    if damage or short or is_cut:
         what = f"damaged in {len(damage)} places" if damage else "truncated"
         expected = f" of {stream.frames}" if stream.frames else ""
         raise InputError(f"{path}: is {what}; {number}{expected} frames were read, replace the file to have the rest.")
