@@ -2,7 +2,7 @@
 and the 68-point landmark scheme. Imports nothing heavy.
 
 Source: Ekman, Friesen & Hager, Facial Action Coding System, 2002; AU sets of the data sets: as used by all five
-papers that this library implements (methods.md, section 0).
+papers that this library implements.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Scores of action units with unknown labels masked, and bootstrap over subjects. Imports nothing heavy.
 
-Rules (methods.md, section 9): unknown labels (NaN) take no part, per AU. F1, precision and recall are 0 where nothing
+Rules: unknown labels (NaN) take no part, per AU. F1, precision and recall are 0 where nothing
 is predicted and nothing is there to find. The area under the ROC curve is undefined (NaN) unless an AU has known
 positives and negatives; ties count half. Frames of a clip are alike, so intervals come from resampling subjects.
 """

@@ -6,7 +6,7 @@
     shards/*.tar      the crops as JPEG, uncompressed (`tar tf` and WebDataset read them)
     failures.csv      the inputs that could not be read, each with its reason
 
-Columns: design.md "Prepared data". The writing side is `duchenne.data.writing`.
+Columns: docs/prepared_data.md. The writing side is `duchenne.data.writing`.
 """
 
 from __future__ import annotations

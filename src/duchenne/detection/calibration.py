@@ -10,7 +10,7 @@ the prior; both are then fitted on evidence about subjects that the unit was not
 towards 1 and 0 as if each subject were one observation: frames of one person are alike, and with few people the bare
 correction is the better guess. Slope 0 leaves the prior, which is right where the evidence says nothing.
 
-Source: methods.md, section 13; Platt, Probabilistic outputs for support vector machines, 1999; Saerens, Latinne &
+Source: Platt, Probabilistic outputs for support vector machines, 1999; Saerens, Latinne &
 Decaestecker, Adjusting the outputs of a classifier to new a priori probabilities, 2002.
 """
 

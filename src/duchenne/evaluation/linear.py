@@ -6,7 +6,7 @@ is fitted as weighted logistic regression to its optimum, for all folds, AUs and
 each fold's own standardisation is folded into its penalty and bias, so the result is that of standardising with the
 training folds' statistics alone (a test holds that).
 
-Source: methods.md, sections 9.5 and 13; TCAE's classifier (BatchNorm1d, Linear without bias), used by the papers.
+Source: TCAE's classifier (BatchNorm1d, Linear without bias), used by the papers.
 Differs: L-BFGS to the optimum in place of SGD for some epochs; L2 chosen on held-out training subjects.
 """
 

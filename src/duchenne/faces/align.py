@@ -1,8 +1,7 @@
 """The crop that every part of the library uses: a similarity transform from eye corners and nose.
 
 Coordinates are continuous pixels: (0, 0) is the top-left corner of the picture, (0.5, 0.5) the centre of its first
-pixel. Only rigid points are fitted, because fitting all 68 would absorb the motion that action units make
-(methods.md, section 13).
+pixel. Only rigid points are fitted, because fitting all 68 would absorb the motion that action units make.
 """
 
 from __future__ import annotations

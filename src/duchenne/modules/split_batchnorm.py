@@ -1,6 +1,6 @@
 """BatchNorm with separate statistics for parts of a batch, as several devices would have them.
 
-On one device this is what keeps keys from leaking through batch statistics (methods.md, section 13), and it makes one
+On one device this is what keeps keys from leaking through batch statistics, and it makes one
 process with a large batch compute exactly what several processes with parts of it compute.
 """
 

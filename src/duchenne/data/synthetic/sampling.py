@@ -1,8 +1,8 @@
 """What happens in a clip: action units over time, emotion, head motion, gaze, blinks; drawn, not yet rendered.
 
 Every part of a clip has a random stream of its own, so that switching one off (`aus="off"`, `head="still"`) leaves
-the others as they were, and nothing tells of the action units but the face. Traps that this avoids: methods.md,
-section 15.
+the others as they were, and nothing tells of the action units but the face. How
+this could still mislead: docs/synthetic.md.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How a set of synthetic faces could mislead: what besides action units orders frames, tells of them, or is easy.
 
-The traps are those of methods.md, section 15. Everything is measured on what was written: crops, labels, and the
+Everything is measured on what was written: crops, labels, and the
 renderer's notes in `synthetic.parquet`.
 """
 

@@ -30,7 +30,7 @@ def ranking_triplet_loss(
         ValueError: when the shapes do not fit or there is no triplet.
 
     Differs: the paper's text says L2 norm; the authors' code, which made the published weights, squares it, and so
-    does the default here (methods.md, T1).
+    does the default here.
     """
     if anchor.ndim != 2 or sequence.ndim != 3 or sequence.shape[::2] != anchor.shape:
         shapes = f"{tuple(anchor.shape)} and {tuple(sequence.shape)}"

@@ -31,7 +31,7 @@ class TripletSampler(SequenceSampler):
 class Triplet(SequenceMethod):
     """Pulls the next frame to the anchor and pushes one later frame away.
 
-    Differs: which negative is taken is not stated; here one of the N, each equally likely (methods.md, 6.7).
+    Differs: which negative is taken is not stated; here one of the N, each equally likely.
     """
 
     Config = TripletConfig
