@@ -43,6 +43,8 @@ def pretrained(out: Path, seed: int, head: str, aus: str, subjects: int, fields:
         duchenne.pretrain("temporal_ranking", data=data, out=run, recipe=RECIPE, seed=seed, quiet=True, **fields)
     lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     config = yaml.safe_load((run / "config.yaml").read_text())
+    if any(config[key] != value for key, value in fields.items()):
+        raise SystemExit(f"{run} was trained with other settings; name another --out.")
     images = config["batch_size"] * (config["triplets"] + 2) * config["log_every"]
     return run, sum(images / line["images_per_s"] for line in lines)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from duchenne.config import to_mapping
 from duchenne.methods.base import Method
 from duchenne.training.runs import EncoderRecord
 
@@ -36,4 +37,6 @@ def methods_text(method: Method, config: Any, record: EncoderRecord, clips: int)
         f"Faces were aligned by {record.alignment}. "
         f"Software: duchenne {record.duchenne}, torch {torch.__version__}, Python {platform.python_version()}."
     )
-    return textwrap.fill(paragraph, 100) + "\n\nCite:\n" + textwrap.fill(method.CITATION, 100) + "\n"
+    settings = ", ".join(f"{key} {value}" for key, value in to_mapping(config).items())
+    parts = [paragraph, f"All settings: {settings}.", "Cite:", method.CITATION]
+    return "\n\n".join(textwrap.fill(part, 100) for part in parts) + "\n"
