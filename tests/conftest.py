@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -15,12 +16,16 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED = REPOSITORY.parent / "shared"
 
 # Before anything imports torch, and inherited by the processes that tests start: the pictures here are tiny, so more
-# threads only cost time, and tests in several processes (pytest-xdist) share the cores.
-_PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-os.environ.setdefault("OMP_NUM_THREADS", str(max(1, min(2, (os.cpu_count() or 1) // _PROCESSES))))
+# threads only cost time.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 if (SHARED / "models").is_dir():
     os.environ["DUCHENNE_MODELS"] = str(SHARED / "models")
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, and what they start inherits that; the tests
+# of interruption need what a terminal gives.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The cores are shared, so a slow example says nothing; where a failure stops other people it must come back.
 settings.register_profile("duchenne", deadline=None, derandomize=os.environ.get("CI") == "true")
