@@ -20,8 +20,8 @@ class Arguments:
     """People to learn from (a quarter of them is a test split that is left out); half as many others are tested on."""
     clips: int = 4
     """Of each person."""
-    steps: int | None = None
-    """Steps of pretraining; those of the recipe by default."""
+    steps: int = 100
+    """Steps of pretraining."""
     quiet: tyro.conf.FlagCreatePairsOff[bool] = False
     """Show no progress."""
 
