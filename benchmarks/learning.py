@@ -1,11 +1,12 @@
-"""What pretraining learns, on synthetic people it has never seen: linear AUC beside its controls, over seeds.
+"""What pretraining learns, on synthetic people in a rendering style it has never seen: linear AUC beside its controls.
 
-    python benchmarks/learning.py --out FOLDER [--seeds 3] [--subjects 32] [--heads natural still] [max_steps=300 ...]
+    python benchmarks/learning.py --out FOLDER [--seeds 3] [--methods "ranking, k = 2" triplet] [max_steps=300 ...]
 
-For each seed and kind of head motion: temporal ranking on clips with action units and on the same clips with all of
-them held at zero, then the linear protocol on other people (with natural head motion) for both encoders, the same
-encoder with random weights, and pixels; and how well each representation tells the head's pose (R^2 of a ridge
-regression on unseen people). Writes `learning.json` and prints Markdown tables. Finished parts are not made again.
+For each seed, kind of head motion and method (temporal ranking at three intervals, triplet, N-pair): pretraining on
+clips in one style with action units and on the same clips with all of them held at zero, then the linear protocol on
+other people in the other style (with natural head motion) for all of them, untrained weights and 16 x 16 grey
+pictures; and how well each representation tells the head's pose (R^2 of a ridge regression on unseen people). Writes
+`learning.json` and prints Markdown tables. Finished parts are not made again.
 """
 
 from __future__ import annotations
@@ -31,22 +32,41 @@ import duchenne
 from duchenne.data.folds import k_fold
 from duchenne.data.prepared import Prepared
 
-RECIPE = "cpu/temporal_ranking"
+METHODS: dict[str, tuple[str, dict[str, Any]]] = {
+    "ranking, k = 2": ("temporal_ranking", {}),
+    "ranking, k = 1": ("temporal_ranking", {"interval": 1}),
+    "ranking, k = 4": ("temporal_ranking", {"interval": 4}),
+    "triplet": ("triplet", {}),
+    "N-pair": ("n_pair", {}),
+}
+"""Name -> method and what differs from its recipe `cpu/METHOD`."""
 FACES: dict[str, Any] = {"clips": 4, "frames": 48, "size_px": 64, "quiet": True}
+STYLES = ("natural", "drawn")
+"""Learned from, and tested on."""
 
 
-def pretrained(out: Path, seed: int, head: str, aus: str, subjects: int, fields: dict[str, Any]) -> tuple[Path, float]:
-    """The run of one cell, and the seconds that training took."""
-    data, run = out / f"faces_{head}_{aus}_{seed}", out / f"run_{head}_{aus}_{seed}"
-    duchenne.synth(data, subjects=subjects, seed=100 + 2 * seed, head=head, aus=aus, **FACES)
+def pretrained(out: Path, name: str, seed: int, head: str, aus: str, subjects: int, fields: dict[str, Any]) -> Path:
+    """The run of one cell."""
+    method, changed = METHODS[name]
+    data, run = out / f"faces_{head}_{aus}_{seed}", out / f"{method}{changed.get('interval', 2)}_{head}_{aus}_{seed}"
+    duchenne.synth(data, subjects=subjects, seed=100 + 2 * seed, head=head, aus=aus, style=STYLES[0], **FACES)
+    wanted = {"seed": seed, **changed, **fields}
     if not (run / "encoder.safetensors").exists():
-        duchenne.pretrain("temporal_ranking", data=data, out=run, recipe=RECIPE, seed=seed, quiet=True, **fields)
-    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+        resume = (run / "checkpoint.pt").exists()
+        duchenne.pretrain(method, data=data, out=run, recipe=f"cpu/{method}", quiet=True, resume=resume, **wanted)
     config = yaml.safe_load((run / "config.yaml").read_text())
-    if any(config[key] != value for key, value in fields.items()):
+    if any(config[key] != value for key, value in wanted.items()):
         raise SystemExit(f"{run} was trained with other settings; name another --out.")
-    images = config["batch_size"] * (config["triplets"] + 2) * config["log_every"]
-    return run, sum(images / line["images_per_s"] for line in lines)
+    return run
+
+
+def small_pictures(data: Path, out: Path) -> Path:
+    """A feature table of 16 x 16 grey pictures."""
+    prepared = Prepared([data])
+    grey = [prepared.image(row, 16).mean(axis=2, dtype=np.float32).ravel() / 255 for row in range(len(prepared))]
+    table = prepared.frames[["subject", "clip", "frame"]].assign(feature=grey)
+    table.to_parquet(out)
+    return out
 
 
 def pose_told(model: str, data: Path, out: Path) -> dict[str, float]:
@@ -68,27 +88,28 @@ def pose_told(model: str, data: Path, out: Path) -> dict[str, float]:
     return found
 
 
-def cell(out: Path, seed: int, head: str, subjects: int, fields: dict[str, Any]) -> list[dict[str, Any]]:
+def cell(out: Path, seed: int, head: str, subjects: int, methods: list[str], fields: dict[str, Any]) -> list[Any]:
     """All models of one seed and kind of head motion."""
     labelled = out / f"labelled_{seed}"
-    duchenne.synth(labelled, subjects=subjects // 2, seed=101 + 2 * seed, **FACES)
-    with_aus, seconds = pretrained(out, seed, head, "on", subjects, fields)
-    without, _ = pretrained(out, seed, head, "off", subjects, fields)
-    names = {str(with_aus): "pretrained", str(without): "pretrained, AUs off", f"random:{with_aus}": "random",
-             "pixels": "pixels"}  # fmt: skip
+    duchenne.synth(labelled, subjects=subjects // 2, seed=101 + 2 * seed, style=STYLES[1], **FACES)
+    runs = {name: {aus: str(pretrained(out, name, seed, head, aus, subjects, fields)) for aus in ("on", "off")}
+            for name in methods}  # fmt: skip
+    models = {run: name if aus == "on" else f"{name}, AUs off" for name, pair in runs.items()
+              for aus, run in pair.items()}  # fmt: skip
+    pixels = f"features:{small_pictures(labelled, out / f'pixels_{seed}.parquet')}"
+    models |= {f"random:{runs[methods[0]]['on']}": "random", pixels: "16 x 16 pixels"}
     folder = out / f"linear_{head}_{seed}"
-    duchenne.evaluate("linear", model=list(names), data=labelled, out=folder, sample_faces=0, quiet=True)
+    duchenne.evaluate("linear", model=list(models), data=labelled, out=folder, sample_faces=0, maps="none", quiet=True)
     summary = json.loads((folder / "summary.json").read_text())
-    leads = {pair["second"]: pair["mean_of_folds"]["auc"] for pair in summary["differences"]
-             if pair["first"] == str(with_aus)}  # fmt: skip
-    always = summary["always_positive"]["mean_of_folds"]
+    leads = {(pair["first"], pair["second"]): pair["mean_of_folds"]["auc"] for pair in summary["differences"]}
+    control = {pair["on"]: pair["off"] for pair in runs.values()}
     return [
         {
             "head": head, "seed": seed, "model": name, "auc": values["mean_of_folds"]["auc"],
-            "f1": values["mean_of_folds"]["f1"], "lead": leads.get(model), "always": always,
-            "pose": pose_told(model, labelled, folder), "training_s": seconds if name == "pretrained" else None,
+            "f1": values["mean_of_folds"]["f1"], "lead": leads[model, control[model]] if model in control else None,
+            "always": summary["always_positive"]["mean_of_folds"], "pose": pose_told(model, labelled, folder),
         }
-        for (model, values), name in zip(summary["models"].items(), names.values(), strict=True)
+        for (model, values), name in zip(summary["models"].items(), models.values(), strict=True)
     ]  # fmt: skip
 
 
@@ -98,7 +119,7 @@ def tables(rows: list[dict[str, Any]]) -> str:
         "representation",
         "AUC per seed (95 % interval)",
         "mean",
-        "lead of pretrained",
+        "lead over AUs off",
         "F1",
         "yaw R²",
         "pitch R²",
@@ -131,13 +152,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--subjects", type=int, default=32)
     parser.add_argument("--heads", nargs="+", default=["natural", "still"])
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("fields", nargs="*", help="of the run's configuration, e.g. max_steps=300")
     arguments = parser.parse_args()
     fields = {key: yaml.safe_load(value) for key, value in (item.split("=", 1) for item in arguments.fields)}
     rows, start = [], time.perf_counter()
     for seed in range(arguments.seeds):
         for head in arguments.heads:
-            rows += cell(arguments.out, seed, head, arguments.subjects, fields)
+            rows += cell(arguments.out, seed, head, arguments.subjects, arguments.methods, fields)
             print(tables(rows), flush=True)
     machine = {
         "processor": platform.machine(), "cores": os.cpu_count(), "threads": torch.get_num_threads(),
