@@ -32,4 +32,19 @@ def random_batch(method: Method, clips: int, seed: int = 0) -> ClipBatch:
     generator = torch.Generator().manual_seed(seed)
     images = torch.randint(0, 256, (clips, frames, 3, 32, 32), generator=generator, dtype=torch.uint8)
     rows = torch.arange(clips * frames).view(clips, frames)
-    return ClipBatch(images, rows, torch.arange(clips), torch.arange(clips) // 2)
+    return ClipBatch(
+        images, rows, torch.arange(clips), torch.arange(clips) // 2, random_labels(method, clips, frames, generator)
+    )
+
+
+def random_labels(method: Method, clips: int, frames: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
+    """All known, as the method asks for them; landmarks lie well inside the picture."""
+    wanted = method.labels(method.config)
+    found: dict[str, torch.Tensor] = {}
+    if wanted.aus:
+        found["aus"] = torch.randint(0, 2, (clips, frames, len(wanted.aus)), generator=generator, dtype=torch.int8)
+    if wanted.emotions:
+        found["emotion"] = torch.randint(0, len(wanted.emotions), (clips, frames), generator=generator)
+    if wanted.landmarks:
+        found["landmarks"] = 4 + 24 * torch.rand(clips, frames, 68, 2, generator=generator)
+    return found

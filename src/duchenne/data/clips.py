@@ -121,6 +121,24 @@ class SequenceSampler:
             start -= run.starts
         raise AssertionError("a clip without starts")
 
+    def order(self, clips: Sequence[Clip], rng: np.random.Generator) -> NDArray[np.int64]:
+        """(len(clips),) the order of an epoch: each clip once, at random."""
+        return rng.permutation(len(clips))
+
+    def notes(self, clips: Sequence[Clip], left_out: int) -> list[str]:
+        """What a user should know about the usable clips, one sentence each."""
+        notes = []
+        if left_out:
+            total = left_out + len(clips)
+            notes.append(f"{left_out} of {total} clips are too short for one sequence and were left out.")
+        slow = sorted({round(clip.unit_s, 4) for clip in clips if clip.unit_s > 0.041})
+        if slow:
+            notes.append(
+                f"Some clips have fewer than 25 frames/s; one interval is one of their frames there "
+                f"({slow[0]:g} to {slow[-1]:g} s)."
+            )
+        return notes
+
     def rows_from(self, run: Run, start: int, unit_s: float) -> NDArray[np.int64]:
         """(frames,) the rows nearest in time to `start` plus the offsets."""
         wanted = run.times_s[start] + self.offsets * unit_s

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -17,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from duchenne.data.clips import Clip
+from duchenne.data.frame_labels import LabelSpec
 from duchenne.data.prepared import Prepared
 from duchenne.types import ClipBatch
 
@@ -29,8 +31,16 @@ class ClipSampler(Protocol):
         """Frames per clip in a batch."""
         ...
 
-    def usable_clips(self, data: Prepared, rows: NDArray[np.int64]) -> tuple[list[Clip], int]:
+    def usable_clips(self, data: Prepared, rows: NDArray[np.int64]) -> tuple[Sequence[Clip], int]:
         """The clips that it can draw from, and how many it cannot."""
+        ...
+
+    def order(self, clips: Sequence[Clip], rng: np.random.Generator) -> NDArray[np.int64]:
+        """(len(clips),) the places of the clips of an epoch, in its order."""
+        ...
+
+    def notes(self, clips: Sequence[Clip], left_out: int) -> list[str]:
+        """What a user should know about the usable clips, one sentence each."""
         ...
 
     def draw(self, clip: Clip, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -41,13 +51,14 @@ class ClipSampler(Protocol):
 class ClipLoader:
     """Batches of clips, decoded by threads while the previous batch is trained on.
 
-    An epoch is every usable clip once, in random order; batches run on over the ends of epochs, so that none is
-    short.
+    An epoch is as many clips as are usable, in the sampler's order (each once, at random, unless it says otherwise);
+    batches run on over the ends of epochs, so that none is short.
 
     Args:
         data: the frames.
         clips: the usable ones.
         sampler: draws the frames of a clip.
+        labels: read beside the pictures; None for none.
         batch_size: clips per batch, over all processes.
         size_px: side of the pictures.
         seed: of the order and the draws.
@@ -62,9 +73,10 @@ class ClipLoader:
     def __init__(
         self,
         data: Prepared,
-        clips: list[Clip],
+        clips: Sequence[Clip],
         sampler: ClipSampler,
         *,
+        labels: LabelSpec | None = None,
         batch_size: int,
         size_px: int,
         seed: int,
@@ -78,6 +90,7 @@ class ClipLoader:
         self.batch_size, self.size_px, self.seed = batch_size, size_px, seed
         self.share = range(rank * batch_size // processes, (rank + 1) * batch_size // processes)
         self.threads = threads
+        self.labels = replace(labels or LabelSpec(), size_px=size_px).read(data)
         self._orders: dict[int, NDArray[np.int64]] = {}
 
     def rows(self, step: int) -> tuple[NDArray[np.int64], list[Clip]]:
@@ -101,6 +114,7 @@ class ClipLoader:
             rows=torch.from_numpy(rows),
             clips=torch.tensor([clip.number for clip in clips]),
             subjects=torch.tensor([clip.subject for clip in clips]),
+            labels={name: torch.from_numpy(values[rows]) for name, values in self.labels.items()},
         )
 
     def batches(self, start: int, stop: int) -> Generator[ClipBatch, None, None]:
@@ -139,5 +153,5 @@ class ClipLoader:
     def _order(self, epoch: int) -> NDArray[np.int64]:
         if epoch not in self._orders:
             self._orders = {key: value for key, value in self._orders.items() if key == epoch - 1}
-            self._orders[epoch] = np.random.default_rng([self.seed, 0, epoch]).permutation(len(self.clips))
+            self._orders[epoch] = self.sampler.order(self.clips, np.random.default_rng([self.seed, 0, epoch]))
         return self._orders[epoch]

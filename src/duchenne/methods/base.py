@@ -10,9 +10,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from duchenne.data.frame_labels import LabelSpec
 from duchenne.data.loaders import ClipSampler
+from duchenne.data.prepared import Prepared
 from duchenne.modules.encoder import Encoder
 from duchenne.types import ClipBatch, StepOutput
 
@@ -49,6 +53,25 @@ class Method(nn.Module, ABC):
     @abstractmethod
     def sampler(cls, config: Any) -> ClipSampler:
         """Which frames of a clip a batch holds."""
+
+    @classmethod
+    def labels(cls, config: Any) -> LabelSpec:
+        """Which labels a batch holds beside the frames; none unless a method says so."""
+        return LabelSpec()
+
+    @classmethod
+    def complete(cls, config: Any, data: Prepared, rows: NDArray[np.int64]) -> Any:
+        """The configuration with what it leaves to the data filled in, e.g. which action units are coded.
+
+        Args:
+            config: as given; fields that are set are kept.
+            data: trained on.
+            rows: those that may be used.
+
+        Raises:
+            InputError: when the data lacks what the method needs.
+        """
+        return config
 
     @abstractmethod
     def augment(self, batch: ClipBatch) -> ClipBatch:

@@ -20,6 +20,7 @@ from duchenne.data.clips import Clip
 from duchenne.data.folds import k_fold
 from duchenne.data.loaders import ClipLoader
 from duchenne.data.prepared import Prepared
+from duchenne.data.single_frames import FrameClips
 from duchenne.devices import computes_bf16, resolve_device
 from duchenne.errors import InputError, UsageError
 from duchenne.files import write_text
@@ -84,18 +85,19 @@ def pretrain(
     values = load_recipe(recipe, method) if recipe else {}
     config: Any = from_mapping(kind, {**values, **fields}, where=f"recipe {recipe}" if recipe else f"pretrain {method}")
     paths = [data] if isinstance(data, str | Path) else list(data)
+    prepared = Prepared(paths)
+    rows, chosen = training_rows(prepared, exclude_fold), method_class(method)
+    config = chosen.complete(config, prepared, rows)
     device = resolve_device(config.device)
     bf16 = config.precision == "bf16" or (config.precision == "auto" and computes_bf16(device))
     stored = {"method": method, "duchenne": duchenne.__version__, "data": [str(path) for path in paths]}
     stored |= ({"exclude_fold": exclude_fold} if exclude_fold else {}) | to_mapping(config)
     _check_out(out, stored, resume=resume)
-    prepared = Prepared(paths)
-    rows = training_rows(prepared, exclude_fold)
-    sampler = method_class(method).sampler(config)
+    sampler, labels = chosen.sampler(config), chosen.labels(config)
     clips, short = sampler.usable_clips(prepared, rows)
     training, held_out = split_clips(clips, config.validation_share, config.seed)
     total = config.max_steps or math.ceil(config.epochs * len(training) / config.batch_size)
-    notes = _notes(clips, short, config.size_px, prepared)
+    notes = (*sampler.notes(clips, short), *_notes(config.size_px, prepared))
 
     warnings.filterwarnings("ignore", module="lightning_fabric")
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
@@ -107,13 +109,14 @@ def pretrain(
     if config.batch_size < smallest:
         raise UsageError(f"--batch-size {config.batch_size} is too small for {method}; it needs at least {smallest}.")
 
-    def load(some: list[Clip]) -> ClipLoader:
+    def load(some: Sequence[Clip]) -> ClipLoader:
         return ClipLoader(
-            prepared, some, sampler, batch_size=config.batch_size, size_px=config.size_px, seed=config.seed,
-            rank=fabric.global_rank, processes=fabric.world_size, threads=config.loader_threads,
+            prepared, some, sampler, labels=labels, batch_size=config.batch_size, size_px=config.size_px,
+            seed=config.seed, rank=fabric.global_rank, processes=fabric.world_size, threads=config.loader_threads,
         )  # fmt: skip
 
-    own, earlier = seen(prepared, rows, labels=False), seen_before(config.weights)
+    own = seen(prepared, rows, labels=bool(labels.aus or labels.emotions))
+    earlier = seen_before(config.weights)
 
     def record(step: int, score: float | None = None) -> EncoderRecord:
         return EncoderRecord(
@@ -181,7 +184,7 @@ def training_rows(data: Prepared, exclude_fold: str | None = None) -> NDArray[np
     return rows
 
 
-def split_clips(clips: list[Clip], share: float, seed: int) -> tuple[list[Clip], list[Clip]]:
+def split_clips(clips: Sequence[Clip], share: float, seed: int) -> tuple[Sequence[Clip], Sequence[Clip]]:
     """Holds out a random share of the clips for validation, at least one of each kind where `share` is above 0.
 
     Raises:
@@ -192,9 +195,12 @@ def split_clips(clips: list[Clip], share: float, seed: int) -> tuple[list[Clip],
     if len(clips) < 2:
         raise InputError("there is only one usable clip, so none can be held out; set --validation-share 0.")
     number = min(max(1, round(share * len(clips))), len(clips) - 1)
-    chosen = set(np.random.default_rng([seed, 3]).permutation(len(clips))[:number].tolist())
-    kept = [clip for place, clip in enumerate(clips) if place not in chosen]
-    return kept, [clips[place] for place in sorted(chosen)]
+    order = np.random.default_rng([seed, 3]).permutation(len(clips))
+    return _take(clips, np.sort(order[number:])), _take(clips, np.sort(order[:number]))
+
+
+def _take(clips: Sequence[Clip], places: NDArray[np.int64]) -> Sequence[Clip]:
+    return clips.take(places) if isinstance(clips, FrameClips) else [clips[place] for place in places]
 
 
 def seen(data: Prepared, rows: NDArray[np.int64], *, labels: bool) -> tuple[TrainedOn, ...]:
@@ -233,17 +239,6 @@ def _check_out(out: Path, stored: dict[str, Any], *, resume: bool) -> None:
 _RESTART = frozenset({"config.yaml", "log.jsonl", "encoder_best.json", "encoder_best.safetensors"})
 
 
-def _notes(clips: list[Any], short: int, size_px: int, data: Prepared) -> tuple[str, ...]:
-    notes = []
-    if short:
-        notes.append(f"{short} of {short + len(clips)} clips are too short for one sequence and were left out.")
-    slow = sorted({round(clip.unit_s, 4) for clip in clips if clip.unit_s > 0.041})
-    if slow:
-        notes.append(
-            f"Some clips have fewer than 25 frames/s; one interval is one of their frames there "
-            f"({slow[0]:g} to {slow[-1]:g} s)."
-        )
+def _notes(size_px: int, data: Prepared) -> list[str]:
     small = [info for info in data.infos if info.size_px < size_px]
-    if small:
-        notes.append(f"The crops of {small[0].name} ({small[0].size_px} px) are enlarged to {size_px} px.")
-    return tuple(notes)
+    return [f"The crops of {small[0].name} ({small[0].size_px} px) are enlarged to {size_px} px."] if small else []
