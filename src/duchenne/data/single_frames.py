@@ -70,10 +70,8 @@ class FrameSampler:
         for name, value in values.items():
             usable &= known(name, value)
         if not usable.any():
-            raise InputError(
-                f"{data.paths[0]}: no frame that may be used has {' and '.join(self.labels.words())}; prepare data that has, or choose a "
-                "method that does without."
-            )
+            wanted = " and ".join(self.labels.words())
+            raise InputError(f"{data.paths[0]}: no frame that may be used has {wanted}; prepare data that has.")
         groups = values[self.balance] if self.balance else np.zeros(len(rows), dtype=np.int64)
         clips = FrameClips(rows[usable], data.subject_ids()[rows][usable], groups[usable])
         return clips, int((~usable).sum())
