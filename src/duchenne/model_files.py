@@ -71,6 +71,7 @@ def model_path(name: str) -> Path:
 
     wanted = MODEL_FILES[name]
     pooch.get_logger().setLevel("WARNING")
+    (_cache() / name).unlink(missing_ok=True)  # there only where it is damaged
     try:
         path = Path(pooch.retrieve(wanted.url, None, fname=name, path=_cache()))
         if not _is_wanted(path, wanted):

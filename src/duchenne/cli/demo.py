@@ -7,6 +7,8 @@ from pathlib import Path
 
 import tyro
 
+from duchenne.demonstration import STEPS
+
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
@@ -20,7 +22,7 @@ class Arguments:
     """People to learn from (a quarter of them is a test split that is left out); half as many others are tested on."""
     clips: int = 4
     """Of each person."""
-    steps: int = 100
+    steps: int = STEPS
     """Steps of pretraining."""
     quiet: tyro.conf.FlagCreatePairsOff[bool] = False
     """Show no progress."""

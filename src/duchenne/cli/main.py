@@ -27,6 +27,9 @@ COMMANDS: Final[dict[str, str]] = {
 }
 """Every command, in the order of a study; module `duchenne.cli.NAME` holds its `main(arguments) -> exit status`."""
 
+_GO_ON: Final = ("demo", "synth", "prepare")
+"""Commands that find what an interrupted call finished; the others start over or say themselves how to go on."""
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command.
@@ -59,7 +62,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"duchenne {words[0]}: {error}", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt:
-        print(f"duchenne {words[0]}: interrupted; run the same command again to go on.", file=sys.stderr)
+        then = "to go on" if words[0] in _GO_ON else "(it starts over; nothing half-written was left)"
+        print(f"duchenne {words[0]}: interrupted; run the same command again {then}.", file=sys.stderr)
         return 130
     except BrokenPipeError:  # whoever read the output has had enough (`| head`); flushing at exit must not complain
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -23,6 +23,7 @@ def main(arguments: list[str]) -> int:
         aus: Literal["on", "off"] = "on",
         workers: int = 0,
         stats: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+        quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
     ) -> int:
         """Makes synthetic faces with exact action units, as prepared data.
 
@@ -38,13 +39,14 @@ def main(arguments: list[str]) -> int:
             aus: off holds every action unit at 0 in otherwise the same clips.
             workers: processes, 0 for one per core; the result does not depend on it.
             stats: measure how the set could mislead: print it and write stats.csv beside it.
+            quiet: show no progress.
         """
         from duchenne.data.synthetic.stats import read_stats
         from duchenne.data.synthetic.synth import synth
 
         data = synth(
             out, subjects=subjects, clips=clips, frames=frames, size_px=size, seed=seed, head=head, style=style,
-            aus=aus, workers=workers, stats=stats,
+            aus=aus, workers=workers, stats=stats, quiet=quiet,
         )  # fmt: skip
         counts = data.infos[0].counts
         print(f"{out}: {counts['crops']} crops of {subjects} subjects in {counts['clips']} clips.")

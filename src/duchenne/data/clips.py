@@ -105,8 +105,8 @@ class SequenceSampler:
         if not clips:
             need = int(self.offsets[-1]) * (self.unit_s or DEFAULT_UNIT_S)
             raise InputError(
-                f"{data.paths[0]}: none of its {short} clips is long enough: a sequence spans {need:.2f} s "
-                f"({self.frames} frames) and the longest clip {longest:.2f} s; use longer videos or a smaller interval."
+                f"{data.paths[0]}: none of its {short} clips is long enough: a sequence spans {need:.2f} s and "
+                f"{len(self.offsets)} frames, the longest clip {longest:.2f} s; use longer videos or a smaller interval."
             )
         return clips, short
 
@@ -154,7 +154,7 @@ class SequenceSampler:
         return spacing if spacing > 1.25 * DEFAULT_UNIT_S else DEFAULT_UNIT_S
 
     def _runs(self, rows: NDArray[np.int64], times: NDArray[np.float64], unit: float) -> list[Run]:
-        if len(rows) < self.frames:
+        if len(rows) < len(self.offsets):
             return []
         gaps = np.diff(times)
         limit = 1.5 * max(float(np.median(gaps)), unit)
@@ -164,6 +164,6 @@ class SequenceSampler:
             part = times[places]
             starts = int(np.searchsorted(part, part[-1] - span + unit / 2, side="right")) if len(part) > 1 else 0
             spaced = len(part) > 1 and float(np.median(np.diff(part))) <= 1.25 * unit
-            if starts > 0 and spaced and len(part) >= self.frames:
+            if starts > 0 and spaced and len(part) >= len(self.offsets):
                 runs.append(Run(rows[places], part, starts))
         return runs

@@ -24,6 +24,7 @@ from duchenne.config import load_mapping
 from duchenne.data.synthetic.anatomy import SYNTH_AUS
 from duchenne.data.synthetic.sampling import RATE, ClipPlan
 from duchenne.data.synthetic.synth import synth, synthetic_clip
+from duchenne.demonstration import STEPS
 from duchenne.demonstration.report import write_demo_report
 from duchenne.detection.detect import detect
 from duchenne.errors import UsageError
@@ -35,8 +36,6 @@ from duchenne.training.recipes import load_recipe
 
 METHOD: Final = "temporal_ranking"
 RECIPE: Final = "cpu/temporal_ranking"
-STEPS: Final = 100
-"""Of pretraining: the recipe's 150 do not fit five minutes on two cores."""
 SIZE_PX: Final = 64
 FILM_PX: Final = 360
 

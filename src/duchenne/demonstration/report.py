@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,6 +22,7 @@ from duchenne.data.synthetic.anatomy import SYNTH_AUS
 from duchenne.data.synthetic.sampling import RATE, ClipPlan
 from duchenne.data.writing import encode_jpeg
 from duchenne.evaluation import figures
+from duchenne.evaluation.report import log_curve
 from duchenne.facs import ACTION_UNITS, au_column
 from duchenne.files import write_text
 from duchenne.pages import jpeg_uri, render_page
@@ -60,7 +60,8 @@ def write_demo_report(
     names = {model: _NAMES[_kind(model)] for model in summary["models"]}
     means = {names[model][0]: values["mean_of_folds"] for model, values in summary["models"].items()}
     always = summary["always_positive"]["mean_of_folds"]
-    logs = {_NAMES[run][0]: _accuracy(out / run / "log.jsonl") for run in ("run", "run_aus_off")}
+    curves = {_NAMES[run][0]: log_curve(out / run, "accuracy") for run in ("run", "run_aus_off")}
+    logs = {name: curve for name, curve in curves.items() if curve}
     found = int(detected["face"].notna().sum())
     page = {
         "title": "demonstration",
@@ -94,11 +95,6 @@ def write_demo_report(
 
 def _kind(model: str) -> str:
     return "random" if model.startswith("random:") else Path(model).name
-
-
-def _accuracy(log: Path) -> tuple[list[float], list[float]]:
-    lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-    return [line["step"] for line in lines], [line["accuracy"] for line in lines]
 
 
 def _rows(summary: Mapping[str, Any], names: Mapping[str, tuple[str, str]]) -> Any:

@@ -66,7 +66,7 @@ def write_report(
         "auc": 0.5,
         "f1": [always["items"][item]["mean_of_folds"] for item in items],
     }
-    losses = {name: values for name in names if (values := loss_curve(name))}
+    losses = {name: values for name in names if (values := log_curve(name, "loss"))}
     page = {
         "summary": summary,
         "title": f"{summary['protocol']['name']} protocol, {', '.join(part['name'] for part in summary['data'])}",
@@ -192,15 +192,15 @@ def sample(
     return out
 
 
-def loss_curve(model: str) -> tuple[list[float], list[float]] | None:
-    """Steps and losses from the `log.jsonl` of a run; None where the model is no run or has none."""
+def log_curve(model: str | Path, key: str) -> tuple[list[float], list[float]] | None:
+    """Steps and values of a key from the `log.jsonl` of a run; None where the model is no run or has none."""
     path = Path(model)
     log = (path if path.is_dir() else path.parent) / "log.jsonl"
     if not path.exists() or not log.is_file():
         return None
     lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines() if line.strip()]
-    pairs = [(line["step"], line["loss"]) for line in lines if "loss" in line]
-    return ([step for step, _ in pairs], [loss for _, loss in pairs]) if pairs else None
+    pairs = [(line["step"], line[key]) for line in lines if key in line]
+    return ([step for step, _ in pairs], [value for _, value in pairs]) if pairs else None
 
 
 def item_name(item: str) -> str:

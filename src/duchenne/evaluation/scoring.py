@@ -217,13 +217,14 @@ class Summariser:
 
 
 def model_means(table: pd.DataFrame) -> pd.DataFrame:
-    """Per model the mean AUC, F1 and always-positive F1: over folds and seeds, then over items, as in `summary.json`.
+    """Per model the mean AUC, F1 and always-positive F1: over folds, seeds, then items, as in `summary.json`.
 
     Args:
         table: of `scores.csv`.
     """
     columns = ["auc", "f1", "f1_always_positive"]
-    return table.groupby(["model", "item"], sort=False)[columns].mean().groupby("model", sort=False).mean()
+    by_seed = table.groupby(["model", "item", "seed"], sort=False)[columns].mean()
+    return by_seed.groupby(["model", "item"], sort=False).mean().groupby("model", sort=False).mean()
 
 
 def always_positive(items: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from duchenne.data.prepared import Prepared
 from duchenne.data.single_frames import FrameClips
 from duchenne.devices import computes_bf16, resolve_device
 from duchenne.errors import InputError, UsageError
+from duchenne.facs import au_column
 from duchenne.files import write_text
 from duchenne.methods.registry import method_class
 from duchenne.training.config import method_run_config
@@ -171,7 +172,8 @@ def training_rows(data: Prepared, exclude_fold: str | None = None) -> NDArray[np
         if not matched or not int(matched[1]) < int(matched[2]) > 1:
             raise UsageError(f"--exclude-fold {exclude_fold}: must be I/K with I from 0 to K - 1, e.g. 0/3.")
         names = data.subject_names()
-        labelled = ~np.isnan(data.occurrence()).all(1) if data.aus else np.zeros(len(data), dtype=bool)
+        coded = sorted({au_column(au) for info in data.infos for au in info.aus})
+        labelled = data.frames[coded].notna().any(axis=1).to_numpy()
         tellable = names.iloc[np.flatnonzero(labelled) if labelled.any() else np.arange(len(data))]
         fold = k_fold(tellable, int(matched[2]))
         left_out = set(tellable.iloc[np.flatnonzero(fold == int(matched[1]))])
