@@ -106,7 +106,7 @@ class SequenceSampler:
             need = int(self.offsets[-1]) * (self.unit_s or DEFAULT_UNIT_S)
             raise InputError(
                 f"{data.paths[0]}: none of its {short} clips is long enough: a sequence spans {need:.2f} s and "
-                f"{len(self.offsets)} frames, the longest clip {longest:.2f} s; use longer videos or a smaller interval."
+                f"{len(self.offsets)} frames, the longest clip {longest:.2f} s; use longer clips or a smaller interval."
             )
         return clips, short
 
