@@ -85,3 +85,99 @@ LANDMARK_FLIP: Final[tuple[int, ...]] = (
     64, 63, 62, 61, 60, 67, 66, 65,
 )  # fmt: skip
 """Point i of a mirrored face is point LANDMARK_FLIP[i] of the original one."""
+
+FACIAL_AREAS: Final[dict[int, str]] = {
+    1: "forehead",
+    2: "right brow and eye",
+    3: "left brow and eye",
+    4: "glabella and nose root",
+    5: "right cheek and nasolabial furrow",
+    6: "left cheek and nasolabial furrow",
+    7: "mouth",
+    8: "chin",
+}
+"""Eight rectangular areas of the face, numbered as in the knowledge-driven paper (see `methods/knowledge_driven`).
+
+Right and left are the subject's. Inference: the paper prints numbers only; what each shows follows from its Table 1
+(AUs judged in each) and its text (2 and 3 are counterparts, 5 and 6 hold the nasolabial furrows); which of a pair is
+the right one is ours.
+"""
+
+AREA_BOXES: Final[tuple[str, ...]] = (
+    "17; min 17-26 -0.9; 26; min 17-26",
+    "17 -0.1; min 17-21 -0.1; 27; max 40,41 +0.15",
+    "27; min 22-26 -0.1; 26 +0.1; max 46,47 +0.15",
+    "21 -0.15; min 20-23; 22 +0.15; 29",
+    "mean 1,17; 41 +0.1; 33; 48",
+    "33; 46 +0.1; mean 15,26; 54",
+    "48 -0.2; 33; 54 +0.2; 57 +0.15",
+    "48; 57; 54; 8",
+)
+"""Where the areas 1 to 8 lie: left; top; right; bottom edge, each a landmark or the min, max or mean of several
+(`17-26` a range, `40,41` a list), shifted by a share of the distance of the eye centres (down and right positive).
+
+Ours: the paper shows the boxes in a figure and does not say which landmarks bound them. Read by
+`duchenne.augment.area_table.parse_box`.
+"""
+
+AU_AREAS: Final[dict[int, tuple[int, ...]]] = {
+    1: (1, 2, 3),
+    2: (1, 2, 3),
+    4: (2, 3, 4),
+    5: (2, 3),
+    6: (2, 3, 5, 6),
+    7: (2, 3),
+    9: (4, 5, 6),
+    10: (5, 6, 7),
+    12: (5, 6, 7),
+    14: (7,),
+    15: (7, 8),
+    17: (7, 8),
+    20: (5, 6, 7),
+    23: (7,),
+    24: (7,),
+    25: (7, 8),
+    26: (7, 8),
+    45: (2, 3),
+}
+"""AU -> the areas in which it is judged: the knowledge-driven paper, Table 1; AU5, AU20 and AU45 are ours."""
+
+AREA_GROUPS: Final[dict[tuple[int, ...], tuple[int, ...]]] = {
+    (1, 2, 3, 4): (1, 2, 4),
+    (2, 3, 5, 6): (5, 6, 7, 45),
+    (4, 5, 6, 7): (9, 10, 12, 20),
+    (7,): (14, 23, 24),
+    (7, 8): (15, 17, 25, 26),
+}
+"""Areas -> the AUs that one classifier judges from them: the knowledge-driven paper, Table 2; AU5, AU20 and AU45 are
+ours. Each group holds the areas of all its AUs, so some AUs are judged from more areas than `AU_AREAS` says."""
+
+SYMMETRIC_AREAS: Final[tuple[tuple[int, int], ...]] = ((2, 3), (5, 6))
+"""Right and left counterparts. Inference: the paper names 2 and 3; 5 and 6 follow from Table 1."""
+
+AREA_RELATIONS: Final[dict[tuple[int, int], tuple[int, ...]]] = {
+    (1, 2): (1, 2),
+    (1, 3): (1, 2),
+    (2, 3): (1, 2, 4, 6, 7),
+    (2, 4): (4,),
+    (2, 5): (6,),
+    (3, 4): (4,),
+    (3, 6): (6,),
+    (4, 5): (9,),
+    (4, 6): (9,),
+    (5, 6): (6, 9, 10, 12),
+    (5, 7): (10, 12),
+    (6, 7): (10, 12),
+    (7, 8): (15, 17, 25, 26),
+}
+"""Related areas -> the AUs of the paper's Table 1 that both show.
+
+The paper says that there are 26 arrows and draws them. Inference: pairs that share an AU in Table 1 are 15; without
+eye and cheek of opposite sides (2-6 and 3-5, joined by AU6 alone), which is the only anatomically senseless pair of
+pairs, 13 remain, and 26 directions.
+"""
+
+AREA_EDGES: Final[tuple[tuple[int, int], ...]] = tuple(
+    sorted(edge for pair in AREA_RELATIONS for edge in (pair, pair[::-1]))
+)
+"""The 26 directed edges (source, target): the source's embedding predicts the target's."""

@@ -1,0 +1,110 @@
+"""Definitions of facial areas and of relations between them, as texts that a configuration holds. Imports no torch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from duchenne.facs import LANDMARK_FLIP
+
+_EDGE: Final = re.compile(r"(?:(min|max|mean)\s+)?([\d,\-]+)(?:\s+([+-]?\d*\.?\d+))?")
+_LANDMARKS: Final = len(LANDMARK_FLIP)
+
+
+class Edge(NamedTuple):
+    """One side of a box.
+
+    Attributes:
+        points: landmarks whose coordinate is taken.
+        choose: how several become one: `min`, `max` or `mean`.
+        shift: added, in distances of the eye centres.
+    """
+
+    points: tuple[int, ...]
+    choose: str
+    shift: float
+
+
+Box = tuple[Edge, Edge, Edge, Edge]
+"""Left, top, right, bottom."""
+
+
+def parse_box(text: str) -> Box:
+    """Reads a box such as `17 -0.1; min 17-21 -0.1; 27; max 40,41 +0.15`, see `facs.AREA_BOXES`.
+
+    Raises:
+        ValueError: when it does not have four edges, or an edge cannot be read.
+    """
+    edges = [_parse_edge(part.strip(), text) for part in text.split(";")]
+    if len(edges) != 4:
+        raise ValueError(f"area box `{text}` has {len(edges)} edges, not left; top; right; bottom")
+    return edges[0], edges[1], edges[2], edges[3]
+
+
+def parse_boxes(texts: Sequence[str]) -> tuple[Box, ...]:
+    """Reads one box per area, see `parse_box`.
+
+    Raises:
+        ValueError: when one cannot be read, or there is none.
+    """
+    if not texts:
+        raise ValueError("there must be at least one area box")
+    return tuple(map(parse_box, texts))
+
+
+def parse_pairs(texts: Sequence[str], areas: int) -> tuple[tuple[int, int], ...]:
+    """Reads pairs of areas such as `2-3`.
+
+    Args:
+        texts: pairs, areas numbered from 1.
+        areas: their number.
+
+    Raises:
+        ValueError: when a text is no pair of two different areas, or stands there twice.
+    """
+    pairs = []
+    for text in texts:
+        found = re.fullmatch(r"(\d+)-(\d+)", text)
+        pair = (int(found[1]), int(found[2])) if found else (0, 0)
+        if pair[0] == pair[1] or not all(1 <= area <= areas for area in pair):
+            raise ValueError(f"`{text}` is no pair of two areas from 1 to {areas}, such as 2-3")
+        pairs.append((min(pair), max(pair)))
+    if len(set(pairs)) < len(pairs):
+        raise ValueError(f"pairs of areas stand more than once in {' '.join(texts)}")
+    return tuple(pairs)
+
+
+def write_pairs(pairs: Sequence[tuple[int, int]]) -> tuple[str, ...]:
+    """Pairs of areas as texts that `parse_pairs` reads."""
+    return tuple(f"{first}-{second}" for first, second in pairs)
+
+
+def counterparts(pairs: Sequence[tuple[int, int]], areas: int) -> tuple[int, ...]:
+    """For every area the place (from 0) of its counterpart on the other side, its own where it has none.
+
+    Raises:
+        ValueError: when an area has two counterparts.
+    """
+    flipped = list(range(areas))
+    named = [area for pair in pairs for area in pair]
+    if len(set(named)) < len(named):
+        raise ValueError("an area has more than one counterpart")
+    for first, second in pairs:
+        flipped[first - 1], flipped[second - 1] = second - 1, first - 1
+    return tuple(flipped)
+
+
+def _parse_edge(text: str, box: str) -> Edge:
+    found = _EDGE.fullmatch(text)
+    if found is None:
+        raise ValueError(f"area box `{box}`: cannot read the edge `{text}`; write e.g. `min 17-21 -0.1`")
+    points: list[int] = []
+    for part in found[2].split(","):
+        first, _, last = part.partition("-")
+        if not first.isdigit() or (last and not last.isdigit()):
+            raise ValueError(f"area box `{box}`: `{part}` is neither a landmark nor a range such as 17-21")
+        points += range(int(first), int(last or first) + 1)
+    if not points or max(points) >= _LANDMARKS or (len(points) > 1 and not found[1]):
+        raise ValueError(f"area box `{box}`: `{text}` needs landmarks from 0 to 67, several with min, max or mean")
+    return Edge(tuple(points), found[1] or "mean", float(found[3] or 0))
