@@ -91,5 +91,6 @@ def clip_boxes(boxes: Tensor, size_px: int, smallest_px: float) -> tuple[Tensor,
 def _edge(values: Tensor, edge: Edge, unit: Tensor) -> Tensor:
     """(N,) one side of a box from (N, 68) coordinates along its axis."""
     chosen = values[:, list(edge.points)]
-    place = {"min": chosen.amin, "max": chosen.amax, "mean": chosen.mean}[edge.choose](1)
-    return torch.as_tensor(place + edge.shift * unit)
+    if edge.choose == "mean":
+        return chosen.mean(1) + edge.shift * unit
+    return (chosen.amin(1) if edge.choose == "min" else chosen.amax(1)) + edge.shift * unit
