@@ -5,53 +5,30 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 
 import duchenne
-from duchenne.data.folds import Fold, from_assignment, from_file, from_split, k_fold
+from duchenne.data.folds import Fold
 from duchenne.data.prepared import Prepared
 from duchenne.devices import resolve_device
-from duchenne.errors import InputError, UsageError
+from duchenne.errors import UsageError
 from duchenne.evaluation.encoders import Context, FeatureKind, Features, FeatureSource, resolve
 from duchenne.evaluation.linear import L2_CANDIDATES, LinearResult, LinearSettings, Weighting, linear_protocol
 from duchenne.evaluation.maps import MapKind, choose_points, map_features
 from duchenne.evaluation.report import write_report
 from duchenne.evaluation.scoring import COLUMNS, Predictions, Summariser, always_positive, cells, undefined
-from duchenne.facs import EMOTIONS, au_column
+from duchenne.evaluation.tasks import Target, Task, decide, describe_folds, fold_of, folds_table, make_plan, make_task
 from duchenne.files import replacing, write_text
 from duchenne.metrics import RESAMPLES
 from duchenne.progress import progress_bar
 
 PROTOCOLS: Final = ("linear",)
-Target = Literal["au", "emotion"]
-
-
-@dataclass(frozen=True)
-class Task:
-    """What is to be predicted on which rows of the prepared data.
-
-    Attributes:
-        items: names of the A items: AU columns or emotions.
-        rows: (N,) rows of the prepared data with at least one known label.
-        labels: (N, A) 0, 1 or NaN.
-        exclusive: whether one item is true per row; then the highest score is predicted, else those over the threshold.
-        subjects: (N,) `dataset:subject`, null where unknown.
-        group: (N,) a number per subject, a number of its own per row where unknown.
-    """
-
-    items: tuple[str, ...]
-    rows: NDArray[np.int64]
-    labels: NDArray[np.float32]
-    exclusive: bool
-    subjects: pd.Series[str]
-    group: NDArray[np.int64]
 
 
 def evaluate(
@@ -112,12 +89,12 @@ def evaluate(
     settings = LinearSettings(l2=(float(l2),) if isinstance(l2, int | float) else tuple(l2), weighting=weighting)
     chosen, sources = resolve_device(device), [resolve(name) for name in names]
     prepared = Prepared([data] if isinstance(data, str | Path) else list(data))
-    task = _task(prepared, target)
-    plans = {seed: _plan(prepared, task, str(folds), seed) for seed in range(seeds)}
+    task = make_task(prepared, target)
+    plans = {seed: make_plan(prepared, task, str(folds), seed) for seed in range(seeds)}
     tested = pd.Series(np.any([fold.test for plan in plans.values() for fold in plan], axis=0))
     seen = {source.name: overlap(source, prepared, task.subjects[tested]) for source in sources}
 
-    first = _fold_of(plans[0], len(task.rows))
+    first = fold_of(plans[0], len(task.rows))
     strata = np.full(int(task.group.max()) + 1, -1)
     np.maximum.at(strata, task.group, first)
     summariser = Summariser(
@@ -131,7 +108,9 @@ def evaluate(
         results, values = _run(source, prepared, task, plans, settings, chosen, feature, quiet=quiet)
         if maps != "none":
             drawn[source.name] = map_features(values[places], maps)
-        runs[source.name] = {seed: _tested(task, plans[seed], result, threshold) for seed, result in results.items()}
+        runs[source.name] = {
+            seed: decide(task, plans[seed], result.score, threshold) for seed, result in results.items()
+        }
         mine = cells(source.name, target, task.items, task.labels, runs[source.name])
         rows += mine
         summaries[source.name] = {
@@ -147,10 +126,10 @@ def evaluate(
     summary = {
         "protocol": {
             "name": protocol, "target": target, "items": list(task.items), "aggregates": ["mean_of_folds", "pooled"],
-            **_describe_folds(task, plans, str(folds)),
+            **describe_folds(task, plans, str(folds)),
             "feature": feature, "weighting": weighting, "l2": list(settings.l2), "held_out": settings.held_out,
             "threshold": None if task.exclusive else threshold,
-            "interval": {"level": 0.95, "resamples": RESAMPLES, "of": "subjects" if _known(task) else "images"},
+            "interval": {"level": 0.95, "resamples": RESAMPLES, "of": "subjects" if task.knows_subjects else "images"},
             "device": chosen.type, "versions": _versions(),
         },
         "data": [_describe_data(prepared, number) for number in range(len(prepared.infos))],
@@ -162,7 +141,7 @@ def evaluate(
     with replacing(out / "scores.csv") as temporary:
         table.to_csv(temporary, index=False)
     with replacing(out / "folds.csv") as temporary:
-        _folds_table(task, plans).to_csv(temporary, index=False)
+        folds_table(task, plans).to_csv(temporary, index=False)
     write_text(out / "summary.json", json.dumps(summary, indent=1) + "\n")
     write_report(out, table, summary, prepared, task.rows, task.labels, runs, sample_faces=sample_faces, maps=drawn)
     return table
@@ -203,46 +182,6 @@ def overlap(source: FeatureSource, data: Prepared, subjects: pd.Series[str]) -> 
     }
 
 
-def _task(data: Prepared, target: Target) -> Task:
-    if target == "au":
-        if not data.aus:
-            raise InputError(f"{data.paths[0]}: codes no action units; use --target emotion or prepare it with labels.")
-        items, labels = tuple(au_column(au) for au in data.aus), data.occurrence()
-    else:
-        emotions = data.frames["emotion"].astype("string")
-        present = set(emotions.dropna())
-        if len(present) < 2:
-            raise InputError(f"{data.paths[0]}: has {len(present)} emotions; --target emotion needs at least 2.")
-        items = (*[name for name in EMOTIONS if name in present], *sorted(present - set(EMOTIONS)))
-        labels = np.stack([emotions.eq(item).to_numpy(np.float32, na_value=np.nan) for item in items], axis=1)
-    rows = np.flatnonzero(~np.isnan(labels).all(axis=1))
-    if not len(rows):
-        raise InputError(f"{data.paths[0]}: no frame has a known label; prepare it with labels.")
-    subjects = data.subject_names().iloc[rows].reset_index(drop=True)
-    codes, names = pd.factorize(subjects)
-    unknown = codes < 0
-    group = codes.astype(np.int64)
-    group[unknown] = len(names) + np.arange(int(unknown.sum()))
-    return Task(items, rows, labels[rows], target == "emotion", subjects, group)
-
-
-def _plan(data: Prepared, task: Task, folds: str, seed: int) -> list[Fold]:
-    if folds.isdigit():
-        return from_assignment(k_fold(task.subjects, int(folds), seed=seed))
-    if folds != "split":
-        if not Path(folds).is_file():
-            raise UsageError(f"--folds {folds}: must be a number of folds, `split`, or a CSV file that exists.")
-        return from_assignment(from_file(folds, task.subjects, seed=seed))
-    plan = from_split(data.frames["split"].iloc[task.rows])
-    both = set(task.group[plan[0].train]) & set(task.group[plan[0].test])
-    if both:
-        name = task.subjects[task.group == min(both)].iloc[0]
-        raise InputError(
-            f"--folds split: {len(both)} subjects lie in both train and test (first: {name}); use --folds K."
-        )
-    return plan
-
-
 def _run(
     source: FeatureSource,
     data: Prepared,
@@ -272,48 +211,6 @@ def _run(
         bar.update(progress, completed=total, note="")
     assert values is not None
     return results, values
-
-
-def _tested(task: Task, plan: Sequence[Fold], result: LinearResult, threshold: float) -> Predictions:
-    known = ~np.isnan(result.score)
-    if task.exclusive:
-        best = np.where(known, result.score, -np.inf).argmax(axis=1)
-        predicted = known & (np.arange(len(task.items)) == best[:, None])
-    else:
-        predicted = known & (np.nan_to_num(result.score) > np.log(threshold / (1 - threshold)))
-    return Predictions(result.score, predicted, _fold_of(plan, len(task.rows)))
-
-
-def _fold_of(plan: Sequence[Fold], rows: int) -> NDArray[np.int64]:
-    out = np.full(rows, -1)
-    for number, fold in enumerate(plan):
-        out[fold.test] = number
-    return out
-
-
-def _known(task: Task) -> bool:
-    return not bool(task.subjects.isna().any())
-
-
-def _folds_table(task: Task, plans: Mapping[int, list[Fold]]) -> pd.DataFrame:
-    """Which fold tests each subject (empty: trained on only); reproduces the folds without the seed."""
-    parts = []
-    for seed, plan in plans.items():
-        part = pd.DataFrame({"subject": task.subjects, "fold": _fold_of(plan, len(task.rows)), "seed": seed})
-        part["fold"] = part["fold"].where(part["fold"] >= 0).astype("Int64")
-        parts.append(part.groupby(["subject", "fold", "seed"], dropna=False).size().rename("frames").reset_index())
-    return pd.concat(parts, ignore_index=True)
-
-
-def _describe_folds(task: Task, plans: Mapping[int, list[Fold]], folds: str) -> dict[str, Any]:
-    sizes: list[dict[str, int]] = []
-    for fold in plans[0]:
-        parts = {"train": fold.train, "test": fold.test}
-        size = {f"{name}_frames": int(rows.sum()) for name, rows in parts.items()}
-        if _known(task):
-            size |= {f"{name}_subjects": len(np.unique(task.group[rows])) for name, rows in parts.items()}
-        sizes.append(size)
-    return {"folds": folds, "seeds": len(plans), "first_seed_folds": sizes, "frames": len(task.rows)}
 
 
 def _describe_data(data: Prepared, number: int) -> dict[str, Any]:

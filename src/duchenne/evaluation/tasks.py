@@ -1,0 +1,155 @@
+"""What `evaluate` predicts and on which rows: labels, folds, and how scores become decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from duchenne.data.folds import Fold, from_assignment, from_file, from_split, k_fold
+from duchenne.data.prepared import Prepared
+from duchenne.errors import InputError, UsageError
+from duchenne.evaluation.scoring import Predictions
+from duchenne.facs import EMOTIONS, au_column
+
+Target = Literal["au", "emotion"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be predicted on which rows of the prepared data.
+
+    Attributes:
+        items: names of the A items: AU columns or emotions.
+        rows: (N,) rows of the prepared data with at least one known label.
+        labels: (N, A) 0, 1 or NaN.
+        exclusive: whether one item is true per row; then the highest score is predicted, else those over the threshold.
+        subjects: (N,) `dataset:subject`, null where unknown.
+        group: (N,) a number per subject, a number of its own per row where unknown.
+    """
+
+    items: tuple[str, ...]
+    rows: NDArray[np.int64]
+    labels: NDArray[np.float32]
+    exclusive: bool
+    subjects: pd.Series[str]
+    group: NDArray[np.int64]
+
+    @property
+    def knows_subjects(self) -> bool:
+        """Whether every row has one; else intervals are over images."""
+        return not bool(self.subjects.isna().any())
+
+
+def make_task(data: Prepared, target: Target) -> Task:
+    """The rows with a known label, and what is to be predicted there.
+
+    Args:
+        data: with labels.
+        target: `au` (occurrence) or `emotion`.
+
+    Raises:
+        InputError: when the data hold no such labels.
+    """
+    if target == "au":
+        if not data.aus:
+            raise InputError(f"{data.paths[0]}: codes no action units; use --target emotion or prepare it with labels.")
+        items, labels = tuple(au_column(au) for au in data.aus), data.occurrence()
+    else:
+        emotions = data.frames["emotion"].astype("string")
+        present = set(emotions.dropna())
+        if len(present) < 2:
+            raise InputError(f"{data.paths[0]}: has {len(present)} emotions; --target emotion needs at least 2.")
+        items = (*[name for name in EMOTIONS if name in present], *sorted(present - set(EMOTIONS)))
+        labels = np.stack([emotions.eq(item).to_numpy(np.float32, na_value=np.nan) for item in items], axis=1)
+    rows = np.flatnonzero(~np.isnan(labels).all(axis=1))
+    if not len(rows):
+        raise InputError(f"{data.paths[0]}: no frame has a known label; prepare it with labels.")
+    subjects = data.subject_names().iloc[rows].reset_index(drop=True)
+    codes, names = pd.factorize(subjects)
+    unknown = codes < 0
+    group = codes.astype(np.int64)
+    group[unknown] = len(names) + np.arange(int(unknown.sum()))
+    return Task(items, rows, labels[rows], target == "emotion", subjects, group)
+
+
+def make_plan(data: Prepared, task: Task, folds: str, seed: int) -> list[Fold]:
+    """The folds of one seed.
+
+    Args:
+        data: what the task was made from.
+        task: its rows and subjects.
+        folds: a number, `split` or a CSV file.
+        seed: of what is drawn.
+
+    Raises:
+        UsageError: when `folds` means nothing, or there are fewer subjects than folds.
+        InputError: when subjects lie on both sides of the split, or the file lacks some.
+    """
+    if folds.isdigit():
+        return from_assignment(k_fold(task.subjects, int(folds), seed=seed))
+    if folds != "split":
+        if not Path(folds).is_file():
+            raise UsageError(f"--folds {folds}: must be a number of folds, `split`, or a CSV file that exists.")
+        return from_assignment(from_file(folds, task.subjects, seed=seed))
+    plan = from_split(data.frames["split"].iloc[task.rows])
+    both = set(task.group[plan[0].train]) & set(task.group[plan[0].test])
+    if both:
+        name = task.subjects[task.group == min(both)].iloc[0]
+        raise InputError(
+            f"--folds split: {len(both)} subjects lie in both train and test (first: {name}); use --folds K."
+        )
+    return plan
+
+
+def decide(task: Task, plan: Sequence[Fold], score: NDArray[np.float32], threshold: float) -> Predictions:
+    """From scores to what is called present.
+
+    Args:
+        task: whether one item is true per row.
+        plan: the folds that tested.
+        score: (N, A) log odds; NaN where a row is not tested or an item could not be trained.
+        threshold: on the sigmoid, for items that do not exclude each other.
+    """
+    known = ~np.isnan(score)
+    if task.exclusive:
+        best = np.where(known, score, -np.inf).argmax(axis=1)
+        predicted = known & (np.arange(len(task.items)) == best[:, None])
+    else:
+        predicted = known & (np.nan_to_num(score) > np.log(threshold / (1 - threshold)))
+    return Predictions(score, predicted, fold_of(plan, len(task.rows)))
+
+
+def fold_of(plan: Sequence[Fold], rows: int) -> NDArray[np.int64]:
+    """(rows,) the fold that tests each row, -1 where none does."""
+    out = np.full(rows, -1)
+    for number, fold in enumerate(plan):
+        out[fold.test] = number
+    return out
+
+
+def folds_table(task: Task, plans: Mapping[int, list[Fold]]) -> pd.DataFrame:
+    """Which fold tests each subject (empty: trained on only); reproduces the folds without the seed."""
+    parts = []
+    for seed, plan in plans.items():
+        part = pd.DataFrame({"subject": task.subjects, "fold": fold_of(plan, len(task.rows)), "seed": seed})
+        part["fold"] = part["fold"].where(part["fold"] >= 0).astype("Int64")
+        parts.append(part.groupby(["subject", "fold", "seed"], dropna=False).size().rename("frames").reset_index())
+    return pd.concat(parts, ignore_index=True)
+
+
+def describe_folds(task: Task, plans: Mapping[int, list[Fold]], folds: str) -> dict[str, Any]:
+    """How many frames and subjects each fold of the first seed trains on and tests, as plain values."""
+    sizes: list[dict[str, int]] = []
+    for fold in plans[0]:
+        parts = {"train": fold.train, "test": fold.test}
+        size = {f"{name}_frames": int(rows.sum()) for name, rows in parts.items()}
+        if task.knows_subjects:
+            size |= {f"{name}_subjects": len(np.unique(task.group[rows])) for name, rows in parts.items()}
+        sizes.append(size)
+    return {"folds": folds, "seeds": len(plans), "first_seed_folds": sizes, "frames": len(task.rows)}
