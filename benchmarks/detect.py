@@ -1,0 +1,198 @@
+"""`detect` against decoding + MediaPipe Face Landmarker (video mode), on the same videos in the same run.
+
+    python benchmarks/detect.py VIDEO... [--frames 300] [--height 360] [--people 1] [--runs 5] [--arms NAME...]
+
+Each video is first written anew, H.264, played forwards and backwards until it has that many frames, so that short
+samples make long runs. Models are open before the clock starts; everything else counts: decoding, finding, crops, the
+action unit model, rows of the table. A round of all arms is repeated; a ratio is taken within its round. Frame rates
+and ratios are medians with the lowest and highest round. The action unit model is a ResNet-18 with random weights:
+speed does not depend on what it has learned.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import mediapipe
+import numpy as np
+import torch
+from mediapipe.tasks import python as tasks
+
+from duchenne.detection.calibrated import CalibratedHeads
+from duchenne.detection.detector import Detector
+from duchenne.detection.detector_files import AuRecord, DetectorRecord, LoadedDetector
+from duchenne.detection.job import Job, Outcome, run_job
+from duchenne.detection.model import AuModel
+from duchenne.detection.parts import EncoderPart
+from duchenne.detection.settings import DetectSettings
+from duchenne.detection.trained import TrainedModel
+from duchenne.evaluation.linear import LinearHead
+from duchenne.faces.align import ALIGNMENT
+from duchenne.faces.decode import read_pictures
+from duchenne.faces.find import silent_options
+from duchenne.model_files import model_path
+from duchenne.modules.encoder import Encoder, EncoderSpec
+
+AUS = ("AU01", "AU02", "AU04", "AU05", "AU06", "AU09", "AU12", "AU15", "AU17", "AU20", "AU25", "AU26")
+BASE = "decoding + MediaPipe"
+
+
+@dataclass
+class Arm:
+    """One way through a video: gives (frames, faces with landmarks)."""
+
+    name: str
+    run: Callable[[Path], tuple[int, int]]
+
+
+def longer(video: Path, out: Path, frames: int, height: int | None) -> None:
+    """The video forwards, backwards, forwards ... as H.264."""
+    pictures = list(read_pictures(video))
+    rate = 1 / max(1e-3, (pictures[-1].time_s - pictures[0].time_s) / max(1, len(pictures) - 1))
+    with av.open(str(out), "w") as container:
+        stream = container.add_stream("libx264", rate=Fraction(rate).limit_denominator(1000))
+        h, w = pictures[0].image.shape[:2]
+        scale = 1 if height is None else height / h
+        stream.width, stream.height = 2 * round(w * scale / 2), 2 * round(h * scale / 2)
+        stream.pix_fmt, stream.options = "yuv420p", {"crf": "18"}
+        for number in range(frames):
+            place = number % max(1, 2 * len(pictures) - 2)
+            image = pictures[min(place, 2 * len(pictures) - 2 - place)].image
+            image = cv2.resize(image, (stream.width, stream.height), interpolation=cv2.INTER_CUBIC)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode(None))
+
+
+def decoding(path: Path) -> tuple[int, int]:
+    return sum(1 for _ in read_pictures(path)), 0
+
+
+def mediapipe_video(people: int) -> Callable[[Path], tuple[int, int]]:
+    """The loop of MediaPipe's own example: every decoded frame to a Face Landmarker in video mode."""
+    vision = tasks.vision
+    options = vision.FaceLandmarkerOptions(
+        base_options=silent_options(tasks.BaseOptions(model_asset_path=str(model_path("face_landmarker.task")))),
+        running_mode=vision.RunningMode.VIDEO, num_faces=people, output_face_blendshapes=True,
+    )  # fmt: skip
+    landmarker = vision.FaceLandmarker.create_from_options(options)
+    clock = iter(range(0, 10**12, 40))
+
+    def run(path: Path) -> tuple[int, int]:
+        frames = faces = 0
+        for picture in read_pictures(path):
+            image = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=picture.image)
+            faces += len(landmarker.detect_for_video(image, next(clock)).face_landmarks)
+            frames += 1
+        return frames, faces
+
+    return run
+
+
+def random_detector(size_px: int) -> TrainedModel:
+    """A ResNet-18 detector of 12 action units that has learned nothing."""
+    torch.manual_seed(0)
+    encoder = Encoder(EncoderSpec(backbone="resnet18")).eval().requires_grad_(False)
+    part = EncoderPart(encoder, size_px, {"kind": "encoder", "spec": {"backbone": "resnet18"}})
+    width, count = encoder.feature_dim, len(AUS)
+    draw = np.random.default_rng(0)
+    head = LinearHead(
+        low=np.full(width, -1e3, np.float32), high=np.full(width, 1e3, np.float32), mean=np.zeros(width, np.float32),
+        factor=np.ones(width, np.float32), weight=draw.normal(0, 0.1, (width, count)).astype(np.float32),
+        bias=np.zeros(count, np.float32), trained=np.ones(count, bool),
+    )  # fmt: skip
+    half, one = np.full(count, 0.5), np.ones(count)
+    heads = CalibratedHeads(head, 0.01, half, one, 0 * one, half, np.ones(count, bool))
+    item = AuRecord(
+        prior=0.5, slope=1.0, offset=0.0, threshold=0.5, passed=True, why="", frames=1, present=1, subjects=1,
+        showing=1, held_out=None,
+    )  # fmt: skip
+    record = DetectorRecord(
+        model="random", parts=(part.spec(),), crop_px=size_px, alignment=ALIGNMENT, l2=0.01,
+        aus=dict.fromkeys(AUS, item), left_out={}, validation={}, trained_on=(), encoder_trained_on={}, notes=(),
+        duchenne="",
+    )  # fmt: skip
+    return TrainedModel("random", LoadedDetector(record, heads, [part]))
+
+
+def detecting(model: AuModel) -> Callable[[Path], tuple[int, int]]:
+    detector = Detector(model)
+
+    def run(path: Path) -> tuple[int, int]:
+        outcome: Outcome = run_job(Job(path), detector, DetectSettings(), None, lambda rows: None)
+        assert outcome.failure is None, outcome.failure
+        return outcome.frames, outcome.faces - outcome.unread
+
+    return run
+
+
+def arms(people: int) -> Iterator[Arm]:
+    yield Arm(BASE, mediapipe_video(people))
+    yield Arm("decoding", decoding)
+    yield Arm("detect, blendshapes", detecting("blendshapes"))
+    yield Arm("detect, ResNet-18 112 px", detecting(random_detector(112)))
+    yield Arm("detect, ResNet-18 224 px", detecting(random_detector(224)))
+
+
+def spread(values: list[float], digits: int) -> str:
+    return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("videos", type=Path, nargs="+")
+    parser.add_argument("--frames", type=int, default=300)
+    parser.add_argument("--height", type=int, help="resize the videos to this height")
+    parser.add_argument("--people", type=int, default=1, help="faces that MediaPipe is asked for")
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--arms", nargs="*", help="only arms whose names hold one of these words")
+    given = parser.parse_args()
+    chosen = [
+        arm for arm in arms(given.people)
+        if not given.arms or arm.name == BASE or any(word in arm.name for word in given.arms)
+    ]  # fmt: skip
+    cores = len(os.sched_getaffinity(0))
+    print(
+        f"{platform.machine()}, {cores} cores, torch {torch.__version__} with {torch.get_num_threads()} threads, "
+        f"MediaPipe {mediapipe.__version__}, OpenCV {cv2.__version__}"
+    )
+    for video in given.videos:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "video.mp4"
+            longer(video, path, given.frames, given.height)
+            measure(video.stem, path, chosen, given.runs)
+
+
+def measure(name: str, path: Path, chosen: list[Arm], runs: int) -> None:
+    rates: dict[str, list[float]] = {arm.name: [] for arm in chosen}
+    spent: dict[str, list[float]] = {arm.name: [] for arm in chosen}
+    counts = {arm.name: arm.run(path) for arm in chosen}  # once without the clock
+    for _ in range(runs):
+        for arm in chosen:
+            start, busy = time.perf_counter(), time.process_time()
+            frames, _ = arm.run(path)
+            rates[arm.name].append(frames / (time.perf_counter() - start))
+            spent[arm.name].append(1000 * (time.process_time() - busy) / frames)
+    image = next(read_pictures(path)).image
+    print(f"\n{name}: {counts[BASE][0]} frames of {image.shape[1]} x {image.shape[0]}, {runs} rounds")
+    print(f"{'':28} {'frames/s':>24} {'of MediaPipe':>22} {'cpu ms/frame':>13} {'faces/frame':>12}")
+    for arm in chosen:
+        own = rates[arm.name]
+        ratios = [mine / base for mine, base in zip(own, rates[BASE], strict=True)]
+        busy = statistics.median(spent[arm.name])
+        faces = counts[arm.name][1] / counts[arm.name][0]
+        print(f"{arm.name:28} {spread(own, 1):>24} {spread(ratios, 2):>22} {busy:13.1f} {faces:12.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
