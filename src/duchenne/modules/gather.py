@@ -30,7 +30,7 @@ def gather_rows(rows: Tensor, *, gradient: bool = False) -> Tensor:
     """
     if world()[1] == 1:
         return rows if gradient else rows.detach()
-    return torch.as_tensor(_Gather.apply(rows)) if gradient else _gather(rows.detach())
+    return torch.as_tensor(_Gather.apply(rows)) if gradient else _gather(rows.detach())  # type: ignore[no-untyped-call]
 
 
 def _gather(rows: Tensor) -> Tensor:
@@ -48,7 +48,7 @@ class _Gather(torch.autograd.Function):
         return _gather(rows)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         total = gradient.contiguous().clone()
         distributed.all_reduce(total)

@@ -37,7 +37,8 @@ class MomentumCopy(nn.Module):
         self.momentum, self.splits = momentum, splits
         self.network = copy.deepcopy(source).requires_grad_(False)
         self._source = [source]  # in a list, so that it does not become a part of this module
-        self._pairs = list(self.network.parameters()), list(source.parameters())
+        self._own: list[Tensor] = list(self.network.parameters())
+        self._followed: list[Tensor] = list(source.parameters())
 
     @torch.no_grad()
     def restart(self) -> None:
@@ -47,8 +48,7 @@ class MomentumCopy(nn.Module):
     @torch.no_grad()
     def update(self) -> None:
         """One step towards the source, for all parameters at once."""
-        own, followed = self._pairs
-        torch._foreach_lerp_(own, followed, 1 - self.momentum)
+        torch._foreach_lerp_(self._own, self._followed, 1 - self.momentum)
 
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
