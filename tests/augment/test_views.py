@@ -46,8 +46,8 @@ def test_nothing_drawn_is_the_picture_or_its_mirror():
 
 @pytest.mark.parametrize("name", VIEWS)
 def test_published_recipes(name):
+    images = torch.rand(300, 3, 12, 12, generator=torch.Generator().manual_seed(1))
     torch.manual_seed(0)
-    images = torch.rand(300, 3, 12, 12)
     views = draw_views(images, VIEWS[name])
     assert views.shape == images.shape
     assert views.min() >= 0
@@ -62,15 +62,13 @@ def test_published_recipes(name):
 @pytest.mark.parametrize("share", ["jitter_share", "grey_share", "blur_share"])
 def test_shares(share):
     recipe = {**vars(PLAIN), share: 0.3, "jitter": (0.4, 0.4, 0.4, 0.1)}
-    torch.manual_seed(0)
-    images = torch.rand(500, 3, 8, 8)
+    images = torch.rand(300, 3, 64, 64, generator=torch.Generator().manual_seed(1))
     images = (images + images.flip(-1)) / 2  # so that mirroring changes nothing
+    torch.manual_seed(0)
     views = draw_views(images, ViewRecipe(**recipe))
     changed = ((views - images).abs().amax((1, 2, 3)) > 1e-4).float().mean()
-    if share == "blur_share":  # of a picture of 8 px the smallest blurs change nothing
-        assert 0.1 < changed < 0.36
-    else:
-        assert 0.24 < changed < 0.36
+    lowest = 0.1 if share == "blur_share" else 0.24  # the narrowest blurs change nothing at 64 px
+    assert lowest < changed < 0.36
 
 
 def test_blur_is_gaussian_with_a_width_of_its_own():
