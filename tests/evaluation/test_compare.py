@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -12,6 +15,9 @@ import duchenne
 from duchenne.cli.main import main
 from duchenne.errors import DuchenneError
 from duchenne.evaluation.compare import compare
+from duchenne.facs import AU_SETS, au_column
+from duchenne.published import load
+from duchenne.published.parts import PARTS
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +78,141 @@ def test_refusals_are_one_sentence(evaluations: tuple[Path, Path], tmp_path: Pat
         ([evaluations[0]] * 2, None, "only once"),
         ([tmp_path / "none"], None, "holds no evaluation"),
         ([tmp_path], None, "is no summary"),
-        (evaluations, "table.xlsx", "ends in .csv or .html"),
+        (evaluations, "table.xlsx", "ends in .csv, .html or .md"),
     ]:
         with pytest.raises(DuchenneError, match=sentence):
             compare(folders, out=out)  # type: ignore[arg-type]
+
+
+BP4D = [au_column(au) for au in AU_SETS["bp4d"]]
+
+
+def as_if(
+    folder: Path,
+    source: Path,
+    *,
+    name: str,
+    items: Sequence[str] = BP4D,
+    parts: Sequence[Any] = PARTS["BP4D"],
+    **changes: Any,
+) -> Path:
+    """A copy of an evaluation that claims to be one of another data set, with other items, folds and settings."""
+    folder.mkdir()
+    summary = json.loads((source / "summary.json").read_text())
+    cell = summary["models"]["landmarks"]["items"]["AU12"]
+    summary["models"] = {"landmarks": summary["models"]["landmarks"] | {"items": dict.fromkeys(items, cell)}}
+    summary["always_positive"]["items"] = dict.fromkeys(items, summary["always_positive"]["items"]["AU12"])
+    summary["protocol"] |= {"items": list(items)} | changes
+    summary["data"] = [summary["data"][0] | {"name": name}]
+    (folder / "summary.json").write_text(json.dumps(summary))
+    with (folder / "folds.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["subject", "fold", "seed", "frames"])
+        for fold, subjects in enumerate(parts):
+            writer.writerows([f"{name}:{subject}", fold, 0, 10] for subject in subjects)
+    return folder
+
+
+def test_printed_rows_stand_once_with_all_their_sources(evaluations: tuple[Path, Path]) -> None:
+    table = compare(published="bp4d").table
+    assert table["mean"].is_monotonic_decreasing
+    assert compare(published="bp4d").items == BP4D
+    clp = table[table["model"] == "CLP"]
+    assert clp[["evaluation", "protocol"]].to_numpy().tolist() == [["BP4D: CLP I", "linear+bn"]]
+    assert clp["mean"].item() == 0.624
+    assert clp["AU12"].item() == 0.841
+    assert "BP4D: EmoCo III, TC 1, CLP I" in set(table["evaluation"])  # FAb-Net, linear, printed three times
+    printed = [row for row in load() if (row.dataset, row.metric) == ("BP4D", "f1")]
+    alike = {(row.method, row.protocol, row.average, *row.values.values()) for row in printed}
+    assert len(table) == len(alike) < len(printed)
+    srerl = table[table["model"] == "SRERL"].set_index("mean")["note"]
+    assert srerl.to_dict() == {0.629: "", 0.621: "Error: the items average 62.90."}
+
+
+def test_what_is_not_comparable_is_marked(evaluations: tuple[Path, Path], tmp_path: Path) -> None:
+    same = as_if(tmp_path / "same", evaluations[0], name="bp4d")
+    rows = compare([same], published="bp4d").table.set_index(["model", "evaluation"])
+    linear = rows.loc[("temporal ranking k=1,2,4", "BP4D: TC 1, TC S1, CLP I")]
+    assert linear[["comparable_with", "differs", "caution"]].tolist() == ["same", "", "alignment"]
+    emoco = rows[rows["protocol"] == "linear"].loc[("EmoCo", "BP4D: EmoCo III, CLP I")]
+    assert emoco[["comparable_with", "caution"]].tolist() == ["same", "weighting alignment"]
+    assert rows["comparable_with"].dropna().eq("same").is_monotonic_decreasing  # what is comparable comes first
+    assert set(rows[rows["protocol"] == "linear+bn"]["differs"]) == {"protocol"}
+    assert set(rows[rows["protocol"] == "areas"]["differs"]) == {"protocol"}
+    assert rows.loc[("landmarks", "same"), "differs"] is None or pd.isna(rows.loc[("landmarks", "same"), "differs"])
+
+    others = {
+        "other data": (as_if(tmp_path / "a", evaluations[0], name="mine"), "data"),
+        "drawn folds": (as_if(tmp_path / "b", evaluations[0], name="BP4D", parts=[{"F001"}, {"M002"}]), "split"),
+        "AUs missing": (as_if(tmp_path / "c", evaluations[0], name="BP4D", items=BP4D[:5]), "items"),
+        "weighting": (as_if(tmp_path / "d", evaluations[0], name="BP4D", weighting="none"), "weighting"),
+        "threshold": (as_if(tmp_path / "e", evaluations[0], name="BP4D", threshold=0.3), "threshold"),
+        "emotions": (as_if(tmp_path / "f", evaluations[0], name="BP4D", target="emotion"), "target"),
+    }
+    for folder, word in others.values():
+        result = compare([folder], published="bp4d")
+        row = result.table.query("model == 'triplet'").iloc[0]
+        assert (row["comparable_with"], row["differs"]) == ("", word)
+        assert any(sentence.startswith(f"{word}: {folder.name}: ") for sentence in result.explanations)
+
+    both = compare([same, others["other data"][0]], published="bp4d").table
+    triplet = both[both["model"] == "triplet"].iloc[0]
+    assert (triplet["comparable_with"], triplet["differs"]) == ("same", "a: data")
+
+
+def test_fine_tuning_stands_beside_supervised_models(evaluations: tuple[Path, Path], tmp_path: Path) -> None:
+    tuned = as_if(tmp_path / "tuned", evaluations[0], name="BP4D")
+    summary = json.loads((tuned / "summary.json").read_text())
+    summary["protocol"]["name"] = "finetune"
+    (tuned / "summary.json").write_text(json.dumps(summary))
+    table = compare([tuned], published="bp4d").table
+    rows = table.set_index("protocol")
+    assert set(rows.loc["finetune"].dropna(subset="differs")["differs"]) == {""}
+    assert set(rows.loc["supervised", "caution"]) == {"weighting start alignment"}
+    assert set(rows.loc["linear", "differs"]) == {"protocol"}
+
+
+def test_recall_of_emotions(make_faces: Any, tmp_path: Path) -> None:
+    data = make_faces(tmp_path / "faces")
+    settings: dict[str, Any] = {"target": "emotion", "l2": 0.1, "quiet": True, "sample_faces": 0, "maps": "none"}
+    duchenne.evaluate(model="landmarks", data=data, out=tmp_path / "scores", **settings)
+    summary = json.loads((tmp_path / "scores" / "summary.json").read_text())["models"]["landmarks"]
+    for aggregate in ("mean_of_folds", "pooled"):
+        row = compare([tmp_path / "scores"], metric="recall", aggregate=aggregate, published="raf-db").table.iloc[0]  # type: ignore[arg-type]
+        expected = summary[aggregate]["mean_recall"]
+        assert [row["mean"], row["low"], row["high"]] == [expected[key] for key in ("value", "low", "high")]
+        assert row[["neutral", "happiness"]].mean() == pytest.approx(expected["value"], abs=1e-6)
+
+
+def test_a_folder_gets_all_three_files(
+    evaluations: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["compare", str(evaluations[0]), "--published", "bp4d", "disfa", "--out", str(tmp_path / "out")]
+    assert main(words) == 0
+    shown = capsys.readouterr()
+    assert "BP4D: KSRL 3" in shown.out
+    assert "data: first: its data are drawn" in shown.err
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "comparison.csv",
+        "comparison.html",
+        "comparison.md",
+    }
+    table = pd.read_csv(tmp_path / "out" / "comparison.csv")
+    markdown = (tmp_path / "out" / "comparison.md").read_text()
+    body = [line for line in markdown.splitlines() if line.startswith("| ")][2:]
+    assert len(body) == len(table)
+    assert len({line.count(" | ") for line in body}) == 1
+    assert "SRERL" in markdown
+    page = (tmp_path / "out" / "comparison.html").read_text()
+    assert page.count("<tr class=") == len(table)
+    assert "Li &amp; Shan" in page
+
+
+def test_data_sets_that_are_not_printed_so_are_refused() -> None:
+    for name, metric, sentence in [
+        ("ck+", "f1", "no such data set; choose bp4d"),
+        ("raf-db", "f1", "printed as recall; use --metric recall"),
+        ("disfa", "auc", "printed as f1; use --metric f1"),
+    ]:
+        with pytest.raises(DuchenneError, match=sentence):
+            compare(published=name, metric=metric)  # type: ignore[arg-type]

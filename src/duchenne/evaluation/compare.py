@@ -1,9 +1,9 @@
-"""`duchenne compare`: the models of several evaluations in one table, and what keeps them from being comparable."""
+"""`duchenne compare`: evaluations and the papers' rows in one table, and what keeps them from being comparable."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -11,13 +11,17 @@ from typing import Any, Final, Literal
 import pandas as pd
 
 from duchenne.errors import InputError, UsageError
-from duchenne.files import replacing, write_text
-from duchenne.pages import render_page
+from duchenne.evaluation.compare_published import Evaluation, explain, find_rows, table_rows
+from duchenne.evaluation.compare_writing import check_out, write_comparison
+from duchenne.evaluation.scoring import AGGREGATES, mean_defined
+from duchenne.published import Metric
 
-Metric = Literal["f1", "auc"]
 Aggregate = Literal["mean_of_folds", "pooled"]
 PROTOCOL_KEYS: Final = ("name", "target", "items", "folds", "seeds", "frames", "feature", "weighting", "threshold")
 DATA_KEYS: Final = ("name", "alignment", "size_px", "label_kind", "positive_from", "crops")
+NUMBERS: Final = ("mean", "low", "high")
+REMARKS: Final = ("comparable_with", "differs", "caution", "note")
+_FIXED: Final = {"evaluation", "model", "protocol", *NUMBERS, *REMARKS}
 
 
 @dataclass(frozen=True)
@@ -25,60 +29,69 @@ class Comparison:
     """What `compare` gives.
 
     Attributes:
-        table: one row per evaluation and model: `evaluation, model`, one column per item, `mean`, `low`, `high` (of
-            the mean), all 0 to 1; the model `always positive` stands beside every F1. Null: undefined.
+        table: one row per evaluation and model: `evaluation, model, protocol`, one column per item, `mean`, `low`,
+            `high` (of the mean), all 0 to 1; the model `always positive` stands beside every F1. Null: undefined. With
+            published rows, which follow with the comparable ones first: `comparable_with` (evaluations), `differs` and
+            `caution` (words that `explanations` explains) and `note` (errors of the printed row).
         warnings: what differs between the evaluations, one sentence each.
+        explanations: what the words in `differs` and `caution` mean here, one sentence each.
     """
 
     table: pd.DataFrame
     warnings: tuple[str, ...]
+    explanations: tuple[str, ...] = ()
+
+    @property
+    def items(self) -> list[str]:
+        """The columns of action units or emotions."""
+        return [str(name) for name in self.table if name not in _FIXED]
 
 
 def compare(
-    folders: Sequence[str | Path],
+    folders: Sequence[str | Path] = (),
     *,
+    published: str | Sequence[str] = (),
     metric: Metric = "f1",
     aggregate: Aggregate = "mean_of_folds",
     out: str | Path | None = None,
 ) -> Comparison:
-    """Puts the models of several evaluations side by side.
+    """Puts the models of several evaluations side by side, and beside what the papers printed.
 
     Args:
         folders: that `duchenne evaluate` wrote.
-        metric: `f1` or `auc`.
+        published: data sets whose printed rows to add: `bp4d`, `disfa`, `gft`, `emotionet`, `affectnet`, `raf-db`.
+        metric: `f1`, `auc`, or `recall` (of emotions: the accuracy of each class).
         aggregate: `mean_of_folds` or `pooled`.
-        out: `FILE.csv` or `FILE.html` to write the table to.
+        out: `FILE.csv`, `FILE.html` or `FILE.md` to write the table to, or a folder for all three.
 
     Returns:
         The table, and what differs between the protocols.
 
     Raises:
-        UsageError: when no folder is given, one is given twice, or `out` has another ending.
+        UsageError: when there is nothing to show, a folder is given twice, `out` has another ending, or no paper
+            printed this metric for a data set.
         InputError: when a folder holds no evaluation.
     """
     paths = [Path(folder) for folder in folders]
-    if not paths or len({path.resolve() for path in paths}) < len(paths):
+    wanted = [published] if isinstance(published, str) else list(published)
+    if not (paths or wanted) or len({path.resolve() for path in paths}) < len(paths):
         raise UsageError("compare: name at least one folder of `duchenne evaluate`, and each only once.")
-    if out is not None and Path(out).suffix not in (".csv", ".html"):
-        raise UsageError(f"--out {out}: give a name that ends in .csv or .html.")
-    names = [path.name if [p.name for p in paths].count(path.name) == 1 else str(path) for path in paths]
-    summaries = dict(zip(names, (_read(path) for path in paths)))
-    items = list(dict.fromkeys(item for summary in summaries.values() for item in summary["protocol"]["items"]))
-    rows = []
-    for name, summary in summaries.items():
-        if metric == "f1":
-            always = summary["always_positive"]
-            values = {item: cell[aggregate] for item, cell in always["items"].items()}
-            rows.append({"evaluation": name, "model": "always positive", **values, "mean": always[aggregate]})
-        for model, found in summary["models"].items():
-            values = {item: cell[aggregate][metric]["value"] for item, cell in found["items"].items()}
-            mean = found[aggregate][metric]
-            rows.append({"evaluation": name, "model": model, **values, "mean": mean["value"]} | _bounds(mean))
-    table = pd.DataFrame(rows, columns=["evaluation", "model", *items, "mean", "low", "high"])
-    table = table.astype(dict.fromkeys([*items, "mean", "low", "high"], "float64"))
-    result = Comparison(table, tuple(_warnings(summaries)))
     if out is not None:
-        _write(Path(out), result, items, metric, aggregate)
+        check_out(out)
+    names = [path.name if [p.name for p in paths].count(path.name) == 1 else str(path) for path in paths]
+    evaluations = [Evaluation(name, path, _read(path)) for name, path in zip(names, paths)]
+    groups = find_rows(wanted, metric)
+    printed = table_rows(groups, evaluations)
+    own = [row for evaluation in evaluations for row in _own_rows(evaluation, metric, aggregate)]
+    items = [item for evaluation in evaluations for item in evaluation.protocol["items"]]
+    items = list(dict.fromkeys([*items, *(name for row in printed for name in row if name not in _FIXED)]))
+    items.sort(key=lambda item: item if item.startswith("AU") else "")  # emotions keep their order
+    columns = ["evaluation", "model", "protocol", *items, *NUMBERS, *(REMARKS if wanted else ())]
+    table = pd.DataFrame([*own, *printed], columns=columns).astype(dict.fromkeys([*items, *NUMBERS], "float64"))
+    result = Comparison(table, tuple(_warnings(evaluations)), explain(groups, evaluations, aggregate))
+    if out is not None:
+        title = f"{'AUC' if metric == 'auc' else metric.capitalize()}, {aggregate.replace('_', ' ')}"
+        write_comparison(Path(out), result.table, result.items, title, result.warnings, result.explanations)
     return result
 
 
@@ -97,22 +110,58 @@ def _read(path: Path) -> dict[str, Any]:
     return summary
 
 
-def _bounds(estimate: Mapping[str, float | None]) -> dict[str, float | None]:
-    return {"low": estimate["low"], "high": estimate["high"]}
+def _own_rows(evaluation: Evaluation, metric: Metric, aggregate: Aggregate) -> list[dict[str, Any]]:
+    summary = evaluation.summary
+    start = {"evaluation": evaluation.name, "protocol": evaluation.protocol["name"]}
+    rows = []
+    if metric == "f1":
+        always = summary["always_positive"]
+        values = {item: cell[aggregate] for item, cell in always["items"].items()}
+        rows.append({**start, "model": "always positive", **values, "mean": always[aggregate]})
+    recalls = _recalls(evaluation, aggregate) if metric == "recall" else {}
+    for model, found in summary["models"].items():
+        if metric == "recall":
+            values = recalls[model]
+            mean = found[aggregate].get("mean_recall", {"value": sum(values.values()) / len(values)})
+        else:
+            values = {item: cell[aggregate][metric]["value"] for item, cell in found["items"].items()}
+            mean = found[aggregate][metric]
+        bounds = {"mean": mean["value"], "low": mean.get("low"), "high": mean.get("high")}
+        rows.append({**start, "model": model, **values, **bounds})
+    return rows
 
 
-def _warnings(summaries: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def _recalls(evaluation: Evaluation, aggregate: Aggregate) -> dict[str, dict[str, float]]:
+    """Model -> item -> recall, from `scores.csv`: the summary holds it for the mean over emotions only."""
+    file = evaluation.folder / "scores.csv"
+    try:
+        scores = pd.read_csv(file)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file}: cannot be read ({' '.join(str(error).split())}); evaluate again.") from error
+    scores["found"] = scores["recall"] * scores["positives"]
+    out: dict[str, dict[str, float]] = {}
+    for (model, item), cells in scores[scores["positives"] > 0].groupby(["model", "item"], sort=False):
+        seeds = cells.groupby("seed")
+        sums = seeds[["found", "positives"]].sum()
+        by_seed = sums["found"] / sums["positives"] if aggregate == AGGREGATES[1] else seeds["recall"].mean()
+        out.setdefault(str(model), {})[str(item)] = float(mean_defined(by_seed.to_numpy(float)))
+    return out
+
+
+def _warnings(evaluations: Sequence[Evaluation]) -> list[str]:
     """A sentence for each setting in which the evaluations differ, and for each model that has seen tested subjects."""
     out = []
-    first = next(iter(summaries))
-    for name, summary in summaries.items():
-        pairs = [(key, summaries[first]["protocol"][key], summary["protocol"][key]) for key in PROTOCOL_KEYS]
-        for place, (one, other) in enumerate(zip(summaries[first]["data"], summary["data"])):
+    for evaluation in evaluations:
+        first, name = evaluations[0].name, evaluation.name
+        pairs = [(key, evaluations[0].protocol[key], evaluation.protocol[key]) for key in PROTOCOL_KEYS]
+        data = (evaluations[0].summary["data"], evaluation.summary["data"])
+        for place, (one, other) in enumerate(zip(*data)):
             pairs += [(f"data {place + 1} {key}", one[key], other[key]) for key in DATA_KEYS]
-        if len(summaries[first]["data"]) != len(summary["data"]):
-            pairs.append(("number of data sets", len(summaries[first]["data"]), len(summary["data"])))
+        if len(data[0]) != len(data[1]):
+            pairs.append(("number of data sets", len(data[0]), len(data[1])))
         out += [f"{key}: {first} has {_plain(a)}, {name} {_plain(b)}." for key, a, b in pairs if a != b]
-        seen = [model for model, found in summary["models"].items() if found["seen"]["transductive"]]
+        models = evaluation.summary["models"].items()
+        seen = [model for model, found in models if found["seen"]["transductive"]]
         if seen:
             out.append(f"transductive in {name} (tested subjects seen without labels): {', '.join(seen)}.")
     return out
@@ -120,16 +169,3 @@ def _warnings(summaries: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 def _plain(value: Any) -> str:
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _write(out: Path, result: Comparison, items: Sequence[str], metric: Metric, aggregate: Aggregate) -> None:
-    if out.suffix == ".csv":
-        with replacing(out) as temporary:
-            result.table.to_csv(temporary, index=False)
-        return
-    best = result.table.groupby("evaluation")[[*items, "mean"]].transform("max").eq(result.table[[*items, "mean"]])
-    clean = result.table.astype(object).where(result.table.notna(), None)
-    rows = [(row, set(marks.index[marks])) for row, (_, marks) in zip(clean.to_dict("records"), best.iterrows())]
-    title = f"{'F1' if metric == 'f1' else 'AUC'}, {aggregate.replace('_', ' ')}"
-    values = {"title": title, "rows": rows, "items": items, "warnings": result.warnings}
-    write_text(out, render_page("duchenne.evaluation", "compare.jinja", values))
