@@ -38,6 +38,20 @@ def test_unknown_names():
         build_backbone("resnet18").feature_map(torch.rand(1, 3, 32, 32), "layer5")
 
 
+def test_a_backbone_may_end_early():
+    whole, part = build_backbone("resnet50").eval(), build_backbone("resnet50", "layer3").eval()
+    part.load_state_dict({key: value for key, value in whole.state_dict().items() if not key.startswith("layer4")})
+    x = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(part.feature_map(x), whole.feature_map(x, "layer3"))
+        assert part(x).shape == (1, part.feature_dim) == (1, 1024)
+    with pytest.raises(ValueError, match="no stage 'layer4'"):
+        part.feature_map(x, "layer4")
+    with pytest.raises(ValueError, match="ends after 'layer5'"):
+        build_backbone("resnet50", "layer5")
+    assert Encoder(EncoderSpec(backbone="resnet18", last_stage="layer3"))(x).shape == (1, 256)
+
+
 def test_encoder_normalises_inside():
     encoder = Encoder(EncoderSpec(embedding_dim=16, unit_rows=True)).eval()
     x = torch.rand(2, 3, 32, 32)

@@ -61,6 +61,16 @@ def test_torchvision_weights_leave_the_embedding(source, tmp_path):
     assert torch.equal(encoder.embedding.weight, before)
 
 
+def test_stages_that_an_encoder_does_not_have_are_left_out(source, tmp_path):
+    state = {key.removeprefix("backbone."): value for key, value in source.state_dict().items() if "backbone" in key}
+    torch.save(state, tmp_path / "resnet18.pth")
+    encoder = Encoder(EncoderSpec(backbone="resnet18", last_stage="layer3")).eval()
+    apply_weights(encoder, str(tmp_path / "resnet18.pth"))
+    x = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(encoder.feature_map(x), source.feature_map(x, "layer3"))
+
+
 def test_imagenet_comes_from_the_models_folder_and_is_checked(source, tmp_path, monkeypatch):
     state = {key.removeprefix("backbone."): value for key, value in source.state_dict().items() if "backbone" in key}
     name = "resnet18-f37072fd.pth"

@@ -23,11 +23,13 @@ class EncoderSpec:
         backbone: name of the network, e.g. `resnet18`.
         embedding_dim: width of a linear layer after pooling; None for the pooled features themselves.
         unit_rows: whether the output rows are scaled to length 1.
+        last_stage: of the backbone, whose map is pooled; `layer4`, or an earlier one where later ones are not there.
     """
 
     backbone: str = "resnet18"
     embedding_dim: int | None = None
     unit_rows: bool = False
+    last_stage: str = "layer4"
 
 
 class Encoder(nn.Module):
@@ -49,7 +51,7 @@ class Encoder(nn.Module):
     def __init__(self, spec: EncoderSpec) -> None:
         super().__init__()
         self.spec = spec
-        self.backbone = build_backbone(spec.backbone)
+        self.backbone = build_backbone(spec.backbone, spec.last_stage)
         self.embedding = nn.Linear(self.backbone.feature_dim, spec.embedding_dim) if spec.embedding_dim else None
         self.feature_dim = spec.embedding_dim or self.backbone.feature_dim
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1))
@@ -59,8 +61,8 @@ class Encoder(nn.Module):
         """(B, 3, H, W) in [0, 1] -> the same with the input's mean and standard deviation taken out."""
         return (x - self.mean) / self.std
 
-    def feature_map(self, x: Tensor, stage: str = "layer4") -> Tensor:
-        """The map after a stage of the backbone: (B, 3, H, W) in [0, 1] -> (B, C, h, w)."""
+    def feature_map(self, x: Tensor, stage: str | None = None) -> Tensor:
+        """The map after a stage of the backbone, None for the last: (B, 3, H, W) in [0, 1] -> (B, C, h, w)."""
         return self.backbone.feature_map(self.normalise(x), stage)
 
     def pooled(self, x: Tensor) -> Tensor:

@@ -68,19 +68,24 @@ class ResNet(nn.Module):
     Args:
         block: `BasicBlock` or `Bottleneck`.
         depths: blocks per stage.
+        last_stage: one of `STAGES`; later ones are not built.
 
     Attributes:
-        feature_dim: channels of the last map: 512 or 2048.
+        stages: names of the stages that there are.
+        feature_dim: channels of the last map: 512 or 2048 at layer4.
     """
 
-    def __init__(self, block: type[BasicBlock | Bottleneck], depths: tuple[int, int, int, int]) -> None:
+    def __init__(
+        self, block: type[BasicBlock | Bottleneck], depths: tuple[int, int, int, int], last_stage: str = STAGES[-1]
+    ) -> None:
         super().__init__()
+        self.stages = STAGES[: STAGES.index(last_stage) + 1]
         self.conv1 = nn.Conv2d(3, 64, kernel_size=7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
         channels_in = 64
-        for number, (stage, depth) in enumerate(zip(STAGES, depths, strict=True)):
+        for number, (stage, depth) in enumerate(zip(self.stages, depths)):
             channels = 64 * 2**number
             blocks = [block(channels_in, channels, stride=1 if number == 0 else 2)]
             channels_in = channels * block.expansion
@@ -91,12 +96,12 @@ class ResNet(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
-    def feature_map(self, x: Tensor, stage: str = "layer4") -> Tensor:
+    def feature_map(self, x: Tensor, stage: str | None = None) -> Tensor:
         """The map after a stage.
 
         Args:
             x: (B, 3, H, W), normalised.
-            stage: one of `STAGES`.
+            stage: one of `stages`; None for the last.
 
         Returns:
             (B, C, h, w); for ResNet-18 at layer4 (B, 512, H/32, W/32).
@@ -104,10 +109,11 @@ class ResNet(nn.Module):
         Raises:
             ValueError: when there is no such stage.
         """
-        if stage not in STAGES:
-            raise ValueError(f"there is no stage {stage!r}; choose one of {', '.join(STAGES)}")
+        stage = stage or self.stages[-1]
+        if stage not in self.stages:
+            raise ValueError(f"there is no stage {stage!r}; choose one of {', '.join(self.stages)}")
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        for name in STAGES[: STAGES.index(stage) + 1]:
+        for name in self.stages[: self.stages.index(stage) + 1]:
             x = getattr(self, name)(x)
         return x
 
@@ -125,18 +131,20 @@ BACKBONES: Final = tuple(_ARCHITECTURES)
 """Names that `build_backbone` knows."""
 
 
-def build_backbone(name: str) -> ResNet:
+def build_backbone(name: str, last_stage: str = STAGES[-1]) -> ResNet:
     """A ResNet with random weights.
 
     Args:
         name: one of `BACKBONES`.
+        last_stage: one of `STAGES`; later ones are not built.
 
     Raises:
         ValueError: for another name.
     """
-    if name not in _ARCHITECTURES:
-        raise ValueError(f"there is no backbone {name!r}; choose one of {', '.join(BACKBONES)}")
-    return ResNet(*_ARCHITECTURES[name])
+    if name not in _ARCHITECTURES or last_stage not in STAGES:
+        choices = f"choose one of {', '.join(BACKBONES)}, and of {', '.join(STAGES)}"
+        raise ValueError(f"there is no backbone {name!r} that ends after {last_stage!r}; {choices}")
+    return ResNet(*_ARCHITECTURES[name], last_stage)
 
 
 def _conv(channels_in: int, channels_out: int, kernel: int, stride: int = 1) -> nn.Conv2d:

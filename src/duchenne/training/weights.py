@@ -16,6 +16,7 @@ from torch import Tensor
 from duchenne.errors import InputError, UsageError
 from duchenne.model_files import IMAGENET_FILES, model_path
 from duchenne.modules.encoder import Encoder
+from duchenne.modules.resnet import STAGES
 
 UNREADABLE: Final = (
     RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError,
@@ -34,7 +35,8 @@ def apply_weights(encoder: Encoder, source: str) -> None:
         source: `none` (nothing happens), `imagenet` (torchvision's IMAGENET1K_V1; the folder that DUCHENNE_MODELS
             names is looked at first), or the path of a file: an `encoder.safetensors`, a state dict of torchvision's
             ResNet, or the state dict that the authors of temporal ranking released. The embedding layer is loaded
-            where the file has one of the same size, and stays as it is where the file has none.
+            where the file has one of the same size, and stays as it is where the file has none. Stages that the
+            encoder does not have are left out.
 
     Raises:
         UsageError: when there are no ImageNet weights for the backbone.
@@ -49,7 +51,8 @@ def apply_weights(encoder: Encoder, source: str) -> None:
         path = model_path(names[0])
     else:
         path = Path(source)
-    state = encoder_state(read_state(path))
+    later = tuple(f"backbone.{stage}." for stage in STAGES if stage not in encoder.backbone.stages)
+    state = {key: value for key, value in encoder_state(read_state(path)).items() if not key.startswith(later)}
     own = encoder.state_dict()
     needed = (key for key in own if key.startswith("backbone.") and not key.endswith(".num_batches_tracked"))
     missing = sorted(key for key in needed if key not in state)  # old files do not count batches
