@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -12,23 +12,26 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
 import duchenne
-from duchenne.data.folds import Fold
 from duchenne.data.prepared import Prepared
 from duchenne.devices import resolve_device
 from duchenne.errors import UsageError
-from duchenne.evaluation.encoders import Context, FeatureKind, Features, FeatureSource, resolve
-from duchenne.evaluation.linear import L2_CANDIDATES, LinearResult, LinearSettings, Weighting, linear_protocol
-from duchenne.evaluation.maps import MapKind, choose_points, map_features
+from duchenne.evaluation.encoders import FeatureKind, FeatureSource, resolve
+from duchenne.evaluation.frozen import run_linear
+from duchenne.evaluation.linear import L2_CANDIDATES, LinearSettings, Weighting
+from duchenne.evaluation.maps import MapKind
+from duchenne.evaluation.protocols import Job
 from duchenne.evaluation.report import write_report
 from duchenne.evaluation.scoring import COLUMNS, Predictions, Summariser, always_positive, cells, undefined
-from duchenne.evaluation.tasks import Target, Task, decide, describe_folds, fold_of, folds_table, make_plan, make_task
+from duchenne.evaluation.state import State, array_hash, data_hash
+from duchenne.evaluation.tasks import Target, decide, describe_folds, fold_of, folds_table, make_plan, make_task
 from duchenne.files import replacing, write_text
 from duchenne.metrics import RESAMPLES
-from duchenne.progress import progress_bar
 
-PROTOCOLS: Final = ("linear",)
+PROTOCOLS: Final = {"linear": run_linear}
+"""Name -> protocol, see `duchenne.evaluation.protocols`."""
 
 
 def evaluate(
@@ -51,7 +54,8 @@ def evaluate(
 ) -> pd.DataFrame:
     """Scores representations with linear units on frozen features, subjects never on both sides.
 
-    Writes `scores.csv`, `summary.json`, `folds.csv` and `report.html` into `out`.
+    Writes `scores.csv`, `summary.json`, `folds.csv` and `report.html` into `out`. When it is interrupted, the same call
+    goes on from what was finished (see `duchenne.evaluation.state`).
 
     Args:
         protocol: `linear`.
@@ -94,6 +98,13 @@ def evaluate(
     tested = pd.Series(np.any([fold.test for plan in plans.values() for fold in plan], axis=0))
     seen = {source.name: overlap(source, prepared, task.subjects[tested]) for source in sources}
 
+    state = State(out, {
+        "data": data_hash(prepared), "rows": array_hash(task.rows, task.labels, task.group), "device": str(chosen),
+        "versions": _versions(),
+    })  # fmt: skip
+    job = Job(
+        data=prepared, task=task, plans=plans, device=chosen, feature=feature, maps=maps, state=state, quiet=quiet
+    )  # fmt: skip
     first = fold_of(plans[0], len(task.rows))
     strata = np.full(int(task.group.max()) + 1, -1)
     np.maximum.at(strata, task.group, first)
@@ -103,24 +114,21 @@ def evaluate(
     rows: list[dict[str, Any]] = []
     summaries: dict[str, Any] = {}
     runs: dict[str, dict[int, Predictions]] = {}
-    drawn, places = {}, choose_points(len(task.rows))
+    drawn: dict[str, NDArray[np.float64]] = {}
     for source in sources:
-        results, values = _run(source, prepared, task, plans, settings, chosen, feature, quiet=quiet)
-        if maps != "none":
-            drawn[source.name] = map_features(values[places], maps)
-        runs[source.name] = {
-            seed: decide(task, plans[seed], result.score, threshold) for seed, result in results.items()
-        }
+        found = PROTOCOLS[protocol](source, job, settings)
+        if found.points is not None:
+            drawn[source.name] = found.points
+        runs[source.name] = {seed: decide(task, plans[seed], score, threshold) for seed, score in found.scores.items()}
         mine = cells(source.name, target, task.items, task.labels, runs[source.name])
         rows += mine
         summaries[source.name] = {
             **source.describe(),
-            "features": values.shape[1],
+            "features": found.width,
             "seen": seen[source.name],
             **summariser.add(source.name, runs[source.name]),
             "undefined": undefined(mine),
-            "l2": {str(seed): list(result.l2) for seed, result in results.items()},
-            "not_converged": sum(result.not_converged for result in results.values()),
+            **found.facts,
         }
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     summary = {
@@ -144,6 +152,7 @@ def evaluate(
         folds_table(task, plans).to_csv(temporary, index=False)
     write_text(out / "summary.json", json.dumps(summary, indent=1) + "\n")
     write_report(out, table, summary, prepared, task.rows, task.labels, runs, sample_faces=sample_faces, maps=drawn)
+    state.clear()
     return table
 
 
@@ -182,37 +191,6 @@ def overlap(source: FeatureSource, data: Prepared, subjects: pd.Series[str]) -> 
     }
 
 
-def _run(
-    source: FeatureSource,
-    data: Prepared,
-    task: Task,
-    plans: Mapping[int, list[Fold]],
-    settings: LinearSettings,
-    device: torch.device,
-    feature: FeatureKind,
-    *,
-    quiet: bool,
-) -> tuple[dict[int, LinearResult], Features]:
-    """Features once (once per seed where weights are drawn), then the protocol for every seed; the last features."""
-    results: dict[int, LinearResult] = {}
-    values: Features | None = None
-    total = len(task.rows) * (len(plans) if source.seeded else 1)
-    place = torch.device("cpu") if device.type == "mps" else device  # MPS has no float64, which sums losses here
-    with progress_bar(quiet=quiet) as bar:
-        progress = bar.add_task(_short(source.name), total=total, note="features")
-        for seed, plan in plans.items():
-            if values is None or source.seeded:
-                context = Context(
-                    device=device, feature=feature, seed=seed, advance=lambda faces: bar.advance(progress, faces)
-                )  # fmt: skip
-                values = source.features(data, task.rows, context)
-            bar.update(progress, note="linear units")
-            results[seed] = linear_protocol(values, task.labels, plan, task.group, settings, seed=seed, device=place)
-        bar.update(progress, completed=total, note="")
-    assert values is not None
-    return results, values
-
-
 def _describe_data(data: Prepared, number: int) -> dict[str, Any]:
     info = data.infos[number]
     facts = asdict(info)
@@ -229,7 +207,3 @@ def _versions() -> dict[str, str]:
         "pandas": pd.__version__,
         "threads": str(torch.get_num_threads()),
     }
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 32 else f"...{name[-29:]}"

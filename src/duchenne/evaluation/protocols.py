@@ -1,0 +1,106 @@
+"""What every protocol of `evaluate` is given and gives back.
+
+A protocol is a function (source, job, settings) -> Outcome: it trains on the training rows of every fold of every seed
+and scores the tested rows. Folds, decisions, counting, intervals and the report are the same for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from duchenne.data.folds import Fold
+from duchenne.data.prepared import Prepared
+from duchenne.evaluation.encoders import Context, FeatureKind, Features, FeatureSource
+from duchenne.evaluation.maps import MapKind, choose_points, map_features
+from duchenne.evaluation.state import State, fingerprint, kept_features
+from duchenne.evaluation.tasks import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One evaluation, the same for every model.
+
+    Attributes:
+        data: the prepared faces.
+        task: which of them take part, and their labels.
+        plans: seed -> folds.
+        device: where encoders run and heads are fitted.
+        feature: which features of an encoder are taken.
+        maps: the kind of two-dimensional map of the features that is drawn.
+        state: finished parts, for going on after an interruption.
+        quiet: show no progress.
+    """
+
+    data: Prepared
+    task: Task
+    plans: Mapping[int, list[Fold]]
+    device: torch.device
+    feature: FeatureKind
+    maps: MapKind
+    state: State
+    quiet: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a protocol found for one model.
+
+    Attributes:
+        scores: seed -> (N, A) float32 log odds of the tested rows; NaN where a row is not tested or an item could not
+            be trained.
+        width: number of features.
+        facts: per model, as plain values for `summary.json`.
+        points: (P, 2) places of evenly spaced rows on a map of the features, where one is drawn.
+    """
+
+    scores: Mapping[int, NDArray[np.float32]]
+    width: int
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    points: NDArray[np.float64] | None = None
+
+
+class FrozenFeatures:
+    """The features of one model, computed when they are first needed: once, or once per seed where weights are drawn.
+
+    Args:
+        source: the model.
+        job: the evaluation.
+        advance: called with the number of faces done.
+    """
+
+    def __init__(self, source: FeatureSource, job: Job, advance: Callable[[int], None]) -> None:
+        self._source, self._job, self._advance = source, job, advance
+        self._values: tuple[int, Features] | None = None
+
+    def of(self, seed: int) -> Features:
+        """(N, D) features of the task's rows under this seed."""
+        seed = seed if self._source.seeded else 0
+        if self._values is None or self._values[0] != seed:
+            self._values = None  # two sets of features need not lie in memory together
+            job = self._job
+            context = Context(device=job.device, feature=job.feature, seed=seed, advance=self._advance)
+            self._values = seed, kept_features(self._source, job.data, job.task.rows, context, job.state)
+        return self._values[1]
+
+    def name(self, seed: int) -> Any:
+        """What the features depend on, for keys of the state."""
+        return [self._job.feature, fingerprint(self._source, seed if self._source.seeded else 0)]
+
+    def points(self) -> NDArray[np.float64] | None:
+        """The map of the last seed's features, stored once drawn; None where no map is wanted."""
+        kind, seed = self._job.maps, max(self._job.plans)
+        if kind == "none":
+            return None
+        key = {"map": kind, "features": self.name(seed)}
+        stored = self._job.state.get(**key)
+        if stored is None:
+            places = choose_points(len(self._job.task.rows))
+            stored = {"points": map_features(self.of(seed)[places], kind)}
+            self._job.state.put(stored, **key)
+        return stored["points"]

@@ -1,0 +1,162 @@
+"""What an interrupted evaluation leaves beside its output, so that the same command goes on from there.
+
+OUT/unfinished/*.npz    finished parts, each named by a hash of everything that it depends on; removed at the end
+
+A part is used again only where its whole key is the same: the bytes of the data's tables, the encoder's weights, the
+folds, every setting, the device, the versions and the number of threads. So files are the same with and without an
+interruption, and a changed setting never meets an old part.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sys
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from duchenne.data.prepared import Prepared
+from duchenne.evaluation.encoders import Context, EncoderSource, EnsembleSource, Features, FeatureSource, FileSource
+from duchenne.files import replacing
+
+FOLDER: Final = "unfinished"
+BLOCK: Final = 8192
+"""Faces whose features are stored together; a whole number of an encoder's batches, so that none changes."""
+_CHUNK: Final = 2**20
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+class State:
+    """Finished parts of one evaluation.
+
+    Args:
+        out: the folder of the evaluation.
+        common: what every part depends on, as plain values.
+    """
+
+    def __init__(self, out: str | Path, common: Mapping[str, Any]) -> None:
+        self._folder, self._common = Path(out) / FOLDER, dict(common)
+
+    def get(self, **key: Any) -> dict[str, NDArray[Any]] | None:
+        """The arrays stored under this key; None where there are none, or the file is damaged."""
+        path = self._path(key)
+        if not path.is_file():
+            return None
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                return {name: stored[name] for name in stored.files}
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+            return None
+
+    def put(self, arrays: Arrays, **key: Any) -> None:
+        """Stores arrays under this key.
+
+        Raises:
+            InputError: when the folder cannot be written.
+        """
+        with replacing(self._path(key)) as temporary, temporary.open("wb") as file:
+            np.savez(file, **dict[str, Any](arrays))
+
+    def clear(self) -> None:
+        """Removes every part: the evaluation is finished."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _path(self, key: Mapping[str, Any]) -> Path:
+        text = json.dumps({**self._common, **key}, sort_keys=True, default=str)
+        return self._folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.npz"
+
+
+def kept_features(
+    source: FeatureSource, data: Prepared, rows: NDArray[np.int64], context: Context, state: State
+) -> Features:
+    """The features of a source; those of encoders are stored block by block, and not computed twice.
+
+    Args:
+        source: one `--model`; the members of an ensemble are stored by themselves.
+        data: the faces.
+        rows: of the faces.
+        context: how to compute them.
+        state: holds the finished blocks.
+    """
+    if isinstance(source, EnsembleSource):
+        return np.concatenate([kept_features(m, data, rows, context, state) for m in source.members], axis=1)
+    if not isinstance(source, EncoderSource):
+        return source.features(data, rows, context)
+    key = {"features": fingerprint(source, context.seed), "feature": context.feature}
+    out: Features | None = None
+    for start in range(0, len(rows), BLOCK):
+        part = rows[start : start + BLOCK]
+        mine = {**key, "rows": array_hash(part)}
+        stored = state.get(**mine)
+        if stored is None:
+            stored = {"features": source.features(data, part, context)}
+            state.put(stored, **mine)
+        else:
+            context.advance(len(part))
+        values = stored["features"]
+        if out is None:
+            out = np.empty((len(rows), values.shape[1]), dtype=np.float32)
+        out[start : start + len(part)] = values
+    assert out is not None
+    return out
+
+
+def fingerprint(source: FeatureSource, seed: int) -> Any:
+    """Names what a source computes: its weights for an encoder, the bytes of a file of features, else its name.
+
+    Args:
+        source: one `--model`.
+        seed: of untrained weights.
+    """
+    if isinstance(source, EnsembleSource):
+        return [fingerprint(member, seed) for member in source.members]
+    if isinstance(source, EncoderSource):
+        return [source.describe(), _module_hash(source.build(seed))]
+    if isinstance(source, FileSource):
+        return [source.describe(), file_hash(source.path)]
+    return source.name
+
+
+def data_hash(data: Prepared) -> list[list[str]]:
+    """Of every prepared folder the hashes of `dataset.yaml` and `frames.parquet` (where every picture lies, and how
+    long it is)."""
+    return [[file_hash(path / name) for name in ("dataset.yaml", "frames.parquet")] for path in data.paths]
+
+
+def file_hash(path: str | Path) -> str:
+    """SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def array_hash(*arrays: NDArray[Any]) -> str:
+    """SHA-256 of the kinds, shapes and values of arrays."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype} {array.shape} ".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _module_hash(module: nn.Module) -> str:
+    """Of weights, buffers and layers, and of the file that the module's class stands in (a builder's code)."""
+    digest = hashlib.sha256(repr(module).encode())
+    for name, value in sorted(module.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy().tobytes())
+    file = getattr(sys.modules.get(type(module).__module__), "__file__", None)
+    if file and Path(file).is_file():
+        digest.update(Path(file).read_bytes())
+    return digest.hexdigest()
