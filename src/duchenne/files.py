@@ -43,6 +43,29 @@ def replacing(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def walk(folder: str | Path) -> Iterator[tuple[str, list[str]]]:
+    """Every folder below `folder`, itself included, with the names of its files; hidden ones are passed over.
+
+    Links are followed, but no folder is visited twice.
+
+    Raises:
+        InputError: when a folder cannot be listed.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise InputError(f"{error.filename}: cannot be listed ({error.strerror}); allow reading it.") from error
+
+    seen = set()
+    for place, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:  # links that lead back
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield place, [name for name in names if not name.startswith(".")]
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Writes `text` as UTF-8 to `path` in one step (see `replacing`)."""
     with replacing(path) as temporary:

@@ -102,7 +102,7 @@ def _recipes() -> dict[str, str]:
 
 
 def _data_sets() -> dict[str, str]:
-    from duchenne.faces.prepare import READERS
+    from duchenne.faces.arguments import READERS
 
     return {**READERS, "synth": "procedural faces with exact action units, made by `duchenne synth`"}
 

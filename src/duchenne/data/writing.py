@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from rich.progress import Progress, TaskID
 
 from duchenne.config import load_mapping, save_mapping, to_mapping
-from duchenne.data.prepared import BLENDSHAPES_LENGTH, LANDMARKS_LENGTH, DatasetInfo, Prepared
+from duchenne.data.prepared import BLENDSHAPES_LENGTH, LANDMARKS_LENGTH, MISSING_FILE, DatasetInfo, Prepared
 from duchenne.errors import InputError, UsageError
 from duchenne.facs import au_column, intensity_column
 from duchenne.files import replacing
@@ -50,6 +50,13 @@ def encode_jpeg(image: NDArray[np.uint8]) -> bytes:
     if not done:
         raise InputError("a crop could not be encoded as JPEG; free some memory and run again.")
     return buffer.tobytes()
+
+
+def labels_schema(info: DatasetInfo) -> pa.Schema:
+    """The Arrow schema of `missing.parquet`: labelled inputs of which no crop could be made, and why."""
+    pictures = ("shard", "offset", "size", "landmarks", "blendshapes", "score")
+    fields = [field for field in frames_schema(info) if field.name not in pictures]
+    return pa.schema([*fields, pa.field("reason", pa.string())])
 
 
 def frames_schema(info: DatasetInfo) -> pa.Schema:
@@ -77,6 +84,7 @@ class PartWriter:
         self._rows: list[dict[str, Any]] = []
         self._counts: Counter[str] = Counter()
         self._failures: list[tuple[str, str]] = []
+        self._missing: list[dict[str, Any]] = []
         self._on_progress = on_progress
         self._shard = f"{index:05d}.tar"
         self._stack = ExitStack()
@@ -110,6 +118,17 @@ class PartWriter:
         """Adds to a count that the closing line and `dataset.yaml` give."""
         self._counts[name] += number
 
+    def lose(self, row: Mapping[str, Any], reason: str) -> None:
+        """Keeps the labels of an input of which there is no crop; it goes to `missing.parquet`.
+
+        Args:
+            row: as for `add`; one without any label is passed over.
+            reason: in a few words.
+        """
+        if any(value is not None and (name == "emotion" or name.startswith("AU")) for name, value in row.items()):
+            self._counts["missing"] += 1
+            self._missing.append({**row, "reason": reason})
+
     def fail(self, source: str, reason: str) -> None:
         """Notes an input that could not be used; the job goes on."""
         self._counts["failures"] += 1
@@ -136,16 +155,15 @@ class PartWriter:
 
     def _write_rows(self) -> None:
         for au in self._info.aus if self._info.label_kind == "intensity" else ():
-            for row in self._rows:
+            for row in (*self._rows, *self._missing):
                 intensity = row.get(intensity_column(au))
                 if intensity is not None and row.get(au_column(au)) is None:
                     row[au_column(au)] = int(intensity >= self._info.positive_from)
-        schema = frames_schema(self._info)
-        columns = {
-            field.name: pa.array(_column(self._rows, field.name), type=field.type, from_pandas=True) for field in schema
-        }
-        table = pa.table(columns, schema=schema)
+        if self._missing:
+            with replacing(_missing_path(self._out, self._index)) as temporary:
+                pq.write_table(_table(self._missing, labels_schema(self._info)), temporary)
         notes = json.dumps({"counts": self._counts, "failures": self._failures})
+        table = _table(self._rows, frames_schema(self._info))
         with replacing(_part_path(self._out, self._index)) as temporary:
             pq.write_table(table.replace_schema_metadata({"duchenne": notes}), temporary)
 
@@ -337,6 +355,10 @@ def _finish_job(out: Path, info: DatasetInfo, number: int) -> None:
             counts.update(notes["counts"])
             failures += [(source, reason) for source, reason in notes["failures"]]
             writer.write_table(table.replace_schema_metadata(None))
+    missing = [_missing_path(out, index) for index in range(number) if _missing_path(out, index).exists()]
+    if missing:
+        with replacing(out / MISSING_FILE) as temporary:
+            pq.write_table(pa.concat_tables(pq.read_table(path) for path in missing), temporary)
     if failures:
         with replacing(out / "failures.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([("source", "reason"), *failures])
@@ -353,5 +375,13 @@ def _part_path(out: Path, index: int) -> Path:
     return out / "parts" / f"{index:05d}.parquet"
 
 
-def _column(rows: list[dict[str, Any]], name: str) -> list[Any]:
-    return [row.get(name) for row in rows]
+def _missing_path(out: Path, index: int) -> Path:
+    return out / "parts" / f"{index:05d}.missing.parquet"
+
+
+def _table(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
+    columns = {
+        field.name: pa.array([row.get(field.name) for row in rows], type=field.type, from_pandas=True)
+        for field in schema
+    }
+    return pa.table(columns, schema=schema)

@@ -6,11 +6,13 @@ pixel. Only rigid points are fitted, because fitting all 68 would absorb the mot
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from duchenne.faces.shape import MEAN_SHAPE
 
 INTER_OCULAR: Final = 0.30
 """Distance of the eye centres (an eye's centre is the middle of its corners), as a share of the crop's side."""
@@ -36,12 +38,26 @@ _TEMPLATE: Final = np.array(
 )
 
 
-def crop_matrix(landmarks: NDArray[np.floating], size_px: int) -> NDArray[np.float64]:
-    """The similarity transform that takes a face to the crop, by least squares over six rigid points.
+Fit = Literal["rigid", "five", "all68"]
+"""What a crop is fitted to: six points that expressions do not move, five points as face detectors give them (eye
+centres, tip of the nose, corners of the mouth), or all 68, which takes out some of the motion of action units."""
+ALIGNMENTS: Final[dict[str, str]] = {
+    "frame": ALIGNMENT,
+    "five": "similarity from eye centres, nose tip and mouth corners, per frame",
+    "all68": "similarity from all 68 landmarks, per frame",
+    "dataset": "similarity from the data set's own landmarks, per frame",
+    "none": "as given",
+}
+"""Names of alignments, in words. `smooth` is `frame`, steadied over time."""
+
+
+def crop_matrix(landmarks: NDArray[np.floating], size_px: int, fit: Fit = "rigid") -> NDArray[np.float64]:
+    """The similarity transform that takes a face to the crop, by least squares.
 
     Args:
-        landmarks: (68, 2) in pixels of the picture.
+        landmarks: (68, 2) in pixels of the picture, NaN for unknown points; or the (5, 2) points of `five` themselves.
         size_px: side of the crop.
+        fit: which points.
 
     Returns:
         (2, 3) matrix M with crop point = M @ (x, y, 1).
@@ -49,9 +65,16 @@ def crop_matrix(landmarks: NDArray[np.floating], size_px: int) -> NDArray[np.flo
     Raises:
         ValueError: when the points coincide, so that no transform is defined.
     """
-    points = np.asarray(landmarks, dtype=np.float64)[list(RIGID_POINTS)]
+    points = np.asarray(landmarks, dtype=np.float64)
+    if fit == "five":
+        points, template = (points if len(points) == 5 else five_points(points)), five_points(MEAN_SHAPE)
+    elif fit == "all68":
+        known = ~np.isnan(points).any(axis=1)
+        points, template = points[known], MEAN_SHAPE[known]
+    else:
+        points, template = points[list(RIGID_POINTS)], _TEMPLATE
     source = points[:, 0] + 1j * points[:, 1]
-    target = (_TEMPLATE[:, 0] + 1j * _TEMPLATE[:, 1]) * size_px
+    target = (template[:, 0] + 1j * template[:, 1]) * size_px
     centred = source - source.mean()
     spread = float((np.abs(centred) ** 2).sum())
     if not np.isfinite(spread) or spread < 1e-12:
@@ -59,6 +82,13 @@ def crop_matrix(landmarks: NDArray[np.floating], size_px: int) -> NDArray[np.flo
     factor = (centred.conj() * (target - target.mean())).sum() / spread
     shift = target.mean() - factor * source.mean()
     return np.array([[factor.real, -factor.imag, shift.real], [factor.imag, factor.real, shift.imag]])
+
+
+def five_points(landmarks: NDArray[np.floating]) -> NDArray[np.float64]:
+    """(5, 2) of (68, 2): the middles of the eyes' corners, the tip of the nose, the corners of the mouth."""
+    points = np.asarray(landmarks, dtype=np.float64)
+    eyes = [(points[outer] + points[inner]) / 2 for outer, inner in ((36, 39), (42, 45))]
+    return np.array([*eyes, points[30], points[48], points[54]])
 
 
 def transform_points(points: NDArray[np.floating], matrix: NDArray[np.floating]) -> NDArray[np.float64]:

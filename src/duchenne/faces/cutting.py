@@ -11,11 +11,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from duchenne.data.datasets.parts import ImagesPart, TableImage, VideoPart
+from duchenne.data.datasets.parts import ImagesPart, TableImage, VideoPart, VideosPart
+from duchenne.data.datasets.points import FIVE
+from duchenne.data.datasets.tree import Stored, read_stored
 from duchenne.data.writing import PartWriter, encode_jpeg
 from duchenne.errors import InputError
-from duchenne.faces.align import crop_face, crop_matrix, transform_points
-from duchenne.faces.decode import read_pictures
+from duchenne.faces.align import Fit, crop_face, crop_matrix, transform_points
+from duchenne.faces.decode import decode_still, read_pictures
 from duchenne.faces.find import Face, FaceFinder
 
 COUNTS = (
@@ -35,14 +37,18 @@ class Cutter:
         min_face_px: narrower faces are counted and not kept.
         fps: frames per second to keep of videos; None for all.
         smooth: whether the alignment is smoothed over time.
+        fit: what is aligned by.
+        own_points: align images by the landmarks that their data set brings, without looking for faces.
     """
 
     size_px: int
     min_face_px: float
     fps: float | None = None
     smooth: bool = False
+    fit: Fit = "rigid"
+    own_points: bool = False
 
-    def __call__(self, writer: PartWriter, part: VideoPart | ImagesPart) -> None:
+    def __call__(self, writer: PartWriter, part: VideoPart | VideosPart | ImagesPart) -> None:
         """Cuts a video or a group of images; inputs that fail are noted, not raised."""
         for name in COUNTS:
             writer.count(name, 0)
@@ -53,7 +59,12 @@ class Cutter:
         else:
             from duchenne.faces.cutting_videos import cut_video  # which needs this module
 
-            cut_video(self, writer, part)
+            if isinstance(part, VideoPart):
+                cut_video(self, writer, part, writer.advance)
+            else:
+                for video in part.videos:
+                    cut_video(self, writer, video)
+                    writer.advance()
 
     def crop(
         self, image: NDArray[np.uint8], face: Face, steady: NDArray[np.floating] | None = None
@@ -69,7 +80,7 @@ class Cutter:
             ValueError: when its landmarks define no crop.
         """
         assert face.landmarks is not None
-        matrix = crop_matrix(face.landmarks if steady is None else steady, self.size_px)
+        matrix = crop_matrix(face.landmarks if steady is None else steady, self.size_px, self.fit)
         row = {
             "landmarks": transform_points(face.landmarks, matrix),
             "blendshapes": face.blendshapes,
@@ -79,52 +90,81 @@ class Cutter:
 
     def _cut_image(self, writer: PartWriter, item: TableImage, detect: bool) -> None:
         writer.count("files")
+        cut = self._by_points if self.own_points else self._found if detect else self._as_is
+        values = {**item.values, "source": item.source}
         try:
-            row, jpeg = self._found(writer, item) if detect else self._as_is(item)
+            row, jpeg = cut(writer, item)
         except InputError as error:
-            writer.fail(item.source, reason(error, item.path))
+            why = reason(error, item.path)
+            writer.fail(item.source, why)
+            writer.lose(values, why)
             return
-        if jpeg:
-            writer.add({**row, **item.values, "source": item.source}, jpeg)
+        if not jpeg:
+            writer.lose(values, row["reason"])
+        else:
+            writer.add({**row, **values}, jpeg)
             writer.count(
                 "coded", any(name.startswith("AU") and value is not None for name, value in item.values.items())
             )
 
     def _found(self, writer: PartWriter, item: TableImage) -> tuple[dict[str, Any], bytes]:
-        """The largest face of an image; nothing, counted, where there is none to keep."""
-        picture = next(read_pictures(item.path))
-        faces = process_finder(self.min_face_px).find(picture.image)
+        """The largest face of an image; no bytes, but the reason, where there is none to keep."""
+        image = _picture(item)
+        faces = process_finder(self.min_face_px).find(image)
         writer.count("frames")
         writer.count("faces", len(faces))
         writer.count("faceless_frames", not faces)
         if not faces:
-            return {}, b""
+            return {"reason": "no face was found"}, b""
         face = max(faces, key=lambda face: face.box[2] * face.box[3])
         writer.count("other_faces", len(faces) - 1)
         if face.landmarks is None:
             writer.count("small_faces" if face.flag == "small" else "no_landmarks")
-            return {}, b""
+            return {"reason": "its face is too small" if face.flag == "small" else "no landmarks were found"}, b""
         try:
-            return self.crop(picture.image, face)
+            return self.crop(image, face)
         except ValueError:
             writer.count("no_landmarks")
-            return {}, b""
+            return {"reason": "no landmarks were found"}, b""
 
-    def _as_is(self, item: TableImage) -> tuple[dict[str, Any], bytes]:
+    def _by_points(self, writer: PartWriter, item: TableImage) -> tuple[dict[str, Any], bytes]:
+        """An image aligned by the landmarks of its data set, which are kept where the scheme has all 68."""
+        if item.points is None:
+            writer.count("no_landmarks")
+            return {"reason": "the data set has no landmarks of it"}, b""
+        points, image = item.points.load(), _picture(item)
+        writer.count("frames")
+        writer.count("faces")
+        try:
+            matrix = crop_matrix(points, self.size_px, "five" if len(points) == FIVE else "rigid")
+        except ValueError:
+            writer.count("no_landmarks")
+            return {"reason": "the landmarks of the data set define no crop"}, b""
+        whole = len(points) != FIVE and not np.isnan(points).any()
+        row = {"landmarks": transform_points(points, matrix) if whole else None}
+        return row, encode_jpeg(crop_face(image, matrix, self.size_px))
+
+    def _as_is(self, writer: PartWriter, item: TableImage) -> tuple[dict[str, Any], bytes]:
         """An image that is an aligned crop already; its bytes are kept where it is a JPEG of the right size."""
-        image = next(read_pictures(item.path)).image
+        image = _picture(item)
         if image.shape[0] != image.shape[1]:
             raise InputError(
                 f"{item.path}: is {image.shape[1]} x {image.shape[0]} pixels, but aligned crops are square; "
-                "crop it, or leave out --no-detect."
+                "crop it, or choose another alignment."
             )
-        data = item.path.read_bytes()
+        data = read_stored(Stored(item.path, item.member))
         if image.shape[0] == self.size_px and data.startswith(b"\xff\xd8"):
             return {}, data
         shrinks = image.shape[0] > self.size_px
         size = (self.size_px, self.size_px)
         resized = cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
         return {}, encode_jpeg(np.asarray(resized, dtype=np.uint8))
+
+
+def _picture(item: TableImage) -> NDArray[np.uint8]:
+    if item.member:
+        return decode_still(read_stored(Stored(item.path, item.member)), f"{item.path}: {item.member}")
+    return next(read_pictures(item.path)).image
 
 
 def reason(error: InputError, path: Path) -> str:

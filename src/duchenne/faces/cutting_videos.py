@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Final
@@ -34,22 +34,36 @@ class _Seen:
     run: int
 
 
-def cut_video(cutter: Cutter, writer: PartWriter, part: VideoPart) -> None:
-    """Finds, follows and cuts everyone in one video; where it cannot be read further, that is noted."""
+def cut_video(
+    cutter: Cutter, writer: PartWriter, part: VideoPart, on_picture: Callable[[], None] | None = None
+) -> None:
+    """Finds, follows and cuts everyone in one video; where it cannot be read further, that is noted.
+
+    Of a video that shows one person (`part.subject`) the largest face of every frame is kept. `on_picture` is called
+    for every decoded picture.
+    """
     writer.count("files")
     tracker, runs, sampler = FaceTracker(), _Runs(), _Sampler(cutter.fps)
     people = _People(cutter, writer, part)
     for picture in _readable(writer, part):
-        writer.advance()
+        if on_picture is not None:
+            on_picture()
         if not sampler.takes(picture.time_s):
             writer.count("skipped_frames")
+            people.passed_over.add(picture.frame + part.first_frame)
             continue
         faces = process_finder(cutter.min_face_px).find(picture.image)
+        found = faces
+        if part.subject is not None and faces:
+            faces = [max(faces, key=lambda face: face.box[2] * face.box[3])]
         numbers = tracker.update(faces, picture.image, picture.time_s)
+        if part.subject is not None:
+            numbers = [0] * len(faces)
         kept = {number: face for number, face in zip(numbers, faces) if face.landmarks is not None}
         people.see(picture, kept, runs.update(set(kept), tracker.cut))
         writer.count("frames")
-        writer.count("faces", len(faces))
+        writer.count("faces", len(found))
+        writer.count("other_faces", len(found) - len(faces))
         writer.count("faceless_frames", not faces)
         writer.count("small_faces", sum(face.flag == "small" for face in faces))
         writer.count("no_landmarks", sum(face.flag == "no_landmarks" for face in faces))
@@ -111,6 +125,7 @@ class _People:
         self._past: dict[int, list[_Seen]] = defaultdict(list)
         self._rows: dict[int, list[dict[str, Any]]] = defaultdict(list)
         self._widths: dict[int, float] = defaultdict(float)
+        self.passed_over: set[int] = set()
 
     def see(self, picture: Picture, faces: Mapping[int, Face], runs: Mapping[int, int]) -> None:
         for number in sorted(self._waiting):
@@ -134,8 +149,11 @@ class _People:
         """Cuts what still waits, and labels the rows."""
         for number in sorted(self._waiting):
             self._cut_until(number, np.inf)
-        if self._part.codes is not None and self._rows:
-            self._label(self._part.codes)
+        if self._part.codes is not None:
+            if self._rows:
+                self._label(self._part.codes)
+            if self._part.subject is not None:
+                self._lose(self._part.codes, self._part.subject)
 
     def _cut_until(self, number: int, time_s: float) -> None:
         waiting = self._waiting[number]
@@ -148,10 +166,11 @@ class _People:
                 continue
             self._widths[number] += seen.face.box[2]
             names = {
-                "subject": f"{self._stem}#{number}",
+                "subject": self._part.subject or f"{self._stem}#{number}",
                 "clip": f"{self._part.source}#{number}.{seen.run}",
-                "frame": seen.picture.frame,
+                "frame": seen.picture.frame + self._part.first_frame,
                 "time_s": seen.picture.time_s,
+                "split": self._part.split,
                 "source": self._part.source,
             }
             self._rows[number].append(self._writer.add({**row, **names}, jpeg))
@@ -165,6 +184,14 @@ class _People:
         points = np.array([p.face.landmarks for p in near], dtype=np.float64)
         steady: NDArray[np.float64] = np.tensordot(weights / weights.sum(), points, axes=1)
         return steady
+
+    def _lose(self, codes: VideoCodes, subject: str) -> None:
+        """Notes the labels of frames of which there is no crop."""
+        kept = {row["frame"] for rows in self._rows.values() for row in rows}
+        names = {"subject": subject, "clip": self._part.source, "source": self._part.source, "split": self._part.split}
+        for frame, labels in sorted(codes.faces[None].rows.items()):
+            if frame not in kept and frame not in self.passed_over:
+                self._writer.lose({**names, **labels, "frame": int(frame)}, "no face, no landmarks or no such frame")
 
     def _label(self, codes: VideoCodes) -> None:
         """Adds the codes of each face; those that name none belong to the face seen largest and longest."""

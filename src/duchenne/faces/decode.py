@@ -7,7 +7,6 @@ by content, not by name: a picture with the wrong suffix is read, a text file na
 from __future__ import annotations
 
 import glob
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duchenne.errors import InputError
+from duchenne.files import walk
 
 VIDEO_SUFFIXES: Final = frozenset({
     ".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".mpe", ".m2v", ".ts", ".mts", ".m2ts", ".wmv",
@@ -159,21 +159,30 @@ def read_pictures(path: str | Path) -> Iterator[Picture]:
         raise InputError(f"{path}: is {what}; {number}{expected} frames were read, replace the file to have the rest.")
 
 
-def _walk(folder: Path, suffixes: frozenset[str]) -> Iterator[Path]:
-    def refuse(error: OSError) -> None:
-        raise InputError(f"{error.filename}: cannot be listed ({error.strerror}); allow reading it.") from error
+def decode_still(data: bytes, where: str | Path) -> NDArray[np.uint8]:
+    """One picture from the bytes of an image file, as `read_pictures` gives it.
 
-    seen = set()
-    for place, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
-        real = os.path.realpath(place)
-        if real in seen:  # links that lead back
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from (
-            Path(place, name) for name in names if not name.startswith(".") and Path(name).suffix.lower() in suffixes
-        )
+    Args:
+        data: content of the file.
+        where: what to call it in errors.
+
+    Raises:
+        InputError: when it is truncated or no picture.
+    """
+    if not _is_complete(data):
+        raise InputError(f"{where}: is truncated; replace it.")
+    try:
+        image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR_RGB)
+    except cv2.error as error:
+        raise InputError(f"{where}: cannot be read as an image ({error.err}); replace it.") from error
+    if image is None:
+        raise InputError(f"{where}: cannot be read as an image; replace it.")
+    return np.asarray(image, dtype=np.uint8)
+
+
+def _walk(folder: Path, suffixes: frozenset[str]) -> Iterator[Path]:
+    for place, names in walk(folder):
+        yield from (Path(place, name) for name in names if Path(name).suffix.lower() in suffixes)
 
 
 def _kind(suffixes: frozenset[str]) -> str:
@@ -201,15 +210,7 @@ def _read_still(path: Path) -> NDArray[np.uint8]:
         data = path.read_bytes()
     except OSError as error:
         raise _unreadable(path, error) from error
-    if not _is_complete(data):
-        raise InputError(f"{path}: is truncated; replace it.")
-    try:
-        image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR_RGB)
-    except cv2.error as error:
-        raise InputError(f"{path}: cannot be read as an image ({error.err}); replace it.") from error
-    if image is None:
-        raise InputError(f"{path}: cannot be read as an image; replace it.")
-    return np.asarray(image, dtype=np.uint8)
+    return decode_still(data, path)
 
 
 def _is_complete(data: bytes) -> bool:

@@ -9,26 +9,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
+import pyarrow.parquet as pq
+
 from duchenne.data.datasets.parts import Plan
+from duchenne.data.datasets.reading import Options, Survey
+from duchenne.data.datasets.registry import DATA_SETS, read_data_set
 from duchenne.data.datasets.table import plan_table
 from duchenne.data.datasets.videos import plan_videos
-from duchenne.data.prepared import DatasetInfo, read_info
+from duchenne.data.prepared import MISSING_FILE, DatasetInfo, read_info
 from duchenne.data.writing import write_prepared
-from duchenne.errors import InputError, UsageError
-from duchenne.faces.align import ALIGNMENT
+from duchenne.errors import InputError
+from duchenne.faces.align import ALIGNMENT, ALIGNMENTS, Fit
+from duchenne.faces.arguments import check_arguments
 from duchenne.faces.cutting import Cutter, process_finder
 from duchenne.faces.cutting_videos import SMOOTHING_S
 from duchenne.faces.find import MIN_FACE_PX
 from duchenne.faces.naming import apply_names, write_sheet
+from duchenne.facs import au_column
 from duchenne.model_files import FACE_FILES, model_path
 
 CROP_PX: Final = 256
-MIN_CROP_PX: Final = 32
-READERS: Final[dict[str, str]] = {
-    "videos": "a folder of videos; with --labels, coded ones",
-    "table": "images named by a CSV (--table), with their labels",
-}
-"""Every reader by the name that `prepare` takes, and what it reads."""
+Alignment = Literal["frame", "smooth", "five", "all68", "dataset", "none"]
 
 
 @dataclass(frozen=True)
@@ -36,16 +37,20 @@ class Preparation:
     """What `prepare` has done.
 
     Attributes:
-        out: the prepared folder.
+        out: the prepared folder; None where only a check was asked for.
         counts: crops, failures, left_out and those of `cutting.COUNTS`.
         notes: sentences on what was left out or not understood.
+        survey: of a data set: what was found of it.
     """
 
-    out: Path
+    out: Path | None
     counts: Mapping[str, int]
     notes: Sequence[str] = ()
+    survey: Survey | None = None
 
     def __str__(self) -> str:
+        if self.out is None:
+            return "\n".join(self.survey.lines() if self.survey else ())
         counts = self.counts
         dropped = {
             "too small": counts["small_faces"],
@@ -67,84 +72,127 @@ def prepare(
     dataset: str,
     *,
     root: str | Path,
-    out: str | Path,
+    out: str | Path | None = None,
+    check: bool = False,
     labels: str | Path | None = None,
     coder: str | None = None,
     table: str | Path | None = None,
     detect: bool = True,
     names: str | Path | None = None,
+    aus: Literal["protocol", "all"] | None = None,
+    frames: Literal["coded", "all"] | None = None,
+    emotions: Literal[7, 8] | None = None,
+    camera: Literal["left", "right"] | None = None,
+    parts: str | Path | None = None,
+    missing: Literal["drop", "negative"] = "drop",
     workers: int = 0,
     size_px: int = CROP_PX,
     min_face: float = MIN_FACE_PX,
     fps: float | None = None,
-    alignment: Literal["frame", "smooth"] = "frame",
-    positive_from: float = 2.0,
+    alignment: Alignment = "frame",
+    positive_from: float | None = None,
     name: str | None = None,
-    licence: str = "not stated",
+    licence: str | None = None,
     quiet: bool = False,
 ) -> Preparation:
     """Finds, follows, aligns and stores every face of a data set; goes on where an earlier run stopped.
 
     Args:
-        dataset: name of a reader, see `READERS`.
+        dataset: name of a reader, see `arguments.READERS`.
         root: folder of the data.
         out: the prepared folder to write.
+        check: (data sets) only say what was found of it and what is missing; no picture is read, nothing written.
         labels: (videos) the codes: a table, a text export of ELAN, BORIS or The Observer, or a folder of them.
         coder: (videos) whose codes to take where several coded the same video.
         table: (table) the CSV.
-        detect: (table) find and align a face in every image; False for images that are aligned crops already.
+        detect: (table) find and align a face in every image; False is `alignment="none"`.
         names: (videos) a CSV `source, face, name` that names, merges and leaves out the faces found. It may be given or
             changed at any time, and costs no new search.
+        aus: (data sets) action units of the published protocol (default), or all that are coded and known.
+        frames: (data sets) those with labels (default), or all.
+        emotions: (data sets) 8 (default), or 7 to leave out contempt.
+        camera: (disfa) which of the two; left by default.
+        parts: (data sets) a CSV `subject, part` that divides the subjects: train, validation and test give the split,
+            other names folds for `evaluate --folds parts`.
+        missing: labelled inputs of which there is no crop are left out of evaluations, or count as predicted absent.
         workers: processes; 0 for one per core. Any number writes the same bytes.
         size_px: side of the crops.
         min_face: faces narrower than this many pixels are counted and not kept.
         fps: (videos) frames per second to keep; all by default.
-        alignment: per frame, or (videos) smoothed over time.
-        positive_from: the lowest coded intensity (0 to 5) that counts as present.
-        name: of the data set, which namespaces its subjects; the name of `root` by default.
+        alignment: `frame`: by eye corners and nose; `smooth`: that, smoothed over time (videos); `five`: by eye
+            centres, nose tip and mouth corners; `all68`: by all landmarks; `dataset`: by those that the data set
+            brings; `none`: the images are aligned crops.
+        positive_from: the lowest coded intensity (0 to 5) that counts as present; 2, or the data set's own.
+        name: of the data set, which namespaces its subjects; that of the reader, or of the `root` folder.
         licence: of the data; it travels into checkpoints and model cards.
         quiet: show no progress.
 
     Returns:
-        The folder and what was counted. Inputs that failed are in `failures.csv` there, each with its reason; for
-        videos `faces.html` there shows everyone who was found.
+        The folder and what was counted. Inputs that failed are in `failures.csv` there, each with its reason, and
+        labels without a crop in `missing.parquet`; for videos `faces.html` there shows everyone who was found.
 
     Raises:
         UsageError: for an unknown reader, a bad or unfitting argument, or an `out` that holds something else.
         InputError: when the inputs cannot be read, nothing could be written, or no face was kept at all.
     """
-    _check(locals())
-    root, out = Path(root), Path(out)
-    min_face, positive_from = float(min_face), float(positive_from)  # as they are stored, from whatever caller
-    if dataset == "table":
-        assert table is not None
-        plan = plan_table(root, Path(table), detect=detect)
+    check_arguments(locals())
+    root, min_face = Path(root), float(min_face)
+    known = DATA_SETS.get(dataset)
+    detect = detect and alignment != "none"
+    alignment = alignment if detect else "none"
+    if positive_from is None:
+        positive_from = (known and known.positive_from) or (1.0 if known else 2.0)
+    positive_from = float(positive_from)  # as it is stored, from whatever caller
+    chosen: dict[str, Any] = {}
+    survey = None
+    if known is not None:
+        options = Options(
+            aus=aus or "protocol", frames=frames or "coded", emotions=emotions or 8, camera=camera or "left",
+            points=alignment == "dataset", positive_from=positive_from,
+        )  # fmt: skip
+        reading = read_data_set(dataset, root, options)
+        chosen = {option: getattr(options, option) for option in sorted(known.options - {"fps", "points"})}
+        if parts is not None:
+            chosen |= reading.divide(Path(parts))
+        survey = reading.survey
+        if check:
+            return Preparation(None, {}, (), survey)
+        if not reading.images and not reading.videos:
+            lacking = survey.missing[0] if survey.missing else "no frame has a label; --frames all takes them without"
+            raise InputError(f"{root}: there is nothing to prepare: {lacking}.")
+        plan = reading.plan(detect=detect)
+    elif dataset == "table":
+        plan = plan_table(root, Path(str(table)), detect=detect)
     else:
         plan = plan_videos(root, Path(labels) if labels is not None else None, coder)
     info = DatasetInfo(
-        name=name or root.resolve().name,
+        name=name or (known and (known.namespace or known.name)) or root.resolve().name,
         aus=plan.aus,
         label_kind=plan.label_kind,
-        alignment=_alignment(alignment, detect),
+        alignment=_alignment(alignment),
         size_px=size_px,
-        licence=licence,
+        licence=licence or (known and known.licence) or "not stated",
         positive_from=positive_from,
         settings={
             "reader": dataset,
             "min_face_px": min_face,
             **({"fps": float(fps)} if fps is not None else {}),
+            **chosen,
+            **({"missing": missing} if dataset != "videos" else {}),
             "inputs": _digest(plan),
         },
     )
-    if detect:
+    folder = Path(str(out))
+    if detect and alignment != "dataset":
         for file in FACE_FILES:  # before there are workers, and before anything is written
             model_path(file)
+    fit: Fit = alignment if alignment in ("five", "all68") else "rigid"
     try:
         write_prepared(
-            out,
+            folder,
             info,
             plan.parts,
-            Cutter(size_px, min_face, fps, alignment == "smooth"),
+            Cutter(size_px, min_face, fps, alignment == "smooth", fit, alignment == "dataset"),
             workers=workers,
             units=[part.units for part in plan.parts],
             description=f"preparing {info.name}",
@@ -153,60 +201,46 @@ def prepare(
     finally:
         process_finder.cache_clear()
     if dataset == "videos":
-        counts = read_info(out).counts
+        counts = read_info(folder).counts
         if counts["crops"]:
-            write_sheet(out)
+            write_sheet(folder)
         if names is not None and (counts["crops"] or counts.get("left_out")):  # those left out can be taken back
-            apply_names(out, Path(names))
-    done = Preparation(out, read_info(out).counts, plan.notes)
+            apply_names(folder, Path(names))
+    done = Preparation(folder, read_info(folder).counts, [*plan.notes, *_lost(folder)], survey)
     if not done.counts["crops"]:
         raise InputError(f"{root}: {_why_empty(done)}")
     return done
-
-
-def _check(given: Mapping[str, Any]) -> None:
-    """Refuses arguments that make no sense, before anything is read."""
-    dataset = given["dataset"]
-    if dataset not in READERS:
-        raise UsageError(f"there is no data set `{dataset}`; the known ones are {', '.join(READERS)}.")
-    fits = {
-        "videos": ("labels", "coder", "names", "fps"),
-        "table": ("table",),
-    }
-    for reader, names in fits.items():
-        for name in names:
-            if reader != dataset and given[name] is not None:
-                raise UsageError(f"--{name}: is for `prepare {reader}`, not for `prepare {dataset}`; leave it out.")
-    if dataset == "table" and given["table"] is None:
-        raise UsageError("prepare table: needs --table FILE.csv, the list of images; name it.")
-    if dataset != "table" and not given["detect"]:
-        raise UsageError(f"--no-detect: is for `prepare table`, not for `prepare {dataset}`; leave it out.")
-    if dataset == "table" and given["alignment"] != "frame":
-        raise UsageError("--alignment smooth: needs videos; leave it out.")
-    if given["alignment"] not in ("frame", "smooth"):
-        raise UsageError(f"--alignment {given['alignment']}: must be frame or smooth.")
-    if given["size_px"] < MIN_CROP_PX:
-        raise UsageError(f"--size {given['size_px']}: crops need at least {MIN_CROP_PX} pixels; choose a larger size.")
-    if given["min_face"] < 1:
-        raise UsageError(f"--min-face {given['min_face']:g}: must be at least 1 pixel.")
-    if given["workers"] < 0:
-        raise UsageError(f"--workers {given['workers']}: must be 0 (one per core) or more.")
-    if given["fps"] is not None and given["fps"] <= 0:
-        raise UsageError(f"--fps {given['fps']:g}: must be more than 0.")
-    if not 0 < given["positive_from"] <= 5:
-        raise UsageError(f"--positive-from {given['positive_from']:g}: must lie between 0 and 5.")
 
 
 def _digest(plan: Plan) -> str:
     return hashlib.sha256(json.dumps(plan.inputs, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _alignment(alignment: str, detect: bool) -> str:
-    if not detect:
-        return "as given"
+def _alignment(alignment: Alignment) -> str:
     if alignment == "smooth":
         return f"{ALIGNMENT.removesuffix(', per frame')}, smoothed over time (Gaussian, {SMOOTHING_S} s)"
-    return ALIGNMENT
+    return ALIGNMENTS[alignment]
+
+
+def _lost(out: Path) -> list[str]:
+    """A sentence on the labels of which there is no crop, with the positives per action unit that are lost."""
+    if not (out / MISSING_FILE).exists():
+        return []
+    lost, info = pq.read_table(out / MISSING_FILE).to_pandas(), read_info(out)
+    columns = [au_column(au) for au in info.aus]
+    kept = pq.read_table(out / "frames.parquet", columns=columns).to_pandas()
+    gone, stay = (lost[columns] == 1).sum(), (kept == 1).sum()
+    words = [f"{column} {gone[column]} of {gone[column] + stay[column]}" for column in columns if gone[column]]
+    reasons = ", ".join(f"{number} {reason}" for reason, number in lost["reason"].value_counts().head(3).items())
+    treated = "evaluations count them as predicted absent" if _counts_missing(info) else "evaluations leave them out"
+    return [
+        f"{len(lost)} labelled frames have no crop ({reasons}); {treated}; {MISSING_FILE} lists them"
+        + (f"; positives among them: {', '.join(words)}." if words else ".")
+    ]
+
+
+def _counts_missing(info: DatasetInfo) -> bool:
+    return info.settings.get("missing") == "negative"
 
 
 def _why_empty(done: Preparation) -> str:
@@ -214,7 +248,7 @@ def _why_empty(done: Preparation) -> str:
     if counts.get("left_out"):
         return f"all {counts['left_out']} crops were left out by name; name at least one face."
     if counts["failures"] == counts["files"]:
-        return f"none of its {counts['files']} files could be read; {done.out / 'failures.csv'} says why."
+        return f"none of its {counts['files']} files could be read; {done.out}/failures.csv says why."
     if not counts["faces"]:
         return f"no face was found in {counts['frames']} frames of {counts['files']} files; choose other recordings."
     return (

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from duchenne.data.datasets.codes import row_labels
-from duchenne.data.datasets.parts import ImagesPart, Plan, TableImage
+from duchenne.data.datasets.parts import Plan, TableImage, plan_images
 from duchenne.data.datasets.tables import Row, au_columns, read_rows, unknown_aus_note
-from duchenne.data.datasets.videos import check_root
+from duchenne.data.datasets.tree import check_root
 from duchenne.errors import InputError
 from duchenne.facs import ACTION_UNITS, EMOTIONS
 
-IMAGES_PER_PART: Final = 256
 SPLITS: Final = ("train", "validation", "test")
 
 
@@ -50,20 +49,10 @@ def plan_table(root: Path, table: Path, *, detect: bool = True) -> Plan:
             raise InputError(f"{table}, row {row.number}: {what} stands in row {seen[key]} already; remove one.")
         seen[key] = row.number
         images.append(image)
-    images.sort(key=_order)
-    parts = [
-        ImagesPart(tuple(images[start : start + IMAGES_PER_PART]), detect)
-        for start in range(0, len(images), IMAGES_PER_PART)
-    ]
     aus = tuple(sorted({au for _, au, _ in columns}))
     kind: Literal["none", "occurrence", "intensity"]
     kind = "intensity" if any(intensity for *_, intensity in columns) else "occurrence" if aus else "none"
-    inputs = [[image.source, sorted(image.values.items(), key=str)] for image in images]
-    return Plan(parts, aus, kind, inputs, notes)
-
-
-def _order(image: TableImage) -> tuple[str, str, int, str]:
-    return image.values["subject"] or "", image.values["clip"], image.values["frame"], image.source
+    return plan_images(images, aus, kind, detect=detect, notes=notes)
 
 
 def _image(root: Path, row: Row, columns: list[tuple[str, int, bool]]) -> TableImage:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from duchenne.data.datasets.codes import read_codes
 from duchenne.data.datasets.parts import Plan, VideoPart
+from duchenne.data.datasets.tree import check_root
 from duchenne.errors import InputError
 from duchenne.faces.decode import VIDEO_SUFFIXES, list_media, probe
 
@@ -29,10 +30,10 @@ def plan_videos(root: Path, labels: Path | None = None, coder: str | None = None
     sources = [path.relative_to(root).as_posix().encode(errors="replace").decode() for path in paths]
     inputs = [[source, path.stat().st_size if path.exists() else 0] for source, path in zip(sources, paths)]
     if labels is None:
-        parts = [VideoPart(path, source, _frames(path)) for path, source in zip(paths, sources)]
+        parts = [VideoPart(path, source, frames_of(path)) for path, source in zip(paths, sources)]
         return Plan(parts, (), "none", inputs)
     codes = read_codes(labels, sources, coder)
-    parts = [VideoPart(path, source, _frames(path), codes.videos.get(source)) for path, source in zip(paths, sources)]
+    parts = [VideoPart(path, source, frames_of(path), codes.videos.get(source)) for path, source in zip(paths, sources)]
     digests = {
         source: hashlib.sha256(repr(asdict(given)).encode()).hexdigest() for source, given in codes.videos.items()
     }
@@ -43,14 +44,8 @@ def plan_videos(root: Path, labels: Path | None = None, coder: str | None = None
     return Plan(parts, codes.aus, codes.label_kind, [inputs, sorted(digests.items())], notes)
 
 
-def check_root(root: Path) -> None:
-    """Raises InputError where `root` is no folder."""
-    if not root.is_dir():
-        what = "is a file; name the folder that holds it" if root.exists() else "there is no such folder; check --root"
-        raise InputError(f"{root}: {what}.")
-
-
-def _frames(path: Path) -> int:
+def frames_of(path: Path) -> int:
+    """Number of frames by the header of a video, for the progress bar; 1 where it cannot be read."""
     try:
         return probe(path).frames or 1
     except InputError:
