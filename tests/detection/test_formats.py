@@ -12,7 +12,7 @@ COLUMNS = ("AU01_s", "AU12_r", "AU12_c", "AU25_p", "AU45_s")
 VALUES = np.array([0.25, 3.5, 1.0, 0.625, 0.125], np.float32)
 
 
-def rows() -> Rows:
+def rows(columns: tuple[str, ...] = COLUMNS) -> Rows:
     whole = Face((1.0, 2.0, 40.0, 44.0), 0.9, points(), None, (10.0, 20.0, -30.0))
     small = Face((45.0, 2.0, 12.0, 13.0), 0.8, flag="small")
     missing = np.full(5, np.nan, np.float32)
@@ -21,7 +21,7 @@ def rows() -> Rows:
         FrameResult("a.mp4", 1, 0.1, (), None),
         FrameResult("a.mp4", 2, 61.25, (DetectedFace(1, whole, VALUES),), None),
     ]
-    return Rows(frames, COLUMNS)
+    return Rows(frames, columns)
 
 
 def test_the_plain_table_has_the_documented_columns() -> None:
@@ -93,6 +93,9 @@ def test_fex_names_and_values() -> None:
     assert np.isnan(whole.AU02)
     assert (whole.Pitch, whole.Yaw, whole.Roll) == (10, 20, -30)
     assert (whole.frame, whole.approx_time, whole.input) == (2, "01:01", "a.mp4")
+    assert whole.au_measure == "AU01=score AU12=intensity AU25=probability AU43=score"
+    raw = FORMATS["fex"](rows(("AU01_s", "AU12_s", "AU02_s", "AU25_s", "AU45_s")))
+    assert raw.au_measure.fillna("").tolist() == ["score", "score", "", "score"]
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -135,6 +135,32 @@ def test_trials_are_compared_with_their_own_baseline() -> None:
     assert np.isnan(row["change"])
 
 
+def test_a_recording_without_any_face_does_not_stop_a_study(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    table = pd.concat([film_table([0.1, 0.9]), film_table([None, None], source="empty.mp4")])
+    trials = pd.DataFrame({"trial": [1, 1], "source": ["a.mp4", "empty.mp4"], "onset_s": 0, "offset_s": 1})
+    summary = duchenne.summarize(table, trials=trials)
+    seen, nobody = summary.trials.to_dict("records")
+    assert (seen["source"], seen["face"], seen["mean"]) == ("a.mp4", 0, 0.5)
+    assert (nobody["source"], nobody["trial"], nobody["au"], nobody["frames"]) == ("empty.mp4", 1, 12, 0)
+    assert pd.isna([nobody[name] for name in ("face", "mean", "peak", "share", "baseline_mean", "change")]).all()
+    assert summary.quality[["source", "seen"]].to_numpy().tolist() == [["a.mp4", 1.0], ["empty.mp4", 0.0]]
+    assert advice(summary.quality) == ["empty.mp4 has no face in the table, so its trials have no values."]
+    assert summary.trials.to_csv(index=False).splitlines()[1].startswith("a.mp4,0,1,12,")  # not face 0.0
+    only = duchenne.summarize(film_table([None], source="empty.mp4"), trials=trials[1:])
+    assert only.trials["frames"].tolist() == [0]
+    assert only.faces.empty
+
+
+def test_tables_that_a_european_spreadsheet_saved(tmp_path: Path) -> None:
+    table = film_table([0.1, 0.3, 0.8, 0.6, 0.2, None])
+    table.to_csv(tmp_path / "aus.csv", index=False, sep=";", decimal=",", encoding="utf-8-sig")
+    (tmp_path / "trials.csv").write_text("trial;onset_s;offset_s\nwitz;1,0;2,0\n;;\n", encoding="cp1252")
+    (tmp_path / "names.csv").write_bytes("source;face;name\na.mp4;0;Jürg\n".encode("cp1252"))
+    paths = {"trials": tmp_path / "trials.csv", "names": tmp_path / "names.csv"}
+    (row,) = duchenne.summarize(tmp_path / "aus.csv", **paths).trials.to_dict("records")  # type: ignore[arg-type]
+    assert (row["trial"], row["face"], row["mean"]) == ("witz", "Jürg", pytest.approx(0.7))
+
+
 def two_people() -> pd.DataFrame:
     """Face 0 leaves after the first two frames and returns as face 2 for the last two; face 1 is there throughout."""
     rows = [(0, 0, 0.9), (0, 1, 0.1), (1, 0, 0.9), (1, 1, 0.1), (2, 1, 0.1), (3, 2, 0.5), (3, 1, 0.1)]
@@ -158,8 +184,8 @@ def test_names_merge_and_leave_out(tmp_path: Path) -> None:
     ("names", "sentence"),
     [
         ("source,face\na.mp4,0\n", "`name`"),
-        ("source,face,name\na.mp4,7,Ann\n", "row 1: there is no face 7"),
-        ("source,face,name\na.mp4,0,Ann\na.mp4,0,Bob\n", "row 2"),
+        ("source,face,name\na.mp4,7,Ann\n", "row 2: there is no face 7"),
+        ("source,face,name\na.mp4,0,Ann\na.mp4,0,Bob\n", "row 3"),
         ("source,face,name\na.mp4,0,Ann\na.mp4,1,Ann\n", "`Ann` is there twice in frame 0"),
     ],
 )
@@ -194,9 +220,9 @@ def test_the_command_writes_every_table(tmp_path: Path, capsys: pytest.CaptureFi
         ("source,frame,time_s,face\na,0,0,0\n", None, "no column of an action unit"),
         ("", None, "cannot be read as a table"),
         ("source,frame,time_s,face,AU12_s\na,0,0,0,1\n", "trial,onset_s\n1,0\n", "`offset_s`"),
-        ("source,frame,time_s,face,AU12_s\na,0,0,0,1\n", "trial,onset_s,offset_s\n1,2,1\n", "row 1"),
+        ("source,frame,time_s,face,AU12_s\na,0,0,0,1\n", "trial,onset_s,offset_s\n1,2,1\n", "row 2"),
         ("source,frame,time_s,face,AU12_s\na,0,0,0,1\n", "trial,onset_s,offset_s\n1,x,1\n", "no number"),
-        ("source,frame,time_s,face,AU12_s\na,0,0,0,1\n", "trial,source,onset_s,offset_s\n1,b,0,1\n", "`b`"),
+        ("source,frame,time_s,face,AU12_s\na,0,0,0,1\n", "trial,source,onset_s,offset_s\n\n1,b,0,1\n", "row 3: `b`"),
     ],
 )
 def test_bad_tables_are_named(tmp_path: Path, text: str, trials: str | None, sentence: str) -> None:

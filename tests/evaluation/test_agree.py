@@ -102,6 +102,72 @@ def test_openface_tables_are_joined_by_time_and_failures_masked(tmp_path: Path) 
     assert by_frame.loc["AU12", "kappa"] == 1
 
 
+def one() -> pd.DataFrame:
+    return coded().query("source == 'one.mp4'")
+
+
+def tools() -> dict[str, tuple[pd.DataFrame, dict[str, str]]]:
+    """The same coding with the columns of other tools, and the kind that AU12 has there."""
+    ours = one()
+    frame, au12, au4 = ours["frame"], ours["AU12"], ours["AU04"]
+    likely = 0.1 + 0.8 * au12
+    return {
+        "py-feat": (
+            pd.DataFrame({"AU12": likely, "AU04": 0.9 * au4, "input": "clips/one.mp4", "frame": frame.astype(float),
+                          "Identity": np.where(frame < 200, "Person_0", "Person_3")}),
+            {"second": "probability"},
+        ),
+        "libreface": (
+            pd.DataFrame({"frame_idx": frame, "frame_time_in_ms": frame * 40.0, "path_to_frame": "tmp/one/1.png",
+                          "facial_expression": "Neutral", "au_12": au12, "au_4": au4, "au_12_intensity": 3.0 * au12}),
+            {"second": "intensity"},
+        ),
+        "pyafar": (
+            pd.DataFrame({"Frame": frame, "Person_ID": 0, "Eye Aspect Ratio": 0.3, "Occ_au_12": likely, "Occ_au_4": au4,
+                          "Int_au_17": 2.5}),
+            {"second": "probability"},
+        ),
+        "fg-net": (
+            pd.DataFrame({"image_path": [f"one/{number:05d}.jpg" for number in frame], "au12": au12, "au4": au4}),
+            {"second": "occurrence"},
+        ),
+        "semicolons": (ours.assign(AU12_p=likely).drop(columns="AU12"), {"second": "probability"}),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", tools())
+def test_tables_of_other_tools_are_read_by_their_headers(tmp_path: Path, name: str) -> None:
+    theirs, expected = tools()[name]
+    theirs = theirs[theirs.columns[::-1]]  # never by position
+    path = tmp_path / "theirs.csv"
+    marks = {"sep": ";", "decimal": ",", "encoding": "utf-8-sig"} if name == "semicolons" else {}
+    theirs.to_csv(path, **marks)  # with pandas' own column of row numbers, as LibreFace writes it
+    table = agree(save(tmp_path, "ours.csv", one()), path, out=tmp_path / "out").set_index("au")
+    assert table.loc["AU12", ["second", "frames", "kappa"]].tolist() == [expected["second"], 400, 1]
+    assert table.loc["AU04", "kappa"] == 1
+
+
+@pytest.mark.parametrize("said", ["score", "AU12=score AU04=probability"])
+def test_raw_scores_in_fex_columns_are_not_taken_for_probabilities(tmp_path: Path, said: str) -> None:
+    scores = one().assign(AU12=lambda t: 0.2 + 0.6 * t["AU12"], AU04=lambda t: 0.9 * t["AU04"], au_measure=said)
+    scores.loc[:3, ["AU12", "AU04", "au_measure"]] = np.nan  # rows without a face
+    table = agree(save(tmp_path, "a.csv", one()), save(tmp_path, "b.csv", scores), out=tmp_path / "out").set_index("au")
+    assert table.loc["AU12", "second"] == "score"
+    assert np.isnan(table.loc["AU12", "kappa"])
+    assert table.loc["AU12", "auc"] == 1
+    assert table.loc["AU04", "second"] == ("score" if said == "score" else "probability")
+
+
+def test_faces_may_have_names(tmp_path: Path) -> None:
+    both = [pd.concat([one().assign(face="Ann"), one().assign(face=who, AU12=0)]) for who in ("Bob", "Cy")]
+    joined = join(read_coding(save(tmp_path, "a.csv", both[0])), read_coding(save(tmp_path, "b.csv", both[1])))
+    assert (joined.counts["frames"], joined.counts["only_first_frames"]) == (400, 400)
+    single = join(
+        read_coding(save(tmp_path, "c.csv", one().assign(face="Ann"))), read_coding(save(tmp_path, "d.csv", one()))
+    )
+    assert joined.counts["frames"] == single.counts["frames"]
+
+
 def test_lag_and_events(tmp_path: Path) -> None:
     first = coded().query("source == 'one.mp4'").drop(columns="AU04")
     second = first.assign(AU12=np.r_[[0] * 5, first["AU12"].to_numpy()[:-5]])
@@ -138,7 +204,7 @@ def test_times_match_within_half_a_frame_and_each_once(tmp_path: Path) -> None:
         (lambda t: t.drop(columns=["frame", "time_s"]), "neither `frame` nor `time_s`"),
         (lambda t: t.assign(AU12_i=7), "`AU12_i` is 7, which is no intensity"),
         (lambda t: t.assign(AU12="yes"), "'yes' is no number"),
-        (lambda t: t.assign(face="Ann"), "column `face`, row 2: 'Ann' is no number"),
+        (lambda t: pd.concat([t.assign(face=who) for who in ("Ann", "Bob")]), "no frame of one is in the other"),
         (lambda t: pd.concat([t, t.iloc[:1]]), "more than once"),
         (lambda t: t.rename(columns={"AU12": "AU01", "AU04": "AU02"}), "no action unit in common"),
         (lambda t: t.assign(time_s=t["time_s"] + 1000), "no frame of one is in the other"),

@@ -22,6 +22,10 @@ OPENFACE_POSE_SIGNS: Final = np.array([1.0, -1.0, 1.0])
 """From pitch, yaw and roll to `pose_Rx, pose_Ry, pose_Rz`: OpenFace's camera looks along z with y down, so that a turn
 to the picture's right is negative."""
 FEX_AUS: Final = (1, 2, 4, 5, 6, 7, 9, 10, 11, 12, 14, 15, 17, 20, 23, 24, 25, 26, 28, 43)
+FEX_SAME: Final = {43: 45}
+"""AUs of py-feat that the models call otherwise."""
+MEASURES: Final = {"p": "probability", "r": "intensity", "s": "score"}
+"""What the endings of our columns mean, the first that a model gives comes first."""
 FEX_EMOTIONS: Final = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 _POINTS: Final = range(68)
 
@@ -67,16 +71,21 @@ def openface_table(rows: Rows) -> pd.DataFrame:
 def fex_table(rows: Rows) -> pd.DataFrame:
     """The column names of py-feat's Fex tables; a frame without a face is a row of NaN, as there.
 
-    `AUxx` is the model's probability, else its intensity, else its raw score; `AU43` (eyes closed) is the model's
-    AU 45, which frame by frame is the same. AUs that the model does not give and the emotions are NaN. `face`,
-    `flag` and `time_s` follow at the end.
+    `AUxx` is the model's probability, else its intensity, else its raw score, and `au_measure` says which; `AU43`
+    (eyes closed) is the model's AU 45, which frame by frame is the same. AUs that the model does not give and the
+    emotions are NaN. `face`, `flag`, `time_s` and `au_measure` follow at the end.
     """
     given = {name: rows.values[:, column] for column, name in enumerate(rows.columns)}
     empty = np.full(len(rows), np.nan)
 
+    kinds = {au: next((k for k in MEASURES if f"{au_column(FEX_SAME.get(au, au))}_{k}" in given), "") for au in FEX_AUS}
+    measures = {au_column(au): MEASURES[kind] for au, kind in kinds.items() if kind}
+    said = " ".join(f"{name}={measure}" for name, measure in measures.items())
+    if len(set(measures.values())) == 1:
+        said = next(iter(measures.values()))
+
     def best(au: int) -> NDArray[np.float64]:
-        kinds = (f"{au_column(45 if au == 43 else au)}_{kind}" for kind in "prs")
-        return np.round(next((given[name] for name in kinds if name in given), empty), 5)
+        return np.round(given.get(f"{au_column(FEX_SAME.get(au, au))}_{kinds[au]}", empty), 5)
 
     box, pose = np.round(rows.box, 2), np.round(rows.pose, 2)
     minutes = [divmod(int(time_s), 60) for time_s in rows.time_s]
@@ -97,6 +106,7 @@ def fex_table(rows: Rows) -> pd.DataFrame:
             "face": rows.face_numbers(),
             "flag": pd.array(rows.flag, dtype="str"),
             "time_s": np.round(rows.time_s, 6),
+            "au_measure": pd.array([None if np.isnan(number) else said for number in rows.number], dtype="str"),
         }
     )
 

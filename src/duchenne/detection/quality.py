@@ -51,7 +51,7 @@ def face_quality(rows: pd.DataFrame, seconds: NDArray[np.floating], video_s: flo
 
 
 def advice(quality: pd.DataFrame) -> list[str]:
-    """One sentence for every person and reason that touches a tenth of their time or more."""
+    """One sentence for every person and reason that touches a tenth of their time, and for inputs without a face."""
     reasons = {
         "unread": "has no action units in {} of the time; look at the column flag for why",
         "turned": f"is turned over {TURNED_DEGREES:.0f} degrees in {{}} of the time; leave these frames out or say so",
@@ -60,6 +60,8 @@ def advice(quality: pd.DataFrame) -> list[str]:
     }
     found = []
     for row in quality.to_dict("records"):
+        if row["frames"] == 0:
+            found.append(f"{row['source']} has no face in the table, so its trials have no values.")
         for name, sentence in reasons.items():
             if row[name] >= _MUCH:
                 found.append(f"{row['source']}: face {row['face']} {sentence.format(f'{100 * row[name]:.0f} %')}.")

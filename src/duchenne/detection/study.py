@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from duchenne.data.spreadsheets import read_csv_table
 from duchenne.detection.episodes import find_measures, frame_seconds
 from duchenne.detection.writing import read_table
 from duchenne.errors import InputError
@@ -73,7 +74,7 @@ def name_faces(table: pd.DataFrame, names: pd.DataFrame | str | Path) -> pd.Data
         raise InputError(f"{where}: has no column `{missing[0]}`; add it.")
     known = set(zip(table["source"], table["face"], strict=True))
     given: dict[tuple[str, int], str] = {}
-    for row, (source, face, name) in enumerate(names[["source", "face", "name"]].itertuples(index=False), start=1):
+    for row, source, face, name in names[["source", "face", "name"]].itertuples():
         if (source, face) not in known:
             raise InputError(
                 f"{where}, row {row}: there is no face {face} in `{source}`; the report shows who there is."
@@ -127,7 +128,7 @@ def read_trials(trials: pd.DataFrame | str | Path, sources: Sequence[str]) -> tu
         sources: of the table that they belong to.
 
     Returns:
-        What to call them in a sentence, and one row per trial with its `source`.
+        What to call them in a sentence, and one row per trial with its `source`, by row number.
 
     Raises:
         InputError: when a column is missing or holds what cannot be.
@@ -148,15 +149,16 @@ def read_trials(trials: pd.DataFrame | str | Path, sources: Sequence[str]) -> tu
             raise InputError(f"{where}: column `{name}` holds something that is no number; write seconds.")
     backwards = np.flatnonzero(trials["offset_s"].to_numpy() <= trials["onset_s"].to_numpy())
     if len(backwards):
-        raise InputError(f"{where}, row {backwards[0] + 1}: offset_s is not after onset_s; correct it.")
+        raise InputError(f"{where}, row {trials.index[backwards[0]]}: offset_s is not after onset_s; correct it.")
     return where, trials
 
 
 def _read_csv(table: pd.DataFrame | str | Path, what: str) -> tuple[str, pd.DataFrame]:
-    """A table, and what to call it in a sentence."""
+    """What to call a table in a sentence, and the table by row number: a file's as spreadsheets count, else from 1."""
     if isinstance(table, pd.DataFrame):
-        return what, table
+        return what, table.set_axis(range(1, len(table) + 1), axis="index")
     try:
-        return str(table), pd.read_csv(table, dtype={"name": "str"})
+        rows = read_csv_table(Path(table), {"name": "str"})
     except (ValueError, OSError) as error:
         raise InputError(f"{table}: cannot be read as a CSV file ({str(error).splitlines()[0]}).") from error
+    return str(table), rows.set_axis(rows.index + 2, axis="index")

@@ -34,9 +34,10 @@ class Summary(NamedTuple):
         episodes: per presence: `onset_s`, `apex_s`, `offset_s` (first frame without it), `duration_s`, `mean`, `peak`.
         combinations: per source, face and combination: `seconds` with values of all its AUs, `share` of those with all
             present; null where the table lacks one of them.
-        quality: per source and face, how well it could be seen, as shares of time: see `quality.face_quality`.
+        quality: per source and face, how well it could be seen, as shares of time: see `quality.face_quality`. A
+            source in which nobody was found is one row without a face.
         trials: per trial, face and AU: `mean`, `peak`, `share`, `baseline_mean` and `change` = mean - baseline mean.
-            None where no trials were given.
+            A trial of a source in which nobody was found has rows of nulls. None where no trials were given.
     """
 
     faces: pd.DataFrame
@@ -81,6 +82,8 @@ def summarize(
         rows = name_faces(rows, names)
     measures = find_measures(list(rows.columns), threshold)
     tracks = list(read_tracks(rows))
+    sources = list(map(str, rows["source"].unique()))
+    nobody = [source for source in sources if source not in {track.source for track in tracks}]
     per_face, episodes, together, seen = [], [], [], []
     for track in tracks:
         quality = face_quality(track.rows, track.seconds, track.video_s)
@@ -91,12 +94,13 @@ def summarize(
             episodes += found
             per_face.append(_face_row(track, measure, present[measure.au], len(found)))
         together += [_combination_row(track, measures, present, text, aus) for text, aus in wanted.items()]
+    seen += [{"source": source, "face": None, "frames": 0, "seen": 0.0} for source in nobody]
     return Summary(
         pd.DataFrame(per_face, columns=[*_KEYS, "au", *_FACE_COLUMNS]),
         pd.DataFrame(episodes, columns=[*_KEYS, "au", *_EPISODE_COLUMNS]),
         pd.DataFrame(together, columns=[*_KEYS, "combination", "seconds", "share"]),
-        pd.DataFrame(seen, columns=[*_KEYS, *QUALITY_COLUMNS]),
-        None if trials is None else _trials(tracks, measures, trials, list(map(str, rows["source"].unique()))),
+        _whole_faces(pd.DataFrame(seen, columns=[*_KEYS, *QUALITY_COLUMNS])),
+        None if trials is None else _trials(tracks, measures, trials, sources),
     )
 
 
@@ -193,19 +197,26 @@ def _trials(
     tracks: Sequence[Track], measures: Sequence[Measure], trials: pd.DataFrame | str | Path, sources: Sequence[str]
 ) -> pd.DataFrame:
     where, windows = read_trials(trials, sources)
-    rows = []
-    for number, window in enumerate(windows.to_dict("records"), start=1):
+    rows: list[dict[str, Any]] = []
+    for number, window in zip(windows.index, windows.to_dict("records"), strict=True):
+        if window["source"] not in sources:
+            raise InputError(
+                f"{where}, row {number}: `{window['source']}` is not in the table, which has {', '.join(sources)}."
+            )
         own = [track for track in tracks if track.source == window["source"]]
         if not own:
-            raise InputError(
-                f"{where}, row {number}: no face of `{window['source']}` is in the table; "
-                f"its sources are {', '.join(sources)}."
-            )
+            empty = {"source": window["source"], "trial": window["trial"], "frames": 0}
+            rows += [empty | {"au": measure.au, "measure": measure.column} for measure in measures]
         for track in own:
             for measure in measures:
                 rows.append(_trial_row(track, measure, window))
     columns = [*_KEYS, "trial", "au", "measure", "frames", "mean", "peak", "share", "baseline_mean", "change"]
-    return pd.DataFrame(rows, columns=columns)
+    return _whole_faces(pd.DataFrame(rows, columns=columns))
+
+
+def _whole_faces(table: pd.DataFrame) -> pd.DataFrame:
+    """The numbers of faces as whole numbers, also where rows without a face made them fractions."""
+    return table.astype({"face": "Int64"}) if pd.api.types.is_float_dtype(table["face"]) else table
 
 
 def _trial_row(track: Track, measure: Measure, window: dict[Any, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from duchenne.data.spreadsheets import read_csv_table
 from duchenne.errors import InputError, UsageError
 from duchenne.files import replacing, write_text
 
@@ -80,10 +81,10 @@ def table_writer(path: Path) -> Iterator[TableWriter]:
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Reads a table that `detect` wrote, with the types it had in memory."""
+    """Reads a table that `detect` wrote, with the types it had in memory; also where a spreadsheet saved it anew."""
     if path.suffix.lower() == ".parquet":
         return pd.read_parquet(path)
-    table = pd.read_csv(path, encoding="utf-8")
+    table = read_csv_table(path).reset_index(drop=True)
     kinds = {"source": "str", "input": "str", "flag": "str", "face": "Int64"}
     if "face" in table:
         kinds |= {str(name): "Int64" for name in table if re.fullmatch(r"AU\d\d_c", str(name))}

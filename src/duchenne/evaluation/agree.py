@@ -141,7 +141,7 @@ def join(first: Coding, second: Coding, *, by: Literal["auto", "time", "frame"] 
             key["source"] = ""
     if all(int(key.groupby("source")["face"].nunique().max()) == 1 for key in keys):
         for key in keys:
-            key["face"] = 0.0
+            key["face"] = "0"
     timed = all(key["time_s"].notna().all() for key in keys)
     framed = all(key["frame"].notna().all() for key in keys)
     chosen = ("time" if timed else "frame") if by == "auto" else by

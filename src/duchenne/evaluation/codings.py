@@ -1,12 +1,14 @@
-"""Reading any table of action units per frame: our own, human codes, OpenFace's, py-feat's and alike.
+"""Reading any table of action units per frame: our own, human codes, those of other tools; columns by their names.
 
 A column is an action unit when its name is `AU12`, `au_12`, `AU12_c` ... with an optional kind:
 
-    _c, occ_        present or not, 0 or 1
-    _r, _i, _intensity, int_    intensity, 0 to 5
-    _p              probability, 0 to 1
-    _s              raw score
-    none            from its values: all 0 or 1: occurrence; all within 0 to 1: probability; else intensity
+    _c                          present or not, 0 or 1 (OpenFace, ours)
+    _r, _i, _intensity, Int_    intensity, 0 to 5 (OpenFace, LibreFace, PyAFAR)
+    _p                          probability, 0 to 1
+    _s                          raw score
+    Occ_                        all 0 or 1: occurrence; else probability (PyAFAR writes likelihoods)
+    none                        what the column `au_measure` says (`detect --format fex`), else from its values: all 0
+                                or 1: occurrence (LibreFace); within 0 to 1: probability (py-feat); else intensity
 """
 
 from __future__ import annotations
@@ -15,19 +17,20 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from duchenne.data.spreadsheets import read_csv_table
 from duchenne.errors import InputError
 
 Kind = Literal["occurrence", "intensity", "probability", "score"]
 Floats = NDArray[np.float64]
 _NAME: Final = re.compile(r"\s*(?:(occ|int)_)?au[ _]?0*(\d{1,2})(?:_(c|r|i|p|s|intensity))?\s*", re.IGNORECASE)
 _KINDS: Final[dict[str, Kind]] = {
-    "c": "occurrence", "occ": "occurrence", "r": "intensity", "i": "intensity", "intensity": "intensity",
+    "c": "occurrence", "r": "intensity", "i": "intensity", "intensity": "intensity",
     "int": "intensity", "p": "probability", "s": "score",
 }  # fmt: skip
 _RANGES: Final[dict[Kind, tuple[float, float]]] = {
@@ -41,8 +44,8 @@ class Coding:
 
     Attributes:
         name: of the file.
-        keys: `source` (stem of the file it is about), `face` (number), `frame` (from 0; null where the table has
-            none), `time_s` (null where it has none).
+        keys: `source` (stem of the file it is about), `face` (number or name, as text), `frame` (from 0; null where
+            the table has none), `time_s` (null where it has none).
         values: (au, kind) -> one value per row, NaN where unknown.
     """
 
@@ -79,25 +82,28 @@ def read_coding(path: str | Path) -> Coding:
     """
     path = Path(path)
     try:
-        table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, skipinitialspace=True)
+        table = pd.read_parquet(path) if path.suffix == ".parquet" else read_csv_table(path)
     except FileNotFoundError as error:
         raise InputError(f"{path}: there is no such file; check the path.") from error
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as a table ({' '.join(str(error).split())}).") from error
     table.columns = table.columns.str.strip()
+    measured = _measured(table)
     values: dict[tuple[int, Kind], Floats] = {}
     for column in table:
         match = _NAME.fullmatch(str(column))
         if match:
             numbers = _numbers(table[column], f"{path}: column `{column}`")
-            kind: Kind = _KINDS.get((match[3] or match[1] or "").lower()) or _guess(numbers)
+            stated = _KINDS.get((match[3] or match[1] or "").lower())
+            said = None if match[1] else measured.get(int(match[2]))
+            kind = stated or said or _guess(numbers, likelihood=bool(match[1]))
             low, high = _RANGES[kind]
             wrong = np.flatnonzero((numbers < low) | (numbers > high) | ((numbers % 1 != 0) & (kind == "occurrence")))
             wrong = wrong[~np.isnan(numbers[wrong])]
             if len(wrong):
+                line, value = table.index[wrong[0]] + 2, numbers[wrong[0]]
                 raise InputError(
-                    f"{path}: row {wrong[0] + 2}: `{column}` is {numbers[wrong[0]]:g}, which is no {kind}; "
-                    "correct it or leave it empty."
+                    f"{path}: row {line}: `{column}` is {value:g}, which is no {kind}; correct it or leave it empty."
                 )
             if not np.isnan(numbers).all():  # tools write empty columns for what they do not measure
                 values[int(match[2]), kind] = numbers
@@ -109,29 +115,49 @@ def read_coding(path: str | Path) -> Coding:
     return Coding(path.name, _keys(table, path), values)
 
 
+def _measured(table: pd.DataFrame) -> dict[int, Kind]:
+    """What the columns without a kind hold, where the table says so: `score`, or `AU01=score AU12=probability`."""
+    said = table["au_measure"].dropna().unique().tolist() if "au_measure" in table else []
+    if len(said) == 1 and said[0] in _RANGES:
+        return dict.fromkeys(range(100), said[0])
+    pairs = [part.partition("=") for text in said for part in str(text).split()]
+    return {int(name[2:]): next(k for k in _RANGES if k == kind) for name, _, kind in pairs if kind in _RANGES}
+
+
 def _keys(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     openface = {"timestamp", "success"} <= set(table.columns)
-    source = next((table[name] for name in ("source", "input", "filename") if name in table), None)
-    frame = next((table[name] for name in ("frame", "Frame", "frame_idx") if name in table), None)
-    time = next((table[name] for name in ("time_s", "timestamp") if name in table), None)
-    if frame is None and time is None:
+
+    def first(*names: str) -> pd.Series[Any] | None:
+        return next((table[name] for name in names if name in table), None)
+
+    def numbers(column: pd.Series[Any] | None) -> Floats:
+        return np.full(len(table), np.nan) if column is None else _numbers(column, f"{path}: column `{column.name}`")
+
+    source, face = first("source", "input", "filename"), first("face", "face_id", "Person_ID", "Identity")
+    sources = [""] * len(table) if source is None else [PurePath(str(name)).stem for name in source]
+    frame, time = first("frame", "Frame", "frame_idx"), first("time_s", "timestamp", "frame_time_in_ms")
+    frames = numbers(frame) - (1 if openface else 0)
+    if frame is None and time is None and "image_path" in table:  # lists of pictures: FOLDER/00012.png
+        pictures = [PurePath(str(name)) for name in table["image_path"]]
+        sources, frames = ["_".join(p.parent.parts) for p in pictures], np.array([_frame_of(p) for p in pictures])
+    elif frame is None and time is None:
         raise InputError(f"{path}: has neither `frame` nor `time_s`, so its rows cannot be joined; add one of them.")
-    face = next((table[name] for name in ("face", "face_id") if name in table), None)
-    empty = pd.Series(np.nan, index=table.index)
     keys = pd.DataFrame(
         {
-            "source": "" if source is None else [PurePath(str(name)).stem for name in source],
-            "face": 0.0 if face is None else np.nan_to_num(_numbers(face, f"{path}: column `{face.name}`")),
-            "frame": empty if frame is None else _numbers(frame, f"{path}: column `frame`") - (1 if openface else 0),
-            "time_s": empty if time is None else _numbers(time, f"{path}: column `time_s`"),
+            "source": sources,
+            "face": "0" if face is None else [_face_name(value) for value in face],
+            "frame": frames,
+            "time_s": numbers(time) / (1000 if time is not None and time.name == "frame_time_in_ms" else 1),
         }
     )
-    place = "frame" if frame is not None else "time_s"
+    place = "time_s" if np.isnan(frames).all() else "frame"
+    if face is not None and face.name == "Identity" and not keys.duplicated(["source", place]).any():
+        keys["face"] = "0"  # guessed anew in every frame, and nobody else is there
     twice = keys.duplicated(["source", "face", place]).to_numpy()
     if twice.any():
         row = keys[twice].iloc[0]
         raise InputError(
-            f"{path}: holds {place} {row[place]:g} of face {row['face']:g} in {row['source'] or 'its source'} "
+            f"{path}: holds {place} {row[place]:g} of face {row['face']} in {row['source'] or 'its source'} "
             "more than once; keep one row each."
         )
     return keys
@@ -142,12 +168,28 @@ def _numbers(column: pd.Series[float], where: str) -> Floats:
     strange = np.isnan(numbers) & column.notna().to_numpy()
     if strange.any():
         row = int(np.flatnonzero(strange)[0])
-        raise InputError(f"{where}, row {row + 2}: {column.iloc[row]!r} is no number; correct it or leave it empty.")
+        line = int(column.index[row]) + 2
+        raise InputError(f"{where}, row {line}: {column.iloc[row]!r} is no number; correct it or leave it empty.")
     return np.asarray(numbers, dtype=np.float64)
 
 
-def _guess(numbers: Floats) -> Kind:
+def _face_name(value: Any) -> str:
+    """A face's number without decimals, or its name; 0 where nobody is."""
+    if pd.isna(value):
+        return "0"
+    try:
+        return f"{float(value):g}"
+    except ValueError:
+        return str(value).strip()
+
+
+def _frame_of(picture: PurePath) -> float:
+    digits = re.search(r"(\d+)$", picture.stem)
+    return float(digits[1]) if digits else float("nan")
+
+
+def _guess(numbers: Floats, *, likelihood: bool) -> Kind:
     known = numbers[~np.isnan(numbers)]
     if np.isin(known, (0, 1)).all():
         return "occurrence"
-    return "probability" if known.min() >= 0 and known.max() <= 1 else "intensity"
+    return "probability" if likelihood or (known.min() >= 0 and known.max() <= 1) else "intensity"
