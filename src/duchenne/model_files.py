@@ -44,7 +44,9 @@ IMAGENET_FILES: Final[dict[str, ModelFile]] = {
         f"{backbone} trained on ImageNet-1k (torchvision's IMAGENET1K_V1)",
         "BSD-3-Clause; trained on ImageNet, whose pictures are for non-commercial research",
     )
-    for backbone, start in (("resnet18", "f37072fd"), ("resnet34", "b627a593"), ("resnet50", "0676ba61"))
+    for backbone, start in (
+        ("resnet18", "f37072fd"), ("resnet34", "b627a593"), ("resnet50", "0676ba61"), ("resnet152", "394f9c45"),
+    )
 }
 """Weights that training can start from, by name; fetched only when asked for."""
 

@@ -20,6 +20,7 @@ SMALL: dict[str, dict[str, Any]] = {
 
 
 def small_config(name: str, **fields: Any) -> Any:
+    "supervised": {"aus": (1, 12), "positive_shares": (0.5, 0.5), "weighting": "none"},
     return method_run_config(name)(**{"size_px": 32, **SMALL[name], **fields})
 
 

@@ -28,7 +28,8 @@ def moving_squares(out: Path, *, clips: int = 6, frames: int = 30, rate: float =
             image[10:22, left : left + 8] = 255
             row = {
                 "subject": f"S{subject}", "clip": f"clip {clip}", "frame": frame, "time_s": frame / rate,
-                "split": "test" if subject >= 2 * clips // 6 else "train", "AU01_i": left / 6, "AU12_i": 0.0,
+                "split": "test" if subject >= 2 * clips // 6 else "train",
+                "AU01_i": left / 6, "AU12_i": 3.0 * (frame % 7 > 3),
             }  # fmt: skip
             writer.add(row, encode_jpeg(image))
 

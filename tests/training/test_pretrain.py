@@ -21,7 +21,7 @@ from duchenne.training.checkpoints import load_checkpoint
 from duchenne.training.config import TrainingConfig
 from duchenne.training.recipes import load_recipe, recipe_names
 from duchenne.training.runs import initial_encoder, load_encoder, random_encoder
-from duchenne.training.schedules import learning_rate
+from duchenne.training.schedules import Plateau, rate_factor
 from duchenne.training.weights import read_state
 
 FAST = {
@@ -103,22 +103,22 @@ def test_resume_is_exact(name, precision, squares, tmp_path):
 
 
 def interrupted_after(steps, name, data, out, fields):
-    """Runs a job whose loader breaks down after some steps, as a killed process would."""
-    from duchenne.data.loaders import ClipLoader
+    """Runs a job that breaks down after some steps, as a killed process would."""
+    from duchenne.training.loop import Trainer
 
-    original = ClipLoader.batch
+    original = Trainer._train_step
 
-    def batch(self, step, pool=None):
-        if step >= steps:
+    def train_step(self, batch, meter):
+        if self.step >= steps:
             raise RuntimeError("power cut")
-        return original(self, step, pool)
+        return original(self, batch, meter)
 
-    ClipLoader.batch = batch
+    Trainer._train_step = train_step
     try:
         with pytest.raises(RuntimeError, match="power cut"):
             duchenne.pretrain(name, data=data, out=out, **fields)
     finally:
-        ClipLoader.batch = original
+        Trainer._train_step = original
 
 
 def test_ctrl_c_saves_and_exits_130(squares, tmp_path):
@@ -308,9 +308,23 @@ def test_a_checkpoint_executes_nothing(run, squares, tmp_path):
 
 
 def test_schedules():
-    config = TrainingConfig(lr=2.0, schedule="cosine", warmup_steps=4)
-    rates = [learning_rate(config, step, 104) for step in range(104)]
-    assert rates[:5] == pytest.approx([0.5, 1.0, 1.5, 2.0, 2.0])
-    assert rates[54] == pytest.approx(1.0)
+    config = TrainingConfig(schedule="cosine", warmup_steps=4)
+    rates = [rate_factor(config, step, 104) for step in range(104)]
+    assert rates[:5] == pytest.approx([0.25, 0.5, 0.75, 1.0, 1.0])
+    assert rates[54] == pytest.approx(0.5)
     assert 0 < rates[-1] < 1e-3
-    assert learning_rate(TrainingConfig(lr=2.0), 77, 100) == 2.0
+    assert rate_factor(TrainingConfig(), 77, 100) == 1.0
+
+
+def test_a_plateau_lowers_the_learning_rate():
+    config = TrainingConfig(schedule="plateau", validation_share=0.1, plateau_patience=2, plateau_factor=0.5)
+    plateau, seen = Plateau(), []
+    for score in (0.1, 0.3, 0.2, 0.3, 0.2, 0.4, 0.1, 0.1):
+        best = plateau.take(score, config)
+        seen.append((best, plateau.factor))
+    assert [best for best, _ in seen] == [True, True, False, False, False, True, False, False]
+    assert [factor for _, factor in seen] == [1, 1, 1, 0.5, 0.5, 0.5, 0.5, 0.25]
+    constant = Plateau()
+    for score in (0.1, 0.0, 0.0, 0.0):
+        constant.take(score, TrainingConfig())
+    assert constant.factor == 1

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -19,6 +21,23 @@ from duchenne.data.loaders import ClipSampler
 from duchenne.data.prepared import Prepared
 from duchenne.modules.encoder import Encoder
 from duchenne.types import ClipBatch, StepOutput
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """A part of a training, with parameters and an optimiser of its own.
+
+    Attributes:
+        name: for the log.
+        epochs: passes over the usable clips; None: as many as the job says.
+        max_steps: steps; None: as the job says, where `epochs` is None too.
+        lr: learning rate; None: the job's.
+    """
+
+    name: str
+    epochs: int | None = None
+    max_steps: int | None = None
+    lr: float | None = None
 
 
 class Method(nn.Module, ABC):
@@ -84,6 +103,16 @@ class Method(nn.Module, ABC):
     def training_step(self, batch: ClipBatch) -> StepOutput:
         """The loss of an augmented batch; equal batches give equal losses."""
 
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages of the training, in order; one unless a method's paper says otherwise."""
+        return (Stage(name="training"),)
+
+    def start_stage(self, number: int) -> None:
+        """Called before the first step of each stage, and before the state is taken up that a resumed one had.
+
+        Here a method sets which of its parameters are trained, and what a stage takes over from the one before.
+        """
+
     def validation_score(self, batch: ClipBatch) -> Tensor | None:
         """How good the encoder is on clips held out, (); higher is better. None where the method has no such score.
 
@@ -91,11 +120,29 @@ class Method(nn.Module, ABC):
         """
         return None
 
+    def validation_counts(self, batch: ClipBatch) -> Tensor | None:
+        """What is added up over the batches and processes of a validation, (K,) float64; by default score and clips.
+
+        A method whose score is no mean over clips, such as F1, returns its counts; called as `validation_score`.
+        """
+        score = self.validation_score(batch)
+        if score is None:
+            return None
+        clips = torch.full_like(score, len(batch.images), dtype=torch.float64)
+        return torch.stack([score * clips, clips])
+
+    def validation_of(self, counts: Tensor) -> float:
+        """The score of a whole validation from the sum (K,) of its counts."""
+        return float(counts[0] / counts[1])
+
     def after_step(self) -> None:
         """Called after the optimiser: the only place where momentum weights and queues move."""
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Parameter groups for the optimiser; every trainable parameter once."""
+        """Parameter groups for the optimiser of the stage; every trainable parameter once.
+
+        A group may say `lr` and `optimiser` (sgd, adam or adamw) where they differ from the stage's and the job's.
+        """
         return [{"params": [parameter for parameter in self.parameters() if parameter.requires_grad]}]
 
     def smallest_batch(self) -> int:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _CLASSES: Final = {
     "n_pair": ("NPair", "NPairConfig"),
     "temporal_ranking": ("TemporalRanking", "TemporalRankingConfig"),
+    "supervised": ("Supervised", "SupervisedConfig"),
     "triplet": ("Triplet", "TripletConfig"),
 }
 METHODS: Final = tuple(sorted(_CLASSES))

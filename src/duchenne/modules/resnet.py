@@ -1,4 +1,4 @@
-"""ResNet-18, 34 and 50 with torchvision's state-dict keys, so that its published weight files load.
+"""ResNet-18, 34, 50 and 152 with torchvision's state-dict keys, so that its published weight files load.
 
 He, Zhang, Ren & Sun, Deep Residual Learning for Image Recognition, CVPR 2016. Written here because torchvision does
 not import beside CPU builds of torch. As in torchvision, the stride of a bottleneck sits in its 3x3 convolution.
@@ -38,7 +38,7 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 and 1x1 convolutions and a shortcut (ResNet-50)."""
+    """1x1, 3x3 and 1x1 convolutions and a shortcut (ResNet-50 and 152)."""
 
     expansion = 4
 
@@ -126,6 +126,7 @@ _ARCHITECTURES: Final[dict[str, tuple[type[BasicBlock | Bottleneck], tuple[int, 
     "resnet18": (BasicBlock, (2, 2, 2, 2)),
     "resnet34": (BasicBlock, (3, 4, 6, 3)),
     "resnet50": (Bottleneck, (3, 4, 6, 3)),
+    "resnet152": (Bottleneck, (3, 8, 36, 3)),
 }
 BACKBONES: Final = tuple(_ARCHITECTURES)
 """Names that `build_backbone` knows."""

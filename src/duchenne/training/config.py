@@ -11,6 +11,7 @@ from duchenne.methods.registry import config_class
 
 _COUNTS = (
     "batch_size", "epochs", "size_px", "devices", "loader_threads", "log_every", "save_every", "validate_every",
+    "plateau_patience",
 )  # fmt: skip
 
 
@@ -25,7 +26,7 @@ class TrainingConfig:
     epochs: int = 50
     """Passes over the usable clips; `max_steps` takes precedence."""
     max_steps: int | None = None
-    """Steps to train; null: as `epochs` says."""
+    """Steps to train, in each stage of a method that has several; null: as `epochs` says."""
     size_px: int = 224
     """Side of the pictures that the encoder sees."""
     optimiser: Literal["sgd", "adam", "adamw"] = "sgd"
@@ -36,14 +37,20 @@ class TrainingConfig:
     """Of SGD."""
     weight_decay: float = 0.0
     """L2 penalty (decoupled for adamw)."""
-    schedule: Literal["constant", "cosine"] = "constant"
-    """Learning rate over time; cosine ends at 0."""
+    schedule: Literal["constant", "cosine", "plateau"] = "constant"
+    """Learning rate over time, in each stage; cosine ends at 0, plateau lowers it when validations stop improving."""
+    plateau_patience: int = 3
+    """Validations in a row that must not be the best so far before schedule plateau lowers the learning rate."""
+    plateau_factor: float = 0.1
+    """What schedule plateau then multiplies it by."""
     warmup_steps: int = 0
     """Steps over which the learning rate rises linearly from 0."""
     weights: str = "none"
     """Where the encoder starts: none (random), imagenet, or the path of a file of weights."""
     validation_share: float = 0.0
     """Share of the clips held out to choose the best encoder by the method's validation score; 0: none."""
+    validation_by: Literal["clip", "subject"] = "clip"
+    """What is held out: clips, or all clips of some people, of whom then nothing is trained on."""
     validate_every: int = 500
     """Steps between validations; one is also made at the end."""
     precision: Literal["auto", "float32", "bf16"] = "auto"
@@ -76,6 +83,10 @@ class TrainingConfig:
             raise ValueError("max_steps must be at least 1")
         if self.lr <= 0 or self.momentum < 0 or self.weight_decay < 0 or self.warmup_steps < 0 or self.seed < 0:
             raise ValueError("lr must be above 0; momentum, weight_decay, warmup_steps and seed at least 0")
+        if not 0 < self.plateau_factor < 1:
+            raise ValueError("plateau_factor must lie between 0 and 1")
+        if self.schedule == "plateau" and not self.validation_share:
+            raise ValueError("schedule plateau needs clips held out: set validation_share, or schedule constant")
         method_check = getattr(super(), "__post_init__", None)
         if method_check is not None:
             method_check()

@@ -8,9 +8,10 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,11 @@ from torch import Tensor, nn
 from duchenne.data.loaders import ClipLoader
 from duchenne.errors import DuchenneError, InputError, UsageError
 from duchenne.files import write_text
-from duchenne.methods.base import Method
+from duchenne.methods.base import Method, Stage
 from duchenne.progress import progress_bar
 from duchenne.training.checkpoints import load_checkpoint, save_checkpoint
 from duchenne.training.config import TrainingConfig
-from duchenne.training.schedules import learning_rate
+from duchenne.training.schedules import Plateau, rate_factor
 
 
 @dataclass
@@ -60,10 +61,10 @@ class Trainer:
         method: on the CPU, with its initial weights.
         config: of the job.
         loader: gives the batches of this process.
-        total: steps to train.
+        steps: of each of the method's stages.
         out: the run folder.
         validation: gives batches of the clips held out; None for no validation.
-        save_best: called with the step and the score whenever a validation was the best so far.
+        save_best: called with the step and the score whenever a validation of the last stage was the best so far.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class Trainer:
         method: Method,
         config: TrainingConfig,
         loader: ClipLoader,
-        total: int,
+        steps: Sequence[int],
         out: Path,
         *,
         validation: ClipLoader | None = None,
@@ -80,14 +81,22 @@ class Trainer:
     ) -> None:
         self.fabric, self.method, self.config = fabric, method, config
         self.validation, self.save_best = validation, save_best
-        self.best = -math.inf
-        self.loader, self.total, self.out = loader, total, out
+        self.loader, self.out = loader, out
+        self.stages, self.ends = method.stages(), list(accumulate(steps))
+        self.total = self.ends[-1]
         if config.channels_last:
             method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        optimiser = _optimiser(method, config)
-        self.module, self.optimiser = fabric.setup(method, optimiser)
-        self.module.mark_forward_method("training_step")
         self.step = 0
+        self._begin(0)
+
+    def _begin(self, number: int) -> None:
+        """Starts a stage: what is trained, its optimisers, and the wrapping that several processes need."""
+        self.stage, self.plateau = number, Plateau()
+        self.method.start_stage(number)
+        self.module: Any = None  # of the stage before: its hooks on the gradients go with it
+        optimisers = _optimisers(self.method, self.config, self.stages[number])
+        self.module, *self.optimisers = self.fabric.setup(self.method, *optimisers)
+        self.module.mark_forward_method("training_step")
 
     def resume(self) -> None:
         """Takes up the state of `checkpoint.pt`; later lines of the log are dropped.
@@ -97,9 +106,15 @@ class Trainer:
         """
         state = load_checkpoint(self.out / "checkpoint.pt")
         try:
+            number = int(state["stage"])
+            if list(state["ends"])[:number] != self.ends[:number]:
+                raise ValueError("its earlier stages had other numbers of steps")
+            if number:
+                self._begin(number)
             self.method.load_state_dict(state["method"])
-            self.optimiser.load_state_dict(state["optimiser"])
-            self.step, self.best = int(state["step"]), float(state["best"])
+            for optimiser, own in zip(self.optimisers, state["optimisers"], strict=True):
+                optimiser.load_state_dict(own)
+            self.step, self.plateau = int(state["step"]), Plateau(**state["plateau"])
             torch.set_num_threads(int(state["threads"]))
         except (LookupError, RuntimeError, TypeError, ValueError, AttributeError) as error:
             reason = " ".join(str(error).split())[:160]
@@ -116,10 +131,12 @@ class Trainer:
         if self.fabric.is_global_zero:
             state = {
                 "step": self.step,
-                "best": self.best,
+                "stage": self.stage,
+                "ends": self.ends,
+                "plateau": asdict(self.plateau),
                 "threads": torch.get_num_threads(),
                 "method": self.method.state_dict(),
-                "optimiser": self.optimiser.state_dict(),
+                "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
             }
             save_checkpoint(self.out / "checkpoint.pt", state)
         self.fabric.barrier()
@@ -136,21 +153,25 @@ class Trainer:
             task = bar.add_task("pretraining", total=self.total, completed=self.step, note="")
             batches = self.loader.batches(self.step, self.total)
             while self.step < self.total:
+                while self.step == self.ends[self.stage]:
+                    self._begin(self.stage + 1)
+                if len(self.stages) > 1:
+                    bar.update(task, description=self.stages[self.stage].name)
                 asked = time.perf_counter()
                 batch = next(batches)
                 meter.waited_s += time.perf_counter() - asked
                 lr = self._train_step(batch, meter)
                 self.step += 1
-                stopping = self._agree(stop.is_set())
-                if stopping or self.step % config.log_every == 0 or self.step == self.total:
+                stopping, ended = self._agree(stop.is_set()), self.step == self.ends[self.stage]
+                if stopping or ended or self.step % config.log_every == 0:
                     line = self._log(meter, lr)
                     meter = Meter()
                     speed = f"{line['images_per_s']:.0f} images/s  waiting {line['waiting']:.0%}"
                     bar.update(task, note=f"loss {line['loss']:.4f}  {speed}")
                 bar.advance(task)
-                if self.step % config.validate_every == 0 or self.step == self.total:
+                if ended or self.step % config.validate_every == 0:
                     self._validate()
-                if stopping or self.step % config.save_every == 0 or self.step == self.total:
+                if stopping or ended or self.step % config.save_every == 0:
                     self.save()
                 if stopping:
                     batches.close()
@@ -160,47 +181,53 @@ class Trainer:
     def _train_step(self, batch: Any, meter: Meter) -> float:
         seed = np.random.SeedSequence([self.config.seed, 2, self.step, self.fabric.global_rank])
         torch.manual_seed(int(seed.generate_state(1)[0]))
-        lr = learning_rate(self.config, self.step, self.total)
-        for group in self.optimiser.param_groups:
-            group["lr"] = lr
+        start = self.ends[self.stage - 1] if self.stage else 0
+        factor = rate_factor(self.config, self.step - start, self.ends[self.stage] - start) * self.plateau.factor
+        groups = [group for optimiser in self.optimisers for group in optimiser.param_groups]
+        for group in groups:
+            group["lr"] = group["base_lr"] * factor
         batch = batch.to(self.fabric.device)
         with torch.no_grad():
             batch = self.method.augment(batch)
         self.module.train()
         output = self.module.training_step(batch)
         self.fabric.backward(output.loss)
-        self.optimiser.step()
-        self.optimiser.zero_grad()
+        for optimiser in self.optimisers:
+            optimiser.step()
+            optimiser.zero_grad()
         self.method.after_step()
         for name, value in {"loss": output.loss, **output.logs}.items():
             meter.values.setdefault(name, []).append(value.detach() if isinstance(value, Tensor) else value)
         meter.images += batch.images.shape[0] * batch.images.shape[1] * self.fabric.world_size
-        return lr
+        return float(groups[0]["lr"])
 
     def _validate(self) -> None:
-        """Scores the clips held out, logs the mean, and keeps the encoder where it is the best so far."""
+        """Scores the clips held out, logs that, and in the last stage keeps the encoder where it is the best so far."""
         if self.validation is None:
             return
         average_buffers(self.fabric, self.method)
         self.method.eval()
-        number = math.ceil(len(self.validation.clips) / self.validation.batch_size)
-        scores = []
+        loader, total = self.validation, torch.zeros(())
         with torch.no_grad():
-            for batch in self.validation.batches(0, number):
-                found = self.method.validation_score(batch.to(self.fabric.device))
-                if found is None:
+            for number, batch in enumerate(loader.batches(0, math.ceil(len(loader.clips) / loader.batch_size))):
+                left = len(loader.clips) - number * loader.batch_size - loader.share.start  # the last batch begins anew
+                part = batch.select(slice(0, max(1, left))).to(self.fabric.device)
+                counts = self.method.validation_counts(part)
+                if counts is None:
                     return
-                scores.append(float(found))
-        mean = self.fabric.all_reduce(torch.tensor(float(np.mean(scores))), reduce_op="mean")
-        score = float(torch.as_tensor(mean))
+                total = total + counts.cpu() * (left > 0)
+        total = torch.as_tensor(self.fabric.all_reduce(total, reduce_op="sum"))
+        score = self.method.validation_of(total)
         if self.fabric.is_global_zero:
-            self._write_log({"step": self.step, "validation": score})
-        if score > self.best:
-            self.best = score
-            if self.save_best and self.fabric.is_global_zero:
-                self.save_best(self.step, score)
+            self._write_log({"step": self.step, **self._stage_name(), "validation": score})
+        best = self.plateau.take(score, self.config)
+        if best and self.save_best and self.fabric.is_global_zero and self.stage == len(self.stages) - 1:
+            self.save_best(self.step, score)
 
-    def _write_log(self, line: dict[str, float]) -> None:
+    def _stage_name(self) -> dict[str, str]:
+        return {"stage": self.stages[self.stage].name} if len(self.stages) > 1 else {}
+
+    def _write_log(self, line: dict[str, Any]) -> None:
         log = self.out / "log.jsonl"
         try:
             with log.open("a", encoding="utf-8") as file:
@@ -215,7 +242,7 @@ class Trainer:
                 f"{self.out}: the loss is {line['loss']} at step {self.step}; lower --lr. The last checkpoint is kept."
             )
         if self.fabric.is_global_zero:
-            self._write_log(line)
+            self._write_log({"step": line.pop("step"), **self._stage_name(), **line})
         return line
 
     def _agree(self, stop: bool) -> bool:
@@ -294,9 +321,18 @@ def make_fabric(config: TrainingConfig, device: torch.device, *, bf16: bool) -> 
     return fabric
 
 
-def _optimiser(method: Method, config: TrainingConfig) -> torch.optim.Optimizer:
-    groups = method.parameter_groups()
-    if config.optimiser == "sgd":
-        return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
-    kind = torch.optim.Adam if config.optimiser == "adam" else torch.optim.AdamW
-    return kind(groups, lr=config.lr, weight_decay=config.weight_decay)
+def _optimisers(method: Method, config: TrainingConfig, stage: Stage) -> list[torch.optim.Optimizer]:
+    """One for each kind that the stage's parameter groups ask for; each group keeps its `base_lr` for the schedule."""
+    kinds: dict[str, list[dict[str, Any]]] = {}
+    for group in method.parameter_groups():
+        rate = group.get("lr", stage.lr or config.lr)
+        kind = group.get("optimiser", config.optimiser)
+        kinds.setdefault(kind, []).append({"params": group["params"], "lr": rate, "base_lr": rate})
+    built: list[torch.optim.Optimizer] = []
+    for kind, groups in kinds.items():
+        if kind == "sgd":
+            built.append(torch.optim.SGD(groups, momentum=config.momentum, weight_decay=config.weight_decay))
+        else:
+            adam = torch.optim.Adam if kind == "adam" else torch.optim.AdamW
+            built.append(adam(groups, weight_decay=config.weight_decay))
+    return built

@@ -28,12 +28,13 @@ def methods_text(method: Method, config: Any, record: EncoderRecord, clips: int)
     sets = "; ".join(
         f"{item.dataset} ({len(item.subjects)} subjects, licence: {item.licence})" for item in record.trained_on
     )
+    labels = any(item.labels for item in record.trained_on)
     paragraph = (
         f"An encoder ({spec.backbone}{layer}) was trained with {record.method} from {start} "
         f"(seed {config.seed}) for {record.steps} steps of {config.batch_size} clips at {record.size_px} px, "
         f"with {config.optimiser}, learning rate {config.lr:g} ({config.schedule}), "
         f"weight decay {config.weight_decay:g}. "
-        f"Data: {sets}; {clips} clips, no labels; rows of the test split were left out. "
+        f"Data: {sets}; {clips} clips, {'with their' if labels else 'no'} labels; rows of the test split left out. "
         f"Faces were aligned by {record.alignment}. "
         f"Software: duchenne {record.duchenne}, torch {torch.__version__}, Python {platform.python_version()}."
     )

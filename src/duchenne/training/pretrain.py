@@ -6,7 +6,7 @@ import logging
 import math
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 import duchenne
 from duchenne.config import from_mapping, load_mapping, save_mapping, to_mapping
 from duchenne.data.clips import Clip
-from duchenne.data.folds import k_fold
+from duchenne.data.folds import hold_out, k_fold
+from duchenne.data.frame_labels import LabelSpec
 from duchenne.data.loaders import ClipLoader
 from duchenne.data.prepared import Prepared
 from duchenne.data.single_frames import FrameClips
@@ -25,6 +26,7 @@ from duchenne.devices import computes_bf16, resolve_device
 from duchenne.errors import InputError, UsageError
 from duchenne.facs import au_column
 from duchenne.files import write_text
+from duchenne.methods.base import Method, Stage
 from duchenne.methods.registry import method_class
 from duchenne.training.config import method_run_config
 from duchenne.training.loop import Trainer, average_buffers, make_fabric
@@ -87,18 +89,58 @@ def pretrain(
     config: Any = from_mapping(kind, {**values, **fields}, where=f"recipe {recipe}" if recipe else f"pretrain {method}")
     paths = [data] if isinstance(data, str | Path) else list(data)
     prepared = Prepared(paths)
-    rows, chosen = training_rows(prepared, exclude_fold), method_class(method)
-    config = chosen.complete(config, prepared, rows)
+    job = {"exclude_fold": exclude_fold} if exclude_fold else {}
+    rows = training_rows(prepared, exclude_fold)
+    result, _ = train_on(method, config, prepared, rows, out, job=job, resume=resume, quiet=quiet)
+    return result
+
+
+def train_on(
+    method: str,
+    config: Any,
+    prepared: Prepared,
+    rows: NDArray[np.int64],
+    out: Path,
+    *,
+    job: Mapping[str, Any],
+    resume: bool = False,
+    quiet: bool = False,
+) -> tuple[PretrainResult, Method]:
+    """Trains a method on some rows of prepared data; what `pretrain` does once it knows which.
+
+    Args:
+        method: its name.
+        config: of the job, resolved.
+        prepared: the data.
+        rows: those that may be used.
+        out: the run folder to make.
+        job: what else `config.yaml` says of the job.
+        resume: see `pretrain`.
+        quiet: show no progress.
+
+    Returns:
+        What `pretrain` returns, and the method with its weights after the last step.
+
+    Raises:
+        UsageError, InputError, DuchenneError: see `pretrain`.
+    """
+    chosen = method_class(method)
+    rows_trained, rows_held = rows, rows[:0]
+    if config.validation_by == "subject" and config.validation_share:
+        rows_trained, rows_held = split_subjects(prepared, rows, config.validation_share, config.seed)
+    config = chosen.complete(config, prepared, rows_trained)
     device = resolve_device(config.device)
     bf16 = config.precision == "bf16" or (config.precision == "auto" and computes_bf16(device))
-    stored = {"method": method, "duchenne": duchenne.__version__, "data": [str(path) for path in paths]}
-    stored |= ({"exclude_fold": exclude_fold} if exclude_fold else {}) | to_mapping(config)
+    stored = {"method": method, "duchenne": duchenne.__version__, "data": [str(path) for path in prepared.paths]}
+    stored |= {**job, **to_mapping(config)}
     _check_out(out, stored, resume=resume)
     sampler, labels = chosen.sampler(config), chosen.labels(config)
-    clips, short = sampler.usable_clips(prepared, rows)
-    training, held_out = split_clips(clips, config.validation_share, config.seed)
-    total = config.max_steps or math.ceil(config.epochs * len(training) / config.batch_size)
-    notes = (*sampler.notes(clips, short), *_notes(config.size_px, prepared))
+    clips, short = sampler.usable_clips(prepared, rows_trained)
+    if len(rows_held):
+        training, (held_out, _) = clips, sampler.usable_clips(prepared, rows_held)
+    else:
+        training, held_out = split_clips(clips, config.validation_share, config.seed)
+    notes = (*sampler.notes(clips, short), *_notes(config.size_px, prepared), *_left_out(labels, prepared))
 
     warnings.filterwarnings("ignore", module="lightning_fabric")
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
@@ -109,6 +151,7 @@ def pretrain(
     smallest = built.smallest_batch() * fabric.world_size
     if config.batch_size < smallest:
         raise UsageError(f"--batch-size {config.batch_size} is too small for {method}; it needs at least {smallest}.")
+    steps = [stage_steps(stage, config, len(training)) for stage in built.stages()]
 
     def load(some: Sequence[Clip]) -> ClipLoader:
         return ClipLoader(
@@ -136,8 +179,8 @@ def pretrain(
         save_encoder(out, built.encoder, record(step, score), name="encoder_best")
 
     trainer = Trainer(
-        fabric, built, config, load(training), total, out,
-        validation=load(held_out) if held_out else None, save_best=save_best,
+        fabric, built, config, load(training), steps, out,
+        validation=load(held_out) if len(held_out) else None, save_best=save_best,
     )  # fmt: skip
     if resume:
         trainer.resume()
@@ -151,7 +194,33 @@ def pretrain(
         save_encoder(out, built.encoder, record(trainer.step))
         done = replace(record(trainer.step), trained_on=own)
         write_text(out / "methods.txt", methods_text(built, config, done, len(training)))
-    return PretrainResult(out, trainer.step, finished, notes)
+    return PretrainResult(out, trainer.step, finished, notes), built
+
+
+def stage_steps(stage: Stage, config: Any, clips: int) -> int:
+    """Steps of a stage: what the stage says itself, then what the job says; steps before epochs."""
+    steps: int | None = stage.max_steps or (config.max_steps if stage.epochs is None else None)
+    epochs = config.epochs if stage.epochs is None else stage.epochs
+    return steps or math.ceil(epochs * clips / config.batch_size)
+
+
+def split_subjects(
+    data: Prepared, rows: NDArray[np.int64], share: float, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Holds out all rows of a random share of the subjects, rounded up, for validation.
+
+    Raises:
+        InputError: when a row has no subject, or there are fewer than two subjects.
+    """
+    subjects = data.subject_ids()[rows]
+    if (subjects < 0).any() or len(np.unique(subjects)) < 2:
+        what = "some frames have no subject" if (subjects < 0).any() else "there is only one subject"
+        raise InputError(
+            f"{data.paths[0]}: {what}, so people cannot be held out for validation; use --validation-by clip, or "
+            "--validation-share 0 with --schedule constant."
+        )
+    held = hold_out(subjects, np.ones(len(rows), dtype=bool), share=share, seed=seed)
+    return rows[~held], rows[held]
 
 
 def training_rows(data: Prepared, exclude_fold: str | None = None) -> NDArray[np.int64]:
@@ -235,6 +304,12 @@ def _check_out(out: Path, stored: dict[str, Any], *, resume: bool) -> None:
         raise UsageError(
             f"{out}: was begun with another {', '.join(changed)}; resume with the same settings or name another --out."
         )
+
+
+def _left_out(labels: LabelSpec, data: Prepared) -> list[str]:
+    """Action units that are coded but not learned, where any are learned."""
+    missing = [au_column(au) for au in data.aus if au not in labels.aus] if labels.aus else []
+    return [f"Coded, but not learned: {', '.join(missing)}."] if missing else []
 
 
 # Left by a run that was interrupted before its first checkpoint.

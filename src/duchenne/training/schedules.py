@@ -1,27 +1,53 @@
-"""The learning rate as a function of the step alone, so that resuming needs no schedule state."""
+"""The learning rate over time: a function of the step alone, except where it follows the validations."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 from duchenne.training.config import TrainingConfig
 
 
-def learning_rate(config: TrainingConfig, step: int, total: int) -> float:
-    """The learning rate of one step.
+def rate_factor(config: TrainingConfig, step: int, total: int) -> float:
+    """What the learning rate of a step is multiplied by.
 
     Args:
-        config: lr, schedule and warm-up.
-        step: from 0.
-        total: steps of the whole training.
+        config: schedule and warm-up.
+        step: of the stage, from 0.
+        total: steps of the stage.
 
     Returns:
-        During warm-up lr * (step + 1) / warmup_steps; then lr, or for cosine lr * (1 + cos(pi t)) / 2 with t from 0
-        to 1 over the rest.
+        During warm-up (step + 1) / warmup_steps; then 1, or for cosine (1 + cos(pi t)) / 2 with t from 0 to 1 over the
+        rest. What schedule `plateau` does comes on top.
     """
     if step < config.warmup_steps:
-        return config.lr * (step + 1) / config.warmup_steps
-    if config.schedule == "constant":
-        return config.lr
+        return (step + 1) / config.warmup_steps
+    if config.schedule != "cosine":
+        return 1.0
     progress = (step - config.warmup_steps) / max(1, total - config.warmup_steps)
-    return config.lr * (1 + math.cos(math.pi * progress)) / 2
+    return (1 + math.cos(math.pi * progress)) / 2
+
+
+@dataclass
+class Plateau:
+    """The best validation of a stage so far, and what `schedule: plateau` makes of those after it.
+
+    Attributes:
+        best: score so far.
+        since: validations since then.
+        factor: of the learning rate.
+    """
+
+    best: float = -math.inf
+    since: int = 0
+    factor: float = 1.0
+
+    def take(self, score: float, config: TrainingConfig) -> bool:
+        """Counts a validation; returns whether it was the best so far."""
+        if score > self.best:
+            self.best, self.since = score, 0
+            return True
+        self.since += 1
+        if config.schedule == "plateau" and self.since >= config.plateau_patience:
+            self.factor, self.since = self.factor * config.plateau_factor, 0
+        return False

@@ -1,0 +1,1 @@
+"""The supervised baseline: binary cross-entropy on action unit labels."""
