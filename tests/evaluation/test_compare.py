@@ -15,9 +15,9 @@ import duchenne
 from duchenne.cli.main import main
 from duchenne.errors import DuchenneError
 from duchenne.evaluation.compare import compare
+from duchenne.evaluation.compare_published import PARTS
 from duchenne.facs import AU_SETS, au_column
 from duchenne.published import load
-from duchenne.published.parts import PARTS
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +94,7 @@ def as_if(
     name: str,
     items: Sequence[str] = BP4D,
     parts: Sequence[Any] = PARTS["BP4D"],
+    reader: str = "table",
     **changes: Any,
 ) -> Path:
     """A copy of an evaluation that claims to be one of another data set, with other items, folds and settings."""
@@ -103,7 +104,7 @@ def as_if(
     summary["models"] = {"landmarks": summary["models"]["landmarks"] | {"items": dict.fromkeys(items, cell)}}
     summary["always_positive"]["items"] = dict.fromkeys(items, summary["always_positive"]["items"]["AU12"])
     summary["protocol"] |= {"items": list(items)} | changes
-    summary["data"] = [summary["data"][0] | {"name": name}]
+    summary["data"] = [summary["data"][0] | {"name": name, "settings": {"reader": reader}}]
     (folder / "summary.json").write_text(json.dumps(summary))
     with (folder / "folds.csv").open("w", newline="") as file:
         writer = csv.writer(file)
@@ -143,6 +144,7 @@ def test_what_is_not_comparable_is_marked(evaluations: tuple[Path, Path], tmp_pa
 
     others = {
         "other data": (as_if(tmp_path / "a", evaluations[0], name="mine"), "data"),
+        "other reader": (as_if(tmp_path / "g", evaluations[0], name="BP4D", reader="bp4d_plus"), "data"),
         "drawn folds": (as_if(tmp_path / "b", evaluations[0], name="BP4D", parts=[{"F001"}, {"M002"}]), "split"),
         "AUs missing": (as_if(tmp_path / "c", evaluations[0], name="BP4D", items=BP4D[:5]), "items"),
         "weighting": (as_if(tmp_path / "d", evaluations[0], name="BP4D", weighting="none"), "weighting"),

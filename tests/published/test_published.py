@@ -11,7 +11,6 @@ import pytest
 
 from duchenne.facs import AU_SETS, EMOTIONS, au_column
 from duchenne.published import PAPERS, PROTOCOLS, Row, load
-from duchenne.published.parts import PARTS
 
 ROUNDING = 0.0501
 STATED = re.compile(r"the items average (\d+\.\d\d)")
@@ -77,12 +76,6 @@ def test_protocols_are_kept_apart() -> None:
     cited = [row for row in load() if row.paper == "CLP" and row.method == "EmoCo"]
     assert len(cited) == 3
     assert all(row.cited and row.weighting is None and row.protocol == "linear" for row in cited)
-
-
-@pytest.mark.parametrize(("name", "subjects"), [("BP4D", 41), ("DISFA", 27)])
-def test_parts_share_no_subject(name: str, subjects: int) -> None:
-    parts = PARTS[name]
-    assert len(frozenset.union(*parts)) == sum(map(len, parts)) == subjects
 
 
 @pytest.mark.shared

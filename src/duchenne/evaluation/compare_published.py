@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from duchenne.data.datasets.partitions import BP4D_PARTS, DISFA_PARTS
 from duchenne.errors import UsageError
 from duchenne.published import AVERAGE, PAPERS, PROTOCOLS, SPREAD_OVER_SPLITS, Metric, Row, load
-from duchenne.published.parts import PARTS
 
 THRESHOLD: Final = 0.5
 POSITIVE_FROM: Final = 2.0
 EMOTION_SETS: Final = ("AffectNet", "RAF-DB")
+PARTS: Final = {"BP4D": BP4D_PARTS, "DISFA": DISFA_PARTS}
+"""Data set -> the three parts of subjects on which published 3-fold results rest."""
 _TRAINED_ON_LABELS: Final = {"finetune", "supervised"}
 
 
@@ -151,7 +153,7 @@ def differences(row: Row, evaluation: Evaluation) -> tuple[list[str], list[str]]
         differs (alignment).
     """
     protocol, data = evaluation.protocol, evaluation.summary["data"]
-    same = len(data) == 1 and _key(row.dataset) in (_key(data[0]["name"]), _key(data[0]["settings"].get("reader", "")))
+    same = len(data) == 1 and _key(row.dataset) == _key(_data_set(data[0]))
     emotions = row.dataset in EMOTION_SETS
     names, both = (protocol["name"], row.protocol), {protocol["name"], row.protocol} == _TRAINED_ON_LABELS
     tests = {
@@ -182,9 +184,15 @@ def _same_split(dataset: str, evaluation: Evaluation) -> bool:
         if line["fold"]:
             tested.setdefault((line["seed"], line["fold"]), set()).add(line["subject"].rpartition(":")[2].upper())
     return bool(tested) and all(
-        {frozenset(whom) for (seed, _), whom in tested.items() if seed == one} == set(PARTS[dataset])
+        {frozenset(whom) for (seed, _), whom in tested.items() if seed == one} == set(map(frozenset, PARTS[dataset]))
         for one in {seed for seed, _ in tested}
     )
+
+
+def _data_set(data: Mapping[str, Any]) -> str:
+    """The reader that prepared the data, or their name where it was one for any videos or tables."""
+    reader = data["settings"].get("reader", "table")
+    return str(data["name"] if reader in ("videos", "table") else reader)
 
 
 def _key(name: str) -> str:
