@@ -99,7 +99,9 @@ def cell(out: Path, seed: int, head: str, subjects: int, methods: list[str], fie
     pixels = f"features:{small_pictures(labelled, out / f'pixels_{seed}.parquet')}"
     models |= {f"random:{runs[methods[0]]['on']}": "random", pixels: "16 x 16 pixels"}
     folder = out / f"linear_{head}_{seed}"
-    duchenne.evaluate("linear", model=list(models), data=labelled, out=folder, sample_faces=0, maps="none", quiet=True)
+    duchenne.evaluate(
+        "linear", model=list(models), data=labelled, out=folder, baselines=False, sample_faces=0, maps="none", quiet=True
+    )  # fmt: skip
     summary = json.loads((folder / "summary.json").read_text())
     leads = {(pair["first"], pair["second"]): pair["mean_of_folds"]["auc"] for pair in summary["differences"]}
     control = {pair["on"]: pair["off"] for pair in runs.values()}

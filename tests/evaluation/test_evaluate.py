@@ -245,6 +245,27 @@ def test_what_the_encoder_has_seen(faces: Path, tmp_path: Path) -> None:
     assert not json.loads((tmp_path / "out" / "summary.json").read_text())["models"][apart]["seen"]["transductive"]
 
 
+def test_baselines_stand_beside(faces: Path, tmp_path: Path) -> None:
+    run = save_run(tmp_path / "run", ("other:S1",), labels=False)
+    arguments: dict[str, object] = {"model": ["pixels", f"{run}+pixels"], "data": faces, "l2": 0.1, "quiet": True}
+    table = duchenne.evaluate(out=tmp_path / "out", **arguments)  # type: ignore[arg-type]
+    models = ["pixels", f"{run}+pixels", f"random:{run}", "landmarks"]
+    assert table["model"].drop_duplicates().tolist() == models
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["protocol"]["baselines"] == {
+        "added": sorted(models[2:]),
+        "left_out": {"blendshapes": "28 of 168 faces have none"},
+    }
+    pairs = {(pair["first"], pair["second"]) for pair in summary["differences"]}
+    assert len(pairs) == 5
+    assert tuple(models[2:]) not in pairs
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "28 of 168 faces have none" in page
+    assert page.count("Map of the features of") == 2
+    alone = duchenne.evaluate(out=tmp_path / "alone", baselines=False, **arguments)  # type: ignore[arg-type]
+    assert alone["model"].drop_duplicates().tolist() == models[:2]
+
+
 def test_unknown_subjects_of_the_same_data_count_as_overlap(faces: Path) -> None:
     class Source:
         name = "x"

@@ -36,6 +36,8 @@ class EvaluateArguments:
     """Penalty strengths; of several, one per fold is chosen on held-out training subjects."""
     threshold: float = 0.5
     """On the sigmoid, from which an AU is called present."""
+    baselines: tyro.conf.FlagCreatePairsOff[bool] = True
+    """Without this flag, an untrained encoder, blendshapes and landmarks stand beside the models."""
     sample_faces: int = 12
     """Faces shown in the report; 0 keeps pictures out of it."""
     maps: Literal["none", "pca", "tsne"] = "pca"

@@ -27,7 +27,7 @@ COMMANDS: Final[dict[str, str]] = {
 }
 """Every command, in the order of a study; module `duchenne.cli.NAME` holds its `main(arguments) -> exit status`."""
 
-_GO_ON: Final = ("demo", "synth", "prepare")
+_GO_ON: Final = ("demo", "synth", "prepare", "evaluate")
 """Commands that find what an interrupted call finished; the others start over or say themselves how to go on."""
 
 

@@ -99,7 +99,8 @@ def demo(
     with timed(spent, "linear protocol"):
         run, control = str(out / "run"), str(out / "run_aus_off")
         models = [run, control, f"random:{run}", "pixels"]
-        scores = evaluate("linear", model=models, data=out / "labelled", out=out / "linear", quiet=quiet)
+        folder = out / "linear"
+        scores = evaluate("linear", model=models, data=out / "labelled", out=folder, baselines=False, quiet=quiet)
     with timed(spent, "detection"):
         frames, plan = smiling_clip(2 * seed + 1)
         write_film(out / "clip.mp4", frames)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ import duchenne
 from duchenne.data.prepared import Prepared
 from duchenne.devices import resolve_device
 from duchenne.errors import UsageError
+from duchenne.evaluation.baselines import baselines_of
 from duchenne.evaluation.encoders import FeatureKind, FeatureSource, resolve
 from duchenne.evaluation.frozen import run_linear
 from duchenne.evaluation.linear import L2_CANDIDATES, LinearSettings, Weighting
@@ -47,6 +48,7 @@ def evaluate(
     weighting: Weighting = "balanced",
     l2: float | Sequence[float] = L2_CANDIDATES,
     threshold: float = 0.5,
+    baselines: bool = True,
     sample_faces: int = 12,
     maps: MapKind = "pca",
     device: str = "auto",
@@ -70,6 +72,7 @@ def evaluate(
         weighting: of the classes, see `LinearSettings`.
         l2: penalty strengths; of several, one per fold is chosen on held-out training subjects.
         threshold: on the sigmoid of a score, from which an AU is called present.
+        baselines: evaluate an untrained encoder, `blendshapes` and `landmarks` too, see `duchenne.evaluation.baselines`.
         sample_faces: faces shown in the report; 0 keeps pictures out of it.
         maps: two-dimensional maps of the features in the report: `pca`, `tsne` (seconds per model) or `none`.
         device: auto, cpu, cuda, cuda:N or mps.
@@ -95,6 +98,9 @@ def evaluate(
     prepared = Prepared([data] if isinstance(data, str | Path) else list(data))
     task = make_task(prepared, target)
     plans = {seed: make_plan(prepared, task, str(folds), seed) for seed in range(seeds)}
+    added, left_out = baselines_of(sources, prepared, task.rows) if baselines else ([], {})
+    sources += added
+    beside = {source.name for source in added}
     tested = pd.Series(np.any([fold.test for plan in plans.values() for fold in plan], axis=0))
     seen = {source.name: overlap(source, prepared, task.subjects[tested]) for source in sources}
 
@@ -116,7 +122,7 @@ def evaluate(
     runs: dict[str, dict[int, Predictions]] = {}
     drawn: dict[str, NDArray[np.float64]] = {}
     for source in sources:
-        found = PROTOCOLS[protocol](source, job, settings)
+        found = PROTOCOLS[protocol](source, replace(job, maps="none") if source.name in beside else job, settings)
         if found.points is not None:
             drawn[source.name] = found.points
         runs[source.name] = {seed: decide(task, plans[seed], score, threshold) for seed, score in found.scores.items()}
@@ -124,6 +130,7 @@ def evaluate(
         rows += mine
         summaries[source.name] = {
             **source.describe(),
+            "baseline": source.name in beside,
             "features": found.width,
             "seen": seen[source.name],
             **summariser.add(source.name, runs[source.name]),
@@ -138,12 +145,13 @@ def evaluate(
             "feature": feature, "weighting": weighting, "l2": list(settings.l2), "held_out": settings.held_out,
             "threshold": None if task.exclusive else threshold,
             "interval": {"level": 0.95, "resamples": RESAMPLES, "of": "subjects" if task.knows_subjects else "images"},
+            "baselines": {"added": sorted(beside), "left_out": left_out},
             "device": chosen.type, "versions": _versions(),
         },
         "data": [_describe_data(prepared, number) for number in range(len(prepared.infos))],
         "always_positive": always_positive(task.items, [row for row in rows if row["model"] == names[0]]),
         "models": summaries,
-        "differences": summariser.differences(),
+        "differences": summariser.differences(beside),
     }  # fmt: skip
     out = Path(out)
     with replacing(out / "scores.csv") as temporary:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Final
@@ -195,10 +195,16 @@ class Summariser:
         }
         return out
 
-    def differences(self) -> list[dict[str, Any]]:
-        """Paired differences, first minus second, of every two models added, on the same resamples."""
+    def differences(self, beside: Collection[str] = ()) -> list[dict[str, Any]]:
+        """Paired differences, first minus second, of every two models added, on the same resamples.
+
+        Args:
+            beside: models that are not compared with each other (baselines).
+        """
         out = []
         for first, second in combinations(self._statistics, 2):
+            if first in beside and second in beside:
+                continue
             row: dict[str, Any] = {"first": first, "second": second}
             pairs = {
                 (aggregate, metric): self._statistics[first].values[aggregate, metric]
