@@ -11,6 +11,7 @@ from tests.methods.made import random_batch, small_method
 from torch import distributed, multiprocessing, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from duchenne.methods.base import Method
 from duchenne.methods.registry import METHODS
 
 CLIPS = 4
@@ -32,12 +33,17 @@ def augmented(method):
     return method.augment(random_batch(method, CLIPS))
 
 
-def compare(name: str, rank: int) -> list[float]:
+def step_alone(name: str) -> Method:
+    """The whole batch in one process; to be called before there is a process group, so that nothing is gathered."""
     alone = small_method(name, bn_splits=2)
-    batch = augmented(alone)
-    alone.training_step(batch).loss.backward()
+    alone.training_step(augmented(alone)).loss.backward()
     alone.after_step()
+    return alone
+
+
+def compare(name: str, rank: int, alone: Method) -> list[float]:
     shared = small_method(name)
+    batch = augmented(shared)
     wrapped = DistributedDataParallel(Step(shared), broadcast_buffers=False)
     half = CLIPS // 2
     wrapped(batch.select(slice(rank * half, (rank + 1) * half))).backward()
@@ -59,8 +65,9 @@ def compare(name: str, rank: int) -> list[float]:
 def work(rank: int, port: int) -> None:
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     torch.set_num_threads(1)
+    alone = {name: step_alone(name) for name in METHODS}
     distributed.init_process_group("gloo", rank=rank, world_size=2)
-    found = {name: compare(name, rank) for name in METHODS}
+    found = {name: compare(name, rank, alone[name]) for name in METHODS}
     if rank == 0:
         print(json.dumps(found), flush=True)
     distributed.destroy_process_group()

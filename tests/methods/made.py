@@ -12,7 +12,15 @@ from duchenne.training.runs import build_method
 from duchenne.types import ClipBatch
 
 SMALL: dict[str, dict[str, Any]] = {
+    "knowledge_driven": {
+        "backbone": "resnet18",
+        "projection_hidden": 32,
+        "projection_dim": 16,
+        "predictor_hidden": 32,
+        "smallest_area_px": 4.0,
+    },
     "n_pair": {"triplets": 3},
+    "supervised": {"aus": (1, 12), "positive_shares": (0.5, 0.5), "weighting": "none"},
     "temporal_ranking": {"triplets": 3},
     "triplet": {"triplets": 3},
 }
@@ -20,7 +28,6 @@ SMALL: dict[str, dict[str, Any]] = {
 
 
 def small_config(name: str, **fields: Any) -> Any:
-    "supervised": {"aus": (1, 12), "positive_shares": (0.5, 0.5), "weighting": "none"},
     return method_run_config(name)(**{"size_px": 32, **SMALL[name], **fields})
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from duchenne.methods.base import Method
 
 _CLASSES: Final = {
+    "knowledge_driven": ("KnowledgeDriven", "KnowledgeDrivenConfig"),
     "n_pair": ("NPair", "NPairConfig"),
     "temporal_ranking": ("TemporalRanking", "TemporalRankingConfig"),
     "supervised": ("Supervised", "SupervisedConfig"),
