@@ -28,6 +28,7 @@ from duchenne.data.datasets.reading import (
     Reading,
     Survey,
     chosen,
+    frame_number,
     intensity,
     join,
     occurrence,
@@ -147,11 +148,11 @@ def read_occurrence(text: str, where: str) -> dict[int, Labels]:
     for number, cells in enumerate(lines, start=2):
         if not any(cells):
             continue
-        frame = _frame(cells[0], f"{where}, row {number}")
+        frame = frame_number(cells[0], where, number)
         if frame in rows or len(cells) < len(names):
             what = f"frame {frame} stands there twice" if frame in rows else f"has {len(cells)} of {len(names)} columns"
             raise InputError(f"{where}, row {number}: {what}; check the file.")
-        rows[frame] = {au_column(au): occurrence(cells[place], f"{where}, row {number}") for place, au in columns}
+        rows[frame] = {au_column(au): occurrence(cells[place], where, number) for place, au in columns}
     return rows
 
 
@@ -168,15 +169,8 @@ def read_intensity(text: str, where: str) -> dict[int, float | None]:
             if line.strip():
                 raise InputError(f"{where}, row {number}: has one column, not frame and intensity; check the file.")
             continue
-        found[_frame(cells[0], f"{where}, row {number}")] = intensity(cells[1], f"{where}, row {number}")
+        found[frame_number(cells[0], where, number)] = intensity(cells[1], where, number)
     return found
-
-
-def _frame(text: str, where: str) -> int:
-    try:
-        return int(float(text))
-    except ValueError:
-        raise InputError(f"{where}: `{text.strip()}` is not a frame number; check the file.") from None
 
 
 _LICENCE: Final = "by signed agreement with Binghamton University, research only, no redistribution"

@@ -121,7 +121,7 @@ def _labels(tree: Tree) -> tuple[dict[Clip, dict[int, Labels]], list[str]]:
             frame, _, value = line.partition(",")
             if not frame.strip().isdigit():
                 raise InputError(f"{name}, row {number}: `{line.strip()}` is not `frame,intensity`; check the file.")
-            strength = intensity(value, f"{name}, row {number}")
+            strength = intensity(value, name, number)
             rows.setdefault(int(frame), {})[intensity_column(au)] = strength
     missing = [
         f"codes of {subject}: {', '.join(f'AU{au}' for au in CODED_AUS if au not in aus)}"
@@ -192,7 +192,7 @@ def _read_plus(tree: Tree, options: Options) -> Reading:
             stem = cells[0].partition(".")[0]
             if len(cells) != 2 or not stem.isdigit():
                 raise InputError(f"{name}, row {number}: `{line.strip()}` is not `frame.jpg intensity`; check it.")
-            strength = intensity(cells[1], f"{name}, row {number}")
+            strength = intensity(cells[1], name, number)
             labels[subject, trial][int(stem)][intensity_column(au)] = strength
     frames: dict[Clip, dict[int, str]] = defaultdict(dict)
     pictures = tree.index(

@@ -212,8 +212,8 @@ def chosen(options: Options, protocol: Sequence[int], coded: Iterable[int]) -> t
     return tuple(sorted(set(wanted) & set(ACTION_UNITS)))
 
 
-def occurrence(text: str, where: str) -> int | None:
-    """0, 1, or None where not coded (`NOT_CODED`).
+def occurrence(text: str, name: str, row: int) -> int | None:
+    """0, 1, or None where not coded (`NOT_CODED`); `name` and `row` say where it stands.
 
     Raises:
         InputError: for anything else.
@@ -221,13 +221,13 @@ def occurrence(text: str, where: str) -> int | None:
     text = text.strip()
     if text in NOT_CODED:
         return None
-    if text in ("0", "1", "0.0", "1.0"):
-        return int(float(text))
-    raise InputError(f"{where}: `{text}` is not 0, 1 or a mark for not coded; check the file.")
+    if text not in ("0", "1", "0.0", "1.0"):
+        raise InputError(f"{name}, row {row}: `{text}` is not 0, 1 or a mark for not coded; check the file.")
+    return int(float(text))
 
 
-def intensity(text: str, where: str) -> float | None:
-    """0 to 5, or None where not coded.
+def intensity(text: str, name: str, row: int) -> float | None:
+    """0 to 5, or None where not coded (`NOT_CODED`); `name` and `row` say where it stands.
 
     Raises:
         InputError: for anything else.
@@ -240,8 +240,20 @@ def intensity(text: str, where: str) -> float | None:
     except ValueError:
         value = -1.0
     if not 0 <= value <= 5:
-        raise InputError(f"{where}: `{text}` is not an intensity from 0 to 5; check the file.")
+        raise InputError(f"{name}, row {row}: `{text}` is not an intensity from 0 to 5; check the file.")
     return value
+
+
+def frame_number(text: str, name: str, row: int) -> int:
+    """A whole number, however it is written.
+
+    Raises:
+        InputError: for anything else.
+    """
+    try:
+        return int(text) if text.isdigit() else int(float(text))
+    except (ValueError, OverflowError):
+        raise InputError(f"{name}, row {row}: `{text.strip()}` is not a frame number; check the file.") from None
 
 
 def positives(labels: Iterable[Labels], aus: Sequence[int], positive_from: float) -> Counter[int]:

@@ -1,0 +1,231 @@
+"""BP4D and BP4D+: their layouts, and what is easily misread in them."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from tests.datasets.made import Image, bp4d_codes, picture, write, zipped
+
+import duchenne
+from duchenne.data.datasets.bp4d import PLUS_SUBJECTS, SUBJECTS
+from duchenne.data.datasets.reading import Options, Reading
+from duchenne.data.datasets.registry import read_data_set
+from duchenne.data.prepared import Prepared
+from duchenne.errors import InputError, UsageError
+
+AUS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 23, 24, 27)
+
+
+def read(root: Path, name: str = "bp4d", **options: object) -> Reading:
+    return read_data_set(name, root, Options(**options))  # type: ignore[arg-type]
+
+
+def values(reading: Reading) -> dict[tuple[str, str, int], dict[str, object]]:
+    return {(v["subject"], v["clip"], v["frame"]): dict(v) for v in (image.values for image in reading.images)}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """F001/T1 with four digits, F001/T2 with none, M001/T1 in a zip; only a window of each is coded."""
+    root = tmp_path / "BP4D"
+    for frame in range(2438, 2446):
+        picture(root / "F001" / "T1" / f"{frame:04d}.jpg")
+    for frame in range(8, 13):
+        picture(root / "F001" / "T2" / f"{frame}.jpg")
+    for frame in range(98, 103):
+        picture(root / "M001" / "T1" / f"{frame:05d}.jpg")
+    zipped(root / "M001", root / "M001.zip")
+    codes = root / "AUCoding" / "AU_OCC"
+    bp4d_codes(codes / "F001_T1.csv", range(2440, 2444), {1: {2440}, 12: {2440, 2441, -2442}}, AUS)
+    bp4d_codes(codes / "F001_T2.csv", range(9, 12), {6: {10}}, AUS)
+    bp4d_codes(codes / "M001_T1.csv", range(99, 105), {24: {100, 104}}, AUS[::-1])
+    write(root / "AUCoding" / "AU_INT" / "AU12" / "F001_T1_AU12.csv", "2440,3\n2441,1\n2442,9\n2443,0\n")
+    return root
+
+
+def test_pictures_meet_their_codes_by_number(root: Path) -> None:
+    found = values(read(root))
+    assert sorted(found) == [
+        *(("F001", "T1", frame) for frame in range(2440, 2444)),
+        *(("F001", "T2", frame) for frame in range(9, 12)),
+        *(("M001", "T1", frame) for frame in range(99, 103)),
+    ]
+    assert [found["F001", "T1", frame]["AU01"] for frame in range(2440, 2444)] == [1, 0, 0, 0]
+    assert [found["F001", "T2", frame]["AU06"] for frame in range(9, 12)] == [0, 1, 0]
+    assert found["F001", "T1", 2440]["time_s"] == 2440 / 25
+
+
+def test_columns_go_by_name_and_9_is_not_codable(root: Path) -> None:
+    found = values(read(root))
+    assert [found["M001", "T1", frame]["AU24"] for frame in range(99, 103)] == [0, 1, 0, 0]  # columns in another order
+    first = [found["F001", "T1", frame] for frame in range(2440, 2444)]
+    assert [row["AU12"] for row in first] == [1, 1, None, 0]
+    assert [row["AU12_i"] for row in first] == [3, 1, None, 0]  # which would be absent if 2 were asked for
+    assert "AU12_i" not in found["F001", "T2", 9]
+
+
+def test_the_action_units_of_the_protocol_or_all(root: Path) -> None:
+    assert read(root).aus == (1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
+    assert read(root, aus="all").aus == tuple(au for au in AUS if au != 27)  # AU27 is in no table of ours
+
+
+def test_frames_without_codes_are_left_out_and_named(root: Path) -> None:
+    coded, everything = read(root), read(root, frames="all")
+    assert len(everything.images) == 8 + 5 + 5
+    assert len(coded.images) == 11
+    assert "7 frames have no label: left out (--frames all keeps them)." in coded.survey.notes
+    assert values(everything)["F001", "T1", 2438].get("AU01") is None
+
+
+def test_codes_without_pictures_are_named_with_the_positives_lost(root: Path) -> None:
+    missing = "\n".join(read(root).survey.missing)
+    assert "the pictures of 2 of 13 labelled frames: M001 T1 (2)" in missing
+    assert "positives lost with them: AU24 1 (50.0 %)" in missing
+    assert "subjects: F002, F003" in missing
+    assert "and 31 more" in missing  # of 39
+    assert "pictures of sequences: F001 T3" in missing
+
+
+def test_archives_are_read_where_they_lie(root: Path) -> None:
+    before = sorted(root.rglob("*"))
+    zip_image = next(image for image in read(root).images if image.values["subject"] == "M001")
+    assert (zip_image.path.name, zip_image.member) == ("M001.zip", "M001/T1/00099.jpg")
+    assert sorted(root.rglob("*")) == before
+
+
+def test_an_unpacked_copy_beside_the_archive_is_taken(root: Path) -> None:
+    for frame in range(98, 103):
+        picture(root / "M001" / "T1" / f"{frame:05d}.jpg")
+    assert not any(image.member for image in read(root).images)
+
+
+def test_a_folder_that_lies_there_twice(root: Path) -> None:
+    shutil.copytree(root / "F001", root / "copy" / "F001")
+    with pytest.raises(
+        InputError, match=r"13 files are there twice \(first: F001/T1/2438\.jpg and copy/F001"
+    ) as caught:
+        read(root)
+    assert "remove one of the copies" in str(caught.value)
+
+
+def test_a_damaged_archive_is_named(root: Path) -> None:
+    (root / "M002.zip").write_bytes(b"PK\3\4 cut off")
+    assert any("M002.zip: cannot be read as a zip archive" in line for line in read(root).survey.missing)
+
+
+def test_the_older_place_of_the_codes(root: Path) -> None:
+    (root / "AUCoding" / "AU_OCC" / "F001_T2.csv").rename(root / "AUCoding" / "F001_T2.csv")
+    bp4d_codes(root / "AUCoding" / "F001_T1.csv", range(2440, 2444), {1: {2443}}, AUS)  # the newer one goes before it
+    found = values(read(root))
+    assert ("F001", "T2", 10) in found
+    assert found["F001", "T1", 2443]["AU01"] == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("2440,0,0,1\n2441,0,0,1\n", "its first line is no header"),
+        ("0,1,1\n2440,0,0\n", "its first line is no header"),
+        ("0,1,2\n2440,0,7\n", "row 2: `7` is not 0, 1 or a mark for not coded"),
+        ("0,1,2\n2440,0\n", "row 2: has 2 of 3 columns"),
+        ("0,1\n2440,0\n2440,1\n", "row 3: frame 2440 stands there twice"),
+        ("0,1\nx,0\n", "row 2: `x` is not a frame number"),
+    ],
+)
+def test_tables_that_cannot_be_right(root: Path, text: str, message: str) -> None:
+    write(root / "AUCoding" / "AU_OCC" / "F001_T1.csv", text)
+    with pytest.raises(InputError, match=message) as caught:
+        read(root)
+    assert "AUCoding/AU_OCC/F001_T1.csv" in str(caught.value)
+
+
+def test_another_folder_is_refused_with_the_layout(tmp_path: Path) -> None:
+    picture(tmp_path / "holiday" / "beach.jpg")
+    message = r"holds no BP4D-Spontaneous \(it holds holiday\); below it there should be F001"
+    with pytest.raises(InputError, match=message):
+        read(tmp_path)
+
+
+def test_facts_about_the_people() -> None:
+    assert (len(SUBJECTS), len(PLUS_SUBJECTS)) == (41, 140)
+    assert list(SUBJECTS) == [f"F{n:03d}" for n in range(1, 24)] + [f"M{n:03d}" for n in range(1, 19)]
+    assert list(PLUS_SUBJECTS) == [f"F{n:03d}" for n in range(1, 83)] + [f"M{n:03d}" for n in range(1, 59)]
+
+
+@pytest.fixture
+def plus(tmp_path: Path) -> Path:
+    root = tmp_path / "BP4D+"
+    for task in ("T1", "T2"):
+        for frame in (1, 2, 3):
+            picture(root / "F001" / task / f"{frame:04d}.jpg")
+    zipped(root / "F001", root / "2D+3D" / "F001.zip")
+    picture(root / "Thermal" / "F001" / "T1" / "0001.jpg")
+    bp4d_codes(root / "AUCoding" / "AU_OCC" / "F001_T1.csv", (1, 2), {1: {1}}, AUS)
+    return root
+
+
+def test_plus_has_four_coded_tasks_and_other_pictures_beside(plus: Path) -> None:
+    reading = read(plus, "bp4d_plus")
+    assert [image.source for image in reading.images] == [
+        "2D+3D/F001.zip/F001/T1/0001.jpg", "2D+3D/F001.zip/F001/T1/0002.jpg",
+    ]  # fmt: skip
+    assert "codes of sequences: F001 T6, F001 T7, F001 T8" in reading.survey.missing
+    assert len(read(plus, "bp4d_plus", frames="all").images) == 6
+
+
+def test_pictures_alone_are_enough_for_pretraining(plus: Path) -> None:
+    shutil.rmtree(plus / "AUCoding")
+    reading = read(plus, "bp4d_plus")
+    assert (len(reading.images), reading.label_kind) == (6, "none")
+
+
+def test_prepared_end_to_end(root: Path, tmp_path: Path, portrait: Image) -> None:
+    for frame in (2440, 2441, 2442):
+        picture(root / "F001" / "T1" / f"{frame}.jpg", portrait)
+    out = tmp_path / "out"
+    done = duchenne.prepare("bp4d", root=root, out=out, size_px=64, workers=1, quiet=True)
+    data = Prepared([out])
+    assert list(data.frames["frame"]) == [2440, 2441, 2442]
+    assert list(data.frames["AU12"].fillna(-1)) == [1, 1, -1]
+    assert list(data.subject_names().unique()) == ["bp4d:F001"]
+    assert data.infos[0].positive_from == 1
+    assert "Binghamton" in data.infos[0].licence
+    lost = pd.read_parquet(out / "missing.parquet")  # the grey ones
+    assert list(lost["frame"]) == [2443, 9, 10, 11, 99, 100, 101, 102]
+    assert set(lost["reason"]) == {"no face was found"}
+    assert done.counts["missing"] == 8
+    assert any("positives among them: AU06 1 of 1, AU24 1 of 1" in note for note in done.notes)
+    other = duchenne.prepare("bp4d", root=root, out=tmp_path / "plus", name="x", size_px=64, workers=1, quiet=True)
+    assert set(Prepared([out, str(other.out)]).subject_names()) == {"bp4d:F001", "x:F001"}
+
+
+def test_the_check_needs_no_folder_and_reads_no_pictures(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from duchenne.cli.prepare import main
+
+    for path in root.rglob("*.jpg"):
+        path.write_bytes(b"")
+    assert main(["bp4d", "--root", str(root), "--check"]) == 1  # something is missing
+    shown = capsys.readouterr().out
+    assert re.search(r"coded frames +13  \(146,847 published\)", shown)
+    assert "AU12 present, %" in shown
+    assert "codes of sequences: F001 T3" in shown
+
+
+def test_arguments_that_do_not_fit(root: Path, tmp_path: Path) -> None:
+    wrong = {
+        "--out: name the folder": {},
+        "--camera: is for `prepare disfa`": {"out": tmp_path / "o", "camera": "left"},
+        "says itself what is present": {"out": tmp_path / "o", "positive_from": 2},
+        "--alignment smooth: needs videos": {"out": tmp_path / "o", "alignment": "smooth"},
+        "landmarks are read of disfa": {"out": tmp_path / "o", "alignment": "dataset"},
+        "--missing keep: must be drop or negative": {"out": tmp_path / "o", "missing": "keep"},
+        "--labels: is for `prepare videos`": {"out": tmp_path / "o", "labels": "codes.csv"},
+    }
+    for message, arguments in wrong.items():
+        with pytest.raises(UsageError, match=message):
+            duchenne.prepare("bp4d", root=root, **arguments)  # type: ignore[arg-type]
+    assert not (tmp_path / "o").exists()
