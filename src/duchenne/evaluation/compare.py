@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
+import numpy as np
 import pandas as pd
 
 from duchenne.errors import InputError, UsageError
 from duchenne.evaluation.compare_published import Evaluation, explain, find_rows, table_rows
 from duchenne.evaluation.compare_writing import check_out, write_comparison
-from duchenne.evaluation.scoring import AGGREGATES, mean_defined
+from duchenne.evaluation.scoring import mean_defined
 from duchenne.published import Metric
 
 Aggregate = Literal["mean_of_folds", "pooled"]
@@ -32,7 +33,7 @@ class Comparison:
         table: one row per evaluation and model: `evaluation, model, protocol`, one column per item, `mean`, `low`,
             `high` (of the mean), all 0 to 1; the model `always positive` stands beside every F1. Null: undefined. With
             published rows, which follow with the comparable ones first: `comparable_with` (evaluations), `differs` and
-            `caution` (words that `explanations` explains) and `note` (errors of the printed row).
+            `caution` (words that `explanations` explains) and `note` (errors in the printed row, remarks).
         warnings: what differs between the evaluations, one sentence each.
         explanations: what the words in `differs` and `caution` mean here, one sentence each.
     """
@@ -121,8 +122,8 @@ def _own_rows(evaluation: Evaluation, metric: Metric, aggregate: Aggregate) -> l
     recalls = _recalls(evaluation, aggregate) if metric == "recall" else {}
     for model, found in summary["models"].items():
         if metric == "recall":
-            values = recalls[model]
-            mean = found[aggregate].get("mean_recall", {"value": sum(values.values()) / len(values)})
+            values = recalls.get(model, {})
+            mean = found[aggregate].get("mean_recall", {"value": float(mean_defined(np.array(list(values.values()))))})
         else:
             values = {item: cell[aggregate][metric]["value"] for item, cell in found["items"].items()}
             mean = found[aggregate][metric]
@@ -143,7 +144,7 @@ def _recalls(evaluation: Evaluation, aggregate: Aggregate) -> dict[str, dict[str
     for (model, item), cells in scores[scores["positives"] > 0].groupby(["model", "item"], sort=False):
         seeds = cells.groupby("seed")
         sums = seeds[["found", "positives"]].sum()
-        by_seed = sums["found"] / sums["positives"] if aggregate == AGGREGATES[1] else seeds["recall"].mean()
+        by_seed = sums["found"] / sums["positives"] if aggregate == "pooled" else seeds["recall"].mean()
         out.setdefault(str(model), {})[str(item)] = float(mean_defined(by_seed.to_numpy(float)))
     return out
 
