@@ -52,8 +52,8 @@ def find_rows(datasets: Sequence[str], metric: Metric) -> list[list[Row]]:
         UsageError: when no paper has the data set, or none printed this metric for it.
     """
     found = []
-    for name in dict.fromkeys(map(_key, datasets)):
-        there = [row for row in load() if _key(row.dataset) == name]
+    for key, name in {_key(name): name for name in datasets}.items():
+        there = [row for row in load() if _key(row.dataset) == key]
         if not there:
             known = ", ".join(dict.fromkeys(row.dataset.lower() for row in load()))
             raise UsageError(f"--published {name}: the papers have no such data set; choose {known}.")
@@ -88,7 +88,7 @@ def explain(groups: Sequence[Sequence[Row]], evaluations: Sequence[Evaluation], 
                 f"its folds ({protocol['folds']}) do not test the subjects that the papers' do; the split alone moved "
                 f"published F1 by up to {SPREAD_OVER_SPLITS:g} points"
             ),
-            "weighting": f"its weighting of classes is {protocol['weighting']}; the row's is another, or nobody says which",
+            "weighting": f"its weighting of classes is {protocol['weighting']}; the row's is another or unknown",
             "threshold": f"its threshold is {protocol['threshold']}, the papers' {THRESHOLD:g}",
             "labels": f"an intensity counts as present from {data[0]['positive_from']:g}, in the papers from 2",
         }  # fmt: skip
