@@ -14,7 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 from duchenne.methods.base import Method
 from duchenne.methods.registry import METHODS
 
-CLIPS = 4
+CLIPS = 8
 
 
 class Step(nn.Module):

@@ -12,6 +12,8 @@ from duchenne.training.runs import build_method
 from duchenne.types import ClipBatch
 
 SMALL: dict[str, dict[str, Any]] = {
+    "clp": {"backbone": "resnet18", "length": 4, "memory": 24, "support": 10, "bn_splits": 1},
+    "cvc": {"backbone": "resnet18", "memory": 12, "cycle_memory": 20, "support": 8, "bn_splits": 1},
     "knowledge_driven": {
         "backbone": "resnet18",
         "projection_hidden": 32,
@@ -19,7 +21,10 @@ SMALL: dict[str, dict[str, Any]] = {
         "predictor_hidden": 32,
         "smallest_area_px": 4.0,
     },
+    "moco": {"backbone": "resnet18", "memory": 12, "bn_splits": 1},
     "n_pair": {"triplets": 3},
+    "simclr": {"backbone": "resnet18"},
+    "simsiam": {"backbone": "resnet18"},
     "supervised": {"aus": (1, 12), "positive_shares": (0.5, 0.5), "weighting": "none"},
     "temporal_ranking": {"triplets": 3},
     "triplet": {"triplets": 3},

@@ -20,10 +20,15 @@ if TYPE_CHECKING:
     from duchenne.methods.base import Method
 
 _CLASSES: Final = {
+    "clp": ("CLP", "CLPConfig"),
+    "cvc": ("CVC", "CVCConfig"),
     "knowledge_driven": ("KnowledgeDriven", "KnowledgeDrivenConfig"),
+    "moco": ("MoCo", "MoCoConfig"),
     "n_pair": ("NPair", "NPairConfig"),
-    "temporal_ranking": ("TemporalRanking", "TemporalRankingConfig"),
+    "simclr": ("SimCLR", "SimCLRConfig"),
+    "simsiam": ("SimSiam", "SimSiamConfig"),
     "supervised": ("Supervised", "SupervisedConfig"),
+    "temporal_ranking": ("TemporalRanking", "TemporalRankingConfig"),
     "triplet": ("Triplet", "TripletConfig"),
 }
 METHODS: Final = tuple(sorted(_CLASSES))

@@ -8,8 +8,7 @@ from typing import ClassVar, Final
 import torch
 from torch import Tensor
 
-from duchenne.augment.colour import draw_colour, jitter_colour
-from duchenne.augment.geometry import draw_geometry, warp
+from duchenne.augment.frames import change_frames
 from duchenne.data.clips import SequenceSampler
 from duchenne.methods.base import Method
 from duchenne.methods.sequence_config import SequenceConfig
@@ -55,25 +54,16 @@ class SequenceMethod(Method):
     def augment(self, batch: ClipBatch) -> ClipBatch:
         """Random crops (with the sizes of the authors' code), by default drawn anew for every frame."""
         config = self.config
-        clips, frames = batch.images.shape[:2]
-        images = batch.images.flatten(0, 1).float() / 255
-        each = 1 if config.augment_per == "frame" else frames
-        matrices = draw_geometry(
-            clips * frames // each,
-            images.shape[-1],
+        images = change_frames(
+            batch.images.float() / 255,
             crop_min=config.crop_min,
             crop_max=config.crop_max,
             rotation=config.rotation,
-            device=images.device,
+            colour=config.colour,
+            flip=config.flip,
+            per=config.augment_per,
         )
-        images = warp(images, matrices.repeat_interleave(each, dim=0))
-        if config.flip:
-            mirrored = (torch.rand(clips) < 0.5).repeat_interleave(frames).to(images.device)
-            images = torch.where(mirrored.view(-1, 1, 1, 1), images.flip(-1), images)
-        if config.colour:
-            factors = draw_colour(clips * frames // each, config.colour)
-            images = jitter_colour(images, factors.repeat_interleave(each, dim=0))
-        return replace(batch, images=images.reshape(batch.images.shape))
+        return replace(batch, images=images)
 
     def validation_score(self, batch: ClipBatch) -> Tensor:
         """Share of frames in the right order of time on whole pictures (the paper's ranking accuracy)."""

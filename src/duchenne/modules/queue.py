@@ -69,6 +69,10 @@ class Queue(nn.Module):
         """(K,) or (C, K) bool: which rows have been written."""
         return torch.arange(self.size, device=self.rows.device) < self.filled[..., None]
 
+    def stored(self, slots: Tensor) -> Tensor:
+        """In which rows the slots of a memory without classes are stored; the write place goes through slots."""
+        return slots
+
     @torch.no_grad()
     def push(self, rows: Tensor, *, labels: Tensor | None = None, **ids: Tensor) -> None:
         """Writes the rows of all processes, in order of their ranks, over the oldest ones.
@@ -89,7 +93,7 @@ class Queue(nn.Module):
         if labels is None:
             counts = torch.full_like(self.place, len(rows))
             position = torch.arange(len(rows), device=rows.device)
-            where, left = (self.place + position) % self.size, counts - position
+            where, left = self.stored((self.place + position) % self.size), counts - position
         else:
             labels = gather_rows(labels)
             member = functional.one_hot(labels, self.classes or 1)

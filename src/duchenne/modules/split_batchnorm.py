@@ -6,12 +6,15 @@ process with a large batch compute exactly what several processes with parts of 
 
 from __future__ import annotations
 
+from typing import Any, Final
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
 
 
-class SplitBatchNorm2d(nn.BatchNorm2d):
+class _SplitBatchNorm(_BatchNorm):
     """Normalises each of `splits` equal parts of the batch with its own statistics while training.
 
     The running statistics move by the mean of the parts' statistics, each with torch's usual momentum. Parts are
@@ -20,18 +23,19 @@ class SplitBatchNorm2d(nn.BatchNorm2d):
     Args:
         channels: as `nn.BatchNorm2d`.
         splits: number of parts.
+        **options: of torch's layer.
     """
 
-    def __init__(self, channels: int, splits: int) -> None:
-        super().__init__(channels)
+    def __init__(self, channels: int, splits: int, **options: Any) -> None:
+        super().__init__(channels, **options)
         self.splits = splits
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> the same shape. In evaluation mode this is plain BatchNorm."""
+        """(B, C, ...) -> the same shape. In evaluation mode this is plain BatchNorm."""
         if not self.training or self.splits == 1:
             return super().forward(x)
         if self.running_mean is None or self.running_var is None or self.momentum is None:
-            raise ValueError("SplitBatchNorm2d needs running statistics and a momentum")
+            raise ValueError("split BatchNorm needs running statistics and a momentum")
         parts, means, variances = [], [], []
         for part in torch.tensor_split(x, self.splits):
             mean, variance = self.running_mean.clone(), self.running_var.clone()
@@ -48,8 +52,19 @@ class SplitBatchNorm2d(nn.BatchNorm2d):
         return torch.cat(parts)
 
 
+class SplitBatchNorm1d(_SplitBatchNorm, nn.BatchNorm1d):
+    """`nn.BatchNorm1d` in parts."""
+
+
+class SplitBatchNorm2d(_SplitBatchNorm, nn.BatchNorm2d):
+    """`nn.BatchNorm2d` in parts."""
+
+
+_SPLIT: Final[dict[type, type[_SplitBatchNorm]]] = {nn.BatchNorm1d: SplitBatchNorm1d, nn.BatchNorm2d: SplitBatchNorm2d}
+
+
 def split_batchnorm(module: nn.Module, splits: int) -> nn.Module:
-    """Replaces every `nn.BatchNorm2d` inside a module, in place, keeping weights, statistics and state-dict keys.
+    """Replaces `nn.BatchNorm1d` and `2d` inside a module, in place, keeping weights, statistics and state-dict keys.
 
     Args:
         module: any network.
@@ -61,8 +76,8 @@ def split_batchnorm(module: nn.Module, splits: int) -> nn.Module:
     if splits == 1:
         return module
     for name, child in module.named_children():
-        if type(child) is nn.BatchNorm2d:
-            replacement = SplitBatchNorm2d(child.num_features, splits)
+        if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d) and type(child) in _SPLIT:
+            replacement = _SPLIT[type(child)](child.num_features, splits, eps=child.eps, affine=child.affine)
             replacement.load_state_dict(child.state_dict())
             setattr(module, name, replacement)
         else:

@@ -185,7 +185,7 @@ class Trainer:
         factor = rate_factor(self.config, self.step - start, self.ends[self.stage] - start) * self.plateau.factor
         groups = [group for optimiser in self.optimisers for group in optimiser.param_groups]
         for group in groups:
-            group["lr"] = group["base_lr"] * factor
+            group["lr"] = group["base_lr"] * (factor if group["scheduled"] else 1)
         batch = batch.to(self.fabric.device)
         with torch.no_grad():
             batch = self.method.augment(batch)
@@ -327,7 +327,8 @@ def _optimisers(method: Method, config: TrainingConfig, stage: Stage) -> list[to
     for group in method.parameter_groups():
         rate = group.get("lr", stage.lr or config.lr)
         kind = group.get("optimiser", config.optimiser)
-        kinds.setdefault(kind, []).append({"params": group["params"], "lr": rate, "base_lr": rate})
+        own = {"params": group["params"], "lr": rate, "base_lr": rate, "scheduled": group.get("scheduled", True)}
+        kinds.setdefault(kind, []).append(own)
     built: list[torch.optim.Optimizer] = []
     for kind, groups in kinds.items():
         if kind == "sgd":

@@ -1,0 +1,75 @@
+"""Sampling a few separate frames of a clip: for the methods that compare views of single pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from duchenne.data.clips import DEFAULT_UNIT_S, Clip, Run
+from duchenne.data.prepared import Prepared
+from duchenne.errors import InputError
+
+
+class ClipFrames:
+    """Draws different frames of a clip, each set equally likely; an epoch is one draw of every clip.
+
+    A picture without a clip of its own is a clip of one frame.
+
+    Args:
+        frames: per draw, at least 1.
+    """
+
+    def __init__(self, frames: int = 1) -> None:
+        self._frames = frames
+
+    @property
+    def frames(self) -> int:
+        """Frames per draw."""
+        return self._frames
+
+    def usable_clips(self, data: Prepared, rows: NDArray[np.int64]) -> tuple[list[Clip], int]:
+        """The clips with enough frames in order of appearance, and how many have too few.
+
+        Raises:
+            InputError: when none has enough.
+        """
+        numbers, subjects = data.clip_ids()[rows], data.subject_ids()[rows]
+        order = np.argsort(numbers, kind="stable")
+        parts = np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1)
+        clips = [
+            Clip(int(numbers[part[0]]), int(subjects[part[0]]), DEFAULT_UNIT_S, (_run(rows[part]),))
+            for part in parts
+            if len(part) >= self.frames
+        ]
+        if not clips:
+            raise InputError(
+                f"{data.paths[0]}: none of its {len(parts)} clips has the {self.frames} frames that the method needs "
+                "of each; prepare videos, or choose a method for single pictures."
+            )
+        return clips, len(parts) - len(clips)
+
+    def draw(self, clip: Clip, rng: np.random.Generator) -> NDArray[np.int64]:
+        """(frames,) different rows of a clip, in random order."""
+        return draw_frames(clip, self.frames, rng)
+
+    def order(self, clips: Sequence[Clip], rng: np.random.Generator) -> NDArray[np.int64]:
+        """(len(clips),) the order of an epoch: each clip once, at random."""
+        return rng.permutation(len(clips))
+
+    def notes(self, clips: Sequence[Clip], left_out: int) -> list[str]:
+        """What a user should know about the usable clips, one sentence each."""
+        if not left_out:
+            return []
+        return [f"{left_out} of {left_out + len(clips)} clips have under {self.frames} frames and were left out."]
+
+
+def draw_frames(clip: Clip, number: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """(number,) different rows of a clip, in random order."""
+    rows = np.concatenate([run.rows for run in clip.runs])
+    return rng.choice(rows, size=number, replace=False)
+
+
+def _run(rows: NDArray[np.int64]) -> Run:
+    return Run(rows, np.zeros(len(rows)), 1)

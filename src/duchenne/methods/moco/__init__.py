@@ -1,0 +1,1 @@
+"""MoCo v2: a view against a memory of keys from a momentum encoder."""

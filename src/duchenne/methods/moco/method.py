@@ -1,0 +1,63 @@
+"""MoCo v2: a view of a face against a memory of other faces (He et al., CVPR 2020; Chen et al., 2020)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from duchenne.data.prepared import Prepared
+from duchenne.losses.info_nce import info_nce_loss
+from duchenne.methods.moco.config import MoCoConfig
+from duchenne.methods.view_method import ViewMethod, check_memory, memory_dtype, spread, unit_rows
+from duchenne.modules.heads import projection_head
+from duchenne.modules.momentum import MomentumCopy
+from duchenne.modules.queue import Queue
+from duchenne.types import ClipBatch, StepOutput
+
+
+class MoCo(ViewMethod):
+    """Finds the other view of a frame among the keys of earlier batches."""
+
+    Config = MoCoConfig
+    config: MoCoConfig
+    CITATION = (
+        "K. He, H. Fan, Y. Wu, S. Xie, R. Girshick. Momentum Contrast for Unsupervised Visual Representation Learning. "
+        "CVPR 2020. X. Chen, H. Fan, R. Girshick, K. He. Improved Baselines with Momentum Contrastive Learning. 2020."
+    )
+
+    def __init__(self, config: MoCoConfig) -> None:
+        super().__init__(config)
+        width = self.encoder.feature_dim
+        self.head = projection_head((width, width, config.embedding_dim))
+        network = nn.Sequential(self.encoder, self.head)
+        self.key_network = MomentumCopy(network, config.key_momentum, splits=config.bn_splits)
+        self.queue = Queue(config.memory, config.embedding_dim, dtype=memory_dtype(config))
+
+    @classmethod
+    def complete(cls, config: Any, data: Prepared, rows: NDArray[np.int64]) -> Any:
+        """Refuses a memory smaller than a batch."""
+        check_memory(config, config.batch_size)
+        return config
+
+    def start_stage(self, number: int) -> None:
+        """The momentum encoder starts as a copy of the encoder, whatever weights that was given."""
+        self.key_network.restart()
+
+    def training_step(self, batch: ClipBatch) -> StepOutput:
+        """InfoNCE of (B, 2, 3, H, W) views: the first as query, the second as key.
+
+        Logs `similarity`, the mean cosine of query and key, and `spread`, 0 where the embedding has collapsed.
+        """
+        query = unit_rows(self.head(self.encoder(batch.images[:, 0])))
+        self._keys = unit_rows(self.key_network(batch.images[:, 1]))
+        loss = info_nce_loss(query, self._keys, self.queue.rows, temperature=self.config.temperature)
+        similarity = (query.detach() * self._keys).sum(1).mean()
+        return StepOutput(loss, {"similarity": similarity, "spread": spread(query)})
+
+    def after_step(self) -> None:
+        """The momentum encoder follows and the keys enter the memory."""
+        self.key_network.update()
+        self.queue.push(self._keys)

@@ -1,0 +1,1 @@
+"""SimCLR: two views of a picture against all others of the batch."""

@@ -1,0 +1,1 @@
+"""SimSiam: one view predicts the other; no negatives, no momentum encoder."""
