@@ -89,7 +89,7 @@ def test_the_check_compares_with_the_published_counts(root: Path) -> None:
     assert one["AU1 positive (>= 1)"][1:] == (3, None)  # nothing was published for that
     missing = "\n".join(read(root).survey.missing)
     assert "videos of subjects (left camera): SN001, SN002" in missing
-    assert "the pictures of 9 of 9 labelled frames: SN001 SN001 (5), SN010 SN010 (4)" in missing
+    assert "the pictures of 9 of 9 labelled frames: SN001 (5), SN010 (4)" in missing
 
 
 def test_whole_counts_are_as_published(tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def _frames(tree: Tree, camera: str) -> dict[Clip, dict[int, str]]:
     other = "right" if camera == "left" else "left"
     found = (
         ((match[1].upper(), int(match[2])), name)
-        for match, name in tree.match(rf"[^/]*(SN\d{{3}})[^/]*/(?:[^/]*\D)?(\d+){IMAGES}")
+        for match, name in tree.match(rf"[^/]*(SN\d{{3}})[^/]*/(?:[^/]*[^/\d])?(\d+){IMAGES}")
         if other not in name.lower()
     )
     frames: dict[Clip, dict[int, str]] = defaultdict(dict)

@@ -207,9 +207,9 @@ class DataSet:
 
 
 def chosen(options: Options, protocol: Sequence[int], coded: Iterable[int]) -> tuple[int, ...]:
-    """The action units that get columns, ascending."""
-    wanted = protocol if options.aus == "protocol" else coded
-    return tuple(sorted(set(wanted) & set(ACTION_UNITS)))
+    """The action units that get columns, ascending: the coded ones that are known, or wanted by the protocol."""
+    wanted = protocol if options.aus == "protocol" else ACTION_UNITS
+    return tuple(sorted(set(wanted) & set(coded) & set(ACTION_UNITS)))
 
 
 def occurrence(text: str, name: str, row: int) -> int | None:
@@ -338,6 +338,15 @@ def join(
     return images
 
 
+def lone(
+    tree: Tree, name: str, values: Mapping[str, Any], *, frame: int = 0, points: Points | None = None
+) -> TableImage:
+    """A picture that stands alone: a clip of its own, of nobody known unless `values` say otherwise."""
+    place = tree.stored(name)
+    unknown = {"subject": None, "clip": name, "frame": frame, "time_s": None, "split": None, "emotion": None}
+    return TableImage(place.path, name, {**unknown, **values}, place.member, points)
+
+
 def report_lost(
     survey: Survey,
     lost: Sequence[tuple[Clip, int]],
@@ -348,7 +357,7 @@ def report_lost(
     """Names labels that have no frame, with the positives that go with them."""
     if not lost:
         return
-    by_clip = Counter(" ".join(part for part in clip if part) for clip, _ in lost)
+    by_clip = Counter(" ".join(dict.fromkeys(part for part in clip if part)) for clip, _ in lost)
     total = positives((row for rows in labels.values() for row in rows.values()), aus, positive_from)
     gone = positives((labels[clip][number] for clip, number in lost), aus, positive_from)
     clips = listed([f"{clip} ({number})" for clip, number in sorted(by_clip.items())])
@@ -381,6 +390,11 @@ def coded_video(
     kept = {float(number): only(row, aus) for number, row in rows.items()}
     codes = VideoCodes(tuple(aus), {None: FaceCodes(rows=kept)}) if kept else None
     return VideoPart(tree.stored(name).path, name, max(1, len(rows)), codes, subject, split, first_frame)
+
+
+def without_column(others: Mapping[int, int]) -> str:
+    """A sentence on action units that are coded and not known here."""
+    return f"AUs that have no column: {', '.join(f'AU{au} ({number})' for au, number in sorted(others.items()))}."
 
 
 def listed(words: Sequence[str], most: int = 8) -> str:

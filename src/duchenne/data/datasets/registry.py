@@ -9,12 +9,25 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from duchenne.data.datasets.aff_wild2 import AFF_WILD2
+from duchenne.data.datasets.affectnet import AFFECTNET
 from duchenne.data.datasets.bp4d import BP4D, BP4D_PLUS
+from duchenne.data.datasets.ck_plus import CK_PLUS, UNBC
 from duchenne.data.datasets.disfa import DISFA, DISFA_PLUS
+from duchenne.data.datasets.emotionet import EMOTIONET
+from duchenne.data.datasets.gft import GFT
+from duchenne.data.datasets.rafdb import RAFAU, RAFDB
 from duchenne.data.datasets.reading import DataSet, Options, Reading
 from duchenne.data.datasets.tree import Tree
+from duchenne.data.datasets.voxceleb2 import VOXCELEB2
 
-DATA_SETS: Final[dict[str, DataSet]] = {data_set.name: data_set for data_set in (BP4D, BP4D_PLUS, DISFA, DISFA_PLUS)}
+DATA_SETS: Final[dict[str, DataSet]] = {
+    data_set.name: data_set
+    for data_set in (
+        BP4D, BP4D_PLUS, DISFA, DISFA_PLUS, GFT, EMOTIONET, AFFECTNET, RAFDB, RAFAU, CK_PLUS, UNBC, AFF_WILD2,
+        VOXCELEB2,
+    )
+}  # fmt: skip
 
 
 def read_data_set(name: str, root: Path, options: Options) -> Reading:

@@ -1,0 +1,144 @@
+"""Reader `emotionet`: pictures from the web with 11 or more action units, from a spreadsheet or in numbered folders.
+
+The spreadsheet (`.xlsx`, or saved as CSV) names pictures by address. Its headers carry quote characters (`'AU 1'`), its
+addresses may end with one, and 999 marks what was not looked for. Pictures are known by the last part of their address;
+many of them are no longer on the web. The numbered folders (`N_0000000001/N_0000000001_00003.jpg`) are labelled where a
+table names their files, and serve pretraining otherwise.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import zipfile
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
+
+from duchenne.data.datasets.reading import (
+    IMAGES,
+    DataSet,
+    Labels,
+    Options,
+    Reading,
+    Survey,
+    chosen,
+    listed,
+    lone,
+    occurrence,
+    only,
+    positives,
+    report_lost,
+)  # fmt: skip
+from duchenne.data.datasets.tree import Tree
+from duchenne.errors import InputError
+from duchenne.facs import AU_SETS, au_column
+
+LABELLED: Final = 24_600
+"""Rows of `emotionet_facs_24600.xlsx`, coded by people."""
+_AU: Final = re.compile(r"AU\s*_?0?(\d{1,2})", re.IGNORECASE)
+_QUOTES: Final = " '\"‘’"
+
+
+def _read(tree: Tree, options: Options) -> Reading:
+    rows, coded, tables = _labels(tree)
+    pictures = [name for _, name in tree.match(rf"[^/]+{IMAGES}")]
+    by_name: dict[str, list[str]] = defaultdict(list)
+    for name in pictures:
+        by_name[PurePosixPath(name).name.lower()].append(name)
+    numbered = any(True for _ in tree.match(rf"N_\d+/N_\d+_\d+{IMAGES}"))
+    if not rows and not numbered:
+        raise EMOTIONET.nothing(tree)
+    aus, survey = chosen(options, AU_SETS["emotionet"], coded), Survey()
+    images, lost, ambiguous, used = [], [], [], set[str]()
+    for key, row in rows.items():
+        found = by_name.get(key, [])
+        if len(found) > 1:
+            ambiguous.append(key)
+        elif found:
+            used.add(found[0])
+            images.append(lone(tree, found[0], only(row, aus)))
+        if len(found) != 1:
+            lost.append((("", key), 0))
+    if rows:
+        survey.count("labelled rows", len(rows), LABELLED)
+        for au, number in sorted(positives(rows.values(), aus, 1).items()):
+            survey.count(f"AU{au} positive", number)
+    survey.missing += tree.problems
+    if ambiguous:
+        survey.missing.append(f"pictures of which two have the name in the table: {listed(ambiguous)}")
+    report_lost(survey, lost, {("", key): {0: row} for key, row in rows.items()}, aus, 1)
+    unlabelled = [name for name in pictures if name not in used]
+    if options.frames == "all" or not rows:
+        images += [lone(tree, name, {}) for name in unlabelled]
+        survey.count("pictures without labels", len(unlabelled))
+    elif unlabelled:
+        survey.notes.append(f"{len(unlabelled):,} pictures have no label: left out (--frames all keeps them).")
+    survey.count("pictures kept", len(images))
+    if tables:
+        survey.notes.append(f"labels were read from {listed(tables)}.")
+    return Reading(survey, aus if rows else (), "occurrence" if rows else "none", images)
+
+
+def _labels(tree: Tree) -> tuple[dict[str, Labels], set[int], list[str]]:
+    """File name in lower case -> columns; the AUs; the tables."""
+    rows: dict[str, Labels] = {}
+    coded: set[int] = set()
+    tables = []
+    twice: Counter[str] = Counter()
+    for name in tree.names:
+        suffix = PurePosixPath(name).suffix.lower()
+        if suffix not in (".xlsx", ".csv") or PurePosixPath(name).name.startswith("~$"):
+            continue
+        lines = _sheet(tree.data(name), name) if suffix == ".xlsx" else csv.reader(io.StringIO(tree.text(name)))
+        header = [cell.strip(_QUOTES) for cell in next(iter(lines), [])]
+        columns = {k: int(found[1]) for k, cell in enumerate(header) if (found := _AU.fullmatch(cell))}
+        place = next((k for k, cell in enumerate(header) if cell.lower() in ("url", "file", "path", "image")), None)
+        if not columns or place is None:
+            continue  # another table
+        tables.append(name)
+        coded |= set(columns.values())
+        for number, cells in enumerate(lines, start=2):
+            if not any(cells):
+                continue
+            cells = [*cells, *[""] * (len(header) - len(cells))]
+            address = cells[place].strip(_QUOTES)
+            key = PurePosixPath(unquote(urlsplit(address).path)).name.lower()
+            if not key:
+                raise InputError(f"{name}, row {number}: names no picture; check the file.")
+            row = {au_column(au): occurrence(cells[k].strip(_QUOTES), name, number) for k, au in columns.items()}
+            if key in rows and rows[key] != row:
+                twice[key] += 1
+            rows[key] = row
+    if twice:
+        raise InputError(
+            f"{tree.root}: {len(twice)} pictures are labelled twice, differently (first: {min(twice)}); "
+            "keep one table, or one row for each."
+        )
+    return rows, coded, tables
+
+
+def _sheet(data: bytes, name: str) -> Iterator[list[str]]:
+    """The rows of the first sheet, as text."""
+    from openpyxl import load_workbook  # here: other readers need not wait for it
+
+    try:
+        book: Any = load_workbook(io.BytesIO(data), read_only=True, data_only=True)
+        for row in book.worksheets[0].iter_rows(values_only=True):
+            yield ["" if cell is None else str(cell) for cell in row]
+    except (zipfile.BadZipFile, KeyError, ValueError, IndexError, OSError, SyntaxError) as error:
+        raise InputError(f"{name}: cannot be read as a spreadsheet ({error}); save it as CSV.") from error
+
+
+EMOTIONET: Final[DataSet] = DataSet(
+    name="emotionet",
+    title="EmotioNet",
+    about="pictures from the web: a spreadsheet of labels, or numbered folders",
+    read=_read,
+    layout=("emotionet_facs_24600.xlsx with the pictures that it names", "N_0000000001/N_0000000001_00003.jpg"),
+    licence="by signed agreement with Ohio State University, research only, no redistribution",
+    options=frozenset({"aus", "frames"}),
+)

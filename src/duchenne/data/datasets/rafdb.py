@@ -1,0 +1,141 @@
+"""Readers `rafdb` (RAF-DB, basic emotions) and `rafau` (RAF-AU): faces from the web, one label file each.
+
+RAF-DB's label file is spelt `list_patition_label.txt`; its codes 1 to 7 are in an order of their own. RAF-AU joins the
+action units of a picture by `+`, with L and R before those of one side of the face, and writes `null` where there is
+none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import Final
+
+from duchenne.data.datasets.points import Points
+from duchenne.data.datasets.reading import (
+    IMAGES,
+    DataSet,
+    Labels,
+    Options,
+    Reading,
+    Survey,
+    listed,
+    lone,
+    positives,
+    without_column,
+)
+from duchenne.data.datasets.tree import Tree
+from duchenne.errors import InputError
+from duchenne.facs import ACTION_UNITS, au_column
+
+CODES: Final = {
+    1: "surprise", 2: "fear", 3: "disgust", 4: "happiness", 5: "sadness", 6: "anger", 7: "neutral",
+}  # fmt: skip
+SPLITS: Final = {"train": 12_271, "test": 3_068}
+RAFAU_PICTURES: Final = 4_601
+RAFAU_AUS: Final = tuple(au for au in ACTION_UNITS if au != 45)
+"""RAF-AU codes them all but the blink; its protocols take different subsets."""
+
+
+def _read_rafdb(tree: Tree, options: Options) -> Reading:
+    lists = [name for _, name in tree.match(r"list_pa(?:r)?tition_label\.txt")]
+    if not lists:
+        raise RAFDB.nothing(tree)
+    survey, counts = Survey(), Counter[tuple[str, str]]()
+
+    def key(found: re.Match[str]) -> str:
+        return found[1].lower()
+
+    aligned = tree.index(rf"((?:train|test)_\d+)_aligned{IMAGES}", key)
+    original = tree.index(rf"((?:train|test)_\d+){IMAGES}", key)
+    manual = tree.index(r"((?:train|test)_\d+)_manu_attri\.txt", key) if options.points else {}
+    pictures = original if options.points else {**original, **aligned}
+    images, absent = [], []
+    for number, line in enumerate(tree.text(lists[0]).splitlines(), start=1):
+        cells = line.split()
+        if not cells:
+            continue
+        name = re.fullmatch(rf"((?:train|test)_\d+)(?:_aligned)?{IMAGES}", cells[0], re.IGNORECASE)
+        if len(cells) != 2 or not name or cells[1] not in map(str, CODES):
+            raise InputError(f"{lists[0]}, row {number}: `{line.strip()}` is not `train_00001.jpg 5`; check the file.")
+        stem, emotion = name[1].lower(), CODES[int(cells[1])]
+        split = stem.partition("_")[0]
+        counts[split, emotion] += 1
+        if stem not in pictures:
+            absent.append(stem)
+            continue
+        place = manual.get(stem)
+        # Five lines with points, then gender, race and age.
+        points = Points(place=tree.stored(place), rows=5) if place else None
+        images.append(lone(tree, pictures[stem], {"emotion": emotion, "split": split, "clip": stem}, points=points))
+    for split, published in SPLITS.items():
+        survey.count(f"{split} labels", sum(n for (part, _), n in counts.items() if part == split), published)
+        for emotion in CODES.values():
+            survey.count(f"{split}: {emotion}", counts[split, emotion])
+    survey.missing += tree.problems
+    if absent:
+        survey.missing.append(f"{'original' if options.points else 'aligned or original'} pictures: {listed(absent)}")
+    survey.count("pictures kept", len(images))
+    return Reading(survey, images=images)
+
+
+def _read_rafau(tree: Tree, options: Options) -> Reading:
+    lists = [name for _, name in tree.match(r"RAFAU_label\.txt")]
+    if not lists:
+        raise RAFAU.nothing(tree)
+    survey, rows = Survey(), dict[str, Labels]()
+    others: Counter[int] = Counter()
+    for number, line in enumerate(tree.text(lists[0]).splitlines(), start=1):
+        cells = line.split()
+        if not cells:
+            continue
+        present = parse_units(cells[1]) if len(cells) == 2 else None
+        if present is None:
+            raise InputError(f"{lists[0]}, row {number}: `{line.strip()}` is not `0001.jpg 1+2+L4`; check the file.")
+        others.update(au for au in present if au not in RAFAU_AUS)
+        rows[cells[0].rpartition(".")[0]] = {au_column(au): int(au in present) for au in RAFAU_AUS}
+    pictures = {
+        **tree.index(rf"(\d+){IMAGES}", lambda found: found[1]),
+        **tree.index(rf"(\d+)_aligned{IMAGES}", lambda found: found[1]),
+    }
+    images = [lone(tree, pictures[stem], {**row, "clip": stem}) for stem, row in rows.items() if stem in pictures]
+    survey.count("labels", len(rows), RAFAU_PICTURES)
+    for au, found in sorted(positives(rows.values(), RAFAU_AUS, 1).items()):
+        survey.count(f"AU{au} positive", found)
+    survey.missing += tree.problems
+    absent = sorted(set(rows) - set(pictures))
+    if absent:
+        survey.missing.append(f"pictures: {listed(absent)}")
+    survey.count("pictures kept", len(images))
+    if others:
+        survey.notes.append(without_column(others))
+    return Reading(survey, RAFAU_AUS, "occurrence", images)
+
+
+def parse_units(text: str) -> set[int] | None:
+    """The action units of `1+2+L4`, both sides taken together; none of `null`; None where it is something else."""
+    if text.lower() == "null":
+        return set()
+    found = [re.fullmatch(r"[LR]?(\d{1,2})", part.strip(), re.IGNORECASE) for part in text.split("+")]
+    return {int(match[1]) for match in found if match} if all(found) else None
+
+
+_LICENCE: Final = "by application to Beijing University of Posts and Telecommunications, research only"
+
+RAFDB: Final[DataSet] = DataSet(
+    name="rafdb",
+    title="RAF-DB (basic)",
+    about="15,339 pictures with 7 emotions",
+    read=_read_rafdb,
+    layout=("EmoLabel/list_patition_label.txt", "Image/aligned/train_00001_aligned.jpg"),
+    licence=_LICENCE,
+    options=frozenset({"points"}),
+)
+RAFAU: Final[DataSet] = DataSet(
+    name="rafau",
+    title="RAF-AU",
+    about="4,601 pictures with action units",
+    read=_read_rafau,
+    layout=("RAFAU_label.txt", "aligned/0001_aligned.jpg"),
+    licence=_LICENCE,
+)

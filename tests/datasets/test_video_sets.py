@@ -1,0 +1,182 @@
+"""GFT, CK+, UNBC, Aff-Wild2 and VoxCeleb2: sequences of people."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.datasets.made import Image, picture, write
+from tests.faces.media import write_video
+
+import duchenne
+from duchenne.data.datasets.reading import Options, Reading
+from duchenne.data.datasets.registry import read_data_set
+from duchenne.data.prepared import Prepared
+from duchenne.errors import InputError
+
+
+def read(root: Path, name: str, **options: object) -> Reading:
+    return read_data_set(name, root, Options(**options))  # type: ignore[arg-type]
+
+
+def column(reading: Reading, name: str) -> dict[tuple[object, ...], object]:
+    return {
+        (i.values["subject"], i.values["clip"], i.values["frame"]): i.values.get(name, "none") for i in reading.images
+    }
+
+
+# GFT
+
+
+def gft(root: Path) -> Path:
+    for subject in ("001A", "001B", "002A"):
+        rows = ["AU12,frame,AU1,confidence", "1,1,0,.9", "9,2,-999,.9", ",3,1,.9"]
+        write(root / "codes" / f"{subject}.csv", "\n".join(rows) + "\n")
+        for frame in (1, 2, 3, 4):
+            picture(root / "frames" / subject / f"{frame:05d}.jpg")
+    return root
+
+
+def test_gft_columns_by_name_in_any_order_and_every_mark_for_unknown(tmp_path: Path) -> None:
+    reading = read(gft(tmp_path), "gft")
+    assert reading.aus == (1, 12)
+    twelve = column(reading, "AU12")
+    assert [twelve["001A", "001A", frame] for frame in (1, 2, 3)] == [1, None, None]
+    assert [column(reading, "AU01")["001A", "001A", frame] for frame in (1, 2, 3)] == [0, None, 1]
+    assert "columns: AU10, AU14" in "".join(reading.survey.missing)
+
+
+def test_gft_split_from_the_lists_of_the_user(tmp_path: Path) -> None:
+    root = gft(tmp_path)
+    write(root / "GFT_train_path.txt", "001A/00001.jpg\n001A/00002.jpg\n001B/00001.jpg\n")
+    write(root / "GFT_test_path.txt", "002A/00001.jpg\n")
+    split = column(read(root, "gft"), "split")
+    assert {key[0]: value for key, value in split.items()} == {"001A": "train", "001B": "train", "002A": "test"}
+    write(root / "GFT_test_path.txt", "002A/00001.jpg\n001A/00009.jpg\n")
+    with pytest.raises(InputError, match="names 001A, which another list puts into"):
+        read(root, "gft")
+
+
+def test_gft_without_lists_says_so(tmp_path: Path) -> None:
+    assert any("lists of the official split" in line for line in read(gft(tmp_path), "gft").survey.missing)
+
+
+def test_gft_videos(tmp_path: Path, portrait: Image) -> None:
+    root = gft(tmp_path / "gft")
+    write_video(root / "002A.mp4", [portrait] * 3)
+    done = duchenne.prepare("gft", root=root, out=tmp_path / "out", size_px=64, workers=1, quiet=True)
+    frames = Prepared([tmp_path / "out"]).frames
+    assert list(frames["frame"]) == [1, 2, 3]
+    assert list(frames["AU12"].fillna(-1)) == [1, -1, -1]
+    assert any("codes count from 1" in note for note in done.notes)
+
+
+# CK+
+
+
+def ck_plus(root: Path) -> Path:
+    for subject, number in (("S005", 3), ("S010", 2)):
+        for frame in range(1, number + 1):
+            name = f"{subject}_001_{frame:08d}"
+            picture(root / "cohn-kanade-images" / subject / "001" / f"{name}.png")
+            write(root / "Landmarks" / subject / "001" / f"{name}_landmarks.txt", "  1.0e+00   2.0e+00\n" * 68)
+    facs = root / "FACS" / "S005" / "001" / "S005_001_00000003_facs.txt"
+    write(facs, "   9.0000000e+00   4.0000000e+00\n   1.7000000e+01   0.0000000e+00\n   3.9e+01 0\n")
+    write(root / "FACS" / "S010" / "001" / "S010_001_00000002_facs.txt", "")
+    write(root / "Emotion" / "S005" / "001" / "S005_001_00000003_emotion.txt", "   3.0000000e+00\n")
+    return root
+
+
+def test_ck_plus_intensity_0_is_present_at_an_unknown_intensity(tmp_path: Path) -> None:
+    reading = read(ck_plus(tmp_path), "ck_plus", positive_from=1.0)
+    peak = ("S005", "001", 3)
+    assert [column(reading, name)[peak] for name in ("AU17", "AU17_i", "AU09", "AU09_i", "AU01", "AU01_i")] == [
+        1, None, 1, 4, 0, 0,
+    ]  # fmt: skip
+    assert column(reading, "emotion") == {peak: "disgust", ("S010", "001", 2): None}
+    assert set(column(reading, "AU12").values()) == {0}  # an empty file: nothing was there
+    assert "AUs that have no column: AU39 (1)." in reading.survey.notes
+    assert any("3 frames have no label" in note for note in reading.survey.notes)
+
+
+def test_ck_plus_landmarks(tmp_path: Path) -> None:
+    points = read(ck_plus(tmp_path), "ck_plus", points=True).images[0].points
+    assert points is not None
+    np.testing.assert_array_equal(points.load(), np.tile([1.0, 2.0], (68, 1)))
+
+
+# UNBC
+
+
+def test_unbc_lists_only_what_is_present(tmp_path: Path) -> None:
+    for frame in (1, 2):
+        name = f"ll042t1aaaff{frame:03d}"
+        picture(tmp_path / "Images" / "042-ll042" / "ll042t1aaaff" / f"{name}.png")
+        text = "6 3 1 1\n43 1 1 1\n7 1 1 1\n" if frame == 2 else ""
+        write(tmp_path / "Frame_Labels" / "FACS" / "042-ll042" / "ll042t1aaaff" / f"{name}_facs.txt", text)
+        # The pain score has a file of the same name.
+        write(tmp_path / "Frame_Labels" / "PSPI" / "042-ll042" / "ll042t1aaaff" / f"{name}_facs.txt", "0.0\n")
+        lines = "1.5 2.5\n" * 66
+        write(tmp_path / "AAM_landmarks" / "042-ll042" / "ll042t1aaaff" / f"{name}_aam.txt", lines)
+    reading = read(tmp_path, "unbc", points=True)
+    six = column(reading, "AU06_i")
+    assert list(six) == [("042-ll042", "ll042t1aaaff", 1), ("042-ll042", "ll042t1aaaff", 2)]
+    assert list(six.values()) == [0, 3]
+    assert list(column(reading, "AU07_i").values()) == [0, 1]
+    assert "AUs that have no column: AU43 (1)." in reading.survey.notes
+    points = reading.images[0].points
+    assert points is not None
+    assert np.isnan(points.load()).any(axis=1).nonzero()[0].tolist() == [60, 64]
+
+
+# Aff-Wild2
+
+
+def test_aff_wild2_rows_are_pictures_from_1(tmp_path: Path) -> None:
+    header = "AU1,AU2,AU4,AU6,AU7,AU10,AU12,AU15,AU23,AU24,AU25,AU26"
+    rows = [",".join(["0"] * 12), ",".join(["-1"] * 12), ",".join(["0"] * 6 + ["1"] + ["-1"] + ["0"] * 4)]
+    write(tmp_path / "AU_Set" / "Train_Set" / "10-60-1280x720_right.txt", "\n".join([header, *rows, rows[2]]))
+    write(tmp_path / "AU_Set" / "Validation_Set" / "video6.txt", "\n".join([header, rows[0]]))
+    write(tmp_path / "VA_Set" / "Train_Set" / "10-60-1280x720_right.txt", "valence,arousal\n0.1,0.2\n")
+    for number in (1, 2, 3):  # no face was found in the fourth
+        picture(tmp_path / "cropped_aligned" / "10-60-1280x720_right" / f"{number:05d}.jpg")
+    picture(tmp_path / "cropped_aligned" / "video6" / "00001.jpg")
+    reading = read(tmp_path, "aff_wild2")
+    first = "10-60-1280x720_right"
+    assert column(reading, "AU12") == {(first, first, 1): 0, (first, first, 3): 1, ("video6", "video6", 1): 0}
+    assert column(reading, "AU15")[first, first, 3] is None
+    assert [*column(reading, "split").values()] == ["train", "train", "test"]
+    assert "1 rows are marked as invalid (-1) throughout." in reading.survey.notes
+    missing = "\n".join(reading.survey.missing)
+    assert (
+        "the pictures of 1 of 4 labelled frames: 10-60-1280x720_right (1); positives lost with them: AU12 1" in missing
+    )
+
+
+# VoxCeleb2
+
+
+def test_voxceleb2_utterances_are_clips_of_their_speaker(tmp_path: Path, portrait: Image) -> None:
+    root = tmp_path / "vox"
+    for part, speaker, utterance in (("dev", "id00012", 1), ("dev", "id00012", 2), ("test", "id00017", 1)):
+        path = root / part / "mp4" / speaker / "21Uxsk56VDQ" / f"{utterance:05d}.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_video(path, [portrait] * 3)
+    facts = {fact.what: fact for fact in read(root, "voxceleb2").survey.facts}
+    assert facts["train speakers"][1:] == (1, 5_994)
+    assert facts["train utterances"][1:] == (2, 1_092_009)
+    duchenne.prepare("voxceleb2", root=root, out=tmp_path / "out", size_px=64, workers=1, quiet=True)
+    frames = Prepared([tmp_path / "out"]).frames
+    assert frames.groupby(["shard", "subject", "split"])["clip"].nunique().to_dict() == {
+        ("00000.tar", "id00012", "train"): 2, ("00001.tar", "id00017", "test"): 1,
+    }  # fmt: skip
+
+
+def test_voxceleb2_as_pictures(tmp_path: Path) -> None:
+    for number in (3, 10):
+        picture(tmp_path / "id00012" / "21Uxsk56VDQ" / "00001" / f"{number}.jpg")
+    (part,) = read(tmp_path, "voxceleb2").plan(detect=True).parts
+    assert [(i.values["clip"], i.values["frame"], i.values["time_s"]) for i in part.images] == [
+        ("id00012/21Uxsk56VDQ/00001", 3, 0.12), ("id00012/21Uxsk56VDQ/00001", 10, 0.4),
+    ]  # fmt: skip
