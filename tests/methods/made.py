@@ -14,6 +14,7 @@ from duchenne.types import ClipBatch
 SMALL: dict[str, dict[str, Any]] = {
     "clp": {"backbone": "resnet18", "length": 4, "memory": 24, "support": 10, "bn_splits": 1},
     "cvc": {"backbone": "resnet18", "memory": 12, "cycle_memory": 20, "support": 8, "bn_splits": 1},
+    "emoco": {"backbone": "resnet18", "memory": 12, "bn_splits": 1},
     "knowledge_driven": {
         "backbone": "resnet18",
         "projection_hidden": 32,

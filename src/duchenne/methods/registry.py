@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _CLASSES: Final = {
     "clp": ("CLP", "CLPConfig"),
     "cvc": ("CVC", "CVCConfig"),
+    "emoco": ("EmoCo", "EmoCoConfig"),
     "knowledge_driven": ("KnowledgeDriven", "KnowledgeDrivenConfig"),
     "moco": ("MoCo", "MoCoConfig"),
     "n_pair": ("NPair", "NPairConfig"),

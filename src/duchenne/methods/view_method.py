@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from duchenne.augment.views import VIEWS, draw_views
 from duchenne.data.clip_frames import ClipFrames
+from duchenne.data.loaders import ClipSampler
 from duchenne.errors import UsageError
 from duchenne.methods.base import Method
 from duchenne.methods.view_config import ViewsConfig
@@ -35,7 +36,7 @@ class ViewMethod(Method):
         split_batchnorm(self.encoder, config.bn_splits)
 
     @classmethod
-    def sampler(cls, config: Any) -> ClipFrames:
+    def sampler(cls, config: Any) -> ClipSampler:
         """Frames of a clip at random, all equally likely."""
         return ClipFrames(cls.FRAMES)
 

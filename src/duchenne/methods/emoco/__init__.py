@@ -1,0 +1,1 @@
+"""EmoCo: momentum contrast within each emotion, and the emotions themselves."""
