@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from duchenne.data.datasets.partitions import PARTITIONS, fold_of_subjects
+from duchenne.data.prepared import DatasetInfo
 from duchenne.errors import InputError, UsageError
 
 DRAWS: Final = 200
@@ -104,17 +106,64 @@ def from_assignment(assigned: NDArray[np.integer]) -> list[Fold]:
 
 
 def from_split(split: Iterable[str | None]) -> list[Fold]:
-    """The data set's own split as one fold: `train` and `val` rows against `test` rows.
+    """The data set's own split as one fold: `train` and `validation` rows against `test` rows.
 
     Raises:
-        InputError: when no row is marked `test`, or none `train` or `val`.
+        InputError: when no row is marked `test`, or none `train` or `validation`.
     """
     names = pd.Series(list(split), dtype="string")
-    test, train = names.eq("test").fillna(False).to_numpy(bool), names.isin(["train", "val"]).to_numpy(bool)
+    test, train = (
+        names.eq("test").fillna(False).to_numpy(bool),
+        names.isin(["train", "validation", "val"]).to_numpy(bool),
+    )
     if not test.any() or not train.any():
         missing = "test" if not test.any() else "train"
         raise InputError(f"--folds split: no labelled frame has split `{missing}`; use --folds K instead.")
     return [Fold(train=train, test=test)]
+
+
+def is_partition(folds: str) -> bool:
+    """Whether `folds` names parts of subjects: `parts`, or a published partition such as `bp4d:jaa`."""
+    return folds == "parts" or (":" in folds and not Path(folds).is_file())
+
+
+def from_partition(name: str, infos: Sequence[DatasetInfo], subjects: Iterable[str | None]) -> NDArray[np.int64]:
+    """The fold that tests each row, by a published partition or by the parts that `prepare --parts` was given.
+
+    Args:
+        name: of `partitions.PARTITIONS`, or `parts`.
+        infos: what each data set says of itself.
+        subjects: (N,) `dataset:subject` of each row.
+
+    Returns:
+        (N,) fold, -1 where the subject is never tested.
+
+    Raises:
+        UsageError: for an unknown name, or one of another data set.
+        InputError: when there are no parts, or they lack a subject.
+    """
+    fold_of: dict[str, int] = {}
+    for info in infos:
+        if name == "parts":
+            parts = info.settings.get("parts")
+            if not isinstance(parts, Mapping):
+                raise InputError(
+                    f"--folds parts: {info.name} was prepared without parts; prepare it with --parts FILE."
+                )
+            own = {str(subject): fold for fold, part in enumerate(parts.values()) for subject in part}
+        else:
+            own = fold_of_subjects(name)
+            if info.settings.get("reader") != PARTITIONS[name].reader:
+                raise UsageError(
+                    f"--folds {name}: is of {PARTITIONS[name].reader}, and {info.name} is not; give others."
+                )
+        fold_of |= {f"{info.name}:{subject}": fold for subject, fold in own.items()}
+    names = pd.Series(list(subjects), dtype="string")
+    found = names.map(fold_of)
+    if found.isna().any():
+        lacking = names[found.isna()].fillna("without a name").iloc[0]
+        raise InputError(f"--folds {name}: has no fold for subject {lacking}; use --folds FILE or K.")
+    return np.asarray(found, dtype=np.int64)
 
 
 def from_file(path: str | Path, subjects: Iterable[str | None], *, seed: int = 0) -> NDArray[np.int64]:
