@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from duchenne.data.folds import Fold, from_assignment, from_file, from_split, k_fold
+from duchenne.data.folds import Fold, from_assignment, from_file, from_partition, from_split, is_partition, k_fold
 from duchenne.data.prepared import Prepared
 from duchenne.errors import InputError, UsageError
 from duchenne.evaluation.scoring import Predictions
@@ -84,7 +84,7 @@ def make_plan(data: Prepared, task: Task, folds: str, seed: int) -> list[Fold]:
     Args:
         data: what the task was made from.
         task: its rows and subjects.
-        folds: a number, `split` or a CSV file.
+        folds: a number, `split`, `parts`, a published partition (`bp4d:jaa`) or a CSV file.
         seed: of what is drawn.
 
     Raises:
@@ -93,9 +93,14 @@ def make_plan(data: Prepared, task: Task, folds: str, seed: int) -> list[Fold]:
     """
     if folds.isdigit():
         return from_assignment(k_fold(task.subjects, int(folds), seed=seed))
+    if is_partition(folds):
+        return from_assignment(from_partition(folds, data.infos, task.subjects))
     if folds != "split":
         if not Path(folds).is_file():
-            raise UsageError(f"--folds {folds}: must be a number of folds, `split`, or a CSV file that exists.")
+            raise UsageError(
+                f"--folds {folds}: must be a number of folds, `split`, `parts`, a published partition such as bp4d:jaa, "
+                "or a CSV file that exists."
+            )
         return from_assignment(from_file(folds, task.subjects, seed=seed))
     plan = from_split(data.frames["split"].iloc[task.rows])
     both = set(task.group[plan[0].train]) & set(task.group[plan[0].test])
