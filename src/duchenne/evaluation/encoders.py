@@ -19,7 +19,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol, cast
 
 import cv2
 import numpy as np
@@ -117,6 +117,22 @@ class EncoderSource:
         """See `FeatureSource`."""
         return {**self.facts, "size_px": self.size_px}
 
+    def side_px(self, data: Pictures) -> int:
+        """Side of the pictures that the encoder is shown."""
+        return self.size_px or min(LARGEST_SIDE_PX, *(info.size_px for info in data.infos))
+
+    def forward(self, module: nn.Module, feature: FeatureKind) -> Callable[[torch.Tensor], torch.Tensor]:
+        """The function of a built module that gives the features.
+
+        Raises:
+            UsageError: when it has no `pooled` features but they are asked for.
+        """
+        if feature == "embedding":
+            return module
+        if not hasattr(module, "pooled"):
+            raise UsageError(f"--model {self.name}: has no pooled features; use --feature embedding.")
+        return cast("Callable[[torch.Tensor], torch.Tensor]", module.pooled)
+
     def features(self, data: Pictures, rows: Rows, context: Context) -> Features:
         """See `FeatureSource`.
 
@@ -125,12 +141,7 @@ class EncoderSource:
             InputError: when features are not finite.
         """
         module = self.build(context.seed).eval().to(context.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        forward: Callable[[torch.Tensor], torch.Tensor] = module
-        if context.feature == "pooled":
-            if not hasattr(module, "pooled"):
-                raise UsageError(f"--model {self.name}: has no pooled features; use --feature embedding.")
-            forward = module.pooled
-        size_px = self.size_px or min(LARGEST_SIDE_PX, *(info.size_px for info in data.infos))
+        forward, size_px = self.forward(module, context.feature), self.side_px(data)
         out: Features | None = None
         with torch.inference_mode():
             for start, pictures in picture_batches(data, rows, size_px):
