@@ -98,8 +98,8 @@ def make_plan(data: Prepared, task: Task, folds: str, seed: int) -> list[Fold]:
     if folds != "split":
         if not Path(folds).is_file():
             raise UsageError(
-                f"--folds {folds}: must be a number of folds, `split`, `parts`, a published partition such as bp4d:jaa, "
-                "or a CSV file that exists."
+                f"--folds {folds}: must be a number of folds, `split`, `parts`, a published partition such as "
+                "bp4d:jaa, or a CSV file that exists."
             )
         return from_assignment(from_file(folds, task.subjects, seed=seed))
     plan = from_split(data.frames["split"].iloc[task.rows])

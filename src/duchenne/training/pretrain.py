@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 import duchenne
 from duchenne.config import from_mapping, load_mapping, save_mapping, to_mapping
 from duchenne.data.clips import Clip
-from duchenne.data.folds import hold_out, k_fold
+from duchenne.data.folds import from_partition, hold_out, is_partition, k_fold
 from duchenne.data.frame_labels import LabelSpec
 from duchenne.data.loaders import ClipLoader
 from duchenne.data.prepared import Prepared
@@ -70,7 +69,8 @@ def pretrain(
         data: prepared folders.
         out: the run folder to make.
         recipe: name of a shipped recipe or path of a YAML file; its values replace the method's defaults.
-        exclude_fold: `I/K`: leave out the subjects that `evaluate --folds K` tests in its fold I (from 0; first seed).
+        exclude_fold: `I/K`: leave out the subjects that `evaluate --folds K` tests in its fold I (from 0; first seed);
+            `I/bp4d:jaa` likewise for a published partition, `I/parts` for the data's own.
         resume: go on from `out/checkpoint.pt`, bit for bit as if never interrupted (same machine, versions, threads).
         quiet: show no progress.
         **fields: any field of the method's or the training configuration; they take precedence over the recipe.
@@ -228,8 +228,8 @@ def training_rows(data: Prepared, exclude_fold: str | None = None) -> NDArray[np
 
     Args:
         data: prepared.
-        exclude_fold: `I/K`, see `pretrain`; the folds are those of the rows that have labels, or of all rows where none
-            has any.
+        exclude_fold: `I/K` or `I/PARTITION`, see `pretrain`; drawn folds are those of the rows that have labels, or of
+            all rows where none has any.
 
     Raises:
         UsageError: when `exclude_fold` is malformed, or there are fewer subjects than folds.
@@ -237,15 +237,21 @@ def training_rows(data: Prepared, exclude_fold: str | None = None) -> NDArray[np
     """
     used = (data.frames["split"] != "test").fillna(True).to_numpy(dtype=bool)
     if exclude_fold is not None:
-        matched = re.fullmatch(r"(\d+)/(\d+)", exclude_fold)
-        if not matched or not int(matched[1]) < int(matched[2]) > 1:
-            raise UsageError(f"--exclude-fold {exclude_fold}: must be I/K with I from 0 to K - 1, e.g. 0/3.")
+        number, _, folds = exclude_fold.partition("/")
+        drawn = folds.isdigit() and number.isdigit() and int(number) < int(folds) > 1
+        if not drawn and not (number.isdigit() and is_partition(folds)):
+            raise UsageError(
+                f"--exclude-fold {exclude_fold}: must be I/K with I from 0 to K - 1, e.g. 0/3, or I/PARTITION, e.g. "
+                "0/bp4d:jaa."
+            )
         names = data.subject_names()
         coded = sorted({au_column(au) for info in data.infos for au in info.aus})
         labelled = data.frames[coded].notna().any(axis=1).to_numpy()
         tellable = names.iloc[np.flatnonzero(labelled) if labelled.any() else np.arange(len(data))]
-        fold = k_fold(tellable, int(matched[2]))
-        left_out = set(tellable.iloc[np.flatnonzero(fold == int(matched[1]))])
+        fold = k_fold(tellable, int(folds)) if drawn else from_partition(folds, data.infos, tellable)
+        left_out = set(tellable.iloc[np.flatnonzero(fold == int(number))])
+        if not left_out:
+            raise UsageError(f"--exclude-fold {exclude_fold}: nobody is tested in that fold; count from 0.")
         used &= ~names.isin(left_out).to_numpy(dtype=bool)
     rows = np.flatnonzero(used)
     if not len(rows):
