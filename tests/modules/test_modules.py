@@ -9,7 +9,7 @@ from duchenne.modules.resnet import BACKBONES, STAGES, build_backbone
 from duchenne.modules.split_batchnorm import SplitBatchNorm2d, split_batchnorm
 
 # torchvision's published counts without the classifier (11,689,512 - 513,000 and so on).
-PARAMETERS = {"resnet18": 11_176_512, "resnet34": 21_284_672, "resnet50": 23_508_032}
+PARAMETERS = {"resnet18": 11_176_512, "resnet34": 21_284_672, "resnet50": 23_508_032, "resnet152": 58_143_808}
 
 
 @pytest.mark.parametrize("name", BACKBONES)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal, Protocol
 
 import cv2
@@ -161,7 +161,7 @@ def parts_of(source: FeatureSource, *, crop_px: int, seed: int) -> list[Part]:
         module = source.build(seed).eval().cpu()
         input_px = source.size_px or min(LARGEST_SIDE_PX, crop_px)
         if isinstance(module, Encoder):
-            facts = {**source.facts, "source": source.facts["kind"], "kind": "encoder", "spec": _plain(module.spec)}
+            facts = {**source.facts, "source": source.facts["kind"], "kind": "encoder", "spec": asdict(module.spec)}
         else:
             facts = {"kind": "builder", "builder": source.name}
         return [EncoderPart(module.requires_grad_(False), input_px, facts)]
@@ -229,5 +229,3 @@ def _crops(batch: FaceBatch) -> list[NDArray[np.uint8]]:
     return [np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB), dtype=np.uint8) for data in stored]
 
 
-def _plain(spec: EncoderSpec) -> dict[str, Any]:
-    return {"backbone": spec.backbone, "embedding_dim": spec.embedding_dim, "unit_rows": spec.unit_rows}

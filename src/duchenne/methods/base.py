@@ -146,6 +146,15 @@ class Method(nn.Module, ABC):
         return [{"params": [parameter for parameter in self.parameters() if parameter.requires_grad]}]
 
     def smallest_batch(self) -> int:
+    def figures(self, data: Prepared, rows: NDArray[np.int64]) -> Mapping[str, Any]:
+        """Matplotlib figures of what was learned, by name; none unless a method's paper shows any.
+
+        Args:
+            data: trained on.
+            rows: those that were used.
+        """
+        return {}
+
         """The smallest number of clips per process that the method can train on."""
         splits: int = self.config.bn_splits
         return 2 * splits if splits > 1 else 1

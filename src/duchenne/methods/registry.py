@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from duchenne.methods.base import Method
 
 _CLASSES: Final = {
+    "cl_ile": ("ClIle", "ClIleConfig"),
     "clp": ("CLP", "CLPConfig"),
     "cvc": ("CVC", "CVCConfig"),
     "emoco": ("EmoCo", "EmoCoConfig"),

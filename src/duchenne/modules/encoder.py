@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from duchenne.modules.resnet import build_backbone
+from duchenne.modules.token_encoder import TokenEncoder, TokenSpec
 
 IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)
 IMAGENET_STD: Final = (0.229, 0.224, 0.225)
@@ -24,16 +25,37 @@ class EncoderSpec:
         embedding_dim: width of a linear layer after pooling; None for the pooled features themselves.
         unit_rows: whether the output rows are scaled to length 1.
         last_stage: of the backbone, whose map is pooled; `layer4`, or an earlier one where later ones are not there.
+        token_layers: of a transformer over the cells of that map, in place of its average; 0: there is none.
+        token_heads, token_hidden, token_dropout, token_side, token_pooling: see `duchenne.modules.token_encoder`.
     """
 
     backbone: str = "resnet18"
     embedding_dim: int | None = None
     unit_rows: bool = False
     last_stage: str = "layer4"
+    token_layers: int = 0
+    token_heads: int = 8
+    token_hidden: int = 2048
+    token_dropout: float = 0.0
+    token_side: int = 7
+    token_pooling: Literal["mean", "token"] = "mean"
+
+    def tokens(self) -> TokenSpec | None:
+        """How to build the transformer over the last map; None where the map is averaged instead."""
+        if not self.token_layers:
+            return None
+        return TokenSpec(
+            layers=self.token_layers,
+            heads=self.token_heads,
+            hidden=self.token_hidden,
+            dropout=self.token_dropout,
+            side=self.token_side,
+            pooling=self.token_pooling,
+        )
 
 
 class Encoder(nn.Module):
-    """A backbone, average pooling, and optionally a linear layer and scaling to unit length.
+    """A backbone, average pooling or a transformer, and optionally a linear layer and scaling to unit length.
 
     `encoder(x)` takes (B, 3, H, W) RGB in [0, 1] and gives (B, feature_dim). The input's mean and standard deviation
     (ImageNet's by default) are buffers, so that exported encoders carry them.
@@ -52,6 +74,8 @@ class Encoder(nn.Module):
         super().__init__()
         self.spec = spec
         self.backbone = build_backbone(spec.backbone, spec.last_stage)
+        tokens = spec.tokens()
+        self.tokens = TokenEncoder(self.backbone.feature_dim, tokens) if tokens else None
         self.embedding = nn.Linear(self.backbone.feature_dim, spec.embedding_dim) if spec.embedding_dim else None
         self.feature_dim = spec.embedding_dim or self.backbone.feature_dim
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1))
@@ -72,7 +96,7 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) RGB in [0, 1] -> (B, feature_dim)."""
-        features = self.pooled(x)
+        features: Tensor = self.pooled(x) if self.tokens is None else self.tokens(self.feature_map(x))
         if self.embedding is not None:
             features = self.embedding(features)
         if self.spec.unit_rows:

@@ -24,7 +24,7 @@ from duchenne.data.single_frames import FrameClips
 from duchenne.devices import computes_bf16, resolve_device
 from duchenne.errors import InputError, UsageError
 from duchenne.facs import au_column
-from duchenne.files import write_text
+from duchenne.files import replacing, write_text
 from duchenne.methods.base import Method, Stage
 from duchenne.methods.registry import method_class
 from duchenne.training.config import method_run_config
@@ -192,6 +192,10 @@ def train_on(
     average_buffers(fabric, built)
     if fabric.is_global_zero and finished:
         save_encoder(out, built.encoder, record(trainer.step))
+        for name, figure in built.eval().figures(prepared, rows_trained).items():
+            (out / "figures").mkdir(exist_ok=True)
+            with replacing(out / "figures" / f"{name}.png") as temporary:
+                figure.savefig(temporary, format="png", dpi=150)
         done = replace(record(trainer.step), trained_on=own)
         write_text(out / "methods.txt", methods_text(built, config, done, len(training)))
     return PretrainResult(out, trainer.step, finished, notes), built

@@ -1,0 +1,1 @@
+"""CL-ILE: supervised contrastive learning with identity-label embeddings."""
