@@ -13,8 +13,10 @@ import tyro
 class EvaluateArguments:
     """Scores representations under one protocol: scores.csv, summary.json, folds.csv and report.html."""
 
-    protocol: tyro.conf.Positional[Literal["linear"]]
-    """One linear unit per item on frozen, standardised features."""
+    protocol: tyro.conf.Positional[Literal["linear", "linear+bn", "knn", "ridge"]]
+    """linear: one linear unit per item on frozen, standardised features; linear+bn: the same, with the encoder's
+    BatchNorm layers trained along. Quick looks at the same features: knn
+    (nearest training faces), ridge (least squares)."""
     model: tuple[str, ...]
     """One or several: RUN, encoder.safetensors, A+B+C, random[:RUN], initial:RUN, pixels, blendshapes, landmarks,
     features:FILE.parquet, package.module:builder."""
@@ -24,18 +26,32 @@ class EvaluateArguments:
     """Folder to write to."""
     target: Literal["au", "emotion"] = "au"
     """What to predict."""
+    train_data: tuple[Path, ...] = ()
+    """Other prepared data to train on; then all of --data is tested, on the action units that all of them code."""
+    positive_from: float | None = None
+    """Lowest intensity (0 to 5) that counts as present, in every data set."""
     folds: str = "3"
-    """Number of folds without shared subjects, `split` for the data's own split, or a CSV with subject and fold."""
+    """Number of folds without shared subjects, `split` for the data's own split, `parts`, a published partition
+    (bp4d:jaa ...), or a CSV with subject and fold."""
     seeds: int = 1
     """How often everything that is drawn (folds, held-out subjects, untrained weights) is drawn."""
+    repeats: int = 1
+    """How often, per seed, folds and held-out subjects are drawn, with the same untrained weights."""
     feature: Literal["embedding", "pooled"] = "embedding"
     """What the encoder gives, or its averaged last map."""
     weighting: Literal["balanced", "inverse_frequency", "none"] = "balanced"
     """Of the classes."""
     l2: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
     """Penalty strengths; of several, one per fold is chosen on held-out training subjects."""
-    threshold: float = 0.5
-    """On the sigmoid, from which an AU is called present."""
+    threshold: float | Literal["stored", "oracle"] = 0.5
+    """On the sigmoid, from which an AU is called present; stored: learned on held-out training subjects; oracle: the
+    best for the tested faces, marked as such."""
+    label_share: tuple[float, ...] = ()
+    """Shares of the training labels to evaluate with as well, such as 0.01 0.1 0.5."""
+    label_unit: Literal["subjects", "clips", "frames"] = "subjects"
+    """What is left out."""
+    sweep: str | None = None
+    """A key of the runs' config.yaml, against which the report draws their scores."""
     baselines: tyro.conf.FlagCreatePairsOff[bool] = True
     """Without this flag, an untrained encoder, blendshapes and landmarks stand beside the models."""
     sample_faces: int = 12
@@ -58,8 +74,9 @@ def main(arguments: list[str]) -> int:
     table = evaluate(**asdict(parsed))
     means = model_means(table)
     width = max(map(len, means.index))
+    f1 = "F1 (oracle thresholds)" if parsed.threshold == "oracle" else "F1"
     for name, row in means.iterrows():
         always = f"always positive {row['f1_always_positive']:.3f}"
-        print(f"{name:<{width}}  AUC {row['auc']:.3f}  F1 {row['f1']:.3f}  ({always})")
+        print(f"{name:<{width}}  AUC {row['auc']:.3f}  {f1} {row['f1']:.3f}  ({always})")
     print(f"{parsed.out / 'report.html'}")
     return 0

@@ -3,35 +3,39 @@
 from __future__ import annotations
 
 import json
-import platform
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 
-import duchenne
 from duchenne.data.prepared import Prepared
 from duchenne.devices import resolve_device
 from duchenne.errors import UsageError
+from duchenne.evaluation.across import common_level, levels
 from duchenne.evaluation.baselines import baselines_of
+from duchenne.evaluation.describing import describe_data, versions
 from duchenne.evaluation.encoders import FeatureKind, FeatureSource, resolve
-from duchenne.evaluation.frozen import run_linear
+from duchenne.evaluation.frozen import run_knn, run_linear, run_ridge
+from duchenne.evaluation.label_share import Efficiency, LabelUnit, check_shares
 from duchenne.evaluation.linear import L2_CANDIDATES, LinearSettings, Weighting
+from duchenne.evaluation.linear_bn import run_linear_bn
 from duchenne.evaluation.maps import MapKind
 from duchenne.evaluation.protocols import Job
 from duchenne.evaluation.report import write_report
-from duchenne.evaluation.scoring import COLUMNS, Predictions, Summariser, always_positive, cells, undefined
+from duchenne.evaluation.scoring import COLUMNS, Predictions, Summariser, always_positive, cells, spread, undefined
 from duchenne.evaluation.state import State, array_hash, data_hash
-from duchenne.evaluation.tasks import Target, decide, describe_folds, fold_of, folds_table, make_plan, make_task
+from duchenne.evaluation.sweep import sweep_values
+from duchenne.evaluation.tasks import DEFAULT_FOLDS, Target, describe_folds, fold_of, folds_table, make_plans, make_task
+from duchenne.evaluation.thresholds import Threshold, check_threshold, decisions
 from duchenne.files import replacing, write_text
 from duchenne.metrics import RESAMPLES
 
-PROTOCOLS: Final = {"linear": run_linear}
+PROTOCOLS: Final = {"linear": run_linear, "linear+bn": run_linear_bn, "knn": run_knn, "ridge": run_ridge}
 """Name -> protocol, see `duchenne.evaluation.protocols`."""
 
 
@@ -42,37 +46,52 @@ def evaluate(
     data: str | Path | Sequence[str | Path],
     out: str | Path,
     target: Target = "au",
-    folds: str | int = 3,
+    train_data: str | Path | Sequence[str | Path] = (),
+    positive_from: float | None = None,
+    folds: str | int = DEFAULT_FOLDS,
     seeds: int = 1,
+    repeats: int = 1,
     feature: FeatureKind = "embedding",
     weighting: Weighting = "balanced",
     l2: float | Sequence[float] = L2_CANDIDATES,
-    threshold: float = 0.5,
+    threshold: Threshold = 0.5,
+    label_share: Sequence[float] = (),
+    label_unit: LabelUnit = "subjects",
+    sweep: str | None = None,
     baselines: bool = True,
     sample_faces: int = 12,
     maps: MapKind = "pca",
     device: str = "auto",
     quiet: bool = False,
 ) -> pd.DataFrame:
-    """Scores representations with linear units on frozen features, subjects never on both sides.
+    """Scores representations under one protocol, subjects never on both sides.
 
-    Writes `scores.csv`, `summary.json`, `folds.csv` and `report.html` into `out`. When it is interrupted, the same call
-    goes on from what was finished (see `duchenne.evaluation.state`).
+    Writes `scores.csv`, `summary.json`, `folds.csv` and `report.html` into `out`, and `label_efficiency.csv` where
+    shares of the labels are asked for. When it is interrupted, the same call goes on from what was finished (see
+    `duchenne.evaluation.state`).
 
     Args:
-        protocol: `linear`.
+        protocol: `linear`, `linear+bn`, or for a quick look `knn` or `ridge`.
         model: one or several, see `duchenne.evaluation.encoders`.
         data: prepared data with labels.
         out: folder to write to.
         target: `au` (occurrence) or `emotion`.
+        train_data: other data to train on; then all of `data` is tested, on the action units that all of them code.
+        positive_from: the lowest intensity (0 to 5) that counts as present in every data set; None: as each says, or
+            with `train_data` the highest of theirs where all code intensities.
         folds: number of subject-exclusive folds, `split` for the data's own split, or a CSV (subject, fold) such as
             the `folds.csv` of another evaluation.
         seeds: everything that is drawn (folds, held-out subjects, untrained weights) is drawn this many times.
+        repeats: per seed, folds and held-out subjects are drawn this many times; untrained weights are kept.
         feature: `embedding` for what an encoder gives, `pooled` for its averaged last map.
         weighting: of the classes, see `LinearSettings`.
         l2: penalty strengths; of several, one per fold is chosen on held-out training subjects.
-        threshold: on the sigmoid of a score, from which an AU is called present.
-        baselines: evaluate an untrained encoder, `blendshapes` and `landmarks` too, see `duchenne.evaluation.baselines`.
+        threshold: on the sigmoid of a score, from which an AU is called present; `stored`: learned on held-out
+            training subjects; `oracle`: the best for the tested faces, see `duchenne.evaluation.thresholds`.
+        label_share: shares of the training labels to evaluate with as well, see `duchenne.evaluation.label_share`.
+        label_unit: what is left out: `subjects`, `clips` or `frames`.
+        sweep: a key of the runs' `config.yaml`, against which the report draws their scores.
+        baselines: add an untrained encoder, `blendshapes` and `landmarks`, see `duchenne.evaluation.baselines`.
         sample_faces: faces shown in the report; 0 keeps pictures out of it.
         maps: two-dimensional maps of the features in the report: `pca`, `tsne` (seconds per model) or `none`.
         device: auto, cpu, cuda, cuda:N or mps.
@@ -82,22 +101,26 @@ def evaluate(
         The table of `scores.csv`: one row per model, item, fold and seed. An undefined AUC is NaN.
 
     Raises:
-        UsageError: for an unknown protocol or model, fewer subjects than folds, or an encoder that has seen the test
-            subjects' labels.
-        InputError: when something cannot be read or written, or holds no labels.
+        UsageError: for an unknown protocol or model, settings that exclude each other, fewer subjects than folds, or
+            an encoder that has seen the test subjects' labels.
+        InputError: when something cannot be read or written, holds no labels, or lies on both sides.
     """
     if protocol not in PROTOCOLS:
         raise UsageError(f"evaluate {protocol}: there is no such protocol; choose {', '.join(PROTOCOLS)}.")
     names = [model] if isinstance(model, str) else list(model)
     if not names or len(set(names)) < len(names):
         raise UsageError("--model: name at least one model, and each only once.")
-    if not 0 < threshold < 1 or seeds < 1 or sample_faces < 0:
-        raise UsageError("--threshold must lie between 0 and 1, --seeds be at least 1, --sample-faces at least 0.")
+    if min(seeds, repeats) < 1 or sample_faces < 0:
+        raise UsageError("--seeds and --repeats must be at least 1, --sample-faces at least 0.")
     settings = LinearSettings(l2=(float(l2),) if isinstance(l2, int | float) else tuple(l2), weighting=weighting)
+    threshold, shares = check_threshold(threshold, target), check_shares(label_share)
     chosen, sources = resolve_device(device), [resolve(name) for name in names]
-    prepared = Prepared([data] if isinstance(data, str | Path) else list(data))
-    task = make_task(prepared, target)
-    plans = {seed: make_plan(prepared, task, str(folds), seed) for seed in range(seeds)}
+    others = _paths(train_data)
+    prepared = Prepared([*others, *_paths(data)])
+    level = common_level(prepared) if others and positive_from is None and target == "au" else positive_from
+    task = make_task(prepared, target, level)
+    plans = make_plans(prepared, task, str(folds), seeds, repeats, trained=len(others))
+    swept = sweep_values(sweep, names) if sweep else {}
     added, left_out = baselines_of(sources, prepared, task.rows) if baselines else ([], {})
     sources += added
     beside = {source.name for source in added}
@@ -106,14 +129,14 @@ def evaluate(
 
     state = State(out, {
         "data": data_hash(prepared), "rows": array_hash(task.rows, task.labels, task.group), "device": str(chosen),
-        "versions": _versions(),
+        "versions": versions(),
     })  # fmt: skip
     job = Job(
-        data=prepared, task=task, plans=plans, device=chosen, feature=feature, maps=maps, state=state, quiet=quiet
+        data=prepared, task=task, plans=plans, device=chosen, feature=feature, maps=maps, state=state, quiet=quiet,
+        repeats=repeats,
     )  # fmt: skip
-    first = fold_of(plans[0], len(task.rows))
     strata = np.full(int(task.group.max()) + 1, -1)
-    np.maximum.at(strata, task.group, first)
+    np.maximum.at(strata, task.group, fold_of(plans[0], len(task.rows)))
     summariser = Summariser(
         task.labels, task.items, task.group, strata, resamples=RESAMPLES, exclusive=task.exclusive
     )  # fmt: skip
@@ -121,11 +144,13 @@ def evaluate(
     summaries: dict[str, Any] = {}
     runs: dict[str, dict[int, Predictions]] = {}
     drawn: dict[str, NDArray[np.float64]] = {}
+    efficiency = Efficiency(job, shares, label_unit)
     for source in sources:
-        found = PROTOCOLS[protocol](source, replace(job, maps="none") if source.name in beside else job, settings)
+        run = partial(PROTOCOLS[protocol], source, settings=settings)
+        found = run(replace(job, maps="none") if source.name in beside else job)
         if found.points is not None:
             drawn[source.name] = found.points
-        runs[source.name] = {seed: decide(task, plans[seed], score, threshold) for seed, score in found.scores.items()}
+        runs[source.name], thresholds = decisions(threshold, job, found, run)
         mine = cells(source.name, target, task.items, task.labels, runs[source.name])
         rows += mine
         summaries[source.name] = {
@@ -134,30 +159,42 @@ def evaluate(
             "features": found.width,
             "seen": seen[source.name],
             **summariser.add(source.name, runs[source.name]),
+            "spread": spread(mine),
             "undefined": undefined(mine),
+            **thresholds,
             **found.facts,
         }
+        if shares:
+            summaries[source.name]["label_efficiency"] = efficiency.add(
+                source.name, runs[source.name], run, threshold, summariser
+            )
     table = pd.DataFrame(rows, columns=list(COLUMNS))
+    if isinstance(threshold, str):
+        table["threshold"] = threshold
     summary = {
         "protocol": {
             "name": protocol, "target": target, "items": list(task.items), "aggregates": ["mean_of_folds", "pooled"],
-            **describe_folds(task, plans, str(folds)),
-            "feature": feature, "weighting": weighting, "l2": list(settings.l2), "held_out": settings.held_out,
+            **describe_folds(task, plans, "train-data" if others else str(folds), repeats),
+            "positive_from": levels(prepared, level) if target == "au" else None,
+            "feature": feature, "weighting": weighting, "l2": None if protocol == "knn" else list(settings.l2),
+            "held_out": settings.held_out,
             "threshold": None if task.exclusive else threshold,
             "interval": {"level": 0.95, "resamples": RESAMPLES, "of": "subjects" if task.knows_subjects else "images"},
+            "label_unit": label_unit if shares else None, "sweep": sweep,
             "baselines": {"added": sorted(beside), "left_out": left_out},
-            "device": chosen.type, "versions": _versions(),
+            "device": chosen.type, "versions": versions(),
         },
-        "data": [_describe_data(prepared, number) for number in range(len(prepared.infos))],
+        "data": [describe_data(prepared, number, trained=len(others)) for number in range(len(prepared.infos))],
         "always_positive": always_positive(task.items, [row for row in rows if row["model"] == names[0]]),
         "models": summaries,
         "differences": summariser.differences(beside),
+        "sweep": swept,
     }  # fmt: skip
     out = Path(out)
-    with replacing(out / "scores.csv") as temporary:
-        table.to_csv(temporary, index=False)
-    with replacing(out / "folds.csv") as temporary:
-        folds_table(task, plans).to_csv(temporary, index=False)
+    _write_table(out / "scores.csv", table)
+    _write_table(out / "folds.csv", folds_table(task, plans))
+    if shares:
+        _write_table(out / "label_efficiency.csv", efficiency.table)
     write_text(out / "summary.json", json.dumps(summary, indent=1) + "\n")
     write_report(out, table, summary, prepared, task.rows, task.labels, runs, sample_faces=sample_faces, maps=drawn)
     state.clear()
@@ -199,19 +236,10 @@ def overlap(source: FeatureSource, data: Prepared, subjects: pd.Series[str]) -> 
     }
 
 
-def _describe_data(data: Prepared, number: int) -> dict[str, Any]:
-    info = data.infos[number]
-    facts = asdict(info)
-    kept = ("name", "alignment", "size_px", "label_kind", "positive_from", "licence", "settings", "format_version")
-    return {key: facts[key] for key in kept} | {"crops": int((data.frames["dataset"] == number).sum())}
+def _paths(data: str | Path | Sequence[str | Path]) -> list[str | Path]:
+    return [data] if isinstance(data, str | Path) else list(data)
 
 
-def _versions() -> dict[str, str]:
-    return {
-        "duchenne": duchenne.__version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "pandas": pd.__version__,
-        "threads": str(torch.get_num_threads()),
-    }
+def _write_table(path: Path, table: pd.DataFrame) -> None:
+    with replacing(path) as temporary:
+        table.to_csv(temporary, index=False)

@@ -11,9 +11,11 @@ import torch
 from numpy.typing import NDArray
 
 from duchenne.data.folds import Fold
+from duchenne.errors import UsageError
 from duchenne.evaluation.encoders import Features, FeatureSource
-from duchenne.evaluation.linear import LinearSettings, linear_protocol
+from duchenne.evaluation.linear import L2_CANDIDATES, LinearSettings, linear_protocol
 from duchenne.evaluation.protocols import FrozenFeatures, Job, Outcome
+from duchenne.evaluation.quick import LARGEST_REFERENCE, NEIGHBOURS, nearest_neighbours, ridge
 from duchenne.evaluation.state import array_hash
 from duchenne.progress import progress_bar
 
@@ -41,6 +43,50 @@ def run_linear(source: FeatureSource, job: Job, settings: LinearSettings) -> Out
     return outcome(facts)
 
 
+def run_knn(source: FeatureSource, job: Job, settings: LinearSettings) -> Outcome:
+    """A vote of the nearest training faces, see `duchenne.evaluation.quick`.
+
+    Raises:
+        UsageError: for settings that have no meaning here.
+    """
+    if settings.l2 != L2_CANDIDATES:
+        raise UsageError("evaluate knn: nothing is penalised, so --l2 has no meaning; leave it out.")
+    balanced = _is_balanced(settings, "knn")
+
+    def fit(values: Features, plan: Sequence[Fold], seed: int) -> Found:
+        return {
+            "score": nearest_neighbours(values, job.task.labels, plan, balanced=balanced, device=job.device),
+        }
+
+    _, outcome = _run(source, job, {"knn": NEIGHBOURS, "among": LARGEST_REFERENCE, "balanced": balanced}, fit)
+    return outcome({"neighbours": NEIGHBOURS, "among_at_most": LARGEST_REFERENCE})
+
+
+def run_ridge(source: FeatureSource, job: Job, settings: LinearSettings) -> Outcome:
+    """Least squares in closed form, see `duchenne.evaluation.quick`.
+
+    Raises:
+        UsageError: for settings that have no meaning here.
+    """
+    balanced = _is_balanced(settings, "ridge")
+
+    def fit(values: Features, plan: Sequence[Fold], seed: int) -> Found:
+        found = ridge(
+            values, job.task.labels, plan, job.task.group, settings.l2, balanced=balanced,
+            held_out=settings.held_out, seed=seed,
+        )  # fmt: skip
+        return {"score": found.score, "l2": np.array(found.l2)}
+
+    found, outcome = _run(source, job, {"ridge": asdict(settings)}, fit)
+    return outcome({"l2": {str(seed): list(map(float, values["l2"])) for seed, values in found.items()}})
+
+
+def _is_balanced(settings: LinearSettings, protocol: str) -> bool:
+    if settings.weighting == "inverse_frequency":
+        raise UsageError(f"evaluate {protocol}: --weighting inverse_frequency weighs items, which are apart here.")
+    return settings.weighting == "balanced"
+
+
 def _run(
     source: FeatureSource,
     job: Job,
@@ -60,7 +106,7 @@ def _run(
     """
     found: dict[int, Found] = {}
     width = 0
-    total = len(job.task.rows) * (len(job.plans) if source.seeded else 1)
+    total = len(job.task.rows) * (len({job.weights_seed(seed) for seed in job.plans}) if source.seeded else 1)
     with progress_bar(quiet=job.quiet) as bar:
         progress = bar.add_task(_short(source.name), total=total, note="features")
         features = FrozenFeatures(source, job, lambda faces: bar.advance(progress, faces))

@@ -29,7 +29,8 @@ class Job:
     Attributes:
         data: the prepared faces.
         task: which of them take part, and their labels.
-        plans: seed -> folds.
+        plans: seed -> folds; a seed draws the folds and the held-out subjects.
+        repeats: how many seeds in a row share their untrained weights.
         device: where encoders run and heads are fitted.
         feature: which features of an encoder are taken.
         maps: the kind of two-dimensional map of the features that is drawn.
@@ -45,6 +46,11 @@ class Job:
     maps: MapKind
     state: State
     quiet: bool
+    repeats: int = 1
+
+    def weights_seed(self, seed: int) -> int:
+        """The seed of untrained weights that goes with a seed of the plans."""
+        return seed // self.repeats
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +86,7 @@ class FrozenFeatures:
 
     def of(self, seed: int) -> Features:
         """(N, D) features of the task's rows under this seed."""
-        seed = seed if self._source.seeded else 0
+        seed = self._weights_seed(seed)
         if self._values is None or self._values[0] != seed:
             self._values = None  # two sets of features need not lie in memory together
             job = self._job
@@ -90,7 +96,7 @@ class FrozenFeatures:
 
     def name(self, seed: int) -> Any:
         """What the features depend on, for keys of the state."""
-        return [self._job.feature, fingerprint(self._source, seed if self._source.seeded else 0)]
+        return [self._job.feature, fingerprint(self._source, self._weights_seed(seed))]
 
     def points(self) -> NDArray[np.float64] | None:
         """The map of the last seed's features, stored once drawn; None where no map is wanted."""
@@ -104,3 +110,6 @@ class FrozenFeatures:
             stored = {"points": map_features(self.of(seed)[places], kind)}
             self._job.state.put(stored, **key)
         return stored["points"]
+
+    def _weights_seed(self, seed: int) -> int:
+        return self._job.weights_seed(seed) if self._source.seeded else 0

@@ -27,6 +27,20 @@ from duchenne.pages import jpeg_uri, render_page
 
 FACE_PX: Final = 128
 TITLES: Final = {"auc": "AUC", "f1": "F1"}
+ORACLE: Final = (
+    "F1 with an oracle's thresholds, chosen on the tested faces: an upper bound, not to be compared with other F1."
+)
+CLASSIFIERS: Final = {
+    "linear": "features standardised with the training folds' statistics (BatchNorm), one linear unit per item, fitted "
+    "to its optimum on frozen features",
+    "linear+bn": "BatchNorm and one linear unit per item, trained together with the encoder's BatchNorm layers; not "
+    "comparable with the linear protocol",
+    "knn": "a vote of the nearest training faces, by cosine of frozen features standardised with the training folds' "
+    "statistics; a quick look",
+    "ridge": "least squares with an L2 penalty on frozen features standardised with the training folds' statistics, "
+    "read as log odds of Gaussian classes; a quick look",
+}
+"""Protocol -> what is trained, in words."""
 
 
 def write_report(
@@ -71,6 +85,9 @@ def write_report(
         "summary": summary,
         "title": f"{summary['protocol']['name']} protocol, {', '.join(part['name'] for part in summary['data'])}",
         "findings": findings(summary),
+        "classifier": CLASSIFIERS[summary["protocol"]["name"]],
+        "present_from": _present_from(summary["protocol"]["threshold"]),
+        "split": _split(summary["protocol"]),
         "items": items,
         "item_names": {item: item_name(item) for item in items},
         "shares": _shares(table, names[0]),
@@ -128,7 +145,8 @@ def findings(summary: Mapping[str, Any]) -> list[str]:
     models, always = summary["models"], summary["always_positive"]["mean_of_folds"]
     ranked = sorted(models, key=lambda name: -(models[name]["mean_of_folds"]["auc"]["value"] or 0.0))
     best = models[ranked[0]]["mean_of_folds"]["auc"]
-    out = [f"Highest mean AUC: {ranked[0]}, {_score(best['value'])} ({_between(best)})."]
+    out = [ORACLE] if summary["protocol"]["threshold"] == "oracle" else []
+    out += [f"Highest mean AUC: {ranked[0]}, {_score(best['value'])} ({_between(best)})."]
     for pair in summary["differences"]:
         if ranked[0] in (pair["first"], pair["second"]):
             other = pair["second"] if pair["first"] == ranked[0] else pair["first"]
@@ -144,7 +162,7 @@ def findings(summary: Mapping[str, Any]) -> list[str]:
     cells = next(iter(models.values()))["undefined"]
     if cells["auc"]:
         out.append(f"{cells['auc']} of {cells['of']} cells have no AUC, because a fold lacks positives or negatives.")
-    loose = [name for name in models if models[name]["not_converged"]]
+    loose = [name for name in models if models[name].get("not_converged")]
     if loose:
         out.append(f"Some linear units did not converge: {', '.join(loose)}.")
     return out
@@ -239,6 +257,26 @@ def _overview_rows(overview: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> l
 
 def _loss_rows(losses: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> list[list[Any]]:
     return [["model", "step", "loss"]] + [[name, *pair] for name, values in losses.items() for pair in zip(*values)]
+
+
+def _present_from(threshold: float | str | None) -> str:
+    words = {
+        "stored": "the threshold of highest F1 on held-out training subjects, per fold and item (summary.json)",
+        "oracle": "the threshold of highest F1 on the tested faces, per fold and item: an oracle's",
+    }
+    if threshold is None:
+        return "highest score of all items"
+    return words[threshold] if isinstance(threshold, str) else f"a sigmoid of {threshold}"
+
+
+def _split(protocol: Mapping[str, Any]) -> str:
+    known = {"split": "the data's own split", "train-data": "whole data sets to train on and to test on"}
+    folds = f"{len(protocol['first_seed_folds'])} folds without shared subjects"
+    parts = [known.get(protocol["folds"], folds)]
+    for key, word in (("seeds", "seeds"), ("repeats", "splits per seed")):
+        if protocol[key] > 1:
+            parts.append(f"{protocol[key]} {word}")
+    return ", ".join(parts)
 
 
 def _shares(table: pd.DataFrame, model: str) -> dict[str, float]:

@@ -195,6 +195,11 @@ class Summariser:
         }
         return out
 
+    def means(self, runs: Mapping[int, Predictions]) -> dict[str, Any]:
+        """F1 and AUC as means of folds over items, with intervals, of predictions that are not compared with others."""
+        found = statistics(self._labels, runs, self._group, self._weights, exclusive=False)
+        return {metric: _estimate(_macro(found.values[AGGREGATES[0], metric])) for metric in METRICS}
+
     def differences(self, beside: Collection[str] = ()) -> list[dict[str, Any]]:
         """Paired differences, first minus second, of every two models added, on the same resamples.
 
@@ -231,6 +236,32 @@ def model_means(table: pd.DataFrame) -> pd.DataFrame:
     columns = ["auc", "f1", "f1_always_positive"]
     by_seed = table.groupby(["model", "item", "seed"], sort=False)[columns].mean()
     return by_seed.groupby(["model", "item"], sort=False).mean().groupby("model", sort=False).mean()
+
+
+def spread(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """How far the means over items differ from split to split; of one split, from fold to fold.
+
+    Args:
+        rows: the cells of one model.
+
+    Returns:
+        `over` (`splits` or `folds`), `number`, and per metric `values`, `sd` (sample), `low` and `high`.
+    """
+    table = pd.DataFrame(rows)
+    over = "seed" if table["seed"].nunique() > 1 else "fold"
+    by_item = table.groupby([over, "item"], sort=False)[list(METRICS)].mean()
+    means = by_item.groupby(over).mean()
+    out: dict[str, Any] = {"over": "splits" if over == "seed" else "folds", "number": len(means)}
+    for metric in METRICS:
+        values = means[metric].dropna()
+        few = len(values) < 2
+        out[metric] = {
+            "values": [number(value) for value in means[metric]],
+            "sd": None if few else number(values.std(ddof=1)),
+            "low": None if few else number(values.min()),
+            "high": None if few else number(values.max()),
+        }
+    return out
 
 
 def always_positive(items: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

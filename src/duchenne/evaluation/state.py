@@ -24,7 +24,15 @@ from numpy.typing import NDArray
 from torch import nn
 
 from duchenne.data.prepared import Prepared
-from duchenne.evaluation.encoders import Context, EncoderSource, EnsembleSource, Features, FeatureSource, FileSource
+from duchenne.evaluation.encoders import (
+    Context,
+    EncoderSource,
+    EnsembleSource,
+    Features,
+    FeatureSource,
+    FileSource,
+    PixelSource,
+)
 from duchenne.files import replacing
 
 FOLDER: Final = "unfinished"
@@ -78,7 +86,7 @@ class State:
 def kept_features(
     source: FeatureSource, data: Prepared, rows: NDArray[np.int64], context: Context, state: State
 ) -> Features:
-    """The features of a source; those of encoders are stored block by block, and not computed twice.
+    """The features of a source; those of pictures are stored block by block, and not computed twice.
 
     Args:
         source: one `--model`; the members of an ensemble are stored by themselves.
@@ -89,7 +97,7 @@ def kept_features(
     """
     if isinstance(source, EnsembleSource):
         return np.concatenate([kept_features(m, data, rows, context, state) for m in source.members], axis=1)
-    if not isinstance(source, EncoderSource):
+    if not isinstance(source, EncoderSource | PixelSource):
         return source.features(data, rows, context)
     key = {"features": fingerprint(source, context.seed), "feature": context.feature}
     out: Features | None = None

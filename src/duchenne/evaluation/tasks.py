@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from duchenne.data.folds import Fold, from_assignment, from_file, from_partition, from_split, is_partition, k_fold
 from duchenne.data.prepared import Prepared
 from duchenne.errors import InputError, UsageError
+from duchenne.evaluation.across import across, occurrence_from
 from duchenne.evaluation.scoring import Predictions
 from duchenne.facs import EMOTIONS, au_column
 
 Target = Literal["au", "emotion"]
+DEFAULT_FOLDS: Final = "3"
 
 
 @dataclass(frozen=True)
@@ -46,20 +48,22 @@ class Task:
         return not bool(self.subjects.isna().any())
 
 
-def make_task(data: Prepared, target: Target) -> Task:
+def make_task(data: Prepared, target: Target, positive_from: float | None = None) -> Task:
     """The rows with a known label, and what is to be predicted there.
 
     Args:
         data: with labels.
         target: `au` (occurrence) or `emotion`.
+        positive_from: see `duchenne.evaluation.across.occurrence_from`; None: as each data set says.
 
     Raises:
         InputError: when the data hold no such labels.
+        UsageError: when occurrence cannot be taken from intensities.
     """
     if target == "au":
         if not data.aus:
             raise InputError(f"{data.paths[0]}: codes no action units; use --target emotion or prepare it with labels.")
-        items, labels = tuple(au_column(au) for au in data.aus), data.occurrence()
+        items, labels = tuple(au_column(au) for au in data.aus), occurrence_from(data, positive_from)
     else:
         emotions = data.frames["emotion"].astype("string")
         present = set(emotions.dropna())
@@ -76,6 +80,33 @@ def make_task(data: Prepared, target: Target) -> Task:
     group = codes.astype(np.int64)
     group[unknown] = len(names) + np.arange(int(unknown.sum()))
     return Task(items, rows, labels[rows], target == "emotion", subjects, group)
+
+
+def make_plans(
+    data: Prepared, task: Task, folds: str, seeds: int, repeats: int, *, trained: int
+) -> dict[int, list[Fold]]:
+    """The folds of every seed; seeds `s * repeats` to `(s + 1) * repeats - 1` repeat the split of the s-th.
+
+    Args:
+        data: what the task was made from.
+        task: its rows and subjects.
+        folds: see `make_plan`.
+        seeds: how often everything is drawn.
+        repeats: how often folds are drawn per seed.
+        trained: how many data sets, from the first, are trained on while the others are tested; 0: folds.
+
+    Raises:
+        UsageError: when the settings exclude each other; see also `make_plan`.
+        InputError: see `make_plan` and `across`.
+    """
+    if repeats > 1 and (trained or folds == "split" or is_partition(folds)):
+        raise UsageError(f"--repeats {repeats}: there is only one split; use --seeds, or folds (--folds K).")
+    if not trained:
+        return {seed: make_plan(data, task, folds, seed) for seed in range(seeds * repeats)}
+    if folds != DEFAULT_FOLDS:
+        raise UsageError(f"--folds {folds}: with --train-data whole data sets are tested; leave one of the two out.")
+    fold = across(data, task.rows, task.subjects, trained)
+    return dict.fromkeys(range(seeds), fold)
 
 
 def make_plan(data: Prepared, task: Task, folds: str, seed: int) -> list[Fold]:
@@ -112,22 +143,24 @@ def make_plan(data: Prepared, task: Task, folds: str, seed: int) -> list[Fold]:
     return plan
 
 
-def decide(task: Task, plan: Sequence[Fold], score: NDArray[np.float32], threshold: float) -> Predictions:
+def decide(
+    task: Task, plan: Sequence[Fold], score: NDArray[np.float32], limits: NDArray[np.float64] | None
+) -> Predictions:
     """From scores to what is called present.
 
     Args:
         task: whether one item is true per row.
         plan: the folds that tested.
         score: (N, A) log odds; NaN where a row is not tested or an item could not be trained.
-        threshold: on the sigmoid, for items that do not exclude each other.
+        limits: (F, A) log odds above which an item is present; None for items that exclude each other.
     """
-    known = ~np.isnan(score)
-    if task.exclusive:
+    known, fold = ~np.isnan(score), fold_of(plan, len(task.rows))
+    if limits is None:
         best = np.where(known, score, -np.inf).argmax(axis=1)
         predicted = known & (np.arange(len(task.items)) == best[:, None])
     else:
-        predicted = known & (np.nan_to_num(score) > np.log(threshold / (1 - threshold)))
-    return Predictions(score, predicted, fold_of(plan, len(task.rows)))
+        predicted = known & (np.nan_to_num(score) > limits[fold])
+    return Predictions(score, predicted, fold)
 
 
 def fold_of(plan: Sequence[Fold], rows: int) -> NDArray[np.int64]:
@@ -148,7 +181,7 @@ def folds_table(task: Task, plans: Mapping[int, list[Fold]]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def describe_folds(task: Task, plans: Mapping[int, list[Fold]], folds: str) -> dict[str, Any]:
+def describe_folds(task: Task, plans: Mapping[int, list[Fold]], folds: str, repeats: int) -> dict[str, Any]:
     """How many frames and subjects each fold of the first seed trains on and tests, as plain values."""
     sizes: list[dict[str, int]] = []
     for fold in plans[0]:
@@ -157,4 +190,10 @@ def describe_folds(task: Task, plans: Mapping[int, list[Fold]], folds: str) -> d
         if task.knows_subjects:
             size |= {f"{name}_subjects": len(np.unique(task.group[rows])) for name, rows in parts.items()}
         sizes.append(size)
-    return {"folds": folds, "seeds": len(plans), "first_seed_folds": sizes, "frames": len(task.rows)}
+    return {
+        "folds": folds,
+        "seeds": len(plans) // repeats,
+        "repeats": repeats,
+        "first_seed_folds": sizes,
+        "frames": len(task.rows),
+    }
