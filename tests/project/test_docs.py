@@ -12,6 +12,8 @@ import pytest
 import duchenne
 from duchenne.cli.main import COMMANDS, main
 from duchenne.config import from_mapping, load_mapping
+from duchenne.data.datasets.partitions import PARTITIONS
+from duchenne.data.datasets.registry import DATA_SETS
 from duchenne.methods.registry import METHODS
 from duchenne.training.config import TrainingConfig, method_run_config
 from duchenne.training.recipes import load_recipe, recipe_names
@@ -65,6 +67,18 @@ def test_every_page_is_in_the_index() -> None:
     pages = {*(ROOT / "docs").glob("*.md"), *(ROOT / "src" / "duchenne" / "methods").glob("*/README.md")}
     links = {os.path.relpath(page, ROOT / "docs") for page in pages - {ROOT / "docs" / "README.md"}}
     assert {link for link in links if f"({link})" not in index} == set()
+
+
+def test_every_data_set_has_its_page() -> None:
+    folder = ROOT / "docs" / "datasets"
+    index = (folder / "README.md").read_text()
+    assert {page.stem for page in folder.glob("*.md")} - {"README"} == set(DATA_SETS)
+    assert [name for name in DATA_SETS if f"({name}.md)" not in index] == []
+
+
+def test_every_partition_is_listed() -> None:
+    index = (ROOT / "docs" / "datasets" / "README.md").read_text()
+    assert [name for name in PARTITIONS if f"`{name}`" not in index] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))

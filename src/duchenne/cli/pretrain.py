@@ -27,7 +27,7 @@ class JobArguments:
     recipe: str | None = None
     """A shipped recipe or the path of a YAML file; flags take precedence over it."""
     exclude_fold: str | None = None
-    """I/K: leave out the subjects that `evaluate --folds K` tests in its fold I, from 0."""
+    """I/K: leave out the subjects that `evaluate --folds K` tests in its fold I, from 0; K may be a partition."""
     resume: tyro.conf.FlagCreatePairsOff[bool] = False
     """Go on from the last checkpoint, exactly as if never interrupted."""
     quiet: tyro.conf.FlagCreatePairsOff[bool] = False
