@@ -8,13 +8,13 @@ that memory grows with the batch and not with its square.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
-from torch.utils.checkpoint import checkpoint
 
 from duchenne.augment.area_table import counterparts
 from duchenne.facs import FACIAL_AREAS, SYMMETRIC_AREAS
@@ -105,26 +105,45 @@ def _unit_rows(embeddings: Tensor, areas: int) -> Tensor:
     return _normalise(embeddings)
 
 
+class _LogSum(torch.autograd.Function):
+    """log of the summed exp(cosine / temperature) of each row with all others of its set: (S, M, D) -> (S, M)."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, temperature: float) -> Tensor:
+        sums = rows.new_empty(rows.shape[:2])
+        for number, block in _blocks(rows):
+            sums[number, block] = _similar(rows[number], block, temperature).logsumexp(1)
+        ctx.save_for_backward(rows, sums)
+        ctx.temperature = temperature
+        return sums
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        rows, sums = ctx.saved_tensors
+        total = torch.zeros_like(rows)
+        for number, block in _blocks(rows):
+            own = rows[number]
+            share = _similar(own, block, ctx.temperature).sub_(sums[number, block, None]).exp_()
+            share.mul_(gradient[number, block, None] / ctx.temperature)
+            total[number, block] += share @ own
+            total[number].addmm_(share.T, own[block])
+        return total, None
+
+
+def _blocks(rows: Tensor) -> Iterator[tuple[int, slice]]:
+    """(set, rows) of all blocks of similarities."""
+    sets, count = rows.shape[:2]
+    step = max(1, _BLOCK // count)
+    return ((number, slice(start, start + step)) for number in range(sets) for start in range(0, count, step))
+
+
+def _similar(own: Tensor, block: slice, temperature: float) -> Tensor:
+    """Similarities of some rows with all of their set; that of a row with itself does not count."""
+    similar = (own[block] / temperature) @ own.T
+    similar.diagonal(block.start).fill_(-torch.inf)
+    return similar
+
+
 def _log_sum(rows: Tensor, temperature: float) -> Tensor:
-    """log of the summed exp(cosine / temperature) of each row with all others of its set: (S, M, D) -> (S x M,)."""
-    found = []
-    for own in rows:
-        step = max(1, _BLOCK // len(own))
-        blocks = range(0, len(own), step)
-        if len(blocks) == 1:
-            found.append(_log_sum_block(own, own, 0, temperature))
-            continue
-        found += [
-            torch.as_tensor(checkpoint(_log_sum_block, own[start : start + step], own, start, temperature,
-                                       use_reentrant=False, preserve_rng_state=False))
-            for start in blocks
-        ]  # fmt: skip
-    return torch.cat(found)
-
-
-def _log_sum_block(block: Tensor, rows: Tensor, start: int, temperature: float) -> Tensor:
-    similar = (block / temperature) @ rows.T
-    places = torch.arange(len(block), device=rows.device)
-    mask = torch.zeros_like(similar, dtype=torch.bool)
-    mask[places, places + start] = True
-    return torch.logsumexp(similar.masked_fill(mask, -torch.inf), dim=1)
+    return torch.as_tensor(_LogSum.apply(rows, temperature))  # type: ignore[no-untyped-call]
