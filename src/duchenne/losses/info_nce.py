@@ -33,4 +33,4 @@ def info_nce_loss(query: Tensor, key: Tensor, negatives: Tensor, *, temperature:
 
 def nce_of_logits(positive: Tensor, negative: Tensor) -> Tensor:
     """(B,) of -log(e^p / (e^p + sum e^n)), for the logits p (B,) and n (B, K)."""
-    return functional.softplus(torch.logsumexp(negative, dim=1) - positive)
+    return -functional.logsigmoid(positive - torch.logsumexp(negative, dim=1))
