@@ -1,8 +1,11 @@
 """Made-up faces: the level of a picture's first pixel says who is in it."""
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
+from duchenne.faces.decode import Picture
 from duchenne.faces.find import Face
 
 
@@ -25,8 +28,12 @@ class ScriptedFinder:
     without landmarks.
     """
 
-    def __init__(self, min_face_px: float) -> None:
+    def __init__(self, min_face_px: float, threads: int | None = None) -> None:
         self.min_face_px = min_face_px
+
+    def follow(self, pictures: Iterable[Picture], **_: object) -> Iterator[tuple[Picture, list[Face]]]:
+        for one in pictures:
+            yield one, self.find(one.image)
 
     def find(self, image: NDArray[np.uint8]) -> list[Face]:
         level = int(image[0, 0, 0])

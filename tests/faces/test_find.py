@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -31,7 +32,7 @@ PEOPLE = {
 @pytest.mark.parametrize("name", PEOPLE)
 def test_everyone_is_found_and_keeps_a_number(shared: Path, finder: FaceFinder, name: str) -> None:
     tracker, numbers = FaceTracker(), set()
-    for picture in read_pictures(shared / "data" / "intel-sample-videos" / f"{name}.mp4"):
+    for picture in islice(read_pictures(shared / "data" / "intel-sample-videos" / f"{name}.mp4"), 0, None, 3):
         faces = finder.find(picture.image)
         assert len(faces) == PEOPLE[name], picture.frame
         assert all((face.landmarks is None) == bool(face.flag) for face in faces)

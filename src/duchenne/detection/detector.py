@@ -19,7 +19,7 @@ from duchenne.faces.find import Face, FaceFinder
 from duchenne.faces.track import FaceTracker
 
 _TOGETHER: Final = 8  # frames whose faces go through a model of pixels as one batch; 4K frames are 25 MB each
-_AHEAD: Final = 4  # pictures decoded while faces are looked for
+_AHEAD: Final = 4  # pictures that wait between two stages at most: decoded, searched, landmarked
 _NO_BLENDSHAPES: Final = np.full(52, np.nan, dtype=np.float32)
 _Found = tuple[Picture, list[Face], list[int]]
 
@@ -27,19 +27,20 @@ _Found = tuple[Picture, list[Face], list[int]]
 class Detector:
     """Finds everyone in pictures and reads their action units. Use it in a `with` block, or close it."""
 
-    def __init__(self, model: str | AuModel = "blendshapes", *, min_face: int = 32) -> None:
+    def __init__(self, model: str | AuModel = "blendshapes", *, min_face: int = 32, threads: int | None = None) -> None:
         """Opens the models.
 
         Args:
             model: the name of one, or one that is open already.
             min_face: narrower faces (pixels) are reported with flag `small` and without action units.
+            threads: that put landmarks on faces; None for one per core, at most 4. Results are the same for any number.
 
         Raises:
             UsageError: when the model is unknown.
             InputError: when a model file is missing.
         """
         self.model = load_model(model) if isinstance(model, str) else model
-        self._finder = FaceFinder(min_face_px=min_face)
+        self._finder = FaceFinder(min_face_px=min_face, threads=threads)
 
     def __enter__(self) -> Detector:
         return self
@@ -73,22 +74,25 @@ class Detector:
         Raises:
             InputError: when nothing can be read; after the last frame that could be, when the file is damaged.
         """
-        is_file = isinstance(source, str | Path)
-        pictures = ahead(read_pictures(source), _AHEAD) if isinstance(source, str | Path) else source
-        found = self._found(pictures, every, start_s, end_s)
-        for batch in batches(found, _TOGETHER if self.model.crop_px and is_file else 1):
-            yield from self._scored(str(source) if is_file else "", batch)
+        if isinstance(source, str | Path):
+            found: Iterator[_Found] = ahead(
+                self._found(ahead(read_pictures(source), _AHEAD), every, start_s, end_s, _AHEAD), _AHEAD
+            )
+            for batch in batches(found, _TOGETHER if self.model.crop_px else 1):
+                yield from self._scored(str(source), batch)
+        else:
+            for one in self._found(source, every, start_s, end_s, 0):
+                yield from self._scored("", [one])
 
-    def _found(self, pictures: Iterable[Picture], every: int, start_s: float, end_s: float | None) -> Iterator[_Found]:
+    def _found(
+        self, pictures: Iterable[Picture], every: int, start_s: float, end_s: float | None, depth: int
+    ) -> Iterator[_Found]:
         tracker = FaceTracker()
-        for picture in pictures:
-            if end_s is not None and picture.time_s >= end_s:
-                return
-            if picture.frame % every == 0:
-                faces = self._finder.find(picture.image)
-                numbers = tracker.update(faces, picture.image, picture.time_s)
-                if picture.time_s >= start_s:
-                    yield picture, faces, numbers
+        chosen = _chosen(pictures, every, end_s)
+        for picture, faces in self._finder.follow(chosen, depth=depth, start_s=start_s):
+            numbers = tracker.update(faces, picture.image, picture.time_s)
+            if picture.time_s >= start_s:
+                yield picture, faces, numbers
 
     def _scored(self, source: str, batch: list[_Found]) -> Iterator[FrameResult]:
         chosen = [(picture, face) for picture, faces, _ in batch for face in faces if _is_readable(face)]
@@ -118,6 +122,14 @@ class Detector:
                 ]
             )
         return self.model.score(FaceBatch(landmarks, blendshapes, crops))
+
+
+def _chosen(pictures: Iterable[Picture], every: int, end_s: float | None) -> Iterator[Picture]:
+    for picture in pictures:
+        if end_s is not None and picture.time_s >= end_s:
+            return
+        if picture.frame % every == 0:
+            yield picture
 
 
 def _is_readable(face: Face) -> bool:

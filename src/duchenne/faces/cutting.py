@@ -175,4 +175,4 @@ def reason(error: InputError, path: Path) -> str:
 @lru_cache(maxsize=1)
 def process_finder(min_face_px: float) -> FaceFinder:
     """The one face finder of this process; it is closed when the process ends or another one is asked for."""
-    return FaceFinder(min_face_px)
+    return FaceFinder(min_face_px, threads=1)  # there may be a process per core

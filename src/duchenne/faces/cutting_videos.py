@@ -23,6 +23,7 @@ from duchenne.faces.track import FaceTracker
 SMOOTHING_S: Final = 0.1
 """Standard deviation in time of the Gaussian that steadies the alignment."""
 _REACH_S: Final = 2 * SMOOTHING_S
+_AHEAD: Final = 2  # pictures decoded and searched while landmarks are put on the faces of earlier ones
 
 
 @dataclass
@@ -45,14 +46,18 @@ def cut_video(
     writer.count("files")
     tracker, runs, sampler = FaceTracker(), _Runs(), _Sampler(cutter.fps)
     people = _People(cutter, writer, part)
-    for picture in _readable(writer, part):
-        if on_picture is not None:
-            on_picture()
-        if not sampler.takes(picture.time_s):
-            writer.count("skipped_frames")
-            people.passed_over.add(picture.frame + part.first_frame)
-            continue
-        faces = process_finder(cutter.min_face_px).find(picture.image)
+
+    def taken() -> Iterator[Picture]:
+        for picture in _readable(writer, part):
+            if on_picture is not None:
+                on_picture()
+            if sampler.takes(picture.time_s):
+                yield picture
+            else:
+                writer.count("skipped_frames")
+                people.passed_over.add(picture.frame + part.first_frame)
+
+    for picture, faces in process_finder(cutter.min_face_px).follow(taken(), depth=_AHEAD):
         found = faces
         if part.subject is not None and faces:
             faces = [max(faces, key=lambda face: face.box[2] * face.box[3])]

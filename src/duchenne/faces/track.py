@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duchenne.faces.find import Face
+from duchenne.faces.search import nearness
 
-_REACH: Final = 0.75  # how far a face may move between two frames, in box sides
 _MEMORY_S: Final = 1.0  # how long a place stays the place of a face that is not seen
 _ALIKE: Final = 0.8  # correlation of two 16-pixel pictures of a face; of the same person in a row over 0.85, of
 _LOOK_PX: Final = 16  # different people up to 0.70 on the sample videos
@@ -68,7 +68,7 @@ class FaceTracker:
         numbers: dict[int, int] = {}
         self._shot += self.cut
         near = [
-            (_nearness(face.box, track.box), place, number)
+            (nearness(face.box, track.box), place, number)
             for place, face in enumerate(faces)
             for number, track in enumerate(self._tracks)
             if track.shot == self._shot and time_s - track.time_s <= _MEMORY_S
@@ -110,18 +110,6 @@ def _assign(numbers: dict[int, int], pairs: Iterable[tuple[float, int, int]], *,
         if value > above and place not in numbers and number not in taken:
             numbers[place] = number
             taken.add(number)
-
-
-def _nearness(box: tuple[float, ...], other: tuple[float, ...]) -> float:
-    """1 for the same box, falling to 0 at `_REACH` box sides; 0 where one is over twice as wide."""
-    side, other_side = max(box[2:]), max(other[2:])
-    if not 0.5 < side / other_side < 2:
-        return 0.0
-    distance = np.hypot(
-        box[0] + box[2] / 2 - other[0] - other[2] / 2,
-        box[1] + box[3] / 2 - other[1] - other[3] / 2,
-    )
-    return float(1 - distance / (_REACH * (side + other_side) / 2))
 
 
 def _look(image: NDArray[np.uint8], box: tuple[float, ...]) -> NDArray[np.float32]:
