@@ -25,6 +25,7 @@ from duchenne.evaluation.label_share import Efficiency, LabelUnit, check_shares
 from duchenne.evaluation.linear import L2_CANDIDATES, LinearSettings, Weighting
 from duchenne.evaluation.linear_bn import run_linear_bn
 from duchenne.evaluation.maps import MapKind
+from duchenne.evaluation.missing import missing_rows
 from duchenne.evaluation.protocols import Job
 from duchenne.evaluation.report import write_report
 from duchenne.evaluation.scoring import COLUMNS, Predictions, Summariser, always_positive, cells, spread, undefined
@@ -135,11 +136,13 @@ def evaluate(
         data=prepared, task=task, plans=plans, device=chosen, feature=feature, maps=maps, state=state, quiet=quiet,
         repeats=repeats,
     )  # fmt: skip
-    strata = np.full(int(task.group.max()) + 1, -1)
-    np.maximum.at(strata, task.group, fold_of(plans[0], len(task.rows)))
-    summariser = Summariser(
-        task.labels, task.items, task.group, strata, resamples=RESAMPLES, exclusive=task.exclusive
-    )  # fmt: skip
+    lost = missing_rows(prepared, task, level)
+    if shares and len(lost.group):
+        raise UsageError("--label-share: does not count pictures without a crop; prepare with --missing drop.")
+    labels, group = np.concatenate([task.labels, lost.labels]), np.concatenate([task.group, lost.group])
+    strata = np.full(int(group.max()) + 1, -1)
+    np.maximum.at(strata, group, lost.folds(task, fold_of(plans[0], len(task.rows))))
+    summariser = Summariser(labels, task.items, group, strata, resamples=RESAMPLES, exclusive=task.exclusive)
     rows: list[dict[str, Any]] = []
     summaries: dict[str, Any] = {}
     runs: dict[str, dict[int, Predictions]] = {}
@@ -151,14 +154,15 @@ def evaluate(
         if found.points is not None:
             drawn[source.name] = found.points
         runs[source.name], thresholds = decisions(threshold, job, found, run)
-        mine = cells(source.name, target, task.items, task.labels, runs[source.name])
+        counted = {seed: lost.count(task, run) for seed, run in runs[source.name].items()}
+        mine = cells(source.name, target, task.items, labels, counted)
         rows += mine
         summaries[source.name] = {
             **source.describe(),
             "baseline": source.name in beside,
             "features": found.width,
             "seen": seen[source.name],
-            **summariser.add(source.name, runs[source.name]),
+            **summariser.add(source.name, counted),
             "spread": spread(mine),
             "undefined": undefined(mine),
             **thresholds,
@@ -178,6 +182,7 @@ def evaluate(
             "positive_from": levels(prepared, level) if target == "au" else None,
             "feature": feature, "weighting": weighting, "l2": None if protocol == "knn" else list(settings.l2),
             "held_out": settings.held_out,
+            "missing": {"counted_as_absent": len(lost.group), "left_out": lost.left_out},
             "threshold": None if task.exclusive else threshold,
             "interval": {"level": 0.95, "resamples": RESAMPLES, "of": "subjects" if task.knows_subjects else "images"},
             "label_unit": label_unit if shares else None, "sweep": sweep,
