@@ -190,7 +190,7 @@ def test_one_person_alone_is_refused(squares, tmp_path):
     assert CLP.complete(small_config("clp", batch_size=4, mask_same="none"), data, one)
     assert CLP.complete(small_config("clp", batch_size=4, terms="tcl", memory=2, support=1), data, one)
     data.frames["subject"] = data.frames["subject"].mask(data.frames["clip"] == "clip 1")
-    with pytest.raises(InputError, match="column `subject` of .* is empty in 30 rows"):
+    with pytest.raises(InputError, match="is empty in 30 rows"):
         CLP.complete(config, data, np.arange(len(data)))
 
 

@@ -1,0 +1,151 @@
+"""`linear+bn`: only BatchNorm layers move, tested faces take no part, and every output carries the protocol's name."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import duchenne
+from duchenne.data.folds import Fold
+from duchenne.errors import UsageError
+from duchenne.evaluation.encoders import BATCH
+from duchenne.evaluation.linear_bn import Classifier, train_and_score
+from duchenne.metrics import roc_auc
+
+BUILDER = """
+import torch
+from torch import nn
+
+class Small(nn.Module):
+    size_px = 24
+    def __init__(self, norm):
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = nn.Sequential(nn.Conv2d(3, 6, 3, stride=2), norm(6), nn.ReLU(), nn.Dropout(0.5))
+    def forward(self, x):
+        return nn.functional.adaptive_avg_pool2d(self.layers(x), 4).flatten(1)
+
+def normalised():
+    return Small(nn.BatchNorm2d)
+
+def plain():
+    return Small(nn.Identity)
+"""
+
+
+class Encoder(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.norm, self.drop = nn.Linear(6, 5), nn.BatchNorm1d(5, momentum=0.5), nn.Dropout(0.9)
+
+    def forward(self, x):
+        return self.drop(self.norm(self.first(x)).relu())
+
+
+def inputs(rows=90):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(rows, 6, generator=generator)
+    labels = (x[:, :2] + 0.3 * torch.randn(rows, 2, generator=generator) > 0.4).double().numpy()
+    train = np.arange(rows) % 3 > 0
+    return x, labels, Fold(train=train, test=~train)
+
+
+def fit(x, labels, fold):
+    torch.manual_seed(0)
+    encoder = Encoder()
+    network = Classifier(encoder, encoder, 5, labels.shape[1])
+
+    def read(places):
+        for start in range(0, len(places), BATCH):
+            yield start, x[torch.from_numpy(places[start : start + BATCH])]
+
+    score = train_and_score(
+        network, read, labels, fold, weighting="balanced", seed=(0, 0), device=torch.device("cpu"),
+        advance=lambda faces: None,
+    )  # fmt: skip
+    return network, score
+
+
+def test_only_batchnorm_layers_move(monkeypatch):
+    monkeypatch.setattr("duchenne.evaluation.linear_bn.LEARNING_RATE", 0.02)  # so few faces are few steps
+    x, labels, fold = inputs(1500)
+    torch.manual_seed(0)
+    before = Encoder().state_dict()
+    network, score = fit(x, labels, fold)
+    after = network.encoder.state_dict()
+    assert {key for key, value in after.items() if not torch.equal(value, before[key])} == {
+        "norm.weight", "norm.bias", "norm.running_mean", "norm.running_var", "norm.num_batches_tracked",
+    }  # fmt: skip
+    assert score.shape == (500, 2)
+    assert (roc_auc(labels[fold.test], score) > 0.85).all()
+
+
+def test_dropout_stays_off_while_training():
+    network = fit(*inputs())[0].train()
+    assert network.layers[0].training
+    assert network.head[0].training
+    assert not network.encoder.drop.training
+
+
+def test_tested_rows_take_no_part():
+    x, labels, fold = inputs()
+    expected = fit(x, labels, fold)[1]
+    other, moved = labels.copy(), x.clone()
+    other[fold.test] = 1 - other[fold.test]
+    first = int(np.flatnonzero(fold.test)[0])
+    moved[first] += 100
+    assert np.array_equal(fit(x, other, fold)[1], expected)
+    found = fit(moved, labels, fold)[1]
+    assert np.allclose(found[1:], expected[1:], atol=1e-6)
+    assert not np.allclose(found[0], expected[0])
+
+
+def test_items_that_cannot_be_trained_and_a_last_batch_of_one():
+    x, labels, fold = inputs(98)
+    labels[fold.train, 1] = 0
+    labels[0:6, 0] = np.nan
+    assert int(fold.train.sum()) % BATCH == 1
+    score = fit(x, labels, fold)[1]
+    assert np.isnan(score[:, 1]).all()
+    assert np.isfinite(score[:, 0]).all()
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    (tmp_path / "normed.py").write_text(BUILDER)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_evaluation(faces, here):
+    def run(protocol, out, *models):
+        return duchenne.evaluate(
+            protocol, model=models, data=faces, out=here / out, folds=2, sample_faces=0, quiet=True, baselines=False
+        )
+
+    table = run("linear+bn", "bn", "normed:normalised", "landmarks")
+    assert not table["auc"].equals(run("linear", "frozen", "normed:normalised", "landmarks")["auc"])
+    alone = run("linear+bn", "alone", "normed:normalised")
+    assert alone["auc"].equals(table["auc"][: len(alone)])
+    summary = json.loads((here / "bn" / "summary.json").read_text())
+    assert summary["protocol"]["name"] == "linear+bn"
+    layers = {name: model["batchnorm_layers"] for name, model in summary["models"].items()}
+    assert layers == {"normed:normalised": 1, "landmarks": 0}
+    page = (here / "bn" / "report.html").read_text()
+    assert "linear+bn protocol" in page
+    assert "BatchNorm layers" in page
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"model": "normed:plain"}, "has no BatchNorm layers"),
+        ({"model": "normed:normalised+landmarks"}, "are several; evaluate them one by one"),
+        ({"model": "landmarks", "l2": 0.1}, "--l2 has no meaning"),
+    ],
+)
+def test_what_has_no_meaning_is_refused(fields, sentence, faces, here):
+    with pytest.raises(UsageError, match=sentence):
+        duchenne.evaluate("linear+bn", data=faces, out=here / "out", folds=2, quiet=True, baselines=False, **fields)
