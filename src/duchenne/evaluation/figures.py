@@ -9,7 +9,9 @@ from typing import Any, Final
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 COLOURS: Final = ("#0a7abf", "#e08a00", "#0f9d75", "#c4679d", "#8c6bd1", "#d1552b", "#5ab0de", "#9a9a32")
 """Of models, in order; told apart by people who see red and green alike."""
@@ -110,6 +112,102 @@ def bars(
         axis.grid(axis="y")
         axis.grid(visible=False, axis="x")
         figure.legend(loc="outside upper left", ncols=4, frameon=False, fontsize=9)
+        return to_svg(figure)
+
+
+def matrices(items: Sequence[str], values: Mapping[str, NDArray[np.float64]]) -> str:
+    """Correlation matrices side by side, from -1 (orange) over 0 (white) to 1 (blue); undefined cells are empty.
+
+    Args:
+        items: names of the rows and columns.
+        values: title -> (A, A).
+    """
+    across = min(3, len(values))
+    down = -(-len(values) // across)
+    scale = LinearSegmentedColormap.from_list(
+        "correlation", [COLOURS[5], COLOURS[1], "#ffffff", COLOURS[6], COLOURS[0]]
+    )
+    with mpl.rc_context({**STYLE, "font.size": 8}):
+        figure = Figure(figsize=(9.2, 0.4 + 3.0 * down), layout="constrained")
+        grid = figure.subplots(down, across, squeeze=False)
+        for axis in grid.flat[len(values) :]:
+            axis.set_axis_off()
+        for axis, (title, matrix) in zip(grid.flat, values.items()):
+            mesh = axis.pcolormesh(np.ma.masked_invalid(matrix), cmap=scale, vmin=-1, vmax=1)
+            axis.set_title(short(title), fontsize=10, loc="left")
+            places = np.arange(len(items)) + 0.5
+            axis.set_xticks(places, items, rotation=90)
+            axis.set_yticks(places, items)
+            axis.invert_yaxis()
+            axis.set_aspect("equal")
+        figure.colorbar(mesh, ax=grid, shrink=0.8, label="correlation")
+        return to_svg(figure)
+
+
+def shares(lines: Mapping[str, Mapping[str, Sequence[Estimate]]], amounts: Sequence[float], *, label: str) -> str:
+    """One line per model over the share of the labels, one panel per metric, with bands for the intervals.
+
+    Args:
+        lines: title of the panel -> model -> one estimate per share.
+        amounts: the shares, ascending.
+        label: of the horizontal axis.
+    """
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(9.2, 3.2), layout="constrained")
+        for axis, (title, models) in zip(figure.subplots(1, len(lines), squeeze=False)[0], lines.items()):
+            for number, (model, values) in enumerate(models.items()):
+                middle, low, high = (np.array([_plain(v[key]) for v in values]) for key in ("value", "low", "high"))
+                axis.fill_between(amounts, low, high, color=colour(number), alpha=0.15, linewidth=0)
+                axis.plot(amounts, middle, "o-", color=colour(number), markersize=4, label=short(model))
+            axis.set_xscale("log")
+            axis.set_xticks(amounts, [f"{100 * share:g} %" for share in amounts])
+            axis.minorticks_off()
+            axis.set_title(title, fontsize=10, loc="left")
+            axis.set_xlabel(label)
+            axis.grid(visible=True)
+        handles, names = axis.get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+        return to_svg(figure)
+
+
+def sweeps(
+    points: Mapping[str, Sequence[tuple[Any, Estimate]]], beside: Mapping[str, Mapping[str, Estimate]], *, label: str
+) -> str:
+    """Scores of runs against a setting, one panel per metric; other models as dashed lines.
+
+    Args:
+        points: title of the panel -> (value of the setting, estimate) per run.
+        beside: title of the panel -> model -> estimate.
+        label: name of the setting.
+    """
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(9.2, 3.2), layout="constrained")
+        for axis, (title, runs) in zip(figure.subplots(1, len(points), squeeze=False)[0], points.items()):
+            numeric = all(isinstance(x, int | float) and not isinstance(x, bool) for x, _ in runs)
+            known = sorted({x for x, _ in runs}) if numeric else sorted({str(x) for x, _ in runs})
+            places = [float(x) if numeric else known.index(str(x)) for x, _ in runs]
+            for place, (_, value) in zip(places, runs):
+                if value["low"] is not None and value["high"] is not None:
+                    axis.plot([place, place], [value["low"], value["high"]], color=COLOURS[0], linewidth=2, alpha=0.4)
+            heights = np.array([_plain(value["value"]) for _, value in runs])
+            axis.plot(places, heights, "o", color=COLOURS[0])
+            line = sorted(set(places))
+            axis.plot(line, [np.nanmean(heights[np.array(places) == place]) for place in line], color=COLOURS[0])
+            for number, (model, value) in enumerate(beside[title].items(), start=1):
+                if value["value"] is not None:
+                    axis.axhline(
+                        value["value"], color=colour(number), linestyle="--", linewidth=1.2, label=short(model)
+                    )
+            if numeric and min(line) > 0 and max(line) / min(line) > 20:
+                axis.set_xscale("log")
+            axis.set_xticks(line, [f"{x:g}" for x in line] if numeric else known)
+            axis.minorticks_off()
+            axis.set_title(title, fontsize=10, loc="left")
+            axis.set_xlabel(label)
+            axis.grid(visible=True)
+        handles, names = axis.get_legend_handles_labels()
+        if names:
+            figure.legend(handles, names, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
         return to_svg(figure)
 
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import csv
-import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,8 +15,10 @@ from numpy.typing import NDArray
 
 from duchenne.data.prepared import Prepared
 from duchenne.data.writing import encode_jpeg
-from duchenne.evaluation import figures
+from duchenne.evaluation import figures, report_parts
+from duchenne.evaluation.gradcam import Attention
 from duchenne.evaluation.maps import choose_points, draw_map
+from duchenne.evaluation.report_parts import text_uri, to_data_uri
 from duchenne.evaluation.scoring import Predictions
 from duchenne.facs import ACTION_UNITS
 from duchenne.files import write_text
@@ -35,6 +34,12 @@ CLASSIFIERS: Final = {
     "to its optimum on frozen features",
     "linear+bn": "BatchNorm and one linear unit per item, trained together with the encoder's BatchNorm layers; not "
     "comparable with the linear protocol",
+    "areas": "for each group of facial areas a perceptron with hidden layers of 1,024 and 128 on the features of the "
+    "group's areas, standardised with the training folds' statistics (BatchNorm), on a frozen encoder",
+    "areas+finetune": "for each group of facial areas a perceptron with hidden layers of 1,024 and 128, trained "
+    "together with the whole encoder",
+    "finetune": "BatchNorm and one linear unit per item, trained together with the encoder; methods (--method) are trained "
+    "from the start in every fold and give their own scores",
     "knn": "a vote of the nearest training faces, by cosine of frozen features standardised with the training folds' "
     "statistics; a quick look",
     "ridge": "least squares with an L2 penalty on frozen features standardised with the training folds' statistics, "
@@ -54,6 +59,7 @@ def write_report(
     *,
     sample_faces: int,
     maps: Mapping[str, NDArray[np.float64]],
+    attention: Sequence[Attention] = (),
 ) -> None:
     """Writes `report.html`.
 
@@ -67,9 +73,11 @@ def write_report(
         runs: model -> seed -> what was tested.
         sample_faces: how many to show.
         maps: model -> (P, 2) places of evenly spaced rows (`maps.choose_points`); empty for no maps.
+        attention: faces with what the first encoder looked at.
     """
     models, items = summary["models"], summary["protocol"]["items"]
     names = list(models)
+    named = [name for name in names if not models[name]["baseline"]]
     always = summary["always_positive"]
     overview = {name: {metric: models[name]["mean_of_folds"][metric] for metric in TITLES} for name in names}
     per_item = {
@@ -109,8 +117,12 @@ def write_report(
         "losses_csv": to_data_uri(_loss_rows(losses)),
         "faces": sample(data, rows, labels, runs[names[0]][0], items, sample_faces),
         "first": names[0],
+        **report_parts.label_efficiency(summary, TITLES),
+        **report_parts.sweep(summary, TITLES),
+        **report_parts.correlations(items, labels, {name: runs[name] for name in named}),
+        **report_parts.attention(data, attention),
         **_maps(maps, data, rows, labels, items),
-        "scores_csv": _data_uri(table.to_csv(index=False)),
+        "scores_csv": text_uri(table.to_csv(index=False)),
         "summary_json": json.dumps(summary, indent=1),
         "score": _score,
         "between": _between,
@@ -225,17 +237,6 @@ def item_name(item: str) -> str:
     """`inner brow raiser` for `AU01`; nothing for emotions."""
     number = item.removeprefix("AU")
     return ACTION_UNITS[int(number)].name if number.isdigit() and int(number) in ACTION_UNITS else ""
-
-
-def to_data_uri(rows: Iterable[Sequence[Any]]) -> str:
-    """A CSV of these rows as a link target."""
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows(rows)
-    return _data_uri(buffer.getvalue())
-
-
-def _data_uri(text: str) -> str:
-    return "data:text/csv;base64," + base64.b64encode(text.encode()).decode()
 
 
 def _estimate_rows(items: Sequence[str], values: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[list[Any]]:

@@ -1,0 +1,121 @@
+"""Parts of the report beyond scores: spread, label efficiency, sweeps, correlations, attention; each with its CSV."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from duchenne.data.prepared import Prepared
+from duchenne.data.writing import encode_jpeg
+from duchenne.evaluation import figures
+from duchenne.evaluation.correlations import distance, label_correlations, score_correlations
+from duchenne.evaluation.gradcam import Attention, drawn
+from duchenne.evaluation.scoring import Predictions, number
+from duchenne.pages import jpeg_uri
+
+ATTENTION_PX: Final = 112
+
+
+def label_efficiency(summary: Mapping[str, Any], titles: Mapping[str, str]) -> dict[str, Any]:
+    """The curves over shares of the labels; nothing where there are none.
+
+    Args:
+        summary: of `summary.json`.
+        titles: metric -> its name.
+    """
+    every = summary["models"]
+    models = {name: every[name]["label_efficiency"] for name in every if "label_efficiency" in every[name]}
+    if not models:
+        return {"efficiency": None, "efficiency_csv": ""}
+    first = next(iter(models.values()))
+    lines = {
+        title: {name: [point[metric] for point in points] for name, points in models.items()}
+        for metric, title in titles.items()
+    }
+    unit = summary["protocol"]["label_unit"]
+    figure = figures.shares(lines, [point["share"] for point in first], label=f"share of the training {unit}")
+    rows = [["model", "share", "training_units", "training_frames", "metric", "value", "low", "high"]] + [
+        [name, point["share"], point["training_units"], point["training_frames"], m, *point[m].values()]
+        for name, points in models.items()
+        for point in points
+        for m in titles
+    ]
+    return {"efficiency": Markup(figure), "efficiency_csv": to_data_uri(rows)}
+
+
+def sweep(summary: Mapping[str, Any], titles: Mapping[str, str]) -> dict[str, Any]:
+    """The scores of the runs against a setting; nothing where none was asked for."""
+    values, models = summary["sweep"], summary["models"]
+    if not values:
+        return {"sweep": None, "sweep_csv": ""}
+    scores = {name: model["mean_of_folds"] for name, model in models.items()}
+    points = {title: [(x, scores[name][m]) for name, x in values.items()] for m, title in titles.items()}
+    beside = {title: {n: s[m] for n, s in scores.items() if n not in values} for m, title in titles.items()}
+    figure = figures.sweeps(points, beside, label=summary["protocol"]["sweep"])
+    rows = [["model", summary["protocol"]["sweep"], "metric", "value", "low", "high"]] + [
+        [name, x, m, *scores[name][m].values()] for name, x in values.items() for m in titles
+    ]
+    return {"sweep": Markup(figure), "sweep_csv": to_data_uri(rows)}
+
+
+def correlations(
+    items: Sequence[str], labels: NDArray[np.floating], runs: Mapping[str, Mapping[int, Predictions]]
+) -> dict[str, Any]:
+    """The correlations of labels and of every model's scores, over tested rows; nothing for a single item."""
+    if len(items) < 2:
+        return {"correlations": None, "correlations_csv": "", "apart": {}}
+    tested = np.any([run.fold >= 0 for run in next(iter(runs.values())).values()], axis=0)
+    truth = label_correlations(labels[tested])
+    found = {"labels": truth, **{name: score_correlations(run) for name, run in runs.items()}}
+    rows: list[list[Any]] = [["of", "item", "other", "correlation"]] + [
+        [name, item, other, number(matrix[i, j])]
+        for name, matrix in found.items()
+        for i, item in enumerate(items)
+        for j, other in enumerate(items)
+        if i < j
+    ]
+    return {
+        "correlations": Markup(figures.matrices(items, found)),
+        "correlations_csv": to_data_uri(rows),
+        "apart": {name: number(distance(truth, matrix)) for name, matrix in found.items() if name != "labels"},
+    }
+
+
+def attention(data: Prepared, faces: Sequence[Attention]) -> dict[str, Any]:
+    """Faces with attention maps, item by item; nothing where there are none."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for face in faces:
+        picture = jpeg_uri(encode_jpeg(drawn(data, face, ATTENTION_PX)))
+        alt = f"attention for {face.item} on a face; {face.verdict}"
+        groups.setdefault(face.item, []).append({"source": picture, "alt": alt, "verdict": face.verdict})
+    rows: list[list[Any]] = [["item", "row", "verdict", "score", "y", "x", "attention"]] + [
+        [face.item, face.row, face.verdict, round(face.score, 4), y, x, round(float(value), 4)]
+        for face in faces
+        for (y, x), value in np.ndenumerate(face.cells)
+    ]
+    side = faces[0].cells.shape if faces else (0, 0)
+    return {
+        "attention": groups,
+        "attended": faces[0].model if faces else "",
+        "attention_csv": to_data_uri(rows),
+        "attention_cells": f"{side[1]} × {side[0]}",
+    }
+
+
+def to_data_uri(rows: Iterable[Sequence[Any]]) -> str:
+    """A CSV of these rows as a link target."""
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerows(rows)
+    return text_uri(buffer.getvalue())
+
+
+def text_uri(text: str) -> str:
+    """A text (CSV) as a link target."""
+    return "data:text/csv;base64," + base64.b64encode(text.encode()).decode()
