@@ -141,11 +141,11 @@ class Method(nn.Module, ABC):
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Parameter groups for the optimiser of the stage; every trainable parameter once.
 
-        A group may say `lr` and `optimiser` (sgd, adam or adamw) where they differ from the stage's and the job's.
+        A group may say `lr` and `optimiser` (sgd, adam or adamw) where they differ from the stage's and the job's, and
+        `scheduled: False` where its learning rate stays as it is.
         """
         return [{"params": [parameter for parameter in self.parameters() if parameter.requires_grad]}]
 
-    def smallest_batch(self) -> int:
     def figures(self, data: Prepared, rows: NDArray[np.int64]) -> Mapping[str, Any]:
         """Matplotlib figures of what was learned, by name; none unless a method's paper shows any.
 
@@ -155,6 +155,7 @@ class Method(nn.Module, ABC):
         """
         return {}
 
+    def smallest_batch(self) -> int:
         """The smallest number of clips per process that the method can train on."""
         splits: int = self.config.bn_splits
         return 2 * splits if splits > 1 else 1
