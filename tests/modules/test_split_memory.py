@@ -24,7 +24,8 @@ def test_first_in_first_out_whatever_was_dealt(size, data):
         expected.extend(numbers)
         memory.push(numbered(numbers), subject=torch.tensor(numbers, dtype=torch.int64) * 10)
         memory.deal()
-        written = memory.ids("subject") >= 0
+        written = memory.valid()
+        assert torch.equal(written, memory.ids("subject") >= 0)
         assert sorted(memory.rows[written, 0].tolist()) == sorted(expected)
         assert torch.equal(memory.ids("subject")[written], 10 * memory.rows[written, 0].long())
         assert sorted(memory.order.tolist()) == list(range(size))

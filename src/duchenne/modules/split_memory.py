@@ -77,6 +77,10 @@ class SplitMemory(Queue):
         moved[pairs.flatten()] = pairs.flip(0).flatten()
         self.order.copy_(moved[self.order])
 
+    def valid(self) -> Tensor:
+        """(K,) bool: which rows have been written."""
+        return torch.zeros_like(self.order, dtype=torch.bool).index_copy_(0, self.order, super().valid())
+
     def stored(self, slots: Tensor) -> Tensor:
         """The rows of slots, which pushes go through in turn."""
         return self.order[slots]
