@@ -141,6 +141,17 @@ def test_videos_end_to_end(root: Path, tmp_path: Path, portrait: Image) -> None:
     assert any("the pictures of 4 of 9 labelled frames: SN010" in note for note in done.notes)
 
 
+def test_of_several_faces_the_largest_is_the_subject(root: Path, tmp_path: Path, portrait: Image) -> None:
+    small = np.pad(portrait[::2, ::2], ((0, 100), (0, 0), (0, 0)), mode="edge")
+    (root / "Videos_LeftCamera").mkdir()
+    both = [np.hstack([small, portrait]), np.hstack([portrait, small])]  # whoever stands where
+    write_video(root / "Videos_LeftCamera" / "LeftVideoSN001_comp.avi", both, rate=20)
+    done = duchenne.prepare("disfa", root=root, out=tmp_path / "out", size_px=64, workers=1, quiet=True)
+    assert done.counts["other_faces"] == done.counts["faces"] - 2 >= 2
+    assert (done.counts["crops"], done.counts["coded"]) == (2, 2)
+    assert set(Prepared([tmp_path / "out"]).frames["subject"]) == {"SN001"}
+
+
 def test_frames_that_were_passed_over_are_not_lost(root: Path, tmp_path: Path, portrait: Image) -> None:
     (root / "Videos_LeftCamera").mkdir()
     write_video(root / "Videos_LeftCamera" / "LeftVideoSN001_comp.avi", [portrait] * 5, rate=20)

@@ -116,3 +116,17 @@ def test_parts_called_train_and_test_become_the_split(root: Path) -> None:
 def test_mistakes_in_parts(root: Path, text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         prepare(root, write(root.parent / "mine.csv", text))
+
+
+def test_pretraining_leaves_out_a_fold_of_a_published_partition(root: Path) -> None:
+    from duchenne.training.pretrain import training_rows
+
+    out = prepare(root, write(root.parent / "mine.csv", "subject,part\nF001,b\nF002,a\nM001,b\n"))
+    data = Prepared([out])
+    subjects = data.frames["subject"]
+    assert list(subjects[training_rows(data, "0/parts")]) == ["F001", "M001"]
+    assert list(subjects[training_rows(data, "1/parts")]) == ["F002"]
+    with pytest.raises(InputError, match="no row is left to train on"):
+        training_rows(data, "0/bp4d:jaa")  # all three are in P1
+    with pytest.raises(UsageError, match="nobody is tested in that fold; count from 0"):
+        training_rows(data, "3/bp4d:jaa")

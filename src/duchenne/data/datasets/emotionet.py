@@ -26,6 +26,7 @@ from duchenne.data.datasets.reading import (
     Reading,
     Survey,
     chosen,
+    columns_of,
     listed,
     lone,
     occurrence,
@@ -53,6 +54,7 @@ def _read(tree: Tree, options: Options) -> Reading:
     if not rows and not numbered:
         raise EMOTIONET.nothing(tree)
     aus, survey = chosen(options, AU_SETS["emotionet"], coded), Survey()
+    columns = columns_of(aus)
     images, lost, ambiguous, used = [], [], [], set[str]()
     for key, row in rows.items():
         found = by_name.get(key, [])
@@ -60,7 +62,7 @@ def _read(tree: Tree, options: Options) -> Reading:
             ambiguous.append(key)
         elif found:
             used.add(found[0])
-            images.append(lone(tree, found[0], only(row, aus)))
+            images.append(lone(tree, found[0], only(row, columns)))
         if len(found) != 1:
             lost.append((("", key), 0))
     if rows:

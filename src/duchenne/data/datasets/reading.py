@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -24,6 +24,7 @@ VIDEOS: Final = "(?:" + "|".join(sorted(rf"\{suffix}" for suffix in VIDEO_SUFFIX
 """Pattern of the videos' suffixes."""
 NOT_CODED: Final = frozenset({"9", "9.0", "999", "999.0", "-1", "-1.0", "-999", "-999.0", "", "nan", "NaN", "NA"})
 """What the data sets write where an action unit could not be coded or was not looked for."""
+_PLAIN: Final = {"0": 0, "1": 1, "9": None}
 _SPLITS: Final = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
 
 Labels = dict[str, Any]
@@ -218,6 +219,8 @@ def occurrence(text: str, name: str, row: int) -> int | None:
     Raises:
         InputError: for anything else.
     """
+    if text in _PLAIN:  # nearly all are; this is called millions of times
+        return _PLAIN[text]
     text = text.strip()
     if text in NOT_CODED:
         return None
@@ -274,10 +277,14 @@ def is_present(row: Mapping[str, Any], au: int, positive_from: float) -> bool:
     return strength is not None and strength >= positive_from
 
 
-def only(row: Labels, aus: Sequence[int]) -> Labels:
-    """The columns of some action units."""
-    wanted = {column(au) for au in aus for column in (au_column, intensity_column)}
-    return {name: value for name, value in row.items() if name in wanted}
+def only(row: Labels, columns: Collection[str]) -> Labels:
+    """Some columns of a row; see `columns_of`."""
+    return {name: value for name, value in row.items() if name in columns}
+
+
+def columns_of(aus: Sequence[int]) -> frozenset[str]:
+    """The columns of action units: occurrence and intensity."""
+    return frozenset(column(au) for au in aus for column in (au_column, intensity_column))
 
 
 def join(
@@ -308,7 +315,7 @@ def join(
     Returns:
         The images to prepare.
     """
-    images, without_label = [], 0
+    images, without_label, columns = [], 0, columns_of(aus)
     for clip, numbers in frames.items():
         known = labels.get(clip, {})
         for number, name in numbers.items():
@@ -325,7 +332,7 @@ def join(
                 "time_s": None if rate is None else number / rate,
                 "split": (split or {}).get(clip[0]),
                 "emotion": (row or {}).get("emotion"),
-                **only(row or {}, aus),
+                **only(row or {}, columns),
             }
             found = points(clip, number) if points else None
             images.append(TableImage(place.path, name, values, place.member, found))
@@ -387,7 +394,8 @@ def coded_video(
     split: str | None = None,
 ) -> VideoPart:
     """A video of one person, with a row of labels per frame number."""
-    kept = {float(number): only(row, aus) for number, row in rows.items()}
+    columns = columns_of(aus)
+    kept = {float(number): only(row, columns) for number, row in rows.items()}
     codes = VideoCodes(tuple(aus), {None: FaceCodes(rows=kept)}) if kept else None
     return VideoPart(tree.stored(name).path, name, max(1, len(rows)), codes, subject, split, first_frame)
 
