@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from duchenne.facs import LANDMARK_FLIP
+from duchenne.facs import AREA_BOXES, AREA_GROUPS, LANDMARK_FLIP
 
 _EDGE: Final = re.compile(r"(?:(min|max|mean)\s+)?([\d,\-]+)(?:\s+([+-]?\d*\.?\d+))?")
 _LANDMARKS: Final = len(LANDMARK_FLIP)
@@ -78,6 +79,55 @@ def parse_pairs(texts: Sequence[str], areas: int) -> tuple[tuple[int, int], ...]
 def write_pairs(pairs: Sequence[tuple[int, int]]) -> tuple[str, ...]:
     """Pairs of areas as texts that `parse_pairs` reads."""
     return tuple(f"{first}-{second}" for first, second in pairs)
+
+
+def parse_groups(texts: Sequence[str], areas: int) -> tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]:
+    """Reads groups such as `1 2 3 4: 1 2 4`: areas, and the action units that one classifier judges from them.
+
+    Args:
+        texts: groups, areas numbered from 1.
+        areas: their number.
+
+    Raises:
+        ValueError: when a text cannot be read, or an action unit stands in two groups.
+    """
+    groups = []
+    for text in texts:
+        found = re.fullmatch(r"(\d+(?: \d+)*): (\d+(?: \d+)*)", text)
+        own = tuple(map(int, found[1].split())) if found else ()
+        if found is None or not all(1 <= area <= areas for area in own):
+            raise ValueError(f"`{text}` is no group of areas (1 to {areas}) and action units, such as 7 8: 15 17")
+        groups.append((own, tuple(map(int, found[2].split()))))
+    judged = [au for _, aus in groups for au in aus]
+    if len(set(judged)) < len(judged):
+        raise ValueError("an action unit stands in more than one group of areas")
+    return tuple(groups)
+
+
+def write_groups(groups: Mapping[tuple[int, ...], tuple[int, ...]]) -> tuple[str, ...]:
+    """Groups of areas as texts that `parse_groups` reads."""
+    return tuple(f"{' '.join(map(str, areas))}: {' '.join(map(str, aus))}" for areas, aus in groups.items())
+
+
+@dataclass(frozen=True, kw_only=True)
+class AreaTable:
+    """Where the areas lie and which action units are judged from which; the defaults are those of `duchenne.facs`.
+
+    Attributes:
+        area_boxes: one per area, see `parse_box`.
+        area_groups: see `parse_groups`.
+    """
+
+    area_boxes: tuple[str, ...] = AREA_BOXES
+    area_groups: tuple[str, ...] = write_groups(AREA_GROUPS)
+
+    def __post_init__(self) -> None:
+        """Checks that both can be read.
+
+        Raises:
+            ValueError: when they cannot.
+        """
+        parse_groups(self.area_groups, len(parse_boxes(self.area_boxes)))
 
 
 def counterparts(pairs: Sequence[tuple[int, int]], areas: int) -> tuple[int, ...]:

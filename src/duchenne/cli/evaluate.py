@@ -13,9 +13,10 @@ import tyro
 class EvaluateArguments:
     """Scores representations under one protocol: scores.csv, summary.json, folds.csv and report.html."""
 
-    protocol: tyro.conf.Positional[Literal["linear", "linear+bn", "knn", "ridge"]]
+    protocol: tyro.conf.Positional[Literal["linear", "linear+bn", "areas", "areas+finetune", "knn", "ridge"]]
     """linear: one linear unit per item on frozen, standardised features; linear+bn: the same, with the encoder's
-    BatchNorm layers trained along. Quick looks at the same features: knn
+    BatchNorm layers trained along; areas: perceptrons on areas of the face, with the encoder frozen;
+    areas+finetune: the same with the encoder trained along. Quick looks at the same features: knn
     (nearest training faces), ridge (least squares)."""
     model: tuple[str, ...]
     """One or several: RUN, encoder.safetensors, A+B+C, random[:RUN], initial:RUN, pixels, blendshapes, landmarks,
@@ -50,6 +51,8 @@ class EvaluateArguments:
     """Shares of the training labels to evaluate with as well, such as 0.01 0.1 0.5."""
     label_unit: Literal["subjects", "clips", "frames"] = "subjects"
     """What is left out."""
+    areas: Path | None = None
+    """YAML with areas of the face for the protocols on areas; without, those of the knowledge-driven method."""
     sweep: str | None = None
     """A key of the runs' config.yaml, against which the report draws their scores."""
     baselines: tyro.conf.FlagCreatePairsOff[bool] = True

@@ -17,6 +17,7 @@ from duchenne.data.prepared import Prepared
 from duchenne.devices import resolve_device
 from duchenne.errors import UsageError
 from duchenne.evaluation.across import common_level, levels
+from duchenne.evaluation.areas import load_areas, run_areas, run_areas_tuned
 from duchenne.evaluation.baselines import baselines_of
 from duchenne.evaluation.describing import describe_data, versions
 from duchenne.evaluation.encoders import FeatureKind, FeatureSource, resolve
@@ -36,7 +37,10 @@ from duchenne.evaluation.thresholds import Threshold, check_threshold, decisions
 from duchenne.files import replacing, write_text
 from duchenne.metrics import RESAMPLES
 
-PROTOCOLS: Final = {"linear": run_linear, "linear+bn": run_linear_bn, "knn": run_knn, "ridge": run_ridge}
+PROTOCOLS: Final = {
+    "linear": run_linear, "linear+bn": run_linear_bn, "knn": run_knn, "ridge": run_ridge,
+    "areas": run_areas, "areas+finetune": run_areas_tuned,
+}  # fmt: skip
 """Name -> protocol, see `duchenne.evaluation.protocols`."""
 
 
@@ -58,6 +62,7 @@ def evaluate(
     threshold: Threshold = 0.5,
     label_share: Sequence[float] = (),
     label_unit: LabelUnit = "subjects",
+    areas: str | Path | None = None,
     sweep: str | None = None,
     baselines: bool = True,
     sample_faces: int = 12,
@@ -72,7 +77,7 @@ def evaluate(
     `duchenne.evaluation.state`).
 
     Args:
-        protocol: `linear`, `linear+bn`, or for a quick look `knn` or `ridge`.
+        protocol: `linear`, `linear+bn`, `areas`, `areas+finetune`, or for a quick look `knn` or `ridge`.
         model: one or several, see `duchenne.evaluation.encoders`.
         data: prepared data with labels.
         out: folder to write to.
@@ -91,6 +96,7 @@ def evaluate(
             training subjects; `oracle`: the best for the tested faces, see `duchenne.evaluation.thresholds`.
         label_share: shares of the training labels to evaluate with as well, see `duchenne.evaluation.label_share`.
         label_unit: what is left out: `subjects`, `clips` or `frames`.
+        areas: YAML with areas of the face for the protocols on areas, see `duchenne.augment.area_table.AreaTable`.
         sweep: a key of the runs' `config.yaml`, against which the report draws their scores.
         baselines: add an untrained encoder, `blendshapes` and `landmarks`, see `duchenne.evaluation.baselines`.
         sample_faces: faces shown in the report; 0 keeps pictures out of it.
@@ -134,7 +140,7 @@ def evaluate(
     })  # fmt: skip
     job = Job(
         data=prepared, task=task, plans=plans, device=chosen, feature=feature, maps=maps, state=state, quiet=quiet,
-        repeats=repeats,
+        repeats=repeats, areas=load_areas(areas, protocol),
     )  # fmt: skip
     lost = missing_rows(prepared, task, level)
     if shares and len(lost.group):

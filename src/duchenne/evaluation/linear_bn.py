@@ -13,8 +13,8 @@ tested or held-out faces.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
-from typing import Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -35,8 +35,8 @@ EPOCHS: Final = 10
 LEARNING_RATE: Final = 1e-3
 _TRAINING: Final = {"epochs": EPOCHS, "batch_size": BATCH, "optimiser": "adamw", "learning_rate": LEARNING_RATE}
 
-Batches = Iterator[tuple[int, Tensor]]
-"""(start, inputs) for rows in order, on the device."""
+Batches = Iterator[tuple[int, Any]]
+"""(start, inputs) for `BATCH` rows after another, in order, on the device."""
 
 
 class Classifier(nn.Module):
@@ -112,7 +112,7 @@ def run_linear_bn(source: FeatureSource, job: Job, settings: LinearSettings) -> 
 
 
 def train_and_score(
-    network: Classifier,
+    network: nn.Module,
     read: Callable[[NDArray[np.int64]], Batches],
     labels: NDArray[np.floating],
     fold: Fold,
@@ -121,6 +121,7 @@ def train_and_score(
     seed: tuple[int, int],
     device: torch.device,
     advance: Callable[[int], None],
+    groups: Sequence[dict[str, Any]] | None = None,
 ) -> NDArray[np.float32]:
     """Trains a classifier on a fold's training rows and scores its tested rows.
 
@@ -133,6 +134,7 @@ def train_and_score(
         seed: of the order of the faces.
         device: where it runs.
         advance: called with the number of faces done.
+        groups: parameters with their learning rates; None: all that have a gradient, at `LEARNING_RATE`.
 
     Returns:
         (tested rows, A) log odds; NaN for an item whose training rows lack a known positive or negative.
@@ -144,17 +146,18 @@ def train_and_score(
     truth[:, ~trained] = -1
     shares = torch.where(trained, present / known.clamp_min(1), 0.5).tolist()
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    wanted = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    wanted: list[Any] = list(groups or (some for some in network.parameters() if some.requires_grad))
     optimiser = torch.optim.AdamW(wanted, lr=LEARNING_RATE, weight_decay=0.0)
     rng = np.random.default_rng(seed)
     network.train()
     for _ in range(EPOCHS):
         order = rng.permutation(places)
         for start, x in read(order):
-            advance(len(x))
-            if len(x) < 2:
+            some = order[start : start + BATCH]
+            advance(len(some))
+            if len(some) < 2:
                 continue
-            mine = truth[torch.from_numpy(order[start : start + len(x)])].to(device)
+            mine = truth[torch.from_numpy(some)].to(device)
             loss = weighted_bce(network(x), mine, class_weights(mine, shares, weighting))
             torch.autograd.backward(loss)
             optimiser.step()
@@ -163,8 +166,9 @@ def train_and_score(
     score = np.empty((len(tested), labels.shape[1]), dtype=np.float32)
     with torch.inference_mode():
         for start, x in read(tested):
-            score[start : start + len(x)] = network(x).float().cpu().numpy()
-            advance(len(x))
+            part = network(x).float().cpu().numpy()
+            score[start : start + len(part)] = part
+            advance(len(part))
     score[:, ~trained.numpy()] = np.nan
     return score
 

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from duchenne.augment.area_table import AreaTable
 from duchenne.data.folds import Fold
 from duchenne.data.prepared import Prepared
 from duchenne.evaluation.encoders import Context, FeatureKind, Features, FeatureSource
@@ -36,6 +37,7 @@ class Job:
         maps: the kind of two-dimensional map of the features that is drawn.
         state: finished parts, for going on after an interruption.
         quiet: show no progress.
+        areas: of the face, for the protocols that look at them one by one.
     """
 
     data: Prepared
@@ -47,6 +49,7 @@ class Job:
     state: State
     quiet: bool
     repeats: int = 1
+    areas: AreaTable = field(default_factory=AreaTable)
 
     def weights_seed(self, seed: int) -> int:
         """The seed of untrained weights that goes with a seed of the plans."""

@@ -74,6 +74,13 @@ class State:
         with replacing(self._path(key)) as temporary, temporary.open("wb") as file:
             np.savez(file, **dict[str, Any](arrays))
 
+    def array(self, shape: tuple[int, ...], dtype: type[np.generic]) -> NDArray[Any]:
+        """An array of zeros in a file, for values that need not lie in memory together; `clear` removes it."""
+        path = self._folder / f"{len(list(self._folder.glob('*.npy')))}.npy"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        opened: NDArray[Any] = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+        return opened
+
     def clear(self) -> None:
         """Removes every part: the evaluation is finished."""
         shutil.rmtree(self._folder, ignore_errors=True)

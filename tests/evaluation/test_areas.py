@@ -1,0 +1,165 @@
+"""The protocols on areas of the face: who sees what, for any encoder, and what they refuse."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from tests.augment.made import face
+
+import duchenne
+from duchenne.augment.area_table import AreaTable
+from duchenne.errors import InputError, UsageError
+from duchenne.evaluation.areas import AreaClassifiers, item_groups, load_areas, read_areas
+from duchenne.facs import AU_SETS, au_column
+from duchenne.modules.encoder import Encoder, EncoderSpec
+
+BUILDERS = """
+import torch
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.convolution = torch.nn.Conv2d(3, 4, 4, stride=4)
+    def feature_map(self, x, stage):
+        assert stage == "layer3"
+        return self.convolution(x).relu()
+    def forward(self, x):
+        return self.feature_map(x, "layer3").mean((2, 3))
+
+def build():
+    return Net()
+
+def without():
+    return torch.nn.Sequential(torch.nn.AvgPool2d(16), torch.nn.Flatten())
+"""
+
+
+@pytest.fixture(scope="module")
+def located(faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The drawn faces with landmarks where their features are."""
+    out = tmp_path_factory.mktemp("located") / "faces"
+    shutil.copytree(faces, out)
+    schema = pq.read_schema(out / "frames.parquet")
+    table = pq.read_table(out / "frames.parquet").to_pandas()
+    points = face(size=48)[0].reshape(-1).numpy()
+    table["landmarks"] = [points] * len(table)
+    pq.write_table(pa.Table.from_pandas(table, schema=schema, preserve_index=False), out / "frames.parquet")
+    return out
+
+
+@pytest.fixture
+def builders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "area_builders.py").write_text(BUILDERS)
+    monkeypatch.chdir(tmp_path)
+
+
+def evaluate(located, out, protocol="areas", model="area_builders:build", **fields):
+    fields = {"folds": 2, "baselines": False, "sample_faces": 0, "quiet": True, "device": "cpu", **fields}
+    return duchenne.evaluate(protocol, model=model, data=located, out=out, **fields)
+
+
+@pytest.mark.parametrize("name, sizes", [("bp4d", [3, 2, 2, 3, 2]), ("disfa", [3, 1, 2, 2])])
+def test_groups_are_those_of_table_2(name, sizes):
+    items = [au_column(au) for au in AU_SETS[name]]
+    groups = item_groups(AreaTable(), items)
+    assert [len(own) for _, own in groups] == sizes  # DISFA has none of the group {7}
+    assert sorted(place for _, own in groups for place in own) == list(range(len(items)))
+    assert groups[0][0] == (0, 1, 2, 3)
+    assert [items[place] for place in groups[0][1]] == ["AU01", "AU02", "AU04"]
+
+
+def test_classifiers_see_the_areas_of_their_group_alone():
+    items = ["AU25", "AU01", "AU12"]
+    classifiers = AreaClassifiers(item_groups(AreaTable(), items), 5).eval()
+    x = torch.randn(3, 8, 5, requires_grad=True)
+    for place, areas in enumerate(({6, 7}, {0, 1, 2, 3}, {3, 4, 5, 6})):
+        gradient = torch.autograd.grad(classifiers(x)[:, place].sum(), x)[0]
+        assert set(gradient.abs().sum((0, 2)).nonzero()[:, 0].tolist()) == areas
+    widths = [[layer.out_features for layer in head[1] if hasattr(layer, "out_features")] for head in classifiers.heads]
+    assert widths == [[1024, 128, 1]] * 3
+
+
+def test_width_of_the_paper():
+    encoder = Encoder(EncoderSpec(backbone="resnet50")).eval()
+    with torch.no_grad():
+        read = read_areas(encoder, torch.rand(1, 3, 64, 64), torch.tensor([[[0.0, 0.0, 32.0, 32.0]] * 8]))
+    assert read.shape == (1, 8, 4096)
+
+
+@pytest.mark.parametrize("protocol", ["areas", "areas+finetune"])
+def test_any_encoder_with_a_feature_map(located, builders, tmp_path, protocol):
+    table = evaluate(located, tmp_path / "out", protocol)
+    assert len(table) == 3 * 2
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    facts = summary["models"]["area_builders:build"]
+    assert facts["features"] == 8 * 16
+    assert ("encoder_learning_rate" in facts["training"]) == (protocol == "areas+finetune")
+    assert not (tmp_path / "out" / "unfinished").exists()
+    again = evaluate(located, tmp_path / "again", protocol)
+    pd.testing.assert_frame_equal(table, again)
+
+
+def test_what_an_area_shows_is_learned(located, builders, tmp_path):
+    """Open lips are seen by the group of mouth and chin; a table that shows it the forehead alone does not."""
+    found = evaluate(located, tmp_path / "out").groupby("item")["auc"].mean()
+    (tmp_path / "areas.yaml").write_text('area_groups: ["1: 1 12 25"]\n')
+    blind = evaluate(located, tmp_path / "blind", areas=tmp_path / "areas.yaml").groupby("item")["auc"].mean()
+    assert found["AU25"] > 0.7
+    assert found["AU25"] > blind["AU25"] + 0.1
+
+
+def test_weightings_are_two_tables(located, builders, tmp_path):
+    balanced = evaluate(located, tmp_path / "balanced")
+    plain = evaluate(located, tmp_path / "plain", weighting="none")
+    assert balanced["recall"].mean() > plain["recall"].mean()
+
+
+def test_models_that_are_no_pictures_show_all_their_values(located, tmp_path):
+    table = evaluate(located, tmp_path / "out", model=["landmarks", "pixels"])
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert {name: facts["features"] for name, facts in summary["models"].items()} == {"landmarks": 136, "pixels": 1024}
+    assert np.isfinite(table["auc"]).all()
+
+
+@pytest.mark.parametrize("fields, why", [
+    ({"model": "area_builders:without"}, "has no feature_map"),
+    ({"model": "area_builders:build+pixels"}, "are several"),
+    ({"target": "emotion"}, "areas judge action units"),
+    ({"l2": 0.1}, "--l2 has no meaning"),
+    ({"protocol": "linear", "areas": "areas.yaml"}, "--areas has no meaning"),
+])  # fmt: skip
+def test_refusals(located, builders, tmp_path, fields, why):
+    with pytest.raises(UsageError, match=why):
+        evaluate(located, tmp_path / "out", **fields)
+
+
+def test_faces_without_landmarks_are_named(located, builders, tmp_path):
+    data = tmp_path / "faces"
+    shutil.copytree(located, data)
+    schema = pq.read_schema(data / "frames.parquet")
+    table = pq.read_table(data / "frames.parquet").to_pandas()
+    table.loc[[3, 7], "landmarks"] = None
+    pq.write_table(pa.Table.from_pandas(table, schema=schema, preserve_index=False), data / "frames.parquet")
+    with pytest.raises(InputError, match="2 of 168 labelled faces have no landmarks"):
+        evaluate(data, tmp_path / "out")
+
+
+@pytest.mark.parametrize("text, why", [
+    ('area_groups: ["1: 1 12"]', "no group of areas judges AU25"), ('area_groups: ["9: 1 12 25"]', "is no group"),
+    ('area_groups: ["1: 1", "2: 1"]', "more than one group"), ("groups: []", "unknown key `groups`"),
+])  # fmt: skip
+def test_wrong_areas(located, builders, tmp_path, text, why):
+    (tmp_path / "areas.yaml").write_text(text + "\n")
+    with pytest.raises(UsageError, match=why):
+        evaluate(located, tmp_path / "out", areas=tmp_path / "areas.yaml")
+
+
+def test_default_areas():
+    assert load_areas(None, "linear") == AreaTable()
