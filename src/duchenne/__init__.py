@@ -20,6 +20,7 @@ _FUNCTIONS = {
     "detect_frames": "duchenne.detection.detect",
     "embed": "duchenne.evaluation.embed",
     "evaluate": "duchenne.evaluation.evaluate",
+    "export": "duchenne.detection.export",
     "fit": "duchenne.detection.fit",
     "info": "duchenne.cli.info",
     "prepare": "duchenne.faces.prepare",
@@ -29,8 +30,8 @@ _FUNCTIONS = {
     "synth": "duchenne.data.synthetic.synth",
 }
 __all__ = [
-    "__version__", "agree", "compare", "convert", "demo", "detect", "detect_frames", "embed", "evaluate", "fit", "info",
-    "prepare", "pretrain", "retrieve", "summarize", "synth",
+    "__version__", "agree", "compare", "convert", "demo", "detect", "detect_frames", "embed", "evaluate", "export",
+    "fit", "info", "prepare", "pretrain", "retrieve", "summarize", "synth",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from duchenne.data.synthetic.synth import synth
     from duchenne.demonstration.job import demo
     from duchenne.detection.detect import detect, detect_frames
+    from duchenne.detection.export import export
     from duchenne.detection.fit import fit
     from duchenne.detection.summarize import summarize
     from duchenne.evaluation.agree import agree

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
+from duchenne.data.datasets.reading import Reading
 from duchenne.data.datasets.registry import DATA_SETS
 from duchenne.errors import UsageError
 from duchenne.faces.align import ALIGNMENTS
@@ -36,6 +38,19 @@ def check_arguments(given: Mapping[str, Any]) -> None:
     _check_reader(dataset, given)
     _check_alignment(dataset, given)
     _check_values(given)
+
+
+def check_media(root: Path, reading: Reading, *, alignment: str, fps: float | None) -> None:
+    """Refuses what only videos or only pictures can have, where a data set comes as the other.
+
+    Raises:
+        UsageError: in one sentence.
+    """
+    if reading.images and (alignment == "smooth" or fps is not None):
+        flag = "--alignment smooth" if alignment == "smooth" else "--fps"
+        raise UsageError(f"{flag}: needs videos, and {root} holds pictures; leave it out.")
+    if reading.videos and alignment == "none":
+        raise UsageError(f"--alignment none: is for aligned crops, and {root} holds videos; leave it out.")
 
 
 def _check_reader(dataset: str, given: Mapping[str, Any]) -> None:

@@ -12,15 +12,16 @@ from typing import Any, Final, Literal
 import pyarrow.parquet as pq
 
 from duchenne.data.datasets.parts import Plan
-from duchenne.data.datasets.reading import Options, Survey
+from duchenne.data.datasets.reading import Options
 from duchenne.data.datasets.registry import DATA_SETS, read_data_set
+from duchenne.data.datasets.survey import Survey
 from duchenne.data.datasets.table import plan_table
 from duchenne.data.datasets.videos import plan_videos
 from duchenne.data.prepared import MISSING_FILE, DatasetInfo, read_info
 from duchenne.data.writing import write_prepared
 from duchenne.errors import InputError
 from duchenne.faces.align import ALIGNMENT, ALIGNMENTS, Fit
-from duchenne.faces.arguments import check_arguments
+from duchenne.faces.arguments import check_arguments, check_media
 from duchenne.faces.cutting import Cutter, process_finder
 from duchenne.faces.cutting_videos import SMOOTHING_S
 from duchenne.faces.find import MIN_FACE_PX
@@ -157,6 +158,7 @@ def prepare(
         survey = reading.survey
         if check:
             return Preparation(None, {}, (), survey)
+        check_media(root, reading, alignment=alignment, fps=fps)
         if not reading.images and not reading.videos:
             lacking = survey.missing[0] if survey.missing else "no frame has a label; --frames all takes them without"
             raise InputError(f"{root}: there is nothing to prepare: {lacking}.")

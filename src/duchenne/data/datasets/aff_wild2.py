@@ -18,12 +18,12 @@ from duchenne.data.datasets.reading import (
     Labels,
     Options,
     Reading,
-    Survey,
     chosen,
     join,
     occurrence,
     positives,
-)  # fmt: skip
+)
+from duchenne.data.datasets.survey import Survey
 from duchenne.data.datasets.tree import Tree
 from duchenne.errors import InputError
 from duchenne.facs import au_column

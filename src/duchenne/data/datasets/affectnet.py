@@ -19,7 +19,8 @@ import numpy as np
 
 from duchenne.data.datasets.parts import TableImage
 from duchenne.data.datasets.points import Points
-from duchenne.data.datasets.reading import IMAGES, DataSet, Options, Reading, Survey, lone
+from duchenne.data.datasets.reading import IMAGES, DataSet, Options, Reading, lone
+from duchenne.data.datasets.survey import Survey
 from duchenne.data.datasets.tree import Tree
 from duchenne.errors import InputError
 from duchenne.facs import EMOTIONS

@@ -26,14 +26,14 @@ from duchenne.data.datasets.reading import (
     Labels,
     Options,
     Reading,
-    Survey,
     chosen,
     frame_number,
     intensity,
     join,
     occurrence,
     positives,
-)  # fmt: skip
+)
+from duchenne.data.datasets.survey import Survey
 from duchenne.data.datasets.tree import Tree
 from duchenne.errors import InputError
 from duchenne.facs import AU_SETS, au_column, intensity_column

@@ -13,19 +13,8 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from duchenne.data.datasets.points import Points
-from duchenne.data.datasets.reading import (
-    IMAGES,
-    Clip,
-    DataSet,
-    Labels,
-    Options,
-    Reading,
-    Survey,
-    chosen,
-    join,
-    positives,
-    without_column,
-)  # fmt: skip
+from duchenne.data.datasets.reading import IMAGES, Clip, DataSet, Labels, Options, Reading, chosen, join, positives
+from duchenne.data.datasets.survey import Survey, without_column
 from duchenne.data.datasets.tree import Tree
 from duchenne.errors import InputError
 from duchenne.facs import au_column, intensity_column

@@ -23,15 +23,14 @@ from duchenne.data.datasets.reading import (
     Labels,
     Options,
     Reading,
-    Survey,
     chosen,
     coded_video,
     intensity,
     join,
-    listed,
     positives,
     report_lost,
-)  # fmt: skip
+)
+from duchenne.data.datasets.survey import Survey, listed
 from duchenne.data.datasets.tree import Tree
 from duchenne.errors import InputError
 from duchenne.facs import AU_SETS, intensity_column

@@ -23,16 +23,15 @@ from duchenne.data.datasets.reading import (
     Labels,
     Options,
     Reading,
-    Survey,
     chosen,
     coded_video,
     frame_number,
     join,
-    listed,
     occurrence,
     positives,
     report_lost,
-)  # fmt: skip
+)
+from duchenne.data.datasets.survey import Survey, listed
 from duchenne.data.datasets.tree import Tree
 from duchenne.errors import InputError
 from duchenne.facs import AU_SETS, au_column

@@ -12,18 +12,8 @@ from collections import Counter
 from typing import Final
 
 from duchenne.data.datasets.points import Points
-from duchenne.data.datasets.reading import (
-    IMAGES,
-    DataSet,
-    Labels,
-    Options,
-    Reading,
-    Survey,
-    listed,
-    lone,
-    positives,
-    without_column,
-)
+from duchenne.data.datasets.reading import IMAGES, DataSet, Labels, Options, Reading, lone, positives
+from duchenne.data.datasets.survey import Survey, listed, without_column
 from duchenne.data.datasets.tree import Tree
 from duchenne.errors import InputError
 from duchenne.facs import ACTION_UNITS, au_column

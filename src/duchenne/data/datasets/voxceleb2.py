@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Final
 
 from duchenne.data.datasets.parts import VideoPart
-from duchenne.data.datasets.reading import IMAGES, VIDEOS, DataSet, Options, Reading, Survey, listed, lone
+from duchenne.data.datasets.reading import IMAGES, VIDEOS, DataSet, Options, Reading, lone
+from duchenne.data.datasets.survey import Survey, listed
 from duchenne.data.datasets.tree import Tree
 
 RATE: Final = 25.0
