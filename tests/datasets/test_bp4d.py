@@ -68,6 +68,12 @@ def test_columns_go_by_name_and_9_is_not_codable(root: Path) -> None:
     assert "AU12_i" not in found["F001", "T2", 9]
 
 
+def test_without_tables_of_intensity_occurrence_is_what_is_coded(root: Path) -> None:
+    assert read(root).label_kind == "intensity"
+    shutil.rmtree(root / "AUCoding" / "AU_INT")
+    assert read(root).label_kind == "occurrence"
+
+
 def test_the_action_units_of_the_protocol_or_all(root: Path) -> None:
     assert read(root).aus == (1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
     assert read(root, aus="all").aus == tuple(au for au in AUS if au != 27)  # AU27 is in no table of ours
@@ -145,7 +151,7 @@ def test_tables_that_cannot_be_right(root: Path, text: str, message: str) -> Non
 
 def test_another_folder_is_refused_with_the_layout(tmp_path: Path) -> None:
     picture(tmp_path / "holiday" / "beach.jpg")
-    message = r"holds no BP4D-Spontaneous \(it holds holiday\); below it there should be F001"
+    message = r"holds no BP4D-Spontaneous \(it holds holiday\); below it there should be files such as F001"
     with pytest.raises(InputError, match=message):
         read(tmp_path)
 

@@ -69,7 +69,7 @@ class _Release:
 
 def _read(tree: Tree, options: Options, release: _Release, data_set: DataSet) -> Reading:
     frames = _frames(tree)
-    labels, coded = _labels(tree, options)
+    labels, coded = _labels(tree)
     if not frames and not labels:
         raise data_set.nothing(tree)
     aus, survey = chosen(options, AU_SETS["bp4d"], coded), Survey()
@@ -90,7 +90,8 @@ def _read(tree: Tree, options: Options, release: _Release, data_set: DataSet) ->
     survey.lacks("pictures of sequences", _names(wanted), _names(frames))
     survey.lacks("codes of sequences", _names(c for c in wanted if c[1] in release.coded_tasks), _names(labels))
     images = join(tree, survey, frames, labels, options, aus, rate=RATE)
-    return Reading(survey, aus, "intensity" if labels else "none", images)
+    strong = any(intensity_column(au) in row for rows in labels.values() for row in rows.values() for au in aus)
+    return Reading(survey, aus, "intensity" if strong else "occurrence" if labels else "none", images)
 
 
 def _names(clips: Iterable[Clip]) -> list[str]:
@@ -112,7 +113,7 @@ def _frames(tree: Tree) -> dict[Clip, dict[int, str]]:
     return frames
 
 
-def _labels(tree: Tree, options: Options) -> tuple[dict[Clip, dict[int, Labels]], set[int]]:
+def _labels(tree: Tree) -> tuple[dict[Clip, dict[int, Labels]], set[int]]:
     def clip(found: re.Match[str]) -> Clip:
         return found[1].upper(), found[2].upper()
 

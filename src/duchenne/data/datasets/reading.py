@@ -155,8 +155,8 @@ class DataSet:
     def nothing(self, tree: Tree) -> InputError:
         """The error for a root that holds none of it."""
         return InputError(
-            f"{tree.root}: holds no {self.title} ({tree.glance()}); below it there should be "
-            f"{' and '.join(self.layout)}."
+            f"{tree.root}: holds no {self.title} ({tree.glance()}); below it there should be files such "
+            f"as {', '.join(self.layout)}."
         )
 
 

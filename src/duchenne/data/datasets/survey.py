@@ -45,7 +45,7 @@ class Survey:
         width = max((len(fact.what) for fact in self.facts), default=0)
         lines = []
         for what, found, published in self.facts:
-            digits = ",.0f" if float(found).is_integer() and float(published or 0).is_integer() else ",.1f"
+            digits = ",.1f" if what.endswith("%") else ",.0f"
             beside = ""
             if published is not None:
                 same = format(found, digits) == format(published, digits)
