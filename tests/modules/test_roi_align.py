@@ -1,6 +1,8 @@
 """RoIAlign against ONNX Runtime's, against a loop over samples, and its gradients."""
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 import torch
 
@@ -9,8 +11,6 @@ from duchenne.modules.roi_align import roi_align
 
 def onnx_roi_align(features, boxes, output, scale, sampling):
     """ONNX Runtime's answer for (B, C, H, W) features and (B, A, 4) boxes."""
-    onnx = pytest.importorskip("onnx", reason="needs the extra `onnx`")
-    runtime = pytest.importorskip("onnxruntime", reason="needs the extra `onnx`")
     helper, kind = onnx.helper, onnx.TensorProto.FLOAT
     node = helper.make_node(
         "RoiAlign", ["x", "rois", "batch"], ["y"], output_height=output, output_width=output, mode="avg",
@@ -23,7 +23,7 @@ def onnx_roi_align(features, boxes, output, scale, sampling):
     ]
     graph = helper.make_graph([node], "g", inputs, [helper.make_tensor_value_info("y", kind, [None] * 4)])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 16)], ir_version=8)
-    session = runtime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     areas = boxes.shape[1]
     numbers = np.repeat(np.arange(len(boxes)), areas)
     found = session.run(None, {"x": features.numpy(), "rois": boxes.reshape(-1, 4).numpy(), "batch": numbers})[0]
