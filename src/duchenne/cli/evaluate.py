@@ -13,14 +13,21 @@ import tyro
 class EvaluateArguments:
     """Scores representations under one protocol: scores.csv, summary.json, folds.csv and report.html."""
 
-    protocol: tyro.conf.Positional[Literal["linear", "linear+bn", "areas", "areas+finetune", "knn", "ridge"]]
+    protocol: tyro.conf.Positional[
+        Literal["linear", "linear+bn", "finetune", "areas", "areas+finetune", "knn", "ridge", "probes"]
+    ]
     """linear: one linear unit per item on frozen, standardised features; linear+bn: the same, with the encoder's
-    BatchNorm layers trained along; areas: perceptrons on areas of the face, with the encoder frozen;
-    areas+finetune: the same with the encoder trained along. Quick looks at the same features: knn
-    (nearest training faces), ridge (least squares)."""
-    model: tuple[str, ...]
+    BatchNorm layers trained along; finetune: with the encoder trained further in every fold;
+    areas: perceptrons on areas of the face, with the encoder frozen; areas+finetune: the same with the encoder trained
+    along. Quick looks at the same features: knn (nearest training faces), ridge (least squares).
+    probes: what else the features hold (identity, pose, light, order in time); takes --model, --data, --out, --folds,
+    --feature, --l2, --no-baselines, --device and --quiet."""
+    model: tuple[str, ...] = ()
     """One or several: RUN, encoder.safetensors, A+B+C, random[:RUN], initial:RUN, pixels, blendshapes, landmarks,
     features:FILE.parquet, package.module:builder."""
+    method: tuple[str, ...] = ()
+    """finetune: methods that learn from labels, trained in every fold: supervised, cl_ile, or with a recipe
+    (cl_ile:cpu/cl_ile)."""
     data: tuple[Path, ...]
     """Prepared data with labels."""
     out: Path
@@ -55,6 +62,22 @@ class EvaluateArguments:
     """YAML with areas of the face for the protocols on areas; without, those of the knowledge-driven method."""
     sweep: str | None = None
     """A key of the runs' config.yaml, against which the report draws their scores."""
+    tune: Literal["head", "bn", "all"] = "all"
+    """finetune: what of an encoder is trained: nothing, its BatchNorm layers, or all."""
+    epochs: int = 10
+    """finetune: passes over the training faces."""
+    batch_size: int = 64
+    """finetune: faces per step."""
+    lr: float = 1e-4
+    """finetune: learning rate of the encoder (AdamW)."""
+    head_lr: float = 1e-3
+    """finetune: learning rate of the linear units."""
+    layer_decay: float = 1.0
+    """finetune: factor of the learning rate from each part of the encoder to the one before it."""
+    patience: int = 0
+    """finetune: stop after so many epochs without a better AUC on held-out training subjects; 0: never."""
+    workers: int = 1
+    """finetune: folds that are trained at the same time."""
     baselines: tyro.conf.FlagCreatePairsOff[bool] = True
     """Without this flag, an untrained encoder, blendshapes and landmarks stand beside the models."""
     sample_faces: int = 12
@@ -75,6 +98,11 @@ def main(arguments: list[str]) -> int:
     from duchenne.evaluation.scoring import model_means
 
     table = evaluate(**asdict(parsed))
+    if parsed.protocol == "probes":
+        found = table[table["item"] == "mean"].pivot(index="model", columns="probe", values="value")
+        print(found.to_string(float_format="%.3f", na_rep=""))
+        print(f"{parsed.out / 'report.html'}")
+        return 0
     means = model_means(table)
     width = max(map(len, means.index))
     f1 = "F1 (oracle thresholds)" if parsed.threshold == "oracle" else "F1"

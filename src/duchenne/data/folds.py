@@ -73,7 +73,7 @@ def assign_subjects(frames_of: Mapping[str, int], number: int, *, seed: int = 0)
 
 
 def k_fold(subjects: Iterable[str | None], number: int, *, seed: int = 0) -> NDArray[np.int64]:
-    """The fold that tests each row, subjects kept whole (see `assign_subjects`).
+    """The fold that tests each row, subjects kept whole (see `assign_subjects`), namesakes of other data sets too.
 
     Args:
         subjects: (N,) the subject of each row.
@@ -94,10 +94,38 @@ def k_fold(subjects: Iterable[str | None], number: int, *, seed: int = 0) -> NDA
             f"--folds {number}: {unknown} labelled frames have no subject, so subjects cannot be kept apart; "
             "use --folds split, or prepare the data with a subject column."
         )
+    people = _plain(names)
     assigned = assign_subjects(
-        {str(name): int(count) for name, count in names.value_counts().items()}, number, seed=seed
+        {str(name): int(count) for name, count in people.value_counts().items()}, number, seed=seed
     )
-    return np.asarray(names.map(assigned), dtype=np.int64)
+    return np.asarray(people.map(assigned), dtype=np.int64)
+
+
+def check_apart(folds: Iterable[Fold], subjects: pd.Series[str]) -> None:
+    """Makes sure that nobody lies on both sides of a fold, nor two of one name in different data sets.
+
+    Data sets share people (DISFA and DISFA+) and names (BP4D and BP4D+); which of both it is cannot be told.
+
+    Args:
+        folds: to check.
+        subjects: (N,) `dataset:subject` of each row, null where unknown.
+
+    Raises:
+        InputError: when somebody lies on both sides.
+    """
+    people = _plain(subjects)
+    for number, fold in enumerate(folds):
+        both = set(people[fold.train].dropna()) & set(people[fold.test].dropna())
+        if both:
+            raise InputError(
+                f"--folds: {len(both)} names lie on both sides of fold {number} (first: {min(both)}); people of one "
+                "name in different data sets may be the same, so keep them together, or give others other names."
+            )
+
+
+def _plain(names: pd.Series[str]) -> pd.Series[str]:
+    """Subjects without the data set: `dataset:subject` -> `subject`."""
+    return names.str.replace(r"^[^:]*:", "", n=1, regex=True)
 
 
 def from_assignment(assigned: NDArray[np.integer]) -> list[Fold]:

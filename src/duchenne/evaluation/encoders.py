@@ -337,24 +337,27 @@ def pixel_features(picture: NDArray[np.uint8]) -> Features:
     return np.asarray(small.reshape(-1), dtype=np.float32) / np.float32(255)
 
 
-def picture_batches(data: Pictures, rows: Rows, size_px: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+def picture_batches(
+    data: Pictures, rows: Rows, size_px: int, batch: int = BATCH
+) -> Iterator[tuple[int, NDArray[np.uint8]]]:
     """(start, pictures) for all rows in order; the next batch is decoded while the last one is worked on.
 
     Args:
         data: where the crops lie.
         rows: to read.
         size_px: to resize to.
+        batch: pictures at a time.
     """
     with ThreadPoolExecutor(DECODERS) as pool, ThreadPoolExecutor(1) as ahead:
 
         def read(start: int) -> NDArray[np.uint8]:
-            return data.images(rows[start : start + BATCH], size_px, pool)
+            return data.images(rows[start : start + batch], size_px, pool)
 
         waiting: Future[NDArray[np.uint8]] = ahead.submit(read, 0)
-        for start in range(0, len(rows), BATCH):
+        for start in range(0, len(rows), batch):
             pictures = waiting.result()
-            if start + BATCH < len(rows):
-                waiting = ahead.submit(read, start + BATCH)
+            if start + batch < len(rows):
+                waiting = ahead.submit(read, start + batch)
             yield start, pictures
 
 

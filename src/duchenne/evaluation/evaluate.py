@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,25 +21,29 @@ from duchenne.evaluation.across import common_level, levels
 from duchenne.evaluation.areas import load_areas, run_areas, run_areas_tuned
 from duchenne.evaluation.baselines import baselines_of
 from duchenne.evaluation.describing import describe_data, versions
-from duchenne.evaluation.encoders import FeatureKind, FeatureSource, resolve
+from duchenne.evaluation.encoders import EncoderSource, FeatureKind, FeatureSource, resolve
+from duchenne.evaluation.finetune import resolve_method, run_finetune
 from duchenne.evaluation.frozen import run_knn, run_linear, run_ridge
 from duchenne.evaluation.label_share import Efficiency, LabelUnit, check_shares
 from duchenne.evaluation.linear import L2_CANDIDATES, LinearSettings, Weighting
 from duchenne.evaluation.linear_bn import run_linear_bn
 from duchenne.evaluation.maps import MapKind
 from duchenne.evaluation.missing import missing_rows
-from duchenne.evaluation.protocols import Job
+from duchenne.evaluation.overlap import overlap
+from duchenne.evaluation.probes import probes
+from duchenne.evaluation.protocols import Job, Outcome
 from duchenne.evaluation.report import write_report
 from duchenne.evaluation.scoring import COLUMNS, Predictions, Summariser, always_positive, cells, spread, undefined
 from duchenne.evaluation.state import State, array_hash, data_hash
 from duchenne.evaluation.sweep import sweep_values
 from duchenne.evaluation.tasks import DEFAULT_FOLDS, Target, describe_folds, fold_of, folds_table, make_plans, make_task
 from duchenne.evaluation.thresholds import Threshold, check_threshold, decisions
+from duchenne.evaluation.tuning import Tune, TuneSettings
 from duchenne.files import replacing, write_text
 from duchenne.metrics import RESAMPLES
 
-PROTOCOLS: Final = {
-    "linear": run_linear, "linear+bn": run_linear_bn, "knn": run_knn, "ridge": run_ridge,
+PROTOCOLS: Final[dict[str, Callable[..., Outcome]]] = {
+    "linear": run_linear, "linear+bn": run_linear_bn, "knn": run_knn, "ridge": run_ridge, "finetune": run_finetune,
     "areas": run_areas, "areas+finetune": run_areas_tuned,
 }  # fmt: skip
 """Name -> protocol, see `duchenne.evaluation.protocols`."""
@@ -47,7 +52,8 @@ PROTOCOLS: Final = {
 def evaluate(
     protocol: str = "linear",
     *,
-    model: str | Sequence[str],
+    model: str | Sequence[str] = (),
+    method: str | Sequence[str] = (),
     data: str | Path | Sequence[str | Path],
     out: str | Path,
     target: Target = "au",
@@ -64,6 +70,14 @@ def evaluate(
     label_unit: LabelUnit = "subjects",
     areas: str | Path | None = None,
     sweep: str | None = None,
+    tune: Tune = "all",
+    epochs: int = 10,
+    batch_size: int = 64,
+    lr: float = 1e-4,
+    head_lr: float = 1e-3,
+    layer_decay: float = 1.0,
+    patience: int = 0,
+    workers: int = 1,
     baselines: bool = True,
     sample_faces: int = 12,
     maps: MapKind = "pca",
@@ -77,8 +91,9 @@ def evaluate(
     `duchenne.evaluation.state`).
 
     Args:
-        protocol: `linear`, `linear+bn`, `areas`, `areas+finetune`, or for a quick look `knn` or `ridge`.
+        protocol: `linear`, `linear+bn`, `finetune`, `areas`, `areas+finetune`, or for a quick look `knn` or `ridge`.
         model: one or several, see `duchenne.evaluation.encoders`.
+        method: with `finetune`: methods that learn from labels, trained in every fold: `NAME` or `NAME:RECIPE`.
         data: prepared data with labels.
         out: folder to write to.
         target: `au` (occurrence) or `emotion`.
@@ -98,6 +113,10 @@ def evaluate(
         label_unit: what is left out: `subjects`, `clips` or `frames`.
         areas: YAML with areas of the face for the protocols on areas, see `duchenne.augment.area_table.AreaTable`.
         sweep: a key of the runs' `config.yaml`, against which the report draws their scores.
+        tune: with `finetune`: what of an encoder is trained, `head` (nothing), `bn` (BatchNorm) or `all`; for this and
+            the next, see `duchenne.evaluation.tuning`.
+        epochs, batch_size, lr, head_lr, layer_decay, patience: with `finetune`: how it is trained.
+        workers: with `finetune`: folds trained at the same time.
         baselines: add an untrained encoder, `blendshapes` and `landmarks`, see `duchenne.evaluation.baselines`.
         sample_faces: faces shown in the report; 0 keeps pictures out of it.
         maps: two-dimensional maps of the features in the report: `pca`, `tsne` (seconds per model) or `none`.
@@ -112,16 +131,32 @@ def evaluate(
             an encoder that has seen the test subjects' labels.
         InputError: when something cannot be read or written, holds no labels, or lies on both sides.
     """
+    if protocol == "probes":
+        return _probes(dict(locals()))
     if protocol not in PROTOCOLS:
-        raise UsageError(f"evaluate {protocol}: there is no such protocol; choose {', '.join(PROTOCOLS)}.")
-    names = [model] if isinstance(model, str) else list(model)
+        choices = ", ".join([*PROTOCOLS, "probes"])
+        raise UsageError(f"evaluate {protocol}: there is no such protocol; choose {choices}.")
+    models, methods = ([name] if isinstance(name, str) else list(name) for name in (model, method))
+    names = [*models, *methods]
     if not names or len(set(names)) < len(names):
         raise UsageError("--model: name at least one model, and each only once.")
+    tuning = TuneSettings(
+        tune=tune, epochs=epochs, batch_size=batch_size, lr=lr, head_lr=head_lr, layer_decay=layer_decay,
+        patience=patience,
+    )  # fmt: skip
+    if protocol != "finetune" and (methods or tuning != TuneSettings() or workers != 1):
+        raise UsageError(
+            f"evaluate {protocol}: --method, --tune, --epochs, --batch-size, --lr, --head-lr, --layer-decay, "
+            "--patience and --workers belong to evaluate finetune; leave them out."
+        )
+    if workers < 1:
+        raise UsageError(f"--workers {workers}: must be at least 1.")
     if min(seeds, repeats) < 1 or sample_faces < 0:
         raise UsageError("--seeds and --repeats must be at least 1, --sample-faces at least 0.")
     settings = LinearSettings(l2=(float(l2),) if isinstance(l2, int | float) else tuple(l2), weighting=weighting)
     threshold, shares = check_threshold(threshold, target), check_shares(label_share)
-    chosen, sources = resolve_device(device), [resolve(name) for name in names]
+    chosen = resolve_device(device)
+    sources: list[FeatureSource] = [*map(resolve, models), *map(resolve_method, methods)]
     others = _paths(train_data)
     prepared = Prepared([*others, *_paths(data)])
     level = common_level(prepared) if others and positive_from is None and target == "au" else positive_from
@@ -129,6 +164,8 @@ def evaluate(
     plans = make_plans(prepared, task, str(folds), seeds, repeats, trained=len(others))
     swept = sweep_values(sweep, names) if sweep else {}
     added, left_out = baselines_of(sources, prepared, task.rows) if baselines else ([], {})
+    if protocol == "finetune":  # there is nothing in columns that could be trained
+        added = [source for source in added if isinstance(source, EncoderSource)]
     sources += added
     beside = {source.name for source in added}
     tested = pd.Series(np.any([fold.test for plan in plans.values() for fold in plan], axis=0))
@@ -155,7 +192,8 @@ def evaluate(
     drawn: dict[str, NDArray[np.float64]] = {}
     efficiency = Efficiency(job, shares, label_unit)
     for source in sources:
-        run = partial(PROTOCOLS[protocol], source, settings=settings)
+        own = {"tuning": tuning, "workers": workers} if protocol == "finetune" else {}
+        run = partial(PROTOCOLS[protocol], source, settings=settings, **own)
         found = run(replace(job, maps="none") if source.name in beside else job)
         if found.points is not None:
             drawn[source.name] = found.points
@@ -186,7 +224,8 @@ def evaluate(
             "name": protocol, "target": target, "items": list(task.items), "aggregates": ["mean_of_folds", "pooled"],
             **describe_folds(task, plans, "train-data" if others else str(folds), repeats),
             "positive_from": levels(prepared, level) if target == "au" else None,
-            "feature": feature, "weighting": weighting, "l2": None if protocol == "knn" else list(settings.l2),
+            "feature": feature, "weighting": weighting,
+            "l2": None if protocol in ("knn", "finetune") else list(settings.l2),
             "held_out": settings.held_out,
             "missing": {"counted_as_absent": len(lost.group), "left_out": lost.left_out},
             "threshold": None if task.exclusive else threshold,
@@ -212,39 +251,15 @@ def evaluate(
     return table
 
 
-def overlap(source: FeatureSource, data: Prepared, subjects: pd.Series[str]) -> dict[str, Any]:
-    """What an encoder has seen of the subjects it is tested on.
-
-    Args:
-        source: with its record of training data.
-        data: tested on.
-        subjects: `dataset:subject` of every tested row, null where unknown.
-
-    Returns:
-        `transductive`: whether it has seen tested subjects without their labels; `test_subjects`: how many of them;
-        `data`: the names of the data sets it was trained on.
-
-    Raises:
-        UsageError: when it has seen labels of tested subjects.
-    """
-    tested = set(subjects.dropna().unique())
-    unnamed = {info.name for info in data.infos} if bool(subjects.isna().any()) else set()
-    shared: set[str] = set()
-    for item in source.trained_on:
-        common = tested & set(item.subjects)
-        blind = item.dataset in unnamed or (not item.subjects and any(s.startswith(f"{item.dataset}:") for s in tested))
-        if item.labels and (common or blind):
-            what = f"{len(common)} test subjects (first: {min(common)})" if common else f"test images of {item.dataset}"
-            raise UsageError(
-                f"--model {source.name}: was trained with the labels of {what}, so its scores would mean nothing; "
-                "train it without them or test on other subjects."
-            )
-        shared |= common | ({f"{item.dataset}:unknown subjects"} if blind else set())
-    return {
-        "transductive": bool(shared),
-        "test_subjects": len(shared),
-        "data": sorted({item.dataset for item in source.trained_on}),
-    }
+def _probes(given: dict[str, Any]) -> pd.DataFrame:
+    """Probes with the arguments of `evaluate`; those that they do not have must be left at their defaults."""
+    taken, all_ = signature(probes).parameters, signature(evaluate).parameters
+    foreign = [
+        name for name, value in given.items() if name not in (*taken, "protocol") and value != all_[name].default
+    ]
+    if foreign:
+        raise UsageError(f"evaluate probes: --{foreign[0].replace('_', '-')} has no meaning there; leave it out.")
+    return probes(**{name: given[name] for name in taken})
 
 
 def _paths(data: str | Path | Sequence[str | Path]) -> list[str | Path]:

@@ -38,8 +38,8 @@ CLASSIFIERS: Final = {
     "group's areas, standardised with the training folds' statistics (BatchNorm), on a frozen encoder",
     "areas+finetune": "for each group of facial areas a perceptron with hidden layers of 1,024 and 128, trained "
     "together with the whole encoder",
-    "finetune": "BatchNorm and one linear unit per item, trained together with the encoder; methods (--method) are trained "
-    "from the start in every fold and give their own scores",
+    "finetune": "BatchNorm and one linear unit per item, trained together with the encoder; methods (--method) are "
+    "trained from the start in every fold and give their own scores",
     "knn": "a vote of the nearest training faces, by cosine of frozen features standardised with the training folds' "
     "statistics; a quick look",
     "ridge": "least squares with an L2 penalty on frozen features standardised with the training folds' statistics, "

@@ -74,6 +74,10 @@ class State:
         with replacing(self._path(key)) as temporary, temporary.open("wb") as file:
             np.savez(file, **dict[str, Any](arrays))
 
+    def folder(self, **key: Any) -> Path:
+        """A folder of this key's own, for what is under way; it may not be there yet."""
+        return self._path(key).with_suffix("")
+
     def array(self, shape: tuple[int, ...], dtype: type[np.generic]) -> NDArray[Any]:
         """An array of zeros in a file, for values that need not lie in memory together; `clear` removes it."""
         path = self._folder / f"{len(list(self._folder.glob('*.npy')))}.npy"

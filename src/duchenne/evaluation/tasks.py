@@ -11,7 +11,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from duchenne.data.folds import Fold, from_assignment, from_file, from_partition, from_split, is_partition, k_fold
+from duchenne.data.folds import (
+    Fold,
+    check_apart,
+    from_assignment,
+    from_file,
+    from_partition,
+    from_split,
+    is_partition,
+    k_fold,
+)
 from duchenne.data.prepared import Prepared
 from duchenne.errors import InputError, UsageError
 from duchenne.evaluation.across import across, occurrence_from
@@ -102,7 +111,9 @@ def make_plans(
     if repeats > 1 and (trained or folds == "split" or is_partition(folds)):
         raise UsageError(f"--repeats {repeats}: there is only one split; use --seeds, or folds (--folds K).")
     if not trained:
-        return {seed: make_plan(data, task, folds, seed) for seed in range(seeds * repeats)}
+        plans = {seed: make_plan(data, task, folds, seed) for seed in range(seeds * repeats)}
+        check_apart([fold for plan in plans.values() for fold in plan], task.subjects)
+        return plans
     if folds != DEFAULT_FOLDS:
         raise UsageError(f"--folds {folds}: with --train-data whole data sets are tested; leave one of the two out.")
     fold = across(data, task.rows, task.subjects, trained)
