@@ -1,0 +1,66 @@
+"""The smoke recipes run in seconds; the recipes of one comparison spend the same on it."""
+
+import json
+import math
+
+import pytest
+from tests.training.made import moving_squares
+
+import duchenne
+from duchenne.config import from_mapping
+from duchenne.methods.registry import method_class
+from duchenne.training.config import method_run_config
+from duchenne.training.recipes import load_recipe, recipe_names
+
+UNLABELLED = ("clp", "cvc", "moco", "n_pair", "simclr", "simsiam", "temporal_ranking", "triplet")
+COMPARED = ("cvc", "moco", "simclr", "simsiam")
+
+
+@pytest.fixture(scope="module")
+def squares(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data") / "squares"
+    moving_squares(folder)
+    return folder
+
+
+@pytest.mark.parametrize("name", UNLABELLED)
+def test_smoke_recipes_run(name, squares, tmp_path):
+    duchenne.pretrain(name, data=squares, out=tmp_path / "run", recipe=f"smoke/{name}", quiet=True)
+    line = json.loads((tmp_path / "run" / "log.jsonl").read_text().splitlines()[-1])
+    assert line["step"] == 3
+    assert math.isfinite(line["loss"])
+
+
+def resolved(name):
+    folder, own = name.split("/")
+    method = own if folder == "cpu" else folder
+    return method, from_mapping(method_run_config(method), load_recipe(name, method), where=name)
+
+
+def pictures(method, config):
+    """Pictures that go through an encoder in one step, those of momentum encoders included."""
+    frames = method_class(method).sampler(config).frames
+    return config.batch_size * (frames + config.separate_frames if method == "clp" else max(frames, 2))
+
+
+@pytest.mark.parametrize("name", COMPARED)
+def test_methods_that_are_compared_see_as_many_pictures_on_the_same_network(name):
+    (clp, whole), (_, other) = resolved("clp/voxceleb2"), resolved(f"{name}/voxceleb2")
+    assert pictures(name, other) == pictures(clp, whole) == 832
+    assert other.epochs / other.batch_size == whole.epochs / whole.batch_size  # steps, on the same clips
+    assert (other.backbone, other.size_px) == (whole.backbone, whole.size_px)
+
+
+@pytest.mark.parametrize("name", [*COMPARED, "clp"])
+def test_cpu_recipes_see_as_many_pictures_as_temporal_ranking(name):
+    method, config = resolved(f"cpu/{name}")
+    whole = resolved("cpu/temporal_ranking")[1]
+    expected = whole.max_steps * whole.batch_size * (whole.triplets + 2)
+    assert pictures(method, config) * config.max_steps == pytest.approx(expected, rel=0.01)
+
+
+def test_every_row_of_the_ablation_and_of_the_length_study_is_a_recipe():
+    found = {tuple(sorted(load_recipe(name, "clp").items())) for name in recipe_names() if name.startswith("clp/abl")}
+    assert len(found) == 9  # Table IV has nine rows
+    lengths = [resolved(name)[1].length for name in recipe_names() if name.startswith("clp/length")]
+    assert sorted(lengths) == [7, 9, 11, 13, 15]
