@@ -18,9 +18,9 @@ import duchenne
 from duchenne.cli.main import main
 from duchenne.data.prepared import Prepared
 from duchenne.errors import InputError, UsageError
-from duchenne.evaluation.evaluate import overlap
 from duchenne.evaluation.linear import LinearSettings, linear_protocol
 from duchenne.evaluation.maps import choose_points, map_features
+from duchenne.evaluation.overlap import overlap
 from duchenne.evaluation.scoring import COLUMNS, Predictions, model_means, statistics
 from duchenne.modules.encoder import Encoder, EncoderSpec
 from duchenne.training.runs import EncoderRecord, TrainedOn, save_encoder

@@ -24,6 +24,7 @@ from duchenne.evaluation.describing import describe_data, versions
 from duchenne.evaluation.encoders import EncoderSource, FeatureKind, FeatureSource, resolve
 from duchenne.evaluation.finetune import resolve_method, run_finetune
 from duchenne.evaluation.frozen import run_knn, run_linear, run_ridge
+from duchenne.evaluation.gradcam import Attention, attention_of
 from duchenne.evaluation.label_share import Efficiency, LabelUnit, check_shares
 from duchenne.evaluation.linear import L2_CANDIDATES, LinearSettings, Weighting
 from duchenne.evaluation.linear_bn import run_linear_bn
@@ -87,11 +88,12 @@ def evaluate(
     """Scores representations under one protocol, subjects never on both sides.
 
     Writes `scores.csv`, `summary.json`, `folds.csv` and `report.html` into `out`, and `label_efficiency.csv` where
-    shares of the labels are asked for. When it is interrupted, the same call goes on from what was finished (see
-    `duchenne.evaluation.state`).
+    shares of the labels are asked for; `probes` have a table of their own (see `duchenne.evaluation.probes`). When it
+    is interrupted, the same call goes on from what was finished (see `duchenne.evaluation.state`).
 
     Args:
-        protocol: `linear`, `linear+bn`, `finetune`, `areas`, `areas+finetune`, or for a quick look `knn` or `ridge`.
+        protocol: `linear`, `linear+bn`, `finetune`, `areas`, `areas+finetune`, for a quick look `knn`
+            or `ridge`, or `probes`.
         model: one or several, see `duchenne.evaluation.encoders`.
         method: with `finetune`: methods that learn from labels, trained in every fold: `NAME` or `NAME:RECIPE`.
         data: prepared data with labels.
@@ -216,6 +218,11 @@ def evaluate(
             summaries[source.name]["label_efficiency"] = efficiency.add(
                 source.name, runs[source.name], run, threshold, summariser
             )
+    attention: list[Attention] = []
+    looking = next((s for s in sources if isinstance(s, EncoderSource) and s.name not in beside), None)
+    if protocol == "linear" and looking and sample_faces:
+        strength = summaries[looking.name]["l2"]["0"][0]
+        attention = attention_of(looking, job, runs[looking.name][0], strength, weighting)
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     if isinstance(threshold, str):
         table["threshold"] = threshold
@@ -246,7 +253,10 @@ def evaluate(
     if shares:
         _write_table(out / "label_efficiency.csv", efficiency.table)
     write_text(out / "summary.json", json.dumps(summary, indent=1) + "\n")
-    write_report(out, table, summary, prepared, task.rows, task.labels, runs, sample_faces=sample_faces, maps=drawn)
+    write_report(
+        out, table, summary, prepared, task.rows, task.labels, runs, sample_faces=sample_faces, maps=drawn,
+        attention=attention,
+    )  # fmt: skip
     state.clear()
     return table
 

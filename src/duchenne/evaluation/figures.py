@@ -31,6 +31,7 @@ STYLE: Final = {
     },
 }
 
+LONGEST_NAME: Final = 28
 Estimate = Mapping[str, float | None]
 
 
@@ -122,7 +123,7 @@ def matrices(items: Sequence[str], values: Mapping[str, NDArray[np.float64]]) ->
         items: names of the rows and columns.
         values: title -> (A, A).
     """
-    across = min(3, len(values))
+    across = 2 if len(values) in (2, 4) else min(3, len(values))
     down = -(-len(values) // across)
     scale = LinearSegmentedColormap.from_list(
         "correlation", [COLOURS[5], COLOURS[1], "#ffffff", COLOURS[6], COLOURS[0]]
@@ -240,8 +241,12 @@ def to_svg(figure: Figure) -> str:
 
 
 def short(name: str) -> str:
-    """A model's name for a legend: the end of a long path."""
-    return name if len(name) <= 28 else f"…{name[-27:]}"
+    """A model's name for a legend: of a long one its kind (`initial:`) and the end of its path."""
+    if len(name) <= LONGEST_NAME:
+        return name
+    kind, colon, _ = name.partition(":")
+    start = f"{kind}:" if colon and len(kind) < LONGEST_NAME // 2 else ""
+    return f"{start}…{name[len(start) + 1 - LONGEST_NAME :]}"
 
 
 def _plain(value: Any) -> float:
