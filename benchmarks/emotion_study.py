@@ -147,10 +147,11 @@ def cell(out: Path, seed: int, subjects: int, clips: int, names: list[str], fiel
         leads = {pair["first"]: pair["mean_of_folds"]["auc"] for pair in summary["differences"]
                  if pair["second"] == without}  # fmt: skip
         for model, values in summary["models"].items():
-            found = {"auc": values["mean_of_folds"]["auc"], "f1": values["mean_of_folds"]["f1"]}
-            always = summary["always_positive"]["mean_of_folds"]
-            rows.append({"kind": kind, "seed": seed, "model": models[model], "lead": leads.get(model), **found,
-                         "always": always})  # fmt: skip
+            rows.append({
+                "kind": f"{kind} clips", "seed": seed, "model": models[model], "lead": leads.get(model),
+                "auc": values["mean_of_folds"]["auc"], "f1": values["mean_of_folds"]["f1"],
+                "always": summary["always_positive"]["mean_of_folds"],
+            })  # fmt: skip
     return rows
 
 
@@ -159,7 +160,7 @@ def tables(rows: list[dict[str, Any]]) -> str:
     lines = []
     for kind in dict.fromkeys(row["kind"] for row in rows):
         columns = ("representation", "AUC per seed (95 % interval)", "mean", "lead over AUs off", "F1")
-        lines += [f"\nTested on {kind} clips\n", f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+        lines += [f"\nTested on {kind}\n", f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
         here = [row for row in rows if row["kind"] == kind]
         for model in dict.fromkeys(row["model"] for row in here):
             mine = [row for row in here if row["model"] == model]
@@ -176,6 +177,14 @@ def between(estimate: dict[str, float], sign: str = "") -> str:
     return f"{estimate['value']:{sign}.3f} ({estimate['low']:{sign}.3f} to {estimate['high']:{sign}.3f})"
 
 
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    return {
+        "processor": platform.machine(), "cores": os.cpu_count(), "threads": torch.get_num_threads(),
+        "torch": torch.__version__, "python": platform.python_version(), "duchenne": duchenne.__version__,
+    }  # fmt: skip
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
@@ -190,13 +199,9 @@ def main() -> None:
     for seed in range(arguments.seeds):
         rows += cell(arguments.out, seed, arguments.subjects, arguments.clips, arguments.variants, fields)
         print(tables(rows), flush=True)
-    machine = {
-        "processor": platform.machine(), "cores": os.cpu_count(), "threads": torch.get_num_threads(),
-        "torch": torch.__version__, "python": platform.python_version(), "duchenne": duchenne.__version__,
-    }  # fmt: skip
-    result = {"fields": fields, "faces": FACES, "subjects": arguments.subjects, "machine": machine, "rows": rows}
+    result = {"fields": fields, "faces": FACES, "subjects": arguments.subjects, "machine": machine(), "rows": rows}
     (arguments.out / "emotion_study.json").write_text(json.dumps(result, indent=1) + "\n")
-    print(f"\n{time.perf_counter() - start:.0f} s on {machine}")
+    print(f"\n{time.perf_counter() - start:.0f} s on {machine()}")
 
 
 if __name__ == "__main__":
