@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from math import isnan
 from pathlib import Path
+from typing import Literal
 
 import tyro
 
@@ -20,6 +21,8 @@ class FitArguments:
     """Prepared data with labels; every labelled face is used."""
     out: Path
     """Folder to write; an earlier detector is replaced."""
+    tune: Literal["head", "all"] = "head"
+    """head: linear units on the encoder as it is; all: a copy of the encoder is trained along (a GPU's work)."""
     seed: int = 0
     """Of the folds and of untrained weights."""
     device: str = "auto"

@@ -115,7 +115,7 @@ def train_calibrated(
         heads = train_heads(features[fold.train], labels[fold.train], strengths, device=device)
         for scores, head in zip(evidence, heads, strict=True):
             scores[fold.test] = head(features[fold.test])
-        prior[fold.test] = _share_present(labels[fold.train])
+        prior[fold.test] = share_present(labels[fold.train])
         advance()
     known = np.where(np.isnan(evidence[0]), np.nan, labels)
     measured = (known == 1).any(axis=0) & (known == 0).any(axis=0)
@@ -124,15 +124,50 @@ def train_calibrated(
     head = train_heads(features, labels, [strengths[best]], device=device)[0]
     advance()
 
-    usable = measured & head.trained
+    scaled = calibrate(evidence[best], prior, labels, groups)
+    usable = scaled.usable & head.trained
+    slope, offset, threshold = (np.where(usable, own, np.nan) for own in scaled[:3])
+    share = np.where(usable, share_present(labels), np.nan)
+    return CalibratedHeads(head, strengths[best], share, slope, offset, threshold, usable)
+
+
+class Scaled(NamedTuple):
+    """What makes evidence a probability and a decision, per action unit; NaN where `usable` is False.
+
+    Attributes:
+        slope, offset: see `duchenne.detection.calibration`.
+        threshold: probability from which it is called present.
+        usable: (A,) whether it was both present and absent among the rows with evidence.
+    """
+
+    slope: Floats
+    offset: Floats
+    threshold: Floats
+    usable: NDArray[np.bool_]
+
+    def probability(self, evidence: Floats, prior: Floats) -> Floats:
+        """(N, A) evidence and (N, A) shares of positives where it was trained -> (N, A) probabilities."""
+        return probability(evidence, np.where(np.isnan(prior), 0.5, prior), self.slope, self.offset)
+
+
+def calibrate(evidence: Floats, prior: Floats, labels: NDArray[np.floating], groups: NDArray[np.integer]) -> Scaled:
+    """Slopes, offsets and thresholds from evidence about subjects who were left out.
+
+    Args:
+        evidence: (N, A) log odds under equal class weights; NaN where there is none.
+        prior: (N, A) share of positives where the evidence's units were trained.
+        labels: (N, A) 0, 1 or NaN where unknown.
+        groups: (N,) the subject of each row.
+    """
+    known = np.where(np.isnan(evidence), np.nan, labels)
+    usable = (known == 1).any(axis=0) & (known == 0).any(axis=0)
     slope, offset, threshold = (np.full(labels.shape[1], np.nan) for _ in range(3))
     for au in np.flatnonzero(usable):
         rows = ~np.isnan(known[:, au])
-        truth, scores, share = labels[rows, au].astype(np.float64), evidence[best, rows, au], prior[rows, au]
+        truth, scores, share = labels[rows, au].astype(np.float64), evidence[rows, au], prior[rows, au]
         slope[au], offset[au] = fit_scaling(scores, share, truth, subjects=len(np.unique(groups[rows])))
         threshold[au] = best_threshold(probability(scores, share, slope[au], offset[au]), truth)
-    share = np.where(usable, _share_present(labels), np.nan)
-    return CalibratedHeads(head, strengths[best], share, slope, offset, threshold, usable)
+    return Scaled(slope, offset, threshold, usable)
 
 
 def trainings(groups: NDArray[np.integer], *, validate: bool) -> int:
@@ -235,7 +270,7 @@ def mean_auc(labels: NDArray[np.floating], score: Floats, fold: NDArray[np.integ
     )
 
 
-def _share_present(labels: NDArray[np.floating]) -> Floats:
+def share_present(labels: NDArray[np.floating]) -> Floats:
     """(N, A) -> (A,) share of the known frames that show the AU; NaN unless it is both present and absent."""
     present, known = (labels == 1).sum(axis=0), (~np.isnan(labels)).sum(axis=0)
     both = (present > 0) & (present < known)

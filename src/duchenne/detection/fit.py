@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -22,17 +22,17 @@ from duchenne.detection.calibrated import (
     CalibratedHeads,
     held_out,
     held_out_figures,
-    subject_folds,
     train_calibrated,
     trainings,
 )
 from duchenne.detection.detector_files import AuRecord, DetectorRecord, check_target, save_detector
 from duchenne.detection.model_card import model_card
-from duchenne.detection.parts import Part, parts_of
+from duchenne.detection.parts import EncoderPart, Part, parts_of
+from duchenne.detection.tuned import train_tuned, tuned_trainings
 from duchenne.devices import resolve_device
 from duchenne.errors import InputError, UsageError
-from duchenne.evaluation.encoders import Context, FeatureSource, resolve
-from duchenne.evaluation.evaluate import overlap
+from duchenne.evaluation.encoders import Context, EncoderSource, FeatureSource, resolve
+from duchenne.evaluation.overlap import overlap
 from duchenne.faces.align import ALIGNMENT
 from duchenne.facs import au_column
 from duchenne.progress import progress_bar
@@ -41,6 +41,9 @@ COLUMNS: Final = (
     "au", "frames", "present", "subjects", "showing", "auc", "f1", "kappa", "kappa_low", "kappa_high",
     "calibration_error", "threshold", "passed", "why",
 )  # fmt: skip
+
+
+_TUNED: Final = "The encoder was trained along, on these people too; the figures come from encoders without them."
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ def fit(
     model: str,
     data: str | Path | Sequence[str | Path],
     out: str | Path,
+    tune: Literal["head", "all"] = "head",
     seed: int = 0,
     device: str = "auto",
     quiet: bool = False,
@@ -80,6 +84,8 @@ def fit(
             `random`, `pixels`, `package.module:builder`, or several joined by `+`. It is not changed.
         data: one or several prepared folders with labels.
         out: the detector to write; an earlier one is replaced.
+        tune: `head` trains linear units on the encoder as it is; `all` trains a copy of the encoder along, seven times
+            (see `duchenne.detection.tuned`).
         seed: of the folds and of untrained weights.
         device: where features are computed: auto, cpu, cuda, cuda:N or mps.
         quiet: show no progress.
@@ -94,6 +100,10 @@ def fit(
     """
     check_target(out)
     chosen, source = resolve_device(device), resolve(model)
+    if tune == "all" and not isinstance(source, EncoderSource):
+        raise UsageError(
+            f"--tune all: --model {model} is no single encoder, so there is nothing to train; leave it out."
+        )
     prepared = Prepared([data] if isinstance(data, str | Path) else list(data))
     coded = _coded(prepared)
     crop_px = prepared.infos[0].size_px
@@ -106,24 +116,30 @@ def fit(
     number = len(np.unique(coded.groups))
     validate = number >= FEWEST_TO_VALIDATE
     with progress_bar(quiet=quiet) as bar:
-        looking = bar.add_task("features", total=len(coded.rows), note="")
-        context = Context(device=chosen, seed=seed, advance=lambda faces: bar.advance(looking, faces))
-        features = source.features(prepared, coded.rows, context)
-        training = bar.add_task("linear units", total=trainings(coded.groups, validate=validate), note="")
-
-        def advance() -> None:
-            bar.advance(training)
-
-        heads = train_calibrated(features, coded.labels, coded.groups, seed=seed, device=chosen, advance=advance)
+        if tune == "all" and isinstance(source, EncoderSource):
+            training = bar.add_task("encoders", total=tuned_trainings(coded.groups), note="")
+            tuned = train_tuned(
+                source, prepared, coded.rows, coded.labels, coded.groups, seed=seed, device=chosen,
+                advance=lambda: bar.advance(training),
+            )  # fmt: skip
+            heads, result = tuned.heads, tuned.result
+            parts = [part.with_encoder(tuned.encoder) for part in parts if isinstance(part, EncoderPart)]
+        else:
+            looking = bar.add_task("features", total=len(coded.rows), note="")
+            context = Context(device=chosen, seed=seed, advance=lambda faces: bar.advance(looking, faces))
+            features = source.features(prepared, coded.rows, context)
+            training = bar.add_task("linear units", total=trainings(coded.groups, validate=validate), note="")
+            fields: dict[str, Any] = {"seed": seed, "device": chosen, "advance": lambda: bar.advance(training)}
+            heads = train_calibrated(features, coded.labels, coded.groups, **fields)
+            result = held_out(features, coded.labels, coded.groups, **fields) if validate else None
         if not heads.usable.any():
             raise InputError(
                 f"{prepared.paths[0]}: no action unit is both present and absent in enough subjects to be learned; "
                 f"code more ({'; '.join(f'{au} {_lacks(coded, column)}' for column, au in enumerate(coded.aus))})."
             )
-        figures: list[dict[str, Any] | None] = [None] * len(coded.aus)
-        if validate:
-            result = held_out(features, coded.labels, coded.groups, seed=seed, device=chosen, advance=advance)
-            figures = held_out_figures(coded.labels, result, coded.groups, bootstrap=coded.known, seed=seed)
+    figures: list[dict[str, Any] | None] = [None] * len(coded.aus)
+    if result is not None:
+        figures = held_out_figures(coded.labels, result, coded.groups, bootstrap=coded.known, seed=seed)
 
     records = {
         au: _au_record(coded, heads, column, figures[column])
@@ -140,12 +156,12 @@ def fit(
         left_out={au: _lacks(coded, column) for column, au in enumerate(coded.aus) if au not in records},
         validation={
             "subjects": number if coded.known else None,
-            "folds": len(subject_folds(coded.groups)) if validate else 0,
+            "folds": len(np.unique(result.fold)) if result else 0,
             "bar": {"kappa": KAPPA_BAR, "lower_bound": LOWER_BAR, "subjects_showing": FEWEST_SHOWING},
         },
         trained_on=_trained_on(prepared, coded),
         encoder_trained_on={"seen_these_subjects": seen["transductive"], "data": _encoder_data(source)},
-        notes=_notes(prepared, coded, parts, number),
+        notes=(*_notes(prepared, coded, parts, number), *([_TUNED] if tune == "all" else [])),
         duchenne=duchenne.__version__,
     )
     save_detector(out, record, _only_usable(heads), parts, model_card(record))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Literal, Protocol
 
 import cv2
@@ -120,6 +120,10 @@ class EncoderPart:
     input_px: int
     facts: Mapping[str, Any]
     needs_crops = True
+
+    def with_encoder(self, module: nn.Module) -> EncoderPart:
+        """The same with an encoder of the same kind that was trained further."""
+        return replace(self, module=module.eval().requires_grad_(False), facts={**self.facts, "tuned": True})
 
     def spec(self) -> dict[str, Any]:
         """See `Part`."""

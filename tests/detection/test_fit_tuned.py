@@ -1,0 +1,125 @@
+"""`fit --tune all`: the encoder is trained along, and nobody's labels touch the figures about them."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from tests.evaluation.conftest import make
+from torch import nn
+
+import duchenne
+from duchenne.data.prepared import Prepared
+from duchenne.detection.model import FaceBatch
+from duchenne.detection.trained import open_detector
+from duchenne.detection.tuned import train_tuned, tuned_trainings
+from duchenne.errors import UsageError
+from duchenne.evaluation.encoders import EncoderSource
+from duchenne.evaluation.tuning import TuneSettings
+
+
+class Small(nn.Module):
+    size_px = 48
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(3, 6, 7, stride=5), nn.BatchNorm2d(6), nn.ReLU(), nn.Flatten(), nn.Linear(6 * 9 * 9, 12)
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layers(x - 0.5)
+
+
+def build() -> Small:
+    torch.manual_seed(0)
+    return Small()
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    return make(tmp_path_factory.mktemp("drawn") / "faces", subjects=7)
+
+
+def source():
+    return EncoderSource("small", lambda seed: build(), 48, {"kind": "builder"})
+
+
+def tuned(drawn, labels=None, subjects=7, **settings):
+    data = Prepared([drawn])
+    groups = data.subject_ids()
+    rows = np.flatnonzero(groups < subjects)
+    labels = data.occurrence() if labels is None else labels
+    calls = []
+    found = train_tuned(
+        source(), data, rows, labels[rows], groups[rows], settings=TuneSettings(**{"epochs": 1, **settings}),
+        device=torch.device("cpu"), advance=lambda: calls.append(1),
+    )  # fmt: skip
+    assert len(calls) == tuned_trainings(groups[rows])
+    return found, rows, groups[rows]
+
+
+def test_nobodys_labels_touch_the_figures_about_them(drawn):
+    data = Prepared([drawn])
+    first, _, groups = tuned(drawn)
+    flipped = data.occurrence()
+    flipped[groups == 3] = 1 - flipped[groups == 3]
+    second, _, _ = tuned(drawn, flipped)
+    own = groups == 3
+    assert np.array_equal(first.result.probability[own], second.result.probability[own], equal_nan=True)
+    assert np.array_equal(first.result.present[own], second.result.present[own])
+    assert not np.array_equal(first.result.probability[~own], second.result.probability[~own], equal_nan=True)
+
+
+def test_the_head_says_what_the_network_says(drawn, monkeypatch):
+    from duchenne.detection import tuned as module
+
+    kept = {}
+    original = module._head
+
+    def head(network, *rest):
+        kept["network"] = network
+        return original(network, *rest)
+
+    monkeypatch.setattr(module, "_head", head)
+    found, rows, _ = tuned(drawn, subjects=3)
+    data = Prepared([drawn])
+    x = torch.from_numpy(data.images(rows[:20], 48)).permute(0, 3, 1, 2).float() / 255
+    with torch.inference_mode():
+        expected = kept["network"](x).numpy()
+        features = found.encoder(x).numpy()
+    assert np.allclose(found.heads.head(features), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(("subjects", "trainings", "judged"), [(2, 3, False), (3, 7, True), (7, 7, True)])
+def test_how_many_subjects(drawn, subjects, trainings, judged):
+    found, _, groups = tuned(drawn, subjects=subjects)
+    assert tuned_trainings(groups) == trainings
+    assert (found.result is not None) == judged
+
+
+def test_a_detector_end_to_end(drawn, tmp_path, monkeypatch):
+    monkeypatch.setenv("DUCHENNE_BUILDERS", "tests.detection.test_fit_tuned:build")
+    out, plain = tmp_path / "detector", tmp_path / "plain"
+    job = {"model": "tests.detection.test_fit_tuned:build", "data": drawn, "quiet": True}
+    table = duchenne.fit(out=out, tune="all", **job)
+    duchenne.fit(out=plain, **job)
+    assert set(table["au"]) == {"AU01", "AU12", "AU25"}
+    assert table["auc"].notna().all()
+    record = json.loads((out / "detector.json").read_text())
+    assert record["parts"][0]["tuned"] is True
+    assert record["validation"]["folds"] == 3
+    before, after = (load_file(folder / "detector.safetensors") for folder in (plain, out))
+    name = "parts.0.layers.0.weight"
+    assert not torch.equal(before[name], after[name])
+    assert "trained along" in (out / "model_card.md").read_text()
+    crops = Prepared([drawn]).images(np.arange(4), 48)
+    batch = FaceBatch(np.zeros((4, 68, 2), np.float32), np.zeros((4, 52), np.float32), crops)
+    scores = open_detector(out).score(batch)
+    assert np.isfinite(scores[:, :3]).all()
+
+
+def test_only_encoders_can_be_trained(drawn, tmp_path):
+    with pytest.raises(UsageError, match="is no single encoder"):
+        duchenne.fit(model="landmarks", data=drawn, out=tmp_path / "out", tune="all", quiet=True)
