@@ -6,8 +6,9 @@ The same synthetic clips twice: with the landmarks that the renderer knows, and 
 crops (frames in which it finds none have none, and are left out and counted by `pretrain`). For each seed and kind of
 landmarks: `cpu/knowledge_driven` on clips with action units and on the same clips with all of them held at zero; then
 `evaluate areas` (with MediaPipe's landmarks of the tested faces) and `evaluate linear` on other people, beside
-untrained weights and 16 x 16 grey pictures. Tested are the faces in which MediaPipe found landmarks. Writes `area_study.json` and
-prints Markdown tables. Finished runs are not made again.
+untrained weights and 16 x 16 grey pictures. Tested are the faces in which MediaPipe found landmarks.
+
+Writes `area_study.json` and prints Markdown tables. Finished runs are not made again.
 """
 
 from __future__ import annotations

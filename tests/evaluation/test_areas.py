@@ -15,6 +15,7 @@ from tests.augment.made import face
 import duchenne
 from duchenne.augment.area_table import AreaTable
 from duchenne.errors import InputError, UsageError
+from duchenne.evaluation import areas
 from duchenne.evaluation.areas import AreaClassifiers, item_groups, load_areas, read_areas
 from duchenne.facs import AU_SETS, au_column
 from duchenne.modules.encoder import Encoder, EncoderSpec
@@ -79,9 +80,9 @@ def test_classifiers_see_the_areas_of_their_group_alone():
     items = ["AU25", "AU01", "AU12"]
     classifiers = AreaClassifiers(item_groups(AreaTable(), items), 5).eval()
     x = torch.randn(3, 8, 5, requires_grad=True)
-    for place, areas in enumerate(({6, 7}, {0, 1, 2, 3}, {3, 4, 5, 6})):
+    for place, own in enumerate(({6, 7}, {0, 1, 2, 3}, {3, 4, 5, 6})):
         gradient = torch.autograd.grad(classifiers(x)[:, place].sum(), x)[0]
-        assert set(gradient.abs().sum((0, 2)).nonzero()[:, 0].tolist()) == areas
+        assert set(gradient.abs().sum((0, 2)).nonzero()[:, 0].tolist()) == own
     widths = [[layer.out_features for layer in head[1] if hasattr(layer, "out_features")] for head in classifiers.heads]
     assert widths == [[1024, 128, 1]] * 3
 
@@ -113,6 +114,14 @@ def test_what_an_area_shows_is_learned(located, builders, tmp_path):
     blind = evaluate(located, tmp_path / "blind", areas=tmp_path / "areas.yaml").groupby("item")["auc"].mean()
     assert found["AU25"] > 0.7
     assert found["AU25"] > blind["AU25"] + 0.1
+
+
+def test_areas_are_read_once_for_all_shares_of_the_labels(located, builders, tmp_path, monkeypatch):
+    read, original = [], areas.read_areas
+    monkeypatch.setattr(areas, "read_areas", lambda *inputs: read.append(len(inputs[1])) or original(*inputs))
+    evaluate(located, tmp_path / "out", label_share=[0.5])
+    assert sum(read) == 168
+    assert (tmp_path / "out" / "label_efficiency.csv").exists()
 
 
 def test_weightings_are_two_tables(located, builders, tmp_path):

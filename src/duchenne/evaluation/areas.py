@@ -33,6 +33,7 @@ from duchenne.evaluation.frozen import plan_hash
 from duchenne.evaluation.linear import L2_CANDIDATES, LinearSettings
 from duchenne.evaluation.linear_bn import EPOCHS, LEARNING_RATE, Batches, train_and_score
 from duchenne.evaluation.protocols import FrozenFeatures, Job, Outcome
+from duchenne.evaluation.state import array_hash
 from duchenne.modules.heads import projection_head
 from duchenne.modules.roi_align import roi_align
 from duchenne.progress import progress_bar
@@ -202,7 +203,6 @@ class _Inputs:
         self.source, self.job, self.tune = source, job, tune
         self.frozen = FrozenFeatures(source, job, lambda faces: None)
         self.width = 0
-        self._values: tuple[int, NDArray[Any]] | None = None
         if isinstance(source, EncoderSource):
             self._check(source)
             self.side = source.side_px(job.data)
@@ -242,20 +242,22 @@ class _Inputs:
         """(N, areas, width) float16, in a file; (N, 1, width) float32 of a model that is no encoder."""
         if not isinstance(self.source, EncoderSource):
             return self.frozen.of(seed)[:, None]
-        seed = self.job.weights_seed(seed) if self.source.seeded else 0
-        if self._values is None or self._values[0] != seed:
-            module = self.source.build(seed).eval().to(self.job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        source, rows = self.source, self.job.task.rows
+        module = source.build(self.job.weights_seed(seed) if source.seeded else 0).eval()
+
+        def fill(make: Callable[..., NDArray[Any]]) -> NDArray[Any]:
+            module.to(self.job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
             values: NDArray[Any] | None = None
             with torch.inference_mode():
-                for start, x in self._pictures(np.arange(len(self.job.task.rows))):
+                for start, x in self._pictures(np.arange(len(rows))):
                     part = read_areas(module, *x).half().cpu().numpy()
-                    if values is None:
-                        values = self.job.state.array((len(self.job.task.rows), *part.shape[1:]), np.float16)
-                    finite(part.reshape(len(part), -1), self.source.name)
+                    values = make((len(rows), *part.shape[1:]), part.dtype) if values is None else values
+                    finite(part.reshape(len(part), -1), source.name)
                     values[start : start + len(part)] = part
             assert values is not None
-            self._values = seed, values
-        return self._values[1]
+            return values
+
+        return self.job.state.array(fill, areas=self.job.areas, of=self.frozen.name(seed), rows=array_hash(rows))
 
     def _pictures(self, places: NDArray[np.int64]) -> Batches:
         rows = self.job.task.rows[places]

@@ -14,12 +14,13 @@ import json
 import shutil
 import sys
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import torch
+from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from torch import nn
 
@@ -53,6 +54,7 @@ class State:
 
     def __init__(self, out: str | Path, common: Mapping[str, Any]) -> None:
         self._folder, self._common = Path(out) / FOLDER, dict(common)
+        self._arrays: dict[Path, NDArray[Any]] = {}
 
     def get(self, **key: Any) -> dict[str, NDArray[Any]] | None:
         """The arrays stored under this key; None where there are none, or the file is damaged."""
@@ -78,15 +80,23 @@ class State:
         """A folder of this key's own, for what is under way; it may not be there yet."""
         return self._path(key).with_suffix("")
 
-    def array(self, shape: tuple[int, ...], dtype: type[np.generic]) -> NDArray[Any]:
-        """An array of zeros in a file, for values that need not lie in memory together; `clear` removes it."""
-        path = self._folder / f"{len(list(self._folder.glob('*.npy')))}.npy"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        opened: NDArray[Any] = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
-        return opened
+    def array(self, fill: Callable[[Callable[..., NDArray[Any]]], NDArray[Any]], **key: Any) -> NDArray[Any]:
+        """An array in a file, for values that need not lie in memory together; `clear` removes it.
+
+        Args:
+            fill: called with a function (shape, dtype) that makes the file; returns the array, filled. Not called where
+                this process has filled the array of this key before.
+            **key: what the values depend on.
+        """
+        path = self._path(key).with_suffix(".npy")
+        if path not in self._arrays:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._arrays[path] = fill(lambda shape, dtype: open_memmap(path, mode="w+", dtype=dtype, shape=shape))
+        return self._arrays[path]
 
     def clear(self) -> None:
         """Removes every part: the evaluation is finished."""
+        self._arrays.clear()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _path(self, key: Mapping[str, Any]) -> Path:
