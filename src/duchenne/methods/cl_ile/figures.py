@@ -73,7 +73,7 @@ def _relations(method: ClIle, data: Prepared, rows: NDArray[np.int64], names: li
     with torch.no_grad():
         for start in range(0, len(chosen), _BATCH):
             pictures = torch.from_numpy(data.images(chosen[start : start + _BATCH], size_px)).to(device)
-            said.append(method.scores(pictures.permute(0, 3, 1, 2).float() / 255).sigmoid().cpu().numpy())
+            said.append(method.probability(pictures.permute(0, 3, 1, 2).float() / 255).cpu().numpy())
         own = functional.normalize(method.label_embeddings.float(), dim=1)
         cosine = (own @ own.T).cpu().numpy()
     truth = data.occurrence(method.config.aus)[rows]
