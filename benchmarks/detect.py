@@ -26,17 +26,22 @@ import av
 import cv2
 import mediapipe
 import numpy as np
+import onnxruntime
 import torch
 from mediapipe.tasks import python as tasks
 
 from duchenne.detection.calibrated import CalibratedHeads
 from duchenne.detection.detector import Detector
-from duchenne.detection.detector_files import AuRecord, DetectorRecord, LoadedDetector
+from duchenne.detection.detector_files import LoadedDetector, save_detector
+from duchenne.detection.export import export
 from duchenne.detection.job import Job, Outcome, run_job
 from duchenne.detection.model import AuModel
+from duchenne.detection.onnx_model import OnnxModel
 from duchenne.detection.parts import EncoderPart
-from duchenne.detection.settings import DetectSettings
+from duchenne.detection.records import AuRecord, DetectorRecord
+from duchenne.detection.settings import DetectSettings, Precision
 from duchenne.detection.trained import TrainedModel
+from duchenne.devices import computes_bf16
 from duchenne.evaluation.linear import LinearHead
 from duchenne.faces.align import ALIGNMENT
 from duchenne.faces.decode import read_pictures
@@ -56,10 +61,9 @@ class Arm:
     run: Callable[[Path], tuple[int, int]]
 
 
-def longer(video: Path, out: Path, frames: int, height: int | None) -> None:
+def longer(video: Path, out: Path, frames: int, height: int | None, rate: float) -> None:
     """The video forwards, backwards, forwards ... as H.264."""
     pictures = list(read_pictures(video))
-    rate = 1 / max(1e-3, (pictures[-1].time_s - pictures[0].time_s) / max(1, len(pictures) - 1))
     with av.open(str(out), "w") as container:
         stream = container.add_stream("libx264", rate=Fraction(rate).limit_denominator(1000))
         h, w = pictures[0].image.shape[:2]
@@ -99,7 +103,7 @@ def mediapipe_video(people: int) -> Callable[[Path], tuple[int, int]]:
     return run
 
 
-def random_detector(size_px: int) -> TrainedModel:
+def random_detector(size_px: int, precision: Precision = "float32") -> TrainedModel:
     """A ResNet-18 detector of 12 action units that has learned nothing."""
     torch.manual_seed(0)
     encoder = Encoder(EncoderSpec(backbone="resnet18")).eval().requires_grad_(False)
@@ -122,7 +126,14 @@ def random_detector(size_px: int) -> TrainedModel:
         aus=dict.fromkeys(AUS, item), left_out={}, validation={}, trained_on=(), encoder_trained_on={}, notes=(),
         duchenne="",
     )  # fmt: skip
-    return TrainedModel("random", LoadedDetector(record, heads, [part]))
+    return TrainedModel("random", LoadedDetector(record, heads, [part]), precision=precision)
+
+
+def exported(size_px: int, folder: Path) -> OnnxModel:
+    """The same as an ONNX file."""
+    model = random_detector(size_px)
+    save_detector(folder / f"{size_px}", model.record, model.loaded.heads, model.loaded.parts, "")
+    return OnnxModel(export(model=folder / f"{size_px}", out=folder / f"{size_px}.onnx"))
 
 
 def detecting(model: AuModel) -> Callable[[Path], tuple[int, int]]:
@@ -136,12 +147,15 @@ def detecting(model: AuModel) -> Callable[[Path], tuple[int, int]]:
     return run
 
 
-def arms(people: int) -> Iterator[Arm]:
+def arms(people: int, folder: Path) -> Iterator[Arm]:
     yield Arm(BASE, mediapipe_video(people))
     yield Arm("decoding", decoding)
     yield Arm("detect, blendshapes", detecting("blendshapes"))
-    yield Arm("detect, ResNet-18 112 px", detecting(random_detector(112)))
-    yield Arm("detect, ResNet-18 224 px", detecting(random_detector(224)))
+    for size_px in (112, 224):
+        yield Arm(f"detect, ResNet-18 {size_px} px, float32", detecting(random_detector(size_px)))
+        if computes_bf16(torch.device("cpu")):
+            yield Arm(f"detect, ResNet-18 {size_px} px, bf16", detecting(random_detector(size_px, "bf16")))
+        yield Arm(f"detect, ResNet-18 {size_px} px, ONNX", detecting(exported(size_px, folder)))
 
 
 def spread(values: list[float], digits: int) -> str:
@@ -153,23 +167,24 @@ def main() -> None:
     parser.add_argument("videos", type=Path, nargs="+")
     parser.add_argument("--frames", type=int, default=300)
     parser.add_argument("--height", type=int, help="resize the videos to this height")
+    parser.add_argument("--rate", type=float, default=25.0, help="frames per second of the videos that are written")
     parser.add_argument("--people", type=int, default=1, help="faces that MediaPipe is asked for")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--arms", nargs="*", help="only arms whose names hold one of these words")
     given = parser.parse_args()
-    chosen = [
-        arm for arm in arms(given.people)
-        if not given.arms or arm.name == BASE or any(word in arm.name for word in given.arms)
-    ]  # fmt: skip
     cores = len(os.sched_getaffinity(0))
     print(
         f"{platform.machine()}, {cores} cores, torch {torch.__version__} with {torch.get_num_threads()} threads, "
-        f"MediaPipe {mediapipe.__version__}, OpenCV {cv2.__version__}"
+        f"MediaPipe {mediapipe.__version__}, OpenCV {cv2.__version__}, ONNX Runtime {onnxruntime.__version__}"
     )
-    for video in given.videos:
-        with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder:
+        chosen = [
+            arm for arm in arms(given.people, Path(folder))
+            if not given.arms or arm.name == BASE or any(word in arm.name for word in given.arms)
+        ]  # fmt: skip
+        for video in given.videos:
             path = Path(folder) / "video.mp4"
-            longer(video, path, given.frames, given.height)
+            longer(video, path, given.frames, given.height, given.rate)
             measure(video.stem, path, chosen, given.runs)
 
 
@@ -185,13 +200,13 @@ def measure(name: str, path: Path, chosen: list[Arm], runs: int) -> None:
             spent[arm.name].append(1000 * (time.process_time() - busy) / frames)
     image = next(read_pictures(path)).image
     print(f"\n{name}: {counts[BASE][0]} frames of {image.shape[1]} x {image.shape[0]}, {runs} rounds")
-    print(f"{'':28} {'frames/s':>24} {'of MediaPipe':>22} {'cpu ms/frame':>13} {'faces/frame':>12}")
+    print(f"{'':37} {'frames/s':>24} {'of MediaPipe':>22} {'cpu ms/frame':>13} {'faces/frame':>12}")
     for arm in chosen:
         own = rates[arm.name]
         ratios = [mine / base for mine, base in zip(own, rates[BASE], strict=True)]
         busy = statistics.median(spent[arm.name])
         faces = counts[arm.name][1] / counts[arm.name][0]
-        print(f"{arm.name:28} {spread(own, 1):>24} {spread(ratios, 2):>22} {busy:13.1f} {faces:12.2f}", flush=True)
+        print(f"{arm.name:37} {spread(own, 1):>24} {spread(ratios, 2):>22} {busy:13.1f} {faces:12.2f}", flush=True)
 
 
 if __name__ == "__main__":

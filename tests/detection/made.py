@@ -1,12 +1,22 @@
 """Made-up faces: the level of a picture's first pixel says who is in it."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from duchenne.detection.calibrated import CalibratedHeads
+from duchenne.detection.detector_files import save_detector
+from duchenne.detection.parts import EncoderPart, Part
+from duchenne.detection.records import AuRecord, DetectorRecord
+from duchenne.evaluation.linear import LinearHead
+from duchenne.faces.align import ALIGNMENT
 from duchenne.faces.decode import Picture
 from duchenne.faces.find import Face
+from duchenne.modules.encoder import Encoder, EncoderSpec
 
 
 def picture(level: int) -> NDArray[np.uint8]:
@@ -49,3 +59,37 @@ class ScriptedFinder:
 
     def close(self) -> None:
         pass
+
+
+def write_detector(folder: Path, *parts: Part, widths: tuple[int, ...], crop_px: int = 48) -> Path:
+    """A detector of three action units, two of which have decisions, that has learned nothing."""
+    names, width, draw = ("AU01", "AU06", "AU12"), sum(widths), np.random.default_rng(0)
+    head = LinearHead(
+        low=np.full(width, -2, np.float32), high=np.full(width, 2, np.float32), mean=np.zeros(width, np.float32),
+        factor=np.full(width, 0.5, np.float32), weight=draw.normal(0, 0.3, (width, 3)).astype(np.float32),
+        bias=np.array([-0.5, 0, 0.5], np.float32), trained=np.ones(3, bool),
+    )  # fmt: skip
+    numbers = {"prior": (0.2, 0.5, 0.4), "slope": (0.8, 1.0, 1.2), "offset": (0.1, 0.0, -0.1), "threshold": (0.3,) * 3}
+    aus = {
+        name: AuRecord(
+            **{key: values[place] for key, values in numbers.items()}, passed=name != "AU06", why="made up", frames=9,
+            present=3, subjects=3, showing=3, held_out=None,
+        )
+        for place, name in enumerate(names)
+    }  # fmt: skip
+    heads = CalibratedHeads(
+        head, 0.01, **{key: np.array(values) for key, values in numbers.items()}, usable=np.ones(3, bool)
+    )
+    record = DetectorRecord(
+        model="made", parts=tuple(part.spec() for part in parts), crop_px=crop_px, alignment=ALIGNMENT, l2=0.01,
+        aus=aus, left_out={}, validation={}, trained_on=(), encoder_trained_on={}, notes=(), duchenne="0",
+    )  # fmt: skip
+    save_detector(folder, record, heads, list(parts), "made up\n")
+    return folder
+
+
+def random_encoder(input_px: int = 32) -> EncoderPart:
+    """A small ResNet-18 with random weights; 8 features."""
+    torch.manual_seed(0)
+    spec = EncoderSpec(backbone="resnet18", embedding_dim=8)
+    return EncoderPart(Encoder(spec).eval().requires_grad_(False), input_px, {"kind": "encoder", "spec": asdict(spec)})

@@ -95,10 +95,10 @@ def test_a_model_of_pixels_gets_aligned_crops_in_batches(film: Film, tmp_path: P
 
     model = Pixels()
     model.batches = []
-    table = duchenne.detect(film("a.mov", [10, 0, 90, 200, *[50] * 8]), model=model)
-    assert model.batches == [6, 4]  # of eight frames, then of four
-    assert table.AU12_p.tolist() == pytest.approx([0.1, np.nan, 0.9, np.nan, *[0.5] * 8], nan_ok=True)
-    assert table.AU12_c.fillna(-1).tolist() == [0, -1, 1, -1, *[1] * 8]
+    table = duchenne.detect(film("a.mov", [10, 0, 90, 200, *[50] * 14]), model=model)
+    assert model.batches == [14, 2]  # of sixteen frames, then of two
+    assert table.AU12_p.tolist() == pytest.approx([0.1, np.nan, 0.9, np.nan, *[0.5] * 14], nan_ok=True)
+    assert table.AU12_c.fillna(-1).tolist() == [0, -1, 1, -1, *[1] * 14]
     for suffix in ("csv", "parquet"):
         written = duchenne.detect(tmp_path / "a.mov", model=model, output=tmp_path / f"a.{suffix}")
         pd.testing.assert_frame_equal(written, table)

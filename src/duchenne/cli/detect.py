@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from duchenne.detection.settings import DetectSettings
+from duchenne.detection.settings import DetectSettings, Precision
 
 if TYPE_CHECKING:
     from duchenne.detection.detect import Detection
@@ -27,7 +27,7 @@ class DetectArguments:
     inputs: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="INPUT [INPUT ...]")]
     """images, videos, folders, patterns"""
     model: str = "blendshapes"
-    """the detector; `blendshapes` gives raw scores, AUxx_s, and needs no training"""
+    """a detector: a folder made by `fit` or an ONNX file; `blendshapes` gives raw scores, AUxx_s, untrained"""
     output: Annotated[str | None, tyro.conf.arg(aliases=["-o"], metavar="FILE.csv|FILE.parquet|DIR/")] = None
     """one table of all inputs, or a folder for one table per input (those finished by an earlier run are kept)"""
     overlay: Annotated[str | None, tyro.conf.arg(metavar="FILE.mp4|DIR/")] = None
@@ -36,6 +36,10 @@ class DetectArguments:
     """a page to look through the action units over time"""
     workers: int = 1
     """processes, over files"""
+    device: str = "auto"
+    """where an encoder computes: auto, cpu, cuda, cuda:N or mps; faces are found on the processor"""
+    precision: Precision = "float32"
+    """of an encoder; bf16 is faster where the device computes it"""
     quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """no progress bar"""
     settings: Annotated[DetectSettings, tyro.conf.arg(name="")] = field(default_factory=DetectSettings)
@@ -55,6 +59,8 @@ def main(arguments: list[str]) -> int:
         overlay=given.overlay,
         report=given.report,
         workers=given.workers,
+        device=given.device,
+        precision=given.precision,
         quiet=given.quiet,
     )
     for outcome in done.outcomes:

@@ -21,6 +21,7 @@ COMMANDS: Final[dict[str, str]] = {
     "retrieve": "find the prepared faces nearest to those of a picture",
     "fit": "train a detector of your own from coded faces",
     "detect": "action units of images and videos, as a table",
+    "export": "write a detector or an encoder as an ONNX file",
     "summarize": "sum such a table up per person, episode, combination and trial",
     "agree": "how far two such tables agree: coders, tools, coder and tool",
     "info": "versions, device, methods, data sets, model files",

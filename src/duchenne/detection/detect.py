@@ -16,7 +16,7 @@ from duchenne.detection.job import STILL_SUFFIXES, Job, Outcome, settings_record
 from duchenne.detection.model import AuModel, load_model
 from duchenne.detection.results import FrameResult
 from duchenne.detection.runner import Run, run_jobs
-from duchenne.detection.settings import DetectSettings, Format
+from duchenne.detection.settings import DetectSettings, Format, Precision
 from duchenne.detection.temporal import Baseline, check_baseline_columns, resting_faces
 from duchenne.detection.writing import (
     is_folder,
@@ -74,6 +74,8 @@ def detect(
     smooth_s: float = 0.0,
     baseline: str | None = None,
     workers: int = 1,
+    device: str = "auto",
+    precision: Precision = "float32",
 ) -> pd.DataFrame:
     """Action units of everyone in images and videos: one row per face per frame, one empty row where nobody is.
 
@@ -83,7 +85,7 @@ def detect(
 
     Args:
         inputs: a file, folder or pattern, or several.
-        model: `blendshapes`, or an open model.
+        model: `blendshapes`, the folder of a detector, an ONNX file made of one, or an open model.
         output: where to write it as well: `FILE.csv` or `FILE.parquet` for one table of all inputs, `DIR/` for one
             table per input (those finished by an earlier call are not made again).
         format: `duchenne`, or the column names of `openface` or `fex` (py-feat); see docs/tables.md.
@@ -99,6 +101,8 @@ def detect(
         smooth_s: centred moving average over this many seconds; 0 for none.
         baseline: subtract the resting face: a recording of it, or seconds of the input as `"0-5"`.
         workers: processes, over files.
+        device: where an encoder computes: auto, cpu, cuda, cuda:N or mps. Faces are found on the processor.
+        precision: of an encoder: float32, or bf16, which is faster where the device computes it.
 
     Returns:
         The table of all inputs. An input that cannot be read, or only in part, is left out, or there in part, with a
@@ -122,8 +126,9 @@ def detect(
     pieces: list[pd.DataFrame] = []
     collect = pieces.append if output is None else None
     done = detect_files(
-        inputs, settings, model=model, output=output, overlay=overlay, report=report, workers=workers, collect=collect
-    )
+        inputs, settings, model=model, output=output, overlay=overlay, report=report, workers=workers, device=device,
+        precision=precision, collect=collect,
+    )  # fmt: skip
     pieces += [read_table(path) for path in done.tables]
     if not pieces:
         raise InputError(next(iter(done.failures.values())))
@@ -135,7 +140,12 @@ def detect(
 
 
 def detect_frames(
-    source: str | Path | Iterable[Picture], *, model: str | AuModel = "blendshapes", min_face: int = 32
+    source: str | Path | Iterable[Picture],
+    *,
+    model: str | AuModel = "blendshapes",
+    min_face: int = 32,
+    device: str = "auto",
+    precision: Precision = "float32",
 ) -> Iterator[FrameResult]:
     """The same for one input, frame by frame, with pictures, boxes and landmarks.
 
@@ -143,12 +153,14 @@ def detect_frames(
         source: an image or video; or pictures as they come, from a camera for example.
         model: as in `detect`.
         min_face: as in `detect`.
+        device: as in `detect`.
+        precision: as in `detect`.
 
     Raises:
-        UsageError: when the model is unknown.
+        UsageError: when the model is unknown, or cannot compute so.
         InputError: when nothing can be read; after the last frame that could be, when the file is damaged.
     """
-    with Detector(model, min_face=min_face) as detector:
+    with Detector(_opened(model, False, device, precision), min_face=min_face) as detector:
         yield from detector.frames(source)
 
 
@@ -161,6 +173,8 @@ def detect_files(
     overlay: str | Path | None = None,
     report: str | Path | None = None,
     workers: int = 1,
+    device: str = "auto",
+    precision: Precision = "float32",
     quiet: bool = True,
     collect: Callable[[pd.DataFrame], None] | None = None,
 ) -> Detection:
@@ -174,6 +188,8 @@ def detect_files(
         overlay: as in `detect`.
         report: as in `detect`.
         workers: as in `detect`.
+        device: as in `detect`.
+        precision: as in `detect`.
         quiet: show no progress.
         collect: takes the pieces of the tables in place of files.
 
@@ -185,9 +201,7 @@ def detect_files(
         InputError: when an output cannot be written, or the baseline cannot be read.
     """
     settings = settings or DetectSettings()
-    opened = load_model(model, sides=settings.sides) if isinstance(model, str) else model
-    if settings.sides and not isinstance(model, str):
-        raise UsageError("sides is for models given by name; an open model has the columns that it was opened with.")
+    opened = _opened(model, settings.sides, device, precision)
     if workers < 1:
         raise UsageError(f"workers is {workers}; it must be 1 or more.")
     if settings.anonymous and overlay is None and report is None:
@@ -224,6 +238,14 @@ def detect_files(
         if merged.suffix.lower() == ".parquet":
             write_record(merged, {**(record or {}), "inputs": [asdict(outcome) for outcome in done.outcomes]})
     return done
+
+
+def _opened(model: str | AuModel, sides: bool, device: str, precision: Precision) -> AuModel:
+    if isinstance(model, str):
+        return load_model(model, sides=sides, device=device, precision=precision)
+    if sides or device != "auto" or precision != "float32":
+        raise UsageError("sides, device and precision are for models given by name; an open model is as it was opened.")
+    return model
 
 
 def _nowhere(piece: pd.DataFrame) -> None:

@@ -18,7 +18,8 @@ from duchenne.faces.decode import Picture, read_pictures
 from duchenne.faces.find import Face, FaceFinder
 from duchenne.faces.track import FaceTracker
 
-_TOGETHER: Final = 8  # frames whose faces go through a model of pixels as one batch; 4K frames are 25 MB each
+_TOGETHER: Final = 16  # frames whose faces go through a model of pixels as one batch,
+_TOGETHER_BYTES: Final = 96 * 2**20  # or fewer where they are large
 _AHEAD: Final = 4  # pictures that wait between two stages at most: decoded, searched, landmarked
 _NO_BLENDSHAPES: Final = np.full(52, np.nan, dtype=np.float32)
 _Found = tuple[Picture, list[Face], list[int]]
@@ -78,7 +79,7 @@ class Detector:
             found: Iterator[_Found] = ahead(
                 self._found(ahead(read_pictures(source), _AHEAD), every, start_s, end_s, _AHEAD), _AHEAD
             )
-            for batch in batches(found, _TOGETHER if self.model.crop_px else 1):
+            for batch in batches(found, _is_full if self.model.crop_px else bool):
                 yield from self._scored(str(source), batch)
         else:
             for one in self._found(source, every, start_s, end_s, 0):
@@ -130,6 +131,10 @@ def _chosen(pictures: Iterable[Picture], every: int, end_s: float | None) -> Ite
             return
         if picture.frame % every == 0:
             yield picture
+
+
+def _is_full(batch: list[_Found]) -> bool:
+    return len(batch) == _TOGETHER or sum(picture.image.nbytes for picture, _, _ in batch) >= _TOGETHER_BYTES
 
 
 def _is_readable(face: Face) -> bool:

@@ -17,91 +17,24 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
 
-from duchenne.config import from_mapping
 from duchenne.detection.calibrated import CalibratedHeads
 from duchenne.detection.parts import Part, part_from
+from duchenne.detection.records import DetectorRecord, parse_record
 from duchenne.errors import InputError, UsageError
 from duchenne.evaluation.linear import LinearHead
-from duchenne.facs import ACTION_UNITS, au_column
 
-FORMAT_VERSION: Final = 1
 JSON: Final = "detector.json"
 WEIGHTS: Final = "detector.safetensors"
 CARD: Final = "model_card.md"
 _FILES: Final = {JSON, WEIGHTS, CARD}
 _FRAME: Final = ("low", "high", "mean", "factor")
-
-
-@dataclass(frozen=True, kw_only=True)
-class AuRecord:
-    """One action unit of a detector.
-
-    Attributes:
-        prior: share of the known training frames that show it.
-        slope, offset: of the calibration, see `duchenne.detection.calibration`.
-        threshold: probability from which it is called present.
-        passed: whether agreement with the coder on held-out subjects passed the bar, so that `AUxx_c` is written.
-        why: the reason, one sentence.
-        frames, present: known training frames, and those of them that show it.
-        subjects, showing: subjects with known frames, and those of them who show it.
-        held_out: figures on subjects left out (`calibrated.held_out_figures`); None where there are none.
-    """
-
-    prior: float
-    slope: float
-    offset: float
-    threshold: float
-    passed: bool
-    why: str
-    frames: int
-    present: int
-    subjects: int
-    showing: int
-    held_out: Mapping[str, Any] | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class DetectorRecord:
-    """What `detector.json` holds.
-
-    Attributes:
-        model: what `--model` of `fit` was, without folders.
-        parts: see `duchenne.detection.parts`.
-        crop_px: side of the aligned crops that the parts are given; None where they need no pixels.
-        alignment: of the crops it was trained on, in words.
-        l2: strength of the penalty.
-        aus: column (`AU01`) -> its record, ascending.
-        left_out: column -> why this coded action unit is not in the detector.
-        validation: how figures were made: `subjects`, `folds`, `bar`.
-        trained_on: per data set: dataset, subjects, frames, licence, label_kind, positive_from, alignment, size_px.
-        encoder_trained_on: the same of the encoder, as in encoder.json, and whether it has seen these subjects.
-        notes: what a user should know, one sentence each.
-        weights_sha256: of detector.safetensors.
-        duchenne: version of this library.
-        format_version: of this file.
-    """
-
-    model: str
-    parts: tuple[Mapping[str, Any], ...]
-    crop_px: int | None
-    alignment: str
-    l2: float
-    aus: Mapping[str, AuRecord]
-    left_out: Mapping[str, str]
-    validation: Mapping[str, Any]
-    trained_on: tuple[Mapping[str, Any], ...]
-    encoder_trained_on: Mapping[str, Any]
-    notes: tuple[str, ...]
-    duchenne: str
-    weights_sha256: str = ""
-    format_version: int = FORMAT_VERSION
 
 
 @dataclass(frozen=True)
@@ -191,26 +124,9 @@ def load_detector(path: str | Path) -> LoadedDetector:
 
 def _read_record(path: Path) -> DetectorRecord:
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); make the detector again.") from error
-    if not isinstance(values, dict) or values.get("format_version") != FORMAT_VERSION:
-        raise InputError(f"{path}: is no detector of format version {FORMAT_VERSION}; make the detector again.")
-    try:
-        record = from_mapping(DetectorRecord, values, where=str(path))
-        known = {au_column(au) for au in ACTION_UNITS}
-        aus = {}
-        for name, item in record.aus.items():
-            if name not in known or not isinstance(item, Mapping):
-                raise UsageError(f"{path}: `aus` holds `{name}`, which is no action unit.")
-            aus[name] = from_mapping(AuRecord, item, where=f"{path}: `{name}`")
-            if not 0 < aus[name].prior < 1:
-                raise UsageError(f"{path}: `{name}`: `prior` is {aus[name].prior}, not between 0 and 1.")
-    except UsageError as error:
-        raise InputError(f"{error} Make the detector again.") from error
-    if not aus or not record.parts:
-        raise InputError(f"{path}: names no action unit or no part; make the detector again.")
-    return DetectorRecord(**{**vars(record), "aus": aus})
+        return parse_record(path.read_bytes(), str(path))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); make the detector again.") from error
 
 
 def _heads(record: DetectorRecord, tensors: Mapping[str, torch.Tensor], where: str) -> CalibratedHeads:

@@ -25,9 +25,10 @@ from duchenne.detection.calibrated import (
     train_calibrated,
     trainings,
 )
-from duchenne.detection.detector_files import AuRecord, DetectorRecord, check_target, save_detector
+from duchenne.detection.detector_files import check_target, save_detector
 from duchenne.detection.model_card import model_card
 from duchenne.detection.parts import EncoderPart, Part, parts_of
+from duchenne.detection.records import AuRecord, DetectorRecord
 from duchenne.detection.tuned import train_tuned, tuned_trainings
 from duchenne.devices import resolve_device
 from duchenne.errors import InputError, UsageError

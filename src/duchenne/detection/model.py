@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from duchenne.detection.settings import Precision
 from duchenne.errors import UsageError
+
+BLENDSHAPES: Final = "blendshapes"
+"""The model that needs no training."""
 
 
 @dataclass(frozen=True)
@@ -57,35 +60,41 @@ class AuModel(Protocol):
         ...
 
 
-def _blendshapes(sides: bool) -> AuModel:
-    from duchenne.detection.blendshapes import BlendshapeModel
-
-    return BlendshapeModel(sides=sides)
-
-
-MODELS: Final[dict[str, Callable[[bool], AuModel]]] = {"blendshapes": _blendshapes}
-"""The models that need no training, by the name given to `--model`; everything else is a folder that `fit` wrote."""
-
-
-def load_model(name: str, *, sides: bool = False) -> AuModel:
+def load_model(name: str, *, sides: bool = False, device: str = "auto", precision: Precision = "float32") -> AuModel:
     """The detector called `name`.
 
     Args:
-        name: as given to `--model`: one of `MODELS`, or the folder of a detector.
+        name: as given to `--model`: `blendshapes`, the folder of a detector, or an ONNX file made of one.
         sides: also give `AUxx_left` and `AUxx_right`, where the model has them.
+        device: where encoders compute, see `duchenne.devices.resolve_device`; faces are found on the processor.
+        precision: `float32`, or `bf16` for products in bfloat16: faster where the device has them, and probabilities
+            differ in the third decimal.
 
     Raises:
-        UsageError: when there is none of that name, or it has no sides.
-        InputError: when the folder is no detector, or damaged.
+        UsageError: when there is none of that name, it has no sides, or cannot compute so.
+        InputError: when the folder or file is no detector, or damaged.
     """
-    if name in MODELS:
-        return MODELS[name](sides)
+    if precision not in get_args(Precision):
+        raise UsageError(f"there is no precision `{precision}`; choose {' or '.join(get_args(Precision))}.")
+    if name == BLENDSHAPES:
+        from duchenne.detection.blendshapes import BlendshapeModel
+
+        if device not in ("auto", "cpu") or precision != "float32":
+            raise UsageError(f"--model {name} is computed on the processor; leave out --device and --precision.")
+        return BlendshapeModel(sides=sides)
     if not Path(name).exists():
         raise UsageError(
-            f"there is no model `{name}`; use --model {' or '.join(MODELS)}, or a folder made by `duchenne fit`."
+            f"there is no model `{name}`; use --model {BLENDSHAPES}, a folder made by `duchenne fit`, "
+            "or an ONNX file made by `duchenne export`."
         )
+    if sides:
+        raise UsageError(f"--sides: the detector {name} does not tell left from right; use --model {BLENDSHAPES}.")
+    if Path(name).suffix.lower() == ".onnx":
+        from duchenne.detection.onnx_model import OnnxModel
+
+        if precision != "float32":
+            raise UsageError("--precision: an ONNX file computes in the precision it was exported in; leave it out.")
+        return OnnxModel(name, device=device)
     from duchenne.detection.trained import open_detector
 
-    if sides:
-        raise UsageError(f"--sides: the detector {name} does not tell left from right; use --model blendshapes.")
-    return open_detector(name)
+    return open_detector(name, device=device, precision=precision)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from duchenne.detection.detector_files import AuRecord, DetectorRecord
+from duchenne.detection.records import AuRecord, DetectorRecord
 from duchenne.facs import ACTION_UNITS
 
 _HEADINGS: Final = (

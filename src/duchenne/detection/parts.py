@@ -12,16 +12,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Literal, Protocol
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from duchenne.config import from_mapping
-from duchenne.data.prepared import resized
-from duchenne.data.writing import encode_jpeg
 from duchenne.detection.model import FaceBatch
+from duchenne.detection.pictures import aligned_points, encoder_pictures, stored_crops
 from duchenne.errors import InputError, UsageError
 from duchenne.evaluation.encoders import (
     BATCH,
@@ -34,9 +32,9 @@ from duchenne.evaluation.encoders import (
     pixel_features,
     resolve,
 )
-from duchenne.faces.align import crop_matrix, transform_points
 from duchenne.modules.encoder import Encoder, EncoderSpec
 
+_CPU: Final = torch.device("cpu")
 BUILDERS_VARIABLE: Final = "DUCHENNE_BUILDERS"
 Features = NDArray[np.float32]
 
@@ -83,8 +81,7 @@ class ColumnPart:
         """See `Part`."""
         if self.kind == "blendshapes":
             return batch.blendshapes
-        aligned = [transform_points(points, crop_matrix(points, 1)) for points in batch.landmarks]
-        return np.asarray(aligned, dtype=np.float32).reshape(len(batch), -1)
+        return aligned_points(batch)
 
 
 @dataclass(frozen=True)
@@ -103,7 +100,7 @@ class PixelPart:
 
     def features(self, batch: FaceBatch) -> Features:
         """See `Part`."""
-        return np.stack([pixel_features(crop) for crop in _crops(batch)])
+        return np.stack([pixel_features(crop) for crop in stored_crops(batch)])
 
 
 @dataclass(frozen=True)
@@ -114,12 +111,21 @@ class EncoderPart:
         module: in evaluation mode, (B, 3, H, W) in [0, 1] -> (B, D).
         input_px: side of the pictures it is given.
         facts: `kind` (encoder or builder) and what builds it again.
+        device: where it computes.
+        bf16: whether products are made in bfloat16 (autocast).
     """
 
     module: nn.Module
     input_px: int
     facts: Mapping[str, Any]
+    device: torch.device = _CPU
+    bf16: bool = False
     needs_crops = True
+
+    def placed(self, device: torch.device, *, bf16: bool) -> EncoderPart:
+        """The same on a device, with its weights in the order in which convolutions are fastest."""
+        module: nn.Module = self.module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return replace(self, module=module, device=device, bf16=bf16)
 
     def with_encoder(self, module: nn.Module) -> EncoderPart:
         """The same with an encoder of the same kind that was trained further."""
@@ -135,12 +141,12 @@ class EncoderPart:
 
     def features(self, batch: FaceBatch) -> Features:
         """See `Part`."""
-        crops, parts = _crops(batch), []
-        with torch.inference_mode():
-            for start in range(0, len(crops), BATCH):
-                pictures = np.stack([resized(crop, self.input_px) for crop in crops[start : start + BATCH]])
-                x = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
-                parts.append(self.module(x.contiguous(memory_format=torch.channels_last)).float().numpy())
+        pictures, parts = encoder_pictures(batch, self.input_px), []
+        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            for start in range(0, len(pictures), BATCH):
+                rows = torch.from_numpy(pictures[start : start + BATCH]).to(self.device)
+                x = rows.permute(0, 3, 1, 2).float() / 255
+                parts.append(self.module(x.contiguous(memory_format=torch.channels_last)).float().cpu().numpy())
         return np.concatenate(parts)
 
 
@@ -223,13 +229,3 @@ def _build(name: str, where: str) -> nn.Module:
     if not isinstance(source, EncoderSource):
         raise InputError(f"{where}: `{name}` is not package.module:builder; make the detector again.")
     return source.build(0)
-
-
-def _crops(batch: FaceBatch) -> list[NDArray[np.uint8]]:
-    """The crops as prepared data hold them, with the traces of JPEG, to which an encoder may be sensitive."""
-    if batch.crops is None:
-        raise ValueError("this part looks at pixels, and the batch has no crops")
-    stored = [np.frombuffer(encode_jpeg(crop), dtype=np.uint8) for crop in batch.crops]
-    return [np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB), dtype=np.uint8) for data in stored]
-
-

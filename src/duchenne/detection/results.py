@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
@@ -56,8 +56,8 @@ class FrameResult:
         return replace(self, image=None)
 
 
-def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Lists of `size` items, the last one shorter.
+def batches(items: Iterable[T], is_full: Callable[[list[T]], bool]) -> Iterator[list[T]]:
+    """Lists of items that `is_full` says are full, the last one shorter.
 
     Raises:
         InputError: that of `items`, after everything that came before it was given.
@@ -73,7 +73,7 @@ def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
         except InputError as error:
             failure = error
             break
-        if len(waiting) == size:
+        if is_full(waiting):
             yield waiting
             waiting = []
     if waiting:

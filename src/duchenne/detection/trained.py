@@ -1,92 +1,84 @@
-"""A detector made by `duchenne fit`, as `detect` uses it."""
+"""A detector made by `duchenne fit`, computed by torch."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from duchenne.detection.detector_files import LoadedDetector, load_detector
+from duchenne.detection.fitted import FittedModel
 from duchenne.detection.model import FaceBatch
-from duchenne.errors import InputError
+from duchenne.detection.parts import EncoderPart
+from duchenne.detection.settings import Precision
+from duchenne.devices import computes_bf16, resolve_device
+from duchenne.errors import InputError, UsageError
 
 
-class TrainedModel:
-    """`--model DETECTOR`: a probability per action unit, and a decision for those that passed validation.
+class TrainedModel(FittedModel):
+    """`--model DETECTOR`: encoders on a device, everything else on the processor.
 
     Attributes:
-        name: as the user gave it.
-        columns: `AUxx_p` of all action units, then `AUxx_c` of those that passed.
-        crop_px: see `AuModel`.
+        loaded: what was read.
     """
 
-    def __init__(self, name: str, loaded: LoadedDetector) -> None:
+    def __init__(
+        self, name: str, loaded: LoadedDetector, *, device: str = "cpu", precision: Precision = "float32"
+    ) -> None:
         """Puts a loaded detector behind the protocol `AuModel`.
 
         Args:
             name: as the user gave it.
             loaded: from `load_detector`.
+            device: see `duchenne.devices.resolve_device`.
+            precision: see `duchenne.detection.model.load_model`.
+
+        Raises:
+            UsageError: when the device is not there, does not compute in that precision, or is not made use of.
         """
-        self.name = name
-        self._loaded = loaded
-        aus = loaded.record.aus
-        self._passed = np.flatnonzero([item.passed for item in aus.values()])
-        self.columns = (*(f"{au}_p" for au in aus), *(f"{au}_c" for au, item in aus.items() if item.passed))
-        self.crop_px = loaded.record.crop_px if any(part.needs_crops for part in loaded.parts) else None
+        super().__init__(name, loaded.record, needs_crops=any(part.needs_crops for part in loaded.parts))
+        self.loaded = loaded
+        has_encoder = any(isinstance(part, EncoderPart) for part in loaded.parts)
+        if not has_encoder and (device not in ("auto", "cpu") or precision != "float32"):
+            raise UsageError(f"the detector {name} has no encoder; leave out --device and --precision.")
+        self._device = resolve_device(device if has_encoder else "cpu")
+        if precision == "bf16" and not computes_bf16(self._device):
+            raise UsageError(f"--precision bf16: {self._device} does not compute in bfloat16; leave it out.")
+        self._precision = precision
+        self._parts = [
+            part.placed(self._device, bf16=precision == "bf16") if isinstance(part, EncoderPart) else part
+            for part in loaded.parts
+        ]
 
-    def score(self, batch: FaceBatch) -> NDArray[np.float32]:
-        """Probabilities in 0 to 1 and decisions 0 or 1 of a batch of faces.
-
-        Args:
-            batch: what the detector's parts read must be there.
-
-        Returns:
-            (N, len(columns)); NaN for a face that lacks blendshapes where they are read.
+    def probability(self, batch: FaceBatch) -> NDArray[np.float64]:
+        """See `FittedModel`.
 
         Raises:
             InputError: when an encoder gives another number of features than the detector was trained on.
         """
-        features = np.concatenate([part.features(batch) for part in self._loaded.parts], axis=1)
-        heads = self._loaded.heads
-        if features.shape[1] != len(heads.head.low):
+        features = np.concatenate([part.features(batch) for part in self._parts], axis=1)
+        wanted = len(self.loaded.heads.head.low)
+        if features.shape[1] != wanted:
             raise InputError(
-                f"{self.name}: its encoder gives {features.shape[1]} features, not the {len(heads.head.low)} that it "
-                "was trained on; make the detector again."
+                f"{self.name}: its encoder gives {features.shape[1]} features, not the {wanted} that it was trained "
+                "on; make the detector again."
             )
-        chance = np.full((len(batch), len(heads.prior)), np.nan)
+        chance = np.full((len(batch), len(self.loaded.heads.prior)), np.nan)
         readable = np.isfinite(features).all(axis=1)
-        chance[readable] = heads.probability(features[readable])
-        own = chance[:, self._passed]
-        present = np.where(np.isnan(own), np.nan, own >= heads.threshold[self._passed])
-        return np.concatenate([chance, present], axis=1).astype(np.float32)
+        chance[readable] = self.loaded.heads.probability(features[readable])
+        return chance
 
-    def describe(self) -> dict[str, Any]:
-        """What it is and how well it did, for the record beside the output."""
-        record = self._loaded.record
-        shown = ("auc", "f1", "kappa", "kappa_low", "kappa_high", "calibration_error")
-        return {
-            "kind": "detector: calibrated probabilities, decisions where agreement on held-out subjects passed",
-            "weights_sha256": record.weights_sha256,
-            "fitted_on": record.model,
-            "aus": {
-                name: {
-                    "threshold": item.threshold, "prior": item.prior, "slope": item.slope, "offset": item.offset,
-                    "passed": item.passed, "why": item.why,
-                    "held_out": {key: item.held_out[key] for key in shown} if item.held_out else None,
-                }
-                for name, item in record.aus.items()
-            },
-            "licences": sorted({str(item["licence"]) for item in record.trained_on}),
-        }  # fmt: skip
+    def computed_by(self) -> str:
+        """See `FittedModel`."""
+        return f"torch, {self._device.type}, {self._precision}"
 
 
-def open_detector(path: str | Path) -> TrainedModel:
-    """The detector in a folder.
+def open_detector(path: str | Path, *, device: str = "cpu", precision: Precision = "float32") -> TrainedModel:
+    """The detector in a folder; arguments as `TrainedModel`.
 
     Raises:
         InputError: when the folder is no detector, or damaged.
-        UsageError: when it needs code that the user has not named.
+        UsageError: when it needs code that the user has not named, or for the device and precision.
     """
-    return TrainedModel(str(path), load_detector(path))
+    return TrainedModel(str(path), load_detector(path), device=device, precision=precision)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duchenne.faces.find import Face
-from duchenne.faces.search import nearness
+from duchenne.faces.search import nearness, thumbnail
 
 _MEMORY_S: Final = 1.0  # how long a place stays the place of a face that is not seen
 _ALIKE: Final = 0.8  # correlation of two 16-pixel pictures of a face; of the same person in a row over 0.85, of
@@ -26,6 +26,7 @@ _CUT_LEVEL: Final = 6.0  # mean change of a small picture, in levels of 255; in 
 _CUT_LEVEL_PER_S: Final = 20.0  # more where frames are further apart: in a shot up to 8 at two frames a second
 _CUT_RATIO: Final = 4.0  # against the median of the changes before, so that a moving camera is not cut
 _THUMBNAIL: Final = (48, 27)
+_SMALL_PX: Final = 160
 
 
 @dataclass
@@ -94,7 +95,8 @@ class FaceTracker:
     def _is_cut(self, image: NDArray[np.uint8], time_s: float) -> bool:
         before, apart_s = self._thumbnail, max(0.0, time_s - self._time_s)
         self._time_s = time_s
-        self._thumbnail = cv2.resize(image, _THUMBNAIL, interpolation=cv2.INTER_AREA).astype(np.float32)
+        small = thumbnail(image, _SMALL_PX)
+        self._thumbnail = cv2.resize(small, _THUMBNAIL, interpolation=cv2.INTER_AREA).astype(np.float32)
         if before is None:
             return False
         change = float(np.abs(self._thumbnail - before).mean())
