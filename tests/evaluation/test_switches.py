@@ -21,7 +21,6 @@ from duchenne.data.prepared import Prepared
 from duchenne.errors import InputError, UsageError
 from duchenne.evaluation.across import common_level, occurrence_from
 from duchenne.evaluation.label_share import reduced
-from duchenne.evaluation.scoring import spread
 from duchenne.evaluation.sweep import sweep_values
 from duchenne.evaluation.thresholds import best_limits
 
@@ -98,12 +97,6 @@ def test_repeats_draw_folds_and_keep_weights(faces: Path, tmp_path: Path) -> Non
     same = (both[0] - both[1]).abs().groupby("seed").max()
     assert (same.loc[[0, 1]] < 1e-6).all()  # the first weights, other folds
     assert (same.loc[[2, 3]] > 1e-3).all()  # the same folds, the second weights
-
-
-def test_the_spread_of_one_split_is_over_its_folds() -> None:
-    rows = [{"item": i, "fold": f, "seed": 0, "auc": 0.5 + f / 10, "f1": f / 10} for i in "ab" for f in range(3)]
-    assert spread(rows)["over"] == "folds"
-    assert spread(rows)["f1"] == {"values": [0.0, 0.1, 0.2], "sd": 0.1, "low": 0.0, "high": 0.2}
 
 
 def test_from_one_data_set_to_another(make_faces: Callable[..., Path], faces: Path, tmp_path: Path) -> None:

@@ -193,7 +193,8 @@ def sweeps(
             heights = np.array([_plain(value["value"]) for _, value in runs])
             axis.plot(places, heights, "o", color=COLOURS[0])
             line = sorted(set(places))
-            axis.plot(line, [np.nanmean(heights[np.array(places) == place]) for place in line], color=COLOURS[0])
+            if numeric:  # names have no order that a line could follow
+                axis.plot(line, [np.nanmean(heights[np.array(places) == place]) for place in line], color=COLOURS[0])
             for number, (model, value) in enumerate(beside[title].items(), start=1):
                 if value["value"] is not None:
                     axis.axhline(
