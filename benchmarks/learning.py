@@ -1,12 +1,18 @@
-"""What pretraining learns, on synthetic people in a rendering style it has never seen: linear AUC beside its controls.
+"""What pretraining learns on synthetic people, method beside method, on equal numbers of encoder forward passes.
 
-    python benchmarks/learning.py --out FOLDER [--seeds 3] [--methods "ranking, k = 2" triplet] [max_steps=300 ...]
+    python benchmarks/learning.py --out FOLDER [--methods "ranking, k = 2" SimCLR ...] [--heads still natural]
+                                  [--seeds 3] [--passes 14400 | --budget MINUTES] [--scale cpu|gpu] [--plot FILE.png]
 
-For each seed, kind of head motion and method (temporal ranking at three intervals, triplet, N-pair): pretraining on
-clips in one style with action units and on the same clips with all of them held at zero, then the linear protocol on
-other people in the other style (with natural head motion) for all of them, untrained weights and 16 x 16 grey
-pictures; and how well each representation tells the head's pose (R^2 of a ridge regression on unseen people). Writes
-`learning.json` and prints Markdown tables. Finished parts are not made again.
+For each seed, kind of head motion and method: pretraining (its recipe `cpu/METHOD`, with the steps that the passes
+allow) on clips in one rendering style, and, but for methods that are given labels, on the same clips with all action
+units held at zero. Then the linear protocol on other people (natural head motion), in that style and in one
+never trained on, beside untrained weights and 16 x 16 grey pictures. Methods are grouped by what they are told:
+nothing, the order of frames, landmarks, emotions, action units (the ceiling).
+
+A forward pass is one picture through an encoder, a momentum encoder's included. `--budget` times the encoder, and sets
+the passes so that training should take that long in all; the number is printed and stored, and `--passes` repeats it.
+Writes `learning.json` and `learning.md`, and draws the picture. What is finished is not made again, so methods can be
+added later.
 """
 
 from __future__ import annotations
@@ -16,131 +22,193 @@ import json
 import os
 import platform
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
-import pandas as pd
 import torch
 import yaml
-from sklearn.linear_model import RidgeCV
-from sklearn.metrics import r2_score
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from matplotlib import pyplot as plt
 
 import duchenne
-from duchenne.data.folds import k_fold
 from duchenne.data.prepared import Prepared
+from duchenne.methods.registry import method_class
+from duchenne.training.config import method_run_config
+from duchenne.training.recipes import load_recipe
 
-METHODS: dict[str, tuple[str, dict[str, Any]]] = {
-    "ranking, k = 2": ("temporal_ranking", {}),
-    "ranking, k = 1": ("temporal_ranking", {"interval": 1}),
-    "ranking, k = 4": ("temporal_ranking", {"interval": 4}),
-    "triplet": ("triplet", {}),
-    "N-pair": ("n_pair", {}),
+
+@dataclass(frozen=True)
+class Arm:
+    """A method, what it is told beside pictures, and what differs from its recipe."""
+
+    method: str
+    told: str
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+METHODS: dict[str, Arm] = {
+    "ranking, k = 2": Arm("temporal_ranking", "order"),
+    "ranking, k = 1": Arm("temporal_ranking", "order", {"interval": 1}),
+    "ranking, k = 4": Arm("temporal_ranking", "order", {"interval": 4}),
+    "triplet": Arm("triplet", "order"),
+    "N-pair": Arm("n_pair", "order"),
+    "CLP": Arm("clp", "order"),
+    "SimCLR": Arm("simclr", "nothing"),
+    "MoCo": Arm("moco", "nothing"),
+    "SimSiam": Arm("simsiam", "nothing"),
+    "CVC": Arm("cvc", "nothing"),
+    "knowledge-driven": Arm("knowledge_driven", "landmarks"),
+    "EmoCo": Arm("emoco", "emotions"),
+    "supervised": Arm("supervised", "action units"),
 }
-"""Name -> method and what differs from its recipe `cpu/METHOD`."""
-FACES: dict[str, Any] = {"clips": 4, "frames": 48, "size_px": 64, "quiet": True}
-STYLES = ("natural", "drawn")
-"""Learned from, and tested on."""
+STYLES = {"natural": "the same style", "drawn": "a style never seen"}
+"""Tested on; the first is learned from."""
+SCALES: dict[str, dict[str, Any]] = {
+    "cpu": {"people": 32, "tested": 24, "clips": 4, "frames": 48, "size_px": 64, "fields": {}},
+    "gpu": {"people": 400, "tested": 60, "clips": 8, "frames": 64, "size_px": 112, "fields": {"size_px": 112}},
+}
+CONTROL = ", AUs off"
+LABELS = ("emotions", "action units")
+"""What clips without action units cannot tell; emotion_study.py has a control for emotions."""
 
 
-def pretrained(out: Path, name: str, seed: int, head: str, aus: str, subjects: int, fields: dict[str, Any]) -> Path:
-    """The run of one cell."""
-    method, changed = METHODS[name]
-    data, run = out / f"faces_{head}_{aus}_{seed}", out / f"{method}{changed.get('interval', 2)}_{head}_{aus}_{seed}"
-    duchenne.synth(data, subjects=subjects, seed=100 + 2 * seed, head=head, aus=aus, style=STYLES[0], **FACES)
-    wanted = {"seed": seed, **changed, **fields}
-    if not (run / "encoder.safetensors").exists():
-        resume = (run / "checkpoint.pt").exists()
-        duchenne.pretrain(method, data=data, out=run, recipe=f"cpu/{method}", quiet=True, resume=resume, **wanted)
-    config = yaml.safe_load((run / "config.yaml").read_text())
-    if any(config[key] != value for key, value in wanted.items()):
-        raise SystemExit(f"{run} was trained with other settings; name another --out.")
-    return run
+class Study:
+    """One folder of the study.
+
+    Args:
+        out: the folder.
+        scale: a key of `SCALES`.
+        passes: encoder forward passes of every run.
+        device: of training and evaluation.
+    """
+
+    def __init__(self, out: Path, scale: str, passes: int, device: str) -> None:
+        self.out, self.scale, self.passes, self.device = out, SCALES[scale], passes, device
+
+    def faces(self, name: str, **fields: Any) -> Path:
+        """Rendered people."""
+        kept = {"clips": self.scale["clips"], "size_px": self.scale["size_px"], "quiet": True}
+        duchenne.synth(self.out / name, **{**kept, **fields})
+        return self.out / name
+
+    def pretrained(self, name: str, seed: int, head: str, aus: str) -> tuple[Path, float]:
+        """The run of one method, and the seconds that its steps took."""
+        arm, (style, _) = METHODS[name], STYLES
+        data = self.faces(
+            f"faces_{head}_{aus}_{seed}", subjects=self.scale["people"], frames=self.scale["frames"],
+            seed=100 + 2 * seed, head=head, aus=aus, style=style,
+        )  # fmt: skip
+        recipe = f"cpu/{arm.method}"
+        fields = {"seed": seed, "device": self.device, **arm.fields, **self.scale["fields"]}
+        config: Any = method_run_config(arm.method)(**{**load_recipe(recipe, arm.method), **fields})
+        fields["max_steps"] = max(1, round(self.passes / (config.batch_size * pictures(arm.method, config))))
+        run = self.out / f"{name.replace(',', '').replace(' ', '_')}_{head}_{aus}_{seed}"
+        if not (run / "encoder.safetensors").exists():
+            resume = (run / "checkpoint.pt").exists()
+            duchenne.pretrain(arm.method, data=data, out=run, recipe=recipe, quiet=True, resume=resume, **fields)
+        stored = yaml.safe_load((run / "config.yaml").read_text())
+        if any(stored[key] != value for key, value in fields.items()):
+            raise SystemExit(f"{run} was trained with other settings; name another --out.")
+        lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+        lines = [line for line in lines if "images_per_s" in line]
+        steps = np.diff([0, *(line["step"] for line in lines)])
+        seen = steps * config.batch_size * pictures(arm.method, config)
+        return run, float(sum(seen / [line["images_per_s"] for line in lines]))
+
+    def cell(self, seed: int, head: str, names: list[str]) -> list[dict[str, Any]]:
+        """All models of one seed and kind of head motion, on both styles."""
+        runs = {}
+        for name in names:
+            for aus in ("on",) if METHODS[name].told in LABELS else ("on", "off"):
+                runs[name if aus == "on" else name + CONTROL] = self.pretrained(name, seed, head, aus)
+        rows = []
+        for style in STYLES:
+            tested = self.faces(
+                f"tested_{style}_{seed}", subjects=self.scale["tested"], frames=16, seed=101 + 2 * seed, style=style
+            )
+            pixels = f"features:{small_pictures(tested, self.out / f'pixels_{style}_{seed}.parquet')}"
+            untrained = f"random:{next(iter(runs.values()))[0]}"
+            models = {str(run): name for name, (run, _) in runs.items()}
+            models |= {untrained: "untrained", pixels: "16 x 16 pixels"}
+            folder = self.out / f"linear_{head}_{style}_{seed}"
+            duchenne.evaluate(
+                "linear", model=list(models), data=tested, out=folder, sample_faces=0, maps="none", baselines=False,
+                device=self.device, quiet=True,
+            )  # fmt: skip
+            summary = json.loads((folder / "summary.json").read_text())
+            leads = {(pair["first"], pair["second"]): pair["mean_of_folds"]["auc"] for pair in summary["differences"]}
+            where = {name: model for model, name in models.items()}
+            for model, name in models.items():
+                scores = summary["models"][model]["mean_of_folds"]
+                rows.append({
+                    "head": head, "style": style, "seed": seed, "model": name, "auc": scores["auc"], "f1": scores["f1"],
+                    "told": METHODS[name.removesuffix(CONTROL)].told if name in runs else "",
+                    "control": leads.get((model, where.get(name + CONTROL, ""))),
+                    "untrained": leads.get((model, untrained)), "seconds": runs[name][1] if name in runs else None,
+                    "always": summary["always_positive"]["mean_of_folds"],
+                })  # fmt: skip
+        return rows
+
+
+def pictures(method: str, config: Any) -> int:
+    """Encoder forward passes of one clip (or frame) of a batch, momentum encoders included."""
+    frames = int(method_class(method).sampler(config).frames)
+    if method == "clp":
+        return frames + int(config.separate_frames)
+    return frames if method == "supervised" else max(frames, 2)
 
 
 def small_pictures(data: Path, out: Path) -> Path:
     """A feature table of 16 x 16 grey pictures."""
     prepared = Prepared([data])
     grey = [prepared.image(row, 16).mean(axis=2, dtype=np.float32).ravel() / 255 for row in range(len(prepared))]
-    table = prepared.frames[["subject", "clip", "frame"]].assign(feature=grey)
-    table.to_parquet(out)
+    prepared.frames[["subject", "clip", "frame"]].assign(feature=grey).to_parquet(out)
     return out
 
 
-def pose_told(model: str, data: Path, out: Path) -> dict[str, float]:
-    """R^2 of yaw and pitch on unseen people, from the features of a model."""
-    table = out / "features.parquet"
-    duchenne.embed(model=model, data=data, out=table, quiet=True)
-    features = np.stack(pd.read_parquet(table)["feature"].to_numpy())
-    truth = pd.read_parquet(data / "synthetic.parquet")
-    fold = k_fold(list(Prepared([data]).subject_names()), 3)
-    found = {}
-    for name in ("yaw", "pitch"):
-        values, predicted = truth[name].to_numpy(), np.zeros(len(truth))
-        for number in range(3):
-            ridge = make_pipeline(StandardScaler(), RidgeCV(np.logspace(0, 4, 9)))
-            predicted[fold == number] = ridge.fit(features[fold != number], values[fold != number]).predict(
-                features[fold == number]
-            )
-        found[name] = float(r2_score(values, predicted))
-    return found
-
-
-def cell(out: Path, seed: int, head: str, subjects: int, methods: list[str], fields: dict[str, Any]) -> list[Any]:
-    """All models of one seed and kind of head motion."""
-    labelled = out / f"labelled_{seed}"
-    duchenne.synth(labelled, subjects=subjects // 2, seed=101 + 2 * seed, style=STYLES[1], **FACES)
-    runs = {name: {aus: str(pretrained(out, name, seed, head, aus, subjects, fields)) for aus in ("on", "off")}
-            for name in methods}  # fmt: skip
-    models = {run: name if aus == "on" else f"{name}, AUs off" for name, pair in runs.items()
-              for aus, run in pair.items()}  # fmt: skip
-    pixels = f"features:{small_pictures(labelled, out / f'pixels_{seed}.parquet')}"
-    models |= {f"random:{runs[methods[0]]['on']}": "random", pixels: "16 x 16 pixels"}
-    folder = out / f"linear_{head}_{seed}"
-    duchenne.evaluate(
-        "linear", model=list(models), data=labelled, out=folder, baselines=False, sample_faces=0, maps="none", quiet=True
-    )  # fmt: skip
-    summary = json.loads((folder / "summary.json").read_text())
-    leads = {(pair["first"], pair["second"]): pair["mean_of_folds"]["auc"] for pair in summary["differences"]}
-    control = {pair["on"]: pair["off"] for pair in runs.values()}
-    return [
-        {
-            "head": head, "seed": seed, "model": name, "auc": values["mean_of_folds"]["auc"],
-            "f1": values["mean_of_folds"]["f1"], "lead": leads[model, control[model]] if model in control else None,
-            "always": summary["always_positive"]["mean_of_folds"], "pose": pose_told(model, labelled, folder),
-        }
-        for (model, values), name in zip(summary["models"].items(), models.values(), strict=True)
-    ]  # fmt: skip
+def affordable(minutes: float, runs: int, size_px: int, device: str) -> int:
+    """Passes of each run, so that all take about so many minutes."""
+    config: Any = method_run_config("temporal_ranking")(**load_recipe("cpu/temporal_ranking", "temporal_ranking"))
+    method = method_class("temporal_ranking")(config).to(device)
+    images, steps = torch.rand(192, 3, size_px, size_px, device=device), 6
+    for step in range(2 + steps):
+        if step == 2:
+            start = time.perf_counter()
+        with torch.autocast(device, dtype=torch.bfloat16):
+            method.encoder(images).float().square().mean().backward()
+    a_second = steps * len(images) / (time.perf_counter() - start)
+    return max(192, round(minutes * 60 * a_second / runs / 960) * 960)
 
 
 def tables(rows: list[dict[str, Any]]) -> str:
-    """Markdown: one line per head motion and model, seeds side by side, then their mean."""
-    columns = (
-        "representation",
-        "AUC per seed (95 % interval)",
-        "mean",
-        "lead over AUs off",
-        "F1",
-        "yaw R²",
-        "pitch R²",
-    )
+    """Markdown: for each kind of head motion and style a line per model, then the seconds of training."""
+    columns = ("told", "representation", "AUC", "per seed", "over the same with AUs off", "over untrained", "F1", "s")
     lines = []
-    for head in dict.fromkeys(row["head"] for row in rows):
-        lines += [f"\nHeads while learning: {head}\n", f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
-        here = [row for row in rows if row["head"] == head]
-        for model in dict.fromkeys(row["model"] for row in here):
+    for head, style in dict.fromkeys((row["head"], row["style"]) for row in rows):
+        lines += [f"\n### Heads {head} while learning, tested on {STYLES[style]}\n"]
+        lines += [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+        here = [row for row in rows if (row["head"], row["style"]) == (head, style)]
+        order = ["nothing", "order", "landmarks", "emotions", "action units", ""]
+        for model in sorted(
+            dict.fromkeys(row["model"] for row in here), key=lambda name: order.index(told(here, name))
+        ):
             mine = [row for row in here if row["model"] == model]
-            leads = ", ".join(between(row["lead"], "+") for row in mine if row["lead"])
-            told = [np.mean([row["pose"][name] for row in mine]) for name in ("yaw", "pitch")]
-            cells = [model, ", ".join(between(row["auc"]) for row in mine)]
-            cells += [f"**{np.mean([row['auc']['value'] for row in mine]):.3f}**", leads]
-            cells += [f"{np.mean([row['f1']['value'] for row in mine]):.3f}", *(f"{value:.2f}" for value in told)]
+            spent = [row["seconds"] for row in mine if row["seconds"]]
+            cells = [told(here, model), model, f"**{np.mean([row['auc']['value'] for row in mine]):.3f}**"]
+            cells += [", ".join(between(row["auc"]) for row in mine)]
+            cells += [", ".join(between(row[key], "+") for row in mine if row[key]) for key in ("control", "untrained")]
+            cells += [f"{np.mean([row['f1']['value'] for row in mine]):.3f}", f"{np.mean(spent):.0f}" if spent else ""]
             lines.append(f"| {' | '.join(cells)} |")
         always = np.mean([row["always"] for row in here])
-        lines.append(f"| always positive | .500 | | | {always:.3f} | | |")
-    return "\n".join(lines)
+        lines.append(f"| | always positive | .500 | | | | {always:.3f} | |")
+    return "\n".join(lines) + "\n"
+
+
+def told(rows: list[dict[str, Any]], model: str) -> str:
+    """What a model was told beside pictures."""
+    return str(next(row["told"] for row in rows if row["model"] == model))
 
 
 def between(estimate: dict[str, float], sign: str = "") -> str:
@@ -148,28 +216,63 @@ def between(estimate: dict[str, float], sign: str = "") -> str:
     return f"{estimate['value']:{sign}.3f} ({estimate['low']:{sign}.3f} to {estimate['high']:{sign}.3f})"
 
 
+def plot(rows: list[dict[str, Any]], path: Path) -> None:
+    """AUC of every model, a point with its interval per seed; a panel per head motion and style."""
+    panels = list(dict.fromkeys((row["head"], row["style"]) for row in rows))
+    models = list(dict.fromkeys(row["model"] for row in rows))[::-1]
+    size = (4.2 * len(panels), 1 + 0.28 * len(models))
+    figure, axes = plt.subplots(1, len(panels), figsize=size, sharey=True, sharex=True, squeeze=False)
+    for axis, (head, style) in zip(axes[0], panels, strict=True):
+        for row in rows:
+            if (row["head"], row["style"]) == (head, style):
+                auc, y = row["auc"], models.index(row["model"]) + 0.22 * (1 - row["seed"])
+                colour = "#8a8a8a" if row["model"].endswith(CONTROL) or not row["told"] else "#1f5fa8"
+                axis.plot([auc["low"], auc["high"]], [y, y], color=colour, linewidth=1.2)
+                axis.plot(auc["value"], y, "o", color=colour, markersize=3.5)
+        axis.axvline(0.5, color="#8a8a8a", linestyle="--", linewidth=0.8)
+        axis.set_title(f"learned from {head} heads,\ntested on {STYLES[style]}", fontsize=10)
+        axis.set_xlabel("linear AUC, unseen people")
+        axis.set_yticks(range(len(models)), models, fontsize=9)
+        axis.spines[["top", "right"]].set_visible(False)
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--subjects", type=int, default=32)
-    parser.add_argument("--heads", nargs="+", default=["natural", "still"])
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
-    parser.add_argument("fields", nargs="*", help="of the run's configuration, e.g. max_steps=300")
+    parser.add_argument("--heads", nargs="+", choices=("still", "natural"), default=["still", "natural"])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--passes", type=int, default=14_400, help="encoder forward passes of every run")
+    parser.add_argument("--budget", type=float, help="minutes of training in all, instead of --passes")
+    parser.add_argument("--scale", choices=SCALES, default="cpu")
+    parser.add_argument("--plot", type=Path)
     arguments = parser.parse_args()
-    fields = {key: yaml.safe_load(value) for key, value in (item.split("=", 1) for item in arguments.fields)}
-    rows, start = [], time.perf_counter()
+    mpl.use("Agg")
+    start = time.perf_counter()
+    device = "cuda" if arguments.scale == "gpu" else "cpu"
+    passes = arguments.passes
+    if arguments.budget:
+        runs = sum(2 - (METHODS[name].told in LABELS) for name in arguments.methods)
+        runs *= len(arguments.heads) * arguments.seeds
+        passes = affordable(arguments.budget, runs, SCALES[arguments.scale]["size_px"], device)
+        print(f"{runs} runs of {passes} passes", flush=True)
+    study = Study(arguments.out, arguments.scale, passes, device)
+    rows: list[dict[str, Any]] = []
     for seed in range(arguments.seeds):
         for head in arguments.heads:
-            rows += cell(arguments.out, seed, head, arguments.subjects, arguments.methods, fields)
-            print(tables(rows), flush=True)
+            rows += study.cell(seed, head, arguments.methods)
+            print(f"seed {seed}, {head} heads: {time.perf_counter() - start:.0f} s", flush=True)
     machine = {
-        "processor": platform.machine(), "cores": os.cpu_count(), "threads": torch.get_num_threads(),
+        "processor": platform.machine(), "cores": os.cpu_count(), "threads": torch.get_num_threads(), "device": device,
         "torch": torch.__version__, "python": platform.python_version(), "duchenne": duchenne.__version__,
     }  # fmt: skip
-    result = {"fields": fields, "faces": FACES, "subjects": arguments.subjects, "machine": machine, "rows": rows}
+    result = {"passes": passes, "scale": SCALES[arguments.scale], "machine": machine, "rows": rows}
     (arguments.out / "learning.json").write_text(json.dumps(result, indent=1) + "\n")
-    print(f"\n{time.perf_counter() - start:.0f} s on {machine}")
+    (arguments.out / "learning.md").write_text(tables(rows))
+    plot(rows, arguments.plot or arguments.out / "learning.png")
+    print(tables(rows), f"{passes} passes a run, {time.perf_counter() - start:.0f} s, {machine}")
 
 
 if __name__ == "__main__":
