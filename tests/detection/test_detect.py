@@ -318,7 +318,7 @@ def test_sides_are_asked_for(film: Film) -> None:
     path = film("a.mov", [30, 200])
     table = duchenne.detect(path, sides=True)
     assert list(table)[10:12] == ["AU01_s", "AU02_s"]
-    assert list(table)[-5:] == ["AU45_left", "AU45_right", "pitch", "yaw", "roll"]
+    assert list(table)[-6:] == ["AU45_left", "AU45_right", "pitch", "yaw", "roll", "quality"]
     assert table.AU12_left.tolist() == pytest.approx([0.3, np.nan], nan_ok=True)
     assert duchenne.summarize(table).faces.au.tolist() == duchenne.summarize(duchenne.detect(path)).faces.au.tolist()
     with pytest.raises(UsageError, match="sides"):

@@ -28,7 +28,7 @@ def test_the_plain_table_has_the_documented_columns() -> None:
     table = plain_table(rows())
     assert list(table) == [
         "source", "frame", "time_s", "face", "score", "x", "y", "width", "height", "flag", *COLUMNS,
-        "pitch", "yaw", "roll",
+        "pitch", "yaw", "roll", "quality",
     ]  # fmt: skip
     assert table.frame.tolist() == [0, 0, 1, 2]
     assert table.face.fillna(-1).tolist() == [0, 1, -1, 1]
@@ -53,7 +53,7 @@ def test_openface_names_in_their_order() -> None:
         "pose_Tx", "pose_Ty", "pose_Tz", "pose_Rx", "pose_Ry", "pose_Rz",
         *(f"x_{point}" for point in range(68)), *(f"y_{point}" for point in range(68)),
         *(f"AU{au}_r" for au in regressed), *(f"AU{au}_c" for au in classified),
-        "AU01_s", "AU25_p", "AU45_s", "source",
+        "AU01_s", "AU25_p", "AU45_s", "source", "quality",
     ]  # fmt: skip
 
 

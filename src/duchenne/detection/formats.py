@@ -37,7 +37,7 @@ def openface_table(rows: Rows) -> pd.DataFrame:
     sense: `pose_Rx` grows as the chin goes down, `pose_Ry` as the face turns to the picture's left. A row without
     success has 0 in every measured column, as there. Gaze, 3D landmarks and shape parameters have no column;
     `pose_Tx, pose_Ty, pose_Tz` (millimetres from a calibrated camera) and every `AUxx_r`, `AUxx_c` that the model does
-    not give are empty. The model's other columns and `source` follow at the end.
+    not give are empty. The model's other columns, `source` and `quality` follow at the end.
     """
     success = np.array([flag is None for flag in rows.flag]) & ~np.isnan(rows.number)
     given = {name: rows.values[:, column] for column, name in enumerate(rows.columns)}
@@ -64,6 +64,7 @@ def openface_table(rows: Rows) -> pd.DataFrame:
             **{name: measured(given[name], 5) if name in given else empty for name in names},
             **{name: np.round(values, 5) for name, values in given.items() if name not in names},
             "source": pd.array(rows.source, dtype="str"),
+            "quality": pd.array(rows.quality, dtype="str"),
         }
     )
 
@@ -73,7 +74,7 @@ def fex_table(rows: Rows) -> pd.DataFrame:
 
     `AUxx` is the model's probability, else its intensity, else its raw score, and `au_measure` says which; `AU43`
     (eyes closed) is the model's AU 45, which frame by frame is the same. AUs that the model does not give and the
-    emotions are NaN. `face`, `flag`, `time_s` and `au_measure` follow at the end.
+    emotions are NaN. `face`, `flag`, `time_s`, `au_measure` and `quality` follow at the end.
     """
     given = {name: rows.values[:, column] for column, name in enumerate(rows.columns)}
     empty = np.full(len(rows), np.nan)

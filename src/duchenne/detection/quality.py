@@ -8,12 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-TURNED_DEGREES: Final = 30.0
-"""From this yaw or pitch on, half of the face is hardly seen."""
-NARROW_PX: Final = 64.0
-"""Faces narrower than this are enlarged a lot before they are read."""
+from duchenne.faces.quality import NARROW_PX, TURNED_DEGREES
+
 _MUCH: Final = 0.1
-QUALITY_COLUMNS: Final = ("frames", "seen", "unread", "turned", "narrow", "cut")
+QUALITY_COLUMNS: Final = ("frames", "seen", "unread", "turned", "narrow", "cut", "blurred")
 
 
 def face_quality(rows: pd.DataFrame, seconds: NDArray[np.floating], video_s: float) -> dict[str, Any]:
@@ -26,8 +24,8 @@ def face_quality(rows: pd.DataFrame, seconds: NDArray[np.floating], video_s: flo
 
     Returns:
         `frames`, and shares of time: `seen` of the input, and of that `unread` (no AUs, the flag says why), `turned`
-        (yaw or pitch over 30 degrees), `narrow` (face under 64 pixels), `cut` (box beyond the picture's left or upper
-        edge, which is all that a table can tell). NaN where the table lacks the columns.
+        (yaw or pitch over 30 degrees), `narrow` (face under 64 pixels), `cut` (box beyond an edge of the picture;
+        of a table without `quality` the left and the upper one) and `blurred`. NaN where the table lacks the columns.
     """
     weight = seconds if seconds.sum() > 0 else np.ones(len(rows))
 
@@ -37,6 +35,10 @@ def face_quality(rows: pd.DataFrame, seconds: NDArray[np.floating], video_s: flo
     def has(*names: str) -> bool:
         return all(name in rows for name in names)
 
+    def said(word: str) -> pd.Series[Any]:
+        return rows["quality"].fillna("").str.split().map(lambda words: word in words)
+
+    outside = said("cut") if has("quality") else (rows["x"] < 0) | (rows["y"] < 0) if has("x", "y") else None
     turned = (
         (rows["yaw"].abs() > TURNED_DEGREES) | (rows["pitch"].abs() > TURNED_DEGREES) if has("yaw", "pitch") else None
     )
@@ -46,7 +48,8 @@ def face_quality(rows: pd.DataFrame, seconds: NDArray[np.floating], video_s: flo
         "unread": share(rows["flag"].notna()) if has("flag") else np.nan,
         "turned": share(turned) if turned is not None else np.nan,
         "narrow": share(rows["width"] < NARROW_PX) if has("width") else np.nan,
-        "cut": share((rows["x"] < 0) | (rows["y"] < 0)) if has("x", "y") else np.nan,
+        "cut": share(outside) if outside is not None else np.nan,
+        "blurred": share(said("blurred")) if has("quality") else np.nan,
     }
 
 
@@ -57,6 +60,7 @@ def advice(quality: pd.DataFrame) -> list[str]:
         "turned": f"is turned over {TURNED_DEGREES:.0f} degrees in {{}} of the time; leave these frames out or say so",
         "narrow": f"is under {NARROW_PX:.0f} pixels wide in {{}} of the time; scores of small faces are less steady",
         "cut": "is cut off by the edge of the picture in {} of the time; leave these frames out or say so",
+        "blurred": "is blurred in {} of the time, which shifts scores; leave these frames out or say so",
     }
     found = []
     for row in quality.to_dict("records"):

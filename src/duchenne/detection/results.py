@@ -16,6 +16,7 @@ from duchenne.faces.find import Face
 T = TypeVar("T")
 FACE_COLUMNS: Final = ("source", "frame", "time_s", "face", "score", "x", "y", "width", "height", "flag")
 POSE_COLUMNS: Final = ("pitch", "yaw", "roll")
+QUALITY_COLUMN: Final = "quality"
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,8 @@ class Rows:
 
     Attributes:
         columns: names of the model's columns.
-        source, flag: lists of text; flag is None for faces with AUs and for frames without a face.
+        source, flag, quality: lists of text; flag is None for faces with AUs and for frames without a face, quality
+            where nothing makes the numbers less sure.
         frame: (N,) int64. time_s: (N,) float64. number: (N,) float64, the face. score: (N,) float64.
         box: (N, 4) x, y, width, height in pixels. pose: (N, 3) pitch, yaw, roll in degrees.
         landmarks: (N, 68, 2) pixels. values: (N, C) of the model.
@@ -99,6 +101,7 @@ class Rows:
         self.columns = tuple(columns)
         self.source = [result.source for result, _ in pairs]
         self.flag = [face.face.flag or None if face else None for _, face in pairs]
+        self.quality = [" ".join(face.face.quality) or None if face else None for _, face in pairs]
         self.frame = np.array([result.frame for result, _ in pairs], dtype=np.int64)
         self.time_s = np.array([result.time_s for result, _ in pairs], dtype=np.float64)
         self.number = np.full(count, np.nan)
@@ -132,7 +135,7 @@ def whole_numbers(values: NDArray[np.float64]) -> pd.arrays.IntegerArray:
 
 
 def plain_table(rows: Rows) -> pd.DataFrame:
-    """The library's own table: `FACE_COLUMNS`, the model's columns, `POSE_COLUMNS`.
+    """The library's own table: `FACE_COLUMNS`, the model's columns, `POSE_COLUMNS`, `QUALITY_COLUMN`.
 
     Numbers are rounded to what they carry (microseconds, hundredths of a pixel and of a degree, five decimals of a
     score), so that a CSV file reads back as the same table.
@@ -152,5 +155,6 @@ def plain_table(rows: Rows) -> pd.DataFrame:
                 for column, name in enumerate(rows.columns)
             },
             **{name: pose[:, column] for column, name in enumerate(POSE_COLUMNS)},
+            QUALITY_COLUMN: pd.array(rows.quality, dtype="str"),
         }
     )

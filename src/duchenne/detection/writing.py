@@ -85,7 +85,7 @@ def read_table(path: Path) -> pd.DataFrame:
     if path.suffix.lower() == ".parquet":
         return pd.read_parquet(path)
     table = read_csv_table(path).reset_index(drop=True)
-    kinds = {"source": "str", "input": "str", "flag": "str", "face": "Int64"}
+    kinds = {"source": "str", "input": "str", "flag": "str", "quality": "str", "face": "Int64"}
     if "face" in table:
         kinds |= {str(name): "Int64" for name in table if re.fullmatch(r"AU\d\d_c", str(name))}
     return table.astype({name: kind for name, kind in kinds.items() if name in table})

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from duchenne.errors import InputError
 from duchenne.faces.decode import Picture
 from duchenne.faces.landmarks import BLENDSHAPES, points_68
+from duchenne.faces.quality import quality_words
 from duchenne.faces.search import FaceSearch, Follower, cut_square
 from duchenne.model_files import model_path
 
@@ -50,6 +51,7 @@ class Face:
         pose: (pitch, yaw, roll) in degrees, or None. Pitch grows as the chin goes down, yaw as the face turns to the
             picture's right, roll as the head tilts clockwise in the picture.
         flag: why there are no landmarks: "small" (narrower than asked for) or "no_landmarks"; "" where there are.
+        quality: what makes numbers read off it less sure, see `duchenne.faces.quality`; nothing without landmarks.
     """
 
     box: tuple[float, float, float, float]
@@ -58,6 +60,7 @@ class Face:
     blendshapes: NDArray[np.float32] | None = None
     pose: tuple[float, float, float] | None = None
     flag: str = ""
+    quality: tuple[str, ...] = ()
 
 
 def silent_options(options: Any) -> Any:
@@ -237,7 +240,8 @@ class FaceFinder:
         if [category.category_name for category in categories] != list(BLENDSHAPES):
             raise InputError("face_landmarker.task: gives unknown blendshapes; use the file that duchenne fetches.")
         values = np.array([category.score for category in categories], dtype=np.float32)
-        return Face(box, score, points_68(mesh), values, _pose(result.facial_transformation_matrixes[0]))
+        pose = _pose(result.facial_transformation_matrixes[0])
+        return Face(box, score, points_68(mesh), values, pose, quality=quality_words(image, box, pose))
 
 
 def _awaited(picture: Picture, faces: list[Future[Face]]) -> tuple[Picture, list[Face]]:
