@@ -25,6 +25,8 @@ from duchenne.evaluation.scoring import Predictions
 
 FEWEST_CELLS: Final = 4
 FACES_PER_ITEM: Final = 4
+BATCH: Final = 8
+"""Pictures at a time: every layer's map is kept for the gradient."""
 Verdict = Literal["hit", "missed", "extra"]
 
 
@@ -151,11 +153,15 @@ def attention_of(
     if not chosen:
         return []
     module = source.build(0).eval().to(job.device)
-    pictures = job.data.images(task.rows[[face for _, face, _ in chosen]], source.side_px(job.data))
     forward = source.forward(module, job.feature)
-    cells = attention_maps(module, forward, head, pictures, [int(item) for item, _, _ in chosen], job.device)
-    if cells is None:
-        return []
+    cells: list[NDArray[np.float32]] = []
+    for start in range(0, len(chosen), BATCH):
+        part = chosen[start : start + BATCH]
+        pictures = job.data.images(task.rows[[face for _, face, _ in part]], source.side_px(job.data))
+        found = attention_maps(module, forward, head, pictures, [int(item) for item, _, _ in part], job.device)
+        if found is None:
+            return []
+        cells += list(found)
     return [
         Attention(
             source.name, task.items[item], int(task.rows[face]), verdict, float(tested.score[face, item]), cells[number]
