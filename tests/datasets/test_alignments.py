@@ -84,7 +84,16 @@ def test_files_of_landmarks(tmp_path: Path) -> None:
     np.save(buffer, np.array(["x"], dtype=object), allow_pickle=True)
     bad = tmp_path / "b.npy"
     bad.write_bytes(buffer.getvalue())
-    with pytest.raises(InputError, match=r"b\.npy: cannot be read as landmarks"):
+    with pytest.raises(InputError, match=r"b\.npy: cannot be read as an array"):
         Points(place=Stored(bad)).load()
+    for name, content in {
+        "c.mat": b"",
+        "d.mat": b"MATLAB 5.0 MAT-file",
+        "e.npy": b"",
+        "f.npy": b"PK\5\6" + b"\0" * 18,
+    }.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(InputError, match=rf"{name}: (cannot be read as|is an archive of arrays)"):
+            Points(place=Stored(tmp_path / name)).load()
     with pytest.raises(InputError, match="holds 4 landmarks; known are 5, 68, 66, 49"):
         Points(values=tuple(range(8))).load()

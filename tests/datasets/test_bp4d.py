@@ -68,6 +68,24 @@ def test_columns_go_by_name_and_9_is_not_codable(root: Path) -> None:
     assert "AU12_i" not in found["F001", "T2", 9]
 
 
+def test_tables_with_semicolons(root: Path) -> None:
+    before = values(read(root))
+    for path in root.rglob("*.csv"):
+        path.write_text(path.read_text().replace(",", ";"))
+    assert values(read(root)) == before
+
+
+def test_intensities_beside_no_occurrence_are_named(root: Path) -> None:
+    write(root / "AUCoding" / "AU_INT" / "AU12" / "F001_T3_AU12.csv", "1,3\n2,1\n")
+    write(root / "AUCoding" / "AU_INT" / "AU12" / "F001_T2_AU12.csv", "9,3\n12,1\n")
+    reading = read(root)
+    assert values(reading)["F001", "T2", 9]["AU12_i"] == 3
+    assert "intensities beside no occurrence are left out: F001 T2 (1), F001 T3 (2)." in reading.survey.notes
+    write(root / "AUCoding" / "AU_INT" / "AU12" / "F001_T2_AU12.csv", "9,3\n9,1\n")
+    with pytest.raises(InputError, match=r"F001_T2_AU12\.csv, row 2: frame 9 stands there twice"):
+        read(root)
+
+
 def test_without_tables_of_intensity_occurrence_is_what_is_coded(root: Path) -> None:
     assert read(root).label_kind == "intensity"
     shutil.rmtree(root / "AUCoding" / "AU_INT")
@@ -140,6 +158,8 @@ def test_the_older_place_of_the_codes(root: Path) -> None:
         ("0,1,2\n2440,0\n", "row 2: has 2 of 3 columns"),
         ("0,1\n2440,0\n2440,1\n", "row 3: frame 2440 stands there twice"),
         ("0,1\nx,0\n", "row 2: `x` is not a frame number"),
+        ("0,1\n7.5,0\n", r"row 2: `7\.5` is not a frame number"),
+        ('0,1\n"' + "7" * 200_000, "is not a text table"),
     ],
 )
 def test_tables_that_cannot_be_right(root: Path, text: str, message: str) -> None:

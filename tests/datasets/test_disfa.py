@@ -113,10 +113,17 @@ def test_whole_counts_are_as_published(tmp_path: Path) -> None:
     assert sum("as published" in line for line in survey.lines()) == 2 + 8
 
 
-@pytest.mark.parametrize("line", ["1;0", "x,1", "1,6", "1,-3"])
+def test_pictures_of_which_the_first_is_not_there(root: Path) -> None:
+    for subject, first in (("SN001", 0), ("SN010", 2)):
+        for frame in range(first, 4):
+            picture(root / subject / f"{frame}.png")
+    assert any(note.startswith("no picture 0 of SN010: taken to count from 0") for note in read(root).survey.notes)
+
+
+@pytest.mark.parametrize("line", ["1;0", "x,1", "1,6", "1,-3", "²,1", "1,0\n1,2"])
 def test_lines_that_cannot_be_right(root: Path, line: str) -> None:
     write(root / "ActionUnit_Labels" / "SN001" / "SN001_au4.txt", f"{line}\n")
-    with pytest.raises(InputError, match=r"SN001_au4\.txt, row 1: "):
+    with pytest.raises(InputError, match=r"SN001_au4\.txt, row [12]: "):
         read(root)
 
 

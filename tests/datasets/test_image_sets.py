@@ -94,9 +94,22 @@ def test_emotionet_damaged_spreadsheet(tmp_path: Path) -> None:
 
 def test_emotionet_contradicting_tables(tmp_path: Path) -> None:
     root = emotionet(tmp_path / "e")
-    write(root / "again.csv", "URL,AU 1,AU 12,AU 25\nhttp://x.example/one.jpg,0,0,0\n")
-    with pytest.raises(InputError, match=r"1 pictures are labelled twice, differently \(first: one\.jpg\)"):
+    write(root / "again.csv", "URL,AU 1,AU 12,AU 25\nhttp://a.example/x/one.jpg,0,0,0\n")
+    with pytest.raises(
+        InputError, match=r"1 pictures are labelled twice, differently \(first: http://a\.example/x/one"
+    ):
         read(root, "emotionet")
+
+
+def test_emotionet_two_addresses_that_end_alike(tmp_path: Path) -> None:
+    root = emotionet(tmp_path / "e")
+    write(root / "more.csv", "URL;AU 1;AU 12;AU 25\nhttp://x.example/one.jpg;1;0;0\nhttp://[/z.jpg;1;0;0\n")
+    reading = read(root, "emotionet")
+    assert list(column(reading, "AU01")) == ["images/two faces.JPG"]  # nobody knows whose picture one.jpg is
+    missing = "\n".join(reading.survey.missing)
+    assert "pictures whose name ends the addresses of two rows: one.jpg" in missing
+    assert "the pictures of 5 of 6 labelled frames: four.jpg (1), one.jpg (2)" in missing
+    assert "AU1 4 (100.0 %)" in missing
 
 
 # AffectNet
@@ -125,7 +138,9 @@ def test_affectnet_first_release(tmp_path: Path, header: bool) -> None:
     }  # fmt: skip
     assert column(reading, "split")[f"{folder}/2/V.JPG"] == "test"
     assert "3 pictures without one of the 8 emotions are left out." in reading.survey.notes
-    assert "pictures of 1 labels of the split train" in reading.survey.missing
+    assert "pictures of 1 labels of the split train: 1/a10.jpg" in reading.survey.missing
+    picture(tmp_path / "Automatically_Annotated_Images" / "3" / "b.jpg")
+    assert "1 pictures have no label: left out." in read(tmp_path, "affectnet").survey.notes
     seven = read(tmp_path, "affectnet", emotions=7)
     assert "contempt" not in column(seven, "emotion").values()
 
@@ -151,14 +166,29 @@ def test_affectnet_second_release_whatever_type_the_codes_have(tmp_path: Path, k
 def test_affectnet_pickled_annotations_are_not_run(tmp_path: Path) -> None:
     affectnet_second(tmp_path)
     np.save(tmp_path / "val_set" / "annotations" / "100_exp.npy", np.array({"a": 1}, dtype=object))
-    with pytest.raises(InputError, match=r"100_exp\.npy: cannot be read as an annotation"):
+    with pytest.raises(InputError, match=r"100_exp\.npy: cannot be read as an array"):
         read(tmp_path, "affectnet")
 
 
-def test_affectnet_unknown_code(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"", b"PK\3\4", b"PK\5\6" + b"\0" * 18, b"\x93NUMPY\1\0v\0{'descr': "])
+def test_affectnet_damaged_annotations(tmp_path: Path, content: bytes) -> None:
     affectnet_second(tmp_path)
-    np.save(tmp_path / "val_set" / "annotations" / "100_exp.npy", np.array("happy"))
-    with pytest.raises(InputError, match="`happy` is not an expression from 0 to 10"):
+    (tmp_path / "val_set" / "annotations" / "100_exp.npy").write_bytes(content)
+    with pytest.raises(InputError, match=r"100_exp\.npy: (cannot be read as|is an archive)"):
+        read(tmp_path, "affectnet")
+
+
+def test_affectnet_both_releases(tmp_path: Path) -> None:
+    affectnet_second(affectnet_first(tmp_path))
+    with pytest.raises(InputError, match=r"holds both releases of AffectNet .* name a --root that holds one"):
+        read(tmp_path, "affectnet")
+
+
+@pytest.mark.parametrize("code", ["happy", "inf", "3.5"])
+def test_affectnet_unknown_code(tmp_path: Path, code: str) -> None:
+    affectnet_second(tmp_path)
+    np.save(tmp_path / "val_set" / "annotations" / "100_exp.npy", np.array(code))
+    with pytest.raises(InputError, match=f"`{code}` is not an expression from 0 to 10"):
         read(tmp_path, "affectnet")
 
 
@@ -190,6 +220,21 @@ def test_rafdb_codes_and_split(tmp_path: Path) -> None:
     facts = {fact.what: fact for fact in reading.survey.facts}
     assert facts["train labels"][1:] == (7, 12_271)
     assert "aligned or original pictures: test_0002" in reading.survey.missing
+
+
+def test_rafdb_pictures_without_a_label_are_counted(tmp_path: Path) -> None:
+    picture(rafdb(tmp_path) / "basic" / "Image" / "aligned" / "train_09999_aligned.jpg")
+    assert "1 pictures have no label: left out." in read(tmp_path, "rafdb").survey.notes
+
+
+def test_rafdb_basic_and_compound_side_by_side(tmp_path: Path) -> None:
+    """Their pictures have the same names: one set zipped, one not, and labels would meet the wrong pictures."""
+    root = rafdb(tmp_path)
+    zipped(root / "basic" / "Image" / "aligned", root / "basic" / "Image" / "aligned.zip")
+    picture(root / "compound" / "Image" / "aligned" / "train_00001_aligned.jpg")
+    write(root / "compound" / "EmoLabel" / "list_patition_label.txt", "train_00001.jpg 1\n")
+    with pytest.raises(InputError, match=r"holds 2 files of labels .* name a --root that holds only one"):
+        read(root, "rafdb")
 
 
 def test_rafdb_in_the_archive_as_it_came(tmp_path: Path, portrait: Image) -> None:
@@ -228,6 +273,13 @@ def test_rafau_sides_and_null(tmp_path: Path) -> None:
     assert column(reading, "AU12")["aligned/0002_aligned.jpg"] == 0
     assert "AUs that have no column: AU39 (1)." in reading.survey.notes
     assert "pictures: 0004" in reading.survey.missing
+
+
+@pytest.mark.parametrize("line", ["0001 1+2", "0001.jpg 1+x", "0001.jpg 1\n0001.jpg 2"])
+def test_rafau_lines_that_cannot_be_right(tmp_path: Path, line: str) -> None:
+    write(tmp_path / "RAFAU_label.txt", f"{line}\n")
+    with pytest.raises(InputError, match=r"RAFAU_label\.txt, row [12]: "):
+        read(tmp_path, "rafau")
 
 
 @pytest.mark.parametrize(("text", "found"), [("L1+R1", {1}), ("null", set()), ("1++2", None), ("x", None)])

@@ -58,6 +58,35 @@ def test_gft_split_from_the_lists_of_the_user(tmp_path: Path) -> None:
         read(root, "gft")
 
 
+def test_gft_lists_of_file_names_and_lists_that_name_nobody(tmp_path: Path) -> None:
+    root = gft(tmp_path)
+    write(root / "GFT_train.txt", "001A_00001.jpg\n001B_00001.jpg\n")
+    write(root / "GFT_test.csv", "name\n002A_00001.jpg\n")
+    split = column(read(root, "gft"), "split")
+    assert {key[0]: value for key, value in split.items()} == {"001A": "train", "001B": "train", "002A": "test"}
+    for name in ("GFT_train.txt", "GFT_test.csv"):
+        write(root / name, "1\n2\n")
+    assert any("GFT_test.csv, GFT_train.txt names no participant" in line for line in read(root, "gft").survey.missing)
+
+
+def test_gft_a_list_of_both_parts_is_none(tmp_path: Path) -> None:
+    root = gft(tmp_path)
+    write(root / "train_test_split.csv", "subject,split\n001A,train\n002A,test\n")
+    write(root / "latest.txt", "001A\n")  # which has `test` in its name, too
+    reading = read(root, "gft")
+    assert set(column(reading, "split").values()) == {None}
+    assert any("passed over: train_test_split.csv" in note for note in reading.survey.notes)
+
+
+def test_gft_semicolons_and_tables_of_codes_called_test(tmp_path: Path) -> None:
+    root = gft(tmp_path)
+    path = root / "codes" / "001A.csv"
+    path.write_text(path.read_text().replace(",", ";"))
+    (root / "codes" / "001B.csv").rename(root / "codes" / "test_001B.csv")
+    assert {subject for subject, *_ in column(read(root, "gft"), "AU12")} == {"001A", "002A"}
+    assert any("test_001B (3)" in line for line in read(root, "gft").survey.missing)  # its pictures, by name
+
+
 def test_gft_without_lists_says_so(tmp_path: Path) -> None:
     assert any("lists of the official split" in line for line in read(gft(tmp_path), "gft").survey.missing)
 
@@ -98,6 +127,13 @@ def test_ck_plus_intensity_0_is_present_at_an_unknown_intensity(tmp_path: Path) 
     assert set(column(reading, "AU12").values()) == {0}  # an empty file: nothing was there
     assert "AUs that have no column: AU39 (1)." in reading.survey.notes
     assert any("3 frames have no label" in note for note in reading.survey.notes)
+
+
+@pytest.mark.parametrize("line", ["inf 1", "nan 1", "1.5 1", "12 6", "12"])
+def test_ck_plus_lines_that_cannot_be_right(tmp_path: Path, line: str) -> None:
+    write(ck_plus(tmp_path) / "FACS" / "S010" / "001" / "S010_001_00000002_facs.txt", line)
+    with pytest.raises(InputError, match="a line is not an AU and an intensity from 0 to 5"):
+        read(tmp_path, "ck_plus")
 
 
 def test_ck_plus_landmarks(tmp_path: Path) -> None:
@@ -154,6 +190,19 @@ def test_aff_wild2_rows_are_pictures_from_1(tmp_path: Path) -> None:
     )
 
 
+def test_aff_wild2_without_a_header_and_aligned_beside_cropped(tmp_path: Path) -> None:
+    header, row = "AU1,AU2", "0,1"
+    write(tmp_path / "AU_Set" / "Train_Set" / "v.txt", f"{header}\n{row}\n")
+    for folder in ("cropped", "cropped_aligned"):
+        picture(tmp_path / folder / "v" / "00001.jpg")
+    reading = read(tmp_path, "aff_wild2")
+    assert [image.source for image in reading.images] == ["cropped_aligned/v/00001.jpg"]
+    assert any("the aligned ones are taken" in note for note in reading.survey.notes)
+    write(tmp_path / "AU_Set" / "Validation_Set" / "w.txt", f"{row}\n")
+    with pytest.raises(InputError, match=r"Validation_Set/w\.txt: its first line is no header"):
+        read(tmp_path, "aff_wild2")
+
+
 # VoxCeleb2
 
 
@@ -171,6 +220,17 @@ def test_voxceleb2_utterances_are_clips_of_their_speaker(tmp_path: Path, portrai
     assert frames.groupby(["shard", "subject", "split"])["clip"].nunique().to_dict() == {
         ("00000.tar", "id00012", "train"): 2, ("00001.tar", "id00017", "test"): 1,
     }  # fmt: skip
+
+
+def test_voxceleb2_copies_and_files_of_no_part(tmp_path: Path) -> None:
+    name = "mp4/id00012/21Uxsk56VDQ/00001.mp4"
+    write(tmp_path / "vox" / name, "")
+    notes = read(tmp_path / "vox", "voxceleb2").survey.notes
+    assert "1 files lie neither in `dev` nor in `test`: they get the split train." in notes
+    write(tmp_path / "vox" / "dev" / name, "")
+    write(tmp_path / "vox" / "copy" / "dev" / name, "")
+    with pytest.raises(InputError, match="1 files are there twice"):
+        read(tmp_path / "vox", "voxceleb2")
 
 
 def test_voxceleb2_as_pictures(tmp_path: Path) -> None:

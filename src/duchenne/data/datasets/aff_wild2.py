@@ -28,6 +28,7 @@ from duchenne.data.datasets.tree import Tree
 from duchenne.errors import InputError
 from duchenne.facs import au_column
 
+_OF_AUS: Final = re.compile(r"(?:^|/)AU[^/]*/(?:Train|Validation)_Set/", re.IGNORECASE)
 AUS: Final = (1, 2, 4, 6, 7, 10, 12, 15, 23, 24, 25, 26)
 
 
@@ -40,10 +41,13 @@ def _read(tree: Tree, options: Options) -> Reading:
     unusable = 0
     # The valence and the expression part have folders of the same names.
     tables = [(key(found), name) for found, name in tree.match(r"(Train|Validation)_Set/([^/]+)\.txt")]
-    coded = tree.unique((clip, name) for clip, name in tables if _columns(tree, name))
+    contents = {name: (_columns(text := tree.text(name)), text.splitlines()[1:]) for _, name in tables}
+    wrong = [name for name, (columns, _) in contents.items() if not columns and _OF_AUS.search(name)]
+    if wrong:
+        raise InputError(f"{wrong[0]}: its first line is no header (AU1,AU2 ...); check the file.")
+    coded = tree.unique((clip, name) for clip, name in tables if contents[name][0])
     for (part, video), name in coded.items():
-        _, *lines = tree.text(name).splitlines()
-        columns = _columns(tree, name)
+        columns, lines = contents[name]
         if split.setdefault(video, part) != part:
             raise InputError(f"{name}: {video} is in the training and the validation set; remove one.")
         rows: dict[int, Labels] = {}
@@ -60,7 +64,10 @@ def _read(tree: Tree, options: Options) -> Reading:
                 unusable += 1
         labels[video, video] = rows
     frames: dict[Clip, dict[int, str]] = defaultdict(dict)
-    for (video, number), name in tree.index(rf"([^/]+)/(\d{{5}}){IMAGES}", lambda m: (m[1], int(m[2]))).items():
+    pictures = [((m[1], int(m[2])), name) for m, name in tree.match(rf"([^/]+)/(\d{{5}}){IMAGES}")]
+    aligned = tree.unique((place, name) for place, name in pictures if "aligned" in name.lower())
+    cropped = tree.unique((place, name) for place, name in pictures if "aligned" not in name.lower())
+    for (video, number), name in (aligned or cropped).items():
         frames[video, video][number] = name
     if not labels:
         raise AFF_WILD2.nothing(tree)
@@ -75,13 +82,15 @@ def _read(tree: Tree, options: Options) -> Reading:
     survey.lacks("pictures of videos", split, {video for video, _ in frames})
     if unusable:
         survey.notes.append(f"{unusable:,} rows are marked as invalid (-1) throughout.")
+    if aligned and cropped:
+        survey.notes.append("pictures lie there cropped and aligned: the aligned ones are taken.")
     images = join(tree, survey, frames, labels, options, aus, split=split)
     return Reading(survey, aus, "occurrence", images)
 
 
-def _columns(tree: Tree, name: str) -> list[int]:
+def _columns(text: str) -> list[int]:
     """The AUs that the header names; none where the file codes something else."""
-    header = tree.text(name).partition("\n")[0]
+    header = text.partition("\n")[0]
     found = [re.fullmatch(r"AU0?(\d{1,2})", cell.strip(), re.IGNORECASE) for cell in header.split(",")]
     return [int(match[1]) for match in found if match] if all(found) else []
 

@@ -7,20 +7,17 @@ The validation set is what everyone reports on, so it becomes the split `test`, 
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Final
 
-import numpy as np
-
 from duchenne.data.datasets.parts import TableImage
-from duchenne.data.datasets.points import Points
+from duchenne.data.datasets.points import Points, load_array
 from duchenne.data.datasets.reading import IMAGES, DataSet, Options, Reading, lone
-from duchenne.data.datasets.survey import Survey
+from duchenne.data.datasets.survey import Survey, listed
+from duchenne.data.datasets.tables import split_cells
 from duchenne.data.datasets.tree import Tree
 from duchenne.errors import InputError
 from duchenne.facs import EMOTIONS
@@ -39,21 +36,33 @@ TRAINING: Final = {8: 287_651}
 
 
 def _read(tree: Tree, options: Options) -> Reading:
-    survey, reading = Survey(), Reading(Survey())
-    kept: list[TableImage] = []
+    tables = [name for name in tree.names if re.search(r"(?:^|/)(training|validation)\.csv$", name, re.IGNORECASE)]
+    annotations = tree.index(r"(train|val)_set/(?:annotations/)?(\d+)_exp\.npy", _key)
+    if tables and annotations:
+        both = f"{tables[0]}, {min(annotations.values())}"
+        raise InputError(f"{tree.root}: holds both releases of AffectNet ({both}); name a --root that holds one.")
+    if not tables and not annotations:
+        raise AFFECTNET.nothing(tree)
+    survey, kept = Survey(), list[TableImage]()
     counts: Counter[tuple[str, str]] = Counter()
-    absent: Counter[str] = Counter()
-    found_any = False
-    for split, name, code, path, points in [*_first_release(tree, options), *_second_release(tree, options)]:
-        found_any = True
+    absent: dict[str, list[str]] = defaultdict(list)
+    by_name, by_number = dict[str, str](), dict[tuple[str, str], str]()
+    if tables:
+        by_name = tree.index(rf"([^/]+/[^/]+{IMAGES})", lambda found: found[1].lower())
+        rows = _first_release(tree, tables, by_name, options)
+    else:
+        by_number = tree.index(rf"(train|val)_set/(?:images/)?(\d+){IMAGES}", _key)
+        rows = _second_release(tree, annotations, by_number, options)
+    labelled = set[str]()
+    for split, name, code, path, points in rows:
         emotion = EMOTIONS[code] if 0 <= code < options.emotions else None
         counts[split, emotion or NO_EMOTION.get(code, "contempt")] += 1
         if path is None:
-            absent[split] += 1
-        elif emotion is not None:
+            absent[split].append(name)
+            continue
+        labelled.add(path)
+        if emotion is not None:
             kept.append(lone(tree, path, {"emotion": emotion, "split": split, "clip": name}, points=points))
-    if not found_any:
-        raise AFFECTNET.nothing(tree)
     for split, published in (("train", TRAINING), ("test", VALIDATION)):
         for emotion in dict.fromkeys([*EMOTIONS, *NO_EMOTION.values()]):
             if counts[split, emotion]:
@@ -61,14 +70,14 @@ def _read(tree: Tree, options: Options) -> Reading:
         total = sum(number for (part, name), number in counts.items() if part == split and name in _used(options))
         survey.count(f"{split}: with an emotion", total, published.get(options.emotions))
     survey.missing += tree.problems
-    for split, number in absent.items():
-        survey.missing.append(f"pictures of {number:,} labels of the split {split}")
+    for split, names in absent.items():
+        survey.missing.append(f"pictures of {len(names):,} labels of the split {split}: {listed(names)}")
     survey.count("pictures kept", len(kept))
     left = sum(number for (_, name), number in counts.items() if name not in _used(options))
     if left:
         survey.notes.append(f"{left:,} pictures without one of the {options.emotions} emotions are left out.")
-    reading.survey, reading.images = survey, kept
-    return reading
+    survey.unlabelled(len({*by_name.values(), *by_number.values()} - labelled))
+    return Reading(survey, images=kept)
 
 
 def _used(options: Options) -> tuple[str, ...]:
@@ -79,17 +88,18 @@ Row = tuple[str, str, int, str | None, Points | None]
 """Split, name, code of the expression, picture, landmarks."""
 
 
-def _first_release(tree: Tree, options: Options) -> Iterator[Row]:
-    tables = [name for name in tree.names if re.search(r"(?:^|/)(training|validation)\.csv$", name, re.IGNORECASE)]
-    pictures = tree.index(rf"([^/]+/[^/]+{IMAGES})", lambda found: found[1].lower()) if tables else {}
+def _first_release(tree: Tree, tables: list[str], pictures: Mapping[str, str], options: Options) -> Iterator[Row]:
     for table in tables:
         split = "test" if "validation" in PurePosixPath(table).name.lower() else "train"
-        text = tree.text(table)
-        headed = "expression" in text.partition("\n")[0]
-        rows = csv.DictReader(io.StringIO(text), None if headed else COLUMNS)
-        for number, row in enumerate(rows, start=1 + headed):
-            name = (row.get("subDirectory_filePath") or "").strip()
-            if not name or row.get("expression") is None:
+        lines = split_cells(tree.text(table), table, ",")  # landmarks have semicolons between them
+        headed = bool(lines) and "expression" in lines[0]
+        header = lines[0] if headed else COLUMNS
+        for number, cells in enumerate(lines[headed:], start=1 + headed):
+            row = dict(zip(header, cells))
+            name = row.get("subDirectory_filePath", "")
+            if not any(cells):
+                continue
+            if not name or not row.get("expression"):
                 raise InputError(f"{table}, row {number}: lacks subDirectory_filePath or expression; check the file.")
             points = None
             if options.points and row.get("facial_landmarks"):
@@ -97,31 +107,34 @@ def _first_release(tree: Tree, options: Options) -> Iterator[Row]:
             yield split, name, _code(row["expression"], f"{table}, row {number}"), pictures.get(name.lower()), points
 
 
-def _second_release(tree: Tree, options: Options) -> Iterator[Row]:
-    def key(found: re.Match[str]) -> tuple[str, str]:
-        return ("test" if found[1].lower() == "val" else "train"), found[2]
+def _key(found: re.Match[str]) -> tuple[str, str]:
+    return ("test" if found[1].lower() == "val" else "train"), found[2]
 
-    pictures = tree.index(rf"(train|val)_set/(?:images/)?(\d+){IMAGES}", key)
-    landmarks = tree.index(r"(train|val)_set/(?:annotations/)?(\d+)_lnd\.npy", key) if options.points else {}
-    for (split, number), name in tree.index(r"(train|val)_set/(?:annotations/)?(\d+)_exp\.npy", key).items():
-        try:
-            value = np.load(io.BytesIO(tree.data(name)), allow_pickle=False)
-            text = str(value.item())
-        except ValueError as error:
-            raise InputError(f"{name}: cannot be read as an annotation ({error}); fetch it again.") from error
+
+def _second_release(
+    tree: Tree,
+    annotations: Mapping[tuple[str, str], str],
+    pictures: Mapping[tuple[str, str], str],
+    options: Options,
+) -> Iterator[Row]:
+    landmarks = tree.index(r"(train|val)_set/(?:annotations/)?(\d+)_lnd\.npy", _key) if options.points else {}
+    for (split, number), name in annotations.items():
+        value = load_array(tree.data(name), name)
+        if value.size != 1:
+            raise InputError(f"{name}: holds {value.size} values, not one expression; fetch it again.")
         place = landmarks.get((split, number))
         points = Points(place=tree.stored(place)) if place else None
-        yield split, f"{split}/{number}", _code(text, name), pictures.get((split, number)), points
+        yield split, f"{split}/{number}", _code(str(value.item()), name), pictures.get((split, number)), points
 
 
 def _code(text: str, where: str) -> int:
     try:
-        code = int(float(text))
+        code = float(text)
     except ValueError:
-        code = -1
+        code = -1.0
     if code not in range(len(EMOTIONS)) and code not in NO_EMOTION:
         raise InputError(f"{where}: `{text}` is not an expression from 0 to 10; check the file.")
-    return code
+    return int(code)
 
 
 def _numbers(text: str, where: str) -> tuple[float, ...]:

@@ -11,9 +11,8 @@ sequence and, for five action units, tables of intensities. As rPPG-Toolbox and 
 
 from __future__ import annotations
 
-import csv
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -33,7 +32,8 @@ from duchenne.data.datasets.reading import (
     occurrence,
     positives,
 )
-from duchenne.data.datasets.survey import Survey
+from duchenne.data.datasets.survey import Survey, listed
+from duchenne.data.datasets.tables import split_cells
 from duchenne.data.datasets.tree import Tree
 from duchenne.errors import InputError
 from duchenne.facs import AU_SETS, au_column, intensity_column
@@ -69,7 +69,7 @@ class _Release:
 
 def _read(tree: Tree, options: Options, release: _Release, data_set: DataSet) -> Reading:
     frames = _frames(tree)
-    labels, coded = _labels(tree)
+    labels, coded, unused = _labels(tree)
     if not frames and not labels:
         raise data_set.nothing(tree)
     aus, survey = chosen(options, AU_SETS["bp4d"], coded), Survey()
@@ -89,6 +89,9 @@ def _read(tree: Tree, options: Options, release: _Release, data_set: DataSet) ->
     wanted = {(subject, task) for subject in subjects for task in release.tasks}
     survey.lacks("pictures of sequences", _names(wanted), _names(frames))
     survey.lacks("codes of sequences", _names(c for c in wanted if c[1] in release.coded_tasks), _names(labels))
+    if unused:
+        what = listed([f"{' '.join(clip)} ({number})" for clip, number in sorted(unused.items())])
+        survey.notes.append(f"intensities beside no occurrence are left out: {what}.")
     images = join(tree, survey, frames, labels, options, aus, rate=RATE)
     strong = any(intensity_column(au) in row for rows in labels.values() for row in rows.values() for au in aus)
     return Reading(survey, aus, "intensity" if strong else "occurrence" if labels else "none", images)
@@ -113,7 +116,9 @@ def _frames(tree: Tree) -> dict[Clip, dict[int, str]]:
     return frames
 
 
-def _labels(tree: Tree) -> tuple[dict[Clip, dict[int, Labels]], set[int]]:
+def _labels(tree: Tree) -> tuple[dict[Clip, dict[int, Labels]], set[int], Counter[Clip]]:
+    """The codes, the AUs, and how many intensities stand beside no occurrence."""
+
     def clip(found: re.Match[str]) -> Clip:
         return found[1].upper(), found[2].upper()
 
@@ -125,13 +130,16 @@ def _labels(tree: Tree) -> tuple[dict[Clip, dict[int, Labels]], set[int]]:
     for key, name in sorted({**older, **newer}.items()):
         labels[key] = read_occurrence(tree.text(name), name)
         coded |= {int(column[2:]) for row in labels[key].values() for column in row}
+    unused: Counter[Clip] = Counter()
     strengths = tree.index(rf"{_SEQUENCE}_AU0?(\d{{1,2}})\.csv", lambda found: (*clip(found), int(found[3])))
     for (subject, task, au), name in strengths.items():
         rows = labels.get((subject, task), {})
         for number, strength in read_intensity(tree.text(name), name).items():
             if number in rows:
                 rows[number][intensity_column(au)] = strength
-    return labels, coded
+            else:
+                unused[subject, task] += 1
+    return labels, coded, unused
 
 
 def read_occurrence(text: str, where: str) -> dict[int, Labels]:
@@ -140,11 +148,10 @@ def read_occurrence(text: str, where: str) -> dict[int, Labels]:
     Raises:
         InputError: for a table without the header, a frame that comes twice, or another value than 0, 1 and 9.
     """
-    header, *lines = list(csv.reader(text.splitlines())) or [[]]
-    names = [cell.strip() for cell in header]
+    names, *lines = split_cells(text, where) or [[]]
     if not names or names[0].lower() not in ("0", "frame") or len(set(names)) < len(names):
         raise InputError(f"{where}: its first line is no header (`0` or `frame`, then AU numbers); check the file.")
-    columns = [(place, int(name)) for place, name in enumerate(names) if place and name.isdigit()]
+    columns = [(place, int(name)) for place, name in enumerate(names) if place and name.isdecimal()]
     rows: dict[int, Labels] = {}
     for number, cells in enumerate(lines, start=2):
         if not any(cells):
@@ -163,14 +170,16 @@ def read_intensity(text: str, where: str) -> dict[int, float | None]:
     Raises:
         InputError: for anything else than a frame number and 0 to 5 or 9 in a line.
     """
-    found = {}
-    for number, line in enumerate(text.splitlines(), start=1):
-        cells = line.split(",")
-        if len(cells) < 2:
-            if line.strip():
-                raise InputError(f"{where}, row {number}: has one column, not frame and intensity; check the file.")
+    found: dict[int, float | None] = {}
+    for number, cells in enumerate(split_cells(text, where), start=1):
+        if not any(cells):
             continue
-        found[frame_number(cells[0], where, number)] = intensity(cells[1], where, number)
+        if len(cells) < 2:
+            raise InputError(f"{where}, row {number}: has one column, not frame and intensity; check the file.")
+        frame = frame_number(cells[0], where, number)
+        if frame in found:
+            raise InputError(f"{where}, row {number}: frame {frame} stands there twice; check the file.")
+        found[frame] = intensity(cells[1], where, number)
     return found
 
 

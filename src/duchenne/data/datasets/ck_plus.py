@@ -43,7 +43,7 @@ def _read_ck(tree: Tree, options: Options) -> Reading:
         code = _floats(tree.text(name), name)
         if not code:
             continue
-        if len(code) != 1 or len(code[0]) != 1 or int(code[0][0]) not in CK_EMOTIONS:
+        if len(code) != 1 or len(code[0]) != 1 or code[0][0] not in CK_EMOTIONS:
             raise InputError(f"{name}: is not one number from 0 to 7; check the file.")
         labels[subject, clip].setdefault(number, {})["emotion"] = CK_EMOTIONS[int(code[0][0])]
         emotions += 1
@@ -117,7 +117,7 @@ def _codes(
         for au in aus:
             row |= {intensity_column(au): 0.0} | ({au_column(au): 0} if everything_present else {})
         for cells in _floats(tree.text(name), name):
-            if len(cells) < 2 or not 0 <= cells[1] <= 5:
+            if len(cells) < 2 or not cells[0].is_integer() or not 0 <= cells[1] <= 5:
                 raise InputError(f"{name}: a line is not an AU and an intensity from 0 to 5; check the file.")
             au, strength = int(cells[0]), cells[1]
             if au not in aus:

@@ -118,10 +118,12 @@ def _labels(tree: Tree) -> tuple[dict[Clip, dict[int, Labels]], list[str]]:
             if not line.strip():
                 continue
             frame, _, value = line.partition(",")
-            if not frame.strip().isdigit():
+            if not frame.strip().isdecimal():
                 raise InputError(f"{name}, row {number}: `{line.strip()}` is not `frame,intensity`; check the file.")
-            strength = intensity(value, name, number)
-            rows.setdefault(int(frame), {})[intensity_column(au)] = strength
+            row = rows.setdefault(int(frame), {})
+            if intensity_column(au) in row:
+                raise InputError(f"{name}, row {number}: frame {int(frame)} stands there twice; check the file.")
+            row[intensity_column(au)] = intensity(value, name, number)
     missing = [
         f"codes of {subject}: {', '.join(f'AU{au}' for au in CODED_AUS if au not in aus)}"
         for subject, aus in coded.items()
@@ -163,6 +165,9 @@ def _counted_from_one(tree: Tree, frames: dict[Clip, dict[int, str]], survey: Su
             "unpack all videos in the same way."
         )
     survey.notes.append("pictures count from 0, labels from 1: picture n is frame n + 1.")
+    doubtful = sorted(clip[0] for clip, numbers in frames.items() if 0 not in numbers)
+    if doubtful:
+        survey.notes.append(f"no picture 0 of {listed(doubtful)}: taken to count from 0 all the same; look whether so.")
     return {clip: {number + 1: name for number, name in numbers.items()} for clip, numbers in frames.items()}
 
 
@@ -189,10 +194,12 @@ def _read_plus(tree: Tree, options: Options) -> Reading:
             if not cells or line.lstrip().startswith("#"):
                 continue
             stem = cells[0].partition(".")[0]
-            if len(cells) != 2 or not stem.isdigit():
+            if len(cells) != 2 or not stem.isdecimal():
                 raise InputError(f"{name}, row {number}: `{line.strip()}` is not `frame.jpg intensity`; check it.")
-            strength = intensity(cells[1], name, number)
-            labels[subject, trial][int(stem)][intensity_column(au)] = strength
+            row = labels[subject, trial][int(stem)]
+            if intensity_column(au) in row:
+                raise InputError(f"{name}, row {number}: frame {int(stem)} stands there twice; check the file.")
+            row[intensity_column(au)] = intensity(cells[1], name, number)
     frames: dict[Clip, dict[int, str]] = defaultdict(dict)
     pictures = tree.index(
         rf"(SN\d{{3}})/([^/]+)/(\d+){IMAGES}", lambda found: (found[1].upper(), found[2], int(found[3]))

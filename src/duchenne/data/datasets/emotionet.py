@@ -8,11 +8,9 @@ table names their files, and serve pretraining otherwise.
 
 from __future__ import annotations
 
-import csv
 import io
 import re
-import zipfile
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any, Final
@@ -20,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 from duchenne.data.datasets.reading import (
     IMAGES,
+    Clip,
     DataSet,
     Labels,
     Options,
@@ -33,6 +32,7 @@ from duchenne.data.datasets.reading import (
     report_lost,
 )
 from duchenne.data.datasets.survey import Survey, listed
+from duchenne.data.datasets.tables import split_cells
 from duchenne.data.datasets.tree import Tree
 from duchenne.errors import InputError
 from duchenne.facs import AU_SETS, au_column
@@ -45,6 +45,10 @@ _QUOTES: Final = " '\"‘’"
 
 def _read(tree: Tree, options: Options) -> Reading:
     rows, coded, tables = _labels(tree)
+    labels: dict[Clip, dict[int, Labels]] = defaultdict(dict)
+    for address, row in rows.items():
+        wanted = labels["", _file_name(address)]
+        wanted[len(wanted)] = row
     pictures = [name for _, name in tree.match(rf"[^/]+{IMAGES}")]
     by_name: dict[str, list[str]] = defaultdict(list)
     for name in pictures:
@@ -54,24 +58,28 @@ def _read(tree: Tree, options: Options) -> Reading:
         raise EMOTIONET.nothing(tree)
     aus, survey = chosen(options, AU_SETS["emotionet"], coded), Survey()
     columns = columns_of(aus)
-    images, lost, ambiguous, used = [], [], [], set[str]()
-    for key, row in rows.items():
+    images, used = [], set[str]()
+    lost: list[tuple[Clip, int]] = []
+    many: dict[str, list[str]] = {"pictures": [], "rows": []}
+    for (_, key), wanted in labels.items():
         found = by_name.get(key, [])
-        if len(found) > 1:
-            ambiguous.append(key)
-        elif found:
+        if len(found) == len(wanted) == 1:
             used.add(found[0])
-            images.append(lone(tree, found[0], only(row, columns)))
-        if len(found) != 1:
-            lost.append((("", key), 0))
+            images.append(lone(tree, found[0], only(wanted[0], columns)))
+            continue
+        lost += [(("", key), number) for number in wanted]
+        if found:
+            many["pictures" if len(found) > 1 else "rows"].append(key)
     if rows:
         survey.count("labelled rows", len(rows), LABELLED)
         for au, number in sorted(positives(rows.values(), aus, 1).items()):
             survey.count(f"AU{au} positive", number)
     survey.missing += tree.problems
-    if ambiguous:
-        survey.missing.append(f"pictures of which two have the name in the table: {listed(ambiguous)}")
-    report_lost(survey, lost, {("", key): {0: row} for key, row in rows.items()}, aus, 1)
+    if many["pictures"]:
+        survey.missing.append(f"pictures of which two have the name in the table: {listed(many['pictures'])}")
+    if many["rows"]:
+        survey.missing.append(f"pictures whose name ends the addresses of two rows: {listed(many['rows'])}")
+    report_lost(survey, lost, labels, aus, 1)
     unlabelled = [name for name in pictures if name not in used]
     if options.frames == "all" or not rows:
         images += [lone(tree, name, {}) for name in unlabelled]
@@ -85,17 +93,17 @@ def _read(tree: Tree, options: Options) -> Reading:
 
 
 def _labels(tree: Tree) -> tuple[dict[str, Labels], set[int], list[str]]:
-    """File name in lower case -> columns; the AUs; the tables."""
+    """Address -> columns; the AUs; the tables."""
     rows: dict[str, Labels] = {}
     coded: set[int] = set()
     tables = []
-    twice: Counter[str] = Counter()
+    twice = set[str]()
     for name in tree.names:
         suffix = PurePosixPath(name).suffix.lower()
         if suffix not in (".xlsx", ".csv") or PurePosixPath(name).name.startswith("~$"):
             continue
-        lines = _sheet(tree.data(name), name) if suffix == ".xlsx" else csv.reader(io.StringIO(tree.text(name)))
-        header = [cell.strip(_QUOTES) for cell in next(iter(lines), [])]
+        lines = _sheet(tree.data(name), name) if suffix == ".xlsx" else iter(split_cells(tree.text(name), name))
+        header = [cell.strip(_QUOTES) for cell in next(lines, [])]
         columns = {k: int(found[1]) for k, cell in enumerate(header) if (found := _AU.fullmatch(cell))}
         place = next((k for k, cell in enumerate(header) if cell.lower() in ("url", "file", "path", "image")), None)
         if not columns or place is None:
@@ -107,19 +115,26 @@ def _labels(tree: Tree) -> tuple[dict[str, Labels], set[int], list[str]]:
                 continue
             cells = [*cells, *[""] * (len(header) - len(cells))]
             address = cells[place].strip(_QUOTES)
-            key = PurePosixPath(unquote(urlsplit(address).path)).name.lower()
-            if not key:
+            if not _file_name(address):
                 raise InputError(f"{name}, row {number}: names no picture; check the file.")
             row = {au_column(au): occurrence(cells[k].strip(_QUOTES), name, number) for k, au in columns.items()}
-            if key in rows and rows[key] != row:
-                twice[key] += 1
-            rows[key] = row
+            if rows.setdefault(address, row) != row:
+                twice.add(address)
     if twice:
         raise InputError(
             f"{tree.root}: {len(twice)} pictures are labelled twice, differently (first: {min(twice)}); "
             "keep one table, or one row for each."
         )
     return rows, coded, tables
+
+
+def _file_name(address: str) -> str:
+    """The last part of an address, in lower case: the name under which its picture is kept."""
+    try:
+        path = urlsplit(address).path
+    except ValueError:  # no address of the web
+        path = address
+    return PurePosixPath(unquote(path)).name.lower()
 
 
 def _sheet(data: bytes, name: str) -> Iterator[list[str]]:
@@ -130,7 +145,7 @@ def _sheet(data: bytes, name: str) -> Iterator[list[str]]:
         book: Any = load_workbook(io.BytesIO(data), read_only=True, data_only=True)
         for row in book.worksheets[0].iter_rows(values_only=True):
             yield ["" if cell is None else str(cell) for cell in row]
-    except (zipfile.BadZipFile, KeyError, ValueError, IndexError, OSError, SyntaxError) as error:
+    except Exception as error:  # openpyxl has no common class for what it raises of damaged files
         raise InputError(f"{name}: cannot be read as a spreadsheet ({error}); save it as CSV.") from error
 
 

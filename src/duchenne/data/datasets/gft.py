@@ -8,7 +8,6 @@ pictures of the same name. The official split comes from the user's own lists: e
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import defaultdict
 from collections.abc import Mapping
@@ -32,6 +31,7 @@ from duchenne.data.datasets.reading import (
     report_lost,
 )
 from duchenne.data.datasets.survey import Survey, listed
+from duchenne.data.datasets.tables import split_cells
 from duchenne.data.datasets.tree import Tree
 from duchenne.errors import InputError
 from duchenne.facs import AU_SETS, au_column
@@ -45,12 +45,11 @@ SPLIT_FRAMES: Final = {"train": 108_000, "test": 24_600}
 
 _AU: Final = re.compile(r"(?:AU[_ ]?)?0?(\d{1,2})(?:_OCC)?", re.IGNORECASE)
 _FRAME: Final = ("frame", "frame_number", "framenumber", "0")
-_LIST: Final = re.compile(r"[^/]*(train|test)[^/]*\.(?:txt|csv)$", re.IGNORECASE)
 
 
 def _read(tree: Tree, options: Options) -> Reading:
-    split_files = [name for name in tree.names if _LIST.search(name)]
-    labels, coded = _labels(tree, set(split_files))
+    labels, coded, others = _labels(tree)
+    lists = {name: part for name in tree.names if (part := _part(name)) and (name in others or name.endswith(".txt"))}
     frames: dict[Clip, dict[int, str]] = defaultdict(dict)
     pictures = tree.index(rf"([^/]+)/(?:[^/]*[^/\d])?(\d+){IMAGES}", lambda found: (found[1], int(found[2])))
     for (subject, number), name in pictures.items():
@@ -67,7 +66,11 @@ def _read(tree: Tree, options: Options) -> Reading:
         survey.count(f"AU{au} positive", number)
     survey.missing += tree.problems
     survey.lacks("columns", [f"AU{au}" for au in AU_SETS["gft"]], [f"AU{au}" for au in coded])
-    split = _split(tree, split_files, subjects, survey)
+    if passed_over := [name for name in others if name not in lists]:
+        survey.notes.append(
+            f"neither codes nor a list of one part of the split, so passed over: {listed(passed_over)}."
+        )
+    split = _split(tree, lists, subjects, survey)
     for part in ("train", "test") if split else ():
         found = sum(len(labels[subject, subject]) for subject in subjects if split.get(subject) == part)
         survey.count(f"{part} frames (about)", found, SPLIT_FRAMES[part])
@@ -90,18 +93,23 @@ def _read(tree: Tree, options: Options) -> Reading:
     return reading
 
 
-def _labels(tree: Tree, lists: set[str]) -> tuple[dict[Clip, dict[int, Labels]], set[int]]:
+def _labels(tree: Tree) -> tuple[dict[Clip, dict[int, Labels]], set[int], list[str]]:
+    """The codes, the AUs, and the tables that hold no codes."""
+    tables: dict[str, list[list[str]]] = {}
+    others = []
+    for _, name in tree.match(r"[^/]+\.csv"):
+        lines = split_cells(tree.text(name), name)
+        place, columns = _columns(lines[0]) if lines else (None, {})
+        if place is None or not columns:
+            others.append(name)
+        else:
+            tables[name] = lines
     labels: dict[Clip, dict[int, Labels]] = {}
     coded: set[int] = set()
-    for subject, name in tree.index(r"([^/]+)\.csv", lambda found: PurePosixPath(found[0]).stem).items():
-        if name in lists:
-            continue
-        header, *lines = list(csv.reader(tree.text(name).splitlines())) or [[]]
-        names = [cell.strip() for cell in header]
-        place = next((k for k, cell in enumerate(names) if cell.lower() in _FRAME), None)
-        columns = {k: int(found[1]) for k, cell in enumerate(names) if k != place and (found := _AU.fullmatch(cell))}
-        if place is None or not columns:
-            continue  # another table than of codes
+    for subject, name in tree.unique((PurePosixPath(name).stem, name) for name in tables).items():
+        names, *lines = tables[name]
+        place, columns = _columns(names)
+        assert place is not None
         rows: dict[int, Labels] = {}
         for number, cells in enumerate(lines, start=2):
             if not any(cells):
@@ -114,22 +122,34 @@ def _labels(tree: Tree, lists: set[str]) -> tuple[dict[Clip, dict[int, Labels]],
             rows[frame] = {au_column(au): occurrence(cells[k], name, number) for k, au in columns.items()}
         labels[subject, subject] = rows
         coded |= set(columns.values())
-    return labels, coded
+    return labels, coded, others
 
 
-def _split(tree: Tree, files: list[str], subjects: list[str], survey: Survey) -> Mapping[str, str]:
-    """subject -> train or test, from lists that name participants in whatever way."""
+def _columns(header: list[str]) -> tuple[int | None, dict[int, int]]:
+    """Where the frame number stands, and place -> AU."""
+    place = next((k for k, cell in enumerate(header) if cell.lower() in _FRAME), None)
+    return place, {k: int(au[1]) for k, cell in enumerate(header) if k != place and (au := _AU.fullmatch(cell))}
+
+
+def _part(name: str) -> str:
+    """The part whose list a file is, by its name; empty where it is none, or names both."""
+    file = PurePosixPath(name)
+    found = set(re.findall(r"(?<![a-z])(train|test)", file.name.lower()))
+    return found.pop() if len(found) == 1 and file.suffix.lower() in (".txt", ".csv") else ""
+
+
+def _split(tree: Tree, lists: Mapping[str, str], subjects: list[str], survey: Survey) -> Mapping[str, str]:
+    """subject -> train or test, from lists (name -> part) that name participants in whatever way."""
     split: dict[str, str] = {}
-    for name in files:
-        found = _LIST.search(name)
-        assert found
-        part = found[1].lower()
-        words = set(re.split(r"[^\w-]+", tree.text(name)))
+    for name, part in lists.items():
+        text = tree.text(name)
+        words = {*re.split(r"[^\w-]+", text), *re.split(r"[\W_]+", text)}
         for subject in subjects:
             if subject in words and split.setdefault(subject, part) != part:
                 raise InputError(f"{name}: names {subject}, which another list puts into {split[subject]}; mend one.")
     if not split:
-        survey.missing.append("lists of the official split (a file with `train` and one with `test` in its name)")
+        who = f"; {listed([*lists])} names no participant" if lists else ""
+        survey.missing.append(f"lists of the official split (a file with `train`, one with `test` in its name){who}")
     elif absent := [subject for subject in subjects if subject not in split]:
         survey.notes.append(f"in neither list of the split: {listed(absent)}.")
     return split

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 import numpy as np
@@ -45,11 +45,13 @@ class Points:
         Raises:
             InputError: when they cannot be read, or are of no known scheme.
         """
-        where = "its landmarks" if self.place is None else f"{self.place.path}"
+        where = "its landmarks" if self.place is None else f"{Path(self.place.path, self.place.member)}"
         try:
             flat = np.asarray(self.values) if self.place is None else _read(self.place, self.rows)
             points = np.asarray(flat, dtype=np.float64).reshape(-1, 2)
-        except (ValueError, TypeError, KeyError, NotImplementedError) as error:
+        except InputError:
+            raise
+        except Exception as error:  # SciPy has no common class for what it raises of damaged files
             raise InputError(f"{where}: cannot be read as landmarks ({error}); replace the file.") from error
         if len(points) == FIVE:
             return points
@@ -60,11 +62,26 @@ class Points:
         return full
 
 
+def load_array(data: bytes, where: str) -> NDArray[Any]:
+    """The array of an `.npy` file; objects, which would run code, are refused.
+
+    Raises:
+        InputError: when it holds anything else than an array.
+    """
+    try:
+        found = np.load(io.BytesIO(data), allow_pickle=False)
+    except Exception as error:  # NumPy has no common class for what it raises of damaged files
+        raise InputError(f"{where}: cannot be read as an array ({error}); fetch it again.") from error
+    if not isinstance(found, np.ndarray):
+        raise InputError(f"{where}: is an archive of arrays, not an array; fetch it again.")
+    return found
+
+
 def _read(place: Stored, rows: int | None) -> NDArray[np.float64]:
     suffix = PurePosixPath(place.member or place.path.name).suffix.lower()
     data = read_stored(place)
     if suffix == ".npy":
-        return np.load(io.BytesIO(data), allow_pickle=False).astype(np.float64)  # type: ignore[no-any-return]
+        return load_array(data, str(Path(place.path, place.member))).astype(np.float64)
     if suffix == ".mat":
         from scipy.io import loadmat  # here: half a second that other readers need not wait
 

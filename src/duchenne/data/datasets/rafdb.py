@@ -28,9 +28,7 @@ RAFAU_AUS: Final = tuple(au for au in ACTION_UNITS if au != 45)
 
 
 def _read_rafdb(tree: Tree, options: Options) -> Reading:
-    lists = [name for _, name in tree.match(r"list_pa(?:r)?tition_label\.txt")]
-    if not lists:
-        raise RAFDB.nothing(tree)
+    source = _only_list(tree, RAFDB, r"list_pa(?:r)?tition_label\.txt")
     survey, counts = Survey(), Counter[tuple[str, str]]()
 
     def key(found: re.Match[str]) -> str:
@@ -40,15 +38,18 @@ def _read_rafdb(tree: Tree, options: Options) -> Reading:
     original = tree.index(rf"((?:train|test)_\d+){IMAGES}", key)
     manual = tree.index(r"((?:train|test)_\d+)_manu_attri\.txt", key) if options.points else {}
     pictures = original if options.points else {**original, **aligned}
-    images, absent = [], []
-    for number, line in enumerate(tree.text(lists[0]).splitlines(), start=1):
+    images, absent, listed_stems = [], [], set[str]()
+    for number, line in enumerate(tree.text(source).splitlines(), start=1):
         cells = line.split()
         if not cells:
             continue
         name = re.fullmatch(rf"((?:train|test)_\d+)(?:_aligned)?{IMAGES}", cells[0], re.IGNORECASE)
         if len(cells) != 2 or not name or cells[1] not in map(str, CODES):
-            raise InputError(f"{lists[0]}, row {number}: `{line.strip()}` is not `train_00001.jpg 5`; check the file.")
+            raise InputError(f"{source}, row {number}: `{line.strip()}` is not `train_00001.jpg 5`; check the file.")
         stem, emotion = name[1].lower(), CODES[int(cells[1])]
+        if stem in listed_stems:
+            raise InputError(f"{source}, row {number}: {stem} stands there twice; check the file.")
+        listed_stems.add(stem)
         split = stem.partition("_")[0]
         counts[split, emotion] += 1
         if stem not in pictures:
@@ -66,24 +67,26 @@ def _read_rafdb(tree: Tree, options: Options) -> Reading:
     if absent:
         survey.missing.append(f"{'original' if options.points else 'aligned or original'} pictures: {listed(absent)}")
     survey.count("pictures kept", len(images))
+    survey.unlabelled(len({*aligned, *original} - listed_stems))
     return Reading(survey, images=images)
 
 
 def _read_rafau(tree: Tree, options: Options) -> Reading:
-    lists = [name for _, name in tree.match(r"RAFAU_label\.txt")]
-    if not lists:
-        raise RAFAU.nothing(tree)
+    source = _only_list(tree, RAFAU, r"RAFAU_label\.txt")
     survey, rows = Survey(), dict[str, Labels]()
     others: Counter[int] = Counter()
-    for number, line in enumerate(tree.text(lists[0]).splitlines(), start=1):
+    for number, line in enumerate(tree.text(source).splitlines(), start=1):
         cells = line.split()
         if not cells:
             continue
         present = parse_units(cells[1]) if len(cells) == 2 else None
-        if present is None:
-            raise InputError(f"{lists[0]}, row {number}: `{line.strip()}` is not `0001.jpg 1+2+L4`; check the file.")
+        name = re.fullmatch(rf"(\d+)(?:_aligned)?{IMAGES}", cells[0], re.IGNORECASE)
+        if present is None or not name:
+            raise InputError(f"{source}, row {number}: `{line.strip()}` is not `0001.jpg 1+2+L4`; check the file.")
+        if name[1] in rows:
+            raise InputError(f"{source}, row {number}: {name[1]} stands there twice; check the file.")
         others.update(au for au in present if au not in RAFAU_AUS)
-        rows[cells[0].rpartition(".")[0]] = {au_column(au): int(au in present) for au in RAFAU_AUS}
+        rows[name[1]] = {au_column(au): int(au in present) for au in RAFAU_AUS}
     pictures = {
         **tree.index(rf"(\d+){IMAGES}", lambda found: found[1]),
         **tree.index(rf"(\d+)_aligned{IMAGES}", lambda found: found[1]),
@@ -97,9 +100,22 @@ def _read_rafau(tree: Tree, options: Options) -> Reading:
     if absent:
         survey.missing.append(f"pictures: {listed(absent)}")
     survey.count("pictures kept", len(images))
+    survey.unlabelled(len(set(pictures) - set(rows)))
     if others:
         survey.notes.append(without_column(others))
     return Reading(survey, RAFAU_AUS, "occurrence", images)
+
+
+def _only_list(tree: Tree, data_set: DataSet, pattern: str) -> str:
+    """The one file of labels; of two, as where basic and compound emotions lie side by side, nobody can choose."""
+    lists = [name for _, name in tree.match(pattern)]
+    if not lists:
+        raise data_set.nothing(tree)
+    if len(lists) > 1:
+        raise InputError(
+            f"{tree.root}: holds {len(lists)} files of labels ({listed(lists)}); name a --root that holds only one."
+        )
+    return lists[0]
 
 
 def parse_units(text: str) -> set[int] | None:

@@ -207,9 +207,14 @@ def frame_number(text: str, name: str, row: int) -> int:
         InputError: for anything else.
     """
     try:
-        return int(text) if text.isdigit() else int(float(text))
-    except (ValueError, OverflowError):
-        raise InputError(f"{name}, row {row}: `{text.strip()}` is not a frame number; check the file.") from None
+        if text.isdecimal():  # nearly all are
+            return int(text)
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not (value >= 0 and value.is_integer()):
+        raise InputError(f"{name}, row {row}: `{text.strip()}` is not a frame number; check the file.")
+    return int(value)
 
 
 def positives(labels: Iterable[Labels], aus: Sequence[int], positive_from: float) -> Counter[int]:

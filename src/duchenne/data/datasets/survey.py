@@ -40,6 +40,11 @@ class Survey:
         if absent:
             self.missing.append(f"{what}: {listed(absent)}")
 
+    def unlabelled(self, number: int) -> None:
+        """Notes pictures that are left out for want of a label, if there are any."""
+        if number:
+            self.notes.append(f"{number:,} pictures have no label: left out.")
+
     def lines(self) -> list[str]:
         """The report, line by line."""
         width = max((len(fact.what) for fact in self.facts), default=0)

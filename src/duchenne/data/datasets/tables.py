@@ -15,6 +15,7 @@ from duchenne.facs import ACTION_UNITS
 
 LETTERS: Final = {letter: float(value) for value, letter in enumerate("ABCDE", start=1)}
 """FACS intensity letters, A (trace) to E (maximum), as numbers."""
+_UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
 _AU_COLUMN: Final = re.compile(r"au0?(\d{1,2})(_i)?", re.IGNORECASE)
 
 
@@ -76,14 +77,38 @@ def read_text(path: Path) -> str:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions.") from error
     if not data.strip():
         raise InputError(f"{path}: is empty; name a table with a header line.")
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return data.decode("utf-16", errors="replace")
-    if b"\0" in data:
+    if b"\0" in data and not data.startswith(_UTF_16):
         raise InputError(f"{path}: is not a text table; save it as CSV.")
+    return decode_text(data)
+
+
+def decode_text(data: bytes) -> str:
+    """Text in UTF-8, UTF-16 (with mark) or, failing these, Windows-1252."""
+    if data.startswith(_UTF_16):
+        return data.decode("utf-16", errors="replace")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
         return data.decode("cp1252", errors="replace")
+
+
+def split_cells(text: str, where: str | Path, delimiter: str = "") -> list[list[str]]:
+    """The cells of every line, stripped; none of an empty line.
+
+    Args:
+        text: of the table.
+        where: its name, for errors.
+        delimiter: between cells; by default comma, semicolon or tab, whichever the first line has most of.
+
+    Raises:
+        InputError: when it is no table.
+    """
+    first = text.partition("\n")[0]
+    delimiter = delimiter or max("\t;,", key=lambda mark: (first.count(mark), mark == ","))
+    try:
+        return [[cell.strip() for cell in cells] for cells in csv.reader(text.splitlines(), delimiter=delimiter)]
+    except csv.Error as error:
+        raise InputError(f"{where}: is not a text table ({error}); save it as CSV.") from error
 
 
 def read_lines(path: Path) -> list[tuple[int, list[str]]]:
@@ -95,11 +120,7 @@ def read_lines(path: Path) -> list[tuple[int, list[str]]]:
     text = read_text(path)
     sample = text[:10_000]
     delimiter = max("\t;,", key=lambda mark: (sample.count(mark), mark == ","))
-    reader = csv.reader(text.splitlines(), delimiter=delimiter)
-    try:
-        rows = [[cell.strip() for cell in cells] for cells in reader]
-    except csv.Error as error:
-        raise InputError(f"{path}: is not a text table ({error}); save it as CSV.") from error
+    rows = split_cells(text, path, delimiter)
     lines = [(number, cells) for number, cells in enumerate(rows, start=1) if any(cells)]
     if not lines:
         raise InputError(f"{path}: is empty; name a table with a header line.")

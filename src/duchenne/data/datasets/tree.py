@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
+from duchenne.data.datasets.tables import decode_text
 from duchenne.errors import InputError
 from duchenne.files import walk
 
@@ -67,12 +68,8 @@ class Tree:
         return read_stored(self.stored(name))
 
     def text(self, name: str) -> str:
-        """The content of a text file, UTF-8 or Windows-1252."""
-        data = self.data(name)
-        try:
-            return data.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            return data.decode("cp1252", errors="replace")
+        """The content of a text file, see `tables.decode_text`."""
+        return decode_text(self.data(name))
 
     def match(self, pattern: str) -> Iterator[tuple[re.Match[str], str]]:
         """(match, name) of every file whose path ends with `pattern`, from the beginning of a name; capitals or not."""

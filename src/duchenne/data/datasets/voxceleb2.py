@@ -20,38 +20,37 @@ _UTTERANCE: Final = r"(?:(dev|test)/(?:mp4/|aac/)?)?(id\d{5})/([\w-]+)/(\d+)"
 
 
 def _read(tree: Tree, options: Options) -> Reading:
-    survey, reading = Survey(), Reading(Survey(), grouped=True)
-    speakers: dict[str, set[str]] = {"train": set(), "test": set()}
-    utterances = {"train": set[tuple[str, ...]](), "test": set[tuple[str, ...]]()}
-    packed = []
-    for found, name in tree.match(_UTTERANCE + VIDEOS):
-        split = "test" if (found[1] or "").lower() == "test" else "train"
-        if tree.stored(name).member:
+    survey = Survey()
+    reading = Reading(survey, grouped=True)
+    found: dict[str, set[tuple[str, ...]]] = {"train": set(), "test": set()}
+    packed, unplaced = [], 0
+    videos = tree.index(_UTTERANCE + VIDEOS, lambda match: match.groups(""))
+    pictures = {} if videos else tree.index(rf"{_UTTERANCE}/(\d+){IMAGES}", lambda match: match.groups(""))
+    for (part, *utterance), name in (videos or pictures).items():
+        if videos and tree.stored(name).member:
             packed.append(name)
             continue
-        speakers[split].add(found[2])
-        utterances[split].add(found.group(2, 3, 4))
-        reading.videos.append(VideoPart(tree.stored(name).path, name, 1, None, found[2], split))
-    if not reading.videos:
-        for found, name in tree.match(rf"{_UTTERANCE}/(\d+){IMAGES}"):
-            split = "test" if (found[1] or "").lower() == "test" else "train"
-            speakers[split].add(found[2])
-            utterances[split].add(found.group(2, 3, 4))
-            number = int(found[5])
-            clip = "/".join(found.group(2, 3, 4))
-            values = {"subject": found[2], "clip": clip, "split": split, "time_s": number / RATE}
+        speaker, split = utterance[0], "test" if part.lower() == "test" else "train"
+        found[split].add(tuple(utterance[:3]))
+        unplaced += not part
+        if videos:
+            reading.videos.append(VideoPart(tree.stored(name).path, name, 1, None, speaker, split))
+        else:
+            number, clip = int(utterance[3]), "/".join(utterance[:3])
+            values = {"subject": speaker, "clip": clip, "split": split, "time_s": number / RATE}
             reading.images.append(lone(tree, name, values, frame=number))
-        if reading.images:
-            survey.notes.append(f"pictures are taken to follow each other at {RATE:g} per second.")
-    if not reading.videos and not reading.images and not packed:
+    if not videos and not pictures:
         raise VOXCELEB2.nothing(tree)
-    for split in ("train", "test"):
-        survey.count(f"{split} speakers", len(speakers[split]), SPEAKERS[split])
-        survey.count(f"{split} utterances", len(utterances[split]), UTTERANCES[split])
+    for split, utterances in found.items():
+        survey.count(f"{split} speakers", len({speaker for speaker, *_ in utterances}), SPEAKERS[split])
+        survey.count(f"{split} utterances", len(utterances), UTTERANCES[split])
     survey.missing += tree.problems
     if packed:
         survey.missing.append(f"videos that lie in an archive, where they cannot be read: {listed(packed)}")
-    reading.survey = survey
+    if pictures:
+        survey.notes.append(f"pictures are taken to follow each other at {RATE:g} per second.")
+    if unplaced:
+        survey.notes.append(f"{unplaced:,} files lie neither in `dev` nor in `test`: they get the split train.")
     return reading
 
 
