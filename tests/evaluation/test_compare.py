@@ -162,6 +162,31 @@ def test_what_is_not_comparable_is_marked(evaluations: tuple[Path, Path], tmp_pa
     assert (triplet["comparable_with"], triplet["differs"]) == ("same", "a: data")
 
 
+def test_levels_of_intensity_differ_only_where_intensity_says_what_is_present(
+    evaluations: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """BP4D codes presence by itself, whatever stands beside it; DISFA's follows from an intensity of 2."""
+    disfa = {"items": [au_column(au) for au in AU_SETS["disfa"]], "parts": PARTS["DISFA"]}
+    cases: tuple[tuple[str, float, float, str], ...] = (
+        ("bp4d", 1.0, 1.0, ""), ("bp4d", 1.0, 3.0, "labels"),
+        ("disfa", 2.0, 2.0, ""), ("disfa", 2.0, 1.0, "labels"), ("disfa", 1.0, 1.0, "labels"),
+    )  # fmt: skip
+    folders = []
+    for number, (name, prepared, used, word) in enumerate(cases):
+        folder = as_if(
+            tmp_path / str(number), evaluations[0], name=name, reader=name, positive_from={name: used},
+            **(disfa if name == "disfa" else {}),
+        )  # fmt: skip
+        summary = json.loads((folder / "summary.json").read_text())
+        summary["data"][0] |= {"label_kind": "intensity", "positive_from": prepared}
+        (folder / "summary.json").write_text(json.dumps(summary))
+        result = compare([folder], published=name)
+        assert result.table.query("model == 'triplet'").iloc[0]["differs"] == word
+        assert any("an intensity counts as present from" in text for text in result.explanations) == bool(word)
+        folders.append(folder)
+    assert "data 1 positive_from: 2 has 2.0, 3 1.0." in compare(folders[2:4]).warnings
+
+
 def test_fine_tuning_stands_beside_supervised_models(evaluations: tuple[Path, Path], tmp_path: Path) -> None:
     tuned = as_if(tmp_path / "tuned", evaluations[0], name="BP4D")
     summary = json.loads((tuned / "summary.json").read_text())

@@ -19,7 +19,7 @@ from duchenne.published import Metric
 
 Aggregate = Literal["mean_of_folds", "pooled"]
 PROTOCOL_KEYS: Final = ("name", "target", "items", "folds", "seeds", "frames", "feature", "weighting", "threshold")
-DATA_KEYS: Final = ("name", "alignment", "size_px", "label_kind", "positive_from", "crops")
+DATA_KEYS: Final = ("name", "alignment", "size_px", "label_kind", "crops")
 NUMBERS: Final = ("mean", "low", "high")
 REMARKS: Final = ("comparable_with", "differs", "caution", "note")
 _FIXED: Final = {"evaluation", "model", "protocol", *NUMBERS, *REMARKS}
@@ -156,8 +156,11 @@ def _warnings(evaluations: Sequence[Evaluation]) -> list[str]:
         first, name = evaluations[0].name, evaluation.name
         pairs = [(key, evaluations[0].protocol[key], evaluation.protocol[key]) for key in PROTOCOL_KEYS]
         data = (evaluations[0].summary["data"], evaluation.summary["data"])
-        for place, (one, other) in enumerate(zip(*data)):
-            pairs += [(f"data {place + 1} {key}", one[key], other[key]) for key in DATA_KEYS]
+        for number, (one, other) in enumerate(zip(*data), start=1):
+            place = f"data {number}"
+            pairs += [(f"{place} {key}", one[key], other[key]) for key in DATA_KEYS]
+            pairs.append((f"{place} positive_from", evaluations[0].level(one), evaluation.level(other)))
+            pairs.append((f"{place} missing", *(part["settings"].get("missing", "drop") for part in (one, other))))
         if len(data[0]) != len(data[1]):
             pairs.append(("number of data sets", len(data[0]), len(data[1])))
         out += [f"{key}: {first} has {_plain(a)}, {name} {_plain(b)}." for key, a, b in pairs if a != b]

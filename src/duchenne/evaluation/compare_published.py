@@ -14,7 +14,8 @@ from duchenne.errors import UsageError
 from duchenne.published import AVERAGE, PAPERS, PROTOCOLS, SPREAD_OVER_SPLITS, Metric, Row, load
 
 THRESHOLD: Final = 0.5
-POSITIVE_FROM: Final = 2.0
+LEVELS: Final = {"disfa": 2.0}
+"""Data sets that tell presence by intensity, and from which it counts in the papers; others code presence by itself."""
 EMOTION_SETS: Final = ("AffectNet", "RAF-DB")
 PARTS: Final = {"BP4D": BP4D_PARTS, "DISFA": DISFA_PARTS}
 """Data set -> the three parts of subjects on which published 3-fold results rest."""
@@ -34,6 +35,11 @@ class Evaluation:
         """Every setting of the evaluation."""
         found: Mapping[str, Any] = self.summary["protocol"]
         return found
+
+    def level(self, data: Mapping[str, Any]) -> float:
+        """The lowest intensity that counts as present of one of its data sets."""
+        used = (self.protocol["positive_from"] or {}).get(data["name"])
+        return float(used if isinstance(used, int | float) else data["positive_from"])
 
     @property
     def folder(self) -> Path:
@@ -90,7 +96,7 @@ def explain(groups: Sequence[Sequence[Row]], evaluations: Sequence[Evaluation], 
             ),
             "weighting": f"its weighting of classes is {protocol['weighting']}; the row's is another or unknown",
             "threshold": f"its threshold is {protocol['threshold']}, the papers' {THRESHOLD:g}",
-            "labels": f"an intensity counts as present from {data[0]['positive_from']:g}, in the papers from 2",
+            "labels": f"an intensity counts as present from {_levels(evaluation)[0]:g}, not {_levels(evaluation)[1]:g}",
         }  # fmt: skip
         sentences += [f"{word}: {evaluation.name}: {text}." for word, text in known.items() if word in words]
     if "alignment" in cautions:
@@ -164,7 +170,7 @@ def differences(row: Row, evaluation: Evaluation) -> tuple[list[str], list[str]]
         "split": same and not _same_split(row.dataset, evaluation),
         "weighting": row.weighting is not None and row.weighting != protocol["weighting"],
         "threshold": row.metric == "f1" and protocol["threshold"] not in (None, THRESHOLD),
-        "labels": same and data[0]["label_kind"] == "intensity" and data[0]["positive_from"] != POSITIVE_FROM,
+        "labels": same and data[0]["label_kind"] == "intensity" and len(set(_levels(evaluation))) > 1,
     }
     cautions = {"weighting": row.weighting is None, "start": both, "alignment": True}
     return [word for word, so in tests.items() if so], [word for word, so in cautions.items() if so]
@@ -193,6 +199,12 @@ def _data_set(data: Mapping[str, Any]) -> str:
     """The reader that prepared the data, or their name where it was one for any videos or tables."""
     reader = data["settings"].get("reader", "table")
     return str(data["name"] if reader in ("videos", "table") else reader)
+
+
+def _levels(evaluation: Evaluation) -> tuple[float, float]:
+    """The intensity that counts as present: in an evaluation of one data set, and in the papers."""
+    data = evaluation.summary["data"][0]
+    return evaluation.level(data), LEVELS.get(_key(_data_set(data)), data["positive_from"])
 
 
 def _key(name: str) -> str:
