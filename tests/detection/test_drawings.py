@@ -19,10 +19,11 @@ import duchenne
 from duchenne.cli.main import main
 from duchenne.detection.blendshapes import BlendshapeModel
 from duchenne.detection.drawing import draw_bars, draw_faces, draw_portrait
+from duchenne.detection.index import write_index
 from duchenne.detection.overlay import bars
 from duchenne.detection.report import ReportCollector
 from duchenne.detection.results import DetectedFace, FrameResult
-from duchenne.errors import UsageError
+from duchenne.errors import InputError, UsageError
 from duchenne.faces.find import Face
 
 Film = Callable[..., Path]
@@ -128,12 +129,34 @@ class TestOnFilms:
         ]
         assert main(words) == 0
         names = {f"{name}_{end}" for name in "ab" for end in ("aus.csv", "aus.json", "overlay.mp4", "report.html")}
+        names.add("index.html")
         assert {path.name for path in out.iterdir()} == names
         (out / "a_report.html").unlink()  # drawings are made again where they are missing
         before = (out / "b_aus.csv").stat().st_mtime_ns
         assert main(words) == 0
         assert {path.name for path in out.iterdir()} == names
         assert (out / "b_aus.csv").stat().st_mtime_ns == before
+
+    def test_a_folder_of_reports_has_an_index(self, film: Film, tmp_path: Path) -> None:
+        film("in/a<b>.mov", [20, 20, 0, 130]), film("in/b b.mov", [0])
+        out = tmp_path / "out"
+        duchenne.detect(tmp_path / "in", output=out, report=out)
+        broken = film("in/c.mov", [50] * 90)
+        data = broken.read_bytes()
+        broken.write_bytes(data[: 2 * len(data) // 3])
+        with pytest.warns(UserWarning, match="59 of 90"):
+            duchenne.detect(broken, output=out, report=out)  # the earlier reports stay in it
+        page = (out / "index.html").read_text()
+        assert re.findall(r'<h2><a href="(.*?)">(.*?)</a>', page) == [
+            ("a%3Cb%3E_report.html", "a&lt;b&gt;"), ("b%20b_report.html", "b b"), ("c_report.html", "c"),
+        ]  # fmt: skip
+        assert "4 frames, 0.1 s;\n2 people" in page
+        assert re.findall(r"face (\d), (\d+) %", page)[:2] == [("0", "75"), ("1", "0")]
+        assert page.count("59 of 90 frames") == 1
+        assert page.count("data:image/jpeg;base64,") == 3
+        (out / "other_report.html").write_text("<html>")
+        with pytest.raises(InputError, match=r"other_report\.html: is no report"):
+            write_index(out)
 
     def test_a_picture_is_drawn_as_a_picture(self, tmp_path: Path) -> None:
         cv2.imwrite(str(tmp_path / "a.png"), picture(60))

@@ -12,7 +12,7 @@ from typing import Any, Final
 import pandas as pd
 
 from duchenne.detection.detector import Detector
-from duchenne.detection.job import STILL_SUFFIXES, Job, Outcome, settings_record
+from duchenne.detection.job import REPORT_ENDING, STILL_SUFFIXES, Job, Outcome, settings_record
 from duchenne.detection.model import AuModel, load_model
 from duchenne.detection.results import FrameResult
 from duchenne.detection.runner import Run, run_jobs
@@ -91,7 +91,7 @@ def detect(
         format: `duchenne`, or the column names of `openface` or `fex` (py-feat); see docs/tables.md.
         overlay: the video with boxes, landmarks and bars: `FILE.mp4` (`FILE.png` for a picture), or `DIR/` for several
             inputs.
-        report: a page to look through: `FILE.html`, or `DIR/` for several inputs.
+        report: a page to look through: `FILE.html`, or `DIR/` for several inputs, with an `index.html` over all.
         anonymous: overlay and report show landmarks in place of the picture.
         min_face: faces narrower than this many pixels get no AUs (flag `small`).
         sides: also give `AUxx_left` and `AUxx_right` (the subject's), where the model has them.
@@ -233,6 +233,10 @@ def detect_files(
     read = [job for job in jobs if outcomes[job].frames]
     done.tables = [tables[job] for job in read if job in tables]
     done.drawings = [path for job in read for path in (job.overlay, job.report) if path is not None]
+    if report is not None and is_folder(report, "--report", REPORT_SUFFIXES) and done.drawings:
+        from duchenne.detection.index import write_index
+
+        done.drawings.insert(0, write_index(report))
     if merged is not None and writer is not None and writer.rows:
         done.tables = [merged]
         if merged.suffix.lower() == ".parquet":
@@ -292,7 +296,7 @@ def _jobs(names: Mapping[Path, str], overlay: str | Path | None, report: str | P
         still = overlay is not None and is_still(path)
         suffixes = STILL_SUFFIXES if still else OVERLAY_SUFFIXES
         drawing = target(overlay, "--overlay", suffixes, f"_overlay{suffixes[0]}", name)
-        jobs.append(Job(path, drawing, target(report, "--report", REPORT_SUFFIXES, "_report.html", name)))
+        jobs.append(Job(path, drawing, target(report, "--report", REPORT_SUFFIXES, REPORT_ENDING, name)))
     return jobs
 
 

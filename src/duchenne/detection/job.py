@@ -22,6 +22,7 @@ from duchenne.detection.temporal import Baseline, resting_faces, smooth
 from duchenne.errors import InputError
 from duchenne.facs import ACTION_UNITS, au_column
 
+REPORT_ENDING: Final = "_report.html"
 STILL_SUFFIXES: Final = (".png", ".jpg", ".jpeg")
 _PACKAGES: Final = ("mediapipe", "opencv-contrib-python", "av", "numpy")  # what the numbers depend on
 _AHEAD: Final = 4  # frames read while earlier ones are drawn and written

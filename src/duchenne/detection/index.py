@@ -1,0 +1,103 @@
+"""The page over a folder of reports: every recording with the portraits of the people found in it."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+from urllib.parse import quote
+
+from duchenne import __version__
+from duchenne.detection.drawing import face_colour
+from duchenne.detection.job import REPORT_ENDING
+from duchenne.errors import InputError
+from duchenne.files import write_text
+from duchenne.pages import render_page
+
+INDEX_NAME: Final = "index.html"
+_DATA: Final = re.compile(r'<script id="data" type="application/json">(.*?)</script>', re.DOTALL)
+_FAILURE: Final = re.compile(r'<p class="failure">(.*?)</p>', re.DOTALL)
+
+
+class Person(NamedTuple):
+    """Somebody in a recording.
+
+    Attributes:
+        number: of the face.
+        colour: as in the report, `#rrggbb`.
+        share: of the frames in which action units were read.
+        portrait: a picture as an address, from the middle of those kept; None where there is none.
+    """
+
+    number: int
+    colour: str
+    share: float
+    portrait: str | None
+
+
+class Entry(NamedTuple):
+    """One report.
+
+    Attributes:
+        name: of the recording.
+        link: to the report, relative to the folder.
+        frames: in the report.
+        duration_s: from the first frame to the last.
+        people: by number.
+        failure: why the recording could not be read to its end, or None.
+    """
+
+    name: str
+    link: str
+    frames: int
+    duration_s: float
+    people: list[Person]
+    failure: str | None
+
+
+def write_index(folder: str | Path) -> Path:
+    """Writes `index.html` over all reports in a folder, those of earlier runs too.
+
+    Args:
+        folder: to which `detect --report DIR/` wrote.
+
+    Returns:
+        The page.
+
+    Raises:
+        InputError: when a report cannot be read, or the page not be written.
+    """
+    folder = Path(folder)
+    entries = [_entry(path) for path in sorted(folder.glob(f"*{REPORT_ENDING}"))]
+    values = {"title": folder.resolve().name, "version": __version__, "entries": entries}
+    write_text(folder / INDEX_NAME, render_page("duchenne.detection", "index.html.jinja", values))
+    return folder / INDEX_NAME
+
+
+def _entry(path: Path) -> Entry:
+    try:
+        page = path.read_text(encoding="utf-8")
+        found = _DATA.search(page)
+        data = json.loads(found[1]) if found else None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); remove it or make it again with --report.") from error
+    if data is None:
+        raise InputError(f"{path}: is no report of this library; move it out of the folder.")
+    failure, times = _FAILURE.search(page), data["times"]
+    return Entry(
+        path.name.removesuffix(REPORT_ENDING), quote(path.name), len(times), times[-1] - times[0],
+        [_person(int(number), face, len(times)) for number, face in sorted(data["faces"].items(), key=_by_number)],
+        html.unescape(failure[1]) if failure else None,
+    )  # fmt: skip
+
+
+def _by_number(item: tuple[str, Any]) -> int:
+    return int(item[0])
+
+
+def _person(number: int, face: dict[str, Any], frames: int) -> Person:
+    portraits, read = face["portraits"], sum(value is not None for value in face["pose"][0])
+    portrait = str(portraits[len(portraits) // 2][1]) if portraits else None
+    return Person(number, "#" + bytes(face_colour(number)).hex(), read / frames, portrait)
