@@ -130,11 +130,14 @@ def test_light_is_measured(make_faces: Callable[..., Path], tmp_path: Path) -> N
     assert triplets(data, 4) is None
 
 
-def test_settings_without_meaning_are_refused(faces: Path, tmp_path: Path) -> None:
+def test_settings_without_meaning_are_refused(faces: Path, make_faces: Callable[..., Path], tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--target has no meaning there"):
         duchenne.evaluate("probes", model="pixels", data=faces, out=tmp_path, target="emotion")
     with pytest.raises(UsageError, match="probes need a number of folds"):
         duchenne.evaluate("probes", model="pixels", data=faces, out=tmp_path, folds="split")
+    few = make_faces(tmp_path / "few", subjects=2)
+    with pytest.raises(UsageError, match="a fold would train on one subject"):
+        duchenne.evaluate("probes", model="pixels", data=few, out=tmp_path, folds=2)
 
 
 def test_the_page_opens(rendered: Path, browser: Path, screenshot: Callable[..., Path], tmp_path: Path) -> None:

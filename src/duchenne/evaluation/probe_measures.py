@@ -16,6 +16,7 @@ from duchenne.data.clips import SequenceSampler
 from duchenne.data.folds import Fold, hold_out
 from duchenne.data.prepared import Prepared
 from duchenne.errors import InputError
+from duchenne.evaluation.quick import scale
 from duchenne.metrics import Floats, interval, ratio, resample
 
 PROBES: Final = 2000
@@ -57,9 +58,7 @@ class Sums:
 
 def standardised(features: NDArray[np.float32]) -> NDArray[np.float32]:
     """(N, D) with mean 0 and standard deviation 1 per feature over all rows; constant features become 0."""
-    mean, deviation = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
-    constant = deviation <= 1e-6 * np.abs(mean)
-    factor = np.where(constant, 0.0, 1 / np.where(constant, 1.0, deviation))
+    mean, factor = scale(features)
     return np.asarray((features - mean.astype(np.float32)) * factor.astype(np.float32))
 
 

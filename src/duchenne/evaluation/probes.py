@@ -138,6 +138,10 @@ class _Bench:
         self._assigned = k_fold(data.subject_names(), folds)
         self._plan = from_assignment(self._assigned)
         self._group, self._clips = data.subject_ids(), data.clip_ids()
+        if any(len(np.unique(self._group[fold.train])) < 2 for fold in self._plan):
+            raise UsageError(
+                f"--folds {folds}: a fold would train on one subject; give more folds, or data of more people."
+            )
         self._labels = data.occurrence() if data.aus else np.full((len(data), 0), np.nan, dtype=np.float32)
         self._coded = np.flatnonzero(~np.isnan(self._labels).all(axis=1)) if data.aus else np.arange(0)
         self._targets = {"pose": known.pose(data), "light": known.light(data)}
@@ -183,7 +187,11 @@ class _Bench:
         here, labels = self._coded, self._labels[self._coded]
         plan = from_assignment(self._assigned[here])
         settings = LinearSettings(l2=tuple(self._strengths))
-        score = linear_protocol(features[here], labels, plan, self._group[here], settings).score
+        try:
+            score = linear_protocol(features[here], labels, plan, self._group[here], settings).score
+        except UsageError as error:  # too few coded people; the other probes need no codes
+            self.left_out["au"] = str(error)
+            return []
         fold = self._assigned[here]
         strata = np.full(int(self._group.max()) + 1, -1)
         np.maximum.at(strata, self._group[here], fold)

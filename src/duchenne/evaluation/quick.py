@@ -50,7 +50,7 @@ def nearest_neighbours(
     for fold in folds:
         train, test = np.flatnonzero(fold.train), np.flatnonzero(fold.test)
         train = train[np.unique(np.linspace(0, len(train) - 1, min(len(train), LARGEST_REFERENCE)).astype(np.int64))]
-        mean, factor = _scale(features[train])
+        mean, factor = scale(features[train])
         reference, truth = _units((features[train] - mean) * factor, device), labels[train]
         known, there = ~np.isnan(truth), truth == 1
         share = there.sum(axis=0) / np.maximum(known.sum(axis=0), 1)
@@ -134,7 +134,7 @@ def _discriminants(
     balanced: bool,
 ) -> list[NDArray[np.float64]]:
     """Per strength the (rows of test, A) log odds; one eigendecomposition serves all."""
-    mean, factor = _scale(features[train])
+    mean, factor = scale(features[train])
     places, width = np.flatnonzero(train), features.shape[1]
     square, sums = np.zeros((width, width)), np.zeros((2, width, labels.shape[1]))
     for start in range(0, len(places), _AT_ONCE):
@@ -161,7 +161,7 @@ def _discriminants(
     return out
 
 
-def _scale(rows: Features) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def scale(rows: Features) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(D,) means and factors that standardise; a constant feature becomes 0."""
     mean, deviation = rows.mean(axis=0, dtype=np.float64), rows.std(axis=0, dtype=np.float64)
     constant = deviation <= 1e-6 * np.abs(mean)
