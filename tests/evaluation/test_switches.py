@@ -182,6 +182,10 @@ def test_label_efficiency(faces: Path, tmp_path: Path) -> None:
     assert all_["auc"] == model["mean_of_folds"]["auc"]
     assert few["auc"]["value"] < all_["auc"]["value"] - 0.05
     assert few["spread"]["number"] == 2
+    with pytest.raises(UsageError, match="--label-unit clips: says what --label-share leaves out"):
+        duchenne.evaluate(data=faces, out=tmp_path, label_unit="clips", **PLAIN)
+    with pytest.raises(UsageError, match="emotions have no intensity"):
+        duchenne.evaluate(data=faces, out=tmp_path, target="emotion", positive_from=2, **PLAIN)
     with pytest.raises(UsageError, match="above 0 and are at most 1"):
         duchenne.evaluate(data=faces, out=tmp_path, label_share=[10], **PLAIN)
 

@@ -155,8 +155,10 @@ def evaluate(
         raise UsageError(f"--workers {workers}: must be at least 1.")
     if min(seeds, repeats) < 1 or sample_faces < 0:
         raise UsageError("--seeds and --repeats must be at least 1, --sample-faces at least 0.")
+    if positive_from is not None and target == "emotion":
+        raise UsageError(f"--positive-from {positive_from:g}: emotions have no intensity; leave it out.")
     settings = LinearSettings(l2=(float(l2),) if isinstance(l2, int | float) else tuple(l2), weighting=weighting)
-    threshold, shares = check_threshold(threshold, target), check_shares(label_share)
+    threshold, shares = check_threshold(threshold, target), check_shares(label_share, label_unit)
     chosen = resolve_device(device)
     sources: list[FeatureSource] = [*map(resolve, models), *map(resolve_method, methods)]
     others = _paths(train_data)

@@ -23,6 +23,7 @@ from duchenne.evaluation.tasks import Task
 from duchenne.evaluation.thresholds import Threshold, decisions
 
 LabelUnit = Literal["subjects", "clips", "frames"]
+DEFAULT_UNIT: Final = "subjects"
 COLUMNS: Final = ("model", "share", "unit", "training_units", "training_frames", "item", "fold", "seed", "f1", "auc")
 FEWEST_SUBJECTS: Final = 2
 """One to train on and one to hold out."""
@@ -135,12 +136,14 @@ class Efficiency:
         return out
 
 
-def check_shares(shares: Sequence[float]) -> list[float]:
+def check_shares(shares: Sequence[float], unit: LabelUnit) -> list[float]:
     """The shares below 1, ascending, each once.
 
     Raises:
-        UsageError: when one is not above 0 and at most 1.
+        UsageError: when one is not above 0 and at most 1, or a unit is named without shares.
     """
+    if unit != DEFAULT_UNIT and not shares:
+        raise UsageError(f"--label-unit {unit}: says what --label-share leaves out; name shares too.")
     if any(not 0 < share <= 1 for share in shares):
         raise UsageError(f"--label-share {' '.join(map(str, shares))}: shares lie above 0 and are at most 1.")
     return sorted({float(share) for share in shares if share < 1})
