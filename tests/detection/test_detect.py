@@ -300,7 +300,6 @@ def test_several_workers_write_the_same_table(film: Film, tmp_path: Path, monkey
     paths = [film(f"{name}.mov", [10 * number, 0, 40]) for number, name in enumerate("abcd", start=1)]
     alone = duchenne.detect(paths, output=tmp_path / "alone.csv")
     monkeypatch.setattr("duchenne.detection.runner.os.getppid", os.getpid)
-    monkeypatch.setattr("duchenne.detection.runner._DETECTORS", {})
     with joblib.parallel_config(backend="threading"):
         together = duchenne.detect(paths, output=tmp_path / "together.csv", workers=3)
     assert together.equals(alone)

@@ -36,6 +36,8 @@ class DetectArguments:
     """a page to look through the action units over time"""
     workers: int = 1
     """processes, over files"""
+    scheduler: Annotated[str | None, tyro.conf.arg(metavar="tcp://HOST:PORT")] = None
+    """a Dask cluster that shares the files instead"""
     device: str = "auto"
     """where an encoder computes: auto, cpu, cuda, cuda:N or mps; faces are found on the processor"""
     precision: Precision = "float32"
@@ -59,6 +61,7 @@ def main(arguments: list[str]) -> int:
         overlay=given.overlay,
         report=given.report,
         workers=given.workers,
+        scheduler=given.scheduler,
         device=given.device,
         precision=given.precision,
         quiet=given.quiet,

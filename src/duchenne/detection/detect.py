@@ -28,6 +28,7 @@ from duchenne.detection.writing import (
 )
 from duchenne.errors import InputError, UsageError
 from duchenne.faces.decode import Picture, list_media, probe
+from duchenne.faces.find import MOST_THREADS, usable_cores
 from duchenne.progress import progress_bar
 
 Inputs = str | Path | Sequence[str | Path]
@@ -74,6 +75,7 @@ def detect(
     smooth_s: float = 0.0,
     baseline: str | None = None,
     workers: int = 1,
+    scheduler: str | None = None,
     device: str = "auto",
     precision: Precision = "float32",
 ) -> pd.DataFrame:
@@ -101,6 +103,7 @@ def detect(
         smooth_s: centred moving average over this many seconds; 0 for none.
         baseline: subtract the resting face: a recording of it, or seconds of the input as `"0-5"`.
         workers: processes, over files.
+        scheduler: address of a Dask scheduler, `tcp://host:8786`, whose workers share the files instead.
         device: where an encoder computes: auto, cpu, cuda, cuda:N or mps. Faces are found on the processor.
         precision: of an encoder: float32, or bf16, which is faster where the device computes it.
 
@@ -126,8 +129,8 @@ def detect(
     pieces: list[pd.DataFrame] = []
     collect = pieces.append if output is None else None
     done = detect_files(
-        inputs, settings, model=model, output=output, overlay=overlay, report=report, workers=workers, device=device,
-        precision=precision, collect=collect,
+        inputs, settings, model=model, output=output, overlay=overlay, report=report, workers=workers,
+        scheduler=scheduler, device=device, precision=precision, collect=collect,
     )  # fmt: skip
     pieces += [read_table(path) for path in done.tables]
     if not pieces:
@@ -173,6 +176,7 @@ def detect_files(
     overlay: str | Path | None = None,
     report: str | Path | None = None,
     workers: int = 1,
+    scheduler: str | None = None,
     device: str = "auto",
     precision: Precision = "float32",
     quiet: bool = True,
@@ -188,6 +192,7 @@ def detect_files(
         overlay: as in `detect`.
         report: as in `detect`.
         workers: as in `detect`.
+        scheduler: as in `detect`.
         device: as in `detect`.
         precision: as in `detect`.
         quiet: show no progress.
@@ -216,7 +221,8 @@ def detect_files(
     if not jobs:
         return done
     record = None if output is None else _record(opened, settings)
-    run = Run(opened, settings, _common_baseline(opened, settings), record)
+    threads = 1 if scheduler else max(1, usable_cores() // min(workers, len(jobs)))
+    run = Run(opened, settings, _common_baseline(opened, settings), record, min(threads, MOST_THREADS))
     tables = {} if folder is None or collect else {job: folder / f"{names[job.path]}_aus.csv" for job in jobs}
     earlier = {job: outcome for job in tables if (outcome := run.finished(job, tables[job])) is not None}
     todo = [job for job in jobs if job not in earlier]
@@ -226,7 +232,7 @@ def detect_files(
         writer = stack.enter_context(table_writer(merged)) if merged is not None else None
         write = writer.write if writer is not None else collect or _nowhere
         advance = stack.enter_context(_progress(todo, quiet))
-        for job, outcome in run_jobs(run, todo, tables, write, workers, advance):
+        for job, outcome in run_jobs(run, todo, tables, write, workers, scheduler, advance):
             outcomes[job] = outcome
     done.finished = len(earlier)
     done.outcomes += [outcomes[job] for job in jobs]

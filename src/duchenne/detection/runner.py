@@ -1,12 +1,14 @@
-"""Several inputs of `detect`: one after the other, or in several processes."""
+"""Several inputs of `detect`: one after the other, in several processes, or on the machines of a Dask cluster."""
 
 from __future__ import annotations
 
 import glob
 import os
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -19,10 +21,11 @@ from duchenne.detection.model import AuModel
 from duchenne.detection.settings import DetectSettings
 from duchenne.detection.temporal import Baseline
 from duchenne.detection.writing import read_record, source_stamp, table_writer, write_record
-from duchenne.errors import InputError
+from duchenne.errors import InputError, UsageError
 
 Write = Callable[[pd.DataFrame], None]
 _LOOK_EVERY_S: Final = 1.0
+_ANSWER_S: Final = 10
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class Run:
         settings: how inputs are read.
         baseline: the resting face from a recording of its own, or None.
         record: what is written beside tables; None for none.
+        threads: that put landmarks on faces in every process; None for one per core, at most 4.
         token: tells this run from others in the same worker process.
     """
 
@@ -41,11 +45,12 @@ class Run:
     settings: DetectSettings
     baseline: Baseline | None
     record: Mapping[str, Any] | None
+    threads: int | None = None
     token: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def detector(self) -> Detector:
         """Opens the models."""
-        return Detector(self.model, min_face=self.settings.min_face)
+        return Detector(self.model, min_face=self.settings.min_face, threads=self.threads)
 
     def finished(self, job: Job, table: Path) -> Outcome | None:
         """What an earlier run read, when its files are whole and were made so from the same input."""
@@ -80,6 +85,7 @@ def run_jobs(
     tables: Mapping[Job, Path],
     write: Write,
     workers: int,
+    scheduler: str | None,
     advance: Callable[[Job, bool], None],
 ) -> Iterator[tuple[Job, Outcome]]:
     """Processes inputs and gives what was read of each, in order.
@@ -89,36 +95,72 @@ def run_jobs(
         jobs: the inputs.
         tables: where each goes; one without a table gives its rows to `write`.
         write: takes pieces of tables, in the order of the jobs.
-        workers: processes; 1 for none but this one.
+        workers: processes on this machine; 1 for none but this one.
+        scheduler: address of a Dask cluster that processes the inputs instead; None for this machine.
         advance: called with True after a frame, where this process reads it, and with False after an input.
 
     Raises:
-        InputError: when an output cannot be written.
+        UsageError: when Dask is not installed.
+        InputError: when an output cannot be written, no scheduler answers, or workers are lost.
     """
     if not jobs:
         return
-    if workers == 1 or len(jobs) == 1:
+    if scheduler is None and (workers == 1 or len(jobs) == 1):
         with run.detector() as detector:
             for job in jobs:
                 yield job, run.process(job, tables.get(job), write, detector, lambda: advance(job, True))  # noqa: B023
                 advance(job, False)
         return
-    from concurrent.futures.process import BrokenProcessPool
-
     import joblib
 
-    calls = (joblib.delayed(_in_worker)(run, job, tables.get(job), os.getpid()) for job in jobs)
-    pool = joblib.Parallel(n_jobs=min(workers, len(jobs)), return_as="generator", batch_size=1, max_nbytes=None)
-    try:
+    parent = None if scheduler else os.getpid()
+    calls = (joblib.delayed(_in_worker)(run, job, tables.get(job), parent, os.getcwd()) for job in jobs)
+    number = -1 if scheduler else min(workers, len(jobs))
+    with _lost_workers(jobs, tables), _cluster(scheduler):
+        pool = joblib.Parallel(n_jobs=number, return_as="generator", batch_size=1, max_nbytes=None)
         for job, (outcome, pieces) in zip(jobs, pool(calls), strict=True):
             for piece in pieces:
                 write(piece)
             yield job, outcome
             advance(job, False)
+
+
+@contextmanager
+def _cluster(scheduler: str | None) -> Iterator[None]:
+    """Has joblib use a Dask cluster; where `scheduler` is None, whatever it uses already."""
+    if scheduler is None:
+        yield
+        return
+    import joblib
+
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise UsageError("--scheduler needs the extra: pip install 'duchenne[cluster]'.") from error
+    try:
+        client = Client(scheduler, timeout=_ANSWER_S, set_as_default=True)  # type: ignore[no-untyped-call]
+    except (OSError, TimeoutError, ValueError) as error:
+        raise InputError(f"--scheduler {scheduler}: no Dask scheduler answers there; check the address.") from error
+    with client, joblib.parallel_config(backend="dask"):
+        if not client.scheduler_info()["workers"]:
+            raise InputError(f"--scheduler {scheduler}: has no workers; start some with `dask worker {scheduler}`.")
+        yield
+
+
+@contextmanager
+def _lost_workers(jobs: Sequence[Job], tables: Mapping[Job, Path]) -> Iterator[None]:
+    """Sweeps up after workers that were ended; one sentence in place of their tracebacks."""
+    from concurrent.futures.process import BrokenProcessPool
+
+    try:
+        yield
     except KeyboardInterrupt:
         _sweep(jobs, tables)
         raise
-    except (BrokenProcessPool, BrokenPipeError) as error:
+    except Exception as error:
+        lost = isinstance(error, BrokenProcessPool | BrokenPipeError) or type(error).__name__ == "KilledWorker"
+        if not lost:
+            raise
         _sweep(jobs, tables)
         raise InputError(
             "a worker process was ended, or not started, most likely for want of memory; "
@@ -135,29 +177,47 @@ def _sweep(jobs: Sequence[Job], tables: Mapping[Job, Path]) -> None:
                     part.unlink(missing_ok=True)
 
 
-def _in_worker(run: Run, job: Job, table: Path | None, parent: int) -> tuple[Outcome, list[pd.DataFrame]]:
+def _in_worker(
+    run: Run, job: Job, table: Path | None, parent: int | None, folder: str
+) -> tuple[Outcome, list[pd.DataFrame]]:
+    """One input, read in another process.
+
+    Args:
+        run: what all inputs have in common.
+        job: the input.
+        table: where it goes, or None.
+        parent: the process that waits for it, on the same machine; None on a cluster.
+        folder: in which its paths are meant.
+    """
     pieces: list[pd.DataFrame] = []
     looked_s = 0.0
 
     def end_with_parent() -> None:
         nonlocal looked_s
-        if time.monotonic() - looked_s > _LOOK_EVERY_S:
+        if parent is not None and time.monotonic() - looked_s > _LOOK_EVERY_S:
             looked_s = time.monotonic()
             if os.getppid() != parent:
                 os._exit(1)
 
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        raise InputError(
+            f"{folder}: a worker does not see this folder ({error.strerror}); work in one that all machines share."
+        ) from error
     detector = _open_detector(run)
     return run.process(job, table, pieces.append, detector, end_with_parent), pieces
 
 
-_DETECTORS: Final[dict[str, Detector]] = {}
+_OPEN: Final = threading.local()
 
 
 def _open_detector(run: Run) -> Detector:
-    """One detector per worker process and run: opening it takes a second. Processes may outlive a run."""
-    if run.token not in _DETECTORS:
-        for detector in _DETECTORS.values():
+    """One detector per worker thread and run: opening it takes a second. Processes may outlive a run."""
+    detector: Detector | None = getattr(_OPEN, "detector", None)
+    if detector is None or _OPEN.token != run.token:
+        if detector is not None:
             detector.close()
-        _DETECTORS.clear()
-        _DETECTORS[run.token] = run.detector()
-    return _DETECTORS[run.token]
+        detector = run.detector()
+        _OPEN.detector, _OPEN.token = detector, run.token
+    return detector

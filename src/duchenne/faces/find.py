@@ -34,7 +34,8 @@ from duchenne.model_files import model_path
 
 MIN_FACE_PX: Final = 32
 """Faces narrower than this get no landmarks."""
-_MOST_THREADS: Final = 4  # that put landmarks on faces; searching and the rest keep up with about so many
+MOST_THREADS: Final = 4
+"""That put landmarks on faces; searching and the rest keep up with about so many."""
 _SQUARE: Final = 1.9  # side of the square given to MediaPipe, in box sides
 _SQUARE_PX: Final = 256
 
@@ -105,7 +106,7 @@ class FaceFinder:
         """
         path = model_path("face_landmarker.task")
         self.min_face_px = min_face_px
-        self.threads = threads or min(_MOST_THREADS, usable_cores())
+        self.threads = threads or min(MOST_THREADS, usable_cores())
         with _quiet():
             mediapipe: Any = import_module("mediapipe")  # here: it takes most of a second
             tasks: Any = import_module("mediapipe.tasks.python")
