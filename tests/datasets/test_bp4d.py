@@ -6,6 +6,7 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from tests.datasets.made import Image, bp4d_codes, picture, write, zipped
@@ -139,6 +140,23 @@ def test_a_folder_that_lies_there_twice(root: Path) -> None:
 def test_a_damaged_archive_is_named(root: Path) -> None:
     (root / "M002.zip").write_bytes(b"PK\3\4 cut off")
     assert any("M002.zip: cannot be read as a zip archive" in line for line in read(root).survey.missing)
+
+
+def test_a_damaged_member_of_an_archive_fails_alone(root: Path, tmp_path: Path) -> None:
+    for frame in (99, 100):
+        picture(root / "M001" / "T1" / f"{frame:05d}.jpg", np.full((64, 64, 3), frame, dtype=np.uint8))
+    whole = zipped(root / "M001", root / "M001.zip")
+    data = bytearray(whole.read_bytes())
+    data[200:300] = bytes(100)  # within the first picture
+    whole.write_bytes(bytes(data))
+    for folder in ("F001/T1", "F001/T2"):
+        shutil.rmtree(root / folder)
+    arguments = {"size_px": 64, "alignment": "none", "workers": 1, "quiet": True}
+    done = duchenne.prepare("bp4d", root=root, out=tmp_path / "out", **arguments)  # type: ignore[arg-type]
+    assert (done.counts["crops"], done.counts["failures"]) == (1, 1)
+    failed = pd.read_csv(tmp_path / "out" / "failures.csv")
+    assert failed["source"].tolist() == ["M001.zip/M001/T1/00099.jpg"]
+    assert failed["reason"].item().startswith("cannot be read (Bad CRC-32")
 
 
 def test_the_older_place_of_the_codes(root: Path) -> None:

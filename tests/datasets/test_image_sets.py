@@ -117,14 +117,18 @@ def test_emotionet_two_addresses_that_end_alike(tmp_path: Path) -> None:
 COLUMNS = "subDirectory_filePath,face_x,face_y,face_width,face_height,facial_landmarks,expression,valence,arousal"
 
 
+def _suffix(code: int) -> str:
+    return {3: "tif", 4: "bmp"}.get(code, "jpg")
+
+
 def affectnet_first(root: Path, *, header: bool = True) -> Path:
     points = ";".join(f"{x};{x + 1}" for x in range(68))
-    rows = [f"1/a{code}.jpg,0,0,9,9,{points},{code},0,0" for code in range(11)]
+    rows = [f"1/a{code}.{_suffix(code)},0,0,9,9,{points},{code},0,0" for code in range(11)]
     lists = root / "Manually_Annotated_file_lists"
     write(lists / "training.csv", "\n".join([COLUMNS, *rows]))
     write(lists / "validation.csv", "\n".join(([COLUMNS] if header else []) + ["2/v.jpg,0,0,9,9,,7,0,0"]))
     for code in range(10):
-        picture(root / "Manually_Annotated_Images" / "1" / f"a{code}.jpg")
+        picture(root / "Manually_Annotated_Images" / "1" / f"a{code}.{_suffix(code)}")
     picture(root / "Manually_Annotated_Images" / "2" / "V.JPG")
     return root
 
@@ -134,7 +138,7 @@ def test_affectnet_first_release(tmp_path: Path, header: bool) -> None:
     reading = read(affectnet_first(tmp_path, header=header), "affectnet")
     folder = "Manually_Annotated_Images"
     assert column(reading, "emotion") == {
-        **{f"{folder}/1/a{code}.jpg": EMOTIONS[code] for code in range(8)}, f"{folder}/2/V.JPG": "contempt",
+        **{f"{folder}/1/a{code}.{_suffix(code)}": EMOTIONS[code] for code in range(8)}, f"{folder}/2/V.JPG": "contempt",
     }  # fmt: skip
     assert column(reading, "split")[f"{folder}/2/V.JPG"] == "test"
     assert "3 pictures without one of the 8 emotions are left out." in reading.survey.notes

@@ -79,6 +79,10 @@ def test_folds_from_a_table(tmp_path: Path) -> None:
     folds = from_assignment(assigned)
     assert [fold.test.tolist() for fold in folds] == [[False, True, False, False], [True, False, False, True]]
     assert folds[0].train.tolist() == [True, False, True, True]
+    table.write_text(
+        "subject;fold\na;1\nx:b;0\nc;\n;\n"
+    )  # as spreadsheets write it where the comma is the decimal mark
+    assert from_file(table, ["x:a", "x:b", "x:c"]).tolist() == [1, 0, -1]
     for text, sentence in {
         "subject,fold\na,1\nb,0\n": "no fold for subject x:c",
         "subject,fold\na,1\na,0\n": "names subject a more than once",

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from duchenne.data.datasets.partitions import PARTITIONS, fold_of_subjects
 from duchenne.data.prepared import DatasetInfo
+from duchenne.data.spreadsheets import read_csv_table
 from duchenne.errors import InputError, UsageError
 
 DRAWS: Final = 200
@@ -212,7 +213,7 @@ def from_file(path: str | Path, subjects: Iterable[str | None], *, seed: int = 0
     """
     names = pd.Series(list(subjects), dtype="string")
     try:
-        table = pd.read_csv(path, dtype={"subject": "string", "fold": "Int64"})
+        table = read_csv_table(Path(path), {"subject": "string", "fold": "Int64"})
     except (OSError, ValueError, TypeError) as error:  # TypeError: a fold that is no whole number
         raise InputError(f"{path}: cannot be read as a table of folds ({' '.join(str(error).split())}).") from error
     for column in ("subject", "fold"):

@@ -95,7 +95,7 @@ class Cutter:
         try:
             row, jpeg = cut(writer, item)
         except InputError as error:
-            why = reason(error, item.path)
+            why = reason(error, Path(item.path, item.member))
             writer.fail(item.source, why)
             writer.lose(values, why)
             return
@@ -149,8 +149,8 @@ class Cutter:
         image = _picture(item)
         if image.shape[0] != image.shape[1]:
             raise InputError(
-                f"{item.path}: is {image.shape[1]} x {image.shape[0]} pixels, but aligned crops are square; "
-                "crop it, or choose another alignment."
+                f"{Path(item.path, item.member)}: is {image.shape[1]} x {image.shape[0]} pixels, but aligned crops are "
+                "square; crop it, or choose another alignment."
             )
         data = read_stored(Stored(item.path, item.member))
         if image.shape[0] == self.size_px and data.startswith(b"\xff\xd8"):
@@ -163,7 +163,7 @@ class Cutter:
 
 def _picture(item: TableImage) -> NDArray[np.uint8]:
     if item.member:
-        return decode_still(read_stored(Stored(item.path, item.member)), f"{item.path}: {item.member}")
+        return decode_still(read_stored(Stored(item.path, item.member)), str(Path(item.path, item.member)))
     return next(read_pictures(item.path)).image
 
 

@@ -18,7 +18,7 @@ from duchenne.errors import InputError
 from duchenne.faces.decode import VIDEO_SUFFIXES
 from duchenne.facs import ACTION_UNITS, au_column, intensity_column
 
-IMAGES: Final = r"\.(?:jpe?g|png|bmp)"
+IMAGES: Final = r"\.(?:jpe?g|png|bmp|tiff?)"
 """Pattern of the pictures' suffixes."""
 VIDEOS: Final = "(?:" + "|".join(sorted(rf"\{suffix}" for suffix in VIDEO_SUFFIXES - {".gif"})) + ")"
 """Pattern of the videos' suffixes."""
