@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 _FUNCTIONS = {
     "agree": "duchenne.evaluation.agree",
+    "camera": "duchenne.detection.camera",
     "compare": "duchenne.evaluation.compare",
     "convert": "duchenne.training.convert",
     "demo": "duchenne.demonstration.job",
@@ -30,14 +31,15 @@ _FUNCTIONS = {
     "synth": "duchenne.data.synthetic.synth",
 }
 __all__ = [
-    "__version__", "agree", "compare", "convert", "demo", "detect", "detect_frames", "embed", "evaluate", "export",
-    "fit", "info", "prepare", "pretrain", "retrieve", "summarize", "synth",
+    "__version__", "agree", "camera", "compare", "convert", "demo", "detect", "detect_frames", "embed", "evaluate",
+    "export", "fit", "info", "prepare", "pretrain", "retrieve", "summarize", "synth",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
     from duchenne.cli.info import info
     from duchenne.data.synthetic.synth import synth
     from duchenne.demonstration.job import demo
+    from duchenne.detection.camera import camera
     from duchenne.detection.detect import detect, detect_frames
     from duchenne.detection.export import export
     from duchenne.detection.fit import fit

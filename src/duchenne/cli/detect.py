@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from duchenne.detection.settings import DetectSettings, Precision
+from duchenne.errors import UsageError
 
 if TYPE_CHECKING:
     from duchenne.detection.detect import Detection
@@ -24,8 +25,10 @@ class DetectArguments:
     Inputs are files, folders and patterns. Without -o, NAME_aus.csv is written into the working folder for each.
     """
 
-    inputs: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="INPUT [INPUT ...]")]
+    inputs: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="INPUT [INPUT ...]")] = ()
     """images, videos, folders, patterns"""
+    camera: Annotated[str | None, tyro.conf.arg(metavar="N|DEVICE")] = None
+    """a camera in place of inputs, 0 for the first; q stops"""
     model: str = "blendshapes"
     """a detector: a folder made by `fit` or an ONNX file; `blendshapes` gives raw scores, AUxx_s, untrained"""
     output: Annotated[str | None, tyro.conf.arg(aliases=["-o"], metavar="FILE.csv|FILE.parquet|DIR/")] = None
@@ -51,6 +54,8 @@ class DetectArguments:
 def main(arguments: list[str]) -> int:
     """Runs `duchenne detect`; returns its exit status."""
     given = tyro.cli(DetectArguments, prog="duchenne detect", args=arguments)
+    if given.camera is not None:
+        return _watch(given, given.camera)
     from duchenne.detection.detect import detect_files
 
     done = detect_files(
@@ -74,6 +79,32 @@ def main(arguments: list[str]) -> int:
             print(f"duchenne detect: {outcome.source}: no face was found in {what}.", file=sys.stderr)
     print(_closing(done))
     return 1 if done.failures else 0
+
+
+def _watch(given: DetectArguments, source: str) -> int:
+    from duchenne.detection.camera import camera, stop_key, watch
+    from duchenne.detection.model import load_model
+
+    words = {
+        "inputs": given.inputs,
+        "--overlay": given.overlay,
+        "--report": given.report,
+        "--scheduler": given.scheduler,
+    }
+    for word, value in words.items():
+        if value:
+            raise UsageError(f"--camera goes without {word}; record a video for that.")
+    settings = given.settings
+    model = load_model(given.model, sides=settings.sides, device=given.device, precision=given.precision)
+    with stop_key() as pressed:
+        outcome, interrupted = watch(
+            camera(source), f"camera {source}", settings, model,
+            output=given.output, quiet=given.quiet, should_stop=pressed,
+        )  # fmt: skip
+    print(f"{_number(outcome.frames, 'frame')} ({outcome.faceless} without a face), {_number(outcome.faces, 'face')}")
+    if given.output is not None and outcome.frames:
+        print(f"-> {given.output}")
+    return 130 if interrupted else 0
 
 
 def _closing(done: Detection) -> str:
