@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -17,7 +17,7 @@ from duchenne.data.datasets.parts import TableImage
 from duchenne.data.datasets.points import Points, load_array
 from duchenne.data.datasets.reading import IMAGES, DataSet, Options, Reading, lone
 from duchenne.data.datasets.survey import Survey, listed
-from duchenne.data.datasets.tables import split_cells
+from duchenne.data.datasets.tables import cells_of
 from duchenne.data.datasets.tree import Tree
 from duchenne.errors import InputError
 from duchenne.facs import EMOTIONS
@@ -91,14 +91,16 @@ Row = tuple[str, str, int, str | None, Points | None]
 def _first_release(tree: Tree, tables: list[str], pictures: Mapping[str, str], options: Options) -> Iterator[Row]:
     for table in tables:
         split = "test" if "validation" in PurePosixPath(table).name.lower() else "train"
-        lines = split_cells(tree.text(table), table, ",")  # landmarks have semicolons between them
-        headed = bool(lines) and "expression" in lines[0]
-        header = lines[0] if headed else COLUMNS
-        for number, cells in enumerate(lines[headed:], start=1 + headed):
-            row = dict(zip(header, cells))
-            name = row.get("subDirectory_filePath", "")
+        header: Sequence[str] = COLUMNS
+        # Half a gigabyte, so line by line; landmarks have semicolons between them.
+        for number, cells in enumerate(cells_of(tree.text(table), table, ","), start=1):
+            if number == 1 and "expression" in cells:
+                header = cells
+                continue
             if not any(cells):
                 continue
+            row = dict(zip(header, cells))
+            name = row.get("subDirectory_filePath", "")
             if not name or not row.get("expression"):
                 raise InputError(f"{table}, row {number}: lacks subDirectory_filePath or expression; check the file.")
             points = None

@@ -93,6 +93,11 @@ def decode_text(data: bytes) -> str:
 
 
 def split_cells(text: str, where: str | Path, delimiter: str = "") -> list[list[str]]:
+    """All of `cells_of`."""
+    return list(cells_of(text, where, delimiter))
+
+
+def cells_of(text: str, where: str | Path, delimiter: str = "") -> Iterator[list[str]]:
     """The cells of every line, stripped; none of an empty line.
 
     Args:
@@ -106,7 +111,8 @@ def split_cells(text: str, where: str | Path, delimiter: str = "") -> list[list[
     first = text.partition("\n")[0]
     delimiter = delimiter or max("\t;,", key=lambda mark: (first.count(mark), mark == ","))
     try:
-        return [[cell.strip() for cell in cells] for cells in csv.reader(text.splitlines(), delimiter=delimiter)]
+        for cells in csv.reader(text.splitlines(), delimiter=delimiter):
+            yield [cell.strip() for cell in cells]
     except csv.Error as error:
         raise InputError(f"{where}: is not a text table ({error}); save it as CSV.") from error
 
