@@ -10,6 +10,8 @@ from duchenne.data.prepared import DatasetInfo, Prepared
 from duchenne.data.writing import PartWriter, encode_jpeg, write_prepared
 
 SIZE_PX = 32
+FACE = np.random.default_rng(0).uniform(6, 26, 136).astype(np.float32)
+"""Landmarks of every picture: inside it, and otherwise of no meaning."""
 
 
 def moving_squares(out: Path, *, clips: int = 6, frames: int = 30, rate: float = 25.0) -> Prepared:
@@ -30,6 +32,7 @@ def moving_squares(out: Path, *, clips: int = 6, frames: int = 30, rate: float =
                 "subject": f"S{subject}", "clip": f"clip {clip}", "frame": frame, "time_s": frame / rate,
                 "split": "test" if subject >= 2 * clips // 6 else "train",
                 "AU01_i": left / 6, "AU12_i": 3.0 * (frame % 7 > 3),
+                "emotion": "happiness" if frame % 7 > 3 else "neutral", "landmarks": FACE,
             }  # fmt: skip
             writer.add(row, encode_jpeg(image))
 

@@ -16,7 +16,7 @@ import duchenne
 from duchenne.data.folds import k_fold
 from duchenne.data.prepared import Prepared
 from duchenne.errors import DuchenneError, InputError, UsageError
-from duchenne.methods.registry import METHODS
+from duchenne.methods.registry import METHODS, method_class
 from duchenne.training.checkpoints import load_checkpoint
 from duchenne.training.config import TrainingConfig
 from duchenne.training.recipes import load_recipe, recipe_names
@@ -154,7 +154,16 @@ def test_two_processes_train_like_one(squares, tmp_path):
         assert torch.allclose(found[key].float(), value.float(), atol=1e-5), key
 
 
-@pytest.mark.parametrize("name", METHODS)
+VALIDATED = tuple(name for name in METHODS if method_class(name).validates())
+
+
+@pytest.mark.parametrize("name", sorted(set(METHODS) - set(VALIDATED)))
+def test_no_validation_without_a_score(name, squares, tmp_path):
+    with pytest.raises(UsageError, match="has no validation score; set it to 0"):
+        duchenne.pretrain(name, data=squares, out=tmp_path / "run", **{**SMALL[name], **FAST, "validation_share": 0.5})
+
+
+@pytest.mark.parametrize("name", VALIDATED)
 def test_validation_keeps_the_best(name, squares, tmp_path):
     fields = {**SMALL[name], **FAST, "validation_share": 0.5, "validate_every": 2}
     duchenne.pretrain(name, data=squares, out=tmp_path / "run", **fields)
@@ -164,7 +173,7 @@ def test_validation_keeps_the_best(name, squares, tmp_path):
     assert list(scores) == list(range(2, last + 1, 2))
     final = {line["step"] for line in lines if line.get("stage") == lines[-1].get("stage")}
     scores = {step: score for step, score in scores.items() if step in final}  # only the last stage's encoder is kept
-    assert all(0 <= score <= 1 for score in scores.values())
+    assert name == "knowledge_driven" or all(0 <= score <= 1 for score in scores.values())  # else minus the loss
     best = load_encoder(tmp_path / "run")
     assert best.path.name == "encoder_best.safetensors"
     assert best.record.validation == max(scores.values())

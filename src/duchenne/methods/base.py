@@ -131,6 +131,12 @@ class Method(nn.Module, ABC):
         clips = torch.full_like(score, len(batch.images), dtype=torch.float64)
         return torch.stack([score * clips, clips])
 
+    @classmethod
+    def validates(cls) -> bool:
+        """Whether the method has a validation score."""
+        own = (cls.validation_score, cls.validation_counts)
+        return own != (Method.validation_score, Method.validation_counts)
+
     def validation_of(self, counts: Tensor) -> float:
         """The score of a whole validation from the sum (K,) of its counts."""
         return float(counts[0] / counts[1])

@@ -125,6 +125,10 @@ def train_on(
         UsageError, InputError, DuchenneError: see `pretrain`.
     """
     chosen = method_class(method)
+    if config.validation_share and not chosen.validates():
+        raise UsageError(
+            f"--validation-share {config.validation_share}: {method} has no validation score; set it to 0."
+        )
     rows_trained, rows_held = rows, rows[:0]
     if config.validation_by == "subject" and config.validation_share:
         rows_trained, rows_held = split_subjects(prepared, rows, config.validation_share, config.seed)
