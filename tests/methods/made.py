@@ -13,8 +13,13 @@ from duchenne.types import ClipBatch
 
 SMALL: dict[str, dict[str, Any]] = {
     "cl_ile": {
-        "aus": (1, 12), "positive_shares": (0.5, 0.5), "weighting": "none", "subject_numbers": tuple(range(8)),
-        "hidden": 16, "dropout": 0.0, "backbone_steps": 6,
+        "aus": (1, 12),
+        "positive_shares": (0.5, 0.5),
+        "weighting": "none",
+        "subject_numbers": tuple(range(8)),
+        "hidden": 16,
+        "dropout": 0.0,
+        "backbone_steps": 6,
     },
     "clp": {"backbone": "resnet18", "length": 4, "memory": 24, "support": 10, "bn_splits": 1},
     "cvc": {"backbone": "resnet18", "memory": 12, "cycle_memory": 20, "support": 8, "bn_splits": 1},

@@ -21,7 +21,19 @@ HEAVY = {
     "lightning_fabric", "safetensors", "joblib", "pooch", "jinja2",
 }  # fmt: skip
 LEVELS = (
-    {"facs", "config", "types", "metrics", "errors", "files", "progress", "devices", "pages", "model_files", "published"},
+    {
+        "facs",
+        "config",
+        "types",
+        "metrics",
+        "errors",
+        "files",
+        "progress",
+        "devices",
+        "pages",
+        "model_files",
+        "published",
+    },
     {"modules", "losses", "augment"},
     {"data", "faces"},
     {"methods"},
