@@ -172,7 +172,7 @@ def test_figures_are_those_of_scikit_learn() -> None:
     chance = np.clip(rng.normal(0.3 + 0.3 * np.nan_to_num(labels), 0.2), 0, 1)
     chance[30:60] = np.nan  # a fold in which nothing could be learned
     folds = np.repeat(np.arange(5), 60)
-    result = HeldOut(chance, np.nan_to_num(chance) >= 0.45, folds)
+    result = HeldOut(chance, np.nan_to_num(chance) >= 0.45, folds, np.full_like(chance, np.nan))
     figures = held_out_figures(labels, result, np.repeat(np.arange(10), 30), bootstrap=True)[0]
     assert figures is not None
     known = slice(60, None)
@@ -184,7 +184,10 @@ def test_figures_are_those_of_scikit_learn() -> None:
     assert figures["auc"] == pytest.approx(np.mean(areas), abs=1e-4)
     assert figures["brier"] == pytest.approx(((chance - labels)[known] ** 2).mean(), abs=1e-4)
     assert held_out_figures(
-        labels[:30], HeldOut(chance[:30], result.present[:30], folds[:30]), np.arange(30), bootstrap=False
+        labels[:30],
+        HeldOut(chance[:30], result.present[:30], folds[:30], result.intensity[:30]),
+        np.arange(30),
+        bootstrap=False,
     ) == [None]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from math import isnan
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -23,6 +23,10 @@ class FitArguments:
     """Folder to write; an earlier detector is replaced."""
     tune: Literal["head", "all"] = "head"
     """head: linear units on the encoder as it is; all: a copy of the encoder is trained along (a GPU's work)."""
+    calibration: Literal["platt", "isotonic"] = "platt"
+    """What makes scores probabilities: two numbers per action unit, or a curve."""
+    by: Annotated[str | None, tyro.conf.arg(metavar="COLUMN|FILE.csv")] = None
+    """Judge groups one by one: a column of frames.parquet, or a CSV file with subject and group."""
     seed: int = 0
     """Of the folds and of untrained weights."""
     device: str = "auto"
@@ -40,6 +44,7 @@ def main(arguments: list[str]) -> int:
     table = fit(**asdict(parsed))
     for row in table.to_dict("records"):
         auc = "-   " if row["auc"] is None or isnan(row["auc"]) else f"{row['auc']:.2f}"
-        print(f"{row['au']}  {row['frames']} frames, {row['present']} present  AUC {auc}  {row['why']}")
+        intensity = "" if isnan(row["icc"]) else f"  intensity: ICC {row['icc']:.2f}, MAE {row['mae']:.2f}"
+        print(f"{row['au']}  {row['frames']} frames, {row['present']} present  AUC {auc}  {row['why']}{intensity}")
     print(f"{parsed.out / 'model_card.md'}")
     return 0

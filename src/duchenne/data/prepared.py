@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from duchenne.config import from_mapping, load_mapping
 from duchenne.errors import InputError
-from duchenne.facs import au_column
+from duchenne.facs import au_column, intensity_column
 
 FORMAT_VERSION: Final = 1
 LANDMARKS_LENGTH: Final = 136
@@ -119,6 +119,11 @@ class Prepared:
         if missing:
             raise InputError(f"{self.paths[0]}: has no labels for {', '.join(missing)}; choose coded AUs.")
         return self.frames[columns].to_numpy(dtype=np.float32, na_value=np.nan)
+
+    def intensity(self, aus: Sequence[int]) -> NDArray[np.float32]:
+        """(N, A) intensity of AUs, 0 to 5; NaN where not coded by intensity."""
+        columns = [intensity_column(au) for au in aus]
+        return self.frames.reindex(columns=columns).to_numpy(dtype=np.float32, na_value=np.nan)
 
     def subject_ids(self) -> NDArray[np.int64]:
         """(N,) a number per subject, unique over folders by data-set name; -1 where the subject is unknown."""

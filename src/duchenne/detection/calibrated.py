@@ -7,8 +7,8 @@ of the whole procedure, so no label of a person touches any figure about that pe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -16,7 +16,17 @@ import torch
 from numpy.typing import NDArray
 
 from duchenne.data.folds import Fold, from_assignment, k_fold
-from duchenne.detection.calibration import best_threshold, fit_scaling, probability, reliability
+from duchenne.detection.calibration import (
+    Calibration,
+    Curve,
+    best_threshold,
+    fit_curve,
+    fit_scaling,
+    log_odds,
+    probability,
+    reliability,
+)
+from duchenne.detection.intensity import Intensities, Scale, fit_scale, intensity_figures
 from duchenne.evaluation.linear import L2_CANDIDATES, LinearHead, train_heads
 from duchenne.metrics import cohen_kappa, confusion, f1_from_counts, interval, resample, roc_auc, weighted_sums
 
@@ -44,6 +54,8 @@ class CalibratedHeads:
         slope, offset: (A,) see `duchenne.detection.calibration`.
         threshold: (A,) probability from which it is called present.
         usable: (A,) whether it could be trained and calibrated; the numbers of the others are NaN.
+        curves: column -> what takes the place of slope and offset, for those calibrated so.
+        scales: column -> how its intensity is read, for those that have one.
     """
 
     head: LinearHead
@@ -53,10 +65,12 @@ class CalibratedHeads:
     offset: Floats
     threshold: Floats
     usable: NDArray[np.bool_]
+    curves: Mapping[int, Curve] = field(default_factory=dict)
+    scales: Mapping[int, Scale] = field(default_factory=dict)
 
     def probability(self, features: NDArray[np.float32]) -> Floats:
         """(N, D) -> (N, A) probabilities; NaN for an action unit that is not usable."""
-        return probability(self.head(features), self.prior, self.slope, self.offset)
+        return calibrated(self.head(features), self.prior, self.slope, self.offset, self.curves)
 
 
 class HeldOut(NamedTuple):
@@ -66,11 +80,13 @@ class HeldOut(NamedTuple):
         probability: (N, A), NaN where the other subjects did not allow a unit.
         present: (N, A) bool, the decision.
         fold: (N,) number of the fold in which the row was left out.
+        intensity: (N, A), NaN where there is none.
     """
 
     probability: Floats
     present: NDArray[np.bool_]
     fold: NDArray[np.int64]
+    intensity: Floats
 
 
 def subject_folds(groups: NDArray[np.integer], *, seed: int = 0) -> list[Fold]:
@@ -90,6 +106,8 @@ def train_calibrated(
     labels: NDArray[np.floating],
     groups: NDArray[np.integer],
     *,
+    intensity: Intensities | None = None,
+    calibration: Calibration = "platt",
     strengths: Sequence[float] = L2_CANDIDATES,
     seed: int = 0,
     device: str | torch.device = "cpu",
@@ -101,6 +119,8 @@ def train_calibrated(
         features: (N, D) finite.
         labels: (N, A) 0, 1 or NaN where unknown.
         groups: (N,) the subject of each row; at least two.
+        intensity: of the same rows, where it is coded.
+        calibration: `platt` (slope and offset) or `isotonic` (a curve).
         strengths: of L2, of which the one with the highest mean AUC over folds and AUs is taken; of equals the
             strongest.
         seed: of the folds.
@@ -124,11 +144,8 @@ def train_calibrated(
     head = train_heads(features, labels, [strengths[best]], device=device)[0]
     advance()
 
-    scaled = calibrate(evidence[best], prior, labels, groups)
-    usable = scaled.usable & head.trained
-    slope, offset, threshold = (np.where(usable, own, np.nan) for own in scaled[:3])
-    share = np.where(usable, share_present(labels), np.nan)
-    return CalibratedHeads(head, strengths[best], share, slope, offset, threshold, usable)
+    scaled = calibrate(evidence[best], prior, labels, groups, intensity=intensity, calibration=calibration)
+    return with_scaling(head, strengths[best], scaled, share_present(labels))
 
 
 class Scaled(NamedTuple):
@@ -138,36 +155,93 @@ class Scaled(NamedTuple):
         slope, offset: see `duchenne.detection.calibration`.
         threshold: probability from which it is called present.
         usable: (A,) whether it was both present and absent among the rows with evidence.
+        curves, scales: see `CalibratedHeads`.
     """
 
     slope: Floats
     offset: Floats
     threshold: Floats
     usable: NDArray[np.bool_]
+    curves: Mapping[int, Curve]
+    scales: Mapping[int, Scale]
 
     def probability(self, evidence: Floats, prior: Floats) -> Floats:
         """(N, A) evidence and (N, A) shares of positives where it was trained -> (N, A) probabilities."""
-        return probability(evidence, np.where(np.isnan(prior), 0.5, prior), self.slope, self.offset)
+        return calibrated(evidence, np.where(np.isnan(prior), 0.5, prior), self.slope, self.offset, self.curves)
 
 
-def calibrate(evidence: Floats, prior: Floats, labels: NDArray[np.floating], groups: NDArray[np.integer]) -> Scaled:
-    """Slopes, offsets and thresholds from evidence about subjects who were left out.
+def calibrated(
+    evidence: NDArray[np.floating], prior: Floats, slope: Floats, offset: Floats, curves: Mapping[int, Curve]
+) -> Floats:
+    """(N, A) probabilities: by slope and offset, or by the curve of a column that has one."""
+    chance = probability(evidence, prior, slope, offset)
+    for column, curve in curves.items():
+        share = prior[..., column]
+        own = evidence[:, column] + log_odds(share)
+        chance[:, column] = np.where(np.isnan(own), np.nan, curve(own))
+    return chance
+
+
+def read_intensity(chance: Floats, threshold: Floats, scales: Mapping[int, Scale]) -> Floats:
+    """(N, A) intensities of (N, A) probabilities; NaN for columns without a scale."""
+    read = np.full(chance.shape, np.nan)
+    for column, scale in scales.items():
+        read[:, column] = scale.intensity(chance[:, column], float(threshold[column]))
+    return read
+
+
+def with_scaling(head: LinearHead, l2: float, scaled: Scaled, share: Floats) -> CalibratedHeads:
+    """Units trained on everybody with what was learned from people left out; `share` is that of positives (A,)."""
+    usable = scaled.usable & head.trained
+    slope, offset, threshold, prior = (
+        np.where(usable, own, np.nan) for own in (scaled.slope, scaled.offset, scaled.threshold, share)
+    )
+    curves = {column: curve for column, curve in scaled.curves.items() if usable[column]}
+    scales = {column: scale for column, scale in scaled.scales.items() if usable[column]}
+    return CalibratedHeads(head, l2, prior, slope, offset, threshold, usable, curves, scales)
+
+
+def calibrate(
+    evidence: Floats,
+    prior: Floats,
+    labels: NDArray[np.floating],
+    groups: NDArray[np.integer],
+    *,
+    intensity: Intensities | None = None,
+    calibration: Calibration = "platt",
+) -> Scaled:
+    """Probabilities, thresholds and intensities from evidence about subjects who were left out.
 
     Args:
         evidence: (N, A) log odds under equal class weights; NaN where there is none.
         prior: (N, A) share of positives where the evidence's units were trained.
         labels: (N, A) 0, 1 or NaN where unknown.
         groups: (N,) the subject of each row.
+        intensity, calibration: see `train_calibrated`.
     """
     known = np.where(np.isnan(evidence), np.nan, labels)
+    curves: dict[int, Curve] = {}
+    scales: dict[int, Scale] = {}
     usable = (known == 1).any(axis=0) & (known == 0).any(axis=0)
     slope, offset, threshold = (np.full(labels.shape[1], np.nan) for _ in range(3))
     for au in np.flatnonzero(usable):
         rows = ~np.isnan(known[:, au])
         truth, scores, share = labels[rows, au].astype(np.float64), evidence[rows, au], prior[rows, au]
-        slope[au], offset[au] = fit_scaling(scores, share, truth, subjects=len(np.unique(groups[rows])))
-        threshold[au] = best_threshold(probability(scores, share, slope[au], offset[au]), truth)
-    return Scaled(slope, offset, threshold, usable)
+        people = len(np.unique(groups[rows]))
+        if calibration == "isotonic":
+            slope[au], offset[au] = 1.0, 0.0
+            curves[int(au)] = fit_curve(scores, share, truth, subjects=people)
+            chance = curves[int(au)](log_odds(share) + scores)
+        else:
+            slope[au], offset[au] = fit_scaling(scores, share, truth, subjects=people)
+            chance = probability(scores, share, slope[au], offset[au])
+        threshold[au] = best_threshold(chance, truth)
+        if intensity is not None:
+            coded = intensity.values[rows, au].astype(np.float64)
+            scale = fit_scale(chance, coded, groups[rows], present_from=intensity.present_from)
+            if scale is not None:
+                scales[int(au)] = scale
+    return Scaled(slope, offset, threshold, usable, curves, scales)
 
 
 def trainings(groups: NDArray[np.integer], *, validate: bool) -> int:
@@ -187,6 +261,8 @@ def held_out(
     labels: NDArray[np.floating],
     groups: NDArray[np.integer],
     *,
+    intensity: Intensities | None = None,
+    calibration: Calibration = "platt",
     strengths: Sequence[float] = L2_CANDIDATES,
     seed: int = 0,
     device: str | torch.device = "cpu",
@@ -196,21 +272,30 @@ def held_out(
 
     Arguments as `train_calibrated`; three subjects or more.
     """
-    chance, present = np.full(labels.shape, np.nan), np.zeros(labels.shape, dtype=bool)
+    chance, read = np.full(labels.shape, np.nan), np.full(labels.shape, np.nan)
+    present = np.zeros(labels.shape, dtype=bool)
     number = np.zeros(len(labels), dtype=np.int64)
     for place, fold in enumerate(subject_folds(groups, seed=seed)):
         number[fold.test] = place
         heads = train_calibrated(
             features[fold.train], labels[fold.train], groups[fold.train],
+            intensity=intensity.of(fold.train) if intensity else None, calibration=calibration,
             strengths=strengths, seed=seed, device=device, advance=advance,
         )  # fmt: skip
         chance[fold.test] = heads.probability(features[fold.test])
         present[fold.test] = np.nan_to_num(chance[fold.test]) >= np.where(heads.usable, heads.threshold, np.inf)
-    return HeldOut(chance, present, number)
+        read[fold.test] = read_intensity(chance[fold.test], heads.threshold, heads.scales)
+    return HeldOut(chance, present, number, read)
 
 
 def held_out_figures(
-    labels: NDArray[np.floating], result: HeldOut, groups: NDArray[np.integer], *, bootstrap: bool, seed: int = 0
+    labels: NDArray[np.floating],
+    result: HeldOut,
+    groups: NDArray[np.integer],
+    *,
+    bootstrap: bool,
+    intensity: Intensities | None = None,
+    seed: int = 0,
 ) -> list[dict[str, Any] | None]:
     """Figures per AU, as plain values; None where no known row was tested.
 
@@ -219,11 +304,13 @@ def held_out_figures(
         result: of `held_out`.
         groups: (N,) subjects.
         bootstrap: whether to give the 95 % interval of kappa over resampled subjects; not where groups are images.
+        intensity: coded, to compare intensities with.
         seed: of the resampling.
 
     Returns:
         `frames`, `subjects`, `auc`, `f1`, `kappa`, `kappa_low`, `kappa_high`, `calibration_error`, `brier`,
-        `reliability` (see `calibration.Reliability`); a figure that is not defined is None.
+        `reliability` (see `calibration.Reliability`), where intensities were read also those of
+        `intensity.intensity_figures`; a figure that is not defined is None.
     """
     _, group = np.unique(groups, return_inverse=True)
     truth = np.where(np.isnan(result.probability), np.nan, labels)
@@ -249,6 +336,9 @@ def held_out_figures(
             "auc": auc[au], "f1": f1[au], "kappa": kappa[au], "kappa_low": low[au], "kappa_high": high[au],
             "calibration_error": comes_true.error, "brier": ((chance - there) ** 2).mean(),
         }  # fmt: skip
+        if intensity is not None:
+            coded, read = intensity.values[:, au].astype(np.float64), result.intensity[:, au]
+            figures |= intensity_figures(coded, read, groups, bootstrap=bootstrap, seed=seed)
         out.append(
             {"frames": int(known.sum()), "subjects": len(np.unique(group[known]))}
             | {name: None if np.isnan(value) else round(float(value), 4) for name, value in figures.items()}

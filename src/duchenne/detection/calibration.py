@@ -10,13 +10,16 @@ the prior; both are then fitted on evidence about subjects that the unit was not
 towards 1 and 0 as if each subject were one observation: frames of one person are alike, and with few people the bare
 correction is the better guess. Slope 0 leaves the prior, which is right where the evidence says nothing.
 
+A curve (isotonic regression) may take the place of slope and offset. It has as many free numbers as the data allow, and beyond its ends it makes ties of scores that were in order.
+
 Source: Platt, Probabilistic outputs for support vector machines, 1999; Saerens, Latinne &
 Decaestecker, Adjusting the outputs of a classifier to new a priori probabilities, 2002.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,6 +27,8 @@ from numpy.typing import ArrayLike, NDArray
 from duchenne.metrics import cohen_kappa
 
 Floats = NDArray[np.float64]
+
+Calibration = Literal["platt", "isotonic"]
 
 THRESHOLDS: Final = np.arange(1, 100) / 100
 RELIABILITY_BINS: Final = 10
@@ -36,6 +41,34 @@ class Scaling(NamedTuple):
 
     slope: float
     offset: float
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A calibration without a formula: probabilities that never fall as the log odds rise.
+
+    Attributes:
+        log_odds: (K,) ascending, under slope 1 and offset 0.
+        probability: (K,) between 0 and 1, not falling; straight lines between, level outside.
+
+    Raises:
+        ValueError: when it is made of other numbers.
+    """
+
+    log_odds: tuple[float, ...]
+    probability: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.log_odds) != len(self.probability) or not self.log_odds or not np.isfinite(self.log_odds).all():
+            raise ValueError("log_odds and probability must be as many")
+        if (np.diff(self.log_odds) <= 0).any() or (np.diff(self.probability) < 0).any():
+            raise ValueError("log_odds must ascend and probability not fall")
+        if not 0 < self.probability[0] <= self.probability[-1] < 1:
+            raise ValueError("probability must lie between 0 and 1")
+
+    def __call__(self, total: ArrayLike) -> Floats:
+        """Log odds of any shape -> probabilities."""
+        return np.asarray(np.interp(np.asarray(total, dtype=np.float64), self.log_odds, self.probability))
 
 
 class Reliability(NamedTuple):
@@ -83,16 +116,45 @@ def fit_scaling(evidence: Floats, prior: Floats, truth: Floats, *, subjects: int
         The minimum over slope >= 0; it exists and is unique.
     """
     start = log_odds(prior)
-    found = _minimise(
-        np.stack([evidence, np.ones_like(evidence)], axis=1), start, truth, np.array([1.0, 0.0]), subjects
-    )
+    found = minimise(np.stack([evidence, np.ones_like(evidence)], axis=1), start, truth, np.array([1.0, 0.0]), subjects)
     if found[0] >= 0:
         return Scaling(float(found[0]), float(found[1]))
-    return Scaling(0.0, float(_minimise(np.ones((len(evidence), 1)), start, truth, np.zeros(1), subjects)[0]))
+    return Scaling(0.0, float(minimise(np.ones((len(evidence), 1)), start, truth, np.zeros(1), subjects)[0]))
 
 
-def _minimise(design: Floats, start: Floats, truth: Floats, centre: Floats, weight: int) -> Floats:
-    """Newton's method with halved steps on weight * mean log loss + |x - centre|^2 / 2, which is convex."""
+def fit_curve(evidence: Floats, prior: Floats, truth: Floats, *, subjects: int) -> Curve:
+    """Isotonic regression of what was there on the log odds under slope 1 and offset 0.
+
+    The level stretches it finds are drawn together to their middles, with straight lines between: so scores keep their
+    order but at both ends.
+
+    Args:
+        evidence, prior, truth: see `fit_scaling`.
+        subjects: how many people the rows show; one more, who shows it as often as all of them whatever is seen, keeps
+            probabilities off 0 and 1.
+
+    Source: Zadrozny & Elkan, Transforming classifier scores into accurate multiclass probability estimates, 2002; Oron
+    & Flournoy, Centered isotonic regression, 2017.
+    """
+    from sklearn.isotonic import IsotonicRegression  # slow to import
+
+    total = log_odds(prior) + evidence
+    share, block = np.unique(IsotonicRegression().fit_transform(total, truth), return_inverse=True)
+    middle = np.bincount(block, weights=total) / np.bincount(block)
+    held = (subjects * share + truth.mean()) / (subjects + 1)
+    return Curve(tuple(map(float, middle)), tuple(map(float, held)))
+
+
+def minimise(design: Floats, start: Floats, truth: Floats, centre: Floats, weight: int) -> Floats:
+    """Smallest weight * mean log loss + |x - centre|^2 / 2, which is convex, by Newton's method with halved steps.
+
+    Args:
+        design: (N, D) of which the log odds are `start + design @ x`.
+        start: (N,).
+        truth: (N,) 0 or 1.
+        centre: (D,) where x is drawn to.
+        weight: how many observations the rows count as.
+    """
 
     def value(x: Floats) -> float:
         total = start + design @ x

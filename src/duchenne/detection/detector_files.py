@@ -3,6 +3,7 @@
 DETECTOR/detector.json           AUs, thresholds, calibration, parts, crop, figures, data and licences
 DETECTOR/detector.safetensors    the linear units, and the encoder's weights where it has one
 DETECTOR/model_card.md           the same in words
+DETECTOR/reliability.png         whether its probabilities came true on subjects left out, where there are figures
 
 docs/detectors.md describes the files. Nothing in them is executed.
 """
@@ -33,7 +34,8 @@ from duchenne.evaluation.linear import LinearHead
 JSON: Final = "detector.json"
 WEIGHTS: Final = "detector.safetensors"
 CARD: Final = "model_card.md"
-_FILES: Final = {JSON, WEIGHTS, CARD}
+PICTURE: Final = "reliability.png"
+_FILES: Final = {JSON, WEIGHTS, CARD, PICTURE}
 _FRAME: Final = ("low", "high", "mean", "factor")
 
 
@@ -60,9 +62,14 @@ def check_target(out: str | Path) -> None:
 
 
 def save_detector(
-    out: str | Path, record: DetectorRecord, heads: CalibratedHeads, parts: list[Part], card: str
+    out: str | Path,
+    record: DetectorRecord,
+    heads: CalibratedHeads,
+    parts: list[Part],
+    card: str,
+    picture: bytes | None = None,
 ) -> None:
-    """Writes the three files together: the folder is there whole or not at all.
+    """Writes its files together: the folder is there whole or not at all.
 
     Args:
         out: see `check_target`.
@@ -70,6 +77,7 @@ def save_detector(
         heads: of the action units of the record alone, in its order.
         parts: in the order of the record.
         card: text of the model card.
+        picture: the reliability curves as PNG; None where there are no figures.
 
     Raises:
         UsageError: when something else is there.
@@ -86,6 +94,8 @@ def save_detector(
         (folder / WEIGHTS).write_bytes(weights)
         (folder / JSON).write_text(json.dumps(values, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         (folder / CARD).write_text(card, encoding="utf-8")
+        if picture is not None:
+            (folder / PICTURE).write_bytes(picture)
 
 
 def load_detector(path: str | Path) -> LoadedDetector:
@@ -145,7 +155,10 @@ def _heads(record: DetectorRecord, tensors: Mapping[str, torch.Tensor], where: s
         name: np.array([getattr(item, name) for item in record.aus.values()])
         for name in ("prior", "slope", "offset", "threshold")
     }
-    return CalibratedHeads(LinearHead(**arrays, trained=everyone), record.l2, **numbers, usable=everyone)
+    curves = {column: curve for column, item in enumerate(record.aus.values()) if (curve := item.own_curve())}
+    scales = {column: scale for column, item in enumerate(record.aus.values()) if (scale := item.own_scale())}
+    head = LinearHead(**arrays, trained=everyone)
+    return CalibratedHeads(head, record.l2, **numbers, usable=everyone, curves=curves, scales=scales)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from duchenne.detection.calibration import log_odds
+from duchenne.detection.calibration import Curve, log_odds
 from duchenne.detection.detector_files import JSON, LoadedDetector, load_detector
 from duchenne.detection.onnx_model import DETECTOR_KEY, ENCODER_KEY, input_names, open_session
 from duchenne.detection.parts import EncoderPart
@@ -44,6 +44,12 @@ class DetectorGraph(nn.Module):
     bias: Tensor
     slope: Tensor
     start: Tensor
+    by_curve: Tensor
+    order: Tensor
+    knots: Tensor
+    widths: Tensor
+    slopes: Tensor
+    lowest: Tensor
 
     def __init__(self, loaded: LoadedDetector) -> None:
         super().__init__()
@@ -55,12 +61,38 @@ class DetectorGraph(nn.Module):
             self.register_buffer(name, torch.from_numpy(getattr(heads.head, name).astype(np.float32)))
         self.register_buffer("slope", torch.from_numpy(heads.slope.astype(np.float32)))
         self.register_buffer("start", torch.from_numpy((log_odds(heads.prior) + heads.offset).astype(np.float32)))
+        self._register_curves(heads.curves, len(heads.prior))
+
+    def _register_curves(self, curves: Mapping[int, Curve], count: int) -> None:
+        """Curves as sums of ramps; shorter ones end in ramps of no height."""
+        longest = max((len(curve.log_odds) for curve in curves.values()), default=1) + 1
+        knots, values = np.zeros((2, len(curves), longest))
+        for place, curve in enumerate(curves.values()):
+            own = len(curve.log_odds)
+            knots[place, :own], values[place, :own] = curve.log_odds, curve.probability
+            knots[place, own:] = curve.log_odds[-1] + np.arange(1, longest - own + 1)
+            values[place, own:] = curve.probability[-1]
+        order = np.arange(count)
+        order[list(curves)] = count + np.arange(len(curves))
+        widths = np.diff(knots, axis=1)
+        self.register_buffer("by_curve", torch.tensor(list(curves), dtype=torch.int64))
+        self.register_buffer("order", torch.from_numpy(order))
+        ramps = {"knots": knots, "widths": widths, "slopes": np.diff(values, axis=1) / np.where(widths, widths, 1)}
+        for name, array in (*ramps.items(), ("lowest", values[:, 0])):
+            self.register_buffer(name, torch.from_numpy(array.astype(np.float32)))
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """The inputs as `onnx_model.part_input` gives them."""
         x = torch.cat([part(one) for part, one in zip(self.parts, inputs, strict=True)], dim=1)
         rows = (torch.minimum(torch.maximum(x, self.low), self.high) - self.mean) * self.factor
-        return torch.sigmoid(self.start + self.slope * (rows @ self.weight + self.bias))
+        total = self.start + self.slope * (rows @ self.weight + self.bias)
+        chance = torch.sigmoid(total)
+        if not len(self.by_curve):
+            return chance
+        beyond = total[:, self.by_curve, None] - self.knots[:, :-1]
+        inside = torch.minimum(beyond.clamp(min=0), self.widths) * self.slopes
+        read = self.lowest + inside.sum(dim=2)
+        return torch.cat([chance, read], dim=1)[:, self.order]
 
 
 def export(*, model: str | Path, out: str | Path) -> Path:

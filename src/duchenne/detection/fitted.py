@@ -18,7 +18,7 @@ class FittedModel(ABC):
     Attributes:
         name: as the user gave it.
         record: of the detector.
-        columns: `AUxx_p` of all action units, then `AUxx_c` of those that passed.
+        columns: `AUxx_p` of all action units, `AUxx_c` of those that passed, `AUxx_r` of those with an intensity.
         crop_px: see `AuModel`.
     """
 
@@ -26,10 +26,12 @@ class FittedModel(ABC):
         self.name = name
         self.record = record
         self._passed = np.flatnonzero([item.passed for item in record.aus.values()])
-        self._threshold = np.array([item.threshold for item in record.aus.values()])[self._passed]
+        self._threshold = np.array([item.threshold for item in record.aus.values()])
+        self._scales = {place: scale for place, item in enumerate(record.aus.values()) if (scale := item.own_scale())}
         self.columns = (
             *(f"{au}_p" for au in record.aus),
             *(f"{au}_c" for au, item in record.aus.items() if item.passed),
+            *(f"{au}_r" for au, item in record.aus.items() if item.intensity is not None),
         )
         self.crop_px = record.crop_px if needs_crops else None
 
@@ -42,7 +44,7 @@ class FittedModel(ABC):
         """What computes it, for the record beside the output."""
 
     def score(self, batch: FaceBatch) -> NDArray[np.float32]:
-        """Probabilities in 0 to 1 and decisions 0 or 1 of a batch of faces.
+        """Probabilities in 0 to 1, decisions 0 or 1 and intensities 0 to 5 of a batch of faces.
 
         Args:
             batch: what the detector's parts read must be there.
@@ -55,12 +57,13 @@ class FittedModel(ABC):
         """
         chance = self.probability(batch)
         own = chance[:, self._passed]
-        present = np.where(np.isnan(own), np.nan, own >= self._threshold)
-        return np.concatenate([chance, present], axis=1).astype(np.float32)
+        present = np.where(np.isnan(own), np.nan, own >= self._threshold[self._passed])
+        read = [scale.intensity(chance[:, place], self._threshold[place]) for place, scale in self._scales.items()]
+        return np.column_stack([chance, present, *read]).astype(np.float32)
 
     def describe(self) -> dict[str, Any]:
         """What it is and how well it did, for the record beside the output."""
-        shown = ("auc", "f1", "kappa", "kappa_low", "kappa_high", "calibration_error")
+        shown = ("auc", "f1", "kappa", "kappa_low", "kappa_high", "calibration_error", "icc", "mae")
         return {
             "kind": "detector: calibrated probabilities, decisions where agreement on held-out subjects passed",
             "computed_by": self.computed_by(),
@@ -70,7 +73,8 @@ class FittedModel(ABC):
                 name: {
                     "threshold": item.threshold, "prior": item.prior, "slope": item.slope, "offset": item.offset,
                     "passed": item.passed, "why": item.why,
-                    "held_out": {key: item.held_out[key] for key in shown} if item.held_out else None,
+                    "intensity": item.intensity,
+                    "held_out": {key: item.held_out.get(key) for key in shown} if item.held_out else None,
                 }
                 for name, item in self.record.aus.items()
             },

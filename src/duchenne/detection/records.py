@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from duchenne.config import from_mapping
+from duchenne.detection.calibration import Curve
+from duchenne.detection.intensity import Scale
 from duchenne.errors import InputError, UsageError
 from duchenne.facs import ACTION_UNITS, au_column
 
@@ -27,6 +29,8 @@ class AuRecord:
         frames, present: known training frames, and those of them that show it.
         subjects, showing: subjects with known frames, and those of them who show it.
         held_out: figures on subjects left out (`calibrated.held_out_figures`); None where there are none.
+        curve: a `calibration.Curve` in place of slope and offset, as plain values; None where those are used.
+        intensity: an `intensity.Scale` as plain values; None where intensity was not coded.
     """
 
     prior: float
@@ -40,6 +44,16 @@ class AuRecord:
     subjects: int
     showing: int
     held_out: Mapping[str, Any] | None
+    curve: Mapping[str, Any] | None = None
+    intensity: Mapping[str, Any] | None = None
+
+    def own_curve(self) -> Curve | None:
+        """The curve; refuses what is none, see `parse_record`."""
+        return None if self.curve is None else _made(Curve, self.curve, "curve")
+
+    def own_scale(self) -> Scale | None:
+        """The scale of intensity; refuses what is none, see `parse_record`."""
+        return None if self.intensity is None else _made(Scale, self.intensity, "intensity")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +74,8 @@ class DetectorRecord:
         notes: what a user should know, one sentence each.
         weights_sha256: of detector.safetensors.
         duchenne: version of this library.
+        calibration: `platt` or `isotonic`.
+        groups: figures of subjects left out by group (`by_group.ByGroup`), None where none were asked for.
         format_version: of this file.
     """
 
@@ -75,8 +91,20 @@ class DetectorRecord:
     encoder_trained_on: Mapping[str, Any]
     notes: tuple[str, ...]
     duchenne: str
+    calibration: str = "platt"
+    groups: Mapping[str, Any] | None = None
     weights_sha256: str = ""
     format_version: int = FORMAT_VERSION
+
+
+T = TypeVar("T")
+
+
+def _made(kind: type[T], values: Mapping[str, Any], key: str) -> T:
+    try:
+        return from_mapping(kind, values, where=f"`{key}`")
+    except ValueError as error:
+        raise UsageError(f"`{key}`: {error}.") from error
 
 
 def parse_record(text: str | bytes, where: str) -> DetectorRecord:
@@ -105,6 +133,7 @@ def parse_record(text: str | bytes, where: str) -> DetectorRecord:
             aus[name] = from_mapping(AuRecord, item, where=f"{where}: `{name}`")
             if not 0 < aus[name].prior < 1:
                 raise UsageError(f"{where}: `{name}`: `prior` is {aus[name].prior}, not between 0 and 1.")
+            aus[name].own_curve(), aus[name].own_scale()
     except UsageError as error:
         raise InputError(f"{error} Make the detector again.") from error
     if not aus or not record.parts:

@@ -19,7 +19,17 @@ from torch import nn
 
 from duchenne.data.folds import k_fold
 from duchenne.data.prepared import Prepared
-from duchenne.detection.calibrated import CalibratedHeads, Floats, HeldOut, calibrate, share_present
+from duchenne.detection.calibrated import (
+    CalibratedHeads,
+    Floats,
+    HeldOut,
+    calibrate,
+    read_intensity,
+    share_present,
+    with_scaling,
+)
+from duchenne.detection.calibration import Calibration
+from duchenne.detection.intensity import Intensities
 from duchenne.evaluation.encoders import EncoderSource
 from duchenne.evaluation.linear import LinearHead
 from duchenne.evaluation.tuning import Tuned, TuneSettings, learnable_shares, score_faces, tune_encoder
@@ -55,6 +65,8 @@ def train_tuned(
     labels: NDArray[np.floating],
     groups: NDArray[np.integer],
     *,
+    intensity: Intensities | None = None,
+    calibration: Calibration = "platt",
     settings: TuneSettings | None = None,
     seed: int = 0,
     device: torch.device,
@@ -68,6 +80,7 @@ def train_tuned(
         rows: (N,) labelled ones.
         labels: (N, A) 0, 1 or NaN where unknown.
         groups: (N,) the subject of each row; at least two.
+        intensity, calibration: see `calibrated.train_calibrated`.
         settings: of the training.
         seed: of the groups and the trainings.
         device: where it runs.
@@ -103,24 +116,23 @@ def train_tuned(
             network = train(pair)
             for one, other in (pair, pair[::-1]):
                 inner[one][:, fold == other] = about(other, pair, network)
-        chance, present = np.full(labels.shape, np.nan), np.zeros(labels.shape, dtype=bool)
+        chance, read = np.full(labels.shape, np.nan), np.full(labels.shape, np.nan)
+        present = np.zeros(labels.shape, dtype=bool)
         for one in range(number):
             rest, here = fold != one, fold == one
-            scaled = calibrate(inner[one, 0][rest], inner[one, 1][rest], labels[rest], groups[rest])
+            scaled = calibrate(
+                inner[one, 0][rest], inner[one, 1][rest], labels[rest], groups[rest],
+                intensity=intensity.of(rest) if intensity else None, calibration=calibration,
+            )  # fmt: skip
             chance[here] = scaled.probability(evidence[here], prior[here])
             present[here] = np.nan_to_num(chance[here]) >= np.where(scaled.usable, scaled.threshold, np.inf)
-        result = HeldOut(chance, present, fold)
+            read[here] = read_intensity(chance[here], scaled.threshold, scaled.scales)
+        result = HeldOut(chance, present, fold, read)
 
     network = train(())
-    scaled = calibrate(evidence, prior, labels, groups)
+    scaled = calibrate(evidence, prior, labels, groups, intensity=intensity, calibration=calibration)
     head = _head(network, data, rows, labels, size_px, device)
-    usable = scaled.usable & head.trained
-    heads = CalibratedHeads(
-        head, 0.0,
-        prior=np.where(usable, share_present(labels), np.nan),
-        slope=np.where(usable, scaled.slope, np.nan), offset=np.where(usable, scaled.offset, np.nan),
-        threshold=np.where(usable, scaled.threshold, np.nan), usable=usable,
-    )  # fmt: skip
+    heads = with_scaling(head, 0.0, scaled, share_present(labels))
     return TunedDetector(heads, network.encoder.cpu(), result)
 
 

@@ -1,0 +1,114 @@
+"""The labelled faces that `fit` learns from, and who is in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from duchenne.data.prepared import Prepared
+from duchenne.detection.intensity import Intensities
+from duchenne.errors import InputError
+from duchenne.facs import au_column
+
+
+@dataclass(frozen=True)
+class Coded:
+    """The labelled rows.
+
+    Attributes:
+        rows: (N,) of the prepared data. labels: (N, A) 0, 1 or NaN. aus: names of the A columns.
+        intensity: of the same rows; None where no folder codes it, or folders differ in what counts as present.
+        subjects: (N,) `dataset:subject`, null where unknown.
+        groups: (N,) a number per subject; per clip where the subject is unknown.
+        known: whether every row has a subject.
+    """
+
+    rows: NDArray[np.int64]
+    labels: NDArray[np.float32]
+    intensity: Intensities | None
+    aus: tuple[str, ...]
+    subjects: pd.Series[str]
+    groups: NDArray[np.int64]
+    known: bool
+
+
+def coded_rows(data: Prepared) -> Coded:
+    """All rows with a known label.
+
+    Raises:
+        InputError: when nothing is labelled, or only one person.
+    """
+    numbers = tuple(sorted(set().union(*(info.aus for info in data.infos))))
+    if not numbers:
+        raise InputError(f"{data.paths[0]}: codes no action units; prepare it with labels (prepare videos --labels).")
+    labels = data.occurrence(numbers)
+    rows = np.flatnonzero(~np.isnan(labels).all(axis=1))
+    if not len(rows):
+        raise InputError(f"{data.paths[0]}: no frame has a known label; prepare it with labels.")
+    subjects = data.subject_names().iloc[rows].reset_index(drop=True)
+    unknown = subjects.isna()
+    clips = pd.Series(data.clip_ids()[rows], dtype="string")
+    alone = data.frames["clip"].iloc[rows].isna().to_numpy()
+    clips[alone] = [f"image {row}" for row in rows[alone]]
+    groups, names = pd.factorize(subjects.where(~unknown, "\0" + clips))
+    if len(names) < 2:
+        what = "subject" if not unknown.any() else "clip, of an unknown subject,"
+        raise InputError(
+            f"{data.paths[0]}: only one {what} has labels, so nothing shows how a detector does on anybody else; code "
+            "another person, or say who is who with `prepare --names`."
+        )
+    aus, known = tuple(map(au_column, numbers)), not bool(unknown.any())
+    return Coded(rows, labels[rows], _intensity(data, numbers, rows), aus, subjects, groups.astype(np.int64), known)
+
+
+def levels_of_presence(data: Prepared) -> list[float]:
+    """From which intensities the folders that code them count an action unit as present, ascending."""
+    return sorted({info.positive_from for info in data.infos if info.label_kind == "intensity"})
+
+
+def _intensity(data: Prepared, numbers: tuple[int, ...], rows: NDArray[np.int64]) -> Intensities | None:
+    levels = levels_of_presence(data)
+    if len(levels) != 1:
+        return None
+    values = data.intensity(numbers)[rows]
+    return None if np.isnan(values).all() else Intensities(values, levels[0])
+
+
+def counts(coded: Coded, column: int) -> dict[str, int]:
+    """Known frames and subjects of an action unit, and those that show it."""
+    labels = coded.labels[:, column]
+    known = ~np.isnan(labels)
+    return {
+        "frames": int(known.sum()),
+        "present": int((labels == 1).sum()),
+        "subjects": len(np.unique(coded.groups[known])),
+        "showing": len(np.unique(coded.groups[labels == 1])),
+    }
+
+
+def lacks(coded: Coded, column: int) -> str:
+    """Why an action unit could not be learned."""
+    labels = coded.labels[:, column]
+    for value, word in ((1, "present"), (0, "absent")):
+        number = len(np.unique(coded.groups[labels == value]))
+        if number < 2:
+            return f"is {word} in {'no subject' if not number else 'only one subject'}, two are needed"
+    return "is not both present and absent among the other subjects when some are left out; more are needed"
+
+
+def trained_on(data: Prepared, coded: Coded) -> tuple[dict[str, Any], ...]:
+    """What detector.json says of each data set."""
+    dataset = data.frames["dataset"].to_numpy()[coded.rows]
+    return tuple(
+        {
+            "dataset": info.name, "subjects": sorted(coded.subjects[dataset == number].dropna().unique()),
+            "frames": int((dataset == number).sum()), "licence": info.licence, "label_kind": info.label_kind,
+            "positive_from": info.positive_from if info.label_kind == "intensity" else None,
+            "alignment": info.alignment, "size_px": info.size_px,
+        }
+        for number, info in enumerate(data.infos)
+    )  # fmt: skip
