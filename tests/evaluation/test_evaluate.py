@@ -276,6 +276,19 @@ def test_unknown_subjects_of_the_same_data_count_as_overlap(faces: Path) -> None
     assert overlap(Source(), prepared, prepared.subject_names())["transductive"]  # type: ignore[arg-type]
 
 
+def test_labels_of_a_namesake_in_another_data_set_are_refused(faces: Path) -> None:
+    class Source:
+        name = "x"
+        seeded = False
+        trained_on = (TrainedOn(dataset="drawn_plus", subjects=("drawn_plus:S1",), labels=True, licence=""),)
+
+    prepared = Prepared([faces])
+    with pytest.raises(UsageError, match=r"labels of 1 test subjects \(first: drawn:S1\)"):
+        overlap(Source(), prepared, prepared.subject_names())  # type: ignore[arg-type]
+    others = prepared.subject_names()[lambda names: names != "drawn:S1"]
+    assert overlap(Source(), prepared, others)["test_subjects"] == 0  # type: ignore[arg-type]
+
+
 def test_statistics_ignore_a_fold_that_no_resample_reached() -> None:
     labels = np.array([[1.0], [0.0], [1.0], [0.0]])
     run = Predictions(labels.astype(np.float32), labels == 1, np.array([0, 0, 1, 1]))

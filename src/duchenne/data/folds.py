@@ -95,7 +95,7 @@ def k_fold(subjects: Iterable[str | None], number: int, *, seed: int = 0) -> NDA
             f"--folds {number}: {unknown} labelled frames have no subject, so subjects cannot be kept apart; "
             "use --folds split, or prepare the data with a subject column."
         )
-    people = _plain(names)
+    people = people_of(names)
     assigned = assign_subjects(
         {str(name): int(count) for name, count in people.value_counts().items()}, number, seed=seed
     )
@@ -114,7 +114,7 @@ def check_apart(folds: Iterable[Fold], subjects: pd.Series[str]) -> None:
     Raises:
         InputError: when somebody lies on both sides.
     """
-    people = _plain(subjects)
+    people = people_of(subjects)
     for number, fold in enumerate(folds):
         both = set(people[fold.train].dropna()) & set(people[fold.test].dropna())
         if both:
@@ -124,8 +124,8 @@ def check_apart(folds: Iterable[Fold], subjects: pd.Series[str]) -> None:
             )
 
 
-def _plain(names: pd.Series[str]) -> pd.Series[str]:
-    """Subjects without the data set: `dataset:subject` -> `subject`."""
+def people_of(names: pd.Series[str]) -> pd.Series[str]:
+    """Subjects without the data set, so that namesakes are one: (N,) `dataset:subject` -> `subject`."""
     return names.str.replace(r"^[^:]*:", "", n=1, regex=True)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from duchenne.data.folds import Fold
+from duchenne.data.folds import Fold, people_of
 from duchenne.data.prepared import Prepared
 from duchenne.errors import InputError, UsageError
 from duchenne.facs import intensity_column
@@ -62,17 +62,20 @@ def across(data: Prepared, rows: NDArray[np.int64], subjects: pd.Series[str], tr
         trained: number of data sets to train on.
 
     Raises:
-        InputError: when a side has no labelled rows, or the same person or picture lies on both sides.
+        InputError: when a side has no labelled rows, or the same person, a namesake or the same picture lies on
+            both sides.
     """
     train = data.frames["dataset"].to_numpy()[rows] < trained
     if train.all() or not train.any():
         empty = data.infos[0 if not train.any() else trained].name
         raise InputError(f"--train-data: {empty} has no frame with a label that all data sets code; choose others.")
-    both = set(subjects[train].dropna()) & set(subjects[~train].dropna())
+    people = people_of(subjects)
+    both = set(people[train].dropna()) & set(people[~train].dropna())
     if both:
         raise InputError(
-            f"--train-data: {len(both)} people lie in the data to train on and in the data to test on (first: "
-            f"{min(both)}); choose data sets without common subjects."
+            f"--train-data: {len(both)} names lie in the data to train on and in the data to test on (first: "
+            f"{min(both)}); people of one name in different data sets may be the same, so choose others, or give "
+            "others other names."
         )
     same = _common_pictures(data, rows[train], rows[~train])
     if same:
