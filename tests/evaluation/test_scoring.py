@@ -68,6 +68,7 @@ def test_accuracy_and_mean_recall_equal_scikit_learn() -> None:
     run = Predictions(predicted.astype(np.float32), predicted, group % 2)
     found = statistics(labels, {0: run}, group, np.ones((1, 6), dtype=np.int16), exclusive=True)
     pooled = [accuracy_score(truth, said), recall_score(truth, said, average="macro")]
+    pooled += recall_score(truth, said, average=None).tolist()
     np.testing.assert_allclose(found.exclusive["pooled"][0], pooled, atol=1e-9)
     folds = [accuracy_score(truth[run.fold == fold], said[run.fold == fold]) for fold in (0, 1)]
     assert found.exclusive["mean_of_folds"][0, 0] == pytest.approx(np.mean(folds), abs=1e-9)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -107,7 +108,12 @@ def main(arguments: list[str]) -> int:
     width = max(map(len, means.index))
     f1 = "F1 (oracle thresholds)" if parsed.threshold == "oracle" else "F1"
     for name, row in means.iterrows():
-        always = f"always positive {row['f1_always_positive']:.3f}"
-        print(f"{name:<{width}}  AUC {row['auc']:.3f}  {f1} {row['f1']:.3f}  ({always})")
+        said = f"{name:<{width}}  AUC {row['auc']:.3f}  {f1} {row['f1']:.3f}"
+        if parsed.target == "emotion":
+            found = json.loads((parsed.out / "summary.json").read_text(encoding="utf-8"))["models"][name]
+            right = {key: found["mean_of_folds"][key]["value"] for key in ("accuracy", "mean_recall")}
+            print(f"{said}  accuracy {right['accuracy']:.3f}, mean of classes {right['mean_recall']:.3f}")
+        else:
+            print(f"{said}  (always positive {row['f1_always_positive']:.3f})")
     print(f"{parsed.out / 'report.html'}")
     return 0

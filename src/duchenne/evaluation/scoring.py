@@ -54,7 +54,8 @@ class Statistics:
 
     Attributes:
         values: (aggregate, metric) -> (R, A).
-        exclusive: aggregate -> (R, 2) accuracy and mean recall, for targets of which one item is true; empty else.
+        exclusive: aggregate -> (R, 2 + A) accuracy, mean recall and the recall of each item, for targets of which one
+            item is true; empty else. An item that does not occur has no recall and no part in the mean.
     """
 
     values: Mapping[tuple[str, str], Floats]
@@ -137,7 +138,8 @@ def statistics(
 def _shares(table: GroupTable, weights: NDArray[np.integer], members: NDArray[np.bool_]) -> Floats:
     right, known = (weighted_sums(weights, members, counts) for counts in (table.true_positives, table.positives))
     accuracy = ratio(right.sum(axis=1), known.sum(axis=1))
-    return np.stack([accuracy, ratio(right, known).mean(axis=1)], axis=1)
+    recall = np.where(known > 0, ratio(right, known), np.nan)
+    return np.concatenate([accuracy[:, None], mean_defined(recall, axis=1)[:, None], recall], axis=1)
 
 
 def mean_defined(values: Floats, axis: int = 0) -> Floats:
@@ -184,7 +186,7 @@ class Summariser:
         for aggregate in AGGREGATES:
             out[aggregate] = {metric: _estimate(_macro(found.values[aggregate, metric])) for metric in METRICS}
             if self._exclusive:
-                accuracy, recall = found.exclusive[aggregate].T
+                accuracy, recall = found.exclusive[aggregate][:, :2].T
                 out[aggregate] |= {"accuracy": _estimate(accuracy), "mean_recall": _estimate(recall)}
         out["items"] = {
             item: {
@@ -193,6 +195,11 @@ class Summariser:
             }
             for au, item in enumerate(self._items)
         }
+        if self._exclusive:
+            for place, item in enumerate(self._items):
+                for aggregate in AGGREGATES:
+                    recalls = found.exclusive[aggregate][:, 2 + place]
+                    out["items"][item][aggregate]["recall"] = _estimate(recalls)
         return out
 
     def means(self, runs: Mapping[int, Predictions]) -> dict[str, Any]:
