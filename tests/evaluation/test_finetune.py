@@ -1,6 +1,7 @@
 """The fine-tuning protocol: what is trained, what is kept when it stops, and that nobody lies on both sides."""
 
 import json
+from concurrent.futures.process import BrokenProcessPool
 
 import numpy as np
 import pandas as pd
@@ -189,6 +190,19 @@ def test_folds_in_processes_of_their_own_give_the_same(faces, small, tmp_path):
     pd.testing.assert_frame_equal(one, two)
 
 
+def test_a_lost_worker_is_one_sentence(faces, small, tmp_path, monkeypatch):
+    def lost(**settings):
+        def run(calls):
+            raise BrokenProcessPool
+            yield
+
+        return run
+
+    monkeypatch.setattr(finetune, "Parallel", lost)
+    with pytest.raises(InputError, match="with fewer --workers, it goes on where it stopped"):
+        evaluate("finetune", model=small, data=faces, out=tmp_path / "out", folds=2, workers=2, **FAST)
+
+
 def test_methods_are_trained_in_every_fold(faces, tmp_path, monkeypatch):
     tested: list[tuple[set[int], set[int]]] = []
     original = finetune.train_on
@@ -222,6 +236,7 @@ def test_methods_are_trained_in_every_fold(faces, tmp_path, monkeypatch):
     [
         ({"protocol": "linear", "model": "pixels", "tune": "bn"}, "belong to evaluate finetune"),
         ({"protocol": "linear", "model": (), "method": "supervised"}, "belong to evaluate finetune"),
+        ({"method": "supervised:smoke/supervised", "tune": "bn"}, "is trained as its recipe says"),
         ({"model": "landmarks"}, "is no single encoder"),
         ({"model": "random", "l2": 0.1}, "nothing is penalised"),
         ({"method": "supervisd"}, "did you mean `supervised`"),

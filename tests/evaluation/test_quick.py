@@ -11,6 +11,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
 from duchenne.data.folds import Fold, from_assignment
+from duchenne.errors import UsageError
 from duchenne.evaluation import quick
 from duchenne.evaluation.quick import nearest_neighbours, ridge
 
@@ -87,3 +88,10 @@ def test_items_without_both_classes_have_no_score(problem: tuple, monkeypatch: p
         assert np.isnan(score[:, 1]).all()
         assert np.isfinite(score[:, 0]).all()
         assert roc_auc_score(labels[:, 0], score[:, 0]) > 0.7
+
+
+def test_ridge_chooses_nothing_where_held_out_subjects_show_nothing(problem: tuple) -> None:
+    features, labels, groups, folds = problem
+    labels[:] = 0
+    with pytest.raises(UsageError, match="fold 0: no item is both present and absent"):
+        ridge(features, labels, folds, groups, [1e-3, 1.0])

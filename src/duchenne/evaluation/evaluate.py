@@ -151,6 +151,11 @@ def evaluate(
             f"evaluate {protocol}: --method, --tune, --epochs, --batch-size, --lr, --head-lr, --layer-decay, "
             "--patience and --workers belong to evaluate finetune; leave them out."
         )
+    if not models and tuning != TuneSettings():
+        raise UsageError(
+            "evaluate finetune: --tune, --epochs, --batch-size, --lr, --head-lr, --layer-decay and --patience train "
+            "encoders (--model); a --method is trained as its recipe says (NAME:RECIPE). Leave them out."
+        )
     if workers < 1:
         raise UsageError(f"--workers {workers}: must be at least 1.")
     if min(seeds, repeats) < 1 or sample_faces < 0:

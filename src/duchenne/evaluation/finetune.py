@@ -8,6 +8,7 @@ says itself what it sees. Either way no tested person, and nobody of the same na
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from torch import nn
 from duchenne.config import from_mapping, to_mapping
 from duchenne.data.folds import Fold, check_apart, hold_out
 from duchenne.data.prepared import Prepared
-from duchenne.errors import UsageError
+from duchenne.errors import InputError, UsageError
 from duchenne.evaluation.encoders import Context, EncoderSource, Features, FeatureSource, resolve
 from duchenne.evaluation.frozen import plan_hash
 from duchenne.evaluation.linear import L2_CANDIDATES, LinearSettings
@@ -137,10 +138,16 @@ def _folds(
     threads = max(1, torch.get_num_threads() // workers)
     run = Parallel(n_jobs=workers, return_as="generator")
     is_method = isinstance(source, MethodSource)
-    yield from run(
-        delayed(_fold_elsewhere)(source.name, is_method, threads, job, settings, tuning, seed, number)
-        for seed, number in folds
-    )
+    try:
+        yield from run(
+            delayed(_fold_elsewhere)(source.name, is_method, threads, job, settings, tuning, seed, number)
+            for seed, number in folds
+        )
+    except BrokenProcessPool as error:
+        raise InputError(
+            "evaluate finetune: a worker process was ended, or not started, most likely for want of memory; run the "
+            "same command with fewer --workers, it goes on where it stopped."
+        ) from error
 
 
 def _fold_elsewhere(name: str, is_method: bool, threads: int, *rest: Any) -> Found:

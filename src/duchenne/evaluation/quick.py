@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from duchenne.data.folds import Fold, hold_out
+from duchenne.errors import UsageError
 from duchenne.evaluation.encoders import Features
 from duchenne.metrics import roc_auc
 
@@ -107,19 +108,25 @@ def ridge(
         seed: of the subjects held out.
 
     Raises:
-        UsageError: when a strength must be chosen but no subject can be held out.
+        UsageError: when a strength must be chosen but no subject can be held out, or the held-out subjects show no
+            item both present and absent.
 
     Source: Hastie, Tibshirani & Friedman, The Elements of Statistical Learning, 2009, sections 4.2 and 4.3.
     """
     out = np.full(labels.shape, np.nan, dtype=np.float32)
     chosen = []
-    for fold in folds:
+    for number, fold in enumerate(folds):
         strength = float(strengths[0])
         if len(strengths) > 1:
             held = hold_out(groups, fold.train, share=held_out, seed=seed)
             found = _discriminants(features, labels, fold.train & ~held, held, strengths, balanced)
-            areas = np.array([np.nanmean(np.r_[roc_auc(labels[held], score), 0.0]) for score in found])
-            strength = float(strengths[int(np.argmax(areas))])
+            areas = np.stack([roc_auc(labels[held], score) for score in found])
+            if np.isnan(areas).all():
+                raise UsageError(
+                    f"fold {number}: no item is both present and absent among the held-out training subjects, so the "
+                    "L2 strength cannot be chosen; give one (--l2 0.01)."
+                )
+            strength = float(strengths[int(np.argmax(np.nanmean(areas, axis=1)))])
         (out[fold.test],) = _discriminants(features, labels, fold.train, fold.test, [strength], balanced)
         chosen.append(strength)
     return RidgeResult(out, tuple(chosen))
