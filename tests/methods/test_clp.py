@@ -178,6 +178,21 @@ def test_what_does_not_fit_is_refused_before_the_first_step(fields, error, sente
     assert not (tmp_path / "run" / "log.jsonl").exists()
 
 
+def test_a_memory_that_is_large_for_the_data_is_said(squares):
+    from duchenne.data.prepared import Prepared
+    from duchenne.methods.registry import method_class
+
+    def notes(name, rows, **fields):
+        return method_class(name).notes(small_config(name, **fields), Prepared([squares]), np.arange(rows))
+
+    for name, flag in (("clp", "memory"), ("moco", "memory"), ("cvc", "cycle_memory")):
+        size = getattr(small_config(name), flag)
+        many = 2 * max(size, small_config(name).memory)
+        assert notes(name, many) == []
+        assert f"--{flag.replace('_', '-')} {size} is more than half of the" in notes(name, 2 * size - 1)[-1]
+    assert notes("clp", 10, terms="tcl") == []
+
+
 def test_one_person_alone_is_refused(squares, tmp_path):
     from duchenne.data.prepared import Prepared
 
@@ -194,7 +209,13 @@ def test_one_person_alone_is_refused(squares, tmp_path):
         CLP.complete(config, data, np.arange(len(data)))
 
 
-@pytest.mark.parametrize("field", [{"beta": 0.0}, {"length": 2}, {"offset": -2}, {"separate_frames": 10}])
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"beta": 0.0}, {"length": 2}, {"offset": -2}, {"separate_frames": 10},
+        {"mask_negatives": True, "mask_same": "none"},
+    ],
+)  # fmt: skip
 def test_configuration_out_of_range(field):
     with pytest.raises(ValueError, match=next(iter(field))):
         CLPConfig(**field)

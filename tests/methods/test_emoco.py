@@ -160,6 +160,7 @@ def test_resume_is_exact_with_memories(faces, tmp_path):
 def test_a_run_counts_frames_without_emotion(faces, tmp_path):
     result = duchenne.pretrain(NAME, data=faces, out=tmp_path / "run", recipe="smoke/emoco", balanced=True, quiet=True)
     assert any("lack emotion labels and were left out" in note for note in result.notes)  # the odd clips, and contempt
+    assert any("--memory 64 is more than half of the" in note and "the rarest emotion" in note for note in result.notes)
 
 
 def test_data_without_emotions_is_an_error_before_the_first_step(faces, tmp_path):
@@ -211,6 +212,7 @@ def test_recipes_of_the_ablation_differ_in_what_they_ablate():
 @pytest.mark.parametrize("fields, why", [
     ({"emotions": ["fear"]}, "at least two"), ({"emotions": ["fear", "fear"]}, "each once"),
     ({"temperature": 0.0}, "above 0"), ({"emotion_weight": 0.0, "contrast_weight": 0.0}, "nothing would be learned"),
+    ({"emotion_weight": 0.0}, "prototypes at random"),
 ])  # fmt: skip
 def test_wrong_settings(fields, why):
     with pytest.raises(UsageError, match=why):

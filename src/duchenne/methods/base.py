@@ -92,6 +92,11 @@ class Method(nn.Module, ABC):
         """
         return config
 
+    @classmethod
+    def notes(cls, config: Any, data: Prepared, rows: NDArray[np.int64]) -> list[str]:
+        """What a user should know of how the configuration suits the data, one sentence each; see `complete`."""
+        return []
+
     @abstractmethod
     def augment(self, batch: ClipBatch) -> ClipBatch:
         """Turns the uint8 frames of a batch into the float views that `training_step` takes.

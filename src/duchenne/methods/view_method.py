@@ -86,3 +86,24 @@ def check_memory(config: Any, keys: int, *, name: str = "memory") -> None:
             f"--{flag} {size} is smaller than the {keys} keys of one step; give at least --{flag} {keys} or a smaller "
             "--batch-size."
         )
+
+
+def memory_notes(
+    config: Any, frames: int, *, name: str = "memory", of: str = "frames that are trained on"
+) -> list[str]:
+    """Says where a memory holds more keys than half the frames that fill it, in one sentence.
+
+    Args:
+        config: of the run.
+        frames: that fill it.
+        name: of the field.
+        of: what the frames are, in words.
+    """
+    size = getattr(config, name)
+    if 2 * size <= frames:
+        return []
+    flag = name.replace("_", "-")
+    return [
+        f"--{flag} {size} is more than half of the {frames} {of}: faces are compared with old keys of themselves, and "
+        "with random vectors for as long as it takes to fill."
+    ]

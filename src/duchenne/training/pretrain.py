@@ -144,7 +144,10 @@ def train_on(
         training, (held_out, _) = clips, sampler.usable_clips(prepared, rows_held)
     else:
         training, held_out = split_clips(clips, config.validation_share, config.seed)
-    notes = (*sampler.notes(clips, short), *_notes(config.size_px, prepared), *_left_out(labels, prepared))
+    notes = (
+        *sampler.notes(clips, short), *chosen.notes(config, prepared, rows_trained),
+        *_notes(config.size_px, prepared), *_left_out(labels, prepared),
+    )  # fmt: skip
 
     warnings.filterwarnings("ignore", module="lightning_fabric")
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)

@@ -102,6 +102,8 @@ class CLPConfig:
             raise ValueError("beta and temperature must be above 0; leave the reconstruction out with terms: tcl")
         if not 0 <= self.key_momentum <= 1:
             raise ValueError("key_momentum must be between 0 and 1")
+        if self.mask_negatives and self.mask_same == "none":
+            raise ValueError("mask_negatives needs mask_same: subject or clip, which says whose keys are left out")
         if not 1 <= self.support < self.memory:
             raise ValueError("support must be at least 1 and below memory")
         if not 0 < self.crop_min <= self.crop_max <= 1:

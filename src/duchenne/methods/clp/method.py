@@ -18,7 +18,7 @@ from duchenne.methods.base import Method
 from duchenne.methods.clp.config import CLPConfig
 from duchenne.methods.clp.loss import cross_identity_reconstruction_loss, temporal_contrastive_loss
 from duchenne.methods.clp.sampler import SequenceAndFrames
-from duchenne.methods.view_method import check_memory, memory_dtype, unit_rows
+from duchenne.methods.view_method import check_memory, memory_dtype, memory_notes, unit_rows
 from duchenne.modules.encoder import Encoder, EncoderSpec
 from duchenne.modules.gather import world
 from duchenne.modules.heads import projection_head
@@ -90,6 +90,11 @@ class CLP(Method):
                 "together from; use data of several, --terms tcl, or --mask-same none."
             )
         return config
+
+    @classmethod
+    def notes(cls, config: Any, data: Prepared, rows: NDArray[np.int64]) -> list[str]:
+        """Says where the memory is large for the data."""
+        return [] if config.terms == "tcl" else memory_notes(config, len(rows))
 
     def start_stage(self, number: int) -> None:
         """The momentum encoder starts as a copy of the encoder, whatever weights that was given."""

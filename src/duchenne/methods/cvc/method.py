@@ -13,7 +13,7 @@ from duchenne.data.prepared import Prepared
 from duchenne.losses.info_nce import info_nce_loss
 from duchenne.methods.clp.loss import cross_identity_reconstruction_loss
 from duchenne.methods.cvc.config import CVCConfig
-from duchenne.methods.view_method import ViewMethod, check_memory, memory_dtype, spread, unit_rows
+from duchenne.methods.view_method import ViewMethod, check_memory, memory_dtype, memory_notes, spread, unit_rows
 from duchenne.modules.heads import projection_head
 from duchenne.modules.momentum import MomentumCopy
 from duchenne.modules.queue import Queue
@@ -62,6 +62,11 @@ class CVC(ViewMethod):
         check_memory(config, config.batch_size)
         check_memory(config, config.batch_size, name="cycle_memory")
         return config
+
+    @classmethod
+    def notes(cls, config: Any, data: Prepared, rows: NDArray[np.int64]) -> list[str]:
+        """Says where a memory is large for the data."""
+        return [*memory_notes(config, len(rows)), *memory_notes(config, len(rows), name="cycle_memory")]
 
     def start_stage(self, number: int) -> None:
         """The momentum encoder starts as a copy of the encoder, whatever weights that was given."""

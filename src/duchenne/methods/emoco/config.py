@@ -57,6 +57,8 @@ class EmoCoConfig(MomentumConfig):
             raise ValueError("temperature must be above 0, emotion_weight and contrast_weight at least 0")
         if not self.emotion_weight and not self.contrast_weight:
             raise ValueError("emotion_weight and contrast_weight are both 0: nothing would be learned")
+        if not self.emotion_weight and self.normalisation == "intra_class" and self.detach_prototypes:
+            raise ValueError("emotion_weight 0 leaves the prototypes at random; set normalisation to l2")
         if self.emotions and len(set(self.emotions)) < max(2, len(self.emotions)):
             raise ValueError("emotions must name at least two, each once")
 

@@ -16,7 +16,7 @@ from duchenne.data.single_frames import FrameSampler
 from duchenne.errors import InputError
 from duchenne.methods.emoco.config import EmoCoConfig
 from duchenne.methods.emoco.loss import contrastive_rows, emotion_loss
-from duchenne.methods.view_method import ViewMethod, check_memory, memory_dtype, spread, unit_rows
+from duchenne.methods.view_method import ViewMethod, check_memory, memory_dtype, memory_notes, spread, unit_rows
 from duchenne.modules.heads import projection_head
 from duchenne.modules.momentum import MomentumCopy
 from duchenne.modules.queue import Queue
@@ -76,6 +76,16 @@ class EmoCo(ViewMethod):
         if config.queues == "single" and config.contrast_weight:
             check_memory(config, config.batch_size)
         return replace(config, emotions=shown)
+
+    @classmethod
+    def notes(cls, config: Any, data: Prepared, rows: NDArray[np.int64]) -> list[str]:
+        """Says where a memory is large for the data, of the rarest emotion where each has its own."""
+        if not config.contrast_weight:
+            return []
+        shown = data.frames["emotion"].iloc[rows].astype("string").value_counts()[list(config.classes)]
+        if config.queues == "single":
+            return memory_notes(config, int(shown.sum()))
+        return memory_notes(config, int(shown.min()), of=f"frames of {shown.idxmin()}, the rarest emotion")
 
     def start_stage(self, number: int) -> None:
         """The momentum encoder starts as a copy of the encoder, whatever weights that was given."""

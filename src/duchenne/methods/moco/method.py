@@ -11,7 +11,7 @@ from torch import nn
 from duchenne.data.prepared import Prepared
 from duchenne.losses.info_nce import info_nce_loss
 from duchenne.methods.moco.config import MoCoConfig
-from duchenne.methods.view_method import ViewMethod, check_memory, memory_dtype, spread, unit_rows
+from duchenne.methods.view_method import ViewMethod, check_memory, memory_dtype, memory_notes, spread, unit_rows
 from duchenne.modules.heads import projection_head
 from duchenne.modules.momentum import MomentumCopy
 from duchenne.modules.queue import Queue
@@ -41,6 +41,11 @@ class MoCo(ViewMethod):
         """Refuses a memory smaller than a batch."""
         check_memory(config, config.batch_size)
         return config
+
+    @classmethod
+    def notes(cls, config: Any, data: Prepared, rows: NDArray[np.int64]) -> list[str]:
+        """Says where the memory is large for the data."""
+        return memory_notes(config, len(rows))
 
     def start_stage(self, number: int) -> None:
         """The momentum encoder starts as a copy of the encoder, whatever weights that was given."""
