@@ -20,7 +20,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from duchenne.data.folds import Fold
 from duchenne.errors import UsageError
@@ -28,6 +27,7 @@ from duchenne.evaluation.encoders import BATCH, EncoderSource, EnsembleSource, F
 from duchenne.evaluation.frozen import plan_hash
 from duchenne.evaluation.linear import L2_CANDIDATES, LinearSettings, Weighting
 from duchenne.evaluation.protocols import FrozenFeatures, Job, Outcome
+from duchenne.evaluation.tuning import learnable_shares, train_batchnorm
 from duchenne.losses.weighted_bce import class_weights, weighted_bce
 from duchenne.progress import progress_bar
 
@@ -52,9 +52,7 @@ class Classifier(nn.Module):
     def __init__(self, features: Callable[[Tensor], Tensor], encoder: nn.Module, width: int, items: int) -> None:
         super().__init__()
         self.features, self.encoder = features, encoder.requires_grad_(False)
-        self.layers = [layer for layer in encoder.modules() if isinstance(layer, _BatchNorm)]
-        for layer in self.layers:
-            layer.requires_grad_(True)
+        self.layers = train_batchnorm(encoder)
         self.head = nn.Sequential(nn.BatchNorm1d(width), nn.Linear(width, items, bias=False))
 
     def train(self, mode: bool = True) -> Classifier:
@@ -141,10 +139,8 @@ def train_and_score(
     """
     truth = torch.from_numpy(np.where(np.isnan(labels), -1, labels).astype(np.int64))
     places, tested = np.flatnonzero(fold.train), np.flatnonzero(fold.test)
-    known, present = (truth[places] >= 0).sum(0), (truth[places] == 1).sum(0)
-    trained = (present > 0) & (present < known)
-    truth[:, ~trained] = -1
-    shares = torch.where(trained, present / known.clamp_min(1), 0.5).tolist()
+    shares, trained = learnable_shares(labels[places])
+    truth[:, ~torch.from_numpy(trained)] = -1
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     wanted: list[Any] = list(groups or (some for some in network.parameters() if some.requires_grad))
     optimiser = torch.optim.AdamW(wanted, lr=LEARNING_RATE, weight_decay=0.0)
@@ -169,7 +165,7 @@ def train_and_score(
             part = network(x).float().cpu().numpy()
             score[start : start + len(part)] = part
             advance(len(part))
-    score[:, ~trained.numpy()] = np.nan
+    score[:, ~trained] = np.nan
     return score
 
 

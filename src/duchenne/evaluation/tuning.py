@@ -81,9 +81,7 @@ class Tuned(nn.Module):
         self.encoder, self.features = encoder.requires_grad_(tune == "all"), features
         self.trained: list[nn.Module] = [encoder] if tune == "all" else []
         if tune == "bn":
-            self.trained = [layer for layer in encoder.modules() if isinstance(layer, _BatchNorm)]
-            for layer in self.trained:
-                layer.requires_grad_(True)
+            self.trained = train_batchnorm(encoder)
         self.standardise = nn.BatchNorm1d(width, affine=False)
         self.units = nn.Linear(width, items)
 
@@ -171,6 +169,11 @@ def tune_encoder(
             network.load_state_dict(kept)
     trained = len(areas) if areas else settings.epochs
     return network.eval(), {"epochs": trained, "auc": [round(area, 6) for area in areas]}
+
+
+def train_batchnorm(encoder: nn.Module) -> list[nn.Module]:
+    """The BatchNorm layers of an encoder, whose weights then have a gradient."""
+    return [layer.requires_grad_(True) for layer in encoder.modules() if isinstance(layer, _BatchNorm)]
 
 
 def learnable_shares(labels: NDArray[np.floating]) -> tuple[list[float], NDArray[np.bool_]]:
