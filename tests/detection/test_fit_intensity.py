@@ -91,12 +91,6 @@ def test_intensity_and_decision_agree_to_the_last_bit() -> None:
         assert (np.diff(read[:1001]) >= 0).all()
 
 
-def test_chances_fall_with_the_level_and_hold_the_occurrence() -> None:
-    chances = SCALE.chances(np.array([0.1, 0.5, 0.9]))
-    assert (np.diff(chances, axis=1) < 0).all()
-    np.testing.assert_allclose(chances[:, 1], [0.1, 0.5, 0.9], atol=1e-9)
-
-
 def graded_scores(rows: int = 3000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
     total = rng.normal(-1, 2, rows)

@@ -10,7 +10,8 @@ the prior; both are then fitted on evidence about subjects that the unit was not
 towards 1 and 0 as if each subject were one observation: frames of one person are alike, and with few people the bare
 correction is the better guess. Slope 0 leaves the prior, which is right where the evidence says nothing.
 
-A curve (isotonic regression) may take the place of slope and offset. It has as many free numbers as the data allow, and beyond its ends it makes ties of scores that were in order.
+A curve (isotonic regression) may take the place of slope and offset. It has as many free numbers as the data allow, and
+beyond its ends it makes ties of scores that were in order.
 
 Source: Platt, Probabilistic outputs for support vector machines, 1999; Saerens, Latinne &
 Decaestecker, Adjusting the outputs of a classifier to new a priori probabilities, 2002.

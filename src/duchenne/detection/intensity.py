@@ -95,11 +95,6 @@ class Scale:
         read = np.where(given < threshold, np.minimum(read, self.present_from - _BELOW), read)
         return np.where(np.isnan(given), np.nan, read)
 
-    def chances(self, chance: ArrayLike) -> Floats:
-        """(N,) probabilities of "present" -> (N, K) of "at least this level"."""
-        total = log_odds(np.clip(np.asarray(chance, dtype=np.float64), _SMALLEST, 1 - _SMALLEST))
-        return np.asarray(0.5 * (1 + np.tanh(0.5 * (total[..., None] - np.array(self.cuts)))))
-
 
 def fit_scale(chance: Floats, intensity: Floats, groups: NDArray[np.integer], *, present_from: float) -> Scale | None:
     """Learns the cuts: with them each level is as frequent as it was coded.
