@@ -51,6 +51,23 @@ def test_methods_that_are_compared_see_as_many_pictures_on_the_same_network(name
     assert (other.backbone, other.size_px) == (whole.backbone, whole.size_px)
 
 
+@pytest.mark.parametrize(
+    ("name", "like"),
+    [
+        ("moco/affectnet", "emoco/affectnet"),
+        ("moco/bp4d_plus", "knowledge_driven/bp4d_plus"),
+        ("simclr/bp4d_plus", "knowledge_driven/bp4d_plus"),
+    ],
+)
+def test_methods_that_others_retrained_start_and_step_like_theirs(name, like):
+    (method, own), (other, theirs) = resolved(name), resolved(like)
+    assert pictures(method, own) == pictures(other, theirs)
+    for field in ("backbone", "weights", "size_px"):
+        assert getattr(own, field) == getattr(theirs, field)
+    if like == "emoco/affectnet":  # an epoch is every picture for both
+        assert (own.epochs, own.lr, own.schedule) == (theirs.epochs, theirs.lr, theirs.schedule)
+
+
 @pytest.mark.parametrize("name", [*COMPARED, "clp"])
 def test_cpu_recipes_see_as_many_pictures_as_temporal_ranking(name):
     method, config = resolved(f"cpu/{name}")

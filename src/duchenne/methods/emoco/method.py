@@ -82,7 +82,8 @@ class EmoCo(ViewMethod):
         """Says where a memory is large for the data, of the rarest emotion where each has its own."""
         if not config.contrast_weight:
             return []
-        shown = data.frames["emotion"].iloc[rows].astype("string").value_counts()[list(config.classes)]
+        found = data.frames["emotion"].iloc[rows].astype("string").value_counts()
+        shown = found.reindex(list(config.classes), fill_value=0)
         if config.queues == "single":
             return memory_notes(config, int(shown.sum()))
         return memory_notes(config, int(shown.min()), of=f"frames of {shown.idxmin()}, the rarest emotion")
