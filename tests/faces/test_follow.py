@@ -14,7 +14,7 @@ from tests.faces.media import Image
 from duchenne.errors import InputError
 from duchenne.faces.decode import Picture, read_pictures
 from duchenne.faces.find import Face, FaceFinder
-from duchenne.faces.search import NEAR_SHARE, SEARCH_EVERY_S, FaceSearch, Follower, distinct, nearness
+from duchenne.faces.search import NEAR_SHARE, SEARCH_EVERY_S, THOROUGH_EVERY_S, FaceSearch, Follower, distinct, nearness
 from duchenne.faces.track import FaceTracker
 
 # As the videos' notice counts them: people in every frame.
@@ -111,6 +111,15 @@ def test_a_far_face_is_found_within_the_stated_time(finder: FaceFinder, portrait
     assert slow == [1] * enters + [2] * 3, "frames that are far apart are all searched as wholes"
 
 
+def test_a_tiny_face_is_found_within_two_seconds(finder: FaceFinder, portrait: Image) -> None:
+    near, tiny = (40, 90, 1.0), (420, 120, 0.2)  # 18 pixels: too small for landmarks
+    places = [[near]] * 3 + [[near, tiny]] * 60
+    counts = [len(faces) for faces in found(finder, film(portrait, places))]
+    first = counts.index(2)
+    assert (first - 3) / 25 <= THOROUGH_EVERY_S
+    assert counts[first:] == [2] * (len(places) - first)
+
+
 def test_a_face_that_jumps_is_found_again_at_once(finder: FaceFinder, portrait: Image) -> None:
     places = [[(20, 40, 0.5)]] * 2 + [[(500, 200, 0.5)]] * 2
     boxes = [[face.box[0] for face in faces] for faces in found(finder, film(portrait, places))]
@@ -147,21 +156,23 @@ class Counting(FaceSearch):
 
     def __init__(self) -> None:
         super().__init__(32)
-        self.wholes = 0
+        self.wholes: list[bool] = []
 
-    def everywhere(self, image: Image) -> np.ndarray:
-        self.wholes += 1
-        return super().everywhere(image)
+    def everywhere(self, image: Image, *, thorough: bool = True) -> np.ndarray:
+        self.wholes.append(thorough)
+        return super().everywhere(image, thorough=thorough)
 
 
 def test_the_schedule_goes_by_time_stamps(shared: Path, portrait: Image) -> None:
     search = Counting()
-    follower, wholes = Follower(search), []
-    for picture in film(portrait, [[(200, 90, 1.0)]] * 40):
-        before = search.wholes
+    follower, wholes = Follower(search), {}
+    for picture in film(portrait, [[(200, 90, 1.0)]] * 60):
+        search.wholes.clear()
         follower.boxes(picture.image, picture.time_s)
-        wholes.append(search.wholes > before)
-    assert np.flatnonzero(wholes).tolist() == [0, 13, 25, 38]  # the first at or after 0, 0.5, 1 and 1.5 s
+        if search.wholes:
+            wholes[picture.frame] = search.wholes[0]
+    # The first at or after 0, 0.5, 1, 1.5 and 2 s.
+    assert wholes == {0: True, 13: False, 25: False, 38: False, 50: True}
 
 
 def test_nearness_and_overlap() -> None:

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from duchenne.errors import InputError
 from duchenne.faces.decode import Picture
-from duchenne.faces.landmarks import BLENDSHAPES, points_68
+from duchenne.faces.landmarks import BLENDSHAPES, MESH_TO_68
 from duchenne.faces.quality import quality_words
 from duchenne.faces.search import FaceSearch, Follower, cut_square
 from duchenne.model_files import model_path
@@ -233,8 +233,9 @@ class FaceFinder:
         result = self._mesh(cut_square(image, corner, side, _SQUARE_PX))
         if not result.face_landmarks:
             return Face(box, score, flag="no_landmarks")
-        mesh = np.array([(point.x, point.y) for point in result.face_landmarks[0]]) * side + corner
-        middle = mesh.mean(axis=0)
+        mesh = result.face_landmarks[0]
+        points = np.array([(mesh[index].x, mesh[index].y) for index in MESH_TO_68]) * side + corner
+        middle = points.mean(axis=0)
         if not (x <= middle[0] <= x + width and y <= middle[1] <= y + height):
             return Face(box, score, flag="no_landmarks")  # it saw a neighbour
         categories = result.face_blendshapes[0]
@@ -242,7 +243,7 @@ class FaceFinder:
             raise InputError("face_landmarker.task: gives unknown blendshapes; use the file that duchenne fetches.")
         values = np.array([category.score for category in categories], dtype=np.float32)
         pose = _pose(result.facial_transformation_matrixes[0])
-        return Face(box, score, points_68(mesh), values, pose, quality=quality_words(image, box, pose))
+        return Face(box, score, points.astype(np.float32), values, pose, quality=quality_words(image, box, pose))
 
 
 def _awaited(picture: Picture, faces: list[Future[Face]]) -> tuple[Picture, list[Face]]:

@@ -9,9 +9,6 @@ from __future__ import annotations
 
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
 MESH_TO_68: Final[tuple[int, ...]] = (
     127, 234, 93, 132, 58, 136, 149, 148, 152, 377, 378, 365, 288, 361, 323, 454, 356,  # jaw
     70, 63, 105, 66, 107,  # right brow, outer to inner
@@ -37,8 +34,3 @@ BLENDSHAPES: Final[tuple[str, ...]] = (
     "noseSneerLeft", "noseSneerRight",
 )  # fmt: skip
 """Names of the stored blendshapes, in order; `_neutral`, `cheekSquint*` and `noseSneer*` are always 0 in this model."""
-
-
-def points_68(mesh: NDArray[np.floating]) -> NDArray[np.float32]:
-    """(478, 2) mesh points as the (68, 2) points of `MESH_TO_68`."""
-    return np.asarray(mesh, dtype=np.float32)[list(MESH_TO_68)]

@@ -21,12 +21,15 @@ DETECTION_SCORE: Final = 0.7
 KEPT_SCORE: Final = 0.6
 """Least score of a face that was in the frame before, so that one at the edge of being found does not come and go."""
 SEARCH_EVERY_S: Final = 0.5
-"""A video is searched as a whole this often; a face that enters far away waits no longer than that."""
+"""A video is searched as a whole this often, in a copy in which faces of `min_face_px` have 16 pixels."""
+THOROUGH_EVERY_S: Final = 2.0
+"""And in its own size this often, which finds smaller faces, too small for landmarks, and hard cases."""
 NEAR_SHARE: Final = 0.1
 """A face at least this wide, as a share of the picture's longer side, is found in the frame in which it enters."""
 _OVERLAP: Final = 0.3
 _SEARCH_SIDE_PX: Final = 960  # longest side of the picture that YuNet sees
-_SEARCH_FACE_PX: Final = 12  # but no face of `min_face_px` is made smaller than this for it
+_SEARCH_FACE_PX: Final = 12  # but no face of `min_face_px` is made smaller than this for it,
+_QUICK_FACE_PX: Final = 16  # nor, in a quick search, larger
 _HALVED_TO_PX: Final = 320  # halved copies are searched down to this, for near faces
 _COARSE_SIDE_PX: Final = 160  # longest side of the copy that is searched in every frame, for faces that enter
 _AROUND_PX: Final = 128  # side of the picture around a known face,
@@ -69,9 +72,13 @@ class FaceSearch:
         self._min_face_px = min_face_px
         self._detector = cv2.FaceDetectorYN.create(path, "", (320, 320), KEPT_SCORE, _OVERLAP, 5000)
 
-    def everywhere(self, image: NDArray[np.uint8]) -> Boxes:
-        """Everyone in a picture (H, W, 3) RGB, in reading order; a pure function of the picture."""
-        picture = resized(image, self._scale(image.shape))
+    def everywhere(self, image: NDArray[np.uint8], *, thorough: bool = True) -> Boxes:
+        """Everyone in a picture (H, W, 3) RGB, in reading order; a pure function of the picture.
+
+        A search that is not `thorough` costs a quarter and may miss faces narrower than `min_face_px`.
+        """
+        scale = self._scale(image.shape)
+        picture = resized(image, scale if thorough else min(scale, _QUICK_FACE_PX / self._min_face_px))
         found = []
         while True:
             found.append(_certain(self._run(picture, image.shape)))
@@ -119,15 +126,15 @@ class Follower:
     """Finds everyone in the frames of one video, in order: known faces by their place, new ones by searching.
 
     In every frame a known face is looked for around its place, and a small copy of the frame is searched, which finds
-    near faces that enter (`NEAR_SHARE`). The whole frame is searched when a known face is not where it was, when that
-    costs no more, and in the first frame at or after every multiple of `SEARCH_EVERY_S`. The schedule goes by time
-    stamps, so frames that are `SEARCH_EVERY_S` apart are all searched as wholes.
+    near faces that enter (`NEAR_SHARE`). The whole frame is searched in the first frame at or after every multiple of
+    `SEARCH_EVERY_S`; thoroughly at every multiple of `THOROUGH_EVERY_S`, when a known face is not where it was, and
+    when that costs no more. The schedule goes by time stamps, so frames that are 2 s apart are all searched thoroughly.
     """
 
     def __init__(self, search: FaceSearch) -> None:
         self._search = search
         self._known: Boxes = np.empty((0, 5))
-        self._period: int | None = None
+        self._periods: tuple[int, int] | None = None
 
     def boxes(self, image: NDArray[np.uint8], time_s: float) -> Boxes:
         """Everyone in the next frame, in reading order.
@@ -136,15 +143,15 @@ class Follower:
             image: (H, W, 3) RGB uint8.
             time_s: its time stamp.
         """
-        period = floor(time_s / SEARCH_EVERY_S)
+        before, self._periods = self._periods, (floor(time_s / SEARCH_EVERY_S), floor(time_s / THOROUGH_EVERY_S))
         is_cheaper = self._search.is_cheaper_around(image, len(self._known))
-        found = self._again(image) if is_cheaper and period == self._period else None
-        if found is None:
-            found = self._search.everywhere(image)
-            if is_cheaper:
-                found = self._settled(image, found)
-        self._known, self._period = found, period
-        return found
+        found: Boxes | None = None
+        if is_cheaper and before is not None and before[1] == self._periods[1]:
+            found = self._again(image) if before == self._periods else self._settled(image, thorough=False)
+        if found is None and is_cheaper:
+            found = self._settled(image, thorough=True)
+        self._known = self._search.everywhere(image) if found is None else found
+        return self._known
 
     def _again(self, image: NDArray[np.uint8]) -> Boxes | None:
         """The known faces and near new ones; None where a known one is missing."""
@@ -158,13 +165,17 @@ class Follower:
         found += [_or_else(self._search.around(image, box), box) for box in new]
         return reading_order(distinct(_rows(found)))
 
-    def _settled(self, image: NDArray[np.uint8], everyone: Boxes) -> Boxes:
-        """The faces of a search with the boxes that looking around gives, and known ones that the search just missed.
+    def _settled(self, image: NDArray[np.uint8], *, thorough: bool) -> Boxes | None:
+        """The faces of a search, and known ones that it just missed, with the boxes that looking around gives.
 
-        So a face's box does not change its kind from frame to frame.
+        So a face's box does not change its kind from frame to frame. None where a known face is missing and the search
+        was not thorough.
         """
+        everyone = self._search.everywhere(image, thorough=thorough)
         found = [_or_else(self._search.around(image, box), box) for box in everyone]
         missed = [self._search.around(image, box) for box in self._known if not _is_among(box, everyone)]
+        if not thorough and any(box is None for box in missed):
+            return None
         return reading_order(distinct(_rows([*found, *(box for box in missed if box is not None)])))
 
 
