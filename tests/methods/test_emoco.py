@@ -161,6 +161,7 @@ def test_a_run_counts_frames_without_emotion(faces, tmp_path):
     result = duchenne.pretrain(NAME, data=faces, out=tmp_path / "run", recipe="smoke/emoco", balanced=True, quiet=True)
     assert any("lack emotion labels and were left out" in note for note in result.notes)  # the odd clips, and contempt
     assert any("--memory 64 is more than half of the" in note and "the rarest emotion" in note for note in result.notes)
+    assert not any("more than once" in note for note in result.notes)
 
 
 def test_data_without_emotions_is_an_error_before_the_first_step(faces, tmp_path):

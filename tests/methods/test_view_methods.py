@@ -191,6 +191,13 @@ def test_the_schedule_leaves_the_predictor_alone(squares, tmp_path):
     assert seen[-1][0] < seen[0][0] == 0.01
 
 
+def test_a_batch_of_more_pictures_than_there_are_clips_is_said(squares, tmp_path):
+    for batch, said in ((10, False), (11, True)):
+        fields = {**SMALL["simclr"], **FAST, "max_steps": 1, "batch_size": batch}
+        result = duchenne.pretrain("simclr", data=squares, out=tmp_path / str(batch), **fields)
+        assert (f"A batch of {batch} holds some of the 10 clips or frames more than once." in result.notes) is said
+
+
 @pytest.mark.parametrize("name", ["clp", "cvc"])
 def test_resume_in_the_middle_of_an_epoch_is_exact_with_queues(name, squares, tmp_path):
     """10 clips, 4 a step: step 2 ends in the middle of the first epoch; at the end queues have wrapped."""

@@ -146,7 +146,7 @@ def train_on(
         training, held_out = split_clips(clips, config.validation_share, config.seed)
     notes = (
         *sampler.notes(clips, short), *chosen.notes(config, prepared, rows_trained),
-        *_notes(config.size_px, prepared), *_left_out(labels, prepared),
+        *_repeated(config.batch_size, len(training)), *_notes(config.size_px, prepared), *_left_out(labels, prepared),
     )  # fmt: skip
 
     warnings.filterwarnings("ignore", module="lightning_fabric")
@@ -321,6 +321,11 @@ def _check_out(out: Path, stored: dict[str, Any], *, resume: bool) -> None:
         raise UsageError(
             f"{out}: was begun with another {', '.join(changed)}; resume with the same settings or name another --out."
         )
+
+
+def _repeated(batch: int, clips: int) -> list[str]:
+    """That a batch holds clips more than once, where there are fewer."""
+    return [f"A batch of {batch} holds some of the {clips} clips or frames more than once."] if batch > clips else []
 
 
 def _left_out(labels: LabelSpec, data: Prepared) -> list[str]:
