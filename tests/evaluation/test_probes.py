@@ -79,7 +79,7 @@ def test_intervals_resample_subjects() -> None:
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Rendered faces, whose pose and light are known."""
     out = tmp_path_factory.mktemp("probes") / "faces"
-    duchenne.synth(out, subjects=6, clips=2, frames=24, size_px=48, seed=5, quiet=True)
+    duchenne.synth(out, subjects=6, clips=2, frames=14, size_px=48, seed=5, quiet=True)
     return out
 
 
@@ -94,7 +94,7 @@ def test_probes_of_rendered_faces(rendered: Path, tmp_path: Path, capsys: pytest
     assert table["pixels", "light", "mean"] > -0.5  # too few people to learn it
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["protocol"]["pose_and_light"] == "as rendered"
-    assert summary["protocol"]["left_out"] == {"order k4": "no clip is long enough"}
+    assert summary["protocol"]["left_out"] == dict.fromkeys(("order k2", "order k4"), "no clip is long enough")
     assert set(summary["models"]) == {"pixels", "landmarks"}
     again = tmp_path / "again"
     duchenne.evaluate("probes", model=["pixels"], data=rendered, out=again, quiet=True)

@@ -33,7 +33,7 @@ MEASURES: dict[str, Measure] = {
 }
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.integers(0, 10_000))
 def test_cells_and_both_aggregates_equal_scikit_learn(seed: int) -> None:
     rng = np.random.default_rng(seed)
