@@ -135,3 +135,12 @@ def test_every_part_of_the_report_has_its_numbers(
     words = [browser, *options, "--enable-logging=stderr", "--v=0", (tmp_path / "out" / "report.html").as_uri()]
     shown = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True)
     assert "CONSOLE" not in shown.stderr
+
+
+def test_runs_keep_their_colours_and_a_single_value_is_seen() -> None:
+    colours = {"pixels": figures.colour(0), "run": figures.colour(1)}
+    page = figures.curves({"run": ([3], [2.9])}, label="loss", colours=colours)
+    assert figures.colour(1).lower() in page
+    assert figures.colour(0).lower() not in page
+    empty = figures.curves({"run": ([], [])}, label="loss", colours=colours)
+    assert page.count("<use ") > empty.count("<use ")

@@ -213,18 +213,25 @@ def sweeps(
         return to_svg(figure)
 
 
-def curves(lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], *, label: str) -> str:
-    """One line per run.
+def curves(
+    lines: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    *,
+    label: str,
+    colours: Mapping[str, str] | None = None,
+) -> str:
+    """One line per run; a point where there is one value only.
 
     Args:
         lines: name -> (steps, values).
         label: of the vertical axis.
+        colours: name -> colour, that of the run's other figures; None: one after another.
     """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(9.2, 2.6), layout="constrained")
         axis: Axes = figure.subplots()
         for number, (name, (steps, values)) in enumerate(lines.items()):
-            axis.plot(steps, values, color=colour(number), linewidth=1.8, label=short(name))
+            marker, own = "o" if len(steps) == 1 else None, colours[name] if colours else colour(number)
+            axis.plot(steps, values, color=own, linewidth=1.8, marker=marker, label=short(name))
         axis.set_xlabel("step")
         axis.set_ylabel(label)
         axis.grid(visible=True)

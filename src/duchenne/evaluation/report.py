@@ -88,6 +88,7 @@ def write_report(
         "auc": 0.5,
         "f1": [always["items"][item]["mean_of_folds"] for item in items],
     }
+    colours = {name: figures.colour(number) for number, name in enumerate(names)}
     losses = {name: values for name in names if (values := log_curve(name, "loss"))}
     page = {
         "summary": summary,
@@ -99,7 +100,7 @@ def write_report(
         "items": items,
         "item_names": {item: item_name(item) for item in items},
         "shares": _shares(table, names[0]),
-        "colours": {name: figures.colour(number) for number, name in enumerate(names)},
+        "colours": colours,
         "overview": Markup(
             figures.overview(
                 overview,
@@ -113,7 +114,7 @@ def write_report(
         },
         "bars_csv": {metric: to_data_uri(_estimate_rows(items, values)) for metric, values in per_item.items()},
         "overview_csv": to_data_uri(_overview_rows(overview)),
-        "losses": Markup(figures.curves(losses, label="loss")) if losses else None,
+        "losses": Markup(figures.curves(losses, label="loss", colours=colours)) if losses else None,
         "losses_csv": to_data_uri(_loss_rows(losses)),
         "faces": sample(data, rows, labels, runs[names[0]][0], items, sample_faces),
         "first": names[0],
