@@ -237,6 +237,8 @@ def test_methods_are_trained_in_every_fold(faces, tmp_path, monkeypatch):
         ({"protocol": "linear", "model": "pixels", "tune": "bn"}, "belong to evaluate finetune"),
         ({"protocol": "linear", "model": (), "method": "supervised"}, "belong to evaluate finetune"),
         ({"method": "supervised:smoke/supervised", "tune": "bn"}, "is trained as its recipe says"),
+        ({"method": "supervised:smoke/supervised", "weighting": "none"}, "is trained as its recipe says"),
+        ({"model": "random", "maps": "tsne"}, "draws no maps of features"),
         ({"model": "landmarks"}, "is no single encoder"),
         ({"model": "random", "l2": 0.1}, "nothing is penalised"),
         ({"method": "supervisd"}, "did you mean `supervised`"),

@@ -151,11 +151,14 @@ def evaluate(
             f"evaluate {protocol}: --method, --tune, --epochs, --batch-size, --lr, --head-lr, --layer-decay, "
             "--patience and --workers belong to evaluate finetune; leave them out."
         )
-    if not models and tuning != TuneSettings():
+    if not models and (tuning, weighting, feature) != (TuneSettings(), "balanced", "embedding"):
         raise UsageError(
-            "evaluate finetune: --tune, --epochs, --batch-size, --lr, --head-lr, --layer-decay and --patience train "
-            "encoders (--model); a --method is trained as its recipe says (NAME:RECIPE). Leave them out."
+            "evaluate finetune: --tune, --epochs, --batch-size, --lr, --head-lr, --layer-decay, --patience, "
+            "--weighting and --feature are of encoders (--model); a --method is trained as its recipe says "
+            "(NAME:RECIPE). Leave them out."
         )
+    if maps == "tsne" and protocol not in ("linear", "knn", "ridge"):
+        raise UsageError(f"evaluate {protocol}: draws no maps of features; leave --maps out.")
     if workers < 1:
         raise UsageError(f"--workers {workers}: must be at least 1.")
     if min(seeds, repeats) < 1 or sample_faces < 0:
