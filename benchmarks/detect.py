@@ -1,12 +1,14 @@
 """`detect` against decoding + MediaPipe Face Landmarker (video mode), on the same videos in the same run.
 
-    python benchmarks/detect.py VIDEO... [--frames 300] [--height 360] [--people 1] [--runs 5] [--arms NAME...]
+    python benchmarks/detect.py VIDEO... [--frames 300] [--height 360] [--people 1] [--runs 5] [--patience 0]
+        [--arms NAME...]
 
 Each video is first written anew, H.264, played forwards and backwards until it has that many frames, so that short
 samples make long runs. Models are open before the clock starts; everything else counts: decoding, finding, crops, the
 action unit model, rows of the table. A round of all arms is repeated; a ratio is taken within its round. Frame rates
-and ratios are medians with the lowest and highest round. The action unit model is a ResNet-18 with random weights:
-speed does not depend on what it has learned.
+and ratios are medians with the lowest and highest round. With `--patience N` a run during which other programs had over
+5 % of the processor is repeated up to N times, and the least disturbed one counts. The action unit model is a ResNet-18
+with random weights: speed does not depend on what it has learned.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ import cv2
 import mediapipe
 import numpy as np
 import onnxruntime
+import psutil
 import torch
 from mediapipe.tasks import python as tasks
 
@@ -51,6 +54,7 @@ from duchenne.modules.encoder import Encoder, EncoderSpec
 
 AUS = ("AU01", "AU02", "AU04", "AU05", "AU06", "AU09", "AU12", "AU15", "AU17", "AU20", "AU25", "AU26")
 BASE = "decoding + MediaPipe"
+DISTURBED = 0.05  # share of the processor that other programs may have
 
 
 @dataclass
@@ -170,6 +174,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=25.0, help="frames per second of the videos that are written")
     parser.add_argument("--people", type=int, default=1, help="faces that MediaPipe is asked for")
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--patience", type=int, default=0, help="repeat a run that other programs disturbed, so often")
     parser.add_argument("--arms", nargs="*", help="only arms whose names hold one of these words")
     given = parser.parse_args()
     cores = len(os.sched_getaffinity(0))
@@ -185,21 +190,44 @@ def main() -> None:
         for video in given.videos:
             path = Path(folder) / "video.mp4"
             longer(video, path, given.frames, given.height, given.rate)
-            measure(video.stem, path, chosen, given.runs)
+            measure(video.stem, path, chosen, given.runs, given.patience)
 
 
-def measure(name: str, path: Path, chosen: list[Arm], runs: int) -> None:
+def others_share(start: float, busy: float, own: float) -> float:
+    """How much of the processor other programs had since `start`, 0 to 1."""
+    spent = (busy_s() - busy) - (time.process_time() - own)
+    return max(0.0, spent / ((time.perf_counter() - start) * (os.cpu_count() or 1)))
+
+
+def busy_s() -> float:
+    """Seconds that all cores together have worked."""
+    times = psutil.cpu_times()
+    return float(times.user + times.nice + times.system + getattr(times, "irq", 0) + getattr(times, "softirq", 0))
+
+
+def measure(name: str, path: Path, chosen: list[Arm], runs: int, patience: int) -> None:
     rates: dict[str, list[float]] = {arm.name: [] for arm in chosen}
     spent: dict[str, list[float]] = {arm.name: [] for arm in chosen}
+    others: list[float] = []
     counts = {arm.name: arm.run(path) for arm in chosen}  # once without the clock
     for _ in range(runs):
         for arm in chosen:
-            start, busy = time.perf_counter(), time.process_time()
-            frames, _ = arm.run(path)
-            rates[arm.name].append(frames / (time.perf_counter() - start))
-            spent[arm.name].append(1000 * (time.process_time() - busy) / frames)
+            tried: list[tuple[float, float, float]] = []
+            while not tried or (tried[-1][0] > DISTURBED and len(tried) <= patience):
+                start, busy, own = time.perf_counter(), busy_s(), time.process_time()
+                frames, _ = arm.run(path)
+                rate = frames / (time.perf_counter() - start)
+                used = 1000 * (time.process_time() - own) / frames
+                tried.append((others_share(start, busy, own), rate, used))
+            share, rate, used = min(tried)
+            others.append(share)
+            rates[arm.name].append(rate)
+            spent[arm.name].append(used)
     image = next(read_pictures(path)).image
-    print(f"\n{name}: {counts[BASE][0]} frames of {image.shape[1]} x {image.shape[0]}, {runs} rounds")
+    print(
+        f"\n{name}: {counts[BASE][0]} frames of {image.shape[1]} x {image.shape[0]}, {runs} rounds; other programs had "
+        f"{100 * statistics.median(others):.0f} % of the processor (up to {100 * max(others):.0f} %)"
+    )
     print(f"{'':37} {'frames/s':>24} {'of MediaPipe':>22} {'cpu ms/frame':>13} {'faces/frame':>12}")
     for arm in chosen:
         own = rates[arm.name]
