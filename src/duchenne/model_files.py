@@ -45,7 +45,10 @@ IMAGENET_FILES: Final[dict[str, ModelFile]] = {
         "BSD-3-Clause; trained on ImageNet, whose pictures are for non-commercial research",
     )
     for backbone, start in (
-        ("resnet18", "f37072fd"), ("resnet34", "b627a593"), ("resnet50", "0676ba61"), ("resnet152", "394f9c45"),
+        ("resnet18", "f37072fd"),
+        ("resnet34", "b627a593"),
+        ("resnet50", "0676ba61"),
+        ("resnet152", "394f9c45"),
     )
 }
 """Weights that training can start from, by name; fetched only when asked for."""
