@@ -76,10 +76,10 @@ class Detector:
             InputError: when nothing can be read; after the last frame that could be, when the file is damaged.
         """
         if isinstance(source, str | Path):
-            found: Iterator[_Found] = ahead(
-                self._found(ahead(read_pictures(source), _AHEAD), every, start_s, end_s, _AHEAD), _AHEAD
-            )
-            for batch in batches(found, _is_full if self.model.crop_px else bool):
+            found = self._found(ahead(read_pictures(source), _AHEAD), every, start_s, end_s, _AHEAD)
+            # Whole batches wait, so that a batch can be found while the one before it is scored.
+            is_full, depth = (_is_full, 1) if self.model.crop_px else (bool, _AHEAD)
+            for batch in ahead(batches(found, is_full), depth):
                 yield from self._scored(str(source), batch)
         else:
             for one in self._found(source, every, start_s, end_s, 0):
