@@ -32,6 +32,7 @@ _PIECE_FRAMES: Final = 64
 _MOST_FACES: Final = 4  # shown; all are written
 _BAR: Final = 12  # characters
 _WAIT_S: Final = 0.2
+_GIVE_UP_S: Final = 2.0
 
 
 class Capture(Protocol):
@@ -106,8 +107,9 @@ def latest_pictures(capture: Capture) -> Generator[Picture]:
             yield picture
     finally:
         over.set()
-        thread.join()
-        capture.release()
+        thread.join(_GIVE_UP_S)
+        if not thread.is_alive():  # a camera that hangs is let go with the process
+            capture.release()
 
 
 def watch(
