@@ -104,6 +104,25 @@ def test_resume_is_exact(name, precision, squares, tmp_path):
     assert all(torch.equal(found[key], value) for key, value in expected.items())
 
 
+@pytest.mark.parametrize("name", METHODS)
+def test_bf16_is_what_convolutions_compute_in(name, squares, tmp_path, monkeypatch):
+    seen = set()
+    forward = torch.nn.Conv2d.forward
+
+    def record(self, x):
+        out = forward(self, x)
+        seen.add((x.dtype, out.dtype))
+        return out
+
+    monkeypatch.setattr(torch.nn.Conv2d, "forward", record)
+    for precision, expected in (("bf16", torch.bfloat16), ("float32", torch.float32)):
+        seen.clear()
+        fields = {**SMALL[name], **FAST, "max_steps": 2, "precision": precision, "schedule": "constant"}
+        duchenne.pretrain(name, data=squares, out=tmp_path / precision, **fields)
+        assert {out for _, out in seen} == {expected}
+        assert (torch.float32, expected) in seen  # pictures are not rounded before
+
+
 def interrupted_after(steps, name, data, out, fields):
     """Runs a job that breaks down after some steps, as a killed process would."""
     from duchenne.training.loop import Trainer

@@ -63,6 +63,7 @@ class Trainer:
         loader: gives the batches of this process.
         steps: of each of the method's stages.
         out: the run folder.
+        bf16: whether training steps autocast to bfloat16.
         validation: gives batches of the clips held out; None for no validation.
         save_best: called with the step and the score whenever a validation of the last stage was the best so far.
     """
@@ -76,10 +77,11 @@ class Trainer:
         steps: Sequence[int],
         out: Path,
         *,
+        bf16: bool = False,
         validation: ClipLoader | None = None,
         save_best: Callable[[int, float], None] | None = None,
     ) -> None:
-        self.fabric, self.method, self.config = fabric, method, config
+        self.fabric, self.method, self.config, self.bf16 = fabric, method, config, bf16
         self.validation, self.save_best = validation, save_best
         self.loader, self.out = loader, out
         self.stages, self.ends = method.stages(), list(accumulate(steps))
@@ -190,7 +192,8 @@ class Trainer:
         with torch.no_grad():
             batch = self.method.augment(batch)
         self.module.train()
-        output = self.module.training_step(batch)
+        with torch.autocast(self.fabric.device.type, torch.bfloat16, enabled=self.bf16):
+            output = self.module.training_step(batch)
         self.fabric.backward(output.loss)
         for optimiser in self.optimisers:
             optimiser.step()
@@ -286,13 +289,12 @@ def stop_requests() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def make_fabric(config: TrainingConfig, device: torch.device, *, bf16: bool) -> Fabric:
+def make_fabric(config: TrainingConfig, device: torch.device) -> Fabric:
     """A launched Fabric: one process, or several with DistributedDataParallel (also under torchrun and SLURM).
 
     Args:
         config: `devices` is the number of processes.
         device: resolved.
-        bf16: autocast to bfloat16.
 
     Raises:
         UsageError: when there are fewer devices than processes, one device is named for several, or torchrun started
@@ -315,7 +317,7 @@ def make_fabric(config: TrainingConfig, device: torch.device, *, bf16: bool) -> 
         accelerator=device.type,
         devices=[device.index] if indexed and not several else config.devices,
         strategy=DDPStrategy(broadcast_buffers=False) if several else "auto",
-        precision="bf16-mixed" if bf16 else "32-true",
+        precision="32-true",  # autocast is the Trainer's: Fabric's own rounds pictures and landmarks to bfloat16
     )
     fabric.launch()
     return fabric

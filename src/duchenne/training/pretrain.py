@@ -151,7 +151,7 @@ def train_on(
 
     warnings.filterwarnings("ignore", module="lightning_fabric")
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    fabric = make_fabric(config, device, bf16=bf16)
+    fabric = make_fabric(config, device)
     if config.batch_size % fabric.world_size:
         raise UsageError(f"--batch-size {config.batch_size} is not divisible by the {fabric.world_size} processes.")
     built = build_method(method, config)
@@ -186,7 +186,7 @@ def train_on(
         save_encoder(out, built.encoder, record(step, score), name="encoder_best")
 
     trainer = Trainer(
-        fabric, built, config, load(training), steps, out,
+        fabric, built, config, load(training), steps, out, bf16=bf16,
         validation=load(held_out) if len(held_out) else None, save_best=save_best,
     )  # fmt: skip
     if resume:
