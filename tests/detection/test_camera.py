@@ -65,7 +65,7 @@ def test_the_latest_picture_is_taken_and_the_camera_let_go() -> None:
         pass
     fake.allowed.release(1)
     seen = [next(stream)]
-    if seen[-1].frame != 4:
+    while seen[-1].frame < 4:
         seen.append(next(stream))
     assert seen[-1].frame == 4
     assert seen[0].frame >= 2, "what came in between was passed over"
