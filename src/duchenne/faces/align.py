@@ -110,12 +110,26 @@ def crop_face(image: NDArray[np.uint8], matrix: NDArray[np.floating], size_px: i
     """
     shrink = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
     if shrink < 0.5:  # bilinear sampling alone would skip pixels
-        height, width = image.shape[:2]
-        size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
-        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-        matrix = matrix * np.array([width / size[0], height / size[1], 1.0])
+        image, matrix = _averaged(image, np.asarray(matrix, dtype=np.float64), size_px, shrink)
     # OpenCV counts from pixel centres, this library from corners: half a pixel in, half a pixel out.
     centred = np.array(matrix, dtype=np.float64)
     centred[:, 2] += centred[:, :2] @ np.array([0.5, 0.5]) - 0.5
     cut = cv2.warpAffine(image, centred, (size_px, size_px), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(cut, dtype=np.uint8)
+
+
+def _averaged(
+    image: NDArray[np.uint8], matrix: NDArray[np.float64], size_px: int, shrink: float
+) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """The part of the picture that the crop shows, averaged down to the crop's scale, and the matrix for it."""
+    height, width = image.shape[:2]
+    inverse = cv2.invertAffineTransform(matrix)
+    corners = inverse[:, :2] @ (np.array([[0, 1, 0, 1], [0, 0, 1, 1]]) * size_px) + inverse[:, 2:]
+    margin = 2 / shrink  # bilinear sampling looks one averaged pixel further
+    low = np.clip(np.floor(corners.min(axis=1) - margin), 0, (width - 1, height - 1)).astype(int)
+    high = np.clip(np.ceil(corners.max(axis=1) + margin), low + 1, (width, height)).astype(int)
+    part = image[low[1] : high[1], low[0] : high[0]]
+    size = tuple(max(1, round(int(side) * shrink)) for side in high - low)
+    moved = np.column_stack([matrix[:, :2], matrix[:, 2] + matrix[:, :2] @ low])
+    scaled = moved * np.array([part.shape[1] / size[0], part.shape[0] / size[1], 1.0])
+    return np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), dtype=np.uint8), scaled
