@@ -28,7 +28,15 @@ from duchenne.augment.boxes import area_boxes, clip_boxes
 from duchenne.config import from_mapping, load_mapping
 from duchenne.data.frame_labels import LabelSpec
 from duchenne.errors import InputError, UsageError
-from duchenne.evaluation.encoders import BATCH, EncoderSource, EnsembleSource, FeatureSource, finite, picture_batches
+from duchenne.evaluation.encoders import (
+    BATCH,
+    EncoderSource,
+    EnsembleSource,
+    FeatureSource,
+    encoder_input,
+    finite,
+    picture_batches,
+)
 from duchenne.evaluation.frozen import plan_hash
 from duchenne.evaluation.linear import L2_CANDIDATES, LinearSettings
 from duchenne.evaluation.linear_bn import EPOCHS, LEARNING_RATE, Batches, train_and_score
@@ -262,9 +270,8 @@ class _Inputs:
     def _pictures(self, places: NDArray[np.int64]) -> Batches:
         rows = self.job.task.rows[places]
         for start, pictures in picture_batches(self.job.data, rows, self.side):
-            x = torch.from_numpy(pictures).to(self.job.device).permute(0, 3, 1, 2).float() / 255
             boxes = self.boxes[torch.from_numpy(places[start : start + len(pictures)])].to(self.job.device)
-            yield start, (x.contiguous(memory_format=torch.channels_last), boxes)
+            yield start, (encoder_input(pictures, self.job.device), boxes)
 
     def _boxes(self, side: int) -> Tensor:
         """(N, areas, 4) of the task's rows."""

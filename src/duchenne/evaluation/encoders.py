@@ -27,7 +27,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from duchenne.data.prepared import DatasetInfo, Prepared
 from duchenne.errors import InputError, UsageError
@@ -145,8 +145,7 @@ class EncoderSource:
         out: Features | None = None
         with torch.inference_mode():
             for start, pictures in picture_batches(data, rows, size_px):
-                x = torch.from_numpy(pictures).to(context.device).permute(0, 3, 1, 2).float() / 255
-                values = forward(x.contiguous(memory_format=torch.channels_last)).float().cpu().numpy()
+                values = forward(encoder_input(pictures, context.device)).float().cpu().numpy()
                 if values.ndim != 2 or len(values) != len(pictures):
                     raise UsageError(
                         f"--model {self.name}: gives shape {values.shape} for {len(pictures)} pictures, not (B, D)."
@@ -335,6 +334,12 @@ def pixel_features(picture: NDArray[np.uint8]) -> Features:
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
     small = cv2.resize(grey, (PIXELS_SIDE, PIXELS_SIDE), interpolation=cv2.INTER_AREA)
     return np.asarray(small.reshape(-1), dtype=np.float32) / np.float32(255)
+
+
+def encoder_input(pictures: NDArray[np.uint8], device: torch.device) -> Tensor:
+    """(B, H, W, 3) RGB uint8 -> (B, 3, H, W) float32 in [0, 1] on a device, channels last in memory."""
+    x = torch.from_numpy(pictures).to(device).permute(0, 3, 1, 2).float() / 255
+    return x.contiguous(memory_format=torch.channels_last)
 
 
 def picture_batches(

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from duchenne.data.prepared import Prepared
-from duchenne.evaluation.encoders import EncoderSource
+from duchenne.evaluation.encoders import EncoderSource, encoder_input
 from duchenne.evaluation.linear import LinearHead, Weighting, train_heads
 from duchenne.evaluation.protocols import FrozenFeatures, Job
 from duchenne.evaluation.scoring import Predictions
@@ -111,8 +111,7 @@ def attention_maps(
     hooks = [layer.register_forward_hook(keep) for layer in module.modules()]
     try:
         with torch.enable_grad():
-            x = torch.from_numpy(pictures).to(device).permute(0, 3, 1, 2).float() / 255
-            features = forward(x.requires_grad_()).float()
+            features = forward(encoder_input(pictures, device).requires_grad_()).float()
             parts = (head.mean, head.factor, head.weight[:, list(items)])
             mean, factor, weight = (torch.from_numpy(part).to(device) for part in parts)
             score = (((features - mean) * factor) * weight.T).sum()

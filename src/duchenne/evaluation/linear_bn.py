@@ -23,7 +23,15 @@ from torch import Tensor, nn
 
 from duchenne.data.folds import Fold
 from duchenne.errors import UsageError
-from duchenne.evaluation.encoders import BATCH, EncoderSource, EnsembleSource, Features, FeatureSource, picture_batches
+from duchenne.evaluation.encoders import (
+    BATCH,
+    EncoderSource,
+    EnsembleSource,
+    Features,
+    FeatureSource,
+    encoder_input,
+    picture_batches,
+)
 from duchenne.evaluation.frozen import plan_hash
 from duchenne.evaluation.linear import L2_CANDIDATES, LinearSettings, Weighting
 from duchenne.evaluation.protocols import FrozenFeatures, Job, Outcome
@@ -182,8 +190,7 @@ def _build(
 
         def read(places: NDArray[np.int64]) -> Batches:
             for start, pictures in picture_batches(job.data, job.task.rows[places], side):
-                x = torch.from_numpy(pictures).to(job.device).permute(0, 3, 1, 2).float() / 255
-                yield start, x.contiguous(memory_format=torch.channels_last)
+                yield start, encoder_input(pictures, job.device)
     else:
         encoder = features = nn.Identity()
         values: Features = frozen.of(seed)

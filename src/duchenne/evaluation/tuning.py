@@ -20,7 +20,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from duchenne.augment.geometry import draw_geometry, warp
 from duchenne.errors import UsageError
-from duchenne.evaluation.encoders import Pictures, picture_batches
+from duchenne.evaluation.encoders import Pictures, encoder_input, picture_batches
 from duchenne.evaluation.linear import Weighting
 from duchenne.losses.weighted_bce import class_weights, weighted_bce
 from duchenne.metrics import roc_auc
@@ -185,7 +185,7 @@ def learnable_shares(labels: NDArray[np.floating]) -> tuple[list[float], NDArray
 
 def augmented(pictures: NDArray[np.uint8], device: torch.device) -> Tensor:
     """(B, H, H, 3) uint8 -> (B, 3, H, H) in [0, 1]: random crops of nine tenths or more, mirrored at random."""
-    x = torch.from_numpy(pictures).to(device).permute(0, 3, 1, 2).float() / 255
+    x = encoder_input(pictures, device)
     x = warp(x, draw_geometry(len(x), x.shape[-1], crop_min=SMALLEST_CROP, crop_max=1.0, device=device))
     mirrored = (torch.rand(len(x)) < 0.5).to(device)
     x = torch.where(mirrored.view(-1, 1, 1, 1), x.flip(-1), x)
@@ -206,8 +206,7 @@ def score_faces(
     parts = []
     with torch.inference_mode():
         for _, pictures in picture_batches(data, rows, size_px):
-            x = torch.from_numpy(pictures).to(device).permute(0, 3, 1, 2).float() / 255
-            parts.append(network(x.contiguous(memory_format=torch.channels_last)).float().cpu().numpy())
+            parts.append(network(encoder_input(pictures, device)).float().cpu().numpy())
             advance(len(pictures))
     return np.concatenate(parts)
 
