@@ -16,6 +16,7 @@ from PIL import Image as Pillow
 from tests.faces.media import flat, quadrants, turn, write_video
 
 from duchenne.errors import InputError
+from duchenne.faces.cut_off import is_cut_off
 from duchenne.faces.decode import VIDEO_SUFFIXES, list_media, probe, read_pictures
 
 LEVELS = list(range(20, 220, 10))
@@ -154,6 +155,36 @@ def test_truncated_matroska_is_not_taken_for_whole(tmp_path: Path, suffix: str, 
     read = re.search(r"(\d+) frames", str(caught.value))
     assert read is not None
     assert 5 < int(read[1]) < 15
+
+
+@pytest.fixture(scope="module", params=["mpeg4", "libx264"])
+def broadcast(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MPEG-TS file of 40 frames with a key frame every 8."""
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 255, (96, 128, 3), dtype=np.uint8) for _ in range(40)]
+    return write_video(tmp_path_factory.mktemp("ts") / "a.ts", images, codec=request.param, options={"g": "8"})
+
+
+@pytest.mark.parametrize("bytes_over", [0, 77])
+def test_truncated_broadcasts_are_not_taken_for_whole(broadcast: Path, tmp_path: Path, bytes_over: int) -> None:
+    """MPEG-TS says nowhere how long it is: what tells is a packet that is not whole, or a picture that is not."""
+    data = broadcast.read_bytes()
+    cut = tmp_path / "cut.ts"
+    cut.write_bytes(data[: len(data) * 6 // 10 // 188 * 188 + bytes_over])
+    assert is_cut_off(cut) == (bytes_over > 0)
+    what = "truncated" if bytes_over else "damaged in 1 place"
+    with pytest.raises(InputError, match=rf"cut\.ts: is {what}; 2\d frames were read"):
+        list(read_pictures(cut))
+
+
+def test_whole_broadcasts_are_whole(broadcast: Path, tmp_path: Path) -> None:
+    """Also one that begins in the middle, as recordings do, two in a row, and one with something else at its end."""
+    data = broadcast.read_bytes()
+    assert len(list(read_pictures(broadcast))) == 40
+    other = tmp_path / "other.ts"
+    for content in (data[len(data) // 3 // 188 * 188 :], data + data, data + b"made by a camera"):
+        other.write_bytes(content)
+        assert len(list(read_pictures(other))) > 16
 
 
 def test_files_are_closed(tmp_path: Path) -> None:

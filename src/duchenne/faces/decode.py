@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duchenne.errors import InputError
+from duchenne.faces.cut_off import is_cut_off
 from duchenne.files import walk
 
 VIDEO_SUFFIXES: Final = frozenset({
@@ -33,6 +34,8 @@ IMAGE_SUFFIXES: Final = frozenset({
 _STILL_SIGNATURES: Final = (
     b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"II*\0", b"MM\0*", b"P5", b"P6", b"\0\0\0\x0cjP",
 )  # fmt: skip
+_BROADCAST: Final = ("mpegts", "mpeg")
+"""Containers that neither say how long they are nor check what they carry: the decoder notices what is missing."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +141,7 @@ def read_pictures(path: str | Path) -> Iterator[Picture]:
     damage: list[str] = []
     number, end_s = 0, 0.0
     with _open(path) as container:
-        is_cut = _is_cut_matroska(path)
+        is_cut, is_broadcast = is_cut_off(path), container.format.name in _BROADCAST
         stream = _video_stream(container, path)
         is_image = _is_picture_format(container)
         step_s, before_s = float(1 / _rate(stream)), None
@@ -146,6 +149,8 @@ def read_pictures(path: str | Path) -> Iterator[Picture]:
             time_s = 0.0 if is_image else number / _rate(stream) if frame.time is None else float(frame.time)
             step_s = max(step_s, time_s - (time_s if before_s is None else before_s))
             end_s, before_s = max(end_s, time_s + step_s), time_s
+            if is_broadcast and frame.is_corrupt:
+                damage.append("a picture of which a part is missing")
             yield Picture(_upright(frame, stream), number, time_s)
             number += 1
         start_s = float(stream.start_time * stream.time_base) if stream.start_time else 0.0
@@ -154,7 +159,8 @@ def read_pictures(path: str | Path) -> Iterator[Picture]:
     if not number:
         raise InputError(f"{path}: no picture could be decoded from it; convert it to MP4 or replace it.")
     if damage or short or is_cut:
-        what = f"damaged in {len(damage)} places" if damage else "truncated"
+        damaged = f"damaged in {len(damage)} place{'s' * (len(damage) > 1)}"
+        what = "truncated" if short or is_cut else damaged
         expected = f" of {stream.frames}" if stream.frames else ""
         raise InputError(f"{path}: is {what}; {number}{expected} frames were read, replace the file to have the rest.")
 
@@ -291,28 +297,6 @@ def _rate(stream: Any) -> float:
 
 def _duration_s(stream: Any) -> float | None:
     return float(stream.duration * stream.time_base) if stream.duration else None
-
-
-def _is_cut_matroska(path: Path) -> bool:
-    """Whether a Matroska or WebM file is shorter than it says; its header holds no number of frames to compare with."""
-    with path.open("rb") as file:
-        head = file.read(256)
-    if not head.startswith(b"\x1a\x45\xdf\xa3"):
-        return False
-    size, place = _matroska_size(head, 4)
-    segment = place + (size or 0)
-    if head[segment : segment + 4] != b"\x18\x53\x80\x67":
-        return False
-    size, place = _matroska_size(head, segment + 4)
-    return size is not None and path.stat().st_size < place + size
-
-
-def _matroska_size(head: bytes, place: int) -> tuple[int | None, int]:
-    """The size that is written at `place`, None where a live recording left it open, and the place behind it."""
-    width = 9 - head[place : place + 1].rjust(1, b"\x01")[0].bit_length()
-    unknown = (1 << 7 * width) - 1
-    size = int.from_bytes(head[place : place + width], "big") & unknown  # without the bit that marks the width
-    return (None if size == unknown else size), place + width
 
 
 def _unreadable(path: Path, error: OSError) -> InputError:
