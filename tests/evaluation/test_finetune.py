@@ -15,7 +15,12 @@ from duchenne.data.folds import Fold, check_apart, from_assignment, k_fold
 from duchenne.data.prepared import Prepared
 from duchenne.errors import InputError, UsageError
 from duchenne.evaluation import finetune, tuning
+from duchenne.evaluation.encoders import resolve
 from duchenne.evaluation.evaluate import evaluate
+from duchenne.evaluation.linear import LinearSettings
+from duchenne.evaluation.protocols import Job
+from duchenne.evaluation.state import State
+from duchenne.evaluation.tasks import make_plans, make_task
 from duchenne.evaluation.tuning import TuneSettings, layer_depths, score_faces, tune_encoder
 from duchenne.modules.encoder import Encoder, EncoderSpec
 
@@ -229,6 +234,36 @@ def test_methods_are_trained_in_every_fold(faces, tmp_path, monkeypatch):
     assert facts["kind"] == "method"
     assert facts["settings"]["hidden"] == 32
     assert not (tmp_path / "out" / "unfinished").exists()
+
+
+def test_repeats_train_alike(faces, small, tmp_path, monkeypatch):
+    began = []
+
+    class Begun(Exception):
+        pass
+
+    def train_on(method, config, *rest, **more):
+        began.append(config.seed)
+        raise Begun
+
+    def tune(*rest, seed, **more):
+        began.append(seed)
+        raise Begun
+
+    monkeypatch.setattr(finetune, "train_on", train_on)
+    monkeypatch.setattr(finetune, "tune_encoder", tune)
+    data = Prepared([faces])
+    task = make_task(data, "au")
+    plans = make_plans(data, task, "2", 2, 2, trained=0)
+    job = Job(
+        data=data, task=task, plans=plans, device=torch.device("cpu"), feature="embedding", maps="none",
+        state=State(tmp_path / "out", {}), quiet=True, repeats=2,
+    )  # fmt: skip
+    for source in (finetune.resolve_method("supervised:smoke/supervised"), resolve(small)):
+        for seed in plans:
+            with pytest.raises(Begun):
+                finetune._fold(source, job, LinearSettings(), TuneSettings(), seed, 1)
+    assert began == [0, 0, 1, 1, (0, 1), (0, 1), (1, 1), (1, 1)]
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import f1_score
+from torch import nn
 
 import duchenne
 from duchenne.cli.main import main
 from duchenne.data.folds import Fold
 from duchenne.data.prepared import Prepared
 from duchenne.errors import InputError, UsageError
+from duchenne.evaluation import areas, linear_bn
 from duchenne.evaluation.across import common_level, occurrence_from
 from duchenne.evaluation.label_share import reduced
 from duchenne.evaluation.sweep import sweep_values
@@ -97,6 +99,25 @@ def test_repeats_draw_folds_and_keep_weights(faces: Path, tmp_path: Path) -> Non
     same = (both[0] - both[1]).abs().groupby("seed").max()
     assert (same.loc[[0, 1]] < 1e-6).all()  # the first weights, other folds
     assert (same.loc[[2, 3]] > 1e-3).all()  # the same folds, the second weights
+
+
+@pytest.mark.parametrize("protocol", ["linear+bn", "areas"])
+def test_repeats_train_alike(faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protocol: str) -> None:
+    module = {"linear+bn": linear_bn, "areas": areas}[protocol]
+    began: list[tuple[tuple[int, int], float]] = []
+
+    def train(network: nn.Module, read: Any, labels: Any, fold: Fold, *, seed: tuple[int, int], **rest: Any) -> Any:
+        began.append((seed, sum(float(value.detach().double().sum()) for value in network.parameters())))
+        return np.zeros((int(fold.test.sum()), labels.shape[1]), dtype=np.float32)
+
+    monkeypatch.setattr(module, "train_and_score", train)
+    settings = {key: value for key, value in PLAIN.items() if key != "l2"}
+    duchenne.evaluate(protocol, data=faces, out=tmp_path, seeds=2, repeats=2, folds=2, **settings)
+    first, repeated, other, last = (began[place : place + 2] for place in range(0, 8, 2))
+    assert first == repeated
+    assert other == last
+    assert [seed for seed, _ in first] == [(0, 0), (0, 1)]
+    assert not {start for _, start in first} & {start for _, start in other}
 
 
 def test_from_one_data_set_to_another(make_faces: Callable[..., Path], faces: Path, tmp_path: Path) -> None:

@@ -43,9 +43,10 @@ class EvaluateArguments:
     """Number of folds without shared subjects, `split` for the data's own split, `parts`, a published partition
     (bp4d:jaa ...), or a CSV with subject and fold."""
     seeds: int = 1
-    """How often everything that is drawn (folds, held-out subjects, untrained weights) is drawn."""
+    """How often everything that is drawn (folds, held-out subjects, untrained weights, the course of training) is
+    drawn."""
     repeats: int = 1
-    """How often, per seed, folds and held-out subjects are drawn, with the same untrained weights."""
+    """How often, per seed, folds and held-out subjects are drawn, while all else that is drawn stays."""
     feature: Literal["embedding", "pooled"] = "embedding"
     """What the encoder gives, or its averaged last map."""
     weighting: Literal["balanced", "inverse_frequency", "none"] = "balanced"

@@ -160,18 +160,19 @@ def _run(source: FeatureSource, job: Job, settings: LinearSettings, tune: Litera
     with progress_bar(quiet=job.quiet) as bar:
         progress = bar.add_task(source.name[-32:], total=total, note="")
         for seed, plan in job.plans.items():
+            start = job.weights_seed(seed)
             for number, fold in enumerate(plan):
                 bar.update(progress, note=f"fold {number + 1} of {len(plan)}")
                 key = {
                     name: [settings.weighting, _TRAINING, job.areas], "features": inputs.frozen.name(seed),
-                    "seed": seed, "fold": number, "folds": plan_hash([fold]),
+                    "seed": seed, "start": start, "fold": number, "folds": plan_hash([fold]),
                 }  # fmt: skip
                 stored = job.state.get(**key)
                 if stored is None:
                     network, rates, read = inputs.of(seed, number, groups)
                     advance = lambda faces: bar.advance(progress, faces)  # noqa: E731
                     score = train_and_score(
-                        network, read, job.task.labels, fold, weighting=settings.weighting, seed=(seed, number),
+                        network, read, job.task.labels, fold, weighting=settings.weighting, seed=(start, number),
                         device=job.device, advance=advance, groups=rates,
                     )  # fmt: skip
                     stored = {"score": score, "width": np.array(inputs.width)}
@@ -242,8 +243,9 @@ class _Inputs:
         if shape[0] == 1:  # no areas: every group sees all values
             groups = [((0,), items) for _, items in groups]
         self.width = shape[0] * shape[1]
+        start = self.job.weights_seed(seed)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(np.random.SeedSequence([seed, fold]).generate_state(1)[0]))
+            torch.manual_seed(int(np.random.SeedSequence([start, fold]).generate_state(1)[0]))
             return AreaClassifiers(groups, shape[1])
 
     def _values_of(self, seed: int) -> NDArray[Any]:

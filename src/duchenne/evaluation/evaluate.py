@@ -104,8 +104,9 @@ def evaluate(
             with `train_data` the highest of theirs where all code intensities.
         folds: number of subject-exclusive folds, `split` for the data's own split, or a CSV (subject, fold) such as
             the `folds.csv` of another evaluation.
-        seeds: everything that is drawn (folds, held-out subjects, untrained weights) is drawn this many times.
-        repeats: per seed, folds and held-out subjects are drawn this many times; untrained weights are kept.
+        seeds: everything that is drawn (folds, held-out subjects, untrained weights, the course of training) is drawn
+            this many times.
+        repeats: per seed, folds and held-out subjects are drawn this many times; all else that is drawn stays.
         feature: `embedding` for what an encoder gives, `pooled` for its averaged last map.
         weighting: of the classes, see `LinearSettings`.
         l2: penalty strengths; of several, one per fold is chosen on held-out training subjects.

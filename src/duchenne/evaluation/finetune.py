@@ -167,7 +167,10 @@ def _fold(
     number: int,
 ) -> Found:
     fold = job.plans[seed][number]
-    key: dict[str, Any] = {"finetune": source.describe(), "seed": seed, "fold": number, "folds": plan_hash([fold])}
+    key: dict[str, Any] = {
+        "finetune": source.describe(), "seed": seed, "start": job.weights_seed(seed), "fold": number,
+        "folds": plan_hash([fold]),
+    }  # fmt: skip
     if isinstance(source, EncoderSource):
         started = job.weights_seed(seed) if source.seeded else 0
         key |= {"model": fingerprint(source, started), "feature": job.feature, "tuning": asdict(tuning)}
@@ -195,7 +198,8 @@ def _tuned(
         lambda module: source.forward(module, job.feature),
         job.data, task.rows[train], task.labels[train], tuning,
         held=(task.rows[held], task.labels[held]) if tuning.patience else None,
-        weighting=settings.weighting, size_px=size_px, seed=(seed, number), device=job.device,
+        weighting=settings.weighting, size_px=size_px, seed=(job.weights_seed(seed), number),
+        device=job.device,
     )  # fmt: skip
     score = score_faces(network, job.data, task.rows[fold.test], size_px, job.device)
     score[:, ~learnable_shares(task.labels[train])[1]] = np.nan
@@ -209,7 +213,7 @@ def _learned(source: MethodSource, job: Job, seed: int, fold: Fold, run: Path) -
         raise UsageError(f"--method {source.name}: learns action units; use --target au.")
     if not np.array_equal(task.labels, job.data.occurrence(job.data.aus)[task.rows], equal_nan=True):
         raise UsageError(f"--method {source.name}: learns the labels as coded; leave --positive-from out.")
-    config = replace(source.config, seed=seed, device=str(job.device))
+    config = replace(source.config, seed=job.weights_seed(seed), device=str(job.device))
     result, method = train_on(
         source.method, config, job.data, task.rows[fold.train], run, job={"evaluate": "finetune"},
         resume=(run / "checkpoint.pt").is_file(), quiet=True,

@@ -93,18 +93,19 @@ def run_linear_bn(source: FeatureSource, job: Job, settings: LinearSettings) -> 
         progress = bar.add_task(source.name[-32:], total=total, note="")
         frozen = FrozenFeatures(source, job, lambda faces: None)
         for seed, plan in job.plans.items():
+            start = job.weights_seed(seed)
             for number, fold in enumerate(plan):
                 bar.update(progress, note=f"fold {number + 1} of {len(plan)}")
                 key = {
                     "linear+bn": [settings.weighting, _TRAINING], "features": frozen.name(seed), "seed": seed,
-                    "fold": number, "folds": plan_hash([fold]),
+                    "start": start, "fold": number, "folds": plan_hash([fold]),
                 }  # fmt: skip
                 stored = job.state.get(**key)
                 if stored is None:
                     network, read = _build(source, job, frozen, seed, number)
                     advance = lambda faces: bar.advance(progress, faces)  # noqa: E731
                     score = train_and_score(
-                        network, read, job.task.labels, fold, weighting=settings.weighting, seed=(seed, number),
+                        network, read, job.task.labels, fold, weighting=settings.weighting, seed=(start, number),
                         device=job.device, advance=advance,
                     )  # fmt: skip
                     shape = np.array([network.head[0].num_features, len(network.layers)])
@@ -200,8 +201,9 @@ def _build(
             for start in range(0, len(places), BATCH):
                 yield start, torch.from_numpy(values[places[start : start + BATCH]]).to(job.device)
 
+    start = job.weights_seed(seed)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(np.random.SeedSequence([seed, fold]).generate_state(1)[0]))
+        torch.manual_seed(int(np.random.SeedSequence([start, fold]).generate_state(1)[0]))
         network = Classifier(features, encoder, width, len(job.task.items))
     if isinstance(source, EncoderSource) and not network.layers:
         raise UsageError(f"evaluate linear+bn: --model {source.name} has no BatchNorm layers; use evaluate linear.")

@@ -31,7 +31,7 @@ class Job:
         data: the prepared faces.
         task: which of them take part, and their labels.
         plans: seed -> folds; a seed draws the folds and the held-out subjects.
-        repeats: how many seeds in a row share their untrained weights.
+        repeats: how many seeds in a row differ in their folds and held-out subjects alone.
         device: where encoders run and heads are fitted.
         feature: which features of an encoder are taken.
         maps: the kind of two-dimensional map of the features that is drawn.
@@ -52,7 +52,11 @@ class Job:
     areas: AreaTable = field(default_factory=AreaTable)
 
     def weights_seed(self, seed: int) -> int:
-        """The seed of untrained weights that goes with a seed of the plans."""
+        """The seed of all that is drawn besides folds and held-out subjects, for a seed of the plans.
+
+        Untrained weights, those of classifiers on top, the order of training and its augmentations: repeats share
+        them, so that what they spread over is the split alone.
+        """
         return seed // self.repeats
 
 
