@@ -21,7 +21,7 @@ from duchenne.data.folds import Fold
 from duchenne.data.prepared import Prepared
 from duchenne.errors import InputError, UsageError
 from duchenne.evaluation import areas, linear_bn
-from duchenne.evaluation.across import common_level, occurrence_from
+from duchenne.evaluation.across import coded_alone, common_level, levels, occurrence_from
 from duchenne.evaluation.label_share import reduced
 from duchenne.evaluation.sweep import sweep_values
 from duchenne.evaluation.thresholds import best_limits
@@ -171,8 +171,43 @@ def test_levels(make_faces: Callable[..., Path], tmp_path: Path) -> None:
     np.testing.assert_array_equal(alike, intensity >= 3)
     coded = make_faces(tmp_path / "coded", subjects=2, aus=(12,), name="coded")
     assert common_level(Prepared([*parts, coded])) is None
-    with pytest.raises(UsageError, match="coded codes occurrence only"):
+    with pytest.raises(UsageError, match="coded codes the presence of AU12 without intensity"):
         occurrence_from(Prepared([coded]), 2.0)
+    assert levels(both, None) == {"one": 1, "two": 3}
+    assert levels(both, 3) == {"one": 3, "two": 3}
+    assert levels(Prepared([coded]), None) == {"coded": "as coded"}
+
+
+def test_presence_coded_by_itself_has_no_level(make_faces: Callable[..., Path], tmp_path: Path) -> None:
+    """As BP4D beside DISFA: all presences coded, intensities of some action units only, which must not part company."""
+    partly, graded = (make_faces(tmp_path / name, subjects=2, aus=(1, 12), name=name) for name in ("partly", "graded"))
+    for part, aus, level in ((partly, (12,), 1.0), (graded, (1, 12), 2.0)):
+        frames = pd.read_parquet(part / "frames.parquet")
+        frames["AU01_i"] = np.float32(np.nan)
+        for au in aus:
+            strength = np.arange(len(frames), dtype=np.float32) % 6
+            frames[f"AU{au:02d}_i"] = strength
+            frames[f"AU{au:02d}"] = (strength >= level).astype("int8")
+        if part == graded:
+            frames.loc[0, ["AU12", "AU12_i"]] = [1, np.nan]  # present, at an intensity that was not noted
+        frames.to_parquet(part / "frames.parquet")
+        text = (part / "dataset.yaml").read_text().replace("label_kind: occurrence", "label_kind: intensity")
+        (part / "dataset.yaml").write_text(text.replace("positive_from: 2.0", f"positive_from: {level}"))
+    both = Prepared([partly, graded])
+    assert [coded_alone(both, number) for number in (0, 1)] == [("AU01",), ()]
+    assert common_level(both) is None
+    assert levels(both, None) == {"partly": "as coded", "graded": 2}
+    with pytest.raises(UsageError, match="partly codes the presence of AU01 without intensity"):
+        occurrence_from(both, 2.0)
+    found = occurrence_from(Prepared([graded]), 4.0)
+    np.testing.assert_array_equal(found[1:, 1], np.arange(1, len(found)) % 6 >= 4)
+    assert found[0, 1] == 1
+
+    frames = pd.read_parquet(graded / "frames.parquet")
+    frames.loc[3, "AU12"] = 0  # coded by itself, against its intensity of 3
+    frames.to_parquet(graded / "frames.parquet")
+    assert levels(Prepared([graded]), None) == {"graded": "as coded"}
+    assert levels(Prepared([graded]), 2) == {"graded": 2}
 
 
 def test_shares_are_nested_and_keep_two_subjects() -> None:
@@ -211,6 +246,8 @@ def test_label_efficiency(faces: Path, tmp_path: Path) -> None:
         duchenne.evaluate(data=faces, out=tmp_path, label_unit="clips", **PLAIN)
     with pytest.raises(UsageError, match="emotions have no intensity"):
         duchenne.evaluate(data=faces, out=tmp_path, target="emotion", positive_from=2, **PLAIN)
+    with pytest.raises(UsageError, match="--positive-from 0: must lie between 0 and 5"):
+        duchenne.evaluate(data=faces, out=tmp_path, positive_from=0, **PLAIN)
     with pytest.raises(UsageError, match="above 0 and are at most 1"):
         duchenne.evaluate(data=faces, out=tmp_path, label_share=[10], **PLAIN)
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from duchenne.data.folds import Fold, people_of
 from duchenne.data.prepared import Prepared
 from duchenne.errors import InputError, UsageError
-from duchenne.facs import intensity_column
+from duchenne.facs import au_column
 
 
 def occurrence_from(data: Prepared, positive_from: float | None) -> NDArray[np.float32]:
@@ -20,36 +20,50 @@ def occurrence_from(data: Prepared, positive_from: float | None) -> NDArray[np.f
 
     Args:
         data: with labels.
-        positive_from: the lowest intensity that counts as present, for every data set that codes intensities; None:
-            as each data set says.
+        positive_from: the lowest intensity that counts as present, in every data set; None: as each data set says.
+            What is coded without an intensity here and there stays as coded.
 
     Raises:
-        UsageError: when a data set codes occurrence only, so that its level cannot be chosen.
+        UsageError: when a data set codes the presence of an AU by itself, so that its level cannot be chosen.
     """
     labels = data.occurrence()
     if positive_from is None:
         return labels
     for number, info in enumerate(data.infos):
-        if info.label_kind != "intensity":
+        alone = coded_alone(data, number)
+        if alone:
             raise UsageError(
-                f"--positive-from {positive_from:g}: {info.name} codes {info.label_kind} only, so its level cannot be "
-                "chosen; leave the flag out."
+                f"--positive-from {positive_from:g}: {info.name} codes the presence of {', '.join(alone)} without "
+                "intensity, so its level cannot be chosen; leave the flag out."
             )
-        rows = (data.frames["dataset"] == number).to_numpy()
-        columns = [intensity_column(au) for au in data.aus]
-        values = data.frames.loc[rows, columns].to_numpy(dtype=np.float32, na_value=np.nan)
-        labels[rows] = np.where(np.isnan(values), labels[rows], values >= positive_from)
-    return labels
+    values = data.intensity(data.aus)
+    return np.where(np.isnan(values), labels, values >= positive_from).astype(np.float32)
+
+
+def coded_alone(data: Prepared, number: int) -> tuple[str, ...]:
+    """The common AUs whose presence one data set codes by itself: there is no intensity that it could follow from.
+
+    BP4D codes the presence of all its AUs and the intensity of five: the level of the others cannot be changed.
+
+    Args:
+        data: with labels.
+        number: of the data set.
+    """
+    rows = (data.frames["dataset"] == number).to_numpy()
+    without = np.isnan(data.intensity(data.aus)[rows]).all(axis=0)
+    present = (data.occurrence()[rows] == 1).any(axis=0) | (data.infos[number].label_kind != "intensity")
+    return tuple(au_column(au) for au, alone in zip(data.aus, without & present, strict=True) if alone)
 
 
 def common_level(data: Prepared) -> float | None:
-    """The level at which all data sets can be read alike: the highest of theirs, if all code intensities.
+    """The level at which all data sets can be read alike: the highest of theirs, if all AUs have intensities in all.
 
-    None where some code occurrence only, or all have the same level anyway.
+    None where an AU's presence is coded by itself, so that one of the others' levels would not be its own, or where
+    all have the same level anyway.
     """
     levels = {info.positive_from for info in data.infos}
-    same = len(levels) == 1 or any(info.label_kind != "intensity" for info in data.infos)
-    return None if same else max(levels)
+    fixed = any(coded_alone(data, number) for number in range(len(data.infos)))
+    return None if len(levels) == 1 or fixed else max(levels)
 
 
 def across(data: Prepared, rows: NDArray[np.int64], subjects: pd.Series[str], trained: int) -> list[Fold]:
@@ -86,11 +100,22 @@ def across(data: Prepared, rows: NDArray[np.int64], subjects: pd.Series[str], tr
 
 
 def levels(data: Prepared, positive_from: float | None) -> dict[str, Any]:
-    """Data set -> the intensity from which an AU is present, or `as coded`, for `summary.json`."""
+    """Data set -> the intensity from which all its AUs are present, or `as coded`, for `summary.json`."""
     return {
-        info.name: (positive_from or info.positive_from) if info.label_kind == "intensity" else "as coded"
-        for info in data.infos
+        info.name: info.positive_from
+        if positive_from is None and _follows(data, number)
+        else positive_from or "as coded"
+        for number, info in enumerate(data.infos)
     }
+
+
+def _follows(data: Prepared, number: int) -> bool:
+    """Whether what a data set calls present is what reaches its `positive_from`, wherever the intensity is known."""
+    rows = (data.frames["dataset"] == number).to_numpy()
+    labels, values = data.occurrence()[rows], data.intensity(data.aus)[rows]
+    known = ~np.isnan(labels) & ~np.isnan(values)
+    same = bool((labels[known] == (values[known] >= data.infos[number].positive_from)).all())
+    return same and not coded_alone(data, number)
 
 
 def _common_pictures(data: Prepared, one: NDArray[np.int64], other: NDArray[np.int64]) -> int:

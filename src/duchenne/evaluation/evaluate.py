@@ -166,6 +166,8 @@ def evaluate(
         raise UsageError("--seeds and --repeats must be at least 1, --sample-faces at least 0.")
     if positive_from is not None and target == "emotion":
         raise UsageError(f"--positive-from {positive_from:g}: emotions have no intensity; leave it out.")
+    if positive_from is not None and not 0 < positive_from <= 5:
+        raise UsageError(f"--positive-from {positive_from:g}: must lie between 0 and 5.")
     settings = LinearSettings(l2=(float(l2),) if isinstance(l2, int | float) else tuple(l2), weighting=weighting)
     threshold, shares = check_threshold(threshold, target), check_shares(label_share, label_unit)
     chosen = resolve_device(device)
