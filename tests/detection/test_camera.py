@@ -144,7 +144,7 @@ def _avi(path: Path, frames: int) -> Path:
     "words",
     [
         ["a.mp4"], ["--overlay", "o.mp4"], ["--report", "r.html"], ["--scheduler", "tcp://x:1"], ["--smooth-s", "1"],
-        ["--baseline", "0-5"], ["--anonymous"], ["-o", "folder/"],
+        ["--workers", "2"], ["--baseline", "0-5"], ["--anonymous"], ["-o", "folder/"],
     ],
 )  # fmt: skip
 def test_what_needs_a_recording_is_refused(

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import joblib
@@ -20,7 +21,9 @@ import duchenne
 from duchenne.cli.main import main
 from duchenne.detection.blendshapes import BlendshapeModel
 from duchenne.detection.detect import detect_files, detect_frames
+from duchenne.detection.job import Job, Outcome
 from duchenne.detection.model import FaceBatch
+from duchenne.detection.runner import Run
 from duchenne.detection.settings import DetectSettings
 from duchenne.detection.writing import output_names, read_table
 from duchenne.errors import InputError, UsageError
@@ -144,6 +147,44 @@ def test_a_folder_resumes(film: Film, tmp_path: Path, capsys: pytest.CaptureFixt
     (out / "b_aus.json").unlink()  # interrupted before its record
     assert detect_files([one, two], output=out).finished == 0
     pd.testing.assert_frame_equal(duchenne.detect([one, two], output=out), first)
+
+
+def test_half_written_files_of_a_killed_run_are_swept_up(film: Film, tmp_path: Path) -> None:
+    path, out = film("a.mov", LEVELS), tmp_path / "out"
+    out.mkdir()
+    left, other, fresh = out / ".a_aus.123.part.csv", out / ".b_aus.123.part.csv", out / ".a_aus.124.part.csv"
+    for part in (left, other, fresh):
+        part.write_text("source,frame")
+    for part in (left, other):
+        os.utime(part, (1e9, 1e9))
+    detect_files(path, output=out)
+    # The other is not of this input, and somebody may still be writing the fresh one.
+    assert sorted(part.name for part in out.glob(".*")) == [fresh.name, other.name]
+
+
+@pytest.mark.parametrize(
+    "output,sentence", [("out/", "to go on."), ("all.csv", "starts over"), ("", "starts over")]
+)  # fmt: skip
+def test_ctrl_c_says_what_happens_next(
+    film: Film, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], output: str,
+    sentence: str,
+) -> None:  # fmt: skip
+    paths = [str(film(name, LEVELS)) for name in ("a.mov", "b.mov")]
+    monkeypatch.chdir(tmp_path)
+    process = Run.process
+
+    def interrupted(run: Run, job: Job, *rest: Any) -> Outcome:
+        if job.path.name == "b.mov":
+            raise KeyboardInterrupt
+        return process(run, job, *rest)
+
+    monkeypatch.setattr(Run, "process", interrupted)
+    assert main(["detect", *paths, "--quiet", *(["-o", output] if output else [])]) == 130
+    assert sentence in capsys.readouterr().err
+    monkeypatch.setattr(Run, "process", process)
+    if output == "out/":
+        assert detect_files(paths, output=tmp_path / "out").finished == 1
+    assert not (tmp_path / "all.csv").exists()
 
 
 @pytest.mark.parametrize("change", ["format", "min_face", "source"])

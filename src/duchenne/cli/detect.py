@@ -57,20 +57,19 @@ def main(arguments: list[str]) -> int:
     if given.camera is not None:
         return _watch(given, given.camera)
     from duchenne.detection.detect import detect_files
+    from duchenne.detection.writing import is_folder
 
-    done = detect_files(
-        given.inputs,
-        given.settings,
-        model=given.model,
-        output=given.output,
-        overlay=given.overlay,
-        report=given.report,
-        workers=given.workers,
-        scheduler=given.scheduler,
-        device=given.device,
-        precision=given.precision,
-        quiet=given.quiet,
-    )
+    try:
+        done = detect_files(
+            given.inputs, given.settings, model=given.model, output=given.output, overlay=given.overlay,
+            report=given.report, workers=given.workers, scheduler=given.scheduler, device=given.device,
+            precision=given.precision, quiet=given.quiet,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        if given.output is None or not is_folder(given.output):
+            raise  # it starts over
+        print("duchenne detect: interrupted; run the same command again to go on.", file=sys.stderr)
+        return 130
     for outcome in done.outcomes:
         if outcome.failure:
             print(f"duchenne detect: {outcome.failure}", file=sys.stderr)
@@ -90,6 +89,7 @@ def _watch(given: DetectArguments, source: str) -> int:
         "--overlay": given.overlay,
         "--report": given.report,
         "--scheduler": given.scheduler,
+        "--workers": given.workers != 1,
     }
     for word, value in words.items():
         if value:

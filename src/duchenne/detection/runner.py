@@ -8,7 +8,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +26,7 @@ from duchenne.errors import InputError, UsageError
 Write = Callable[[pd.DataFrame], None]
 _LOOK_EVERY_S: Final = 1.0
 _ANSWER_S: Final = 10
+_DEAD_S: Final = 600.0  # a half-written file that nobody wrote to for so long is of a run that was killed
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,7 @@ def run_jobs(
     """
     if not jobs:
         return
+    _sweep(jobs, tables, unchanged_s=_DEAD_S)
     if scheduler is None and (workers == 1 or len(jobs) == 1):
         with run.detector() as detector:
             for job in jobs:
@@ -168,13 +170,22 @@ def _lost_workers(jobs: Sequence[Job], tables: Mapping[Job, Path]) -> Iterator[N
         ) from error
 
 
-def _sweep(jobs: Sequence[Job], tables: Mapping[Job, Path]) -> None:
-    """Removes the half-written files of workers that were ended and could not do it themselves."""
+def _sweep(jobs: Sequence[Job], tables: Mapping[Job, Path], unchanged_s: float = 0.0) -> None:
+    """Removes the half-written files of processes that were ended and could not do it themselves.
+
+    Args:
+        jobs: the inputs.
+        tables: where each goes.
+        unchanged_s: leave files alone that were written to since.
+    """
+    latest_s = time.time() - unchanged_s
     for job in jobs:
         for path in (tables.get(job), job.overlay, job.report):
             if path is not None:
                 for part in path.parent.glob(f".{glob.escape(path.stem)}.*.part{path.suffix}"):
-                    part.unlink(missing_ok=True)
+                    with suppress(FileNotFoundError):
+                        if part.stat().st_mtime <= latest_s:
+                            part.unlink()
 
 
 def _in_worker(
