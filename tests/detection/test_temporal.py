@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 import duchenne
 from duchenne.cli.main import main
+from duchenne.detection.detect import detect_files
 from duchenne.detection.results import DetectedFace, FrameResult
+from duchenne.detection.settings import DetectSettings
 from duchenne.detection.temporal import Baseline, resting_faces, smooth
 from duchenne.errors import InputError, UsageError
 from duchenne.faces.find import Face
@@ -113,6 +115,13 @@ class TestOnFilms:
         film("rest.mov", [10])  # another resting face: made anew
         assert duchenne.detect(path, baseline=str(rest), output=out).AU12_s.tolist() == pytest.approx([0.4, 0.1])
 
+    def test_an_input_without_a_resting_face_stops_nothing(self, film: Film, tmp_path: Path) -> None:
+        paths = [film("a.mov", [0, 0, 30]), film("b.mov", [30, 40, 50])]
+        done = detect_files(paths, DetectSettings(baseline="0-0.08"), output=tmp_path / "out")
+        assert list(done.failures) == [str(paths[0])]
+        assert "no face in seconds 0-0.08" in done.failures[str(paths[0])]
+        assert [path.name for path in done.tables] == ["b_aus.csv"]
+
     def test_bad_baselines_are_named(self, film: Film) -> None:
         path, nobody = film("a.mov", [50, 20]), film("nobody.mov", [0])
         with pytest.raises(UsageError, match="neither a file nor seconds"):
@@ -134,10 +143,11 @@ class TestOnFilms:
         assert some.frame.tolist() == [0, 3, 6]
         assert some.AU12_s.fillna(-1).tolist() == whole.AU12_s[::3].fillna(-1).tolist()
 
-    def test_a_time_range_gives_the_rows_of_the_whole(self, film: Film) -> None:
+    @pytest.mark.parametrize("smooth_s", [0.0, 0.12])
+    def test_a_time_range_gives_the_rows_of_the_whole(self, film: Film, smooth_s: float) -> None:
         path = film("a.mov", [10, 120, 130, 40, 0, 60, 170, 80])
-        whole = duchenne.detect(path)
-        part = duchenne.detect(path, start_s=0.08, end_s=0.25)
+        whole = duchenne.detect(path, smooth_s=smooth_s)
+        part = duchenne.detect(path, smooth_s=smooth_s, start_s=0.08, end_s=0.25)
         expected = whole[(whole.time_s >= 0.08) & (whole.time_s < 0.25)].reset_index(drop=True)
         assert part.equals(expected)
         assert part.frame.unique().tolist() == [2, 3, 4, 5, 6]

@@ -87,7 +87,7 @@ def settings_record(settings: DetectSettings, model: AuModel) -> dict[str, Any]:
 def read_frames(
     path: Path, detector: Detector, settings: DetectSettings, common: Baseline | None
 ) -> Iterator[FrameResult]:
-    """The frames of one input as the settings want them.
+    """The frames of one input as the settings want them. Nothing is read or raised before the first is taken.
 
     Args:
         path: the input.
@@ -100,15 +100,22 @@ def read_frames(
     """
     baseline, window = common, settings.baseline_window_s
     if window is not None:
-        start_s, end_s = window
-        own = resting_faces(detector.frames(path, every=settings.every, start_s=start_s, end_s=end_s))
+        own = resting_faces(detector.frames(path, every=settings.every, start_s=window[0], end_s=window[1]))
         if not own:
             raise InputError(f"{path}: shows no face in seconds {settings.baseline}; choose another --baseline.")
         baseline = Baseline({number: values for number, values in own.items()})
-    frames = detector.frames(path, every=settings.every, start_s=settings.start_s, end_s=settings.end_s)
+    start_s, end_s, width_s = settings.start_s, settings.end_s, settings.smooth_s
+    # A value at the edge of a range is smoothed with those beyond it, as in the whole video.
+    beyond_s = None if end_s is None else end_s + width_s
+    frames = detector.frames(path, every=settings.every, start_s=max(0.0, start_s - width_s), end_s=beyond_s)
     if baseline is not None:
         frames = baseline.subtract(frames)
-    return smooth(frames, settings.smooth_s, detector.model.columns) if settings.smooth_s else frames
+    if not width_s:
+        yield from frames
+        return
+    for frame in smooth(frames, width_s, detector.model.columns):
+        if frame.time_s >= start_s and (end_s is None or frame.time_s < end_s):
+            yield frame
 
 
 def run_job(
