@@ -13,7 +13,7 @@ VALUES = np.array([0.25, 3.5, 1.0, 0.625, 0.125], np.float32)
 
 
 def rows(columns: tuple[str, ...] = COLUMNS) -> Rows:
-    whole = Face((1.0, 2.0, 40.0, 44.0), 0.9, points(), None, (10.0, 20.0, -30.0))
+    whole = Face((1.0, 2.0, 40.0, 44.0), 0.9, points(), None, (10.0, 20.0, -30.0), quality=("narrow", "turned"))
     small = Face((45.0, 2.0, 12.0, 13.0), 0.8, flag="small")
     missing = np.full(5, np.nan, np.float32)
     frames = [
@@ -96,6 +96,13 @@ def test_fex_names_and_values() -> None:
     assert whole.au_measure == "AU01=score AU12=intensity AU25=probability AU43=score"
     raw = FORMATS["fex"](rows(("AU01_s", "AU12_s", "AU02_s", "AU25_s", "AU45_s")))
     assert raw.au_measure.fillna("").tolist() == ["score", "score", "", "score"]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_ends_with_what_makes_rows_less_sure(name: str) -> None:
+    table = FORMATS[name](rows())
+    assert table.columns[-1] == "quality"
+    assert table.quality.fillna("").tolist() == ["narrow turned", "", "", "narrow turned"]
 
 
 @pytest.mark.parametrize("name", FORMATS)

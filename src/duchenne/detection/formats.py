@@ -108,6 +108,7 @@ def fex_table(rows: Rows) -> pd.DataFrame:
             "flag": pd.array(rows.flag, dtype="str"),
             "time_s": np.round(rows.time_s, 6),
             "au_measure": pd.array([None if np.isnan(number) else said for number in rows.number], dtype="str"),
+            "quality": pd.array(rows.quality, dtype="str"),
         }
     )
 
