@@ -31,6 +31,15 @@ def evaluations(faces: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     return first, second
 
 
+def changed(source: Path, folder: Path, **protocol: Any) -> Path:
+    """A copy of an evaluation whose protocol says something else."""
+    folder.mkdir()
+    summary = json.loads((source / "summary.json").read_text())
+    summary["protocol"] |= protocol
+    (folder / "summary.json").write_text(json.dumps(summary))
+    return folder
+
+
 @pytest.mark.parametrize("metric", ["f1", "auc"])
 @pytest.mark.parametrize("aggregate", ["mean_of_folds", "pooled"])
 def test_numbers_are_those_of_the_summaries(evaluations: tuple[Path, Path], metric: str, aggregate: str) -> None:
@@ -54,6 +63,37 @@ def test_what_differs_is_said(evaluations: tuple[Path, Path]) -> None:
     assert "folds: first has 3, second 2." in warnings
     assert len(warnings) == 2
     assert not compare(evaluations[:1]).warnings
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("repeats", 5, "repeats: first has 1, other 5."),
+        ("positive_from", {"drawn": 3.0}, "data 1 positive_from: first has as coded, other 3."),
+        ("l2", [0.1, 1.0], "l2: first has 0.1, other 0.1 1.0."),
+        ("feature", None, "feature: first has embedding, other None."),
+    ],
+)
+def test_each_setting_tells_evaluations_apart(
+    evaluations: tuple[Path, Path], tmp_path: Path, key: str, value: Any, sentence: str
+) -> None:
+    other = changed(evaluations[0], tmp_path / "other", **{key: value})
+    assert compare([evaluations[0], other]).warnings == (sentence,)
+
+
+def test_training_and_areas_tell_evaluations_apart(evaluations: tuple[Path, Path], tmp_path: Path) -> None:
+    folders = []
+    for number, epochs in enumerate((10, 3)):
+        areas = {"area_boxes": ["48; 33; 54; 8"] * (number + 1), "area_groups": ["1: 1 12 25"]}
+        folders.append(changed(evaluations[0], tmp_path / str(number), name="areas", areas=areas, l2=None))
+        file = folders[-1] / "summary.json"
+        summary = json.loads(file.read_text())
+        summary["models"]["pixels"]["training"] = {"epochs": epochs, "optimiser": "adamw"}
+        file.write_text(json.dumps(summary))
+    assert set(compare(folders).warnings) == {
+        "areas: 0 has 1 areas in 1 groups (summary.json), 1 2 areas in 1 groups (summary.json).",
+        "training epochs: 0 has 10, 1 3.",
+    }
 
 
 def test_files_and_the_command(
@@ -184,7 +224,7 @@ def test_levels_of_intensity_differ_only_where_intensity_says_what_is_present(
         assert result.table.query("model == 'triplet'").iloc[0]["differs"] == word
         assert any("an intensity counts as present from" in text for text in result.explanations) == bool(word)
         folders.append(folder)
-    assert "data 1 positive_from: 2 has 2.0, 3 1.0." in compare(folders[2:4]).warnings
+    assert "data 1 positive_from: 2 has 2, 3 1." in compare(folders[2:4]).warnings
 
 
 def test_fine_tuning_stands_beside_supervised_models(evaluations: tuple[Path, Path], tmp_path: Path) -> None:

@@ -230,10 +230,22 @@ def test_methods_are_trained_in_every_fold(faces, tmp_path, monkeypatch):
     for number, (_, seen) in enumerate(tested[:2]):
         assert not seen & set(folds["subject"][folds["fold"] == number])
     assert [method for method, _ in tested] == ["supervised"] * 2 + ["cl_ile"] * 2
-    facts = json.loads((tmp_path / "out" / "summary.json").read_text())["models"][names[1]]
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    facts, protocol = summary["models"][names[1]], summary["protocol"]
+    assert [protocol[key] for key in ("feature", "weighting", "l2", "held_out")] == [None, "selective", None, None]
+    assert {model["settings"]["weighting"] for model in summary["models"].values()} == {"selective"}
     assert facts["kind"] == "method"
     assert facts["settings"]["hidden"] == 32
     assert not (tmp_path / "out" / "unfinished").exists()
+
+
+def test_weightings_of_methods(tmp_path):
+    recipe = tmp_path / "own.yaml"
+    recipe.write_text("method: supervised\nweighting: balanced\n")
+    own, usual = (finetune.resolve_method(name) for name in (f"supervised:{recipe}", "supervised:smoke/supervised"))
+    assert [finetune.weighting_of(some) for some in ([own], [usual], [own, usual], [])] == [
+        "balanced", "selective", None, None,
+    ]  # fmt: skip
 
 
 def test_repeats_train_alike(faces, small, tmp_path, monkeypatch):

@@ -52,7 +52,7 @@ HIDDEN: Final = (1024, 128)
 ENCODER_RATE: Final = 1e-4
 SMALLEST: Final = 16 / 224
 """Smallest side of an area, as a share of the picture's."""
-PROTOCOLS: Final = ("areas", "areas+finetune")
+AREA_PROTOCOLS: Final = ("areas", "areas+finetune")
 _TRAINING: Final = {
     "stage": STAGE, "grid": GRID, "hidden": list(HIDDEN), "epochs": EPOCHS, "batch_size": BATCH, "optimiser": "adamw",
     "learning_rate": LEARNING_RATE,
@@ -118,7 +118,7 @@ def load_areas(path: str | Path | None, protocol: str) -> AreaTable:
     """
     if path is None:
         return AreaTable()
-    if protocol not in PROTOCOLS:
+    if protocol not in AREA_PROTOCOLS:
         raise UsageError(f"evaluate {protocol}: looks at whole faces, so --areas has no meaning; leave it out.")
     return from_mapping(AreaTable, load_mapping(path), where=str(path))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -18,7 +18,11 @@ from duchenne.evaluation.scoring import mean_defined
 from duchenne.published import Metric
 
 Aggregate = Literal["mean_of_folds", "pooled"]
-PROTOCOL_KEYS: Final = ("name", "target", "items", "folds", "seeds", "frames", "feature", "weighting", "threshold")
+PROTOCOL_KEYS: Final = (
+    "name", "target", "items", "folds", "seeds", "repeats", "frames", "feature", "weighting", "threshold",
+)  # fmt: skip
+OWN_KEYS: Final = ("l2", "areas")
+"""Of some protocols only."""
 DATA_KEYS: Final = ("name", "alignment", "size_px", "label_kind", "crops")
 NUMBERS: Final = ("mean", "low", "high")
 REMARKS: Final = ("comparable_with", "differs", "caution", "note")
@@ -154,12 +158,18 @@ def _warnings(evaluations: Sequence[Evaluation]) -> list[str]:
     out = []
     for evaluation in evaluations:
         first, name = evaluations[0].name, evaluation.name
-        pairs = [(key, evaluations[0].protocol[key], evaluation.protocol[key]) for key in PROTOCOL_KEYS]
+        protocols = (evaluations[0].protocol, evaluation.protocol)
+        keys = (*PROTOCOL_KEYS, *(OWN_KEYS if protocols[0]["name"] == protocols[1]["name"] else ()))
+        pairs = [(key, *(protocol.get(key) for protocol in protocols)) for key in keys]
+        training = [_training(one) for one in (evaluations[0], evaluation)]
+        pairs += [
+            (f"training {key}", training[0][key], training[1][key]) for key in sorted(training[0].keys() & training[1])
+        ]
         data = (evaluations[0].summary["data"], evaluation.summary["data"])
         for number, (one, other) in enumerate(zip(*data), start=1):
             place = f"data {number}"
             pairs += [(f"{place} {key}", one[key], other[key]) for key in DATA_KEYS]
-            pairs.append((f"{place} positive_from", evaluations[0].level(one), evaluation.level(other)))
+            pairs.append((f"{place} positive_from", _presence(evaluations[0], one), _presence(evaluation, other)))
             pairs.append((f"{place} missing", *(part["settings"].get("missing", "drop") for part in (one, other))))
         if len(data[0]) != len(data[1]):
             pairs.append(("number of data sets", len(data[0]), len(data[1])))
@@ -171,5 +181,21 @@ def _warnings(evaluations: Sequence[Evaluation]) -> list[str]:
     return out
 
 
+def _training(evaluation: Evaluation) -> dict[str, Any]:
+    """How the encoders of an evaluation were trained further; nothing where they were not. The weighting is named."""
+    found = (model.get("training") for model in evaluation.summary["models"].values())
+    return {key: value for key, value in next(filter(None, found), {}).items() if key != "weighting"}
+
+
+def _presence(evaluation: Evaluation, data: Mapping[str, Any]) -> str:
+    """What counts as present in one of its data sets, in words."""
+    stated = (evaluation.protocol["positive_from"] or {}).get(data["name"], data["positive_from"])
+    if stated != "as coded":
+        return f"{stated:g}"
+    return "as coded" if data["label_kind"] != "intensity" else f"as coded, or {data['positive_from']:g}"
+
+
 def _plain(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"{len(value['area_boxes'])} areas in {len(value['area_groups'])} groups (summary.json)"
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)

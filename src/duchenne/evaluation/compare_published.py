@@ -85,6 +85,7 @@ def explain(groups: Sequence[Sequence[Row]], evaluations: Sequence[Evaluation], 
         found = [differences(group[0], evaluation) for group in groups]
         words = {word for both in found for part in both for word in part}
         cautions |= words
+        own = "that of each method"
         known = {
             "data": f"its data are {', '.join(part['name'] for part in data)}, not those of the row",
             "target": f"it predicts {protocol['target']}, the row the other of au and emotion",
@@ -94,7 +95,7 @@ def explain(groups: Sequence[Sequence[Row]], evaluations: Sequence[Evaluation], 
                 f"its folds ({protocol['folds']}) do not test the subjects that the papers' do; the split alone moved "
                 f"published F1 by up to {SPREAD_OVER_SPLITS:g} points"
             ),
-            "weighting": f"its weighting of classes is {protocol['weighting']}; the row's is another or unknown",
+            "weighting": f"its weighting of classes is {protocol['weighting'] or own}; the row's is another or unknown",
             "threshold": f"its threshold is {protocol['threshold']}, the papers' {THRESHOLD:g}",
             "labels": f"an intensity counts as present from {_levels(evaluation)[0]:g}, not {_levels(evaluation)[1]:g}",
         }  # fmt: skip
@@ -162,17 +163,18 @@ def differences(row: Row, evaluation: Evaluation) -> tuple[list[str], list[str]]
     same = len(data) == 1 and _key(row.dataset) == _key(_data_set(data[0]))
     emotions = row.dataset in EMOTION_SETS
     names, both = (protocol["name"], row.protocol), {protocol["name"], row.protocol} == _TRAINED_ON_LABELS
+    weightings = {row.weighting, protocol["weighting"]}
     tests = {
         "data": not same,
         "target": (protocol["target"] == "emotion") != emotions,
         "items": (protocol["target"] == "emotion") == emotions and set(protocol["items"]) != set(row.values),
         "protocol": names[0] != names[1] and not both,
         "split": same and not _same_split(row.dataset, evaluation),
-        "weighting": row.weighting is not None and row.weighting != protocol["weighting"],
+        "weighting": None not in weightings and len(weightings) > 1,
         "threshold": row.metric == "f1" and protocol["threshold"] not in (None, THRESHOLD),
         "labels": same and data[0]["label_kind"] == "intensity" and len(set(_levels(evaluation))) > 1,
     }
-    cautions = {"weighting": row.weighting is None, "start": both, "alignment": True}
+    cautions = {"weighting": None in weightings, "start": both, "alignment": True}
     return [word for word, so in tests.items() if so], [word for word, so in cautions.items() if so]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from inspect import signature
 from pathlib import Path
@@ -18,11 +18,11 @@ from duchenne.data.prepared import Prepared
 from duchenne.devices import resolve_device
 from duchenne.errors import UsageError
 from duchenne.evaluation.across import common_level, levels
-from duchenne.evaluation.areas import load_areas, run_areas, run_areas_tuned
+from duchenne.evaluation.areas import AREA_PROTOCOLS, load_areas, run_areas, run_areas_tuned
 from duchenne.evaluation.baselines import baselines_of
 from duchenne.evaluation.describing import describe_data, versions
 from duchenne.evaluation.encoders import EncoderSource, FeatureKind, FeatureSource, resolve
-from duchenne.evaluation.finetune import resolve_method, run_finetune
+from duchenne.evaluation.finetune import resolve_method, run_finetune, weighting_of
 from duchenne.evaluation.frozen import run_knn, run_linear, run_ridge
 from duchenne.evaluation.gradcam import Attention, attention_of
 from duchenne.evaluation.label_share import Efficiency, LabelUnit, check_shares
@@ -48,6 +48,8 @@ PROTOCOLS: Final[dict[str, Callable[..., Outcome]]] = {
     "areas": run_areas, "areas+finetune": run_areas_tuned,
 }  # fmt: skip
 """Name -> protocol, see `duchenne.evaluation.protocols`."""
+PENALISED: Final = ("linear", "ridge")
+"""Those with an L2 strength, chosen on held-out training subjects."""
 
 
 def evaluate(
@@ -244,9 +246,10 @@ def evaluate(
             "name": protocol, "target": target, "items": list(task.items), "aggregates": ["mean_of_folds", "pooled"],
             **describe_folds(task, plans, "train-data" if others else str(folds), repeats),
             "positive_from": levels(prepared, level) if target == "au" else None,
-            "feature": feature, "weighting": weighting,
-            "l2": None if protocol in ("knn", "finetune") else list(settings.l2),
-            "held_out": settings.held_out,
+            "feature": feature if models else None, "weighting": weighting if models else weighting_of(sources),
+            "l2": list(settings.l2) if protocol in PENALISED else None,
+            "held_out": settings.held_out if protocol in PENALISED else None,
+            "areas": asdict(job.areas) if protocol in AREA_PROTOCOLS else None,
             "missing": {"counted_as_absent": len(lost.group), "left_out": lost.left_out},
             "threshold": None if task.exclusive else threshold,
             "interval": {"level": 0.95, "resamples": RESAMPLES, "of": "subjects" if task.knows_subjects else "images"},

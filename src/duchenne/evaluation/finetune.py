@@ -7,7 +7,7 @@ says itself what it sees. Either way no tested person, and nobody of the same na
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -83,6 +83,12 @@ def resolve_method(name: str) -> MethodSource:
         )
     values = load_recipe(recipe, method) if recipe else {}
     return MethodSource(name, method, from_mapping(method_run_config(method), values, where=f"--method {name}"))
+
+
+def weighting_of(sources: Sequence[FeatureSource]) -> str | None:
+    """The weighting of classes that all methods among the sources train with; None where they differ."""
+    found = {source.config.weighting for source in sources if isinstance(source, MethodSource)}
+    return str(found.pop()) if len(found) == 1 else None
 
 
 def run_finetune(
