@@ -8,10 +8,12 @@ import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import unquote
 
 import av
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 from tests.detection.made import picture, points
 
@@ -150,10 +152,17 @@ class TestOnFilms:
         assert re.findall(r'<h2><a href="(.*?)">(.*?)</a>', page) == [
             ("a%3Cb%3E_report.html", "a&lt;b&gt;"), ("b%20b_report.html", "b b"), ("c_report.html", "c"),
         ]  # fmt: skip
-        assert "4 frames, 0.1 s;\n2 people" in page
+        assert "4 frames, 0.2 s;\n2 people" in page
         assert re.findall(r"face (\d), (\d+) %", page)[:2] == [("0", "75"), ("1", "0")]
         assert page.count("59 of 90 frames") == 1
         assert page.count("data:image/jpeg;base64,") == 3
+        listed = re.search(r'<a href="data:text/csv;charset=utf-8,(.*?)" download="names.csv">', page)
+        assert listed
+        (tmp_path / "names.csv").write_text(unquote(listed[1]))
+        names = pd.read_csv(tmp_path / "names.csv")
+        assert names.name.tolist() == ["a<b>#0", "a<b>#1", "c#0"]
+        people = duchenne.summarize(out / "a<b>_aus.csv", names=names[:2]).quality.face
+        assert sorted(people) == ["a<b>#0", "a<b>#1"]
         (out / "other_report.html").write_text("<html>")
         with pytest.raises(InputError, match=r"other_report\.html: is no report"):
             write_index(out)

@@ -120,7 +120,7 @@ def test_how_well_people_could_be_seen() -> None:
     }  # fmt: skip
     sentences = advice(duchenne.summarize(table).quality)
     assert len(sentences) == 4
-    assert "67 % of the time" in sentences[1]
+    assert "turned over 30 degrees for 67 % of the time" in sentences[1]
     assert advice(duchenne.summarize(film_table([0.1])).quality) == []
     said = table.assign(quality=["cut blurred", None, None, "blurred"])
     (row,) = duchenne.summarize(said).quality.to_dict("records")
@@ -184,9 +184,23 @@ def test_names_merge_and_leave_out(tmp_path: Path) -> None:
     assert some.faces.face.tolist() == ["1", "2", "Ann"]
 
 
+def test_a_source_may_be_given_by_its_file_name(tmp_path: Path) -> None:
+    both = pd.concat([film_table([0.9, 0.5], source="rec/a.mp4"), film_table([0.2, 0.2], source="rec/b.mp4")])
+    names = pd.DataFrame({"source": ["a.mp4", "b"], "face": [0, 0], "name": ["Ann", "Bob"]})
+    trials = pd.DataFrame({"source": ["b.mp4"], "trial": ["x"], "onset_s": [0], "offset_s": [1]})
+    summary = duchenne.summarize(both, names=names, trials=trials)
+    assert summary.faces.face.tolist() == ["Ann", "Bob"]
+    assert summary.trials is not None
+    assert summary.trials[["source", "face", "mean"]].to_numpy().tolist() == [["rec/b.mp4", "Bob", 0.2]]
+    other = both.assign(source=both.source.replace("rec/b.mp4", "other/a.mp4"))
+    with pytest.raises(InputError, match=r"row 1: `a.mp4` means no input of the table, or several"):
+        duchenne.summarize(other, names=names[:1])
+
+
 @pytest.mark.parametrize(
     ("names", "sentence"),
     [
+        ("source,face,name\nb.mp4,0,Ann\n", "row 2: `b.mp4` means no input"),
         ("source,face\na.mp4,0\n", "`name`"),
         ("source,face,name\na.mp4,7,Ann\n", "row 2: there is no face 7"),
         ("source,face,name\na.mp4,0,Ann\na.mp4,0,Bob\n", "row 3"),

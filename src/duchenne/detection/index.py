@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import csv
 import html
+import io
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
+import numpy as np
+
 from duchenne import __version__
 from duchenne.detection.drawing import face_colour
+from duchenne.detection.episodes import frame_seconds
 from duchenne.detection.job import REPORT_ENDING
 from duchenne.errors import InputError
 from duchenne.files import write_text
@@ -42,14 +48,16 @@ class Entry(NamedTuple):
 
     Attributes:
         name: of the recording.
+        source: the recording as the user named it.
         link: to the report, relative to the folder.
         frames: in the report.
-        duration_s: from the first frame to the last.
+        duration_s: seconds that its frames are shown.
         people: by number.
         failure: why the recording could not be read to its end, or None.
     """
 
     name: str
+    source: str
     link: str
     frames: int
     duration_s: float
@@ -71,7 +79,12 @@ def write_index(folder: str | Path) -> Path:
     """
     folder = Path(folder)
     entries = [_entry(path) for path in sorted(folder.glob(f"*{REPORT_ENDING}"))]
-    values = {"title": folder.resolve().name, "version": __version__, "entries": entries}
+    values = {
+        "title": folder.resolve().name,
+        "version": __version__,
+        "entries": entries,
+        "names": "data:text/csv;charset=utf-8," + quote(_names(entries)),
+    }
     write_text(folder / INDEX_NAME, render_page("duchenne.detection", "index.html.jinja", values))
     return folder / INDEX_NAME
 
@@ -87,10 +100,22 @@ def _entry(path: Path) -> Entry:
         raise InputError(f"{path}: is no report of this library; move it out of the folder.")
     failure, times = _FAILURE.search(page), data["times"]
     return Entry(
-        path.name.removesuffix(REPORT_ENDING), quote(path.name), len(times), times[-1] - times[0],
+        path.name.removesuffix(REPORT_ENDING), data["source"], quote(path.name), len(times),
+        float(frame_seconds(np.array(times)).sum()),
         [_person(int(number), face, len(times)) for number, face in sorted(data["faces"].items(), key=_by_number)],
         html.unescape(failure[1]) if failure else None,
     )  # fmt: skip
+
+
+def _names(entries: Sequence[Entry]) -> str:
+    """Everyone found, as a table for `summarize --names`, under names that tell them apart until they are changed."""
+    text = io.StringIO(newline="")
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["source", "face", "name"])
+    table.writerows(
+        [entry.source, person.number, f"{entry.name}#{person.number}"] for entry in entries for person in entry.people
+    )
+    return text.getvalue()
 
 
 def _by_number(item: tuple[str, Any]) -> int:

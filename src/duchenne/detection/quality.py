@@ -56,11 +56,11 @@ def face_quality(rows: pd.DataFrame, seconds: NDArray[np.floating], video_s: flo
 def advice(quality: pd.DataFrame) -> list[str]:
     """One sentence for every person and reason that touches a tenth of their time, and for inputs without a face."""
     reasons = {
-        "unread": "has no action units in {} of the time; look at the column flag for why",
-        "turned": f"is turned over {TURNED_DEGREES:.0f} degrees in {{}} of the time; leave these frames out or say so",
-        "narrow": f"is under {NARROW_PX:.0f} pixels wide in {{}} of the time; scores of small faces are less steady",
-        "cut": "is cut off by the edge of the picture in {} of the time; leave these frames out or say so",
-        "blurred": "is blurred in {} of the time, which shifts scores; leave these frames out or say so",
+        "unread": "has no action units for {} of the time; look at the column flag for why",
+        "turned": f"is turned over {TURNED_DEGREES:.0f} degrees for {{}} of the time; leave these frames out or say so",
+        "narrow": f"is under {NARROW_PX:.0f} pixels wide for {{}} of the time; scores of small faces are less steady",
+        "cut": "is cut off by the edge of the picture for {} of the time; leave these frames out or say so",
+        "blurred": "is blurred for {} of the time, which shifts scores; leave these frames out or say so",
     }
     found = []
     for row in quality.to_dict("records"):

@@ -147,14 +147,18 @@ def render(
         "episodes": _with_names(summary.episodes.sort_values(["face", "onset_s", "au"]).head(_MOST_EPISODES)),
         "hidden_episodes": max(0, len(summary.episodes) - _MOST_EPISODES),
         "advice": [
-            (face, sentence)
-            for face, own in summary.quality.assign(source=Path(source).name).groupby("face")
+            (face, _upper_first(sentence.removeprefix(f"{source}: ")))
+            for face, own in summary.quality.groupby("face")
             for sentence in advice(own)
         ],
         "apart_s": float(np.diff([time_s for time_s, _ in thumbnails]).max()) if len(thumbnails) > 1 else 1.0,
-        "data": _script(_page_data(table, frames, measures, summary, thumbnails)),
+        "data": _script({"source": source, **_page_data(table, frames, measures, summary, thumbnails)}),
     }
     return render_page("duchenne.detection", "report.html.jinja", values)
+
+
+def _upper_first(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
 
 
 def _hex(colour: tuple[int, int, int]) -> str:

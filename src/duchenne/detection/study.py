@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from duchenne.data.datasets.codes import Sources
 from duchenne.data.spreadsheets import read_csv_table
 from duchenne.detection.episodes import find_measures, frame_seconds
 from duchenne.detection.writing import read_table
@@ -62,7 +63,7 @@ def name_faces(table: pd.DataFrame, names: pd.DataFrame | str | Path) -> pd.Data
     Args:
         table: with `source, frame, face`.
         names: a table or CSV file with `source, face, name`: equal names are one person, an empty one leaves the face
-            out; faces that are not listed keep their number.
+            out; faces that are not listed keep their number. A source may be given by its file name.
 
     Raises:
         InputError: when a column is missing, a face is listed twice or is not in the table, or one person would be
@@ -74,7 +75,9 @@ def name_faces(table: pd.DataFrame, names: pd.DataFrame | str | Path) -> pd.Data
         raise InputError(f"{where}: has no column `{missing[0]}`; add it.")
     known = set(zip(table["source"], table["face"], strict=True))
     given: dict[tuple[str, int], str] = {}
-    for row, source, face, name in names[["source", "face", "name"]].itertuples():
+    sources = Sources(list(map(str, table["source"].unique())))
+    for row, written, face, name in names[["source", "face", "name"]].itertuples():
+        source = _source(written, sources, f"{where}, row {row}")
         if (source, face) not in known:
             raise InputError(
                 f"{where}, row {row}: there is no face {face} in `{source}`; the report shows who there is."
@@ -120,15 +123,15 @@ def read_tracks(rows: pd.DataFrame) -> Iterator[Track]:
             )
 
 
-def read_trials(trials: pd.DataFrame | str | Path, sources: Sequence[str]) -> tuple[str, pd.DataFrame]:
+def read_trials(trials: pd.DataFrame | str | Path, sources: Sequence[str]) -> pd.DataFrame:
     """Checks the trials of a study.
 
     Args:
-        trials: a table or CSV file.
+        trials: a table or CSV file. A source may be given by its file name.
         sources: of the table that they belong to.
 
     Returns:
-        What to call them in a sentence, and one row per trial with its `source`, by row number.
+        One row per trial, `source` as in the table.
 
     Raises:
         InputError: when a column is missing or holds what cannot be.
@@ -144,13 +147,25 @@ def read_trials(trials: pd.DataFrame | str | Path, sources: Sequence[str]) -> tu
         missing += [name for name in BASELINE_COLUMNS if name not in trials]
     if missing:
         raise InputError(f"{where}: has no column `{missing[0]}`; add it.")
+    known = Sources(sources)
+    meant = [_source(written, known, f"{where}, row {row}") for row, written in trials["source"].items()]
+    trials = trials.assign(source=meant)
     for name in (*TRIAL_COLUMNS[1:], *BASELINE_COLUMNS):
         if name in trials and not pd.api.types.is_numeric_dtype(trials[name]):
             raise InputError(f"{where}: column `{name}` holds something that is no number; write seconds.")
     backwards = np.flatnonzero(trials["offset_s"].to_numpy() <= trials["onset_s"].to_numpy())
     if len(backwards):
         raise InputError(f"{where}, row {trials.index[backwards[0]]}: offset_s is not after onset_s; correct it.")
-    return where, trials
+    return trials
+
+
+def _source(written: object, sources: Sources, where: str) -> str:
+    found = sources.find(str(written))
+    if found is None:
+        raise InputError(
+            f"{where}: `{written}` means no input of the table, or several; write it as its column `source` does."
+        )
+    return found
 
 
 def _read_csv(table: pd.DataFrame | str | Path, what: str) -> tuple[str, pd.DataFrame]:

@@ -19,7 +19,7 @@ from duchenne.detection.episodes import (
 )
 from duchenne.detection.quality import QUALITY_COLUMNS, face_quality
 from duchenne.detection.study import BASELINE_COLUMNS, Track, name_faces, read_aus, read_tracks, read_trials
-from duchenne.errors import InputError, UsageError
+from duchenne.errors import UsageError
 
 COMBINATIONS: Final = ("6+12", "1+4", "1+2+5", "12+14")
 """The combinations that are looked at unless others are asked for; the first is the Duchenne smile."""
@@ -196,13 +196,8 @@ def _combination_row(
 def _trials(
     tracks: Sequence[Track], measures: Sequence[Measure], trials: pd.DataFrame | str | Path, sources: Sequence[str]
 ) -> pd.DataFrame:
-    where, windows = read_trials(trials, sources)
     rows: list[dict[str, Any]] = []
-    for number, window in zip(windows.index, windows.to_dict("records"), strict=True):
-        if window["source"] not in sources:
-            raise InputError(
-                f"{where}, row {number}: `{window['source']}` is not in the table, which has {', '.join(sources)}."
-            )
+    for window in read_trials(trials, sources).to_dict("records"):
         own = [track for track in tracks if track.source == window["source"]]
         if not own:
             empty = {"source": window["source"], "trial": window["trial"], "frames": 0}
