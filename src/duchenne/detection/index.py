@@ -96,8 +96,8 @@ def _entry(path: Path) -> Entry:
         data = json.loads(found[1]) if found else None
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({error}); remove it or make it again with --report.") from error
-    if data is None:
-        raise InputError(f"{path}: is no report of this library; move it out of the folder.")
+    if not isinstance(data, dict) or not {"source", "times", "faces"} <= data.keys():
+        raise InputError(f"{path}: is no report of this version of the library; make it again, or move it away.")
     failure, times = _FAILURE.search(page), data["times"]
     return Entry(
         path.name.removesuffix(REPORT_ENDING), data["source"], quote(path.name), len(times),
