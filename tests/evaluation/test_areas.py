@@ -1,6 +1,9 @@
 """The protocols on areas of the face: who sees what, for any encoder, and what they refuse."""
 
+import base64
+import io
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -10,14 +13,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from matplotlib.patches import Rectangle
 from tests.augment.made import face
 
 import duchenne
 from duchenne.augment.area_table import AreaTable
+from duchenne.data.prepared import Prepared
 from duchenne.errors import InputError, UsageError
 from duchenne.evaluation import areas
+from duchenne.evaluation.area_figure import area_figure, boxes_of, typical_face
 from duchenne.evaluation.areas import AreaClassifiers, item_groups, load_areas, read_areas
-from duchenne.facs import AU_SETS, au_column
+from duchenne.facs import AREA_EDGES, AU_SETS, au_column
 from duchenne.modules.encoder import Encoder, EncoderSpec
 
 BUILDERS = """
@@ -103,6 +109,12 @@ def test_any_encoder_with_a_feature_map(located, builders, tmp_path, protocol):
     assert facts["features"] == 8 * 16
     assert ("encoder_learning_rate" in facts["training"]) == (protocol == "areas+finetune")
     assert not (tmp_path / "out" / "unfinished").exists()
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "<image" not in page.split("Areas of the face</h2>")[1].split("</section>")[0]  # sample_faces=0
+    found = re.search(r'download="areas.csv" href="data:text/csv;base64,([^"]+)"', page)
+    boxes = pd.read_csv(io.BytesIO(base64.b64decode(found[1])))
+    expected = boxes_of(Prepared([located]), int(boxes["row"][0]), AreaTable(), 48)
+    np.testing.assert_allclose(boxes[["left", "top", "right", "bottom"]], expected, atol=0.01)
     again = evaluate(located, tmp_path / "again", protocol)
     pd.testing.assert_frame_equal(table, again)
 
@@ -168,6 +180,36 @@ def test_wrong_areas(located, builders, tmp_path, text, why):
     (tmp_path / "areas.yaml").write_text(text + "\n")
     with pytest.raises(UsageError, match=why):
         evaluate(located, tmp_path / "out", areas=tmp_path / "areas.yaml")
+
+
+def test_the_picture_of_areas_has_every_box_and_arrow(located):
+    data = Prepared([located])
+    row = typical_face(data, np.arange(len(data)))
+    face, graph = area_figure(data, row).axes
+    points = data.landmarks()[row] * 256 / 48
+    unit = np.linalg.norm(points[[36, 39]].mean(0) - points[[42, 45]].mean(0))
+    rectangles = [patch for patch in face.patches if isinstance(patch, Rectangle)]
+    assert len(rectangles) == 8
+    assert rectangles[7].get_x() == pytest.approx(points[48, 0], abs=1e-3)  # the chin: 48; 57; 54; 8
+    assert rectangles[7].get_height() == pytest.approx(points[8, 1] - points[57, 1], abs=1e-3)
+    assert rectangles[6].get_width() == pytest.approx(points[54, 0] - points[48, 0] + 0.4 * unit, rel=1e-4)
+    assert len(graph.patches) == len(AREA_EDGES) == 26
+    shown = [text.get_text() for text in graph.texts]
+    assert all(str(area) in shown for area in range(1, 9))
+    assert shown.count("10 12") == 2
+    assert "15 17 25 26" in shown
+    own = AreaTable(area_boxes=("48; 33; 54; 8", "17; 19; 26; 29"), area_groups=("1: 12 25", "2: 1"))
+    face, listed = area_figure(data, row, own, picture=False).axes
+    assert (len(face.patches), len(face.images)) == (2, 0)
+    assert listed.texts[0].get_text() == "1:  AU 12 25\n2:  AU 1"
+
+
+def test_the_typical_face_is_the_median_one(faces):
+    data = Prepared([faces])
+    points = data.landmarks()
+    rows = np.arange(20)
+    apart = [np.abs(points[row] - np.median(points[:20], axis=0)).sum() for row in rows]
+    assert typical_face(data, rows) == int(np.argmin(apart))
 
 
 def test_default_areas():

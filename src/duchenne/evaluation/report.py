@@ -122,6 +122,7 @@ def write_report(
         **report_parts.sweep(summary, TITLES),
         **report_parts.correlations(items, labels, {name: runs[name] for name in named}),
         **report_parts.attention(data, attention),
+        **report_parts.face_areas(summary["protocol"]["areas"], data, rows, picture=sample_faces > 0),
         **_maps(maps, data, rows, labels, items),
         "scores_csv": text_uri(table.to_csv(index=False)),
         "summary_json": json.dumps(summary, indent=1),

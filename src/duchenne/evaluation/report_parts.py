@@ -8,13 +8,16 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+import matplotlib as mpl
 import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from duchenne.augment.area_table import AreaTable
 from duchenne.data.prepared import Prepared
 from duchenne.data.writing import encode_jpeg
 from duchenne.evaluation import figures
+from duchenne.evaluation.area_figure import area_figure, boxes_of, typical_face
 from duchenne.evaluation.correlations import distance, label_correlations, score_correlations
 from duchenne.evaluation.gradcam import Attention, drawn
 from duchenne.evaluation.scoring import Predictions, number
@@ -107,6 +110,29 @@ def attention(data: Prepared, faces: Sequence[Attention]) -> dict[str, Any]:
         "attention_csv": to_data_uri(rows),
         "attention_cells": f"{side[1]} × {side[0]}",
     }
+
+
+def face_areas(
+    table: Mapping[str, Sequence[str]] | None, data: Prepared, rows: NDArray[np.integer], *, picture: bool
+) -> dict[str, Any]:
+    """Where the areas of a face lie and how they are related; nothing for other protocols or without landmarks.
+
+    Args:
+        table: `areas` of the protocol.
+        data: the faces.
+        rows: that took part, one of which is shown.
+        picture: show the face; else its landmarks alone.
+    """
+    row = typical_face(data, rows) if table else None
+    if table is None or row is None:
+        return {"face_areas": None, "face_areas_csv": ""}
+    areas = AreaTable(area_boxes=tuple(table["area_boxes"]), area_groups=tuple(table["area_groups"]))
+    with mpl.rc_context(figures.STYLE):
+        drawn_areas = figures.to_svg(area_figure(data, row, areas, picture=picture))
+    size = data.image(row).shape[0]
+    boxes = [[number, *sides] for number, sides in enumerate(np.round(boxes_of(data, row, areas, size), 2), start=1)]
+    cells = [["area", "row", "left", "top", "right", "bottom"]] + [[box[0], row, *box[1:]] for box in boxes]
+    return {"face_areas": Markup(drawn_areas), "face_areas_csv": to_data_uri(cells)}
 
 
 def to_data_uri(rows: Iterable[Sequence[Any]]) -> str:
