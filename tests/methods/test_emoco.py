@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -99,6 +100,14 @@ def test_one_memory_for_all_emotions():
     step(method, batch_of(method))
     assert int(method.queue.filled) == 6
     assert torch.isfinite(step(method, batch_of(method, seed=1)).loss)
+    masked = small_method(NAME, queues="single", mask_unfilled=True, mask_own_image=True)
+    batch = batch_of(masked, 2)
+    assert float(step(masked, batch).logs["contrast"]) == 0  # nothing is written yet
+    assert float(masked.training_step(batch).logs["contrast"]) > 0  # the other image's key, of whatever emotion
+    batch = replace(batch, rows=torch.full((2, 1), 7))
+    alone = small_method(NAME, queues="single", mask_unfilled=True, mask_own_image=True)
+    step(alone, batch)
+    assert float(alone.training_step(batch).logs["contrast"]) == 0  # both keys are of the queries' own image
 
 
 def test_each_loss_alone():
@@ -173,6 +182,9 @@ def test_data_without_emotions_is_an_error_before_the_first_step(faces, tmp_path
         table.to_parquet(data / "frames.parquet")
         with pytest.raises(InputError, match=rf"emoco learns from .* column `emotion` .* {why}"):
             duchenne.pretrain(NAME, data=data, out=tmp_path / "run", recipe="smoke/emoco", quiet=True)
+    table.drop(columns="emotion").to_parquet(data / "frames.parquet")
+    with pytest.raises(InputError, match=r"emoco learns from .* column `emotion`"):
+        duchenne.pretrain(NAME, data=data, out=tmp_path / "run", recipe="smoke/emoco", quiet=True)
 
 
 def test_emotions_that_the_data_show_become_the_classes(faces, tmp_path):
@@ -205,9 +217,16 @@ def test_recipes_of_the_ablation_differ_in_what_they_ablate():
     assert configs["emoco/affectnet"] == EmoCoConfig() == configs["emoco/lambda_1"]
     assert configs["emoco/single_queue"].queues == "single"
     assert configs["emoco/l2"].normalisation == "l2"
-    assert configs["emoco/contrast_only"].emotion_weight == 0
+    assert (configs["emoco/contrast_only"].emotion_weight, configs["emoco/contrast_only"].queues) == (0, "per_class")
     assert configs["emoco/emotion_only"].contrast_weight == 0
-    assert len(recipes) == 15
+    sweep = {name.removeprefix("emoco/lambda_"): config for name, config in configs.items() if "/lambda_" in name}
+    for name, config in sweep.items():
+        weight, _, way = name.partition("_")
+        way = way or "intra_class"
+        assert config == replace(EmoCoConfig(), emotion_weight=float(weight), normalisation=way), name
+        assert weight in sweep
+        assert f"{weight}_l2" in sweep
+    assert len(recipes) == 5 + len(sweep) == 15
 
 
 @pytest.mark.parametrize("fields, why", [

@@ -2,11 +2,13 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from tests.augment.made import face
 from tests.methods.made import random_batch, small_method
 
 import duchenne
@@ -15,6 +17,7 @@ from duchenne.errors import InputError, UsageError
 from duchenne.methods.knowledge_driven.config import KnowledgeDrivenConfig
 from duchenne.methods.knowledge_driven.method import KnowledgeDriven
 from duchenne.methods.knowledge_driven.predictors import Predictors
+from duchenne.training.recipes import load_recipe, recipe_names
 
 NAME = "knowledge_driven"
 
@@ -150,6 +153,31 @@ def test_data_without_landmarks_is_an_error_before_the_first_step(faces, tmp_pat
     with pytest.raises(InputError, match=r"knowledge_driven finds the areas .* column `landmarks`"):
         duchenne.pretrain(NAME, data=data, out=tmp_path / "run", recipe="smoke/knowledge_driven", quiet=True)
     assert not (tmp_path / "run").exists()
+    table = pq.read_table(data / "frames.parquet")
+    pq.write_table(table.drop_columns("landmarks"), data / "frames.parquet")
+    with pytest.raises(InputError, match=r"knowledge_driven finds the areas .* column `landmarks`"):
+        duchenne.pretrain(NAME, data=data, out=tmp_path / "run", recipe="smoke/knowledge_driven", quiet=True)
+
+
+def test_areas_outside_the_crop_are_cut_kept_inside_and_counted():
+    """Faces moved up until forehead and eyes lie outside: their boxes are small ones at the border."""
+    method = small_method(NAME)
+    batch = random_batch(method, 3)
+    batch.labels["landmarks"][:] = face(size=32)
+    assert float(method.training_step(method.augment(batch)).logs["cut"]) == 0
+    batch.labels["landmarks"][..., 1] -= 20
+    views = method.augment(batch)
+    boxes, seen = views.labels["boxes"], views.labels["seen"]
+    smallest = method.config.smallest_area_px
+    assert (boxes >= -1e-4).all()
+    assert (boxes <= 32 + 1e-4).all()
+    assert (seen[..., 0] == 0).all()
+    assert torch.allclose(boxes[..., 0, [1, 3]], torch.tensor([0.0, smallest]), atol=1e-4)
+    output = method.training_step(views)
+    assert torch.isfinite(output.loss)
+    cut = float((seen < 0.5).float().mean())
+    assert cut >= 1 / 8
+    assert float(output.logs["cut"]) == pytest.approx(cut)
 
 
 def test_areas_of_a_user():
@@ -162,6 +190,22 @@ def test_areas_of_a_user():
     views = method.augment(random_batch(method, 2))
     assert views.labels["boxes"].shape == (2, 2, 3, 4)
     assert torch.isfinite(method.training_step(views).loss)
+
+
+def test_recipes_of_the_sweeps_change_one_weight():
+    fields = {"lambda": "intra_weight", "alpha": "contrast_weight"}
+    swept = {name: set() for name in fields}
+    for name in (name for name in recipe_names() if name.startswith(f"{NAME}/")):
+        values = load_recipe(name, NAME)
+        del values["weights"]
+        config = from_mapping(KnowledgeDrivenConfig, values, where=name)
+        which, _, value = name.removeprefix(f"{NAME}/").partition("_")
+        if which in fields:
+            assert config == replace(KnowledgeDrivenConfig(), **{fields[which]: float(value)}), name
+            swept[which].add(float(value))
+        else:
+            assert config == KnowledgeDrivenConfig()
+    assert swept == {"lambda": {0, 0.001, 0.01, 0.1, 1}, "alpha": {0, 0.001, 0.01, 0.1, 1}}
 
 
 @pytest.mark.parametrize("fields, why", [

@@ -16,6 +16,7 @@ import cv2
 import joblib
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -305,6 +306,25 @@ def test_several_folders_are_one_table(tmp_path: Path) -> None:
     assert ((ids == -1) == names_of.isna()).all()
     assert not set(ids[:6][ids[:6] >= 0]) & set(ids[6:][ids[6:] >= 0])
     assert not set(both.clip_ids()[:6]) & set(both.clip_ids()[6:])
+
+
+def test_columns_that_another_program_left_out(tmp_path: Path) -> None:
+    """What may be null is; what finds the pictures is missed in one sentence."""
+    for name in ("whole", "part"):
+        job.write(tmp_path / name, 2)
+    table = pq.read_table(tmp_path / "part" / "frames.parquet")
+    lacking = ["subject", "split", "emotion", "source", "landmarks", "blendshapes"]
+    pq.write_table(table.drop_columns(lacking), tmp_path / "part" / "frames.parquet")
+    both, rows = Prepared([tmp_path / "whole", tmp_path / "part"]), len(table)
+    assert both.frames[lacking[:4]].iloc[rows:].isna().all(axis=None)
+    assert both.frames["source"].iloc[:rows].notna().all()
+    np.testing.assert_array_equal(both.landmarks()[:rows], Prepared([tmp_path / "whole"]).landmarks())
+    assert not np.isnan(both.landmarks()[:rows]).all()
+    assert np.isnan(both.landmarks()[rows:]).all()
+    assert np.isnan(both.blendshapes()[rows:]).all()
+    pq.write_table(table.drop_columns("offset"), tmp_path / "part" / "frames.parquet")
+    with pytest.raises(InputError, match=r"frames\.parquet: has no column `offset`"):
+        Prepared([tmp_path / "part"])
 
 
 def test_opened_data_travels_to_other_processes(tmp_path: Path) -> None:

@@ -35,6 +35,9 @@ MISSING_FILE: Final = "missing.parquet"
 BLENDSHAPES_LENGTH: Final = 52
 _LISTS: Final = {"landmarks": LANDMARKS_LENGTH, "blendshapes": BLENDSHAPES_LENGTH}
 _NULLABLE: Final = {pa.int8(): pd.Int8Dtype(), pa.string(): pd.StringDtype()}
+_NEEDED: Final = ("clip", "frame", "shard", "offset", "size")
+_TEXTS: Final = ("subject", "split", "emotion", "source")
+"""Columns of texts that may be null; where another program left one out, all of it is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,7 +208,11 @@ class Prepared:
 
     def _read_list(self, column: str) -> NDArray[np.float32]:
         length, parts = _LISTS[column], []
-        for path in self.paths:
+        for number, path in enumerate(self.paths):
+            if column not in pq.read_schema(path / "frames.parquet").names:
+                rows = int((self.frames["dataset"] == number).sum())
+                parts.append(np.full((rows, length), np.nan, dtype=np.float32))
+                continue
             values = pq.read_table(path / "frames.parquet", columns=[column])[column].combine_chunks()
             part = np.full((len(values), length), np.nan, dtype=np.float32)
             known = ~values.is_null().to_numpy(zero_copy_only=False)
@@ -252,4 +259,10 @@ def _read_frames(path: Path) -> pd.DataFrame:
     except (OSError, ValueError) as error:
         raise InputError(f"{path / 'frames.parquet'}: cannot be read ({error}); prepare the data again.") from error
     frames: pd.DataFrame = table.to_pandas(types_mapper=_NULLABLE.get)
+    lacking = [name for name in _NEEDED if name not in frames]
+    if lacking:
+        raise InputError(f"{path / 'frames.parquet'}: has no column `{lacking[0]}`; prepare the data again.")
+    for name in _TEXTS:
+        if name not in frames:
+            frames[name] = pd.array([None] * len(frames), dtype="string")
     return frames
