@@ -266,6 +266,40 @@ def test_a_run_is_not_overwritten(run, squares):
         duchenne.pretrain("temporal_ranking", data=squares, out=run, resume=True, **{**FAST, "margin": 1.0})
 
 
+def test_runs_of_versions_with_fewer_settings_go_on(run, squares, tmp_path):
+    """A setting that config.yaml lacks is taken at its default: as that, and only as that, the run can be resumed."""
+    import shutil
+
+    older = tmp_path / "older"
+    shutil.copytree(run, older)
+    config = yaml.safe_load((older / "config.yaml").read_text())
+    for newer in ("sync_batchnorm", "plateau_patience", "crop_max"):
+        del config[newer]
+    (older / "config.yaml").write_text(yaml.safe_dump(config))
+    with pytest.raises(UsageError, match=r"was begun with another crop_max; "):
+        duchenne.pretrain("temporal_ranking", data=squares, out=older, resume=True, **{**FAST, "crop_max": 0.95})
+    assert duchenne.pretrain("temporal_ranking", data=squares, out=older, resume=True, **FAST).finished
+    assert yaml.safe_load((older / "config.yaml").read_text())["crop_max"] == 223 / 224
+
+
+def test_what_suits_the_data_badly_is_said_before_the_first_step(squares, tmp_path, capsys):
+    from duchenne.cli.main import main
+
+    told: list[tuple[str, bool]] = []
+    log = tmp_path / "run" / "log.jsonl"
+    result = duchenne.pretrain(
+        "supervised", data=squares, out=tmp_path / "run", aus=(1,), schedule="constant",
+        tell=lambda note: told.append((note, log.exists())), **{**FAST, "size_px": 48, "max_steps": 2},
+    )  # fmt: skip
+    assert [note for note, _ in told] == list(result.notes)
+    assert not any(begun for _, begun in told)
+    assert result.notes[-2:] == ("The crops of squares (32 px) are enlarged to 48 px.", "Coded, but not learned: AU12.")
+    words = ["pretrain", "supervised", "--data", str(squares), "--out", str(tmp_path / "run"), "--aus", "1", "--quiet"]
+    words += ["--size-px", "48", "--batch-size", "4", "--max-steps", "2", "--lr", "0.01", "--log-every", "2"]
+    assert main([*words, "--validation-share", "0", "--schedule", "constant", "--resume"]) == 0
+    assert capsys.readouterr().err.splitlines() == list(result.notes)
+
+
 def test_resume_without_a_run(squares, tmp_path):
     with pytest.raises(InputError, match="no such file"):
         duchenne.pretrain("temporal_ranking", data=squares, out=tmp_path / "run", resume=True, **FAST)

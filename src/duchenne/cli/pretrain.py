@@ -57,9 +57,7 @@ def main(arguments: list[str]) -> int:
 
     job = {field.name: getattr(parsed, field.name) for field in dataclasses.fields(JobArguments)}
     config = {name: value for name, value in to_mapping(parsed).items() if name not in job}
-    result = pretrain(method, **job, **config)
-    for note in result.notes:
-        print(note, file=sys.stderr)
+    result = pretrain(method, **job, **config, tell=lambda note: print(note, file=sys.stderr, flush=True))
     if not result.finished:
         print(f"duchenne pretrain: stopped at step {result.steps}, state saved; go on with --resume.", file=sys.stderr)
         return 130

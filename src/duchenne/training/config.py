@@ -61,6 +61,8 @@ class TrainingConfig:
     """auto, cpu, cuda, cuda:N or mps; anything else than auto is honoured or refused."""
     devices: int = 1
     """Processes of one machine (distributed training)."""
+    sync_batchnorm: bool = False
+    """With several processes on CUDA: BatchNorm statistics over all their batches instead of each its own."""
     loader_threads: int = 2
     """Threads that decode pictures."""
     log_every: int = 10

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from duchenne.training.loop import Trainer, average_buffers, make_fabric
 from duchenne.training.methods_text import methods_text
 from duchenne.training.recipes import load_recipe
 from duchenne.training.runs import EncoderRecord, TrainedOn, build_method, save_encoder, seen_before
+from duchenne.training.sync_batchnorm import check_sync_batchnorm, synchronised
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ def pretrain(
     exclude_fold: str | None = None,
     resume: bool = False,
     quiet: bool = False,
+    tell: Callable[[str], None] = lambda note: None,
     **fields: Any,
 ) -> PretrainResult:
     """Learns a representation from prepared data. Rows whose split is `test` are never used.
@@ -73,6 +75,7 @@ def pretrain(
             `I/bp4d:jaa` likewise for a published partition, `I/parts` for the data's own.
         resume: go on from `out/checkpoint.pt`, bit for bit as if never interrupted (same machine, versions, threads).
         quiet: show no progress.
+        tell: called before the first step with each of the result's `notes` (by the first process alone).
         **fields: any field of the method's or the training configuration; they take precedence over the recipe.
 
     Returns:
@@ -91,7 +94,7 @@ def pretrain(
     prepared = Prepared(paths)
     job = {"exclude_fold": exclude_fold} if exclude_fold else {}
     rows = training_rows(prepared, exclude_fold)
-    result, _ = train_on(method, config, prepared, rows, out, job=job, resume=resume, quiet=quiet)
+    result, _ = train_on(method, config, prepared, rows, out, job=job, resume=resume, quiet=quiet, tell=tell)
     return result
 
 
@@ -105,6 +108,7 @@ def train_on(
     job: Mapping[str, Any],
     resume: bool = False,
     quiet: bool = False,
+    tell: Callable[[str], None] = lambda note: None,
 ) -> tuple[PretrainResult, Method]:
     """Trains a method on some rows of prepared data; what `pretrain` does once it knows which.
 
@@ -117,6 +121,7 @@ def train_on(
         job: what else `config.yaml` says of the job.
         resume: see `pretrain`.
         quiet: show no progress.
+        tell: see `pretrain`.
 
     Returns:
         What `pretrain` returns, and the method with its weights after the last step.
@@ -137,6 +142,7 @@ def train_on(
     bf16 = config.precision == "bf16" or (config.precision == "auto" and computes_bf16(device))
     stored = {"method": method, "duchenne": duchenne.__version__, "data": [str(path) for path in prepared.paths]}
     stored |= {**job, **to_mapping(config)}
+    check_sync_batchnorm(config, device)
     _check_out(out, stored, resume=resume)
     sampler, labels = chosen.sampler(config), chosen.labels(config)
     clips, short = sampler.usable_clips(prepared, rows_trained)
@@ -155,6 +161,8 @@ def train_on(
     if config.batch_size % fabric.world_size:
         raise UsageError(f"--batch-size {config.batch_size} is not divisible by the {fabric.world_size} processes.")
     built = build_method(method, config)
+    if config.sync_batchnorm:
+        built = synchronised(built, fabric.world_size)
     smallest = built.smallest_batch() * fabric.world_size
     if config.batch_size < smallest:
         raise UsageError(f"--batch-size {config.batch_size} is too small for {method}; it needs at least {smallest}.")
@@ -195,6 +203,8 @@ def train_on(
         save_mapping(out / "config.yaml", stored)
         for name in () if resume else _RESTART - {"config.yaml"}:
             (out / name).unlink(missing_ok=True)
+        for note in notes:
+            tell(note)
     finished = trainer.run(quiet=quiet)
     average_buffers(fabric, built)
     if fabric.is_global_zero and finished:
@@ -315,6 +325,7 @@ def _check_out(out: Path, stored: dict[str, Any], *, resume: bool) -> None:
             raise UsageError(f"{out}: is in use by something else; name another --out.")
         return
     before = load_mapping(out / "config.yaml")
+    before = {**to_mapping(method_run_config(stored["method"])()), **before}  # a field that it lacks is newer than it
     free = {"max_steps", "epochs", "log_every", "save_every", "validate_every", "loader_threads", "duchenne"}
     changed = [key for key in {**before, **stored} if key not in free and before.get(key) != stored.get(key)]
     if changed:
