@@ -44,8 +44,9 @@ def pictures(images: torch.Tensor) -> list[Picture]:
 
 def titled(picture: Picture, text: str) -> Picture:
     picture = picture.copy()
-    for colour, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-        cv2.putText(picture, text, (4, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.42, colour, thickness, cv2.LINE_AA)
+    around = [(x, y) for x in (-1, 0, 1) for y in (-1, 0, 1) if (x, y) != (0, 0)]  # bold letters would be wider
+    for (x, y), colour in [*((shift, (0, 0, 0)) for shift in around), ((0, 0), (255, 255, 255))]:
+        cv2.putText(picture, text, (4 + x, 14 + y), cv2.FONT_HERSHEY_SIMPLEX, 0.42, colour, 1, cv2.LINE_AA)
     return picture
 
 

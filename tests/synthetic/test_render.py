@@ -227,3 +227,42 @@ def test_detectors_made_for_real_faces_find_them_where_they_are(shared: object) 
                 errors.append(np.linalg.norm(faces[0].landmarks - exact, axis=1) / unit)
     assert found >= 19
     assert np.median(errors) < 0.05
+
+
+STANDS_FOR = {
+    1: ("browInnerUp",), 2: ("browOuterUpLeft", "browOuterUpRight"), 4: ("browDownLeft", "browDownRight"),
+    5: ("eyeWideLeft", "eyeWideRight"), 7: ("eyeSquintLeft", "eyeSquintRight"),
+    12: ("mouthSmileLeft", "mouthSmileRight"), 15: ("mouthFrownLeft", "mouthFrownRight"), 26: ("jawOpen",),
+}  # fmt: skip
+
+
+@pytest.mark.shared
+def test_blendshapes_of_a_model_of_real_faces_follow_the_action_units_they_stand_for(shared: object) -> None:
+    """An outside witness, at a fixed pose and in both styles; `benchmarks/synth_witness.py` asks it of more people."""
+    from scipy.stats import spearmanr
+
+    from duchenne.faces.find import FaceFinder
+    from duchenne.faces.landmarks import BLENDSHAPES
+
+    strengths = (2.5, 5.0)
+    seen: dict[int, list[Tensor]] = {au: [] for au in STANDS_FOR}
+    expression = still_expression(1 + len(strengths) * len(STANDS_FOR))
+    for place, au in enumerate(STANDS_FOR):
+        rows = slice(1 + 2 * place, 3 + 2 * place)
+        expression.aus[rows, :, SYNTH_AUS.index(au)] = torch.tensor(strengths)[:, None]
+        if au == 26:
+            expression.aus[rows, :, SYNTH_AUS.index(25)] = 0.6 * torch.tensor(strengths)[:, None]
+    with FaceFinder() as finder:
+        for number in range(6):
+            who = draw_identity(np.random.default_rng([21, number]))
+            scene = draw_scene(np.random.default_rng([22, number]), style=number % 2)
+            each = [expression[row : row + 1] for row in range(len(expression))]
+            images = [render(who, moment, torch.zeros(1, 3), scene, FINE_PX).images[0] for moment in each]
+            faces = [finder.find((image * 255 + 0.5).byte().permute(1, 2, 0).numpy()) for image in images]
+            values = torch.from_numpy(np.stack([found[0].blendshapes for found in faces]))
+            for place, (au, names) in enumerate(STANDS_FOR.items()):
+                columns = [list(BLENDSHAPES).index(name) for name in names]
+                seen[au].append(values[[0, 1 + 2 * place, 2 + 2 * place]][:, columns].mean(1))
+    for au, shown in seen.items():
+        rho = spearmanr(torch.cat(shown).numpy(), np.tile((0.0, *strengths), len(shown))).statistic
+        assert rho >= 0.5, f"AU{au}: {rho:.2f}"

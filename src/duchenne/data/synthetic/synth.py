@@ -108,6 +108,9 @@ def synth(
             raise UsageError(f"--{name} {value}: must be at least {least}.")
     if style not in (*STYLES, "mixed"):
         raise UsageError(f"--style {style}: is none of {', '.join((*STYLES, 'mixed'))}.")
+    first_test = subjects - round(subjects * TEST_SHARE)
+    if stats and first_test == subjects:
+        raise UsageError(f"--stats: tests on a quarter of the people; --subjects {subjects} is too few, use 4 or more.")
     config = SynthConfig(subjects, clips, frames, size_px, seed, head, style, aus)
     info = DatasetInfo(
         name="synth",
@@ -118,7 +121,6 @@ def synth(
         licence=LICENCE,
         settings=vars(config),
     )
-    first_test = subjects - round(subjects * TEST_SHARE)
     parts = [_Subject(config, number, "test" if number >= first_test else "train") for number in range(subjects)]
     data = write_prepared(
         out, info, parts, _render_subject, workers=workers, units=[clips * frames] * subjects,
