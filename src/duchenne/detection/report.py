@@ -152,7 +152,12 @@ def render(
             for sentence in advice(own)
         ],
         "apart_s": float(np.diff([time_s for time_s, _ in thumbnails]).max()) if len(thumbnails) > 1 else 1.0,
-        "data": _script({"source": source, **_page_data(table, frames, measures, summary, thumbnails)}),
+        "data": _script(
+            {
+                "source": Path(source).name if anonymous else source,
+                **_page_data(table, frames, measures, summary, thumbnails),
+            }
+        ),
     }
     return render_page("duchenne.detection", "report.html.jinja", values)
 
