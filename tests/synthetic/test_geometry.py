@@ -10,9 +10,13 @@ from hypothesis import strategies as st
 from scipy.interpolate import CubicHermiteSpline
 from torch import Tensor
 
+from duchenne.data.synthetic import relief
+from duchenne.data.synthetic.anatomy import SYNTH_AUS
 from duchenne.data.synthetic.canvas import Canvas
 from duchenne.data.synthetic.curves import graph_curve
+from duchenne.data.synthetic.expression import shape_of
 from duchenne.data.synthetic.head import Egg, project, rotation_matrix
+from duchenne.data.synthetic.people import draw_identity, still_expression
 
 
 @given(st.integers(0, 10_000), st.integers(3, 8))
@@ -84,3 +88,36 @@ def test_slopes_of_a_plane_are_its_gradient() -> None:
     across, down = canvas.slopes(plane.expand(1, 2, -1, -1))
     np.testing.assert_allclose(across[..., 1:-1], 0.3, atol=1e-4)
     np.testing.assert_allclose(down[..., 1:-1, :], -0.7, atol=1e-4)
+
+
+# Where the fold of an action unit is deepest: outward from and to, downward from and to, in distances of the outer eye
+# corners (which lie at 0.5; the brows at -0.2 to -0.3, the mouth at 0.76), and whether each side has its own.
+FOLDS = {
+    1: (0.0, 0.35, -0.85, -0.35, True), 2: (0.35, 0.75, -0.85, -0.35, True), 4: (0.03, 0.15, -0.40, -0.10, False),
+    6: (0.20, 0.80, -0.15, 0.25, True), 7: (0.20, 0.50, 0.05, 0.18, True), 9: (0.0, 0.20, -0.12, 0.25, False),
+    10: (0.15, 0.40, 0.40, 0.70, True), 12: (0.25, 0.50, 0.40, 0.90, True), 14: (0.27, 0.45, 0.65, 0.90, True),
+    15: (0.20, 0.45, 0.75, 1.00, True), 17: (0.0, 0.30, 0.84, 1.25, False), 20: (0.30, 0.60, 0.65, 0.90, True),
+    23: (0.0, 0.25, 0.60, 1.00, False), 24: (0.20, 0.40, 0.68, 0.84, True),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("au", FOLDS)
+def test_folds_lie_where_facs_puts_them(au: int) -> None:
+    """Intensity 5 against none, and on the subject's left alone."""
+    left, right, top, bottom, sided = FOLDS[au]
+    expression = still_expression(3)
+    place = SYNTH_AUS.index(au)
+    expression.aus[1, :, place] = expression.aus[2, 1, place] = 5.0
+    canvas = Canvas.make(0.012, "cpu")
+    for number in range(3):
+        identity = draw_identity(np.random.default_rng([7, number]))
+        crease = relief.build(canvas, identity, shape_of(identity, expression)).crease
+        deeper = crease[1:] - crease[:1]
+        row, column = divmod(int(deeper[0, 1].argmax()), len(canvas.x))
+        assert left <= float(canvas.x[column]) <= right, float(canvas.x[column])
+        assert top <= float(canvas.y[row]) <= bottom, float(canvas.y[row])
+        assert deeper[0].amax() > 0.1
+        if sided:
+            away = canvas.x > 0.15  # on the midline both sides meet
+            assert deeper[1, 1][:, away].amax() > 0.1
+            assert deeper[1, 0][:, away].abs().amax() < 0.5 * deeper[1, 1][:, away].amax()
