@@ -19,7 +19,7 @@ from duchenne.cli.main import main
 from duchenne.data.prepared import Prepared
 from duchenne.errors import InputError, UsageError
 from duchenne.evaluation.linear import LinearSettings, linear_protocol
-from duchenne.evaluation.maps import choose_points, map_features
+from duchenne.evaluation.maps import MapSettings, choose_points, draw_map, map_features
 from duchenne.evaluation.overlap import overlap
 from duchenne.evaluation.scoring import COLUMNS, Predictions, model_means, statistics
 from duchenne.modules.encoder import Encoder, EncoderSpec
@@ -134,8 +134,53 @@ def test_maps_separate_what_the_features_separate() -> None:
         assert points.shape == (120, 2)
         assert (np.linalg.norm(points - centres[:, None], axis=2).argmin(axis=0) == kind).all()
     assert map_features(features[:, :1], "pca").shape == (120, 2)
-    assert choose_points(7).tolist() == list(range(7))
-    assert len(choose_points(90_000)) == 1000
+    assert choose_points(np.zeros(7, dtype=int), MapSettings()).tolist() == list(range(7))
+    assert len(choose_points(np.zeros(90_000, dtype=int), MapSettings())) == 1000
+
+
+def test_maps_of_some_subjects() -> None:
+    group = np.repeat(np.arange(14), [40 + number for number in range(14)])
+    found = choose_points(group, MapSettings(subjects=10, faces=30))
+    assert np.unique(group[found], return_counts=True)[1].tolist() == [3] * 10
+    assert set(group[found]) == set(range(4, 14))  # those with most faces
+    assert (np.diff(found) > 0).all()
+    for number in set(group[found]):
+        assert np.ptp(found[group[found] == number]) == (group == number).sum() - 1  # from the first to the last
+
+
+def test_maps_coloured_by_choice() -> None:
+    generator = np.random.default_rng(0)
+    points, labels = generator.normal(size=(60, 2)), (generator.random((60, 3)) < 0.5).astype(float)
+    items = ["AU01", "AU06", "AU12"]
+    emotions = pd.Series(["happiness", "anger", None] * 20)
+    subjects = pd.Series([f"S{number % 3}" for number in range(60)])
+
+    def drawn(**settings: object) -> tuple[list[str], int]:
+        page = draw_map(points, labels, items, emotions, subjects, MapSettings(**settings))  # type: ignore[arg-type]
+        titles = re.findall(r"<text[^>]*>([^<]+)</text>", page)
+        return titles, page.count("<use ")
+
+    titles, whole = drawn(items=("AU06",))
+    assert "AU06" in titles
+    assert not {"AU01", "AU12"} & set(titles)
+    within, fewer = drawn(items=("AU06",), emotion="happiness")
+    assert "AU06, happiness" in within
+    assert whole - fewer == 40  # faces of other emotions are not among the item's
+    assert sum(title in items for title in drawn()[0]) == 2
+
+
+def test_maps_that_cannot_be_drawn(faces: Path, tmp_path: Path) -> None:
+    job: dict[str, object] = {"model": "pixels", "data": faces, "out": tmp_path / "out", "quiet": True}
+    for settings, why in (
+        ({"map_items": ["AU06"]}, "--map-items AU06: is not among the evaluated AU01, AU12, AU25"),
+        ({"map_emotion": "fear"}, "--map-emotion fear: no face has it; the data have happiness, neutral"),
+        ({"map_subjects": 11}, "must lie between 0"),
+        ({"map_faces": 1}, "must be at least 2"),
+        ({"map_faces": 30, "maps": "none"}, "there are no maps"),
+        ({"map_faces": 30, "protocol": "areas"}, "draws no maps of features"),
+    ):
+        with pytest.raises(UsageError, match=why):
+            duchenne.evaluate(**{**job, **settings})  # type: ignore[arg-type]
 
 
 def test_maps_can_be_left_out(done: Path, faces: Path, tmp_path: Path) -> None:

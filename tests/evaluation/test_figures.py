@@ -107,7 +107,7 @@ def save_run(folder: Path, margin: float) -> str:
     )  # fmt: skip
     torch.manual_seed(int(margin * 1000))
     save_encoder(folder, Encoder(record.spec), record)
-    (folder / "config.yaml").write_text(f"method: temporal_ranking\nmargin: {margin}\n")
+    (folder / "config.yaml").write_text(f"method: temporal_ranking\nmargin: {margin}\ninterval: 2\n")
     return str(folder)
 
 
@@ -116,8 +116,8 @@ def test_every_part_of_the_report_has_its_numbers(
 ) -> None:
     runs = [save_run(tmp_path / f"run{margin}", margin) for margin in (0.03, 0.3)]
     duchenne.evaluate(
-        model=[*runs, "pixels"], data=faces, out=tmp_path / "out", l2=0.1, sweep="margin", label_share=[0.3],
-        label_unit="clips", maps="none", quiet=True,
+        model=[*runs, "pixels"], data=faces, out=tmp_path / "out", l2=0.1, sweep=["margin", "interval"],
+        label_share=[0.3], label_unit="clips", maps="none", quiet=True,
     )  # fmt: skip
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["sweep"] == dict(zip(runs, (0.03, 0.3), strict=True))
@@ -126,7 +126,9 @@ def test_every_part_of_the_report_has_its_numbers(
     tables = {}
     for name, data in re.findall(r'download="(\w+)\.csv" href="data:text/csv;base64,([^"]+)"', page):
         tables[name] = list(csv.DictReader(io.StringIO(base64.b64decode(data).decode())))
+    assert summary["sweep_by"] == dict.fromkeys(runs, 2)
     assert {float(row["margin"]) for row in tables["sweep"]} == {0.03, 0.3}
+    assert {row["interval"] for row in tables["sweep"]} == {"2"}
     assert {row["of"] for row in tables["correlations"]} == {"labels", *runs, "pixels"}
     assert {row["share"] for row in tables["label_efficiency_means"]} == {"0.3", "1.0"}
     assert {row["verdict"] for row in tables["attention"]} <= {"hit", "missed", "extra"}
@@ -135,6 +137,17 @@ def test_every_part_of_the_report_has_its_numbers(
     words = [browser, *options, "--enable-logging=stderr", "--v=0", (tmp_path / "out" / "report.html").as_uri()]
     shown = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True)
     assert "CONSOLE" not in shown.stderr
+
+
+def test_a_sweep_has_a_line_for_each_group() -> None:
+    value = {"value": 0.5, "low": None, "high": None}
+    runs = [(x, {**value, "value": 0.1 * n}, group) for n, group in enumerate(("a", "b")) for x in (0, 0.01, 1)]
+    page = figures.sweeps({"F1": runs}, {"F1": {"pixels": value}}, label="weight")
+    for number in range(3):
+        assert figures.colour(number).lower() in page
+    assert {"a", "b", "pixels"} <= set(re.findall(r"<text[^>]*>([^<]+)</text>", page))
+    one = figures.sweeps({"F1": [(x, v, "") for x, v, _ in runs[:3]]}, {"F1": {}}, label="weight")
+    assert figures.colour(1).lower() not in one
 
 
 def test_runs_keep_their_colours_and_a_single_value_is_seen() -> None:

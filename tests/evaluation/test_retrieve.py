@@ -51,14 +51,29 @@ def test_identity_is_seen(faces: Path) -> None:
 
 def test_a_real_picture_finds_neighbours(faces: Path, shared: Path, tmp_path: Path) -> None:
     picture = next((shared / "data").rglob("astronaut.png"))
-    words = ["--model", "pixels", "--data", str(faces), "--query", str(picture), "--out", str(tmp_path / "near.html")]
+    words = [
+        "--model",
+        "pixels",
+        "random",
+        "--data",
+        str(faces),
+        "--query",
+        str(picture),
+        "--out",
+        str(tmp_path / "near.html"),
+    ]
     assert main(["retrieve", *words, "--top", "3", "--quiet"]) == 0
     table = pd.read_csv(tmp_path / "near.csv")
-    assert table["rank"].tolist() == [1, 2, 3]
-    assert table["cosine"].is_monotonic_decreasing
-    assert table["clip"].is_unique
+    assert list(table["model"].unique()) == ["pixels", "random"]
+    for _, part in table.groupby("model"):
+        assert part["rank"].tolist() == [1, 2, 3]
+        assert part["cosine"].is_monotonic_decreasing
+        assert part["clip"].is_unique
+    alone = retrieve(model="pixels", data=faces, query=picture, out=tmp_path / "alone.html", top=3, quiet=True)
+    assert alone[["clip", "frame"]].to_numpy().tolist() == table[["clip", "frame"]].iloc[:3].to_numpy().tolist()
     page = (tmp_path / "near.html").read_text()
-    assert page.count("data:image/jpeg") == 4
+    assert page.count("data:image/jpeg") == 8
+    assert page.count("<tr><td>pixels</td>") == page.count("<tr><td>random</td>") == 1
     assert "licence: CC0-1.0" in page
 
 
@@ -66,5 +81,7 @@ def test_refusals(faces: Path, tmp_path: Path) -> None:
     query = tmp_path / "none.png"
     with pytest.raises(UsageError, match="cannot look at a new picture"):
         retrieve(model="landmarks", data=faces, query=query, out=tmp_path / "near.html", quiet=True)
+    with pytest.raises(UsageError, match="each only once"):
+        retrieve(model=["pixels", "pixels"], data=faces, query=query, out=tmp_path / "near.html", quiet=True)
     with pytest.raises(UsageError, match=r"name a page \(\.html\)"):
         retrieve(model="pixels", data=faces, query=query, out=tmp_path / "near.csv", quiet=True)

@@ -258,11 +258,17 @@ def test_sweep_values(tmp_path: Path) -> None:
         (tmp_path / f"run{value}").mkdir()
         (tmp_path / f"run{value}" / "config.yaml").write_text(f"method: clp\ntemperature: {value}\nseed: 0\n")
         runs.append(str(tmp_path / f"run{value}"))
-    assert sweep_values("temperature", [*runs, "pixels"]) == dict(zip(runs, (0.1, 0.2), strict=True))
+    swept = dict(zip(runs, (0.1, 0.2), strict=True))
+    assert sweep_values(["temperature"], [*runs, "pixels"]) == (swept, {})
+    assert sweep_values(["temperature", "seed"], [*runs, "pixels"]) == (swept, dict.fromkeys(runs, 0))
     with pytest.raises(UsageError, match="did you mean `temperature`"):
-        sweep_values("temperatur", runs)
+        sweep_values(["temperatur"], runs)
+    with pytest.raises(UsageError, match="did you mean `seed`"):
+        sweep_values(["temperature", "sed"], runs)
     with pytest.raises(UsageError, match="at least two runs that differ"):
-        sweep_values("seed", runs)
+        sweep_values(["seed"], runs)
+    with pytest.raises(UsageError, match="takes one key, and a second"):
+        sweep_values(["seed", "temperature", "method"], runs)
 
 
 @pytest.mark.parametrize("protocol", ["knn", "ridge"])

@@ -62,8 +62,9 @@ class EvaluateArguments:
     """What is left out."""
     areas: Path | None = None
     """YAML with areas of the face for the protocols on areas; without, those of the knowledge-driven method."""
-    sweep: str | None = None
-    """A key of the runs' config.yaml, against which the report draws their scores."""
+    sweep: tuple[str, ...] = ()
+    """A key of the runs' config.yaml, against which the report draws their scores; a second: a line for each of its
+    values."""
     tune: Literal["head", "bn", "all"] = "all"
     """finetune: what of an encoder is trained: nothing, its BatchNorm layers, or all."""
     epochs: int = 10
@@ -86,6 +87,14 @@ class EvaluateArguments:
     """Faces shown in the report; 0 keeps pictures out of it."""
     maps: Literal["none", "pca", "tsne"] = "pca"
     """Two-dimensional maps of the features in the report, coloured by action unit, emotion and subject."""
+    map_items: tuple[str, ...] = ()
+    """Items that colour a map each (AU12 ...); without, the two nearest to half present."""
+    map_emotion: str | None = None
+    """The maps of items show the faces of this emotion alone."""
+    map_subjects: int = 0
+    """Maps show faces of so many subjects, 10 at most; 0: of all."""
+    map_faces: int = 1000
+    """How many faces are on a map."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:N or mps."""
     quiet: tyro.conf.FlagCreatePairsOff[bool] = False

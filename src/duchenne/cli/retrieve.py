@@ -13,8 +13,9 @@ import tyro
 class RetrieveArguments:
     """The prepared faces nearest to those of a picture, as a page and a table."""
 
-    model: str
-    """RUN, encoder.safetensors, A+B, random[:RUN], initial:RUN, pixels or package.module:builder."""
+    model: tuple[str, ...]
+    """One or several, shown below one another: RUN, encoder.safetensors, A+B, random[:RUN], initial:RUN, pixels or
+    package.module:builder."""
     data: Path
     """A prepared folder."""
     query: Path
@@ -38,6 +39,6 @@ def main(arguments: list[str]) -> int:
     from duchenne.evaluation.retrieve import retrieve  # heavy; not needed for --help
 
     table = retrieve(**asdict(parsed))
-    print(table[["face", "rank", "cosine", "subject", "clip", "frame"]].to_string(index=False))
+    print(table[["model", "face", "rank", "cosine", "subject", "clip", "frame"]].to_string(index=False))
     print(f"{parsed.out}")
     return 0

@@ -28,7 +28,7 @@ from duchenne.evaluation.gradcam import Attention, attention_of
 from duchenne.evaluation.label_share import Efficiency, LabelUnit, check_shares
 from duchenne.evaluation.linear import L2_CANDIDATES, LinearSettings, Weighting
 from duchenne.evaluation.linear_bn import run_linear_bn
-from duchenne.evaluation.maps import MapKind
+from duchenne.evaluation.maps import POINTS, MapKind, MapSettings, choose_points
 from duchenne.evaluation.missing import missing_rows
 from duchenne.evaluation.overlap import overlap
 from duchenne.evaluation.probes import probes
@@ -48,6 +48,8 @@ PROTOCOLS: Final[dict[str, Callable[..., Outcome]]] = {
     "areas": run_areas, "areas+finetune": run_areas_tuned,
 }  # fmt: skip
 """Name -> protocol, see `duchenne.evaluation.protocols`."""
+MAPPED: Final = ("linear", "knn", "ridge")
+"""Those that draw maps of the features."""
 PENALISED: Final = ("linear", "ridge")
 """Those with an L2 strength, chosen on held-out training subjects."""
 
@@ -72,7 +74,7 @@ def evaluate(
     label_share: Sequence[float] = (),
     label_unit: LabelUnit = "subjects",
     areas: str | Path | None = None,
-    sweep: str | None = None,
+    sweep: str | Sequence[str] = (),
     tune: Tune = "all",
     epochs: int = 10,
     batch_size: int = 64,
@@ -84,6 +86,10 @@ def evaluate(
     baselines: bool = True,
     sample_faces: int = 12,
     maps: MapKind = "pca",
+    map_items: Sequence[str] = (),
+    map_emotion: str | None = None,
+    map_subjects: int = 0,
+    map_faces: int = POINTS,
     device: str = "auto",
     quiet: bool = False,
 ) -> pd.DataFrame:
@@ -117,7 +123,8 @@ def evaluate(
         label_share: shares of the training labels to evaluate with as well, see `duchenne.evaluation.label_share`.
         label_unit: what is left out: `subjects`, `clips` or `frames`.
         areas: YAML with areas of the face for the protocols on areas, see `duchenne.augment.area_table.AreaTable`.
-        sweep: a key of the runs' `config.yaml`, against which the report draws their scores.
+        sweep: a key of the runs' `config.yaml`, against which the report draws their scores; a second: a line for each
+            of its values.
         tune: with `finetune`: what of an encoder is trained, `head` (nothing), `bn` (BatchNorm) or `all`; for this and
             the next, see `duchenne.evaluation.tuning`.
         epochs, batch_size, lr, head_lr, layer_decay, patience: with `finetune`: how it is trained.
@@ -125,6 +132,7 @@ def evaluate(
         baselines: add an untrained encoder, `blendshapes` and `landmarks`, see `duchenne.evaluation.baselines`.
         sample_faces: faces shown in the report; 0 keeps pictures out of it.
         maps: two-dimensional maps of the features in the report: `pca`, `tsne` (seconds per model) or `none`.
+        map_items, map_emotion, map_subjects, map_faces: what is on them, see `duchenne.evaluation.maps.MapSettings`.
         device: auto, cpu, cuda, cuda:N or mps.
         quiet: show no progress.
 
@@ -160,8 +168,11 @@ def evaluate(
             "--weighting and --feature are of encoders (--model); a --method is trained as its recipe says "
             "(NAME:RECIPE). Leave them out."
         )
-    if maps == "tsne" and protocol not in ("linear", "knn", "ridge"):
-        raise UsageError(f"evaluate {protocol}: draws no maps of features; leave --maps out.")
+    mapped = MapSettings(faces=map_faces, subjects=map_subjects, items=tuple(map_items), emotion=map_emotion)
+    if (maps == "tsne" or mapped != MapSettings()) and protocol not in MAPPED:
+        raise UsageError(f"evaluate {protocol}: draws no maps of features; leave --maps, --map-items ... out.")
+    if maps == "none" and mapped != MapSettings():
+        raise UsageError("--maps none: there are no maps, so --map-items, --map-emotion ... have no meaning.")
     if workers < 1:
         raise UsageError(f"--workers {workers}: must be at least 1.")
     if min(seeds, repeats) < 1 or sample_faces < 0:
@@ -178,8 +189,11 @@ def evaluate(
     prepared = Prepared([*others, *_paths(data)])
     level = common_level(prepared) if others and positive_from is None and target == "au" else positive_from
     task = make_task(prepared, target, level)
+    mapped.check(task.items, prepared.frames["emotion"].iloc[task.rows])
+    places = choose_points(task.group, mapped)
     plans = make_plans(prepared, task, str(folds), seeds, repeats, trained=len(others))
-    swept = sweep_values(sweep, names) if sweep else {}
+    keys = [sweep] if isinstance(sweep, str) else list(sweep)
+    swept, lines = sweep_values(keys, names) if keys else ({}, {})
     added, left_out = baselines_of(sources, prepared, task.rows) if baselines else ([], {})
     if protocol == "finetune":  # there is nothing in columns that could be trained
         added = [source for source in added if isinstance(source, EncoderSource)]
@@ -194,7 +208,7 @@ def evaluate(
     })  # fmt: skip
     job = Job(
         data=prepared, task=task, plans=plans, device=chosen, feature=feature, maps=maps, state=state, quiet=quiet,
-        repeats=repeats, areas=load_areas(areas, protocol),
+        repeats=repeats, areas=load_areas(areas, protocol), map_places=places,
     )  # fmt: skip
     lost = missing_rows(prepared, task, level)
     if shares and len(lost.group):
@@ -253,7 +267,8 @@ def evaluate(
             "missing": {"counted_as_absent": len(lost.group), "left_out": lost.left_out},
             "threshold": None if task.exclusive else threshold,
             "interval": {"level": 0.95, "resamples": RESAMPLES, "of": "subjects" if task.knows_subjects else "images"},
-            "label_unit": label_unit if shares else None, "sweep": sweep,
+            "label_unit": label_unit if shares else None,
+            "sweep": keys[0] if keys else None, "sweep_by": keys[1] if len(keys) > 1 else None,
             "baselines": {"added": sorted(beside), "left_out": left_out},
             "device": chosen.type, "versions": versions(),
         },
@@ -262,6 +277,7 @@ def evaluate(
         "models": summaries,
         "differences": summariser.differences(beside),
         "sweep": swept,
+        "sweep_by": lines,
     }  # fmt: skip
     out = Path(out)
     _write_table(out / "scores.csv", table)
@@ -271,7 +287,7 @@ def evaluate(
     write_text(out / "summary.json", json.dumps(summary, indent=1) + "\n")
     write_report(
         out, table, summary, prepared, task.rows, task.labels, runs, sample_faces=sample_faces, maps=drawn,
-        attention=attention,
+        map_places=places, map_settings=mapped, attention=attention,
     )  # fmt: skip
     state.clear()
     return table

@@ -172,37 +172,35 @@ def shares(lines: Mapping[str, Mapping[str, Sequence[Estimate]]], amounts: Seque
 
 
 def sweeps(
-    points: Mapping[str, Sequence[tuple[Any, Estimate]]], beside: Mapping[str, Mapping[str, Estimate]], *, label: str
+    points: Mapping[str, Sequence[tuple[Any, Estimate, str]]],
+    beside: Mapping[str, Mapping[str, Estimate]],
+    *,
+    label: str,
 ) -> str:
-    """Scores of runs against a setting, one panel per metric; other models as dashed lines.
+    """Scores of runs against a setting, one panel per metric, one line per group; other models as dashed lines.
 
     Args:
-        points: title of the panel -> (value of the setting, estimate) per run.
+        points: title of the panel -> (value of the setting, estimate, name of the group) per run.
         beside: title of the panel -> model -> estimate.
         label: name of the setting.
     """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(9.2, 3.2), layout="constrained")
         for axis, (title, runs) in zip(figure.subplots(1, len(points), squeeze=False)[0], points.items()):
-            numeric = all(isinstance(x, int | float) and not isinstance(x, bool) for x, _ in runs)
-            known = sorted({x for x, _ in runs}) if numeric else sorted({str(x) for x, _ in runs})
-            places = [float(x) if numeric else known.index(str(x)) for x, _ in runs]
-            for place, (_, value) in zip(places, runs):
-                if value["low"] is not None and value["high"] is not None:
-                    axis.plot([place, place], [value["low"], value["high"]], color=COLOURS[0], linewidth=2, alpha=0.4)
-            heights = np.array([_plain(value["value"]) for _, value in runs])
-            axis.plot(places, heights, "o", color=COLOURS[0])
-            line = sorted(set(places))
-            if numeric:  # names have no order that a line could follow
-                axis.plot(line, [np.nanmean(heights[np.array(places) == place]) for place in line], color=COLOURS[0])
-            for number, (model, value) in enumerate(beside[title].items(), start=1):
+            numeric = all(isinstance(x, int | float) and not isinstance(x, bool) for x, *_ in runs)
+            known: list[Any] = sorted({x if numeric else str(x) for x, *_ in runs})
+            groups = sorted({group for *_, group in runs})
+            for number, group in enumerate(groups):
+                mine = [(float(x) if numeric else known.index(str(x)), value) for x, value, own in runs if own == group]
+                _sweep_line(axis, mine, colour(number), group, joined=numeric)
+            for number, (model, value) in enumerate(beside[title].items(), start=len(groups)):
                 if value["value"] is not None:
                     axis.axhline(
                         value["value"], color=colour(number), linestyle="--", linewidth=1.2, label=short(model)
                     )
-            if numeric and min(line) > 0 and max(line) / min(line) > 20:
-                axis.set_xscale("log")
-            axis.set_xticks(line, [f"{x:g}" for x in line] if numeric else known)
+            places = known if numeric else range(len(known))
+            _spread_out(axis, known if numeric else [])
+            axis.set_xticks(places, [f"{x:g}" for x in known] if numeric else known)
             axis.minorticks_off()
             axis.set_title(title, fontsize=10, loc="left")
             axis.set_xlabel(label)
@@ -211,6 +209,30 @@ def sweeps(
         if names:
             figure.legend(handles, names, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
         return to_svg(figure)
+
+
+def _spread_out(axis: Axes, values: Sequence[float]) -> None:
+    """A logarithmic scale where values span more than a factor of 20; 0 then has a place of its own."""
+    above = [x for x in values if x > 0]
+    if not above or min(values) < 0 or max(above) / min(above) <= 20:
+        return
+    if len(above) == len(values):
+        axis.set_xscale("log")
+    else:
+        axis.set_xscale("symlog", linthresh=min(above))
+
+
+def _sweep_line(axis: Axes, runs: Sequence[tuple[float, Estimate]], own: str, group: str, *, joined: bool) -> None:
+    """Runs as points with intervals and, where their places have an order, a line through the means of equal places."""
+    for place, value in runs:
+        if value["low"] is not None and value["high"] is not None:
+            axis.plot([place, place], [value["low"], value["high"]], color=own, linewidth=2, alpha=0.4)
+    places = np.array([place for place, _ in runs])
+    heights = np.array([_plain(value["value"]) for _, value in runs])
+    axis.plot(places, heights, "o", color=own, label=None if joined else group or None)
+    if joined:  # names have no order that a line could follow
+        line = np.unique(places)
+        axis.plot(line, [np.nanmean(heights[places == x]) for x in line], color=own, label=group or None)
 
 
 def curves(

@@ -18,8 +18,8 @@ from duchenne.augment.area_table import AreaTable
 from duchenne.data.folds import Fold
 from duchenne.data.prepared import Prepared
 from duchenne.evaluation.encoders import Context, FeatureKind, Features, FeatureSource
-from duchenne.evaluation.maps import MapKind, choose_points, map_features
-from duchenne.evaluation.state import State, fingerprint, kept_features
+from duchenne.evaluation.maps import MapKind, map_features
+from duchenne.evaluation.state import State, array_hash, fingerprint, kept_features
 from duchenne.evaluation.tasks import Task
 
 
@@ -35,6 +35,7 @@ class Job:
         device: where encoders run and heads are fitted.
         feature: which features of an encoder are taken.
         maps: the kind of two-dimensional map of the features that is drawn.
+        map_places: (P,) places among the task's rows of the faces on it.
         state: finished parts, for going on after an interruption.
         quiet: show no progress.
         areas: of the face, for the protocols that look at them one by one.
@@ -50,6 +51,7 @@ class Job:
     quiet: bool
     repeats: int = 1
     areas: AreaTable = field(default_factory=AreaTable)
+    map_places: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     def weights_seed(self, seed: int) -> int:
         """The seed of all that is drawn besides folds and held-out subjects, for a seed of the plans.
@@ -110,10 +112,10 @@ class FrozenFeatures:
         kind, seed = self._job.maps, max(self._job.plans)
         if kind == "none":
             return None
-        key = {"map": kind, "features": self.name(seed)}
+        places = self._job.map_places
+        key = {"map": kind, "features": self.name(seed), "places": array_hash(places)}
         stored = self._job.state.get(**key)
         if stored is None:
-            places = choose_points(len(self._job.task.rows))
             stored = {"points": map_features(self.of(seed)[places], kind)}
             self._job.state.put(stored, **key)
         return stored["points"]

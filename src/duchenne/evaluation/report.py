@@ -17,7 +17,7 @@ from duchenne.data.prepared import Prepared
 from duchenne.data.writing import encode_jpeg
 from duchenne.evaluation import figures, report_parts
 from duchenne.evaluation.gradcam import Attention
-from duchenne.evaluation.maps import choose_points, draw_map
+from duchenne.evaluation.maps import MapSettings, draw_map
 from duchenne.evaluation.report_parts import text_uri, to_data_uri
 from duchenne.evaluation.scoring import Predictions
 from duchenne.facs import ACTION_UNITS
@@ -59,6 +59,8 @@ def write_report(
     *,
     sample_faces: int,
     maps: Mapping[str, NDArray[np.float64]],
+    map_places: NDArray[np.integer],
+    map_settings: MapSettings,
     attention: Sequence[Attention] = (),
 ) -> None:
     """Writes `report.html`.
@@ -72,7 +74,9 @@ def write_report(
         labels: (N, A) 0, 1 or NaN.
         runs: model -> seed -> what was tested.
         sample_faces: how many to show.
-        maps: model -> (P, 2) places of evenly spaced rows (`maps.choose_points`); empty for no maps.
+        maps: model -> (P, 2) points; empty for no maps.
+        map_places: (P,) places of the faces on them among the rows.
+        map_settings: what colours them.
         attention: faces with what the first encoder looked at.
     """
     models, items = summary["models"], summary["protocol"]["items"]
@@ -123,7 +127,7 @@ def write_report(
         **report_parts.correlations(items, labels, {name: runs[name] for name in named}),
         **report_parts.attention(data, attention),
         **report_parts.face_areas(summary["protocol"]["areas"], data, rows, picture=sample_faces > 0),
-        **_maps(maps, data, rows, labels, items),
+        **_maps(maps, data, rows[map_places], labels[map_places], items, map_settings),
         "scores_csv": text_uri(table.to_csv(index=False)),
         "summary_json": json.dumps(summary, indent=1),
         "score": _score,
@@ -139,17 +143,17 @@ def _maps(
     rows: NDArray[np.int64],
     labels: NDArray[np.floating],
     items: Sequence[str],
+    settings: MapSettings,
 ) -> dict[str, Any]:
-    places = choose_points(len(rows))
-    chosen = rows[places]
-    emotions, subjects = data.frames["emotion"].iloc[chosen], data.subject_names().iloc[chosen]
+    emotions, subjects = data.frames["emotion"].iloc[rows], data.subject_names().iloc[rows]
     return {
         "maps": {
-            name: Markup(draw_map(points, labels[places], items, emotions, subjects)) for name, points in maps.items()
+            name: Markup(draw_map(points, labels, items, emotions, subjects, settings)) for name, points in maps.items()
         },
+        "map_items": settings.items,
         "maps_csv": to_data_uri(
             [["model", "row", "x", "y"]]
-            + [[name, int(row), *np.round(xy, 4)] for name, points in maps.items() for row, xy in zip(chosen, points)]
+            + [[name, int(row), *np.round(xy, 4)] for name, points in maps.items() for row, xy in zip(rows, points)]
         ),
     }
 

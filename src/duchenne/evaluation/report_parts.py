@@ -59,11 +59,16 @@ def sweep(summary: Mapping[str, Any], titles: Mapping[str, str]) -> dict[str, An
     if not values:
         return {"sweep": None, "sweep_csv": ""}
     scores = {name: model["mean_of_folds"] for name, model in models.items()}
-    points = {title: [(x, scores[name][m]) for name, x in values.items()] for m, title in titles.items()}
+    by, key = summary["sweep_by"], summary["protocol"]["sweep_by"]
+    lines = {name: f"{key} {by[name]}" if by else "" for name in values}
+    points = {title: [(x, scores[name][m], lines[name]) for name, x in values.items()] for m, title in titles.items()}
     beside = {title: {n: s[m] for n, s in scores.items() if n not in values} for m, title in titles.items()}
     figure = figures.sweeps(points, beside, label=summary["protocol"]["sweep"])
-    rows = [["model", summary["protocol"]["sweep"], "metric", "value", "low", "high"]] + [
-        [name, x, m, *scores[name][m].values()] for name, x in values.items() for m in titles
+    own = [key] if by else []
+    rows = [["model", summary["protocol"]["sweep"], *own, "metric", "value", "low", "high"]] + [
+        [name, x, *([by[name]] if by else []), m, *scores[name][m].values()]
+        for name, x in values.items()
+        for m in titles
     ]
     return {"sweep": Markup(figure), "sweep_csv": to_data_uri(rows)}
 

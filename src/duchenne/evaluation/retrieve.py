@@ -64,7 +64,7 @@ class QueryFaces:
 
 def retrieve(
     *,
-    model: str,
+    model: str | Sequence[str],
     data: str | Path,
     query: str | Path,
     out: str | Path,
@@ -76,7 +76,8 @@ def retrieve(
     """Finds the prepared faces whose features have the highest cosine with those of the faces in a picture.
 
     Args:
-        model: an encoder or `pixels`, see `duchenne.evaluation.encoders`.
+        model: an encoder or `pixels`, see `duchenne.evaluation.encoders`; of several, what each finds is shown
+            below one another.
         data: a prepared folder.
         query: a picture; of a video, the first frame.
         out: `FILE.html` to write the page to; the table goes beside it as `FILE.csv`.
@@ -86,32 +87,38 @@ def retrieve(
         quiet: show no progress.
 
     Returns:
-        One row per neighbour: `face` (of the query, left to right), `rank`, `cosine`, `subject, clip, frame`, and the
-        data's AUs. The page adds how far nearness follows action units and identity, see `nearness`.
+        One row per neighbour: `model`, `face` (of the query, left to right), `rank`, `cosine`, `subject, clip, frame`,
+        and the data's AUs. The page adds how far nearness follows action units and identity, see `nearness`.
 
     Raises:
-        UsageError: when the model cannot look at pictures, or `out` is no page.
+        UsageError: when a model cannot look at pictures or is named twice, or `out` is no page.
         InputError: when something cannot be read, or the query shows no face with landmarks.
     """
     out = Path(out)
     if out.suffix != ".html" or top < 1:
         raise UsageError(f"--out {out}, --top {top}: name a page (.html) and at least one neighbour.")
-    source, chosen = resolve(model), resolve_device(device)
-    members = _members(source)
+    names = [model] if isinstance(model, str) else list(model)
+    if not names or len(set(names)) < len(names):
+        raise UsageError("--model: name at least one model, and each only once.")
+    chosen = resolve_device(device)
+    members = {name: _members(resolve(name)) for name in names}
+    members.setdefault("pixels", [PixelSource()])  # its numbers stand beside
     prepared = Prepared([data])
     crops = _query_crops(query, prepared.infos[0].size_px)
     context = Context(device=chosen, feature=feature)
-    wanted = _units(_features(members, QueryFaces(prepared.infos, crops), len(crops), context))
+    found: dict[str, tuple[NDArray[np.int64], Features]] = {}
+    numbers: dict[str, dict[str, float | None]] = {}
     with progress_bar(quiet=quiet) as bar:
-        task = bar.add_task("faces", total=len(prepared) * (len(members) + 1), note="")
+        task = bar.add_task("faces", total=len(prepared) * sum(map(len, members.values())), note="")
         moving = Context(device=chosen, feature=feature, advance=lambda faces: bar.advance(task, faces))
-        stored = _units(_features(members, prepared, len(prepared), moving))
-        grey = _units(_features([PixelSource()], prepared, len(prepared), moving))
-    cosine = wanted @ stored.T
-    nearest = _nearest(cosine, prepared.clip_ids(), top)
-    table = _table(prepared, nearest, cosine)
-    numbers = {"this model": nearness(prepared, stored, top), "pixels": nearness(prepared, grey, top)}
-    _write(out, model, prepared, crops, nearest, cosine, table, numbers)
+        for name, own in members.items():
+            stored = _units(_features(own, prepared, len(prepared), moving))
+            numbers[name] = nearness(prepared, stored, top)
+            if name in names:
+                cosine = _units(_features(own, QueryFaces(prepared.infos, crops), len(crops), context)) @ stored.T
+                found[name] = _nearest(cosine, prepared.clip_ids(), top), cosine
+    table = pd.concat([_table(name, prepared, *some) for name, some in found.items()], ignore_index=True)
+    _write(out, prepared, crops, found, table, numbers)
     return table
 
 
@@ -201,42 +208,42 @@ def _query_crops(query: str | Path, size_px: int) -> NDArray[np.uint8]:
     return np.stack([crop_face(picture.image, crop_matrix(points, size_px), size_px) for points in faces])
 
 
-def _table(data: Prepared, nearest: NDArray[np.int64], cosine: Features) -> pd.DataFrame:
+def _table(model: str, data: Prepared, nearest: NDArray[np.int64], cosine: Features) -> pd.DataFrame:
     faces, ranks = np.indices(nearest.shape)
     rows = nearest.ravel()
     columns = ["subject", "clip", "frame", *(au_column(au) for au in data.aus)]
     table = data.frames.iloc[rows][columns].reset_index(drop=True)
-    table.insert(0, "face", faces.ravel())
-    table.insert(1, "rank", ranks.ravel() + 1)
-    table.insert(2, "cosine", cosine[faces.ravel(), rows].round(6))
+    table.insert(0, "model", model)
+    table.insert(1, "face", faces.ravel())
+    table.insert(2, "rank", ranks.ravel() + 1)
+    table.insert(3, "cosine", cosine[faces.ravel(), rows].round(6))
     return table
 
 
 def _write(
     out: Path,
-    model: str,
     data: Prepared,
     crops: NDArray[np.uint8],
-    nearest: NDArray[np.int64],
-    cosine: Features,
+    nearest: dict[str, tuple[NDArray[np.int64], Features]],
     table: pd.DataFrame,
     numbers: dict[str, dict[str, float | None]],
 ) -> None:
     with replacing(out.with_suffix(".csv")) as temporary:
         table.to_csv(temporary, index=False)
     entries, coded = [], data.occurrence() == 1
-    for face, rows in enumerate(nearest):
-        found = []
-        for row in rows:
-            subject = data.frames["subject"].iat[int(row)]
-            shown = [str(au) for au, present in zip(data.aus, coded[row]) if present]
-            found.append({
-                "picture": _small(data.image(int(row))), "cosine": float(cosine[face, row]),
-                "subject": str(subject) if isinstance(subject, str) else "", "aus": " ".join(shown),
-            })  # fmt: skip
-        entries.append({"query": _small(crops[face]), "found": found})
+    for face, crop in enumerate(crops):
+        found: dict[str, list[dict[str, Any]]] = {}
+        for model, (rows, cosine) in nearest.items():
+            for row in rows[face]:
+                subject = data.frames["subject"].iat[int(row)]
+                shown = [str(au) for au, present in zip(data.aus, coded[row]) if present]
+                found.setdefault(model, []).append({
+                    "picture": _small(data.image(int(row))), "cosine": float(cosine[face, row]),
+                    "subject": str(subject) if isinstance(subject, str) else "", "aus": " ".join(shown),
+                })  # fmt: skip
+        entries.append({"query": _small(crop), "found": found})
     info = data.infos[0]
-    values = {"title": "nearest faces", "model": model, "data": info.name, "licence": info.licence}
+    values = {"title": "nearest faces", "data": info.name, "licence": info.licence}
     page = render_page("duchenne.evaluation", "retrieve.jinja", {**values, "entries": entries, "numbers": numbers})
     write_text(out, page)
 

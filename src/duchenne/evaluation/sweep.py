@@ -11,23 +11,32 @@ from duchenne.config import load_mapping
 from duchenne.errors import UsageError
 
 
-def sweep_values(key: str, models: Sequence[str]) -> dict[str, Any]:
-    """Run -> the value of the key in its `config.yaml`; models that are no runs are left out.
+def sweep_values(keys: Sequence[str], models: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Run -> the value of the first key in its `config.yaml`, and of the second, by which lines are drawn.
+
+    Args:
+        keys: one or two; without a second, its values are empty.
+        models: those that are no runs are left out.
 
     Raises:
-        UsageError: when a run has no such key, or fewer than two values are found.
+        UsageError: when there are more keys, a run has no such key, or fewer than two values of the first are found.
         InputError: when a configuration cannot be read.
     """
-    out = {}
+    if len(keys) not in (1, 2):
+        raise UsageError(f"--sweep {' '.join(keys)}: takes one key, and a second for a line for each of its values.")
+    out: list[dict[str, Any]] = [{}, {}]
     for model in models:
         path = Path(model) / "config.yaml"
         if not path.is_file():
             continue
         values = load_mapping(path)
-        if key not in values:
-            near = get_close_matches(key, map(str, values), n=1, cutoff=0.0)
-            raise UsageError(f"--sweep {key}: {path} has no such key; did you mean `{near[0]}`?")
-        out[model] = values[key]
-    if len(set(map(str, out.values()))) < 2:
-        raise UsageError(f"--sweep {key}: needs at least two runs that differ in it; name more run folders (--model).")
-    return out
+        for key, found in zip(keys, out, strict=False):
+            if key not in values:
+                near = get_close_matches(key, map(str, values), n=1, cutoff=0.0)
+                raise UsageError(f"--sweep {key}: {path} has no such key; did you mean `{near[0]}`?")
+            found[model] = values[key]
+    if len(set(map(str, out[0].values()))) < 2:
+        raise UsageError(
+            f"--sweep {keys[0]}: needs at least two runs that differ in it; name more run folders (--model)."
+        )
+    return out[0], out[1]
