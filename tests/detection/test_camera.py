@@ -193,8 +193,9 @@ def test_q_is_heard_and_the_terminal_put_back(monkeypatch: pytest.MonkeyPatch) -
         assert not pressed()
 
 
-def test_a_camera_that_is_not_there() -> None:
+def test_a_camera_that_is_not_there(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(InputError, match="camera 97"):
         duchenne.camera(97)
+    assert capfd.readouterr() == ("", ""), "OpenCV is silent"
     with pytest.raises(UsageError, match="recording"):
         watch(pictures([0]), "c", DetectSettings(smooth_s=1), BlendshapeModel())

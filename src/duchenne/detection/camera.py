@@ -64,7 +64,12 @@ def camera(source: int | str = 0) -> Generator[Picture]:
         InputError: when there is no such camera.
     """
     number = int(source) if str(source).isdigit() else source
-    capture: Any = cv2.VideoCapture(number)
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # it would print what it tried, over ten lines
+    try:
+        capture: Any = cv2.VideoCapture(number)
+    finally:
+        cv2.utils.logging.setLogLevel(level)
     if not capture.isOpened():
         raise InputError(f"camera {source}: cannot be opened; check its number, and that no other program uses it.")
     return latest_pictures(capture)
