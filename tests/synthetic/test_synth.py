@@ -64,6 +64,16 @@ def test_labels_are_those_of_the_plan(data: Prepared) -> None:
     for au in SYNTH_AUS:
         sides = np.maximum(notes[f"AU{au:02d}_right"], notes[f"AU{au:02d}_left"])
         np.testing.assert_array_equal(sides, frames[intensity_column(au)])
+    uneven = 0
+    for clip in range(2):
+        plan = plan_clip(SEED, 1, clip, 16)
+        own = notes[notes["clip"] == plan.name]
+        for place, side in enumerate(("right", "left")):  # the subject's, as `Expression` has them
+            np.testing.assert_array_equal(own[[f"AU{au:02d}_{side}" for au in SYNTH_AUS]], plan.aus[:, place])
+        np.testing.assert_array_equal(own[["pitch", "yaw", "roll"]], plan.pose)
+        np.testing.assert_allclose(own[["light_x", "light_y", "light_z"]], plan.scene.light.expand(16, -1), atol=1e-6)
+        uneven += int((plan.aus[:, 0] != plan.aus[:, 1]).any())
+    assert uneven > 0
 
 
 def test_crops_are_aligned_as_real_ones_give_or_take_the_jitter(data: Prepared) -> None:
