@@ -10,11 +10,15 @@ from tests.evaluation.conftest import make
 from torch import nn
 
 import duchenne
+from duchenne.data.folds import check_apart
 from duchenne.data.prepared import Prepared
+from duchenne.detection import fit
+from duchenne.detection.calibrated import held_out, subject_folds
+from duchenne.detection.coded import coded_rows
 from duchenne.detection.model import FaceBatch
 from duchenne.detection.trained import open_detector
 from duchenne.detection.tuned import train_tuned, tuned_trainings
-from duchenne.errors import UsageError
+from duchenne.errors import InputError, UsageError
 from duchenne.evaluation.encoders import EncoderSource
 from duchenne.evaluation.tuning import TuneSettings
 
@@ -123,3 +127,24 @@ def test_a_detector_end_to_end(drawn, tmp_path, monkeypatch):
 def test_only_encoders_can_be_trained(drawn, tmp_path):
     with pytest.raises(UsageError, match="is no single encoder"):
         duchenne.fit(model="landmarks", data=drawn, out=tmp_path / "out", tune="all", quiet=True)
+
+
+def test_namesakes_of_other_data_sets_are_left_out_together(tmp_path):
+    """Whether two of one name are the same person cannot be told, so figures about one do not rest on the other."""
+    parts = [make(tmp_path / name, subjects=3, name=name) for name in ("one", "two")]
+    coded = coded_rows(Prepared(parts))
+    assert coded.subjects.nunique() == 6
+    assert len(np.unique(coded.groups)) == 3
+    check_apart(subject_folds(coded.groups), coded.subjects)
+    duchenne.fit(model="landmarks", data=parts, out=tmp_path / "detector", quiet=True)
+    assert json.loads((tmp_path / "detector" / "detector.json").read_text())["validation"]["subjects"] == 3
+
+
+def test_figures_are_never_of_people_on_both_sides(drawn, tmp_path, monkeypatch):
+    def apart(features, labels, groups, **how):
+        return held_out(features, labels, groups, **how)._replace(fold=np.arange(len(groups)) % 2)
+
+    monkeypatch.setattr(fit, "held_out", apart)
+    with pytest.raises(InputError, match="7 names lie on both sides"):
+        duchenne.fit(model="landmarks", data=drawn, out=tmp_path / "detector", quiet=True)
+    assert not (tmp_path / "detector").exists()

@@ -11,7 +11,7 @@ from torch import nn
 
 import duchenne
 from duchenne.cli.main import main
-from duchenne.data.folds import Fold, check_apart, from_assignment, k_fold
+from duchenne.data.folds import Fold, check_apart, from_assignment, k_fold, people_of
 from duchenne.data.prepared import Prepared
 from duchenne.errors import InputError, UsageError
 from duchenne.evaluation import finetune, tuning
@@ -323,6 +323,22 @@ def test_nobody_lies_on_both_sides():
     with pytest.raises(InputError, match=r"1 names lie on both sides of fold 1 \(first: SN001\)"):
         check_apart([Fold(train=here & False, test=here), Fold(train=here, test=~here)], subjects)
     check_apart([Fold(train=np.array([True, False, True, True]), test=np.array([False, True, False, True]))], subjects)
+
+
+def test_namesakes_are_held_out_together_for_early_stopping(make_faces, small, tmp_path, monkeypatch):
+    parts = [make_faces(tmp_path / name, subjects=6, name=name) for name in ("one", "two")]
+    names = people_of(Prepared(parts).subject_names()).to_numpy()
+    original, held_out = finetune.tune_encoder, []
+
+    def tune(encoder, forward, data, rows, labels, settings, *, held, **rest):
+        held_out.append(set(names[held[0]]))
+        assert held_out[-1]
+        assert not held_out[-1] & set(names[rows])
+        return original(encoder, forward, data, rows, labels, settings, held=held, **rest)
+
+    monkeypatch.setattr(finetune, "tune_encoder", tune)
+    evaluate("finetune", model=small, data=parts, out=tmp_path / "out", folds=2, patience=1, **{**FAST, "epochs": 1})
+    assert len(held_out) == 2
 
 
 def test_folds_of_ones_own_that_part_namesakes_are_refused(make_faces, tmp_path):

@@ -211,6 +211,25 @@ def test_people_are_held_out_whole(squares, tmp_path):
         split_subjects(prepared, np.flatnonzero(subjects == 0), 0.3, seed=0)
 
 
+def test_namesakes_of_other_data_sets_are_held_out_together(squares, tmp_path):
+    import shutil
+
+    import yaml
+
+    from duchenne.data.folds import people_of
+    from duchenne.training.pretrain import split_subjects
+
+    other = tmp_path / "other"
+    shutil.copytree(squares, other)
+    info = yaml.safe_load((other / "dataset.yaml").read_text())
+    (other / "dataset.yaml").write_text(yaml.safe_dump({**info, "name": "other"}))
+    prepared = Prepared([squares, other])
+    names = people_of(prepared.subject_names()).to_numpy()
+    for seed in range(5):
+        trained, held = split_subjects(prepared, np.arange(len(prepared)), 0.3, seed=seed)
+        assert not set(names[trained]) & set(names[held])
+
+
 def test_action_units_that_cannot_be_learned(squares):
     prepared = Prepared([squares])
     rows = np.flatnonzero(prepared.occurrence([12])[:, 0] == 0)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from duchenne.data.folds import people_of
 from duchenne.data.prepared import Prepared
 from duchenne.detection.intensity import Intensities
 from duchenne.errors import InputError
@@ -23,7 +24,7 @@ class Coded:
         rows: (N,) of the prepared data. labels: (N, A) 0, 1 or NaN. aus: names of the A columns.
         intensity: of the same rows; None where no folder codes it, or folders differ in what counts as present.
         subjects: (N,) `dataset:subject`, null where unknown.
-        groups: (N,) a number per subject; per clip where the subject is unknown.
+        groups: (N,) a number per subject, namesakes of other data sets being one; per clip where it is unknown.
         known: whether every row has a subject.
     """
 
@@ -54,7 +55,7 @@ def coded_rows(data: Prepared) -> Coded:
     clips = pd.Series(data.clip_ids()[rows], dtype="string")
     alone = data.frames["clip"].iloc[rows].isna().to_numpy()
     clips[alone] = [f"image {row}" for row in rows[alone]]
-    groups, names = pd.factorize(subjects.where(~unknown, "\0" + clips))
+    groups, names = pd.factorize(people_of(subjects).where(~unknown, "\0" + clips))
     if len(names) < 2:
         what = "subject" if not unknown.any() else "clip, of an unknown subject,"
         raise InputError(

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 import duchenne
+from duchenne.data.folds import check_apart, from_assignment
 from duchenne.data.prepared import Prepared
 from duchenne.detection.by_group import group_rows, group_scores
 from duchenne.detection.calibrated import (
@@ -131,6 +132,7 @@ def fit(
             )
     figures: list[dict[str, Any] | None] = [None] * len(coded.aus)
     if result is not None:
+        check_apart(from_assignment(result.fold), coded.subjects)
         figures = held_out_figures(
             coded.labels, result, coded.groups, bootstrap=coded.known, intensity=coded.intensity, seed=seed
         )

@@ -197,7 +197,7 @@ def _tuned(
     task, fold = job.task, job.plans[seed][number]
     held = np.zeros(len(task.rows), dtype=bool)
     if tuning.patience:
-        held = hold_out(task.group, fold.train, share=tuning.held_out, seed=seed)
+        held = hold_out(task.people, fold.train, share=tuning.held_out, seed=seed)
     train, size_px = fold.train & ~held, source.side_px(job.data)
     network, facts = tune_encoder(
         source.build(job.weights_seed(seed) if source.seeded else 0),

@@ -20,6 +20,7 @@ from duchenne.data.folds import (
     from_split,
     is_partition,
     k_fold,
+    people_of,
 )
 from duchenne.data.prepared import Prepared
 from duchenne.errors import InputError, UsageError
@@ -56,6 +57,11 @@ class Task:
         """Whether every row has one; else intervals are over images."""
         return not bool(self.subjects.isna().any())
 
+    @property
+    def people(self) -> NDArray[np.int64]:
+        """(N,) as `group`, but namesakes of different data sets are one: for whom to hold out."""
+        return _numbers(people_of(self.subjects))
+
 
 def make_task(data: Prepared, target: Target, positive_from: float | None = None) -> Task:
     """The rows with a known label, and what is to be predicted there.
@@ -84,11 +90,15 @@ def make_task(data: Prepared, target: Target, positive_from: float | None = None
     if not len(rows):
         raise InputError(f"{data.paths[0]}: no frame has a known label; prepare it with labels.")
     subjects = data.subject_names().iloc[rows].reset_index(drop=True)
-    codes, names = pd.factorize(subjects)
-    unknown = codes < 0
-    group = codes.astype(np.int64)
-    group[unknown] = len(names) + np.arange(int(unknown.sum()))
-    return Task(items, rows, labels[rows], target == "emotion", subjects, group)
+    return Task(items, rows, labels[rows], target == "emotion", subjects, _numbers(subjects))
+
+
+def _numbers(names: pd.Series[str]) -> NDArray[np.int64]:
+    """(N,) a number per name, one of its own for each row without."""
+    codes, known = pd.factorize(names)
+    group, unknown = codes.astype(np.int64), codes < 0
+    group[unknown] = len(known) + np.arange(int(unknown.sum()))
+    return group
 
 
 def make_plans(

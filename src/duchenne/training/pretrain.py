@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 import duchenne
 from duchenne.config import from_mapping, load_mapping, save_mapping, to_mapping
 from duchenne.data.clips import Clip
-from duchenne.data.folds import from_partition, hold_out, is_partition, k_fold
+from duchenne.data.folds import from_partition, hold_out, is_partition, k_fold, people_of
 from duchenne.data.frame_labels import LabelSpec
 from duchenne.data.loaders import ClipLoader
 from duchenne.data.prepared import Prepared
@@ -228,12 +229,12 @@ def stage_steps(stage: Stage, config: Any, clips: int) -> int:
 def split_subjects(
     data: Prepared, rows: NDArray[np.int64], share: float, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Holds out all rows of a random share of the subjects, rounded up, for validation.
+    """Holds out all rows of a random share of the subjects, rounded up, for validation; namesakes count as one.
 
     Raises:
         InputError: when a row has no subject, or there are fewer than two subjects.
     """
-    subjects = data.subject_ids()[rows]
+    subjects, _ = pd.factorize(people_of(data.subject_names().iloc[rows]))
     if (subjects < 0).any() or len(np.unique(subjects)) < 2:
         what = "some frames have no subject" if (subjects < 0).any() else "there is only one subject"
         raise InputError(
