@@ -1,6 +1,6 @@
 """What labels bring, on synthetic people: the supervised ceiling, the identity that features leak, few labels.
 
-    python benchmarks/supervised_study.py --out FOLDER [--seeds 3] [--tiny]
+    python benchmarks/supervised_study.py --out FOLDER [--seeds 3] [--tiny] [max_steps=150 ...]
 
 For each seed, on people of whom nothing was seen before (two of three folds are trained on, nobody on both sides):
 
@@ -28,6 +28,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import yaml
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -37,6 +38,7 @@ import duchenne
 from duchenne.data.prepared import Prepared
 from duchenne.evaluation.encoders import Context, resolve
 from duchenne.metrics import RESAMPLES
+from duchenne.training.recipes import load_recipe
 
 LABELLED = ("supervised", "cl_ile")
 SHARE = 0.05
@@ -55,10 +57,11 @@ class Study:
     Args:
         out: everything is made here.
         scale: a key of `SCALES`.
+        fields: of the runs' configurations, beyond those of the scale.
     """
 
-    def __init__(self, out: Path, scale: str) -> None:
-        self.out, self.scale = out, SCALES[scale]
+    def __init__(self, out: Path, scale: str, fields: dict[str, Any]) -> None:
+        self.out, self.scale = out, SCALES[scale] | {"fields": SCALES[scale]["fields"] | fields}
 
     def faces(self, name: str, seed: int, people: int, frames: int) -> Path:
         duchenne.synth(
@@ -73,26 +76,27 @@ class Study:
         return self.out / name
 
     def run(self, method: str, data: Path, seed: int) -> Path:
-        """A method trained with its CPU recipe."""
+        """A method trained with its recipe."""
         run = self.out / f"{method}_{seed}"
-        fields = {"seed": seed, **self.scale["fields"]}
-        if method == "cl_ile" and "max_steps" in fields:
-            fields["backbone_steps"] = fields["max_steps"]
         if not (run / "encoder.safetensors").exists():
             resume = (run / "checkpoint.pt").exists()
-            duchenne.pretrain(method, data=data, out=run, recipe=f"cpu/{method}", resume=resume, quiet=True, **fields)
+            duchenne.pretrain(
+                method, data=data, out=run, recipe=self.recipe(method), resume=resume, quiet=True, seed=seed
+            )
         return run
 
-    def recipe(self, method: str) -> str:
-        """The CPU recipe, or a shorter one."""
-        if not self.scale["fields"]:
-            return f"cpu/{method}"
+    def recipe(self, method: str) -> Path:
+        """The CPU recipe with the study's own fields; the steps are those of each of CL-ILE's stages."""
         path = self.out / f"{method}.yaml"
-        steps = "".join(f"{key}: {value}\n" for key, value in self.scale["fields"].items())
-        extra = "backbone_steps: 2\n" if method == "cl_ile" else ""
-        fixed = "size_px: 64\nvalidation_share: 0\nschedule: constant\nweighting: balanced\n"
-        path.write_text(f"method: {method}\n{fixed}{steps}{extra}")
-        return str(path)
+        values = {"method": method, **load_recipe(f"cpu/{method}", method), **self.scale["fields"]}
+        if method == "cl_ile" and "max_steps" in self.scale["fields"]:
+            values["backbone_steps"] = values["max_steps"]
+        text = yaml.safe_dump(values)
+        if path.exists() and path.read_text() != text:
+            raise SystemExit(f"{path} holds other settings; name another --out.")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
 
     def evaluated(self, name: str, protocol: str, **arguments: Any) -> dict[str, Any]:
         """The summary of an evaluation."""
@@ -193,9 +197,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--tiny", action="store_true", help="a try of a minute; its figures mean nothing")
+    parser.add_argument("fields", nargs="*", help="of the runs' configurations, e.g. max_steps=150")
     given = parser.parse_args()
+    fields = {key: yaml.safe_load(value) for key, value in (item.split("=", 1) for item in given.fields)}
     start, found = time.time(), {"ceiling": [], "identity": [], "few": []}
-    study = Study(given.out, "tiny" if given.tiny else "full")
+    study = Study(given.out, "tiny" if given.tiny else "full", fields)
     for seed in range(given.seeds):
         for name, rows in study.seed(seed).items():
             found[name] += rows
