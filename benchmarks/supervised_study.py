@@ -5,8 +5,8 @@
 For each seed, on people of whom nothing was seen before (two of three folds are trained on, nobody on both sides):
 
 1. supervised and CL-ILE, trained in every fold (`evaluate finetune --method`), beside linear units on frozen encoders
-   (temporal ranking pretrained on other people, untrained) and on pixels, landmarks and, where there are any,
-   blendshapes;
+   (temporal ranking pretrained on other people, untrained), on pixels, and on MediaPipe's landmarks and blendshapes
+   (what `fit --model landmarks` and `blendshapes` do); faces that MediaPipe does not find are left out of all;
 2. who it is: a linear classifier tells the people of a data set by their features, from one half of their clips to the
    other; of people that the encoder was trained on, and of others; supervised, CL-ILE, untrained and pixels;
 3. 5 % of the training people labelled: an encoder pretrained without labels and the same one from random weights, both
@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 import yaml
 from numpy.typing import NDArray
@@ -37,13 +38,17 @@ from sklearn.preprocessing import StandardScaler
 import duchenne
 from duchenne.data.prepared import Prepared
 from duchenne.evaluation.encoders import Context, resolve
+from duchenne.faces.find import FaceFinder
 from duchenne.metrics import RESAMPLES
 from duchenne.training.recipes import load_recipe
+from emotion_study import copied
 
 LABELLED = ("supervised", "cl_ile")
 SHARE = 0.05
+SIZE_PX = 128
+"""Of the crops, so that MediaPipe finds most faces; encoders look at 64 px."""
 SCALES: dict[str, dict[str, Any]] = {
-    "full": {"people": 42, "others": 24, "clips": 4, "frames": 12, "sequence": 48, "fields": {}, "epochs": 10},
+    "full": {"people": 96, "others": 64, "clips": 2, "frames": 12, "sequence": 24, "fields": {}, "epochs": 10},
     "tiny": {
         "people": 6, "others": 4, "clips": 2, "frames": 4, "sequence": 30, "epochs": 1,
         "fields": {"max_steps": 2, "batch_size": 8},
@@ -64,16 +69,11 @@ class Study:
         self.out, self.scale = out, SCALES[scale] | {"fields": SCALES[scale]["fields"] | fields}
 
     def faces(self, name: str, seed: int, people: int, frames: int) -> Path:
+        data = self.out / name
         duchenne.synth(
-            self.out / name,
-            subjects=people,
-            clips=self.scale["clips"],
-            frames=frames,
-            size_px=64,
-            seed=seed,
-            quiet=True,
+            data, subjects=people, clips=self.scale["clips"], frames=frames, size_px=SIZE_PX, seed=seed, quiet=True
         )
-        return self.out / name
+        return data
 
     def run(self, method: str, data: Path, seed: int) -> Path:
         """A method trained with its recipe."""
@@ -112,11 +112,10 @@ class Study:
         scale = self.scale
         others = self.faces(f"others_{seed}", 300 + 2 * seed, scale["others"], scale["sequence"])
         people = self.faces(f"people_{seed}", 301 + 2 * seed, scale["people"], scale["frames"])
+        people = found_by_mediapipe(people, self.out / f"found_{seed}")
         ranking = self.run("temporal_ranking", others, seed)
         untrained = f"random:{ranking}"
-        frozen = [str(ranking), untrained, "pixels", "landmarks"]
-        if not np.isnan(Prepared([people]).blendshapes()).any():
-            frozen.append("blendshapes")
+        frozen = [str(ranking), untrained, "pixels", "landmarks", "blendshapes"]
         shares = {"label_share": [SHARE], "label_unit": "subjects"}
         methods = [f"{method}:{self.recipe(method)}" for method in LABELLED]
         names = {str(ranking): "temporal ranking, other people", untrained: "untrained"}
@@ -155,6 +154,23 @@ class Study:
                 features = resolve(model).features(prepared, kept, context)
                 rows.append({"seed": seed, "model": name, "people": what, **told(features, prepared, kept)})
         return rows
+
+
+def found_by_mediapipe(data: Path, out: Path) -> Path:
+    """A copy of prepared data with MediaPipe's landmarks and blendshapes; faces that it does not find are left out."""
+    if out.exists():
+        return out
+    prepared, table = Prepared([data]), pd.read_parquet(data / "frames.parquet")
+    landmarks, blendshapes = [], []
+    with FaceFinder() as finder:
+        for row in range(len(prepared)):
+            faces = [face for face in finder.find(prepared.image(row)) if face.landmarks is not None]
+            only = faces[0] if len(faces) == 1 else None
+            landmarks.append(only and only.landmarks.astype(np.float32).ravel())
+            blendshapes.append(only and only.blendshapes.astype(np.float32))
+    table = table.assign(landmarks=landmarks, blendshapes=blendshapes).dropna(subset=["landmarks", "blendshapes"])
+    print(f"{data.name}: MediaPipe found {len(table)} of {len(prepared)} faces", flush=True)
+    return copied(data, out, table)
 
 
 def told(features: NDArray[np.float32], data: Prepared, rows: NDArray[np.int64]) -> dict[str, Any]:
