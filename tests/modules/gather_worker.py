@@ -26,6 +26,9 @@ def work(rank: int, port: int, folder: str) -> None:
     torch.manual_seed(0)
     queue = Queue(4, 2, ids=["clip"])
     queue.push(own, clip=torch.arange(3) + 3 * rank)
+    classes = Queue(2, 2, ids=["clip"], classes=3)
+    labels = torch.tensor([[0, 0, 1], [0, 1, 0]][rank])
+    classes.push(own, labels=labels, clip=torch.arange(3) + 3 * rank)
     torch.manual_seed(0)
     copy = MomentumCopy(nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)), 0.5)
     found = {
@@ -33,6 +36,8 @@ def work(rank: int, port: int, folder: str) -> None:
         "gradient": leaf.grad.tolist(),
         "rows": queue.rows.tolist(),
         "clips": queue.ids("clip").tolist(),
+        "clips of classes": classes.ids("clip").tolist(),
+        "places": classes.place.tolist(),
         "keys": copy(own.square()).tolist(),
     }
     (Path(folder) / f"{rank}.json").write_text(json.dumps(found))

@@ -29,6 +29,9 @@ def test_two_processes():
     assert second["gradient"] == [[3 * n, 3 * n] for n in (4, 5, 6)]
     assert first["rows"] == second["rows"]
     assert first["clips"] == second["clips"] == [4, 5, 2, 3]  # the newest four of six, from place 0 on
+    # Of class 0 both together pushed 0, 1, 3, 5 into two places, of class 1 they pushed 2, 4, of class 2 none.
+    assert first["clips of classes"] == second["clips of classes"] == [[3, 5], [2, 4], [-1, -1]]
+    assert first["places"] == second["places"] == [0, 0, 0]
     torch.manual_seed(0)
     network = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
     expected = torch.empty(6, 3)
