@@ -139,6 +139,20 @@ class TestOnFilms:
         assert {path.name for path in out.iterdir()} == names
         assert (out / "b_aus.csv").stat().st_mtime_ns == before
 
+    def test_overlays_among_the_recordings_are_no_recordings(
+        self, film: Film, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        film("in/a.mov", [20]), film("in/b/a.mov", [30]), film("in/c_overlay.mov", [30])
+        words = ["detect", str(tmp_path / "in"), "-o", f"{tmp_path / 'in'}/", "--overlay", f"{tmp_path / 'in'}/"]
+        assert main([*words, "--quiet"]) == 0
+        capsys.readouterr()
+        assert main([*words, "--quiet"]) == 0  # c has no recording: what is called an overlay is one itself
+        said = capsys.readouterr().out
+        assert "3 inputs (3 finished by an earlier run)" in said
+        assert "3 overlays of these inputs passed over" in said
+        outright = tmp_path / "in" / "c_overlay_overlay.mp4"
+        assert duchenne.detect([tmp_path / "in", outright]).source.nunique() == 4
+
     def test_a_folder_of_reports_has_an_index(self, film: Film, tmp_path: Path) -> None:
         film("in/a<b>.mov", [20, 20, 0, 130]), film("in/b b.mov", [0])
         out = tmp_path / "out"

@@ -108,7 +108,7 @@ def _watch(given: DetectArguments, source: str) -> int:
 
 
 def _closing(done: Detection) -> str:
-    """What was done, in two lines."""
+    """What was done, in two or three lines."""
     frames, faceless, faces, unread = (
         sum(getattr(outcome, name) for outcome in done.outcomes) for name in ("frames", "faceless", "faces", "unread")
     )
@@ -120,7 +120,11 @@ def _closing(done: Detection) -> str:
     written = [*done.tables, *done.drawings]
     shown = [str(path) for path in written[:_SHOWN]]
     more = [f"and {len(written) - _SHOWN} more"] if len(written) > _SHOWN else []
-    return "\n".join([counts, "-> " + ", ".join([*shown, *more]) if written else "nothing was written"])
+    lines = [counts, "-> " + ", ".join([*shown, *more]) if written else "nothing was written"]
+    if done.passed_over:
+        overlays = _number(len(done.passed_over), "overlay")
+        lines.append(f"{overlays} of these inputs passed over, as {done.passed_over[0]}")
+    return "\n".join(lines)
 
 
 def _number(count: int, thing: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import pandas as pd
 
 from duchenne.detection.detector import Detector
-from duchenne.detection.job import REPORT_ENDING, STILL_SUFFIXES, Job, Outcome, settings_record
+from duchenne.detection.job import OVERLAY_ENDING, REPORT_ENDING, STILL_SUFFIXES, Job, Outcome, settings_record
 from duchenne.detection.model import AuModel, load_model
 from duchenne.detection.results import FrameResult
 from duchenne.detection.runner import Run, run_jobs
@@ -45,12 +45,14 @@ class Detection:
         drawings: the overlays and reports that go with them.
         outcomes: one per input that is in a table or failed.
         finished: how many inputs were found finished by an earlier run.
+        passed_over: overlays of other inputs that lie in the folders of these.
     """
 
     tables: list[Path] = field(default_factory=list)
     drawings: list[Path] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
     finished: int = 0
+    passed_over: list[Path] = field(default_factory=list)
 
     @property
     def failures(self) -> dict[str, str]:
@@ -214,8 +216,8 @@ def detect_files(
     if settings.baseline is not None:
         check_baseline_columns(opened.columns)
     folder = Path() if output is None else Path(output) if is_folder(output) else None
-    paths, missing = _find(inputs)
-    done = Detection(outcomes=missing)
+    paths, overlays, missing = _find(inputs)
+    done = Detection(outcomes=missing, passed_over=overlays)
     names = output_names(paths)
     jobs = _jobs(names, overlay, report)
     if not jobs:
@@ -262,19 +264,27 @@ def _nowhere(piece: pd.DataFrame) -> None:
     raise AssertionError("every input has a table of its own")
 
 
-def _find(inputs: Inputs) -> tuple[list[Path], list[Outcome]]:
-    """The files meant by the inputs, each once, and an outcome for every input that means none."""
+def _find(inputs: Inputs) -> tuple[list[Path], list[Path], list[Outcome]]:
+    """The files meant by the inputs, each once; overlays among them; an outcome for every input that means none.
+
+    A folder may hold the overlays that an earlier run made of its recordings. They are no recordings of their own,
+    unless they are named outright.
+    """
     items = [inputs] if isinstance(inputs, str | Path) else list(inputs)
     if not items:
         raise UsageError("no input was given; name images, videos or folders.")
-    paths: dict[Path, None] = {}
+    found: dict[Path, None] = {}
     missing = []
     for item in items:
         try:
-            paths.update(dict.fromkeys(list_media([item])))
+            found.update(dict.fromkeys(list_media([item])))
         except InputError as error:
             missing.append(Outcome(str(item), failure=str(error)))
-    return list(paths), missing
+    outright = {Path(item) for item in items}
+    drawn = [path for path in found if path.stem.endswith(OVERLAY_ENDING) and path not in outright]
+    names = {path.stem for path in found} | set(output_names([path for path in found if path not in drawn]).values())
+    overlays = [path for path in drawn if path.stem.removesuffix(OVERLAY_ENDING) in names]
+    return [path for path in found if path not in overlays], overlays, missing
 
 
 def _jobs(names: Mapping[Path, str], overlay: str | Path | None, report: str | Path | None) -> list[Job]:
@@ -301,7 +311,7 @@ def _jobs(names: Mapping[Path, str], overlay: str | Path | None, report: str | P
     for path, name in names.items():
         still = overlay is not None and is_still(path)
         suffixes = STILL_SUFFIXES if still else OVERLAY_SUFFIXES
-        drawing = target(overlay, "--overlay", suffixes, f"_overlay{suffixes[0]}", name)
+        drawing = target(overlay, "--overlay", suffixes, f"{OVERLAY_ENDING}{suffixes[0]}", name)
         jobs.append(Job(path, drawing, target(report, "--report", REPORT_SUFFIXES, REPORT_ENDING, name)))
     return jobs
 

@@ -23,6 +23,7 @@ from duchenne.errors import InputError
 from duchenne.facs import ACTION_UNITS, au_column
 
 REPORT_ENDING: Final = "_report.html"
+OVERLAY_ENDING: Final = "_overlay"  # before the suffix
 STILL_SUFFIXES: Final = (".png", ".jpg", ".jpeg")
 _PACKAGES: Final = ("mediapipe", "opencv-contrib-python", "av", "numpy")  # what the numbers depend on
 _AHEAD: Final = 4  # frames read while earlier ones are drawn and written
