@@ -167,6 +167,7 @@ def test_maps_coloured_by_choice() -> None:
     assert "AU06, happiness" in within
     assert whole - fewer == 40  # faces of other emotions are not among the item's
     assert sum(title in items for title in drawn()[0]) == 2
+    assert {*items, "emotion", "subject"} <= set(drawn(items=items)[0])  # five maps, in two rows
 
 
 def test_maps_that_cannot_be_drawn(faces: Path, tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ POINTS: Final = 1000
 FEW: Final = 100
 """Points up to this number are drawn large."""
 PANELS: Final = 2
+ACROSS: Final = 4
+"""Maps side by side."""
 PALETTE: Final = (*COLOURS, "#7d5a48", "#1f3a5f")
 """Of subjects and emotions."""
 _ABSENT: Final = "#9aa3ad"
@@ -152,8 +154,13 @@ def draw_map(
             others = [("others", _ABSENT, ~np.any(masks, axis=0))]
             panels.append((title, others + [(str(n), PALETTE[i], m) for i, (n, m) in enumerate(zip(largest, masks))]))
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(9.2, 3.4), layout="constrained")
-        for axis, (title, parts) in zip(figure.subplots(1, max(1, len(panels)), squeeze=False)[0], panels):
+        across = min(ACROSS, max(1, len(panels)))
+        down = -(-max(1, len(panels)) // across)
+        figure = Figure(figsize=(9.2, 3.4 * down), layout="constrained")
+        grid = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True).flat  # one map, one scale
+        for axis in grid[len(panels) :]:
+            axis.set_axis_off()
+        for axis, (title, parts) in zip(grid, panels):
             for name, colour, mask in parts:
                 if mask.any():
                     axis.scatter(
