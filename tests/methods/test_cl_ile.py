@@ -2,15 +2,19 @@
 
 import json
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.methods import cl_ile_worker
 from tests.methods.made import random_batch, small_config, small_method
 from tests.training.made import moving_squares
 
 import duchenne
+from duchenne.config import load_mapping
 from duchenne.data.prepared import Prepared
 from duchenne.errors import InputError, UsageError
 from duchenne.methods.cl_ile.loss import (
@@ -20,7 +24,7 @@ from duchenne.methods.cl_ile.loss import (
     orthogonality_loss,
 )
 from duchenne.methods.cl_ile.method import ClIle
-from duchenne.training.runs import load_encoder
+from duchenne.training.runs import build_method, load_encoder, read_config
 
 
 def cos(a, b):
@@ -366,3 +370,37 @@ def test_images_of_nobody_known_are_refused(squares):
 def test_its_labels_are_remembered(run, squares, tmp_path):
     with pytest.raises(UsageError, match="was trained with the labels of"):
         duchenne.evaluate("linear", model=str(run), data=squares, out=tmp_path / "scores", folds=3, quiet=True)
+
+
+def test_three_stages_in_two_processes_are_those_of_one(tmp_path):
+    """Real gloo processes, each with half of every batch; stopped and resumed they end bit for bit where they would."""
+    squares = tmp_path / "squares"
+    moving_squares(squares, clips=18, frames=14)
+    command = [sys.executable, "-m", "tests.methods.cl_ile_worker", str(squares), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stderr[-2000:]
+    duchenne.pretrain("cl_ile", data=squares, out=tmp_path / "one", bn_splits=2, **cl_ile_worker.JOB)
+    one, whole, part = (
+        torch.load(tmp_path / name / "checkpoint.pt", weights_only=True) for name in ("one", "whole", "part")
+    )
+    start = build_method(*read_config(load_mapping(tmp_path / "one" / "config.yaml"), where="one")).state_dict()
+    moved = {key: float((value.float() - start[key].float()).abs().max()) for key, value in one["method"].items()}
+    trained = ["encoder.backbone.conv1", "classifier.", "identity.", "identity_labels", "encoder.tokens.", "label_emb"]
+    for name in trained:
+        assert max(far for key, far in moved.items() if key.startswith(name)) > 1e-4, name
+    for key, value in one["method"].items():  # a gradient of the wrong half, or of twice the size, is off by far more
+        apart = float((whole["method"][key].float() - value.float()).abs().max())
+        assert apart < 2e-3 * moved[key] + 1e-6, key
+        assert torch.equal(whole["method"][key], part["method"][key]), key
+    assert one["ends"] == whole["ends"] == [2, 4, 6]
+    assert one["method"]["identity_labels"].shape == (4, 2, 512)
+
+    def validations(name):
+        lines = map(json.loads, (tmp_path / name / "log.jsonl").read_text().splitlines())
+        return [(line["step"], line["stage"], line["validation"]) for line in lines if "validation" in line]
+
+    for name in ("whole", "part"):
+        for (step, stage, score), (*place, other) in zip(validations("one"), validations(name), strict=True):
+            assert [step, stage] == place
+            assert score == pytest.approx(other, abs=0.02)
+    assert [stage for _, stage, _ in validations("one")] == ["backbone", "identity", "general"]
