@@ -281,10 +281,10 @@ def _find(inputs: Inputs) -> tuple[list[Path], list[Path], list[Outcome]]:
         except InputError as error:
             missing.append(Outcome(str(item), failure=str(error)))
     outright = {Path(item) for item in items}
-    drawn = [path for path in found if path.stem.endswith(OVERLAY_ENDING) and path not in outright]
+    drawn = {path for path in found if path.stem.endswith(OVERLAY_ENDING) and path not in outright}
     names = {path.stem for path in found} | set(output_names([path for path in found if path not in drawn]).values())
-    overlays = [path for path in drawn if path.stem.removesuffix(OVERLAY_ENDING) in names]
-    return [path for path in found if path not in overlays], overlays, missing
+    overlays = {path for path in drawn if path.stem.removesuffix(OVERLAY_ENDING) in names}
+    return [path for path in found if path not in overlays], sorted(overlays), missing
 
 
 def _jobs(names: Mapping[Path, str], overlay: str | Path | None, report: str | Path | None) -> list[Job]:
