@@ -22,6 +22,7 @@ import json
 import os
 import platform
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -133,11 +134,13 @@ class Study:
             models = {str(run): name for name, (run, _) in runs.items()}
             models |= {untrained: "untrained", pixels: "16 x 16 pixels"}
             folder = self.out / f"linear_{head}_{style}_{seed}"
-            duchenne.evaluate(
-                "linear", model=list(models), data=tested, out=folder, sample_faces=0, maps="none", baselines=False,
-                device=self.device, quiet=True,
-            )  # fmt: skip
-            summary = json.loads((folder / "summary.json").read_text())
+            summary = stored_summary(folder, models)
+            if not summary:
+                duchenne.evaluate(
+                    "linear", model=list(models), data=tested, out=folder, sample_faces=0, maps="none",
+                    baselines=False, device=self.device, quiet=True,
+                )  # fmt: skip
+                summary = stored_summary(folder, models)
             leads = {(pair["first"], pair["second"]): pair["mean_of_folds"]["auc"] for pair in summary["differences"]}
             where = {name: model for model, name in models.items()}
             for model, name in models.items():
@@ -150,6 +153,13 @@ class Study:
                     "always": summary["always_positive"]["mean_of_folds"],
                 })  # fmt: skip
         return rows
+
+
+def stored_summary(folder: Path, models: Iterable[str]) -> dict[str, Any]:
+    """What an evaluation of just these models wrote; empty where there is none."""
+    path = folder / "summary.json"
+    summary: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return summary if set(summary.get("models", ())) == set(models) else {}
 
 
 def pictures(method: str, config: Any) -> int:
