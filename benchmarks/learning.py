@@ -1,7 +1,8 @@
 """What pretraining learns on synthetic people, method beside method, on equal numbers of encoder forward passes.
 
     python benchmarks/learning.py --out FOLDER [--methods "ranking, k = 2" SimCLR ...] [--heads still natural]
-                                  [--seeds 3] [--passes 14400 | --budget MINUTES] [--scale cpu|gpu] [--plot FILE.png]
+                                  [--seeds 3] [--passes 14400 | --budget MINUTES] [--scale cpu|gpu]
+                                  [--faces PEOPLExCLIPSxFRAMES] [--plot FILE.png]
 
 For each seed, kind of head motion and method: pretraining (its recipe `cpu/METHOD`, with the steps that the passes
 allow) on clips in one rendering style, and, but for methods that are given labels, on the same clips with all action
@@ -67,8 +68,8 @@ METHODS: dict[str, Arm] = {
 STYLES = {"natural": "the same style", "drawn": "a style never seen"}
 """Tested on; the first is learned from."""
 SCALES: dict[str, dict[str, Any]] = {
-    "cpu": {"people": 32, "tested": 24, "clips": 4, "frames": 48, "size_px": 64, "fields": {}},
-    "gpu": {"people": 400, "tested": 60, "clips": 8, "frames": 64, "size_px": 112, "fields": {"size_px": 112}},
+    "cpu": {"people": 32, "tested": (24, 4), "clips": 4, "frames": 48, "size_px": 64, "fields": {}},
+    "gpu": {"people": 400, "tested": (60, 8), "clips": 8, "frames": 64, "size_px": 112, "fields": {"size_px": 112}},
 }
 CONTROL = ", AUs off"
 LABELS = ("emotions", "action units")
@@ -80,26 +81,25 @@ class Study:
 
     Args:
         out: the folder.
-        scale: a key of `SCALES`.
+        scale: an item of `SCALES`.
         passes: encoder forward passes of every run.
         device: of training and evaluation.
     """
 
-    def __init__(self, out: Path, scale: str, passes: int, device: str) -> None:
-        self.out, self.scale, self.passes, self.device = out, SCALES[scale], passes, device
+    def __init__(self, out: Path, scale: dict[str, Any], passes: int, device: str) -> None:
+        self.out, self.scale, self.passes, self.device = out, scale, passes, device
 
     def faces(self, name: str, **fields: Any) -> Path:
         """Rendered people."""
-        kept = {"clips": self.scale["clips"], "size_px": self.scale["size_px"], "quiet": True}
-        duchenne.synth(self.out / name, **{**kept, **fields})
+        duchenne.synth(self.out / name, size_px=self.scale["size_px"], quiet=True, **fields)
         return self.out / name
 
     def pretrained(self, name: str, seed: int, head: str, aus: str) -> tuple[Path, float]:
         """The run of one method, and the seconds that its steps took."""
         arm, (style, _) = METHODS[name], STYLES
         data = self.faces(
-            f"faces_{head}_{aus}_{seed}", subjects=self.scale["people"], frames=self.scale["frames"],
-            seed=100 + 2 * seed, head=head, aus=aus, style=style,
+            f"faces_{head}_{aus}_{seed}", subjects=self.scale["people"], clips=self.scale["clips"],
+            frames=self.scale["frames"], seed=100 + 2 * seed, head=head, aus=aus, style=style,
         )  # fmt: skip
         recipe = f"cpu/{arm.method}"
         fields = {"seed": seed, "device": self.device, **arm.fields, **self.scale["fields"]}
@@ -126,8 +126,9 @@ class Study:
                 runs[name if aus == "on" else name + CONTROL] = self.pretrained(name, seed, head, aus)
         rows = []
         for style in STYLES:
+            people, clips = self.scale["tested"]
             tested = self.faces(
-                f"tested_{style}_{seed}", subjects=self.scale["tested"], frames=16, seed=101 + 2 * seed, style=style
+                f"tested_{style}_{seed}", subjects=people, clips=clips, frames=16, seed=101 + 2 * seed, style=style
             )
             pixels = f"features:{small_pictures(tested, self.out / f'pixels_{style}_{seed}.parquet')}"
             untrained = f"random:{next(iter(runs.values()))[0]}"
@@ -257,8 +258,12 @@ def main() -> None:
     parser.add_argument("--passes", type=int, default=14_400, help="encoder forward passes of every run")
     parser.add_argument("--budget", type=float, help="minutes of training in all, instead of --passes")
     parser.add_argument("--scale", choices=SCALES, default="cpu")
+    parser.add_argument("--faces", help="to learn from, e.g. 32x4x48: people, clips of each, frames of each clip")
     parser.add_argument("--plot", type=Path)
     arguments = parser.parse_args()
+    scale = dict(SCALES[arguments.scale])
+    if arguments.faces:
+        scale |= dict(zip(("people", "clips", "frames"), map(int, arguments.faces.split("x")), strict=True))
     mpl.use("Agg")
     start = time.perf_counter()
     device = "cuda" if arguments.scale == "gpu" else "cpu"
@@ -266,9 +271,9 @@ def main() -> None:
     if arguments.budget:
         runs = sum(2 - (METHODS[name].told in LABELS) for name in arguments.methods)
         runs *= len(arguments.heads) * arguments.seeds
-        passes = affordable(arguments.budget, runs, SCALES[arguments.scale]["size_px"], device)
+        passes = affordable(arguments.budget, runs, scale["size_px"], device)
         print(f"{runs} runs of {passes} passes", flush=True)
-    study = Study(arguments.out, arguments.scale, passes, device)
+    study = Study(arguments.out, scale, passes, device)
     rows: list[dict[str, Any]] = []
     for seed in range(arguments.seeds):
         for head in arguments.heads:
@@ -278,7 +283,7 @@ def main() -> None:
         "processor": platform.machine(), "cores": os.cpu_count(), "threads": torch.get_num_threads(), "device": device,
         "torch": torch.__version__, "python": platform.python_version(), "duchenne": duchenne.__version__,
     }  # fmt: skip
-    result = {"passes": passes, "scale": SCALES[arguments.scale], "machine": machine, "rows": rows}
+    result = {"passes": passes, "scale": scale, "machine": machine, "rows": rows}
     (arguments.out / "learning.json").write_text(json.dumps(result, indent=1) + "\n")
     (arguments.out / "learning.md").write_text(tables(rows))
     plot(rows, arguments.plot or arguments.out / "learning.png")
