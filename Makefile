@@ -18,7 +18,7 @@ demo: setup
 	$(BIN)/python -m duchenne.cli.main demo $(ARGS)
 
 test: setup
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 lint: setup
 	$(BIN)/ruff check src tests benchmarks

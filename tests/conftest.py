@@ -8,6 +8,7 @@ import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -42,12 +43,22 @@ def _missing() -> dict[str, str]:
     return missing
 
 
+def _all_are_required() -> bool:
+    return os.environ.get("DUCHENNE_REQUIRE_ALL") == "1"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for name, why in _missing().items() if _all_are_required() else ():
+        if item.get_closest_marker(name):
+            pytest.fail(f"Cannot run: {why}.", pytrace=False)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Marks tests by the fixtures they use and deselects those that cannot run here.
 
-    With DUCHENNE_REQUIRE_ALL=1, as in CI, a missing folder or browser is an error instead.
+    With DUCHENNE_REQUIRE_ALL=1, as in CI, they fail instead.
     """
-    why = _missing()
+    why = {} if _all_are_required() else _missing()
     if "slow" not in config.option.markexpr:
         why["slow"] = "they take minutes; run them with -m slow"
     left_out: dict[str, int] = {}
@@ -60,16 +71,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         (deselected if reason else kept).append(item)
         if reason:
             left_out[reason] = left_out.get(reason, 0) + 1
-    needed = [name for name in left_out if name != "slow"]
-    if needed and os.environ.get("DUCHENNE_REQUIRE_ALL") == "1":
-        raise pytest.UsageError("; ".join(f"{left_out[name]} tests cannot run: {why[name]}" for name in needed))
     if deselected:
         config.hook.pytest_deselected(items=deselected)
         items[:] = kept
-    config.stash[_LEFT_OUT] = [f"{count} `{name}` tests left out: {why[name]}" for name, count in left_out.items()]
+    lines = [f"{count} `{name}` tests left out: {why[name]}" for name, count in left_out.items()]
+    config.stash[_LEFT_OUT] = lines
+    if hasattr(config, "workeroutput"):
+        config.workeroutput["left_out"] = lines
 
 
 _LEFT_OUT = pytest.StashKey[list[str]]()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Takes the lines from a process of tests that run side by side; all of them collect the same tests."""
+    node.config.stash[_LEFT_OUT] = getattr(node, "workeroutput", {}).get("left_out", [])
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
