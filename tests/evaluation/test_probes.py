@@ -47,7 +47,7 @@ def test_regression_is_ridge_on_unseen_subjects(monkeypatch: pytest.MonkeyPatch)
     features = standardised(rng.normal(size=(216, 6)).astype(np.float32))
     targets = np.stack([features @ rng.normal(size=6) + rng.normal(size=216), rng.normal(size=216) * 40 + 7], axis=1)
     plan = from_assignment(GROUP % 3)
-    found = [sums.estimate() for sums in regression(features, targets, plan, GROUP)]
+    found = [sums.estimate() for sums in regression(features, targets, plan, GROUP, GROUP)]
     expected = np.zeros_like(targets)
     for fold in plan:
         model = Ridge(alpha=0.5 * fold.train.sum()).fit(features[fold.train], targets[fold.train])

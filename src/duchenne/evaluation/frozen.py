@@ -28,7 +28,7 @@ def run_linear(source: FeatureSource, job: Job, settings: LinearSettings) -> Out
     place = torch.device("cpu") if job.device.type == "mps" else job.device  # MPS has no float64, which sums losses
 
     def fit(values: Features, plan: Sequence[Fold], seed: int) -> Found:
-        result = linear_protocol(values, job.task.labels, plan, job.task.group, settings, seed=seed, device=place)
+        result = linear_protocol(values, job.task.labels, plan, job.task.people, settings, seed=seed, device=place)
         return {
             "score": result.score,
             "l2": np.array(result.l2),
@@ -72,7 +72,7 @@ def run_ridge(source: FeatureSource, job: Job, settings: LinearSettings) -> Outc
 
     def fit(values: Features, plan: Sequence[Fold], seed: int) -> Found:
         found = ridge(
-            values, job.task.labels, plan, job.task.group, settings.l2, balanced=balanced,
+            values, job.task.labels, plan, job.task.people, settings.l2, balanced=balanced,
             held_out=settings.held_out, seed=seed,
         )  # fmt: skip
         return {"score": found.score, "l2": np.array(found.l2)}

@@ -52,7 +52,7 @@ def reduced(
     Args:
         plan: the folds.
         units: (N,) see `units_of`.
-        group: (N,) the subject of each row; rows of at least two are kept.
+        group: (N,) the person of each row, see `Task.people`; rows of at least two are kept.
         share: of the units of each fold's training rows.
         seed: of the draw.
     """
@@ -83,9 +83,9 @@ class Efficiency:
     def __init__(self, job: Job, shares: Sequence[float], unit: LabelUnit) -> None:
         self._unit, self._rows = unit, list[dict[str, Any]]()
         units = units_of(job.data, job.task, unit) if shares else np.arange(0)
-        self._units = units
+        self._units, people = units, job.task.people
         parts = {
-            share: {seed: reduced(plan, units, job.task.group, share, seed) for seed, plan in job.plans.items()}
+            share: {seed: reduced(plan, units, people, share, seed) for seed, plan in job.plans.items()}
             for share in shares
         }
         self._jobs = {share: replace(job, plans=plans, maps="none", quiet=True) for share, plans in parts.items()}

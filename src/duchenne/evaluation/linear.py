@@ -159,7 +159,7 @@ def linear_protocol(
         features: (N, D) finite.
         labels: (N, A) 0, 1 or NaN where unknown.
         folds: disjoint train and test rows, subjects on one side only.
-        groups: (N,) a number per subject, for holding out whole subjects.
+        groups: (N,) a number per person, for holding out whole people; namesakes of different data sets are one.
         settings: see `LinearSettings`.
         seed: of the subjects held out.
         device: where the products are computed.

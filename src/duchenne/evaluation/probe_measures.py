@@ -101,6 +101,7 @@ def regression(
     targets: Floats,
     folds: Sequence[Fold],
     group: NDArray[np.int64],
+    people: NDArray[np.int64],
     *,
     seed: int = 0,
 ) -> list[Sums]:
@@ -111,6 +112,7 @@ def regression(
         targets: (N, T) finite.
         folds: disjoint train and test rows, subjects on one side only.
         group: (N,) a number per subject.
+        people: (N,) as `group`, but namesakes of different data sets are one: they are held out together.
         seed: of the training subjects held out, on which one of seven penalties is chosen per fold and target.
 
     Returns:
@@ -120,7 +122,7 @@ def regression(
     predicted = np.zeros_like(scaled)
     tested = np.zeros(len(scaled), dtype=bool)
     for fold in folds:
-        held = hold_out(group, fold.train, seed=seed)
+        held = hold_out(people, fold.train, seed=seed)
         guesses = _ridge(features, scaled, fold.train & ~held, held, PENALTIES)
         missed = np.array([((guess - scaled[held]) ** 2).sum(axis=0) for guess in guesses])
         found = np.stack(_ridge(features, scaled, fold.train, fold.test, PENALTIES))

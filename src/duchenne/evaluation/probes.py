@@ -23,7 +23,7 @@ import pandas as pd
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from duchenne.data.folds import from_assignment, k_fold
+from duchenne.data.folds import from_assignment, k_fold, people_of
 from duchenne.data.prepared import Prepared
 from duchenne.devices import resolve_device
 from duchenne.errors import UsageError
@@ -138,7 +138,8 @@ class _Bench:
         self._assigned = k_fold(data.subject_names(), folds)
         self._plan = from_assignment(self._assigned)
         self._group, self._clips = data.subject_ids(), data.clip_ids()
-        if any(len(np.unique(self._group[fold.train])) < 2 for fold in self._plan):
+        self._people, _ = pd.factorize(people_of(data.subject_names()))
+        if any(len(np.unique(self._people[fold.train])) < 2 for fold in self._plan):
             raise UsageError(
                 f"--folds {folds}: a fold would train on one subject; give more folds, or data of more people."
             )
@@ -177,7 +178,8 @@ class _Bench:
         else:
             rows.append({"model": model, "probe": "identity", "item": "mean", **found.estimate()})
         known_values = [values for targets in self._targets.values() for values in targets.values()]
-        sums = iter(probe_measures.regression(scaled, np.stack(known_values, axis=1), self._plan, self._group))
+        targets_of = np.stack(known_values, axis=1)
+        sums = iter(probe_measures.regression(scaled, targets_of, self._plan, self._group, self._people))
         for probe, targets in self._targets.items():
             if targets:
                 rows += _with_mean(model, probe, {name: next(sums).estimate() for name in targets})
@@ -188,7 +190,7 @@ class _Bench:
         plan = from_assignment(self._assigned[here])
         settings = LinearSettings(l2=tuple(self._strengths))
         try:
-            score = linear_protocol(features[here], labels, plan, self._group[here], settings).score
+            score = linear_protocol(features[here], labels, plan, self._people[here], settings).score
         except UsageError as error:  # too few coded people; the other probes need no codes
             self.left_out["au"] = str(error)
             return []

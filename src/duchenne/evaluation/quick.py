@@ -100,7 +100,7 @@ def ridge(
         features: (N, D) finite.
         labels: (N, A) 0, 1 or NaN where unknown.
         folds: disjoint train and test rows.
-        groups: (N,) a number per subject, for holding out whole subjects.
+        groups: (N,) a number per person, for holding out whole people; namesakes of different data sets are one.
         strengths: of the penalty on standardised features, relative to a mean loss; of several, one per fold is
             chosen by the mean AUC over items on held-out training subjects.
         balanced: whether the share of positives in training is taken out.

@@ -90,7 +90,7 @@ def best_limits(labels: NDArray[np.floating], score: NDArray[np.floating]) -> ND
 
 
 def _learned(job: Job, seed: int, fold: Fold, run: Callable[[Job], Outcome]) -> NDArray[np.float64]:
-    held = hold_out(job.task.group, fold.train, share=HELD_OUT, seed=seed)
+    held = hold_out(job.task.people, fold.train, share=HELD_OUT, seed=seed)
     inner = Fold(train=fold.train & ~held, test=held)
     found = run(replace(job, plans={seed: [inner]}, maps="none", quiet=True))
     return best_limits(job.task.labels[held], found.scores[seed][held])
