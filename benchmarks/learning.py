@@ -217,6 +217,25 @@ def tables(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def overview(rows: list[dict[str, Any]]) -> str:
+    """Markdown: a line per model, and for each kind of head motion and style its mean AUC and its mean lead over the
+    same with action units off, with the number of seeds whose interval lies above and below 0."""
+    places = list(dict.fromkeys((row["head"], row["style"]) for row in rows))
+    lines = ["| told | representation | " + " | ".join(f"{head}, {STYLES[style]}" for head, style in places) + " |"]
+    lines += ["|---" * (2 + len(places)) + "|"]
+    for model in dict.fromkeys(row["model"] for row in rows if not row["model"].endswith(CONTROL)):
+        cells = [told(rows, model), model]
+        for place in places:
+            mine = [row for row in rows if row["model"] == model and (row["head"], row["style"]) == place]
+            cells.append(f"{np.mean([row['auc']['value'] for row in mine]):.3f}")
+            leads = [row["control"] for row in mine if row["control"]]
+            if leads:
+                above, below = sum(lead["low"] > 0 for lead in leads), sum(lead["high"] < 0 for lead in leads)
+                cells[-1] += f", {np.mean([lead['value'] for lead in leads]):+.3f} ({above} above, {below} below)"
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
 def told(rows: list[dict[str, Any]], model: str) -> str:
     """What a model was told beside pictures."""
     return str(next(row["told"] for row in rows if row["model"] == model))
@@ -285,9 +304,9 @@ def main() -> None:
     }  # fmt: skip
     result = {"passes": passes, "scale": scale, "machine": machine, "rows": rows}
     (arguments.out / "learning.json").write_text(json.dumps(result, indent=1) + "\n")
-    (arguments.out / "learning.md").write_text(tables(rows))
+    (arguments.out / "learning.md").write_text(f"{overview(rows)}{tables(rows)}")
     plot(rows, arguments.plot or arguments.out / "learning.png")
-    print(tables(rows), f"{passes} passes a run, {time.perf_counter() - start:.0f} s, {machine}")
+    print(overview(rows), f"{passes} passes a run, {time.perf_counter() - start:.0f} s, {machine}")
 
 
 if __name__ == "__main__":
