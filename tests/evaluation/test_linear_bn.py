@@ -102,6 +102,20 @@ def test_tested_rows_take_no_part():
     assert not np.allclose(found[0], expected[0])
 
 
+def test_statistics_are_those_of_the_training_faces():
+    """Few faces are few steps, after which running means would still be on their way from 0."""
+    x, labels, fold = inputs()
+    network, _ = fit(x, labels, fold)
+    rows = x[torch.from_numpy(fold.train)]
+    with torch.no_grad():
+        first, features = network.encoder.first(rows), network.features(rows)
+    norm, head = network.encoder.norm, network.head[0]
+    assert torch.allclose(norm.running_mean, first.mean(0), atol=1e-6)
+    assert torch.allclose(norm.running_var, first.var(0), atol=1e-6)
+    assert torch.allclose(head.running_mean, features.mean(0), atol=0.01)
+    assert (norm.momentum, head.momentum, network.training) == (0.5, 0.1, False)
+
+
 def test_items_that_cannot_be_trained_and_a_last_batch_of_one():
     x, labels, fold = inputs(98)
     labels[fold.train, 1] = 0

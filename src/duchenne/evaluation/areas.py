@@ -8,7 +8,8 @@ no pictures (blendshapes, landmarks, a file of features) have no areas; their pe
 
 Differs: class weights, optimiser and length are not stated. Here inputs are standardised by BatchNorm without weights;
 AdamW at 0.001 (encoder 0.0001 where it is trained) for 10 epochs in batches of 64, with no choice made on tested or
-held-out faces; `--weighting none` and `balanced` are two tables.
+held-out faces; `--weighting none` and `balanced` are two tables. Before faces are scored the statistics of the
+BatchNorm layers that were trained are taken anew from at most 4,096 training faces, as in `linear_bn`.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ from duchenne.evaluation.linear import L2_CANDIDATES, LinearSettings
 from duchenne.evaluation.linear_bn import EPOCHS, LEARNING_RATE, Batches, train_and_score
 from duchenne.evaluation.protocols import FrozenFeatures, Job, Outcome
 from duchenne.evaluation.state import array_hash
+from duchenne.evaluation.tuning import SETTLED_FACES
 from duchenne.modules.heads import projection_head
 from duchenne.modules.roi_align import roi_align
 from duchenne.progress import progress_bar
@@ -55,7 +57,7 @@ SMALLEST: Final = 16 / 224
 AREA_PROTOCOLS: Final = ("areas", "areas+finetune")
 _TRAINING: Final = {
     "stage": STAGE, "grid": GRID, "hidden": list(HIDDEN), "epochs": EPOCHS, "batch_size": BATCH, "optimiser": "adamw",
-    "learning_rate": LEARNING_RATE,
+    "learning_rate": LEARNING_RATE, "batchnorm_faces": SETTLED_FACES,
 }  # fmt: skip
 
 Group = tuple[tuple[int, ...], tuple[int, ...]]

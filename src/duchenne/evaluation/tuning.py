@@ -9,7 +9,7 @@ few steps are still half those of an untrained layer, which moves every score of
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -191,23 +191,34 @@ def settle(network: Tuned, data: Pictures, rows: Rows, batch_size: int, size_px:
 
     Source: "precise BatchNorm" of Wu & Johnson, Rethinking "Batch" in BatchNorm, 2021.
     """
+    pictures = picture_batches(data, rows[:SETTLED_FACES], size_px, batch_size)
+    settle_on(network, ((start, encoder_input(some, device)) for start, some in pictures))
+
+
+def settle_on(network: nn.Module, batches: Iterable[tuple[int, Any]]) -> None:
+    """Sets the statistics of all BatchNorm layers that `network.train()` puts in training mode, see `settle`.
+
+    Args:
+        network: changed in place, and left in evaluation mode.
+        batches: (start, inputs) of the faces: a tensor, or several of equal length.
+    """
     layers = [
         layer
-        for part in (*network.trained, network.standardise)
-        for layer in part.modules()
-        if isinstance(layer, _BatchNorm) and layer.running_mean is not None
+        for layer in network.train().modules()
+        if isinstance(layer, _BatchNorm) and layer.training and layer.running_mean is not None
     ]
     momentum = [layer.momentum for layer in layers]
     network.eval()
     for layer in layers:
         layer.train()
     with torch.no_grad():
-        for start, pictures in picture_batches(data, rows[:SETTLED_FACES], size_px, batch_size):
-            if len(pictures) < 2:
+        for start, x in batches:
+            faces = len(x if isinstance(x, Tensor) else x[0])
+            if faces < 2:
                 continue
             for layer in layers:
-                layer.momentum = len(pictures) / (start + len(pictures))  # all faces so far count alike
-            network(encoder_input(pictures, device))
+                layer.momentum = faces / (start + faces)  # all faces so far count alike
+            network(x)
     for layer, own in zip(layers, momentum, strict=True):
         layer.momentum = own
     network.eval()
