@@ -11,14 +11,15 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import roc_auc_score
 from tests.detection.conftest import Film
 from tests.detection.made import picture
-from tests.evaluation.conftest import SIDE
+from tests.evaluation.conftest import SIDE, make
 
 import duchenne
 from duchenne.cli.main import main
-from duchenne.data.prepared import DatasetInfo
+from duchenne.data.prepared import DatasetInfo, Prepared
 from duchenne.data.writing import PartWriter, encode_jpeg, write_prepared
 from duchenne.detection.calibrated import held_out, subject_folds
 from duchenne.detection.calibration import Curve, fit_curve, log_odds
+from duchenne.detection.coded import coded_rows, levels_of_presence, trained_on
 from duchenne.detection.detector_files import load_detector
 from duchenne.detection.intensity import Intensities, Scale, fit_scale, intensity_figures
 from duchenne.detection.model import FaceBatch, load_model
@@ -153,7 +154,7 @@ def test_own_intensities_never_touch_held_out_figures(calibration: str) -> None:
     labels = (coded >= 2).astype(np.float32)
 
     def read(values: np.ndarray) -> np.ndarray:
-        intensity = Intensities(values, 2.0)
+        intensity = Intensities(values, np.full(values.shape[1], 2.0))
         return held_out(features, labels, groups, intensity=intensity, calibration=calibration).intensity
 
     before, fold = read(coded), subject_folds(groups)[0]
@@ -281,6 +282,30 @@ def test_data_that_disagree_on_presence_give_no_intensity(data: Path, tmp_path: 
     record = load_detector(tmp_path / "d").record
     assert record.aus["AU12"].intensity is None
     assert "count as present from 1 and 2" in record.notes[0]
+
+
+def test_presence_coded_by_itself_has_no_level(tmp_path: Path) -> None:
+    """As BP4D beside DISFA: all presences coded and the intensities of some alone, so the others' level is DISFA's."""
+    parts = [make(tmp_path / name, subjects=2, aus=(1, 12, 25), name=name) for name in ("partly", "graded")]
+    for part, aus, level in zip(parts, ((12,), (1, 12, 25)), (1.0, 2.0), strict=True):
+        frames = pd.read_parquet(part / "frames.parquet")
+        strength = np.arange(len(frames), dtype=np.float32) % 6
+        for au in aus:
+            frames[f"AU{au:02d}_i"] = strength
+            frames[f"AU{au:02d}"] = (strength >= level).astype("int8")
+        frames.to_parquet(part / "frames.parquet")
+        text = (part / "dataset.yaml").read_text().replace("label_kind: occurrence", "label_kind: intensity")
+        (part / "dataset.yaml").write_text(text.replace("positive_from: 2.0", f"positive_from: {level}"))
+    both, alone = Prepared(parts), Prepared(parts[:1])
+    assert levels_of_presence(both) == {"AU01": (2.0,), "AU12": (1.0, 2.0), "AU25": (2.0,)}
+    coded = coded_rows(both)
+    assert coded.intensity is not None
+    np.testing.assert_array_equal(coded.intensity.present_from, [2, np.nan, 2])
+    assert np.isnan(coded.intensity.values).all(axis=0).tolist() == [False, True, False]
+    assert [item["positive_from"] for item in trained_on(both, coded)] == [None, 2]
+    own = coded_rows(alone)
+    assert own.intensity is not None
+    np.testing.assert_array_equal(own.intensity.present_from, [np.nan, 1, np.nan])
 
 
 @pytest.mark.parametrize("wrong", [{"levels": [1, 2]}, {"cuts": [0, 0]}, {"present_from": 4.0}, {"levels": [2, 6]}])

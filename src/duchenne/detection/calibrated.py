@@ -238,7 +238,7 @@ def calibrate(
         threshold[au] = best_threshold(chance, truth)
         if intensity is not None:
             coded = intensity.values[rows, au].astype(np.float64)
-            scale = fit_scale(chance, coded, groups[rows], present_from=intensity.present_from)
+            scale = fit_scale(chance, coded, groups[rows], present_from=float(intensity.present_from[au]))
             if scale is not None:
                 scales[int(au)] = scale
     return Scaled(slope, offset, threshold, usable, curves, scales)

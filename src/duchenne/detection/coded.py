@@ -13,6 +13,7 @@ from duchenne.data.folds import people_of
 from duchenne.data.prepared import Prepared
 from duchenne.detection.intensity import Intensities
 from duchenne.errors import InputError
+from duchenne.evaluation.across import level_of
 from duchenne.facs import au_column
 
 
@@ -22,7 +23,8 @@ class Coded:
 
     Attributes:
         rows: (N,) of the prepared data. labels: (N, A) 0, 1 or NaN. aus: names of the A columns.
-        intensity: of the same rows; None where no folder codes it, or folders differ in what counts as present.
+        intensity: of the same rows; NaN for an action unit that counts as present from different
+            levels in different folders. None where none is left.
         subjects: (N,) `dataset:subject`, null where unknown.
         groups: (N,) a number per subject, namesakes of other data sets being one; per clip where it is unknown.
         known: whether every row has a subject.
@@ -43,7 +45,7 @@ def coded_rows(data: Prepared) -> Coded:
     Raises:
         InputError: when nothing is labelled, or only one person.
     """
-    numbers = tuple(sorted(set().union(*(info.aus for info in data.infos))))
+    numbers = _coded_aus(data)
     if not numbers:
         raise InputError(f"{data.paths[0]}: codes no action units; prepare it with labels (prepare videos --labels).")
     labels = data.occurrence(numbers)
@@ -66,17 +68,26 @@ def coded_rows(data: Prepared) -> Coded:
     return Coded(rows, labels[rows], _intensity(data, numbers, rows), aus, subjects, groups.astype(np.int64), known)
 
 
-def levels_of_presence(data: Prepared) -> list[float]:
-    """From which intensities the folders that code them count an action unit as present, ascending."""
-    return sorted({info.positive_from for info in data.infos if info.label_kind == "intensity"})
+def _coded_aus(data: Prepared) -> tuple[int, ...]:
+    return tuple(sorted(set().union(*(info.aus for info in data.infos))))
+
+
+def levels_of_presence(data: Prepared) -> dict[str, tuple[float, ...]]:
+    """Action unit -> from which intensities the folders that code them count it as present, ascending.
+
+    A folder that codes the presence of an action unit by itself, as BP4D of most, has no level for it.
+    """
+    aus = _coded_aus(data)
+    dataset, known = data.frames["dataset"].to_numpy(), ~np.isnan(data.intensity(aus))
+    graded = np.stack([known[dataset == number].any(axis=0) for number in range(len(data.infos))])
+    levels = np.array([info.positive_from for info in data.infos])
+    return {au_column(au): tuple(np.unique(levels[own]).tolist()) for au, own in zip(aus, graded.T, strict=True)}
 
 
 def _intensity(data: Prepared, numbers: tuple[int, ...], rows: NDArray[np.int64]) -> Intensities | None:
-    levels = levels_of_presence(data)
-    if len(levels) != 1:
-        return None
-    values = data.intensity(numbers)[rows]
-    return None if np.isnan(values).all() else Intensities(values, levels[0])
+    levels = np.array([own[0] if len(own) == 1 else np.nan for own in levels_of_presence(data).values()])
+    values = np.where(np.isnan(levels), np.nan, data.intensity(numbers)[rows])
+    return None if np.isnan(values).all() else Intensities(values, levels)
 
 
 def counts(coded: Coded, column: int) -> dict[str, int]:
@@ -108,7 +119,7 @@ def trained_on(data: Prepared, coded: Coded) -> tuple[dict[str, Any], ...]:
         {
             "dataset": info.name, "subjects": sorted(coded.subjects[dataset == number].dropna().unique()),
             "frames": int((dataset == number).sum()), "licence": info.licence, "label_kind": info.label_kind,
-            "positive_from": info.positive_from if info.label_kind == "intensity" else None,
+            "positive_from": level_of(data, number, info.aus),
             "alignment": info.alignment, "size_px": info.size_px,
         }
         for number, info in enumerate(data.infos)

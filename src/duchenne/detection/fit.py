@@ -235,10 +235,15 @@ def _notes(data: Prepared, coded: Coded, parts: Sequence[Part], number: int) -> 
         notes.append(f"Only {number} subjects: too few to leave one out and judge the rest, so there are no figures.")
     elif number < FEWEST_SHOWING:
         notes.append(f"Only {number} subjects: too few for decisions ({FEWEST_SHOWING} must show an action unit).")
-    levels = levels_of_presence(data)
-    if len(levels) > 1:
+    unlike: dict[tuple[float, ...], list[str]] = {}
+    for au, levels in levels_of_presence(data).items():
+        if len(levels) > 1:
+            unlike.setdefault(levels, []).append(au)
+    for levels, aus in unlike.items():
         said = " and ".join(f"{level:g}" for level in levels)
-        notes.append(f"Intensities count as present from {said} in different data, so none are read.")
+        notes.append(
+            f"Intensities of {', '.join(aus)} count as present from {said} in different data, so none are read."
+        )
     if any(part.needs_crops or part.spec()["kind"] == "landmarks" for part in parts):
         other = sorted({info.alignment for info in data.infos} - {ALIGNMENT})
         notes += [

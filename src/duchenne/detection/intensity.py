@@ -40,11 +40,11 @@ class Intensities:
 
     Attributes:
         values: (N, A) 0 to 5, NaN where unknown.
-        present_from: the level from which an action unit counts as present.
+        present_from: (A,) the level from which each action unit counts as present; NaN where no value is known.
     """
 
     values: NDArray[np.floating]
-    present_from: float
+    present_from: NDArray[np.floating]
 
     def of(self, rows: NDArray[Any]) -> Intensities:
         """Those of some rows."""

@@ -136,7 +136,7 @@ def _data(record: DetectorRecord) -> list[str]:
             item["dataset"],
             str(len(item["subjects"]) or "unknown"),
             str(item["frames"]),
-            f"intensity, present from {item['positive_from']:g}" if item["positive_from"] else "occurrence",
+            _coded(item),
             item["licence"],
         ]
         for item in record.trained_on
@@ -154,6 +154,13 @@ def _data(record: DetectorRecord) -> list[str]:
     if encoder["seen_these_subjects"]:
         lines += ["It had seen faces of the subjects above, without labels: the figures are *transductive*.", ""]
     return [*lines, "The licences of all these data bind this detector too.", ""]
+
+
+def _coded(item: Mapping[str, Any]) -> str:
+    if item["label_kind"] != "intensity":
+        return "occurrence"
+    level = item["positive_from"]
+    return f"intensity, present from {level:g}" if level else "occurrence, and intensity of some"
 
 
 def _part(part: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -40,19 +41,21 @@ def occurrence_from(data: Prepared, positive_from: float | None) -> NDArray[np.f
     return np.where(np.isnan(values), labels, values >= positive_from).astype(np.float32)
 
 
-def coded_alone(data: Prepared, number: int) -> tuple[str, ...]:
-    """The common AUs whose presence one data set codes by itself: there is no intensity that it could follow from.
+def coded_alone(data: Prepared, number: int, aus: Sequence[int] | None = None) -> tuple[str, ...]:
+    """The AUs whose presence one data set codes by itself: there is no intensity that it could follow from.
 
     BP4D codes the presence of all its AUs and the intensity of five: the level of the others cannot be changed.
 
     Args:
         data: with labels.
         number: of the data set.
+        aus: to look at; None: those that all data sets code.
     """
+    aus = data.aus if aus is None else aus
     rows = (data.frames["dataset"] == number).to_numpy()
-    without = np.isnan(data.intensity(data.aus)[rows]).all(axis=0)
-    present = (data.occurrence()[rows] == 1).any(axis=0) | (data.infos[number].label_kind != "intensity")
-    return tuple(au_column(au) for au, alone in zip(data.aus, without & present, strict=True) if alone)
+    without = np.isnan(data.intensity(aus)[rows]).all(axis=0)
+    present = (data.occurrence(aus)[rows] == 1).any(axis=0) | (data.infos[number].label_kind != "intensity")
+    return tuple(au_column(au) for au, alone in zip(aus, without & present, strict=True) if alone)
 
 
 def common_level(data: Prepared) -> float | None:
@@ -101,21 +104,25 @@ def across(data: Prepared, rows: NDArray[np.int64], subjects: pd.Series[str], tr
 
 def levels(data: Prepared, positive_from: float | None) -> dict[str, Any]:
     """Data set -> the intensity from which all its AUs are present, or `as coded`, for `summary.json`."""
-    return {
-        info.name: info.positive_from
-        if positive_from is None and _follows(data, number)
-        else positive_from or "as coded"
-        for number, info in enumerate(data.infos)
-    }
+    return {info.name: positive_from or level_of(data, number) or "as coded" for number, info in enumerate(data.infos)}
 
 
-def _follows(data: Prepared, number: int) -> bool:
-    """Whether what a data set calls present is what reaches its `positive_from`, wherever the intensity is known."""
+def level_of(data: Prepared, number: int, aus: Sequence[int] | None = None) -> float | None:
+    """The intensity from which one data set calls all of its AUs present; None where it is as coded.
+
+    That is its `positive_from`, unless an AU's presence is coded by itself, or against a known intensity.
+
+    Args:
+        data: with labels.
+        number: of the data set.
+        aus: to look at; None: those that all data sets code.
+    """
+    aus = data.aus if aus is None else aus
     rows = (data.frames["dataset"] == number).to_numpy()
-    labels, values = data.occurrence()[rows], data.intensity(data.aus)[rows]
-    known = ~np.isnan(labels) & ~np.isnan(values)
-    same = bool((labels[known] == (values[known] >= data.infos[number].positive_from)).all())
-    return same and not coded_alone(data, number)
+    labels, values = data.occurrence(aus)[rows], data.intensity(aus)[rows]
+    known, level = ~np.isnan(labels) & ~np.isnan(values), data.infos[number].positive_from
+    same = bool((labels[known] == (values[known] >= level)).all())
+    return level if same and not coded_alone(data, number, aus) else None
 
 
 def _common_pictures(data: Prepared, one: NDArray[np.int64], other: NDArray[np.int64]) -> int:
