@@ -22,7 +22,7 @@ from duchenne.data.prepared import Prepared
 from duchenne.errors import InputError, UsageError
 from duchenne.evaluation import areas
 from duchenne.evaluation.area_figure import area_figure, boxes_of, typical_face
-from duchenne.evaluation.areas import AreaClassifiers, item_groups, load_areas, read_areas
+from duchenne.evaluation.areas import AreaClassifiers, count_fitted, item_groups, load_areas, read_areas
 from duchenne.facs import AREA_EDGES, AU_SETS, au_column
 from duchenne.modules.encoder import Encoder, EncoderSpec
 
@@ -93,6 +93,14 @@ def test_classifiers_see_the_areas_of_their_group_alone():
     assert widths == [[1024, 128, 1]] * 3
 
 
+def test_areas_that_do_not_fit_are_counted():
+    whole, over, narrow, out = [10, 10, 60, 60], [-20, 10, 60, 60], [10, 10, 20, 60], [230, 10, 260, 60]
+    edge = [0, 0, 224.01, 224]  # a rounded landmark
+    sliver = [-40, 10, 8, 60]  # cut, and then too narrow
+    boxes = torch.tensor([[whole, over, narrow], [out, edge, sliver]], dtype=torch.float32)
+    assert count_fitted(boxes, 224) == {"read": 6, "cut": 3, "outside": 1, "widened": 3}
+
+
 def test_width_of_the_paper():
     encoder = Encoder(EncoderSpec(backbone="resnet50")).eval()
     with torch.no_grad():
@@ -108,8 +116,10 @@ def test_any_encoder_with_a_feature_map(located, builders, tmp_path, protocol):
     facts = summary["models"]["area_builders:build"]
     assert facts["features"] == 8 * 16
     assert ("encoder_learning_rate" in facts["training"]) == (protocol == "areas+finetune")
+    assert facts["areas"]["read"] == 8 * summary["protocol"]["frames"]
     assert not (tmp_path / "out" / "unfinished").exists()
     page = (tmp_path / "out" / "report.html").read_text()
+    assert f"; of {facts['areas']['read']:,} areas {facts['areas']['cut']:,} cut at the border" in page
     assert "<image" not in page.split("Areas of the face</h2>")[1].split("</section>")[0]  # sample_faces=0
     found = re.search(r'download="areas.csv" href="data:text/csv;base64,([^"]+)"', page)
     boxes = pd.read_csv(io.BytesIO(base64.b64decode(found[1])))

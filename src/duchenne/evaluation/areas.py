@@ -184,7 +184,31 @@ def _run(source: FeatureSource, job: Job, settings: LinearSettings, tune: Litera
                 scores[seed][fold.test] = stored["score"]
                 width = int(stored["width"])
     tuned = {} if tune == "head" else {"encoder_learning_rate": ENCODER_RATE}
-    return Outcome(scores=scores, width=width, facts={"training": {**_TRAINING, **tuned}})
+    fitted = {"areas": inputs.fitted} if inputs.fitted else {}
+    return Outcome(scores=scores, width=width, facts={"training": {**_TRAINING, **tuned}, **fitted})
+
+
+def count_fitted(boxes: Tensor, side: int) -> dict[str, int]:
+    """How many areas are not read as their landmarks bound them.
+
+    Args:
+        boxes: (N, areas, 4) in pixels, before they are cut.
+        side: of the picture.
+
+    Returns:
+        `read`: all areas of all faces; `cut`: of them those of which a part lies outside the picture; `outside`: of
+        these, those of which nothing lies inside; `widened`: those of which a side, within the picture, is shorter
+        than 16/224 of the picture's.
+    """
+    inside = boxes.clamp(0, side)
+    extent = inside[..., 2:] - inside[..., :2]
+    beyond = (boxes - inside).abs().amax(-1) > 1e-3 * side  # landmarks are rounded
+    return {
+        "read": beyond.numel(),
+        "cut": int(beyond.sum()),
+        "outside": int((beyond & (extent.amin(-1) <= 0)).sum()),
+        "widened": int((extent.amin(-1) < SMALLEST * side).sum()),
+    }
 
 
 def item_groups(areas: AreaTable, items: Sequence[str]) -> list[Group]:
@@ -214,10 +238,11 @@ class _Inputs:
         self.source, self.job, self.tune = source, job, tune
         self.frozen = FrozenFeatures(source, job, lambda faces: None)
         self.width = 0
+        self.fitted: dict[str, int] = {}
         if isinstance(source, EncoderSource):
             self._check(source)
             self.side = source.side_px(job.data)
-            self.boxes = self._boxes(self.side)
+            self.boxes, self.fitted = self._boxes(self.side)
 
     def of(
         self, seed: int, fold: int, groups: list[Group]
@@ -277,8 +302,8 @@ class _Inputs:
             boxes = self.boxes[torch.from_numpy(places[start : start + len(pictures)])].to(self.job.device)
             yield start, (encoder_input(pictures, self.job.device), boxes)
 
-    def _boxes(self, side: int) -> Tensor:
-        """(N, areas, 4) of the task's rows."""
+    def _boxes(self, side: int) -> tuple[Tensor, dict[str, int]]:
+        """(N, areas, 4) of the task's rows, and how many had to be fitted into the picture, see `count_fitted`."""
         job = self.job
         points = LabelSpec(landmarks=True, size_px=side).read(job.data)["landmarks"][job.task.rows]
         lacking = int(np.isnan(points).any(axis=(1, 2)).sum())
@@ -288,7 +313,7 @@ class _Inputs:
                 "`landmarks`, by which evaluate areas finds the areas of a face; prepare the data with face detection."
             )
         boxes = area_boxes(torch.from_numpy(points), parse_boxes(job.areas.area_boxes))
-        return clip_boxes(boxes, side, SMALLEST * side)[0]
+        return clip_boxes(boxes, side, SMALLEST * side)[0], count_fitted(boxes, side)
 
     def _check(self, source: EncoderSource) -> None:
         if not hasattr(source.build(0), "feature_map"):
