@@ -170,6 +170,7 @@ def test_two_processes_train_like_one(squares, tmp_path):
     command += ["--data", str(squares), "--out", str(tmp_path / "two"), "--devices", "2", "--device", "cpu"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout == f"{tmp_path / 'two'}: 2 steps\n"  # once, not by each process
     duchenne.pretrain("temporal_ranking", data=squares, out=tmp_path / "one", bn_splits=2, quiet=True, **fields)
     found, expected = weights(tmp_path / "two"), weights(tmp_path / "one")
     for key, value in expected.items():

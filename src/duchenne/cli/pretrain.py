@@ -53,15 +53,20 @@ def main(arguments: list[str]) -> int:
         default=everything(data=tyro.MISSING, out=tyro.MISSING, **defaults),
     )
 
-    from duchenne.training.pretrain import pretrain  # heavy; not needed for --help
+    from duchenne.modules.gather import world  # heavy; not needed for --help
+    from duchenne.training.pretrain import pretrain
 
     job = {field.name: getattr(parsed, field.name) for field in dataclasses.fields(JobArguments)}
     config = {name: value for name, value in to_mapping(parsed).items() if name not in job}
     result = pretrain(method, **job, **config, tell=lambda note: print(note, file=sys.stderr, flush=True))
+    first = world()[0] == 0  # of several processes, each of which runs this
     if not result.finished:
-        print(f"duchenne pretrain: stopped at step {result.steps}, state saved; go on with --resume.", file=sys.stderr)
+        said = f"duchenne pretrain: stopped at step {result.steps}, state saved; go on with --resume."
+        if first:
+            print(said, file=sys.stderr)
         return 130
-    print(f"{result.out}: {result.steps} steps")
+    if first:
+        print(f"{result.out}: {result.steps} steps")
     return 0
 
 
