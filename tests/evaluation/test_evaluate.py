@@ -369,3 +369,26 @@ def test_the_page_opens_without_errors_and_sorts(
     assert down == sorted(down, reverse=True)
     assert up == sorted(up)
     assert down != up
+
+
+def test_the_page_fits_a_phone_in_the_dark(done: Path, browser: Path, tmp_path: Path) -> None:
+    (tmp_path / "report.html").write_text((done / "report.html").read_text())
+    page = tmp_path / "phone.html"
+    page.write_text("""<iframe id="phone" src="report.html" style="width:390px;height:844px;border:0"></iframe><script>
+      phone.onload = () => {
+        const inner = phone.contentWindow, root = inner.document.documentElement;
+        const colour = inner.getComputedStyle(inner.document.body).backgroundColor.match(/[0-9]+/g).map(Number);
+        const found = [root.scrollWidth - root.clientWidth, Math.max(...colour.slice(0, 3))];
+        document.title = "seen " + JSON.stringify(found);
+      };
+    </script>""")
+    options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'b'}", "--dump-dom"]
+    options += ["--allow-file-access-from-files", "--blink-settings=preferredColorScheme=0"]  # 0 is dark
+    words = [browser, *options, "--enable-logging=stderr", "--v=0", page.as_uri()]
+    shown = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True)
+    assert "CONSOLE" not in shown.stderr
+    found = re.search(r"<title>seen (.*?)</title>", shown.stdout)
+    assert found
+    beyond, brightest = json.loads(found[1])
+    assert beyond == 0
+    assert brightest < 80
