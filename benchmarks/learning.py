@@ -109,6 +109,7 @@ class Study:
         if not (run / "encoder.safetensors").exists():
             resume = (run / "checkpoint.pt").exists()
             duchenne.pretrain(arm.method, data=data, out=run, recipe=recipe, quiet=True, resume=resume, **fields)
+            (run / "checkpoint.pt").unlink()  # of 144 runs they would take 30 GB
         stored = yaml.safe_load((run / "config.yaml").read_text())
         if any(stored[key] != value for key, value in fields.items()):
             raise SystemExit(f"{run} was trained with other settings; name another --out.")
