@@ -77,12 +77,12 @@ def test_the_latest_picture_is_taken_and_the_camera_let_go() -> None:
 
 def test_leaving_early_lets_go_of_the_camera() -> None:
     fake = Fake([10] * 100)
-    fake.allowed.release(100)
+    fake.allowed.release(101)  # it ends rather than hangs when all have come early
     for result in detect_frames(latest_pictures(fake)):
         assert len(result.faces) == 1
         break
     stream = latest_pictures(again := Fake([10] * 100))
-    again.allowed.release(100)
+    again.allowed.release(101)
     next(stream)
     stream.close()
     assert again.released
