@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import duchenne
-from duchenne.cli.main import COMMANDS
+from duchenne.cli.main import COMMANDS, command_module
 from duchenne.methods.registry import METHODS
 
 ROOT = Path(__file__).parents[2]
@@ -21,24 +21,15 @@ HEAVY = {
     "lightning_fabric", "safetensors", "joblib", "pooch", "jinja2",
 }  # fmt: skip
 LEVELS = (
-    {
-        "facs",
-        "config",
-        "types",
-        "metrics",
-        "errors",
-        "files",
-        "progress",
-        "devices",
-        "pages",
-        "model_files",
-        "published",
-    },
-    {"modules", "losses", "augment"},
-    {"data", "faces"},
+    {"_version", "facs", "config", "types", "metrics", "errors", "files", "progress", "devices", "pages", "plots"},
+    {"model_files", "published", "modules", "losses", "augment", "faces"},
+    {"data"},
+    {"preparing", "synthetic"},
     {"methods"},
     {"training"},
-    {"evaluation"},
+    {"features"},
+    {"heads"},
+    {"evaluation", "tables", "detectors"},
     {"detection"},
     {"demonstration"},
     {"cli"},
@@ -49,6 +40,55 @@ LEVELS = (
 def module_name(path: Path) -> str:
     parts = path.relative_to(SOURCE.parent).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def graph() -> dict[str, set[str]]:
+    """Every module with those that it imports, wherever the import stands."""
+    modules = {module_name(path): path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py"}
+    out = {}
+    for module, path in modules.items():
+        names = (name for _, name in imports(path.read_text(), module))
+        out[module] = {name if name in modules else name.rpartition(".")[0] for name in names} - {module}
+    return out
+
+
+def circles(edges: dict[str, set[str]]) -> list[list[str]]:
+    """Groups of nodes that can reach each other."""
+
+    def reach(start: str) -> set[str]:
+        seen: set[str] = set()
+        waiting = [start]
+        while waiting:
+            new = edges.get(waiting.pop(), set()) - seen
+            seen |= new
+            waiting += new
+        return seen
+
+    reached = {node: reach(node) for node in edges}
+    groups = {tuple(sorted({other for other in reached[node] if node in reached.get(other, ())})) for node in edges}
+    return sorted(list(group) for group in groups if len(group) > 1)
+
+
+def test_no_module_needs_itself() -> None:
+    assert circles(graph()) == []
+
+
+def test_no_room_needs_itself() -> None:
+    rooms: dict[str, set[str]] = {}
+    for module, needed in graph().items():
+        room = module.split(".")[1]
+        rooms.setdefault(room, set()).update(name.split(".")[1] for name in needed)
+    assert circles({room: needed - {room} for room, needed in rooms.items()}) == []
+
+
+def test_a_circle_is_seen() -> None:
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}) == [["b", "c"]]
+
+
+def test_rooms_stay_small() -> None:
+    folders = {path.parent for path in SOURCE.rglob("*.py")}
+    crowded = {str(folder.relative_to(ROOT)): n for folder in folders if (n := len(list(folder.glob("*.py")))) > 16}
+    assert not crowded
 
 
 def level(module: str) -> int:
@@ -70,7 +110,7 @@ def imports(source: str, module: str) -> Iterator[tuple[int, str]]:
                 names = [lazy.get(alias.name, f"duchenne.{alias.name}") for alias in node.names]
                 names = [name for name in names if name != "duchenne.__version__"]
             else:
-                names = [node.module or ""]
+                names = [f"{node.module}.{alias.name}" for alias in node.names]
         else:
             continue
         yield from ((node.lineno, name) for name in names if name.startswith("duchenne."))
@@ -123,7 +163,7 @@ def test_facts_and_configuration_need_no_torch() -> None:
 
 
 def test_command_modules_are_light() -> None:
-    assert loaded_by(*(f"duchenne.cli.{name}" for name in COMMANDS)) == set()
+    assert loaded_by(*map(command_module, COMMANDS)) == set()
 
 
 def test_facade_names_exist() -> None:
@@ -154,11 +194,11 @@ def test_everything_in_the_package_is_installed() -> None:
     assert there - listed == set()
 
 
-@pytest.mark.parametrize("folder", ["src", "tests", "benchmarks", "examples"])
+@pytest.mark.parametrize("folder", ["src", "tests", "benchmarks"])
 def test_files_stay_short(folder: str) -> None:
     long = {
         str(path.relative_to(ROOT)): lines
         for path in sorted((ROOT / folder).rglob("*.py"))
-        if (lines := path.read_text().count("\n")) > 500
+        if (lines := path.read_text().count("\n")) > (400 if folder == "src" else 500)
     }
     assert not long

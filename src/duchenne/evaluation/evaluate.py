@@ -98,7 +98,7 @@ def evaluate(
     """Scores representations under one protocol, subjects never on both sides.
 
     Writes `scores.csv`, `summary.json`, `folds.csv` and `report.html` into `out`, and `label_efficiency.csv` where
-    shares of the labels are asked for; `probes` have a table of their own (see `duchenne.evaluation.protocols.probes`). When it
+    shares of the labels are asked for; `probes` have a table of their own (see `protocols.probes`). When it
     is interrupted, the same call goes on from what was finished (see `duchenne.evaluation.state`).
 
     Args:
@@ -122,7 +122,7 @@ def evaluate(
         l2: penalty strengths; of several, one per fold is chosen on held-out training subjects.
         threshold: on the sigmoid of a score, from which an AU is called present; `stored`: learned on held-out
             training subjects; `oracle`: the best for the tested faces, see `duchenne.evaluation.thresholds`.
-        label_share: shares of the training labels to evaluate with as well, see `duchenne.evaluation.protocols.label_share`.
+        label_share: shares of the training labels to evaluate with as well, see `protocols.label_share`.
         label_unit: what is left out: `subjects`, `clips` or `frames`.
         areas: YAML with areas of the face for the protocols on areas, see `duchenne.faces.areas.AreaTable`.
         sweep: a key of the runs' `config.yaml`, against which the report draws their scores; a second: a line for each
@@ -134,7 +134,7 @@ def evaluate(
         baselines: add an untrained encoder, `blendshapes` and `landmarks`, see `duchenne.features.baselines`.
         sample_faces: faces shown in the report; 0 keeps pictures out of it.
         maps: two-dimensional maps of the features in the report: `pca`, `tsne` (seconds per model) or `none`.
-        map_items, map_emotion, map_subjects, map_faces: what is on them, see `duchenne.evaluation.report.maps.MapSettings`.
+        map_items, map_emotion, map_subjects, map_faces: what is on them, see `report.maps.MapSettings`.
         device: auto, cpu, cuda, cuda:N or mps.
         quiet: show no progress.
 

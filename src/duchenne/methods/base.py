@@ -157,15 +157,6 @@ class Method(nn.Module, ABC):
         """
         return [{"params": [parameter for parameter in self.parameters() if parameter.requires_grad]}]
 
-    def figures(self, data: Prepared, rows: NDArray[np.int64]) -> Mapping[str, Any]:
-        """Matplotlib figures of what was learned, by name; none unless a method's paper shows any.
-
-        Args:
-            data: trained on.
-            rows: those that were used.
-        """
-        return {}
-
     def smallest_batch(self) -> int:
         """The smallest number of clips per process that the method can train on."""
         splits: int = self.config.bn_splits

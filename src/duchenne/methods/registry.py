@@ -11,12 +11,19 @@ Adding a method:
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
 from duchenne.errors import UsageError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+    from duchenne.data.prepared import Prepared
     from duchenne.methods.base import Method
 
 _CLASSES: Final = {
@@ -55,6 +62,21 @@ def method_class(name: str) -> type[Method]:
     """
     found: type[Method] = getattr(import_module(f"duchenne.methods.{_known(name)}.method"), _CLASSES[name][0])
     return found
+
+
+def figures_of(method: Method, data: Prepared, rows: NDArray[np.int64]) -> Mapping[str, Figure]:
+    """Figures of what a trained method learned, by name: those of the module `figures` beside it, where it has one.
+
+    Args:
+        method: trained, in evaluation mode.
+        data: trained on.
+        rows: those that were used.
+    """
+    package = type(method).__module__.rpartition(".")[0]
+    if not package or find_spec(f"{package}.figures") is None:
+        return {}
+    figures: Mapping[str, Figure] = import_module(f"{package}.figures").figures_of(method, data, rows)
+    return figures
 
 
 def _known(name: str) -> str:

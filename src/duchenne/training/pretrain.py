@@ -27,7 +27,7 @@ from duchenne.errors import InputError, UsageError
 from duchenne.facs import au_column
 from duchenne.files import replacing, write_text
 from duchenne.methods.base import Method, Stage
-from duchenne.methods.registry import method_class
+from duchenne.methods.registry import figures_of, method_class
 from duchenne.training.config import method_run_config
 from duchenne.training.loop import Trainer, average_buffers, make_fabric
 from duchenne.training.methods_text import methods_text
@@ -210,7 +210,7 @@ def train_on(
     average_buffers(fabric, built)
     if fabric.is_global_zero and finished:
         save_encoder(out, built.encoder, record(trainer.step))
-        for name, figure in built.eval().figures(prepared, rows_trained).items():
+        for name, figure in figures_of(built.eval(), prepared, rows_trained).items():
             (out / "figures").mkdir(exist_ok=True)
             with replacing(out / "figures" / f"{name}.png") as temporary:
                 figure.savefig(temporary, format="png", dpi=150)

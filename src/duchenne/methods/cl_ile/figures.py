@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import matplotlib as mpl
 import numpy as np
@@ -14,16 +14,14 @@ from torch.nn import functional
 
 from duchenne.data.prepared import Prepared
 from duchenne.facs import au_column
-
-if TYPE_CHECKING:
-    from duchenne.methods.cl_ile.method import ClIle
+from duchenne.methods.cl_ile.method import ClIle
 
 FRAMES: Final = 1000
 """At most so many frames, evenly spaced, are predicted for the relations."""
 _BATCH: Final = 50
 
 
-def label_figures(method: ClIle, data: Prepared, rows: NDArray[np.int64]) -> Mapping[str, Figure]:
+def figures_of(method: ClIle, data: Prepared, rows: NDArray[np.int64]) -> Mapping[str, Figure]:
     """`label_embeddings` (where there is a stage `identity`) and `au_relations`.
 
     Args:

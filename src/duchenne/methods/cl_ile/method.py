@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -175,12 +174,6 @@ class ClIle(LabelledMethod):
             mean = functional.normalize(self.identity_labels, dim=-1).mean(0)
             return self._against(self.identity(self.encoder.feature_map(images)).float(), mean)
         return self._against(self.encoder(images).float(), self.label_embeddings)
-
-    def figures(self, data: Prepared, rows: NDArray[np.int64]) -> Mapping[str, Any]:
-        """The paper's Fig. 3 and 4, see `duchenne.methods.cl_ile.figures`."""
-        from duchenne.methods.cl_ile.figures import label_figures
-
-        return label_figures(self, data, rows)
 
     def _general(self) -> TokenEncoder:
         assert self.encoder.tokens is not None  # the spec asks for it
