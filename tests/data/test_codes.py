@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duchenne.data.datasets.codes import read_codes
-from duchenne.data.datasets.exports import parse_au, parse_time, read_events
+from duchenne.data.datasets.exports import read_events
+from duchenne.data.datasets.programs.notation import parse_au, parse_time
 from duchenne.data.datasets.tables import read_rows
 from duchenne.errors import InputError
 
@@ -230,7 +231,7 @@ def test_missing_and_binary_files(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"gone\.csv: cannot be read"):
         read_codes(tmp_path / "gone.csv", SOURCES)
     (tmp_path / "codes.xlsx").write_bytes(b"PK\3\4\0\0\0\0")
-    with pytest.raises(InputError, match=r"codes\.xlsx: is not a text table; save it as CSV"):
+    with pytest.raises(InputError, match=r"codes\.xlsx: cannot be read as a spreadsheet .*; save it as CSV"):
         read_codes(tmp_path / "codes.xlsx", SOURCES)
 
 

@@ -10,8 +10,8 @@ import pytest
 from tests.faces.media import Image, flat, write_video
 
 from duchenne.data.datasets.codes import FaceCodes, VideoCodes
-from duchenne.data.datasets.exports import Event
 from duchenne.data.datasets.parts import VideoPart
+from duchenne.data.datasets.programs.events import Event
 from duchenne.data.prepared import DatasetInfo, Prepared
 from duchenne.data.writing import write_prepared
 from duchenne.faces import cutting_videos

@@ -28,6 +28,7 @@ LEVELS = (
         "metrics",
         "errors",
         "files",
+        "plain",
         "progress",
         "devices",
         "pages",

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from duchenne.data.datasets.codes import Sources
+from duchenne.data.datasets.names import Sources
 from duchenne.data.spreadsheets import read_csv_table
 from duchenne.detection.episodes import find_measures, frame_seconds
 from duchenne.detection.writing import read_table

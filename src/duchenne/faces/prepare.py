@@ -166,7 +166,8 @@ def prepare(
     elif dataset == "table":
         plan = plan_table(root, Path(str(table)), detect=detect)
     else:
-        plan = plan_videos(root, Path(labels) if labels is not None else None, coder)
+        given = [None if file is None else Path(file) for file in (labels, names)]
+        plan = plan_videos(root, given[0], coder, given[1])
     info = DatasetInfo(
         name=name or (known and (known.namespace or known.name)) or root.resolve().name,
         aus=plan.aus,

@@ -12,7 +12,7 @@ from duchenne.data.datasets.codes import FaceCodes, VideoCodes
 from duchenne.data.datasets.parts import LabelKind, Plan, TableImage, VideoPart, VideosPart, plan_images
 from duchenne.data.datasets.points import Points
 from duchenne.data.datasets.survey import Survey, listed
-from duchenne.data.datasets.tables import read_rows
+from duchenne.data.datasets.tables import NOT_CODED, read_rows
 from duchenne.data.datasets.tree import Tree
 from duchenne.errors import InputError
 from duchenne.faces.decode import VIDEO_SUFFIXES
@@ -22,8 +22,6 @@ IMAGES: Final = r"\.(?:jpe?g|png|bmp|tiff?)"
 """Pattern of the pictures' suffixes."""
 VIDEOS: Final = "(?:" + "|".join(sorted(rf"\{suffix}" for suffix in VIDEO_SUFFIXES - {".gif"})) + ")"
 """Pattern of the videos' suffixes."""
-NOT_CODED: Final = frozenset({"9", "9.0", "999", "999.0", "-1", "-1.0", "-999", "-999.0", "", "nan", "NaN", "NA"})
-"""What the data sets write where an action unit could not be coded or was not looked for."""
 _PLAIN: Final = {"0": 0, "1": 1, "9": None}
 _SPLITS: Final = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
 
