@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,30 +80,55 @@ class VideoCodes:
         return found
 
     def _of_events(self, codes: FaceCodes, times_s: NDArray[np.float64]) -> list[Labels]:
-        spacing_s = _spacing(times_s.tolist())
-        coded = np.full(len(times_s), not codes.coded)
-        for onset_s, offset_s in codes.coded:
-            coded |= within(times_s, onset_s, offset_s, spacing_s)
+        coded, found = event_arrays(self.aus, codes, times_s)
         labels: list[Labels] = [{} for _ in times_s]
-        unseen = {au: np.zeros(len(times_s), dtype=bool) for au in self.aus}
-        for event in codes.unknown:
-            for au in self.aus if event.au is None else {event.au} & set(self.aus):
-                unseen[au] |= event.holds(times_s, spacing_s)
-        for au in self.aus:
-            present, strength = np.zeros(len(times_s), dtype=bool), np.full(len(times_s), -1.0)
-            for event in codes.events:
-                if event.au == au:
-                    holds = event.holds(times_s, spacing_s)
-                    present |= holds
-                    if event.intensity is not None:
-                        strength[holds] = np.maximum(strength[holds], event.intensity)
-            for place in np.flatnonzero(coded & unseen[au]):
+        for au, (present, strength, unseen) in found.items():
+            for place in np.flatnonzero(coded & unseen):
                 labels[place] |= {intensity_column(au): None, au_column(au): None}
-            for place in np.flatnonzero(coded & ~unseen[au]):
+            for place in np.flatnonzero(coded & ~unseen):
                 known = strength[place] >= 0 or not present[place]
                 labels[place][intensity_column(au)] = max(0.0, float(strength[place])) if known else None
                 labels[place][au_column(au)] = None if strength[place] >= 0 else int(present[place])
         return labels
+
+
+class Found(NamedTuple):
+    """One AU in every frame: whether it is there, how much (-1 where not coded), whether it could not be judged."""
+
+    present: NDArray[np.bool_]
+    strength: NDArray[np.float64]
+    unseen: NDArray[np.bool_]
+
+
+def event_arrays(
+    aus: Sequence[int], codes: FaceCodes, times_s: NDArray[np.float64]
+) -> tuple[NDArray[np.bool_], dict[int, Found]]:
+    """What events say of frames.
+
+    Args:
+        aus: that were looked for.
+        codes: the events of one face.
+        times_s: (N,) time stamps of the frames.
+
+    Returns:
+        (N,) whether a frame was coded at all, and AU -> what was found; absent frames are neither present nor unseen.
+    """
+    spacing_s = _spacing(times_s.tolist())
+    coded = np.full(len(times_s), not codes.coded)
+    for onset_s, offset_s in codes.coded:
+        coded |= within(times_s, onset_s, offset_s, spacing_s)
+    empty = np.zeros(len(times_s), dtype=bool)
+    found = {au: Found(empty.copy(), np.full(len(times_s), -1.0), empty.copy()) for au in aus}
+    for event in codes.unknown:
+        for au in aus if event.au is None else {event.au} & set(aus):
+            found[au].unseen[event.holds(times_s, spacing_s)] = True
+    for event in codes.events:
+        if event.au in found:
+            holds, (present, strength, _) = event.holds(times_s, spacing_s), found[event.au]
+            present[holds] = True
+            if event.intensity is not None:
+                strength[holds] = np.maximum(strength[holds], event.intensity)
+    return coded, found
 
 
 @dataclass(frozen=True)
@@ -176,7 +201,7 @@ def read_codes(
     videos: dict[str, dict[int | None, FaceCodes]] = {}
     for source, given_events in by_video.items():
         mine = sessions.choose(source, [as_subject(event, named[source]) for event in given_events])
-        videos[source] = _event_codes(with_faces(source, mine, named[source]))
+        videos[source] = event_codes(with_faces(source, mine, named[source]))
     for source, pairs in rows.items():
         mine = sessions.choose(source, [as_subject(event, named[source]) for event, _ in pairs])
         row_of = {event.where: row for event, row in pairs}
@@ -223,7 +248,8 @@ def _of_video(event: Event, sources: Sources, file: Path) -> Event:
     raise InputError(f"{event.where}: no video or several are meant by `{event.source}`; give its path under --root.")
 
 
-def _event_codes(events: Sequence[Event]) -> dict[int | None, FaceCodes]:
+def event_codes(events: Sequence[Event]) -> dict[int | None, FaceCodes]:
+    """Face -> its codes."""
     faces = {}
     for face in dict.fromkeys(event.face for event in events):
         own = [event for event in events if event.face == face]

@@ -61,6 +61,25 @@ def is_events(path: Path) -> bool:
     return not places or not any(re.match(r"(occ_|int_)?au[ _.-]?\d", cell, re.IGNORECASE) for cell in header)
 
 
+def holds_events(path: Path) -> bool:
+    """Whether a file is one of those that `read_events` reads for sure, rather than any table.
+
+    Raises:
+        InputError: when it cannot be read.
+    """
+    suffix = path.suffix.lower()
+    if suffix in (".eaf", ".opf", ".boris", ".gz"):
+        return True
+    if suffix not in (".csv", ".tsv", ".txt", ".xlsx") or not path.is_file():
+        return False
+    if suffix != ".xlsx" and datavyu.is_spreadsheet(read_text(path)):
+        return True
+    lines = [cells for _, cells in read_sheets(path)[0][:_PREAMBLE]]
+    if any(_layout({cell.lower() for cell in cells}) or elan.is_header(cells) for cells in lines):
+        return True
+    return datavyu.is_wide(lines[0]) or elan.is_plain(lines[0])
+
+
 def read_events(path: Path, notes: list[str] | None = None) -> list[Event]:
     """Reads events from any of the known files.
 

@@ -57,6 +57,17 @@ def is_header(cells: Sequence[str]) -> bool:
     return any(_COLUMN.fullmatch(cell) or cell.lower().startswith("begin time") for cell in cells)
 
 
+def is_plain(cells: Sequence[str]) -> bool:
+    """Whether cells are an annotation without a header: two clock times, or the name of an AU and two numbers."""
+    clocks = sum(re.fullmatch(r"\d+:\d{2}:\d{2}[.,]\d+", cell) is not None for cell in cells)
+    numbers = sum(re.fullmatch(r"\d+([.,]\d+)?", cell) is not None for cell in cells[1:])
+    return (
+        clocks > 1
+        or (cells[0].startswith("#") and "offset" in cells[0])
+        or (numbers > 1 and bool(aus_of_name(cells[0])))
+    )
+
+
 def read_columns(
     path: Path, header: Sequence[str], lines: Sequence[tuple[int, list[str]]], media: Media, notes: list[str]
 ) -> list[Event]:
