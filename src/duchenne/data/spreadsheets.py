@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from duchenne.data.datasets.tables import NOT_CODED, delimiter_of, workbook_cells
-from duchenne.plain import as_written
+from duchenne.plain import as_cell, as_written
 
 _SAMPLE_BYTES: Final = 65_536
 _UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
@@ -79,6 +79,21 @@ def as_numbers(column: pd.Series[float], where: str) -> NDArray[np.float64]:
         row = int(np.flatnonzero(strange)[0])
         raise ValueError(f"{where}, row {column.index[row] + 2}: {column.iloc[row]!r} is no number")
     return np.asarray(numbers, dtype=np.float64)
+
+
+def plain_cells(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with names that a spreadsheet would calculate as text, see `duchenne.plain.as_cell`."""
+    named = {name: table[name].map(_as_cell) for name in table if not pd.api.types.is_numeric_dtype(table[name])}
+    return table.assign(**{str(name): column for name, column in named.items()}) if named else table
+
+
+def csv_text(table: pd.DataFrame) -> str:
+    """The table as CSV, to be read back unchanged by `read_csv_table`."""
+    return str(plain_cells(table).to_csv(index=False, lineterminator="\n"))
+
+
+def _as_cell(cell: Any) -> Any:
+    return as_cell(cell) if isinstance(cell, str) else cell
 
 
 def _read(path: Path, sample: str, encoding: str, dtype: Mapping[str, str] | None) -> pd.DataFrame:

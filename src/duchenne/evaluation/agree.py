@@ -14,6 +14,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from duchenne.data.datasets.exports import holds_events
+from duchenne.data.spreadsheets import csv_text
 from duchenne.errors import InputError, UsageError
 from duchenne.evaluation import figures
 from duchenne.evaluation.codings import Coding, Floats, read_coding
@@ -22,10 +23,9 @@ from duchenne.evaluation.pairs import Limits, compare_pair, join
 from duchenne.evaluation.reliability import alpha_of, fleiss_kappa, unit_sums
 from duchenne.evaluation.scoring import number
 from duchenne.facs import ACTION_UNITS, au_column
-from duchenne.files import replacing, write_text
+from duchenne.files import write_text
 from duchenne.metrics import RESAMPLES, interval, resample
 from duchenne.pages import render_page
-from duchenne.plain import as_cell
 
 RELIABILITY: Final = (
     "au", "coders", "frames", "fleiss_kappa", "alpha", "alpha_low", "alpha_high", "alpha_intensity",
@@ -95,8 +95,7 @@ def agree(
         summary = settings | all_of | means | {"pairs": [found for *_, found in pairs]}
     out = Path(out)
     for name, part in (("agreement.csv", table), ("reliability.csv", reliability)):
-        with replacing(out / name) as temporary:
-            part.map(_cell).to_csv(temporary, index=False)
+        write_text(out / name, csv_text(part))
     write_text(out / "summary.json", json.dumps(summary, indent=1) + "\n")
     write_text(out / "report.html", _page(table, summary, reliability))
     return table
@@ -177,10 +176,6 @@ def _alpha(name: str, values: Floats, source: Any) -> dict[str, float]:
         low, high = interval(np.array([alpha_of(np.tensordot(weights, parts, axes=1)) for weights in drawn]))
         found |= {f"{name}_low": float(low), f"{name}_high": float(high)}
     return found
-
-
-def _cell(value: Any) -> Any:
-    return as_cell(value) if isinstance(value, str) else value
 
 
 def _at(values: Floats, place: Any) -> Floats:
