@@ -7,12 +7,12 @@ spreadsheets themselves. Reading takes it away again, so that names come back un
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Final, TextIO
 
 _FORMULA: Final = re.compile(r"'*[=+\-@\t\r]")
 _NUMBER: Final = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?")
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-_MARKDOWN: Final = re.compile(r"([\\`*_{}\[\]<>|#~])")
+_CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_MARKDOWN: Final = re.compile(r"([\\`*_\[\]<>|#~&])")
 
 
 def as_cell(text: str) -> str:
@@ -36,3 +36,15 @@ def as_markdown(text: str) -> str:
 def as_line(text: str) -> str:
     """The text for a terminal: control characters and marks of direction are shown as `\\x1b`, never obeyed."""
     return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def as_code(text: str) -> str:
+    """The text as a code span of Markdown, whatever marks it has."""
+    shown = as_line(text).replace("\n", " ")
+    fence = "`" * (1 + max((len(found) for found in re.findall("`+", shown)), default=0))
+    return f"{fence} {shown} {fence}" if "`" in shown else f"`{shown}`"
+
+
+def tell(*values: object, file: TextIO | None = None, flush: bool = False) -> None:
+    """Prints like `print`, with everything that a terminal would obey shown instead."""
+    print(*(as_line(str(value)) for value in values), file=file, flush=flush)

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 import tyro
 
+from duchenne.plain import tell as print
+
 
 @dataclass(frozen=True, kw_only=True)
 class AgreeArguments:
@@ -40,7 +42,6 @@ def main(arguments: list[str]) -> int:
     parsed = vars(tyro.cli(AgreeArguments, args=arguments, prog="duchenne agree"))
 
     from duchenne.evaluation.agree import agree  # heavy; not needed for --help
-    from duchenne.plain import as_line
 
     table = agree(*parsed.pop("tables"), **parsed)
     columns = [
@@ -56,6 +57,6 @@ def main(arguments: list[str]) -> int:
         "auc",
     ]
     shown = table[[name for name in columns if name in table]]
-    print(as_line(shown.to_string(index=False, float_format="{:.2f}".format, na_rep="-")))
-    print(as_line(f"{parsed['out'] / 'report.html'}"))
+    print(shown.to_string(index=False, float_format="{:.2f}".format, na_rep="-"))
+    print(f"{parsed['out'] / 'report.html'}")
     return 0

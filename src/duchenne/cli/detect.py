@@ -10,6 +10,7 @@ import tyro
 
 from duchenne.detection.settings import DetectSettings, Precision
 from duchenne.errors import UsageError
+from duchenne.plain import tell as print
 
 if TYPE_CHECKING:
     from duchenne.detection.detect import Detection

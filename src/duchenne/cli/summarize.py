@@ -9,6 +9,8 @@ from typing import Annotated
 
 import tyro
 
+from duchenne.plain import tell as print
+
 
 @dataclass(kw_only=True)
 class SummarizeArguments:
@@ -42,14 +44,13 @@ def main(arguments: list[str]) -> int:
     from duchenne.detection.study_tables import table_files
     from duchenne.detection.summarize import summarize
     from duchenne.files import write_text
-    from duchenne.plain import as_line
 
     summary = summarize(
         given.tables, trials=given.trials, names=given.names, threshold=given.threshold,
         combinations=given.combinations, fps=given.fps,
     )  # fmt: skip
     for sentence in summary.notes:
-        print(as_line(f"duchenne summarize: {sentence}"), file=sys.stderr)
+        print(f"duchenne summarize: {sentence}", file=sys.stderr)
     name = _name(table_files(given.tables))
     parts = {
         "summary": summary.faces,
@@ -62,9 +63,9 @@ def main(arguments: list[str]) -> int:
         if part is not None:
             path = given.output / f"{name}_{ending}.csv"
             write_text(path, csv_text(part))
-            print(as_line(f"{path}: {len(part)} rows"))
+            print(f"{path}: {len(part)} rows")
     for sentence in advice(summary.quality):
-        print(as_line(sentence))
+        print(sentence)
     return 0
 
 

@@ -119,7 +119,7 @@ def _read(path: Path, sample: str, encoding: str, dtype: Mapping[str, str] | Non
     table = pd.read_csv(path, dtype=types, na_values=empty, skip_blank_lines=False, **options)
     if stated:
         table.index = table.index + 1
-    return _plain(table).dropna(how="all")
+    return written_cells(table).dropna(how="all")
 
 
 def _of_workbook(path: Path, dtype: Mapping[str, str] | None) -> pd.DataFrame:
@@ -136,11 +136,11 @@ def _of_workbook(path: Path, dtype: Mapping[str, str] | None) -> pd.DataFrame:
             numbers = pd.to_numeric(text, errors="coerce")
             text = numbers if (numbers.notna() == text.notna()).all() else text.where(~text.isin(_EMPTY))
         table[name] = text
-    return _plain(table.astype(dict(dtype or {}))).dropna(how="all")
+    return written_cells(table.astype(dict(dtype or {}))).dropna(how="all")
 
 
-def _plain(table: pd.DataFrame) -> pd.DataFrame:
-    """Without the apostrophes that keep spreadsheets from calculating names."""
+def written_cells(table: pd.DataFrame) -> pd.DataFrame:
+    """Undoes `plain_cells`: without the apostrophes that keep spreadsheets from calculating names."""
     for name in table:
         if not pd.api.types.is_numeric_dtype(table[name]) and table[name].map(lambda cell: str(cell)[:1] == "'").any():
             table[name] = table[name].map(as_written, na_action="ignore")

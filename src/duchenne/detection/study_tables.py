@@ -13,7 +13,7 @@ import pandas as pd
 from duchenne.data.spreadsheets import as_numbers
 from duchenne.detection.episodes import find_measures
 from duchenne.detection.foreign_tables import as_ours
-from duchenne.errors import InputError
+from duchenne.errors import InputError, UsageError
 from duchenne.evaluation.codings import read_numbers
 
 _LIKE_AU: Final = re.compile(r"((occ|int)_)?au[ _]?\d", re.IGNORECASE)
@@ -61,6 +61,7 @@ def table_files(tables: str | Path | Sequence[str | Path]) -> list[Path]:
 
     Raises:
         InputError: when one is not there, or a folder holds none.
+        UsageError: when none is named.
     """
     found: list[Path] = []
     for path in [Path(tables)] if isinstance(tables, str | Path) else map(Path, tables):
@@ -79,7 +80,7 @@ def table_files(tables: str | Path | Sequence[str | Path]) -> list[Path]:
         else:
             raise InputError(f"{path}: there is no such file; name a table that `duchenne detect` wrote.")
     if not found:
-        raise InputError("there is no table; name one that `duchenne detect` wrote.")
+        raise UsageError("there is no table; name one that `duchenne detect` wrote.")
     return list(dict.fromkeys(found))
 
 

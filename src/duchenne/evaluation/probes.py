@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from duchenne.data.folds import from_assignment, k_fold, people_of
 from duchenne.data.prepared import Prepared
+from duchenne.data.spreadsheets import plain_cells
 from duchenne.devices import resolve_device
 from duchenne.errors import UsageError
 from duchenne.evaluation import figures, known, probe_measures
@@ -123,7 +124,7 @@ def probes(
     }  # fmt: skip
     out = Path(out)
     with replacing(out / "probes.csv") as temporary:
-        table.to_csv(temporary, index=False)
+        plain_cells(table).to_csv(temporary, index=False)
     write_text(out / "summary.json", json.dumps(summary, indent=1) + "\n")
     write_text(out / "report.html", _page(table, summary))
     state.clear()
