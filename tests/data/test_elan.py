@@ -78,6 +78,16 @@ def test_elan_annotations_that_name_an_au_and_cannot_be_read(tmp_path: Path, tie
         read_events(path)
 
 
+def test_a_quote_in_an_annotation_swallows_nothing(tmp_path: Path) -> None:
+    text = line("notes", '"ja') + line("AU12", "C") + line("notes", 'he said "no"') + line("AU6", "B")
+    assert [(au, intensity) for au, _, _, intensity in said(write(tmp_path, text))] == [(12, 3), (6, 2)]
+    comma = 'source,au,onset_s,offset_s,comment\na.mp4,12,0,1,"open\na.mp4,6,0,1,x\n'
+    with pytest.raises(InputError, match="a quote is opened in line 3 or before and not closed"):
+        read_events(write(tmp_path, comma, "a.csv"))
+    closed = comma.replace('"open', '"two\nlines, one comment"')
+    assert [au for au, *_ in said(write(tmp_path, closed, "a.csv"))] == [12, 6]
+
+
 def test_what_could_not_be_coded_is_unknown_and_not_absent(tmp_path: Path) -> None:
     text = line("AU12", "C", "00:00:00.000", "00:00:01.000") + line("AU12", "NA", "00:00:01.000", "00:00:02.000")
     text += line("AU6", "B", "00:00:00.000", "00:00:01.000") + line("FACS", "73", "00:00:02.000", "00:00:03.000")

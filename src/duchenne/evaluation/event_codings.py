@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,8 @@ from duchenne.data.datasets.programs.events import Event
 from duchenne.errors import InputError
 from duchenne.evaluation.codings import Coding, Floats, Kind, stem_of
 from duchenne.facs import ACTION_UNITS
+
+_MOST_FRAMES: Final = 5_000_000
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,13 @@ def even_frames(coding: EventCoding, ends_s: Mapping[str, float], step_s: float)
     """
     parts = []
     for source, faces in coding.videos.items():
-        frame = np.arange(max(1, int(np.ceil(ends_s.get(source, coding.end_s(source)) / step_s - 1e-9))))
+        number = max(1, int(np.ceil(ends_s.get(source, coding.end_s(source)) / step_s - 1e-9)))
+        if number > _MOST_FRAMES:
+            raise InputError(
+                f"{coding.name}: the last event of {source} ends at {number * step_s:g} s; correct its time, or take a "
+                "larger --step-s."
+            )
+        frame = np.arange(number)
         for face in faces:
             parts.append(
                 pd.DataFrame({"source": source, "face": face, "frame": frame.astype(float), "time_s": frame * step_s})

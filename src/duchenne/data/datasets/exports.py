@@ -201,7 +201,8 @@ def _unknown_columns(path: Path, header: Sequence[str]) -> list[str]:
 
 
 def _named(header: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
-    return {name.lower(): cell for name, cell in zip(header, cells) if name}
+    padded = [*cells, *[""] * (len(header) - len(cells))]
+    return {name.lower(): cell for name, cell in zip(header, padded) if name}
 
 
 def _as_written(name: str) -> str:

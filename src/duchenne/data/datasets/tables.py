@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from duchenne.errors import InputError
 from duchenne.facs import ACTION_UNITS
@@ -29,6 +29,7 @@ SPSS and spreadsheets, and the numbers 9, 99, 999, -1, -9, -99, -999, which are 
 _UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
 _AU_COLUMN: Final = re.compile(r"au0?(\d{1,2})(_i)?", re.IGNORECASE)
 _LIKE_AU: Final = re.compile(r"(?:occ_|int_)?au[ _.-]?0*(\d{1,2})(?!\d)(.*)", re.IGNORECASE)
+_LONG: Final = re.compile(r"`([^`]{60})[^`]+`")
 _LARGEST_SHEET: Final = 1 << 28
 _SAMPLE_LINES: Final = 200
 
@@ -47,7 +48,8 @@ class Row:
 
     def error(self, column: str, what: str) -> InputError:
         """An error that names the file, the row and the column."""
-        return InputError(f"{self.path}, row {self.number}, {column}: {what}")
+        short = _LONG.sub(r"`\1 ...`", " ".join(what.split()))
+        return InputError(f"{self.path}, row {self.number}, {column}: {short}")
 
     def number_of(self, column: str, *, low: float = -math.inf, high: float = math.inf) -> float | None:
         """The value as a number, None where empty; raises InputError where it is none or out of range."""
@@ -134,11 +136,37 @@ def cells_of(text: str, where: str | Path, delimiter: str = "") -> Iterator[list
     Raises:
         InputError: when it is no table.
     """
+    delimiter = delimiter or delimiter_of(text)
     try:
-        for cells in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter or delimiter_of(text)):
-            yield [cell.strip() for cell in cells]
+        quoting = _quoting(text, delimiter)
+        for cells in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting):
+            yield [_bare(cell) if quoting == csv.QUOTE_NONE else cell.strip() for cell in cells]
     except csv.Error as error:
         raise InputError(f"{where}: is not a text table ({error}); save it as CSV.") from error
+
+
+def _quoting(text: str, delimiter: str) -> Literal[0, 3]:
+    """Whether quotes hold cells together. ELAN writes `"ja` into tab-delimited text as it is: rows would be swallowed.
+
+    Raises:
+        csv.Error: when a quote swallows the rest of a file in which quotes do hold cells together.
+    """
+    if '"' not in text:
+        return csv.QUOTE_MINIMAL
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    swallowed = next((row for row in rows if any("\n" in cell and delimiter in cell for cell in row)), None)
+    if swallowed is None:
+        return csv.QUOTE_MINIMAL
+    if delimiter == "\t":
+        return csv.QUOTE_NONE
+    if text.count('"') % 2:
+        raise csv.Error(f"a quote is opened in line {rows.line_num} or before and not closed")
+    return csv.QUOTE_MINIMAL
+
+
+def _bare(cell: str) -> str:
+    cell = cell.strip()
+    return cell[1:-1].replace('""', '"').strip() if len(cell) > 1 and cell[0] == cell[-1] == '"' else cell
 
 
 def delimiter_of(text: str) -> str:

@@ -139,6 +139,8 @@ def _observed(
     rows = []
     running: set[tuple[str, ...]] = set()
     for number, event in enumerate(given, start=1):
+        if not math.isfinite(float(event[0])):
+            raise ValueError(f"{event[0]} is no time")
         subject, code, modifiers = (str(text) for text in event[1:4])
         key, kind = (subject, code, modifiers), "POINT"
         if states.get(code):

@@ -7,6 +7,7 @@ annotation in a subdivision nor a place for a message.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -149,6 +150,9 @@ class _Document:
 
     def _number(self, text: str) -> float:
         try:
-            return float(text) * self._unit
+            value = float(text) * self._unit
         except ValueError:
-            raise InputError(f"{self._path}: `{text}` is no time; save it anew in ELAN.") from None
+            value = math.nan
+        if not math.isfinite(value):
+            raise InputError(f"{self._path}: `{text}` is no time; save it anew in ELAN.")
+        return value
