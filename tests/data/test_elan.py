@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from duchenne.preparing.datasets.programs.notation import aus_of_name, parse_aus, who_of_names
 from tests.data.coded import SOURCES, at, read_codes_events, said, write
 
-from duchenne.data.datasets.codes import read_codes
-from duchenne.data.datasets.exports import read_events
-from duchenne.data.datasets.programs.notation import aus_of_name, parse_aus, who_of_names
 from duchenne.errors import InputError
+from duchenne.preparing.codes.exports import read_events
+from duchenne.preparing.codes.video_codes import read_codes
 
 
 @pytest.mark.parametrize(
@@ -76,16 +76,6 @@ def test_elan_annotations_that_name_an_au_and_cannot_be_read(tmp_path: Path, tie
     path = write(tmp_path, line("FACS", "4B") + line(tier, value))
     with pytest.raises(InputError, match=r"a\.txt, row 2, .*(no intensity|cannot be read|one intensity of)"):
         read_events(path)
-
-
-def test_a_quote_in_an_annotation_swallows_nothing(tmp_path: Path) -> None:
-    text = line("notes", '"ja') + line("AU12", "C") + line("notes", 'he said "no"') + line("AU6", "B")
-    assert [(au, intensity) for au, _, _, intensity in said(write(tmp_path, text))] == [(12, 3), (6, 2)]
-    comma = 'source,au,onset_s,offset_s,comment\na.mp4,12,0,1,"open\na.mp4,6,0,1,x\n'
-    with pytest.raises(InputError, match="a quote is opened in line 3 or before and not closed"):
-        read_events(write(tmp_path, comma, "a.csv"))
-    closed = comma.replace('"open', '"two\nlines, one comment"')
-    assert [au for au, *_ in said(write(tmp_path, closed, "a.csv"))] == [12, 6]
 
 
 def test_what_could_not_be_coded_is_unknown_and_not_absent(tmp_path: Path) -> None:

@@ -6,20 +6,17 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 import pandas as pd
 
-from duchenne.data.datasets.codes import FaceCodes, event_arrays, event_codes
-from duchenne.data.datasets.exports import read_events
-from duchenne.data.datasets.names import Sources
-from duchenne.data.datasets.programs.events import Event
 from duchenne.errors import InputError
-from duchenne.evaluation.codings import Coding, Floats, Kind, stem_of
 from duchenne.facs import ACTION_UNITS
-
-_MOST_FRAMES: Final = 5_000_000
+from duchenne.preparing.codes.exports import read_events
+from duchenne.preparing.codes.video_codes import FaceCodes, event_arrays, event_codes
+from duchenne.preparing.datasets.names import Sources
+from duchenne.preparing.datasets.programs.events import Event
+from duchenne.tables.codings import Coding, Floats, Kind, stem_of
 
 
 @dataclass(frozen=True)
@@ -122,13 +119,7 @@ def even_frames(coding: EventCoding, ends_s: Mapping[str, float], step_s: float)
     """
     parts = []
     for source, faces in coding.videos.items():
-        number = max(1, int(np.ceil(ends_s.get(source, coding.end_s(source)) / step_s - 1e-9)))
-        if number > _MOST_FRAMES:
-            raise InputError(
-                f"{coding.name}: the last event of {source} ends at {number * step_s:g} s; correct its time, or take a "
-                "larger --step-s."
-            )
-        frame = np.arange(number)
+        frame = np.arange(max(1, int(np.ceil(ends_s.get(source, coding.end_s(source)) / step_s - 1e-9))))
         for face in faces:
             parts.append(
                 pd.DataFrame({"source": source, "face": face, "frame": frame.astype(float), "time_s": frame * step_s})

@@ -17,7 +17,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final
 
-from duchenne.data.datasets.programs.events import (
+from duchenne.preparing.datasets.programs.events import (
     Event,
     Stretch,
     behaviour,
@@ -28,9 +28,10 @@ from duchenne.data.datasets.programs.events import (
     subject_of,
     time_of,
 )
-from duchenne.data.datasets.programs.notation import parse_time
-from duchenne.data.datasets.tables import Row
+from duchenne.preparing.datasets.programs.notation import parse_time
+
 from duchenne.errors import InputError
+from duchenne.preparing.sources.tables import Row
 
 _LARGEST: Final = 1 << 28
 _MEDIA: Final = ("media file name", "media file path", "media file", "media file(s)")
@@ -139,8 +140,6 @@ def _observed(
     rows = []
     running: set[tuple[str, ...]] = set()
     for number, event in enumerate(given, start=1):
-        if not math.isfinite(float(event[0])):
-            raise ValueError(f"{event[0]} is no time")
         subject, code, modifiers = (str(text) for text in event[1:4])
         key, kind = (subject, code, modifiers), "POINT"
         if states.get(code):
