@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from tests.data.coded import SOURCES, at, read_codes_events, said, write
 
-from duchenne.data.datasets.codes import read_codes
-from duchenne.data.datasets.exports import read_events
 from duchenne.errors import InputError
+from duchenne.preparing.codes.exports import read_events
+from duchenne.preparing.codes.video_codes import read_codes
 
 AGGREGATED = (
     "Observation id,Observation date,Description,Observation type,Source,Time offset (s),Coding duration,"
