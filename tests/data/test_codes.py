@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from duchenne.preparing.datasets.programs.notation import parse_au, parse_time
 from hypothesis import given
 from hypothesis import strategies as st
 
 from duchenne.errors import InputError
-from duchenne.preparing.codes.exports import parse_au, parse_time, read_events
+from duchenne.preparing.codes.exports import read_events
 from duchenne.preparing.codes.video_codes import read_codes
 from duchenne.preparing.sources.tables import read_rows
 
@@ -230,7 +231,7 @@ def test_missing_and_binary_files(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"gone\.csv: cannot be read"):
         read_codes(tmp_path / "gone.csv", SOURCES)
     (tmp_path / "codes.xlsx").write_bytes(b"PK\3\4\0\0\0\0")
-    with pytest.raises(InputError, match=r"codes\.xlsx: is not a text table; save it as CSV"):
+    with pytest.raises(InputError, match=r"codes\.xlsx: cannot be read as a spreadsheet .*; save it as CSV"):
         read_codes(tmp_path / "codes.xlsx", SOURCES)
 
 

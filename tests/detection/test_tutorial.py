@@ -1,8 +1,9 @@
-"""The tutorial's Python runs on a study as it describes one."""
+"""The tutorial's commands and Python run on a study as it describes one, both ways."""
 
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,11 @@ from duchenne.cli.main import main
 PAGE = Path(__file__).parents[2] / "docs" / "tutorial_statistics.md"
 
 
-def test_the_tutorial_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+TEXT = PAGE.read_text()
+
+
+def study() -> None:
+    """What `detect` leaves of six people, both ways, with trials and names as the page describes them."""
     draw = np.random.default_rng(0)
     tables, trials, names = [], [], []
     for person in range(6):
@@ -28,15 +32,32 @@ def test_the_tutorial_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         tables.append(pd.DataFrame({**rows, "AU12_s": 0.9, "face": 1, "quality": None}))  # a passer-by
         trials += [(source, "joke", 12, 20, 8, 12), (source, "weather", 40, 48, 36, 40)]
         names += [(source, 0, f"p{person:02d}"), (source, 1, "")]
-    pd.concat(tables, ignore_index=True).to_parquet("all_aus.parquet")
+    whole = pd.concat(tables, ignore_index=True)
+    whole.to_parquet("all_aus.parquet")
+    Path("tables").mkdir()
+    for source, rows in whole.groupby("source"):
+        rows.to_csv(Path("tables") / f"{Path(str(source)).stem}_aus.csv", index=False)
     timed = ["source", "trial", "onset_s", "offset_s", "baseline_onset_s", "baseline_offset_s"]
     pd.DataFrame(trials, columns=timed).to_csv("trials.csv", index=False)
     pd.DataFrame(names, columns=["source", "face", "name"]).to_csv("names.csv", index=False)
-    assert main(["summarize", "all_aus.parquet", "--trials", "trials.csv", "--names", "names.csv"]) == 0
 
-    space: dict[str, Any] = {}
-    blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+
+@pytest.mark.parametrize("way", ["one table", "folder"])
+def test_the_tutorial_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    study()
+    whole, folder = re.findall(r"^duchenne (summarize .*)$", TEXT, re.MULTILINE)
+    assert main(shlex.split(whole if way == "one table" else folder)) == 0
+    name = "all_trials.csv" if way == "one table" else "tables_trials.csv"
+
+    space: dict[str, Any] = {"Path": Path}
+    blocks = re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
     assert len(blocks) == 2
+    if way == "folder":
+        (reading,) = re.findall(r"`(table = pd\.concat.*?)`", TEXT)
+        blocks = [block.replace('table = pd.read_parquet("all_aus.parquet")', reading) for block in blocks]
+        blocks = [block.replace("all_trials.csv", name) for block in blocks]
+        assert reading in blocks[0]
     for block in blocks:
         exec(block, space)  # the page's own code
     assert space["unsure"].sum() == 60
@@ -44,4 +65,4 @@ def test_the_tutorial_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert list(smiles.index) == [f"p{person:02d}" for person in range(6)]
     assert smiles["joke"].to_numpy() == pytest.approx(np.full(6, 0.5), abs=0.05)
     assert smiles["weather"].to_numpy() == pytest.approx(np.zeros(6), abs=0.05)
-    assert len(pd.read_csv("sure_trials.csv")) == len(pd.read_csv("all_trials.csv"))
+    assert len(pd.read_csv("sure_trials.csv")) == len(pd.read_csv(name))

@@ -21,7 +21,7 @@ HEAVY = {
     "lightning_fabric", "safetensors", "joblib", "pooch", "jinja2",
 }  # fmt: skip
 LEVELS = (
-    {"_version", "facs", "config", "types", "metrics", "errors", "files", "progress", "devices", "pages", "plots"},
+    {"_version", "facs", "config", "types", "metrics", "errors", "files", "plain", "progress", "devices", "pages", "plots"},
     {"model_files", "published", "modules", "losses", "augment", "faces"},
     {"data"},
     {"preparing", "synthetic"},

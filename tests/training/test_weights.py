@@ -1,6 +1,8 @@
 """Weights to start from: torchvision's, our own, and those that the authors of temporal ranking released."""
 
+import argparse
 import pickle
+from pathlib import Path
 
 import pytest
 import torch
@@ -103,6 +105,95 @@ def test_what_is_refused(source, tmp_path):
     torch.save(state, tmp_path / "plain.pth")
     with pytest.raises(InputError, match="not the released network"):
         duchenne.convert(tmp_path / "plain.pth", out=tmp_path / "out")
+
+
+def prefixed(state, prefix, *, numbered=False):
+    places = {"conv1": "0", "bn1": "1", "layer1": "4", "layer2": "5", "layer3": "6", "layer4": "7"}
+    named = {}
+    for key, value in state.items():
+        first, _, rest = key.partition(".")
+        named[f"{prefix}{places[first] if numbered else first}.{rest}"] = value
+    return named
+
+
+def other(state):
+    return {key: value + 1 for key, value in state.items()}
+
+
+OPTIONS = argparse.Namespace(arch="resnet18", lr=0.03, place=Path("x"))
+FOREIGN = {
+    "moco": lambda s: {"epoch": 200, "arch": "resnet18", "optimizer": {"x": torch.rand(2)}, "state_dict": {
+        **other(prefixed(s, "module.encoder_k.")), **prefixed(s, "module.encoder_q."),
+        "module.encoder_q.fc.0.weight": torch.rand(512, 512), "module.queue": torch.rand(128, 8),
+    }},
+    "moco v3": lambda s: {"state_dict": {
+        **other(prefixed(s, "module.momentum_encoder.")), **prefixed(s, "module.base_encoder."),
+        "module.base_encoder.fc.0.weight": torch.rand(9, 512), "module.predictor.0.weight": torch.rand(2, 2),
+    }},
+    "lightly": lambda s: {"state_dict": {
+        **prefixed(s, "backbone.", numbered=True), "projection_head.layers.0.weight": torch.rand(2, 512),
+        **other(prefixed(s, "backbone_momentum.", numbered=True)),
+    }},
+    "solo-learn": lambda s: {"hyper_parameters": OPTIONS, "state_dict": {
+        **prefixed(s, "backbone."), "classifier.weight": torch.rand(9, 512), "projector.0.weight": torch.rand(2, 512),
+        **other(prefixed(s, "momentum_backbone.")),
+    }},
+    "solo-learn, old": lambda s: {"state_dict": {**prefixed(s, "encoder."), "projector.0.weight": torch.rand(2, 512)}},
+    "DINO": lambda s: {
+        "student": {**other(prefixed(s, "module.backbone.")), "module.head.mlp.0.weight": torch.rand(2, 2)},
+        "teacher": {**prefixed(s, "backbone."), "head.mlp.0.weight": torch.rand(2, 2)}, "args": OPTIONS, "epoch": 100,
+    },
+    "torch.compile": lambda s: {"model": prefixed(s, "_orig_mod.module.")},
+    "compiled inside": lambda s: prefixed(s, "module.encoder._orig_mod."),
+    "net": lambda s: {"net": {**prefixed(s, "model."), "linear.weight": torch.rand(7, 512)}, "acc": 91.2},
+    "plain with a head": lambda s: {**prefixed(s, "backbone."), "fc.weight": torch.rand(7, 512)},
+    "deep": lambda s: {"callbacks": {}, "model": {"state_dict": {"ema": torch.rand(1), **prefixed(s, "net.encoder.")}}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_resnets_in_foreign_checkpoints(source, tmp_path, name):
+    state = {key.removeprefix("backbone."): value for key, value in source.state_dict().items() if "backbone" in key}
+    torch.save(FOREIGN[name](state), tmp_path / "foreign.pth")
+    encoder = Encoder(SPEC)
+    before = encoder.embedding.weight.clone()
+    apply_weights(encoder, str(tmp_path / "foreign.pth"))
+    own = source.backbone.state_dict()
+    assert all(torch.equal(value, own[key]) for key, value in encoder.backbone.state_dict().items())
+    assert torch.equal(encoder.embedding.weight, before)
+
+
+def test_what_a_checkpoint_is_not_for_is_named(source, tmp_path):
+    state = {key.removeprefix("backbone."): value for key, value in source.state_dict().items() if "backbone" in key}
+    torch.save({"state_dict": prefixed(state, "module.encoder_q.")}, tmp_path / "18.pth")
+    with pytest.raises(
+        InputError, match=r"is not for resnet50 \(it is a resnet18\); choose another file or --backbone"
+    ):
+        apply_weights(Encoder(EncoderSpec(backbone="resnet50")), str(tmp_path / "18.pth"))
+    torch.save({"model": {"blocks.0.attn.qkv.weight": torch.rand(3, 3)}}, tmp_path / "vit.pth")
+    with pytest.raises(InputError, match=r"vit\.pth: holds no resnet18 \(its first tensor is called blocks\.0\.attn"):
+        apply_weights(Encoder(SPEC), str(tmp_path / "vit.pth"))
+    for number in (float("nan"), float("inf")):
+        broken = {key: value.clone() for key, value in state.items()}
+        broken["layer2.0.bn1.running_var"][3] = number
+        torch.save({"state_dict": prefixed(broken, "module.")}, tmp_path / "nan.pth")
+        with pytest.raises(
+            InputError, match=r"its backbone\.layer2\.0\.bn1\.running_var holds NaN or infinite numbers"
+        ):
+            apply_weights(Encoder(SPEC), str(tmp_path / "nan.pth"))
+
+
+def test_weights_beside_something_evil_are_read_and_it_is_not(source, tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "owned"), "w"))
+
+    torch.save({"args": Evil(), "state_dict": source.state_dict()}, tmp_path / "evil.pth")
+    apply_weights(Encoder(SPEC), str(tmp_path / "evil.pth"))
+    torch.save({"conv1.weight": Evil()}, tmp_path / "evil.pth")
+    with pytest.raises(InputError, match="holds no state dict"):
+        apply_weights(Encoder(SPEC), str(tmp_path / "evil.pth"))
+    assert not (tmp_path / "owned").exists()
 
 
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")

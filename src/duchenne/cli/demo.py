@@ -8,6 +8,7 @@ from pathlib import Path
 import tyro
 
 from duchenne.demonstration import STEPS
+from duchenne.plain import tell as print
 
 
 @dataclass(frozen=True, kw_only=True)

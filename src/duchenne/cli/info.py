@@ -15,6 +15,7 @@ import tyro
 
 from duchenne._version import __version__
 from duchenne.errors import DuchenneError
+from duchenne.plain import tell as print
 
 
 @dataclass

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Final
 
 from duchenne.errors import DuchenneError
+from duchenne.plain import tell as print
 
 COMMANDS: Final[dict[str, str]] = {
     "demo": "synthetic data -> pretrain -> linear protocol -> detect -> report.html",
@@ -23,7 +24,7 @@ COMMANDS: Final[dict[str, str]] = {
     "detect": "action units of images and videos, as a table",
     "export": "write a detector or an encoder as an ONNX file",
     "summarize": "sum such a table up per person, episode, combination and trial",
-    "agree": "how far two such tables agree: coders, tools, coder and tool",
+    "agree": "how far such tables and codes agree: coders, tools, coder and tool",
     "info": "versions, device, methods, data sets, model files",
 }
 """Every command, in the order of a study."""

@@ -1,23 +1,36 @@
-"""CSV files as programs of any country write them, read into one kind of table.
+"""Tables of numbers as programs of any country write them, read at once into one kind of table.
 
-Where the comma is the decimal mark, R and Excel write semicolons between cells; spreadsheets add byte-order marks and
-rows of empty cells. `duchenne.preparing.sources.tables` reads codes cell by cell; this reads tables of numbers at once.
+Where the comma is the decimal mark, R and Excel write semicolons between cells; spreadsheets add byte-order marks, rows
+of empty cells, and an apostrophe before what they would calculate. `data.datasets.tables` reads codes cell by cell.
 """
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+
+from duchenne.plain import as_cell, as_written
+from duchenne.preparing.sources.tables import NOT_CODED, delimiter_of, workbook_cells
 
 _SAMPLE_BYTES: Final = 65_536
+_UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
+TEXT: Final = ("source", "input", "filename", "name", "subject", "group", "trial", "coder", "flag", "quality")
+"""Columns of names: `NA`, `null` or `007` in them are what they say."""
+_COMMA: Final = re.compile(r"^([+-]?\d+),(\d+)$")
+_EMPTY: Final = tuple(sorted(NOT_CODED - {f"{n}{end}" for n in (9, 99, 999, -1, -9, -99, -999) for end in ("", ".0")}))
 
 
 def read_csv_table(path: Path, dtype: Mapping[str, str] | None = None) -> pd.DataFrame:
-    """Reads a CSV file with a header line.
+    """Reads a CSV file, or the sheet of an .xlsx, with a header line.
 
     Args:
         path: with comma, semicolon or tab between cells, decimal point or comma, in UTF-8, UTF-16 or Windows-1252.
@@ -29,30 +42,106 @@ def read_csv_table(path: Path, dtype: Mapping[str, str] | None = None) -> pd.Dat
 
     Raises:
         OSError: when the file cannot be read.
-        ValueError: when it is no table.
+        ValueError: when it is no table, or a row is longer than the header.
+        InputError: when an .xlsx cannot be read.
     """
-    with path.open("rb") as file:
-        start = file.read(_SAMPLE_BYTES)
-    encoding = "utf-16" if start.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    if path.suffix.lower() == ".xlsx":
+        return _of_workbook(path, dtype)
+    data = path.read_bytes()
+    if b"\0" in data and not data.startswith(_UTF_16):
+        raise ValueError("it is no text; save it as CSV")
+    encoding = "utf-16" if data.startswith(_UTF_16) else "utf-8-sig"
     try:
-        return _read(path, start, encoding, dtype)
+        data.decode(encoding)
     except UnicodeDecodeError:
-        return _read(path, start, "cp1252", dtype)
+        encoding = "cp1252"
+    return _read(path, data[:_SAMPLE_BYTES].decode(encoding, errors="replace"), encoding, dtype)
 
 
-def _read(path: Path, start: bytes, encoding: str, dtype: Mapping[str, str] | None) -> pd.DataFrame:
-    separator, decimal = _marks(start.decode(encoding, errors="replace"))
-    table = pd.read_csv(
-        path, sep=separator, decimal=decimal, encoding=encoding, dtype=dict(dtype or {}),
-        skipinitialspace=True, skip_blank_lines=False,
-    )  # fmt: skip
-    return table.dropna(how="all")
+def as_numbers(column: pd.Series[float], where: str) -> NDArray[np.float64]:
+    """The values of a column as numbers, NaN where empty or not coded.
+
+    Args:
+        column: its index counts the rows as `read_csv_table` does.
+        where: what to call it.
+
+    Raises:
+        ValueError: in one sentence, with the row, when a value is no number.
+    """
+    if pd.api.types.is_numeric_dtype(column):
+        return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan), dtype=np.float64)
+    text = column.astype("object").map(
+        lambda cell: _COMMA.sub(r"\1.\2", cell.strip()) if isinstance(cell, str) else cell
+    )
+    numbers = pd.to_numeric(text, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    strange = np.isnan(numbers) & text.notna().to_numpy() & ~text.isin(_EMPTY).to_numpy()
+    if strange.any():
+        row = int(np.flatnonzero(strange)[0])
+        raise ValueError(f"{where}, row {column.index[row] + 2}: {column.iloc[row]!r} is no number")
+    return np.asarray(numbers, dtype=np.float64)
 
 
-def _marks(sample: str) -> tuple[str, str]:
-    """The mark between cells (by the header line) and the decimal mark (by cells that are numbers)."""
-    header = sample.partition("\n")[0]
-    separator = max("\t;,", key=lambda mark: (header.count(mark), mark == ","))
+def plain_cells(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with names that a spreadsheet would calculate as text, see `duchenne.plain.as_cell`."""
+    named = {name: table[name].map(_as_cell) for name in table if not pd.api.types.is_numeric_dtype(table[name])}
+    return table.assign(**{str(name): column for name, column in named.items()}) if named else table
+
+
+def csv_text(table: pd.DataFrame) -> str:
+    """The table as CSV, to be read back unchanged by `read_csv_table`."""
+    return str(plain_cells(table).to_csv(index=False, lineterminator="\n"))
+
+
+def _as_cell(cell: Any) -> Any:
+    return as_cell(cell) if isinstance(cell, str) else cell
+
+
+def _read(path: Path, sample: str, encoding: str, dtype: Mapping[str, str] | None) -> pd.DataFrame:
+    stated = re.match(r"sep=(.)\r?\n", sample, re.IGNORECASE)
+    body = sample[stated.end() :] if stated else sample
+    separator = delimiter_of(sample[: sample.rfind("\n") + 1] or sample)
     edge = re.escape(separator)
     comma = rf'(?:^|{edge})\s*"?-?\d+,\d+(?:[eE][-+]?\d+)?"?\s*(?:{edge}|$)'
-    return separator, "," if separator != "," and re.search(comma, sample, re.MULTILINE) else "."
+    decimal = "," if separator != "," and re.search(comma, body, re.MULTILINE) else "."
+    options: dict[str, Any] = {
+        "sep": separator, "decimal": decimal, "encoding": encoding, "skiprows": 1 if stated else 0,
+        "skipinitialspace": True, "keep_default_na": False,
+    }  # fmt: skip
+    header = list(map(str, pd.read_csv(path, nrows=0, index_col=False, **options).columns))
+    empty = {name: ("",) if name.strip() in TEXT else _EMPTY for name in header}
+    types = {name: "str" for name in header if name.strip() in TEXT} | dict(dtype or {})
+    # Where the first row is longer than the header, pandas takes what is too much for names and shifts the rest.
+    extra = [row[len(header) :] for row in islice(csv.reader(io.StringIO(body), delimiter=separator), 1, 2)]
+    if any(any(cells) for cells in extra):
+        raise ValueError(f"row 2 has more cells than the {len(header)} columns; correct it")
+    if any(extra):
+        options |= {"index_col": False, "usecols": range(len(header))}
+    table = pd.read_csv(path, dtype=types, na_values=empty, skip_blank_lines=False, **options)
+    if stated:
+        table.index = table.index + 1
+    return written_cells(table).dropna(how="all")
+
+
+def _of_workbook(path: Path, dtype: Mapping[str, str] | None) -> pd.DataFrame:
+    sheets = [cells for cells in workbook_cells(path) if any(any(row) for row in cells)]
+    if len(sheets) != 1:
+        raise ValueError(f"it has {len(sheets)} sheets that hold something; keep one")
+    header, *rows = sheets[0]
+    if any(any(row[len(header) :]) for row in rows):
+        raise ValueError(f"a row has more cells than the {len(header)} columns; correct it")
+    table = pd.DataFrame(rows, columns=header)
+    for name in header:
+        text = table[name].where(table[name] != "")
+        if name.strip() not in TEXT and name not in (dtype or {}):
+            numbers = pd.to_numeric(text, errors="coerce")
+            text = numbers if (numbers.notna() == text.notna()).all() else text.where(~text.isin(_EMPTY))
+        table[name] = text
+    return written_cells(table.astype(dict(dtype or {}))).dropna(how="all")
+
+
+def written_cells(table: pd.DataFrame) -> pd.DataFrame:
+    """Undoes `plain_cells`: without the apostrophes that keep spreadsheets from calculating names."""
+    for name in table:
+        if not pd.api.types.is_numeric_dtype(table[name]) and table[name].map(lambda cell: str(cell)[:1] == "'").any():
+            table[name] = table[name].map(as_written, na_action="ignore")
+    return table

@@ -38,6 +38,7 @@ from duchenne.data.prepared import BLENDSHAPES_LENGTH, LANDMARKS_LENGTH, MISSING
 from duchenne.errors import InputError, UsageError
 from duchenne.facs import au_column, intensity_column
 from duchenne.files import replacing
+from duchenne.plain import as_cell
 from duchenne.progress import progress_bar
 
 JPEG_QUALITY = 95
@@ -361,7 +362,7 @@ def _finish_job(out: Path, info: DatasetInfo, number: int) -> None:
             pq.write_table(pa.concat_tables(pq.read_table(path) for path in missing), temporary)
     if failures:
         with replacing(out / "failures.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([("source", "reason"), *failures])
+            csv.writer(file).writerows([("source", "reason"), *(map(as_cell, row) for row in failures)])
     save_mapping(out / "dataset.yaml", to_mapping(replace(info, counts=dict(sorted(counts.items())))))
     shutil.rmtree(out / "parts")
 

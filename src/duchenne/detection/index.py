@@ -20,6 +20,7 @@ from duchenne.detection.job import REPORT_ENDING
 from duchenne.errors import InputError
 from duchenne.files import write_text
 from duchenne.pages import render_page
+from duchenne.plain import as_cell
 from duchenne.tables.episodes import frame_seconds
 
 INDEX_NAME: Final = "index.html"
@@ -113,7 +114,9 @@ def _names(entries: Sequence[Entry]) -> str:
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["source", "face", "name"])
     table.writerows(
-        [entry.source, person.number, f"{entry.name}#{person.number}"] for entry in entries for person in entry.people
+        [as_cell(entry.source), person.number, as_cell(f"{entry.name}#{person.number}")]
+        for entry in entries
+        for person in entry.people
     )
     return text.getvalue()
 

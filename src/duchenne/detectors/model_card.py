@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from duchenne.detectors.records import AuRecord, DetectorRecord
 from duchenne.facs import ACTION_UNITS
+from duchenne.plain import as_code, as_markdown
 
 _HEADINGS: Final = (
     "action unit", "frames, present", "subjects, showing it", "AUC", "F1", "kappa (95 % interval)",
@@ -22,7 +23,7 @@ def model_card(record: DetectorRecord) -> str:
 
 def _head(record: DetectorRecord) -> list[str]:
     passed = [name for name, item in record.aus.items() if item.passed]
-    notes = [line for note in record.notes for line in (f"**Note:** {note}", "")]
+    notes = [line for note in record.notes for line in (f"**Note:** {as_markdown(note)}", "")]
     return [
         "# A detector of facial action units",
         "",
@@ -30,7 +31,7 @@ def _head(record: DetectorRecord) -> list[str]:
         "(`AUxx_c`, 0 or 1) are written for those that agreed well enough with the coder on people left out:",
         f"**{', '.join(passed) or 'none'}**.",
         "",
-        f"Made by `duchenne fit --model {record.model}` (Duchenne {record.duchenne}).",
+        f"Made by {as_code(f'duchenne fit --model {record.model}')} (Duchenne {record.duchenne}).",
         "Used by `duchenne detect --model THIS_FOLDER`.",
         "",
         *notes,
@@ -42,7 +43,7 @@ def _figures(record: DetectorRecord) -> list[str]:
         "## How well it did on people it was not trained on",
         "",
         *_table(_HEADINGS, [_row(name, item) for name, item in record.aus.items()]),
-        *[f"- {name} ({_name(name)}) is left out: {why}." for name, why in record.left_out.items()],
+        *[f"- {name} ({_name(name)}) is left out: {as_markdown(why)}." for name, why in record.left_out.items()],
         *([""] if record.left_out else []),
         *(_meaning(record) if record.validation["folds"] else ["There are too few subjects for figures.", ""]),
     ]
@@ -106,7 +107,7 @@ def _groups(record: DetectorRecord) -> list[str]:
     ]
     unknown = record.groups["unknown"]
     return [
-        f"## By {record.groups['by']}",
+        f"## By {as_markdown(record.groups['by'])}",
         "",
         "The same figures, on people left out, for each group alone (95 % intervals over resampled subjects, where six",
         "show the action unit). F1 and kappa also depend on how often a group shows the action unit, AUC does not."
@@ -166,13 +167,13 @@ def _coded(item: Mapping[str, Any]) -> str:
 def _part(part: Mapping[str, Any]) -> str:
     kind = part["kind"]
     if kind == "encoder":
-        return f"a {part['spec']['backbone']} ({part.get('source')}), {part['input_px']} pixels wide"
+        return f"a {part['spec']['backbone']} ({as_markdown(str(part.get('source')))}), {part['input_px']} pixels wide"
     known = {
         "blendshapes": "MediaPipe's 52 blendshapes",
         "landmarks": "68 landmarks of the aligned face",
         "pixels": "the face in grey, 32 x 32",
     }
-    return known.get(kind, f"the code {part.get('builder')}")
+    return known.get(kind, f"the code {as_markdown(str(part.get('builder')))}")
 
 
 def _how(record: DetectorRecord) -> list[str]:
@@ -208,7 +209,7 @@ def _limits() -> list[str]:
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    body = [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows]
+    body = [[as_markdown(cell) for cell in row] for row in rows]
     return [*("| " + " | ".join(row) + " |" for row in (headings, ["---"] * len(headings), *body)), ""]
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from duchenne.data.across import common_level, levels
 from duchenne.data.prepared import Prepared
+from duchenne.data.spreadsheets import plain_cells
 from duchenne.devices import resolve_device
 from duchenne.errors import UsageError
 from duchenne.evaluation.comparing.sweep import sweep_values
@@ -312,4 +313,4 @@ def _paths(data: str | Path | Sequence[str | Path]) -> list[str | Path]:
 
 def _write_table(path: Path, table: pd.DataFrame) -> None:
     with replacing(path) as temporary:
-        table.to_csv(temporary, index=False)
+        plain_cells(table).to_csv(temporary, index=False)

@@ -18,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from duchenne.data.prepared import DatasetInfo, Prepared
+from duchenne.data.spreadsheets import plain_cells
 from duchenne.data.writing import encode_jpeg
 from duchenne.devices import resolve_device
 from duchenne.errors import InputError, UsageError
@@ -223,7 +224,7 @@ def _write(
     numbers: dict[str, dict[str, float | None]],
 ) -> None:
     with replacing(out.with_suffix(".csv")) as temporary:
-        table.to_csv(temporary, index=False)
+        plain_cells(table).to_csv(temporary, index=False)
     entries, coded = [], data.occurrence() == 1
     for face, crop in enumerate(crops):
         found: dict[str, list[dict[str, Any]]] = {}

@@ -23,8 +23,8 @@ from duchenne.data.prepared import Prepared, read_info
 from duchenne.errors import InputError
 from duchenne.files import replacing, write_text
 from duchenne.pages import jpeg_uri, render_page
-from duchenne.preparing.codes.video_codes import Sources
-from duchenne.preparing.sources.tables import read_rows
+from duchenne.plain import as_cell
+from duchenne.preparing.datasets.names import read_names
 
 _PICTURES: Final = 4
 _PICTURE_PX: Final = 96
@@ -80,7 +80,7 @@ def write_sheet(out: Path) -> None:
         with replacing(out / "names.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             table = csv.writer(file)
             table.writerow(["source", "face", "name", "frames"])
-            table.writerows([face.source, face.face, face.subject, len(face.rows)] for face in faces)
+            table.writerows([as_cell(face.source), face.face, as_cell(face.subject), len(face.rows)] for face in faces)
     if not (out / "faces.html").exists():
         shown = [{"face": face, "pictures": list(_pictures(data, face))} for face in faces[:_MOST_FACES]]
         values = {"title": "faces found", "name": data.infos[0].name, "shown": shown, "all": len(faces)}
@@ -108,7 +108,13 @@ def apply_names(out: Path, names: Path) -> None:
         table = table.filter(pa.array([place != before for place, before in zip(places, [None, *places])]))
     sources, clips = table["source"].to_pylist(), table["clip"].to_pylist()
     faces = [face_number(clip) for clip in clips]
-    given = _read_names(names, sorted(set(sources)), set(zip(sources, faces)))
+    given = read_names(names, sorted(set(sources)))
+    gone = sorted(set(given) - set(zip(sources, faces)))
+    if gone:
+        raise InputError(
+            f"{names}: there is no face {gone[0][1]} in `{gone[0][0]}`; faces.html beside the prepared data shows "
+            "which there are."
+        )
     subjects = [given.get(key, f"{PurePosixPath(key[0]).with_suffix('')}#{key[1]}") for key in zip(sources, faces)]
     place = table.schema.get_field_index("subject")
     table = table.set_column(place, table.schema.field(place), pa.array(subjects, type=pa.string()))
@@ -120,23 +126,6 @@ def apply_names(out: Path, names: Path) -> None:
     with replacing(frames) as temporary:
         pq.write_table(table.filter(kept), temporary)
     save_mapping(out / "dataset.yaml", to_mapping(replace(info, counts=counts)))
-
-
-def _read_names(path: Path, sources: list[str], known: set[tuple[str, int]]) -> dict[tuple[str, int], str]:
-    _, rows = read_rows(path, ("source", "face", "name"))
-    given: dict[tuple[str, int], str] = {}
-    index = Sources(sources)
-    for row in rows:
-        source, face = index.find(row.get("source")), row.whole_number_of("face")
-        if source is None or face is None or (source, face) not in known:
-            raise InputError(
-                f"{path}, row {row.number}: there is no face {row.get('face')} in `{row.get('source')}`; "
-                "faces.html beside the prepared data shows which there are."
-            )
-        if (source, face) in given:
-            raise InputError(f"{path}, row {row.number}: face {face} of {source} is listed twice; remove one.")
-        given[source, face] = row.get("name")
-    return given
 
 
 def _pictures(data: Prepared, face: FoundFace) -> Iterator[str]:

@@ -104,12 +104,12 @@ def prepare(
         root: folder of the data.
         out: the prepared folder to write.
         check: (data sets) only say what was found of it and what is missing; no picture is read, nothing written.
-        labels: (videos) the codes: a table, a text export of ELAN, BORIS or The Observer, or a folder of them.
-        coder: (videos) whose codes to take where several coded the same video.
+        labels: (videos) the codes: a table, a file or export of ELAN, BORIS, The Observer or Datavyu, or a folder.
+        coder: (videos) whose codes to take where several coded the same video, or the session of coding.
         table: (table) the CSV.
         detect: (table) find and align a face in every image; False is `alignment="none"`.
         names: (videos) a CSV `source, face, name` that names, merges and leaves out the faces found. It may be given or
-            changed at any time, and costs no new search.
+            changed at any time, and costs no new search; unless the codes are of several subjects, who are found in it.
         aus: (data sets) action units of the published protocol (default), or all that are coded and known.
         frames: (data sets) those with labels (default), or all.
         emotions: (data sets) 8 (default), or 7 to leave out contempt.
@@ -167,7 +167,8 @@ def prepare(
     elif dataset == "table":
         plan = plan_table(root, Path(str(table)), detect=detect)
     else:
-        plan = plan_videos(root, Path(labels) if labels is not None else None, coder)
+        given = [None if file is None else Path(file) for file in (labels, names)]
+        plan = plan_videos(root, given[0], coder, given[1])
     info = DatasetInfo(
         name=name or (known and (known.namespace or known.name)) or root.resolve().name,
         aus=plan.aus,

@@ -23,9 +23,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from duchenne.data.spreadsheets import read_csv_table
+from duchenne.data.spreadsheets import as_numbers, read_csv_table
 from duchenne.errors import InputError
+from duchenne.preparing.sources.tables import LETTERS
 
+_UNKNOWN: Final = (9.0, 99.0, 999.0, -1.0, -9.0, -99.0, -999.0)
+"""What tables of codes hold where an action unit was not coded; out of range of every kind but the raw score."""
 Kind = Literal["occurrence", "intensity", "probability", "score"]
 Floats = NDArray[np.float64]
 _NAME: Final = re.compile(r"\s*(?:(occ|int)_)?au[ _]?0*(\d{1,2})(?:_(c|r|i|p|s|intensity))?\s*", re.IGNORECASE)
@@ -81,21 +84,44 @@ def read_coding(path: str | Path) -> Coding:
             twice in a frame.
     """
     path = Path(path)
+    return coding_of(read_numbers(path), path)
+
+
+def read_numbers(path: Path) -> pd.DataFrame:
+    """A CSV, .xlsx or Parquet table; its index counts rows as spreadsheets do, from 2 on.
+
+    Raises:
+        InputError: when it cannot be read.
+    """
     try:
-        table = pd.read_parquet(path) if path.suffix == ".parquet" else read_csv_table(path)
+        return pd.read_parquet(path) if path.suffix.lower() == ".parquet" else read_csv_table(path)
     except FileNotFoundError as error:
         raise InputError(f"{path}: there is no such file; check the path.") from error
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as a table ({' '.join(str(error).split())}).") from error
-    table.columns = table.columns.str.strip()
+
+
+def coding_of(table: pd.DataFrame, path: Path) -> Coding:
+    """What a table holds of action units.
+
+    Args:
+        table: as read, one row per face per frame.
+        path: what to call it; its stem is the source where the table has no column for that.
+
+    Raises:
+        InputError: see `read_coding`.
+    """
+    table = table.set_axis(table.columns.astype(str).str.strip(), axis="columns")
     measured = _measured(table)
     values: dict[tuple[int, Kind], Floats] = {}
     for column in table:
         match = _NAME.fullmatch(str(column))
         if match:
-            numbers = _numbers(table[column], f"{path}: column `{column}`")
             stated = _KINDS.get((match[3] or match[1] or "").lower())
+            numbers = _numbers(_graded(table[column]), f"{path}: column `{column}`")
             said = None if match[1] else measured.get(int(match[2]))
+            if "score" not in (stated, said):
+                numbers = np.where(np.isin(numbers, _UNKNOWN), np.nan, numbers)
             kind = stated or said or _guess(numbers, likelihood=bool(match[1]))
             low, high = _RANGES[kind]
             wrong = np.flatnonzero((numbers < low) | (numbers > high) | ((numbers % 1 != 0) & (kind == "occurrence")))
@@ -134,7 +160,7 @@ def _keys(table: pd.DataFrame, path: Path) -> pd.DataFrame:
         return np.full(len(table), np.nan) if column is None else _numbers(column, f"{path}: column `{column.name}`")
 
     source, face = first("source", "input", "filename"), first("face", "face_id", "Person_ID", "Identity")
-    sources = [""] * len(table) if source is None else [PurePath(str(name)).stem for name in source]
+    sources = [""] * len(table) if source is None else [stem_of(str(name)) for name in source]
     frame, time = first("frame", "Frame", "frame_idx"), first("time_s", "timestamp", "frame_time_in_ms")
     frames = numbers(frame) - (1 if openface else 0)
     if frame is None and time is None and "image_path" in table:  # lists of pictures: FOLDER/00012.png
@@ -143,13 +169,9 @@ def _keys(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     elif frame is None and time is None:
         raise InputError(f"{path}: has neither `frame` nor `time_s`, so its rows cannot be joined; add one of them.")
     keys = pd.DataFrame(
-        {
-            "source": sources,
-            "face": "0" if face is None else [_face_name(value) for value in face],
-            "frame": frames,
-            "time_s": numbers(time) / (1000 if time is not None and time.name == "frame_time_in_ms" else 1),
-        }
+        {"source": sources, "face": "0" if face is None else [_face_name(value) for value in face], "frame": frames}
     )
+    keys["time_s"] = _seconds(numbers(time), frames, keys, "" if time is None else str(time.name))
     place = "time_s" if np.isnan(frames).all() else "frame"
     if face is not None and face.name == "Identity" and not keys.duplicated(["source", place]).any():
         keys["face"] = "0"  # guessed anew in every frame, and nobody else is there
@@ -163,14 +185,32 @@ def _keys(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     return keys
 
 
-def _numbers(column: pd.Series[float], where: str) -> Floats:
-    numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-    strange = np.isnan(numbers) & column.notna().to_numpy()
-    if strange.any():
-        row = int(np.flatnonzero(strange)[0])
-        line = int(column.index[row]) + 2
-        raise InputError(f"{where}, row {line}: {column.iloc[row]!r} is no number; correct it or leave it empty.")
-    return np.asarray(numbers, dtype=np.float64)
+def _graded(column: pd.Series[Any]) -> pd.Series[Any]:
+    """FACS's letters as numbers."""
+    if pd.api.types.is_numeric_dtype(column):
+        return column
+    return column.map(lambda cell: LETTERS.get(str(cell).strip().upper(), cell), na_action="ignore")
+
+
+def _numbers(column: pd.Series[Any], where: str) -> Floats:
+    try:
+        return as_numbers(column, where)
+    except ValueError as error:
+        raise InputError(f"{error}; correct it or leave it empty.") from error
+
+
+def _seconds(times: Floats, frames: Floats, where: pd.DataFrame, name: str) -> Floats:
+    """Times in seconds. LibreFace's column `frame_time_in_ms` holds milliseconds or seconds, by its version.
+
+    A frame lasts at least a millisecond and at most a second, so the median step from frame to frame says which.
+    """
+    if name != "frame_time_in_ms":
+        return times
+    order = where.assign(time=times, frame=frames).sort_values(["source", "face", "time"])
+    steps = order.groupby(["source", "face"])[["time", "frame"]].diff()
+    passed = steps["frame"].fillna(1.0).clip(lower=1.0)
+    step = float((steps["time"] / passed)[steps["time"] > 0].median())
+    return times if step < 1 else times / 1000
 
 
 def _face_name(value: Any) -> str:
@@ -183,6 +223,11 @@ def _face_name(value: Any) -> str:
         return str(value).strip()
 
 
+def stem_of(name: str) -> str:
+    """The file name without folder and ending, whichever system it was written on."""
+    return PurePath(name.replace("\\", "/")).stem
+
+
 def _frame_of(picture: PurePath) -> float:
     digits = re.search(r"(\d+)$", picture.stem)
     return float(digits[1]) if digits else float("nan")
@@ -192,4 +237,4 @@ def _guess(numbers: Floats, *, likelihood: bool) -> Kind:
     known = numbers[~np.isnan(numbers)]
     if np.isin(known, (0, 1)).all():
         return "occurrence"
-    return "probability" if likelihood or (known.min() >= 0 and known.max() <= 1) else "intensity"
+    return "probability" if likelihood or bool(((known >= 0) & (known <= 1)).all()) else "intensity"

@@ -1,4 +1,4 @@
-"""What `summarize` reads: the table of a study, who is who in it, and its trials."""
+"""What `summarize` knows of a study beside its tables: who is who, and its trials."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from duchenne.data.spreadsheets import read_csv_table
+from duchenne.data.spreadsheets import as_numbers, read_csv_table
 from duchenne.errors import InputError
-from duchenne.preparing.codes.video_codes import Sources
-from duchenne.tables.episodes import find_measures, frame_seconds
-from duchenne.tables.writing import read_table
+from duchenne.preparing.datasets.names import Sources
+from duchenne.tables.episodes import frame_seconds
 
 TRIAL_COLUMNS: Final = ("trial", "onset_s", "offset_s")
 BASELINE_COLUMNS: Final = ("baseline_onset_s", "baseline_offset_s")
@@ -30,31 +29,6 @@ class Track(NamedTuple):
     seconds: NDArray[np.float64]
     video_s: float
     parts: list[slice]
-
-
-def read_aus(table: pd.DataFrame | str | Path, where: str) -> pd.DataFrame:
-    """Reads a table of `detect`, or checks one.
-
-    Args:
-        table: a path, or the table.
-        where: what to call it in a sentence.
-
-    Raises:
-        InputError: when it cannot be read or has no AUs.
-    """
-    if isinstance(table, str | Path):
-        if not Path(table).is_file():
-            raise InputError(f"{table}: there is no such file; name a table that `duchenne detect` wrote.")
-        try:
-            table = read_table(Path(table))
-        except (ValueError, UnicodeDecodeError, OSError) as error:
-            raise InputError(f"{table}: cannot be read as a table ({str(error).splitlines()[0]}).") from error
-    missing = [name for name in ("source", "frame", "time_s", "face") if name not in table]
-    if missing:
-        raise InputError(f"{where}: has no column `{missing[0]}`; name a table of `duchenne detect --format duchenne`.")
-    if not find_measures(list(table.columns)):
-        raise InputError(f"{where}: has no column of an action unit (AU12_s, AU12_p ...); run `duchenne detect` again.")
-    return table
 
 
 def name_faces(table: pd.DataFrame, names: pd.DataFrame | str | Path) -> pd.DataFrame:
@@ -73,11 +47,11 @@ def name_faces(table: pd.DataFrame, names: pd.DataFrame | str | Path) -> pd.Data
     missing = [name for name in ("source", "face", "name") if name not in names]
     if missing:
         raise InputError(f"{where}: has no column `{missing[0]}`; add it.")
-    known = set(zip(table["source"], table["face"], strict=True))
-    given: dict[tuple[str, int], str] = {}
+    known = set(zip(table["source"], table["face"].map(_as_face), strict=True))
+    given: dict[tuple[str, str], str] = {}
     sources = Sources(list(map(str, table["source"].unique())))
     for row, written, face, name in names[["source", "face", "name"]].itertuples():
-        source = _source(written, sources, f"{where}, row {row}")
+        source, face = _source(written, sources, f"{where}, row {row}"), _as_face(face)
         if (source, face) not in known:
             raise InputError(
                 f"{where}, row {row}: there is no face {face} in `{source}`; the report shows who there is."
@@ -85,8 +59,8 @@ def name_faces(table: pd.DataFrame, names: pd.DataFrame | str | Path) -> pd.Data
         if (source, face) in given:
             raise InputError(f"{where}, row {row}: face {face} of `{source}` is listed twice; remove one.")
         given[source, face] = "" if pd.isna(name) else str(name)
-    pairs = list(zip(table["source"], table["face"], strict=True))
-    people = [None if pd.isna(face) else given.get((source, face), str(face)) for source, face in pairs]
+    pairs = list(zip(table["source"], table["face"].map(_as_face), strict=True))
+    people = [None if not face else given.get((source, face), face) for source, face in pairs]
     named = table.assign(face=pd.array(people, dtype="str"))
     # A face that is left out leaves its frame: the video is as long as before.
     named.loc[named["face"] == "", "face"] = None
@@ -99,6 +73,13 @@ def name_faces(table: pd.DataFrame, names: pd.DataFrame | str | Path) -> pd.Data
             "two faces of one frame are two people."
         )
     return named
+
+
+def _as_face(value: object) -> str:
+    """A face's number or name as text; empty where nobody is."""
+    if pd.isna(value):  # type: ignore[call-overload]
+        return ""
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def read_tracks(rows: pd.DataFrame) -> Iterator[Track]:
@@ -151,12 +132,33 @@ def read_trials(trials: pd.DataFrame | str | Path, sources: Sequence[str]) -> pd
     meant = [_source(written, known, f"{where}, row {row}") for row, written in trials["source"].items()]
     trials = trials.assign(source=meant)
     for name in (*TRIAL_COLUMNS[1:], *BASELINE_COLUMNS):
-        if name in trials and not pd.api.types.is_numeric_dtype(trials[name]):
-            raise InputError(f"{where}: column `{name}` holds something that is no number; write seconds.")
-    backwards = np.flatnonzero(trials["offset_s"].to_numpy() <= trials["onset_s"].to_numpy())
-    if len(backwards):
-        raise InputError(f"{where}, row {trials.index[backwards[0]]}: offset_s is not after onset_s; correct it.")
+        if name in trials:
+            trials[name] = _seconds(trials[name], where)
+    for onset, offset, needed in ((*TRIAL_COLUMNS[1:], True), (*BASELINE_COLUMNS, False)):
+        if onset not in trials:
+            continue
+        first, last = trials[onset].to_numpy(dtype=float), trials[offset].to_numpy(dtype=float)
+        lacking = (np.isnan(first) | np.isnan(last)) & (needed | (np.isnan(first) != np.isnan(last)))
+        for bad, what in (
+            (lacking, f"has no {onset} or no {offset}"),
+            (last <= first, f"{offset} is not after {onset}"),
+        ):
+            if bad.any():
+                raise InputError(f"{where}, row {trials.index.to_numpy()[bad.argmax()]}: {what}; correct it.")
     return trials
+
+
+def _seconds(column: pd.Series[float], where: str) -> pd.Series[float]:
+    numbers = column.set_axis(column.index - 2, axis="index")  # as `as_numbers` counts rows
+    try:
+        values = as_numbers(numbers, f"{where}: column `{column.name}`")
+    except ValueError as error:
+        raise InputError(f"{error}; write seconds.") from error
+    if np.isinf(values).any():
+        raise InputError(
+            f"{where}, row {column.index.to_numpy()[np.isinf(values).argmax()]}: {column.name} is infinite; correct it."
+        )
+    return pd.Series(values, index=column.index)
 
 
 def _source(written: object, sources: Sources, where: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from duchenne.detection.study_tables import read_aus
 from duchenne.errors import UsageError
 from duchenne.tables.episodes import (
     SCORE_THRESHOLD,
@@ -19,7 +21,7 @@ from duchenne.tables.episodes import (
     is_present,
 )
 from duchenne.tables.quality import QUALITY_COLUMNS, face_quality
-from duchenne.tables.study import BASELINE_COLUMNS, Track, name_faces, read_aus, read_tracks, read_trials
+from duchenne.tables.study import BASELINE_COLUMNS, Track, name_faces, read_tracks, read_trials
 
 COMBINATIONS: Final = ("6+12", "1+4", "1+2+5", "12+14")
 """The combinations that are looked at unless others are asked for; the first is the Duchenne smile."""
@@ -38,6 +40,7 @@ class Summary(NamedTuple):
             source in which nobody was found is one row without a face.
         trials: per trial, face and AU: `mean`, `peak`, `share`, `baseline_mean` and `change` = mean - baseline mean.
             A trial of a source in which nobody was found has rows of nulls. None where no trials were given.
+        notes: sentences on how the tables were read.
     """
 
     faces: pd.DataFrame
@@ -45,26 +48,30 @@ class Summary(NamedTuple):
     combinations: pd.DataFrame
     quality: pd.DataFrame
     trials: pd.DataFrame | None
+    notes: Sequence[str] = ()
 
 
 def summarize(
-    table: pd.DataFrame | str | Path,
+    table: pd.DataFrame | str | Path | Sequence[str | Path],
     *,
     trials: pd.DataFrame | str | Path | None = None,
     names: pd.DataFrame | str | Path | None = None,
     threshold: float = SCORE_THRESHOLD,
     combinations: Sequence[str] = COMBINATIONS,
+    fps: float | None = None,
 ) -> Summary:
     """Sums up a table of action units by person, episode, combination and trial.
 
     Args:
-        table: what `detect` gave or wrote, `--format duchenne`.
+        table: what `detect` gave or wrote in any format: a table, its path, several, or the folder of `-o DIR/`;
+            tables of OpenFace, py-feat and other tools too, see `duchenne.tables.codings`.
         trials: a table or CSV file with `trial, onset_s, offset_s`; `source` where the table has several; and
             `baseline_onset_s, baseline_offset_s` for the window that the trial is compared with.
         names: a table or CSV file with `source, face, name`: who is who. Equal names are one person, an empty one
             leaves the face out; the column `face` then holds names.
         threshold: from where a raw score counts as present. Probabilities: 0.5; intensities: 2.
         combinations: AUs joined by `+`.
+        fps: frames per second, for tables that have no times.
 
     Returns:
         Five tables, see `Summary`.
@@ -75,9 +82,11 @@ def summarize(
     """
     if not threshold > 0:
         raise UsageError(f"threshold is {threshold}; it must be above 0.")
+    if fps is not None and not 0 < fps < math.inf:
+        raise UsageError(f"fps is {fps:g}; it must be above 0.")
     wanted = {text: _aus(text) for text in combinations}
-    where = str(table) if isinstance(table, str | Path) else "the table"
-    rows = read_aus(table, where)
+    notes: list[str] = []
+    rows = read_aus(table, "the table", fps, notes)
     if names is not None:
         rows = name_faces(rows, names)
     measures = find_measures(list(rows.columns), threshold)
@@ -101,6 +110,7 @@ def summarize(
         pd.DataFrame(together, columns=[*_KEYS, "combination", "seconds", "share"]),
         _whole_faces(pd.DataFrame(seen, columns=[*_KEYS, *QUALITY_COLUMNS])),
         None if trials is None else _trials(tracks, measures, trials, sources),
+        notes,
     )
 
 

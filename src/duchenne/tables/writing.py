@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from duchenne.data.spreadsheets import read_csv_table
+from duchenne.data.spreadsheets import plain_cells, read_csv_table
 from duchenne.errors import InputError, UsageError
 from duchenne.files import replacing, write_text
 
@@ -43,7 +43,7 @@ class TableWriter:
                 self._parquet = pq.ParquetWriter(self._file, table.schema)
             self._parquet.write_table(table)
         else:
-            piece.to_csv(self._file, index=False, header=self.rows == 0, lineterminator="\n")
+            plain_cells(piece).to_csv(self._file, index=False, header=self.rows == 0, lineterminator="\n")
         self.rows += len(piece)
 
     def close(self) -> None:

@@ -8,7 +8,6 @@ import struct
 from pathlib import Path
 from typing import Final
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
@@ -17,6 +16,7 @@ from duchenne.errors import InputError, UsageError
 from duchenne.model_files import IMAGENET_FILES, model_path
 from duchenne.modules.encoder import Encoder
 from duchenne.modules.resnet import STAGES
+from duchenne.training.foreign import find_state, load_tensors, name_of, not_finite, resnet_state
 
 UNREADABLE: Final = (
     RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError,
@@ -34,7 +34,8 @@ def apply_weights(encoder: Encoder, source: str) -> None:
         encoder: of any backbone.
         source: `none` (nothing happens), `imagenet` (torchvision's IMAGENET1K_V1; the folder that DUCHENNE_MODELS
             names is looked at first), or the path of a file: an `encoder.safetensors`, a state dict of torchvision's
-            ResNet, or the state dict that the authors of temporal ranking released. The embedding layer is loaded
+            ResNet, a checkpoint that has one in it (see `foreign`), or the state dict that the authors of temporal
+            ranking released. The embedding layer is loaded
             where the file has one of the same size, and stays as it is where the file has none. Stages that the
             encoder does not have are left out.
 
@@ -53,21 +54,32 @@ def apply_weights(encoder: Encoder, source: str) -> None:
         path = Path(source)
     later = tuple(f"backbone.{stage}." for stage in STAGES if stage not in encoder.backbone.stages)
     state = {key: value for key, value in encoder_state(read_state(path)).items() if not key.startswith(later)}
+    broken = not_finite(state)
+    if broken:
+        raise InputError(f"{path}: its {broken} holds NaN or infinite numbers; choose an earlier checkpoint.")
     own = encoder.state_dict()
-    needed = (key for key in own if key.startswith("backbone.") and not key.endswith(".num_batches_tracked"))
+    needed = [key for key in own if key.startswith("backbone.") and not key.endswith(".num_batches_tracked")]
+    if not any(key in state for key in needed):
+        called = next(iter(state), "nothing").removeprefix("backbone.")
+        raise InputError(
+            f"{path}: holds no {encoder.spec.backbone} (its first tensor is called {called}); choose another file or "
+            "--backbone."
+        )
     missing = sorted(key for key in needed if key not in state)  # old files do not count batches
     unfit = sorted(key for key, value in state.items() if key not in own or own[key].shape != value.shape)
     if missing or unfit:
         what = f"has no {missing[0]}" if missing else f"its {unfit[0]} does not fit"
+        if name_of(state) not in ("", encoder.spec.backbone):
+            what = f"it is a {name_of(state)}"
         raise InputError(f"{path}: is not for {encoder.spec.backbone} ({what}); choose another file or --backbone.")
     encoder.load_state_dict(state, strict=False)
 
 
 def read_state(path: str | Path) -> dict[str, Tensor]:
-    """The tensors of a `.safetensors` file or of a state dict saved by torch.
+    """The tensors of a `.safetensors` file, or of the state dict in a file saved by torch, see `foreign.find_state`.
 
     Raises:
-        InputError: when the file is missing, damaged, or holds anything but tensors.
+        InputError: when the file is missing, damaged, or holds no tensors.
     """
     path = Path(path)
     if not path.is_file():
@@ -75,15 +87,14 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        loaded = load_tensors(path)
     except (SafetensorError, *UNREADABLE) as error:
         reason = " ".join(str(error).split())[:160]
         raise InputError(f"{path}: holds no weights that can be read safely ({reason}).") from error
-    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
-        state = state["state_dict"]
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+    state = find_state(loaded)
+    if state is None:
         raise InputError(f"{path}: holds no state dict; save the tensors alone.")
-    return {str(key): value for key, value in state.items()}
+    return state
 
 
 def encoder_state(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -95,6 +106,9 @@ def encoder_state(state: dict[str, Tensor]) -> dict[str, Tensor]:
             dropped.
     """
     state = {key.removeprefix("module."): value for key, value in state.items()}
+    foreign = None if any(key.startswith("resnet18.") for key in state) else resnet_state(state)
+    if foreign is not None:
+        return foreign
     if any(key.startswith("backbone.") for key in state):
         return state
     named = {}

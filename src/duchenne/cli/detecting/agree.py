@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
+
+from duchenne.plain import tell as print
 
 
 @dataclass(frozen=True, kw_only=True)
 class AgreeArguments:
-    """Agreement of two tables of action units, frame by frame: agreement.csv, summary.json and report.html."""
+    """Agreement of codings of action units, frame by frame, every pair and all at once.
 
-    first: tyro.conf.Positional[Path]
-    """A CSV or Parquet table: ours, human codes, OpenFace's, py-feat's; the reference where the two differ."""
-    second: tyro.conf.Positional[Path]
-    """Another one."""
+    Writes agreement.csv, reliability.csv, summary.json and report.html.
+    """
+
+    tables: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="A B ...")]
+    """tables of frames (ours, human codes, OpenFace's, py-feat's ...), or codes with onset and offset and exports of
+    ELAN, BORIS, The Observer, Datavyu; one file is enough where several people coded in it"""
     out: Path
     """Folder to write to."""
     by: Literal["auto", "time", "frame"] = "auto"
@@ -29,16 +33,30 @@ class AgreeArguments:
     """Two events match where they overlap or begin this close."""
     max_lag_s: float = 1.0
     """The largest shift that is looked at."""
+    step_s: float = 0.04
+    """Between the frames that are compared where all codings are events."""
 
 
 def main(arguments: list[str]) -> int:
     """Parses the arguments, compares, and prints one line per action unit."""
-    parsed = tyro.cli(AgreeArguments, args=arguments, prog="duchenne agree")
+    parsed = vars(tyro.cli(AgreeArguments, args=arguments, prog="duchenne agree"))
 
     from duchenne.tables.agree import agree  # heavy; not needed for --help
 
-    table = agree(**asdict(parsed))
-    shown = table[["au", "frames", "kappa", "ac1", "f1", "icc_absolute", "correlation", "auc"]]
+    table = agree(*parsed.pop("tables"), **parsed)
+    columns = [
+        "first_coder",
+        "second_coder",
+        "au",
+        "frames",
+        "kappa",
+        "ac1",
+        "f1",
+        "icc_absolute",
+        "correlation",
+        "auc",
+    ]
+    shown = table[[name for name in columns if name in table]]
     print(shown.to_string(index=False, float_format="{:.2f}".format, na_rep="-"))
-    print(f"{parsed.out / 'report.html'}")
+    print(f"{parsed['out'] / 'report.html'}")
     return 0

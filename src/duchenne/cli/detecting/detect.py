@@ -11,6 +11,7 @@ import tyro
 from duchenne.detection.settings import DetectSettings
 from duchenne.devices import Precision
 from duchenne.errors import UsageError
+from duchenne.plain import tell as print
 
 if TYPE_CHECKING:
     from duchenne.detection.detect import Detection

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import tyro
 
+from duchenne.plain import tell as print
+
 
 @dataclass(frozen=True, kw_only=True)
 class ExportArguments:

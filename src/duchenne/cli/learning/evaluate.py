@@ -9,6 +9,8 @@ from typing import Literal
 
 import tyro
 
+from duchenne.plain import tell as print
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateArguments:

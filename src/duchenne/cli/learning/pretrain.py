@@ -12,6 +12,7 @@ import tyro
 
 from duchenne.config import from_mapping, to_mapping
 from duchenne.methods.registry import METHODS
+from duchenne.plain import tell as print
 from duchenne.training.config import method_run_config
 from duchenne.training.recipes import load_recipe
 

@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 
 import tyro
 
+from duchenne.plain import tell as print
+
 
 @dataclass(kw_only=True)
 class PrepareArguments:
@@ -28,15 +30,17 @@ class PrepareArguments:
     """data sets: only say what was found, what is missing and how the counts compare with the published ones; takes
     seconds, reads no pictures, writes nothing"""
     labels: Annotated[Path | None, tyro.conf.arg(metavar="FILE|DIR")] = None
-    """videos: codes per frame or with onset and offset; a CSV, or text exports of ELAN, BORIS, The Observer"""
+    """videos: codes per frame or with onset and offset; a table, or a file or export of ELAN, BORIS, The Observer,
+    Datavyu"""
     coder: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
-    """videos: whose codes to take where several coded the same video"""
+    """videos: whose codes to take where several coded the same video, or one in several sessions"""
     table: Annotated[Path | None, tyro.conf.arg(metavar="FILE.csv")] = None
     """table: the list of images, with a column `path` and any of subject, clip, frame, time_s, AUxx, emotion, split"""
     detect: bool = True
     """table: find and align a face in every image, or take images that are aligned crops already"""
     names: Annotated[Path | None, tyro.conf.arg(metavar="FILE.csv")] = None
-    """videos: names for the faces found (equal ones are merged, empty ones left out); needs no new search"""
+    """videos: names for the faces found (equal ones are merged, empty ones left out; needs no new search), and for the
+    subjects of the codes"""
     aus: Literal["protocol", "all"] | None = None
     """data sets: the action units of the published protocol (default), or all that are coded and known"""
     frames: Literal["coded", "all"] | None = None

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import tyro
 
+from duchenne.plain import tell as print
+
 
 def main(arguments: list[str]) -> int:
     """Parses, renders, prints one closing line."""

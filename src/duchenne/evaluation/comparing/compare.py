@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 import numpy as np
 import pandas as pd
 
+from duchenne.data.spreadsheets import written_cells
 from duchenne.errors import InputError, UsageError
 from duchenne.evaluation.comparing.published_rows import Evaluation, explain, find_rows, table_rows
 from duchenne.evaluation.comparing.writing import check_out, write_comparison
@@ -140,7 +141,7 @@ def _recalls(evaluation: Evaluation, aggregate: Aggregate) -> dict[str, dict[str
     """Model -> item -> recall, from `scores.csv`: the summary holds it for the mean over emotions only."""
     file = evaluation.folder / "scores.csv"
     try:
-        scores = pd.read_csv(file)
+        scores = written_cells(pd.read_csv(file))
     except (OSError, ValueError) as error:
         raise InputError(f"{file}: cannot be read ({' '.join(str(error).split())}); evaluate again.") from error
     scores["found"] = scores["recall"] * scores["positives"]

@@ -8,10 +8,12 @@ from typing import Any, Final
 
 import pandas as pd
 
+from duchenne.data.spreadsheets import plain_cells
 from duchenne.errors import UsageError
 from duchenne.evaluation.comparing.published_rows import sources
 from duchenne.files import replacing, write_text
 from duchenne.pages import render_page
+from duchenne.plain import as_markdown
 from duchenne.published import PROTOCOLS
 
 SUFFIXES: Final = (".csv", ".html", ".md")
@@ -51,7 +53,7 @@ def write_comparison(
     for path in [out] if single else [out / f"{NAME}{suffix}" for suffix in SUFFIXES]:
         if path.suffix == ".csv":
             with replacing(path) as temporary:
-                table.to_csv(temporary, index=False)
+                plain_cells(table).to_csv(temporary, index=False)
         elif path.suffix == ".html":
             write_text(path, _page(table, items, title, warnings, explanations))
         else:
@@ -116,4 +118,4 @@ def _markdown(
 
 
 def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+    return "| " + " | ".join(map(as_markdown, cells)) + " |"

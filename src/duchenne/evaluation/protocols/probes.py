@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from duchenne import plots
 from duchenne.data.folds import from_assignment, k_fold, people_of
 from duchenne.data.prepared import Prepared
+from duchenne.data.spreadsheets import plain_cells
 from duchenne.devices import resolve_device
 from duchenne.errors import UsageError
 from duchenne.evaluation.describing import describe_data, versions
@@ -125,7 +126,7 @@ def probes(
     }  # fmt: skip
     out = Path(out)
     with replacing(out / "probes.csv") as temporary:
-        table.to_csv(temporary, index=False)
+        plain_cells(table).to_csv(temporary, index=False)
     write_text(out / "summary.json", json.dumps(summary, indent=1) + "\n")
     write_text(out / "report.html", _page(table, summary))
     state.clear()

@@ -1,335 +1,235 @@
-"""Events with onset and offset: our own table, and the text exports of ELAN, BORIS and The Observer XT.
+"""Files of events with onset and offset, told apart by what is in them: our own table, and those of other programs.
 
-What each program writes is described in `docs/prepare.md`. An AU is written `12`, `AU12`, `AU12C` or `L12C`: side and
-intensity letter are optional. Sides are merged, the stronger one counts.
+What each program writes, and how to export it, is described in `docs/prepare.md`.
 """
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Literal
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Final
 
 from duchenne.errors import InputError
-from duchenne.preparing.sources.tables import LETTERS, Row, read_lines
+from duchenne.preparing.datasets.programs import boris, datavyu, eaf, elan, observer
+from duchenne.preparing.datasets.programs.events import Event, Stretch, in_order, of_aus, subject_of, time_of
+from duchenne.preparing.datasets.programs.notation import Said, is_unknown, names_au, parse_aus, parse_intensity
+from duchenne.preparing.sources.tables import Row, read_sheets, read_text
 
-_AU: Final = re.compile(
-    r"(?:(?:L|R|B|U|T|left|right)[\s_-]*)?(?:AU[\s_-]*)?0?(\d{1,2})[\s_-]*([A-E])?(?:[\s_-]*(?:L|R|B|left|right))?",
-    re.IGNORECASE,
-)
-_CLOCK: Final = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:[.,]\d+)?)")
-LONGEST_FRAME_S: Final = 0.04
-"""Frames are taken to last no longer than this where they are further apart (`--fps`)."""
-_BASE_COLUMNS: Final = ("source", "au", "onset_s", "offset_s")
+SUFFIXES: Final = (".csv", ".tsv", ".txt", ".xlsx", ".eaf", ".opf", ".boris", ".gz")
+"""Of files of codes; `.gz` is BORIS's (`.boris.gz`)."""
+_OWN: Final = (
+    "source", "path", "au", "onset_s", "offset_s", "intensity", "face", "subject", "side", "coder", "comment",
+    "certainty",
+)  # fmt: skip
+_PREAMBLE: Final = 60
+Lines = Sequence[tuple[int, list[str]]]
 
 
 @dataclass(frozen=True)
-class Event:
-    """One AU from onset to offset.
+class _Layout:
+    """A table whose header is known.
 
     Attributes:
-        source: the video, as the codes name it.
-        au: FACS number; None where `kind` is not "au".
-        onset_s: start in seconds of the video.
-        offset_s: end; equal to the start for a point event, which holds for the nearest frame.
-        intensity: 0 to 5, None where not coded.
-        face: number of the face; None for the main one.
-        coder: name, empty where not given.
-        kind: "au"; "coded" for a stretch that was coded; "none" for a video in which nothing happens.
-        where: file and row, for errors.
+        program: whose it is, in words.
+        marks: columns that say so.
+        needed: columns without which it cannot be read; of several in one entry any.
+        read: rows (columns in lower case) and what stands above the header -> events.
+        least: how many of the marks.
     """
 
-    source: str
-    au: int | None
-    onset_s: float
-    offset_s: float
-    intensity: float | None = None
-    face: int | None = None
-    coder: str = ""
-    kind: Literal["au", "coded", "none"] = "au"
-    where: str = ""
-
-    def holds(self, times_s: NDArray[np.float64], spacing_s: float) -> NDArray[np.bool_]:
-        """At which frames it holds: those whose middle lies in it; a point event holds for the nearest frame.
-
-        Args:
-            times_s: time stamps of the frames, their starts.
-            spacing_s: between frames.
-        """
-        if self.offset_s == self.onset_s:
-            apart = times_s - self.onset_s
-            return (apart >= -spacing_s / 2) & (apart < spacing_s / 2)
-        return within(times_s, self.onset_s, self.offset_s, spacing_s)
-
-    def at(self, source: str) -> Event:
-        """The same event of the video `source`."""
-        return replace(self, source=source)
+    program: str
+    marks: frozenset[str]
+    needed: tuple[tuple[str, ...], ...]
+    read: Callable[[list[Row], Mapping[str, str]], Iterator[Event]]
+    least: int = 1
 
 
-def within(times_s: NDArray[np.float64], onset_s: float, offset_s: float, spacing_s: float) -> NDArray[np.bool_]:
-    """Which frames have their middle between onset and offset: the onset's own frame has, the offset's has not.
-
-    Programs round what they export, so a frame's start alone would often miss by a millisecond.
-    """
-    middles = times_s + min(spacing_s, LONGEST_FRAME_S) / 2
-    return (middles >= onset_s) & (middles < offset_s)
-
-
-def read_events(path: Path) -> list[Event]:
-    """Reads events from any of the known layouts, which are told apart by their header.
+def is_events(path: Path) -> bool:
+    """Whether a file of codes holds events; else it has rows per frame or time.
 
     Raises:
-        InputError: when the layout is unknown, or a time, an AU or an intensity cannot be understood.
+        InputError: when it cannot be read.
     """
-    lines = read_lines(path)
-    for place, (_, header) in enumerate(lines[:40]):
-        names = {re.sub(r"^begin time.*", "begin time", cell.lower()) for cell in header}
-        for marks, read in _LAYOUTS:
-            if marks <= names:
-                rows = [Row(path, number, _named(header, cells)) for number, cells in lines[place + 1 :]]
-                if not rows:
-                    raise InputError(f"{path}: has a header but no rows; add them.")
-                return list(read(rows))
-    plain = list(_plain_elan(path, lines))
+    if path.suffix.lower() not in (".csv", ".tsv", ".txt", ".xlsx"):
+        return True
+    header = read_sheets(path)[0][0][1]
+    if elan.is_header(header) or datavyu.is_wide(header) or _layout({cell.lower() for cell in header}):
+        return True
+    places = {"frame", "time_s", "source", "path"} & set(header)
+    return not places or not any(re.match(r"(occ_|int_)?au[ _.-]?\d", cell, re.IGNORECASE) for cell in header)
+
+
+def holds_events(path: Path) -> bool:
+    """Whether a file is one of those that `read_events` reads for sure, rather than any table.
+
+    Raises:
+        InputError: when it cannot be read.
+    """
+    suffix = path.suffix.lower()
+    if suffix in (".eaf", ".opf", ".boris", ".gz"):
+        return True
+    if suffix not in (".csv", ".tsv", ".txt", ".xlsx") or not path.is_file():
+        return False
+    if suffix != ".xlsx" and datavyu.is_spreadsheet(read_text(path)):
+        return True
+    lines = [cells for _, cells in read_sheets(path)[0][:_PREAMBLE]]
+    if any(_layout({cell.lower() for cell in cells}) or elan.is_header(cells) for cells in lines):
+        return True
+    return datavyu.is_wide(lines[0]) or elan.is_plain(lines[0])
+
+
+def read_events(path: Path, notes: list[str] | None = None) -> list[Event]:
+    """Reads events from any of the known files.
+
+    Args:
+        path: of the file.
+        notes: sentences for the user are added to it.
+
+    Raises:
+        InputError: when the file is none of these, lacks a column, or a time, an AU or an intensity cannot be
+            understood.
+    """
+    notes = [] if notes is None else notes
+    suffix = path.suffix.lower()
+    if suffix == ".eaf":
+        return eaf.read_eaf(path)
+    if suffix == ".opf":
+        return datavyu.read_opf(path)
+    if suffix == ".boris" or path.name.lower().endswith(".boris.gz"):
+        return list(boris.read_project(path, notes))
+    if suffix != ".xlsx":
+        text = read_text(path)
+        if datavyu.is_spreadsheet(text):
+            return datavyu.read_spreadsheet(path, text)
+    return [event for lines in read_sheets(path) for event in _of_lines(path, lines, notes)]
+
+
+def _of_lines(path: Path, lines: Lines, notes: list[str]) -> list[Event]:
+    preamble: dict[str, str] = {}
+    above: list[tuple[str, float | None]] = []
+    for place, (_, header) in enumerate(lines[:_PREAMBLE]):
+        names = {cell.lower() for cell in header}
+        below = lines[place + 1 :]
+        layout = _layout(names)
+        if layout or elan.is_header(header) or datavyu.is_wide(header):
+            if not below:
+                raise InputError(f"{path}: has a header but no rows; add them.")
+            twice = next((name for name in header if name and header.count(name) > 1), None)
+            if twice:
+                raise InputError(f"{path}: has the column `{twice}` twice; remove one.")
+        if layout is not None:
+            lacking = [any_of for any_of in layout.needed if not names & set(any_of)]
+            if lacking:
+                raise InputError(
+                    f"{path}: is {layout.program} and has no column `{_as_written(lacking[0][0])}`; export it with all "
+                    "its columns."
+                )
+            rows = [Row(path, number, _named(header, cells)) for number, cells in below]
+            if layout.read is _own:
+                notes += _unknown_columns(path, header)
+            return list(layout.read(rows, preamble))
+        if elan.is_header(header):
+            return elan.read_columns(path, header, below, elan.media_of_block(above), notes)
+        if datavyu.is_wide(header):
+            return datavyu.read_wide(path, header, below)
+        named = elan.media_of_line(header) if len(above) == place else None
+        above += [named] if named else []
+        preamble[header[0].lower().rstrip(":")] = next((cell for cell in header[1:] if cell), "")
+    plain = elan.read_plain(path, lines[len(above) :], elan.media_of_block(above), notes)
     if plain:
         return plain
     raise InputError(
-        f"{path}: is neither rows per frame (columns `source, frame, AU01 ...`), events (`{', '.join(_BASE_COLUMNS)}`) "
-        "nor an export of ELAN, BORIS or The Observer; see docs/prepare.md."
+        f"{path}: is neither rows per frame (columns `source, frame, AU01 ...`), events (`source, au, onset_s, "
+        "offset_s`) nor an export or a file of ELAN, BORIS, The Observer or Datavyu; see docs/prepare.md."
     )
 
 
-def parse_au(text: str) -> tuple[int, float | None] | None:
-    """(AU number, intensity or None) of `12`, `AU12`, `AU12C`, `L12C`, `12C left`; None where it is none."""
-    match = _AU.fullmatch(text.strip())
-    if match is None:
-        return None
-    return int(match[1]), LETTERS[match[2].upper()] if match[2] else None
+def _layout(names: set[str]) -> _Layout | None:
+    fits = (layout for layout in _LAYOUTS if len(layout.marks & names) >= layout.least)
+    return next((layout for layout in fits if layout.read is not _own or "au" in names), None)
 
 
-def parse_time(text: str) -> float | None:
-    """Seconds of `12.345`, `12,345`, `0:12.345` or `00:00:12.345`; None where it is no time."""
-    match = _CLOCK.fullmatch(text)
-    if match:
-        return int(match[1] or 0) * 3600 + int(match[2]) * 60 + float(match[3].replace(",", "."))
-    try:
-        value = float(text.replace(",", "."))
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
-
-
-def _own(rows: list[Row]) -> Iterator[Event]:
-    for given in rows:
-        row = replace(given, values={name.lower(): value for name, value in given.values.items()})
+def _own(rows: list[Row], _: Mapping[str, str]) -> Iterator[Event]:
+    for row in rows:
         name = row.get("au")
-        face, coder, source = row.whole_number_of("face"), row.get("coder"), row.get("source") or row.path.stem
-        where = f"{row.path}, row {row.number}"
-        if name.lower() == "none":
-            yield Event(source, None, 0.0, 0.0, face=face, coder=coder, kind="none", where=where)
-            continue
-        onset, offset = _time(row, "onset_s"), _time(row, "offset_s")
-        if name.lower() == "coded":
-            yield Event(source, None, onset, offset, face=face, coder=coder, kind="coded", where=where)
-            continue
-        yield _event(row, "au", name, onset, offset, row.intensity_of("intensity"), source, face, coder)
-
-
-def _boris_aggregated(rows: list[Row]) -> Iterator[Event]:
-    for row in rows:
-        if parse_au(row.get("Behavior")) is None:
-            continue  # other behaviours
-        onset = _time(row, "Start (s)")
-        offset = _time(row, "Stop (s)") if row.get("Stop (s)") not in ("", "NA") else onset
-        yield _event(row, "Behavior", row.get("Behavior"), onset, offset, _modifier(row), _boris_source(row))
-
-
-def _boris_tabular(rows: list[Row]) -> Iterator[Event]:
-    status = "Status" if "Status" in rows[0].values else "Behavior type"
-    yield from _paired(
-        rows,
-        "Time",
-        lambda row: row.get(status).upper(),
-        ("START", "STOP"),
-        lambda row, onset, offset: _event(
-            row, "Behavior", row.get("Behavior"), onset, offset, _modifier(row), _boris_source(row)
-        ),
-        lambda row: (_boris_source(row), row.get("Subject"), row.get("Behavior")),
-    )
-
-
-def _observer(rows: list[Row]) -> Iterator[Event]:
-    yield from _paired(
-        rows,
-        "Time_Relative_sf" if "Time_Relative_sf" in rows[0].values else "Time_Relative_hms",
-        lambda row: row.get("Event_Type").lower(),
-        ("state start", "state stop"),
-        lambda row, onset, offset: _event(
-            row, "Behavior", row.get("Behavior"), onset, offset, _modifier(row), row.get("Observation")
-        ),
-        lambda row: (row.get("Observation"), row.get("Subject"), row.get("Behavior")),
-    )
-
-
-def _paired(
-    rows: list[Row],
-    time: str,
-    kind: Callable[[Row], str],
-    marks: tuple[str, str],
-    make: Callable[[Row, float, float], Event],
-    key: Callable[[Row], tuple[str, ...]],
-) -> Iterator[Event]:
-    """Events of which start and stop are rows of their own; any other row is a point event."""
-    running: dict[tuple[str, ...], tuple[Row, float]] = {}
-    for row in rows:
-        if parse_au(row.get("Behavior")) is None:
-            continue  # other behaviours, and the marks of where the observation starts and stops
-        at, what = _time(row, time), kind(row)
-        if what == marks[0]:
-            if key(row) in running:
-                raise row.error("Behavior", f"{row.get('Behavior')} starts again before it stopped; correct it.")
-            running[key(row)] = (row, at)
-        elif what == marks[1]:
-            if key(row) not in running:
-                raise row.error("Behavior", f"{row.get('Behavior')} stops without having started; correct it.")
-            first, onset = running.pop(key(row))
-            yield make(first, onset, at)
-        else:
-            yield make(row, at, at)
-    for row, _ in running.values():
-        raise row.error("Behavior", f"{row.get('Behavior')} starts and never stops; correct it.")
-
-
-def _elan_columns(rows: list[Row]) -> Iterator[Event]:
-    """ELAN, one column per tier: the tier is the AU and the cell its intensity, or the cells are AUs."""
-    names = list(rows[0].values)
-    begin, factor = _elan_time(rows[0].path, names, "begin time")
-    end, end_factor = _elan_time(rows[0].path, names, "end time")
-    tiers = [name for name in names if not re.match(r"(begin|end) time|duration|file( path)?$", name, re.IGNORECASE)]
-    for row in rows:
-        source = row.get("File Path") or row.get("File") or row.path.stem
-        onset, offset = _time(row, begin) * factor, _time(row, end) * end_factor
-        if "Tier" in names and "Annotation" in names:
-            yield from _elan_value(row, row.get("Tier"), row.get("Annotation"), onset, offset, source)
-            continue
-        for tier in tiers:
-            if row.get(tier):
-                yield from _elan_value(row, tier, row.get(tier), onset, offset, source)
-
-
-def _elan_time(path: Path, names: list[str], what: str) -> tuple[str, float]:
-    """The column of a time, and its unit in seconds."""
-    columns = [name for name in names if name.lower().startswith(what)]
-    if not columns:
-        raise InputError(f"{path}: has no column `{what.title()}`; export it from ELAN too.")
-    exact = next((name for name in columns if "ss.msec" in name), None)
-    if exact is None and all(name.lower().endswith("- msec") for name in columns):
-        return columns[0], 1e-3
-    return exact or columns[0], 1.0
-
-
-def _plain_elan(path: Path, lines: list[tuple[int, list[str]]]) -> Iterator[Event]:
-    """ELAN without a header: tier, participant, begin, end, perhaps duration, value; times in one or more formats."""
-    for number, cells in lines:
-        clocks = [place for place, cell in enumerate(cells) if _CLOCK.fullmatch(cell)]
-        numbers = [place for place, cell in enumerate(cells[1:-1], start=1) if re.fullmatch(r"\d+([.,]\d+)?", cell)]
-        places = clocks or numbers
-        if len(cells) < 4 or len(places) < 2:
-            return
-        onset, offset = parse_time(cells[places[0]]) or 0.0, parse_time(cells[places[1]]) or 0.0
-        if not clocks and all(re.fullmatch(r"\d+", cells[place]) for place in places):
-            onset, offset = onset / 1000, offset / 1000
-        row = Row(path, number, {})
-        value = "".join(cells[max(clocks + numbers) + 1 :][:1])  # there is none where only times were exported
-        yield from _elan_value(row, cells[0], value, onset, offset, path.stem)
-
-
-def _elan_value(row: Row, tier: str, value: str, onset: float, offset: float, source: str) -> Iterator[Event]:
-    au = parse_au(tier)
-    if au is not None:
-        strength = LETTERS.get(value.upper(), au[1])
-        if re.fullmatch(r"[0-5]([.,]\d+)?", value):
-            strength = float(value.replace(",", "."))
-        yield Event(
-            source, au[0], onset, _after(row, tier, onset, offset), strength, where=f"{row.path}, row {row.number}"
+        source, subject = row.get("source") or row.get("path") or row.path.stem, subject_of(row.get("subject"))
+        stretch = Stretch(
+            row, 0.0, 0.0, source, face=row.whole_number_of("face"), coder=row.get("coder"), subject=subject
         )
-        return
-    parts = [parse_au(part) for part in re.split(r"[+,;\s]+", value) if part]
-    if parts and all(parts):
-        for part in parts:
-            assert part is not None
-            where = f"{row.path}, row {row.number}"
-            yield Event(source, part[0], onset, _after(row, tier, onset, offset), part[1], where=where)
+        if name.lower() == "none":
+            yield stretch.event(None, kind="none")
+            continue
+        onset, offset = time_of(row, "onset_s"), time_of(row, "offset_s")
+        stretch = replace(stretch, onset_s=onset, offset_s=in_order(row, "au", onset, offset))
+        if name.lower() in ("coded", "unknown"):
+            yield stretch.event(None, kind="coded" if name.lower() == "coded" else "unknown")
+            continue
+        said = parse_aus(name)
+        if not said:
+            raise row.error("au", f"`{name}` is not an AU; write it as 12, AU12 or AU12C.")
+        yield from of_aus(stretch, [_graded(row, name, one, len(said)) for one in said])
 
 
-def _event(
-    row: Row,
-    column: str,
-    name: str,
-    onset: float,
-    offset: float,
-    intensity: float | None,
-    source: str,
-    face: int | None = None,
-    coder: str = "",
-) -> Event:
-    au = parse_au(name)
-    if au is None:
-        raise row.error(column, f"`{name}` is not an AU; write it as 12, AU12 or AU12C.")
-    if intensity is not None and au[1] is not None and intensity != au[1]:
+def _graded(row: Row, name: str, said: Said, many: int) -> Said:
+    text = row.get("intensity")
+    if not text or is_unknown(text):
+        return said
+    value = parse_intensity(text)
+    if value is None:
+        row.number_of("intensity", low=0, high=5)  # says what is wrong with a number
+        raise row.error("intensity", f"`{text}` is no intensity; write A to E or 0 to 5.")
+    if many > 1:
+        raise row.error("intensity", f"is one for {many} AUs; write a row for each.")
+    if said.intensity is not None and value != said.intensity:
         raise row.error("intensity", f"{name} says another intensity than this column; keep one.")
-    strength = intensity if intensity is not None else au[1]
-    where = f"{row.path}, row {row.number}"
-    return Event(source, au[0], onset, _after(row, column, onset, offset), strength, face, coder, "au", where)
+    return Said(said.au, value)
 
 
-def _modifier(row: Row) -> float | None:
-    """An intensity among the modifiers of BORIS and The Observer, None where there is none."""
-    for name, value in row.values.items():
-        if name.lower().startswith("modifier"):
-            for part in re.split(r"[|,;\s]+", value):
-                if part.upper() in LETTERS:
-                    return LETTERS[part.upper()]
-                if re.fullmatch(r"[0-5]", part):
-                    return float(part)
-    return None
+def _unknown_columns(path: Path, header: Sequence[str]) -> list[str]:
+    """A sentence that names the columns that are not read.
+
+    Raises:
+        InputError: when one of them names an AU.
+    """
+    unknown = [name for name in header if name and name.lower() not in _OWN]
+    for name in unknown:
+        if names_au(name):
+            raise InputError(f"{path}: the column `{name}` has no place among events; write a row with au, onset_s.")
+    return [f"{path}: not read: {', '.join(unknown)}."] if unknown else []
 
 
-def _boris_source(row: Row) -> str:
-    for name in ("Media file name", "Media file path", "Media file", "Observation id"):
-        if row.get(name):
-            return re.sub(r"^player #\d+:", "", row.get(name)).split(";")[0]
-    return row.path.stem
+def _named(header: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
+    padded = [*cells, *[""] * (len(header) - len(cells))]
+    return {name.lower(): cell for name, cell in zip(header, padded) if name}
 
 
-def _time(row: Row, column: str) -> float:
-    value = parse_time(row.get(column))
-    if value is None or value < 0:
-        raise row.error(column, f"`{row.get(column)}` is not a time; write seconds, as 12.48.")
-    return value
+def _as_written(name: str) -> str:
+    return "_".join(part.capitalize() for part in name.split("_")) if name.startswith("time_") else (
+        name if "_" in name and name != "event_type" else name[:1].upper() + name[1:]
+    )  # fmt: skip
 
 
-def _after(row: Row, column: str, onset: float, offset: float) -> float:
-    if offset < onset:
-        raise row.error(column, f"the offset {offset:g} s lies before the onset {onset:g} s; correct it.")
-    return offset
-
-
-def _named(header: list[str], cells: list[str]) -> dict[str, str]:
-    return {name: cell for name, cell in zip(header, cells) if name}
-
-
-_LAYOUTS: Final[tuple[tuple[set[str], Callable[[list[Row]], Iterator[Event]]], ...]] = (
-    ({"au", "onset_s", "offset_s"}, _own),
-    ({"behavior", "start (s)", "stop (s)"}, _boris_aggregated),
-    ({"behavior", "event_type", "observation"}, _observer),
-    ({"behavior", "time", "status"}, _boris_tabular),
-    ({"behavior", "time", "behavior type"}, _boris_tabular),
-    ({"begin time"}, _elan_columns),
-)
+_LAYOUTS: Final = (
+    _Layout(
+        "a table of events", frozenset({"au", "onset_s", "offset_s"}), (("au",), ("onset_s",), ("offset_s",)), _own, 2,
+    ),
+    _Layout(
+        "BORIS's export of aggregated events", frozenset({"start (s)", "stop (s)", "duration (s)"}),
+        (("behavior",), ("start (s)",), ("stop (s)",)), boris.read_aggregated,
+    ),
+    _Layout(
+        "an event log of The Observer",
+        frozenset({"event_type", "event_log", "duration_sf", "date_time_absolute_dmy_hmsf", *observer.TIMES}),
+        (("observation",), ("behavior",), ("event_type",), observer.TIMES), observer.read_events,
+    ),
+    _Layout(
+        "BORIS's export of tabular events",
+        frozenset({
+            "observation id", "observation date", "media file name", "media file path", "media file", "total length",
+            "fps", "subject", "behavior", "behavioral category", "behavior type", "status", "time",
+        }),
+        (("behavior",), ("time",), ("status", "behavior type")), boris.read_tabular, least=3,
+    ),
+)  # fmt: skip

@@ -1,7 +1,7 @@
 """Reader `table`: images named by a CSV, with whatever is known about each.
 
 Needed is the column `path`; `subject, clip, frame, time_s, split, emotion`, `AUxx` (0 or 1) and `AUxx_i` (0 to 5 or A
-to E) may be given, and empty cells are unknown.
+to E) may be given; empty cells and marks such as `NA` or 9 are unknown.
 """
 
 from __future__ import annotations
@@ -13,9 +13,17 @@ from duchenne.errors import InputError
 from duchenne.facs import ACTION_UNITS, EMOTIONS
 from duchenne.preparing.codes.video_codes import row_labels
 from duchenne.preparing.sources.parts import Plan, TableImage, plan_images
-from duchenne.preparing.sources.tables import Row, au_columns, read_rows, unknown_aus_note
+from duchenne.preparing.sources.tables import (
+    Row,
+    au_columns,
+    not_read_note,
+    read_rows,
+    unknown_aus_note,
+    unknown_labels_note,
+)
 from duchenne.preparing.sources.tree import check_root
 
+_COLUMNS: Final = ("path", "subject", "clip", "frame", "time_s", "split", "emotion")
 SPLITS: Final = ("train", "validation", "test")
 
 
@@ -34,8 +42,12 @@ def plan_table(root: Path, table: Path, *, detect: bool = True) -> Plan:
     header, rows = read_rows(table, ("path",))
     if "clip" in header and "frame" not in header:
         raise InputError(f"{table}: has a column `clip` but no `frame`; add it, so that the frames have an order.")
-    columns = list(au_columns(header))
-    notes = unknown_aus_note(table, {au for _, au, _ in columns})
+    columns = au_columns(table, header)
+    notes = [
+        *unknown_aus_note(table, {au for _, au, _ in columns}),
+        *not_read_note(table, header, {*_COLUMNS, *(column for column, *_ in columns)}),
+        *unknown_labels_note(table, rows, [column for column, *_ in columns]),
+    ]
     columns = [column for column in columns if column[1] in ACTION_UNITS]
     images, seen = [], dict[Any, int]()
     for row in rows:

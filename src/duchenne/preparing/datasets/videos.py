@@ -9,17 +9,19 @@ from pathlib import Path
 from duchenne.errors import InputError
 from duchenne.faces.decode import VIDEO_SUFFIXES, list_media, probe
 from duchenne.preparing.codes.video_codes import read_codes
+from duchenne.preparing.datasets.names import read_names
 from duchenne.preparing.sources.parts import Plan, VideoPart
 from duchenne.preparing.sources.tree import check_root
 
 
-def plan_videos(root: Path, labels: Path | None = None, coder: str | None = None) -> Plan:
+def plan_videos(root: Path, labels: Path | None = None, coder: str | None = None, names: Path | None = None) -> Plan:
     """Lists the videos under `root`, with their codes where there are any.
 
     Args:
         root: folder of the videos.
         labels: a file or folder of codes, see `codes.read_codes`.
         coder: whose codes to take where several coded the same video.
+        names: a table of `source, face, name`; tells which face the subjects of the codes are.
 
     Raises:
         InputError: when `root` is not a folder, cannot be read or holds no video, or for bad codes.
@@ -32,7 +34,7 @@ def plan_videos(root: Path, labels: Path | None = None, coder: str | None = None
     if labels is None:
         parts = [VideoPart(path, source, frames_of(path)) for path, source in zip(paths, sources)]
         return Plan(parts, (), "none", inputs)
-    codes = read_codes(labels, sources, coder)
+    codes = read_codes(labels, sources, coder, read_names(names, sources) if names is not None else None)
     parts = [VideoPart(path, source, frames_of(path), codes.videos.get(source)) for path, source in zip(paths, sources)]
     digests = {
         source: hashlib.sha256(repr(asdict(given)).encode()).hexdigest() for source, given in codes.videos.items()

@@ -15,15 +15,13 @@ from duchenne.preparing.codes.video_codes import FaceCodes, VideoCodes
 from duchenne.preparing.sources.parts import LabelKind, Plan, TableImage, VideoPart, VideosPart, plan_images
 from duchenne.preparing.sources.points import Points
 from duchenne.preparing.sources.survey import Survey, listed
-from duchenne.preparing.sources.tables import read_rows
+from duchenne.preparing.sources.tables import NOT_CODED, read_rows
 from duchenne.preparing.sources.tree import Tree
 
 IMAGES: Final = r"\.(?:jpe?g|png|bmp|tiff?)"
 """Pattern of the pictures' suffixes."""
 VIDEOS: Final = "(?:" + "|".join(sorted(rf"\{suffix}" for suffix in VIDEO_SUFFIXES - {".gif"})) + ")"
 """Pattern of the videos' suffixes."""
-NOT_CODED: Final = frozenset({"9", "9.0", "999", "999.0", "-1", "-1.0", "-999", "-999.0", "", "nan", "NaN", "NA"})
-"""What the data sets write where an action unit could not be coded or was not looked for."""
 _PLAIN: Final = {"0": 0, "1": 1, "9": None}
 _SPLITS: Final = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
 

@@ -1,0 +1,68 @@
+"""Who is who: the table `names.csv` with `source, face, name`, which people fill in beside `faces.html`."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from duchenne.errors import InputError
+from duchenne.preparing.sources.tables import read_rows
+
+
+class Sources:
+    """Finds the one video that is meant by a path, a file name or a stem."""
+
+    def __init__(self, sources: Sequence[str]) -> None:
+        self._known: tuple[dict[str, list[str]], ...] = (defaultdict(list), defaultdict(list), defaultdict(list))
+        for source in sources:
+            path = PurePosixPath(source)
+            for known, key in zip(self._known, (source, path.name, path.stem)):
+                known[key].append(source)
+
+    def find(self, name: str) -> str | None:
+        """The source, None where none or several fit."""
+        wanted = PurePosixPath(name.replace("\\", "/"))
+        paths, names, stems = self._known
+        for fits in (paths.get(str(wanted)), names.get(wanted.name), stems.get(wanted.name), stems.get(wanted.stem)):
+            if fits:
+                return fits[0] if len(fits) == 1 else None
+        return None
+
+    def find_start(self, name: str) -> str | None:
+        """The source whose stem the name begins with: `p01 MK` or `p01_second` mean `p01.mp4`; the longest one."""
+        found = [
+            stem for stem in self._known[2]
+            if name.lower().startswith(stem.lower()) and not name[len(stem) : len(stem) + 1].isalnum()
+        ]  # fmt: skip
+        fits = self._known[2][max(found, key=len)] if found else []
+        return fits[0] if len(fits) == 1 else None
+
+
+def read_names(path: Path, sources: Sequence[str]) -> dict[tuple[str, int], str]:
+    """Who is who in videos.
+
+    Args:
+        path: a table with `source, face, name`; a source may be given by its file name.
+        sources: of the videos, as paths relative to the root.
+
+    Returns:
+        (source, face) -> name; empty where the face is to be left out.
+
+    Raises:
+        InputError: when it cannot be read, names a video that is not there, or a face twice.
+    """
+    _, rows = read_rows(path, ("source", "face", "name"))
+    given: dict[tuple[str, int], str] = {}
+    index = Sources(sources)
+    for row in rows:
+        source, face = index.find(row.get("source")), row.whole_number_of("face")
+        if source is None or face is None:
+            raise InputError(
+                f"{path}, row {row.number}: there is no face {row.get('face')} in `{row.get('source')}`; "
+                "faces.html beside the prepared data shows which there are."
+            )
+        if (source, face) in given:
+            raise InputError(f"{path}, row {row.number}: face {face} of {source} is listed twice; remove one.")
+        given[source, face] = row.get("name")
+    return given

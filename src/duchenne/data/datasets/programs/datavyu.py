@@ -1,0 +1,169 @@
+"""Datavyu: its spreadsheets (.opf), the same text exported as .csv, and the wide table of its export scripts."""
+
+from __future__ import annotations
+
+import csv
+import re
+import zipfile
+import zlib
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from duchenne.preparing.datasets.programs.events import (
+    Event,
+    Stretch,
+    in_order,
+    is_coding,
+    of_aus,
+    of_text,
+    of_value,
+)
+from duchenne.preparing.datasets.programs.notation import (
+    Said,
+    aus_of_name,
+    parse_aus,
+    parse_intensity,
+    who_of_names,
+)
+
+from duchenne.errors import InputError
+from duchenne.preparing.sources.tables import Row, decode_text
+
+_COLUMN: Final = re.compile(r"(?P<name>.+?) \((?P<kind>MATRIX|TEXT|NOMINAL),(?:true|false),.*?\)(?:-(?P<codes>.*))?")
+_CELL: Final = re.compile(r"(\d+):(\d{2}):(\d{2}):(\d{3}),(\d+):(\d{2}):(\d{2}):(\d{3}),(.*)")
+_WIDE: Final = re.compile(r"(?P<name>.+)\.(?P<code>onset|offset|ordinal|[^.]+)")
+_AU_CODES: Final = re.compile(r"(au|aus|action[_ ]?units?|facs|code|code0?1|value)", re.IGNORECASE)
+_STRENGTHS: Final = re.compile(r"int(ensity|ens)?|strength|level", re.IGNORECASE)
+_FEED: Final = re.compile(r"^\s*-?\s*feed:\s*['\"]?(.+?)['\"]?\s*$", re.MULTILINE)
+_LARGEST: Final = 1 << 28
+_MOST: Final = 200
+Cell = tuple[Row, float, float, dict[str, str]]
+
+
+def is_spreadsheet(text: str) -> bool:
+    """Whether a text is what Datavyu saves, under whatever name."""
+    lines = [line for line in text.splitlines()[:3] if line.strip()]
+    return bool(lines) and (re.fullmatch(r"#\d+", lines[0].strip()) is not None or bool(_COLUMN.fullmatch(lines[0])))
+
+
+def is_wide(header: Sequence[str]) -> bool:
+    """Whether a header is that of the wide table: `NAME.onset, NAME.offset, NAME.code01`."""
+    return any(name.endswith(".onset") for name in header) and any(name.endswith(".offset") for name in header)
+
+
+def read_opf(path: Path) -> list[Event]:
+    """A spreadsheet as Datavyu saves it.
+
+    Raises:
+        InputError: when it cannot be read or is none.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if archive.getinfo("db").file_size > _LARGEST:
+                raise InputError(f"{path}: unpacks to more than {_LARGEST >> 20} MB; name another file.")
+            text = decode_text(archive.read("db"))
+            project = decode_text(archive.read("project")) if "project" in archive.namelist() else ""
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}); check it.") from error
+    except (zipfile.BadZipFile, KeyError, ValueError, RuntimeError, NotImplementedError, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: is no spreadsheet of Datavyu ({error}); save it anew.") from error
+    feeds = tuple((PurePosixPath(feed.replace("\\", "/")).name, 0.0) for feed in _FEED.findall(project)[:_MOST])
+    if feeds and re.search(r"^\s*-?\s*offset:\s*-?[1-9]", project, re.MULTILINE):
+        raise InputError(
+            f"{path}: its recordings were shifted against each other; take the offset back in Datavyu, or export a "
+            "table with onset and offset in seconds of the recording."
+        )
+    return [replace(event, others=feeds) for event in read_spreadsheet(path, text)]
+
+
+def read_spreadsheet(path: Path, text: str) -> list[Event]:
+    """The text of a spreadsheet: a line per column, below it a line per cell."""
+    columns: dict[str, list[Cell]] = {}
+    cells: list[Cell] | None = None
+    names: list[str] = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        cell = _CELL.fullmatch(line.strip())
+        column = _COLUMN.fullmatch(line.strip())
+        row = Row(path, number, {})
+        if column and not cell:
+            cells = columns.setdefault(column["name"], [])
+            names = [code.split("|")[0] for code in (column["codes"] or "").split(",") if code]
+        elif cell and cells is not None:
+            onset, offset = (_seconds(cell.groups()[first : first + 4]) for first in (0, 4))
+            inside = cell[9].strip()
+            inside = inside[1:-1] if inside.startswith("(") and inside.endswith(")") else inside
+            values = [value.strip() for value in next(csv.reader([inside], skipinitialspace=True), [])]
+            known = dict(zip([*names, *(f"code{place}" for place in range(len(names), len(values)))], values))
+            cells.append((row, onset, onset if offset == 0 else offset, known))
+        elif line.strip() and not re.fullmatch(r"#\d+", line.strip()):
+            raise InputError(f"{path}, row {number}: `{line.strip()[:60]}` is no cell of Datavyu; save it anew.")
+    return list(_events(columns))
+
+
+def read_wide(path: Path, header: Sequence[str], lines: Sequence[tuple[int, list[str]]]) -> list[Event]:
+    """The wide table: `NAME.ordinal, NAME.onset, NAME.offset, NAME.code01 ...` beside each other, in milliseconds."""
+    columns: dict[str, list[Cell]] = defaultdict(list)
+    found = [_WIDE.fullmatch(name) for name in header]
+    for number, cells in lines:
+        rows: dict[str, dict[str, str]] = defaultdict(dict)
+        for match, cell in zip(found, cells):
+            if match and cell:
+                rows[match["name"]][match["code"]] = cell
+        for name, values in rows.items():
+            row = Row(path, number, {f"{name}.{code}": value for code, value in values.items()})
+            onset, offset = row.number_of(f"{name}.onset", low=0), row.number_of(f"{name}.offset", low=0)
+            if onset is None:
+                raise row.error(f"{name}.onset", "is empty; export the column anew.")
+            codes = {code: value for code, value in values.items() if code not in ("onset", "offset", "ordinal")}
+            columns[name].append((row, onset / 1000, (offset or onset) / 1000, codes))
+    return list(_events(columns))
+
+
+def _events(columns: Mapping[str, Sequence[Cell]]) -> Iterator[Event]:
+    who = who_of_names(list(columns))
+    for name, cells in columns.items():
+        coding = is_coding([value for *_, values in cells for value in values.values()])
+        for row, onset, offset, values in cells:
+            stretch = Stretch(row, onset, in_order(row, name, onset, offset), row.path.stem, coder=who[name])
+            if aus_of_name(name):
+                yield from of_value(stretch, name, _strength_of(values))
+            elif _named(values):
+                yield from _named_events(stretch, name, values, coding=coding)
+            else:
+                for value in values.values():
+                    yield from of_text(stretch, name, value, coding=coding)
+
+
+def _strength_of(values: Mapping[str, str]) -> str:
+    """The value of a cell that says the intensity: by its name, else the first that is one, else the first."""
+    named = next((value for code, value in values.items() if _STRENGTHS.fullmatch(code)), None)
+    if named is not None:
+        return named
+    strengths = (value for value in values.values() if parse_intensity(value) is not None)
+    return next(strengths, next(iter(values.values()), ""))
+
+
+def _named(values: Mapping[str, str]) -> tuple[str, str] | None:
+    """AU and intensity where a cell has a code for each."""
+    au = next((value for code, value in values.items() if _AU_CODES.fullmatch(code) and parse_aus(value)), None)
+    strength = next((value for code, value in values.items() if _STRENGTHS.fullmatch(code)), None)
+    return None if au is None or strength is None else (au, strength)
+
+
+def _named_events(stretch: Stretch, name: str, values: Mapping[str, str], *, coding: bool) -> Iterator[Event]:
+    au, strength = _named(values) or ("", "")
+    said = parse_aus(au)
+    if len(said) == 1 and said[0].intensity is None:
+        yield from of_value(stretch, f"AU{said[0].au}", strength)
+    elif parse_intensity(strength) is None:
+        yield from of_text(stretch, name, au, coding=coding)
+    else:
+        yield from of_aus(stretch, [Said(one.au, parse_intensity(strength)) for one in said])
+
+
+def _seconds(parts: Sequence[str]) -> float:
+    hours, minutes, seconds, milliseconds = map(int, parts)
+    return hours * 3600 + minutes * 60 + seconds + milliseconds / 1000

@@ -1,0 +1,257 @@
+"""ELAN's tab-delimited text in any language, with or without a header or a column per tier; its files: `eaf`."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+from duchenne.preparing.datasets.programs.events import (
+    Event,
+    Stretch,
+    in_order,
+    is_coding,
+    of_text,
+    of_value,
+    subject_of,
+    time_of,
+)
+from duchenne.preparing.datasets.programs.notation import (
+    aus_of_name,
+    parse_aus,
+    parse_time,
+    who_of_names,
+)
+
+from duchenne.errors import InputError
+from duchenne.preparing.sources.tables import Row
+
+_COLUMN: Final = re.compile(r"(.+?) - (hh:mm:ss[.,:]?.*|ss[.,]ms.*|ms.*|PAL.*|NTSC.*)", re.IGNORECASE)
+_DURATION: Final = re.compile(
+    r"duration|dauer|dur[ée]e|duraci[óo]n|dura[çc][ãa]o|durata|durada|duur|l[äa]ngd|varaktighet|czas trwania|"
+    r"длительность|продолжительность|(持续|持續)?(时|時)长?|持続時間|継続時間|지속.*|길이",
+    re.IGNORECASE,
+)
+_FILE: Final = re.compile(r".+\.(eaf|mp4|mov|avi|mpe?g|mkv|webm|wmv|m4v|mts|wav)$", re.IGNORECASE)
+_FILE_COLUMNS: Final = ("file path", "file name", "file", "filepath", "filename")
+_TIME_CODE: Final = re.compile(r"(\d+):(\d{2}):(\d{2})[:;](\d{2})")
+_MEDIA_LINE: Final = re.compile(r"#(?P<url>.+?)(?: -- offset: (?P<offset>-?\d+))?")
+Media = tuple[tuple[str, float], ...]
+"""Names of the recording, the first one first, each with the seconds that its own time is ahead of ELAN's."""
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """What stands in a tier, and when."""
+
+    tier: str
+    value: str
+    stretch: Stretch
+
+
+def is_header(cells: Sequence[str]) -> bool:
+    """Whether cells are the names of columns that ELAN writes, in any language."""
+    return any(_COLUMN.fullmatch(cell) or cell.lower().startswith("begin time") for cell in cells)
+
+
+def is_plain(cells: Sequence[str]) -> bool:
+    """Whether cells are an annotation without a header: two clock times, or the name of an AU and two numbers."""
+    clocks = sum(re.fullmatch(r"\d+:\d{2}:\d{2}[.,]\d+", cell) is not None for cell in cells)
+    numbers = sum(re.fullmatch(r"\d+([.,]\d+)?", cell) is not None for cell in cells[1:])
+    return (
+        clocks > 1
+        or (cells[0].startswith("#") and "offset" in cells[0])
+        or (numbers > 1 and bool(aus_of_name(cells[0])))
+    )
+
+
+def read_columns(
+    path: Path, header: Sequence[str], lines: Sequence[tuple[int, list[str]]], media: Media, notes: list[str]
+) -> list[Event]:
+    """Text with a header: a column per tier, or columns for tier and annotation.
+
+    Args:
+        path: of the file.
+        header: names of the columns.
+        lines: number and cells of those that follow.
+        media: by the lines above the header.
+        notes: sentences for the user, added to.
+    """
+    begin, end, duration = _time_columns(path, header)
+    times = {*begin, *end, *duration, *(column for column, name in enumerate(header) if _COLUMN.fullmatch(name))}
+    found = []
+    for number, cells, own in _blocks(lines, media):
+        row = Row(path, number, {name: cell for name, cell in zip(header, cells) if name})
+        onset = _moment(row, header, cells, begin)
+        offset = _moment(row, header, cells, end) if end else onset + _moment(row, header, cells, duration)
+        rest = {
+            header[column]: cells[column]
+            for column in range(min(len(header), len(cells)))
+            if column not in times and header[column] and cells[column]
+        }
+        files = [cells[column] for column, name in enumerate(header) if name.lower() in _FILE_COLUMNS and cells[column]]
+        files += [cell for cell in cells[len(header) - 2 :] if _FILE.fullmatch(cell)]
+        ahead = own[0][1] if own else 0.0
+        names = (*own, *((file, ahead) for file in files[::-1])) or ((path.stem, 0.0),)
+        stretch = shifted(Stretch(row, onset, in_order(row, header[begin[0]], onset, offset), ""), names)
+        given = {name.lower(): name for name in rest}
+        if "tier" in given and "annotation" in given:
+            who = subject_of(rest.get(given.get("participant", ""), ""))
+            found.append(Annotation(rest[given["tier"]], rest[given["annotation"]], replace(stretch, subject=who)))
+            continue
+        found += [
+            Annotation(name, value, stretch)
+            for name, value in rest.items()
+            if value not in files and not re.search(r"description|beschreibung", name, re.IGNORECASE)
+        ]
+    _tell_offset(path, media, notes)
+    return list(events_of(found))
+
+
+def read_plain(path: Path, lines: Sequence[tuple[int, list[str]]], media: Media, notes: list[str]) -> list[Event]:
+    """Text without a header: tier, participant, begin, end, perhaps duration, value; times in one or more formats."""
+    found = []
+    for number, cells, own in _blocks(lines, media):
+        clocks = [place for place, cell in enumerate(cells) if re.fullmatch(r"\d+:\d{2}:\d{2}[.,]\d+", cell)]
+        codes = [place for place, cell in enumerate(cells) if _TIME_CODE.fullmatch(cell)]
+        numbers = [place for place, cell in enumerate(cells[1:-1], start=1) if re.fullmatch(r"\d+([.,]\d+)?", cell)]
+        decimal = [place for place in numbers if re.search(r"[.,]", cells[place])]
+        places = clocks or decimal or numbers
+        if len(cells) < 4 or len(places) < 2:
+            return []
+        row = Row(path, number, {})
+        scale = 1.0 if clocks or decimal else 1e-3
+        onset, offset = ((parse_time(cells[place]) or 0.0) * scale for place in places[:2])
+        first, last = min(clocks + numbers + codes), max(clocks + numbers + codes)
+        value = "".join(cells[last + 1 :][:1])  # there is none where only times were exported
+        files = [cell for cell in cells[last + 2 :] if _FILE.fullmatch(cell)]
+        ahead = own[0][1] if own else 0.0
+        names = (*own, *((file, ahead) for file in files[::-1])) or ((path.stem, 0.0),)
+        stretch = shifted(Stretch(row, onset, in_order(row, cells[0], onset, offset), ""), names)
+        who = subject_of(cells[1]) if first > 1 else ""
+        found.append(Annotation(cells[0], value, replace(stretch, subject=who)))
+    _tell_offset(path, media, notes)
+    return list(events_of(found))
+
+
+def media_of_line(cells: Sequence[str]) -> tuple[str, float | None] | None:
+    """Name and offset of a line `#file:///C:/rec/a.mp4 -- offset: 1200` (milliseconds), or `#a.eaf`, which has none."""
+    match = _MEDIA_LINE.fullmatch(cells[0].strip('"')) if not any(cells[1:]) else None
+    if match is None:
+        return None
+    return name_of(match["url"]), None if match["offset"] is None else int(match["offset"]) / 1000
+
+
+def media_of_block(lines: Sequence[tuple[str, float | None]]) -> Media:
+    """The names that lines above annotations give: recordings, the first of which is the master, then the document."""
+    recordings = [(name, ahead) for name, ahead in lines if ahead is not None]
+    master = recordings[0][1] if recordings else 0.0
+    return (*recordings, *((name, master) for name, ahead in lines if ahead is None))
+
+
+def _blocks(lines: Sequence[tuple[int, list[str]]], media: Media) -> Iterator[tuple[int, list[str], Media]]:
+    """The lines with what they are about: lines with `#` name the recordings of those that follow."""
+    above: list[tuple[str, float | None]] = []
+    for number, cells in lines:
+        name = media_of_line(cells)
+        if name is not None:
+            above.append(name)
+            continue
+        if above:
+            media, above = media_of_block(above), []
+        yield number, cells, media
+
+
+def events_of(found: Sequence[Annotation]) -> Iterator[Event]:
+    """What annotations say, tier by tier."""
+    values = defaultdict(list)
+    for one in found:
+        values[one.tier].append(one.value)
+    who = who_of_names(list(values))
+    coding = {tier for tier, texts in values.items() if is_coding(texts)}
+    coders = {one.stretch.coder or who[one.tier] for one in found if aus_of_name(one.tier) or one.tier in coding} - {""}
+    lone = next(iter(coders)) if len(coders) == 1 else ""  # ELAN lets people leave the annotator of a tier open
+    for one in found:
+        stretch = one.stretch
+        mine = who[one.tier] or lone
+        if mine and not stretch.coder and mine != stretch.subject:
+            stretch = replace(stretch, coder=mine)
+        if aus_of_name(one.tier) and not (parse_aus(one.tier) and one.tier.isdecimal() and one.tier in coding):
+            yield from of_value(stretch, one.tier, one.value)
+        else:
+            yield from of_text(stretch, one.tier, one.value, coding=one.tier in coding)
+
+
+def _time_columns(path: Path, header: Sequence[str]) -> tuple[list[int], list[int], list[int]]:
+    """Columns of begin, end and duration; ELAN writes them in this order, each in one or more formats."""
+    groups: dict[str, list[int]] = {}
+    for column, name in enumerate(header):
+        match = _COLUMN.fullmatch(name)
+        if match or re.match(r"(begin|end) time|duration$", name, re.IGNORECASE):
+            groups.setdefault(match[1].lower() if match else name.lower(), []).append(column)
+    lasting = [columns for name, columns in groups.items() if _DURATION.fullmatch(name)]
+    others = [columns for name, columns in groups.items() if not _DURATION.fullmatch(name)]
+    if len(others) > 2 and not lasting:
+        others, lasting = others[:2], others[2:]
+    if len(others) == 1 and not lasting:
+        raise InputError(f"{path}: has no column `End Time`; export it from ELAN too.")
+    if not others or (len(others) == 1 and re.match(r"end|fin$", next(iter(groups)), re.IGNORECASE)):
+        raise InputError(f"{path}: has no column `Begin Time`; export it from ELAN too.")
+    return others[0], others[1] if len(others) > 1 else [], lasting[0] if lasting else []
+
+
+def _moment(row: Row, header: Sequence[str], cells: Sequence[str], columns: Sequence[int]) -> float:
+    """A time by the most exact of its columns: seconds, milliseconds, clock, frames of PAL or NTSC."""
+    best: tuple[int, float] | None = None
+    for column in columns:
+        text = cells[column] if column < len(cells) else ""
+        kind = (_COLUMN.fullmatch(header[column]) or ["", "", ""])[2].lower()
+        code = _TIME_CODE.fullmatch(text)
+        if code:
+            found = (0, _of_time_code([int(part) for part in code.groups()], kind))
+        elif not text:
+            continue
+        else:
+            value = time_of(Row(row.path, row.number, {header[column]: text}), header[column])
+            plain = re.fullmatch(r"\d+", text) is not None
+            found = (2, value / 1000) if kind.startswith("ms") or (plain and not kind.startswith("ss")) else (1, value)
+        best = max(best, found) if best else found
+    if best is None:
+        raise row.error(header[columns[0]], "is empty; export it from ELAN too.")
+    return best[1]
+
+
+def _of_time_code(parts: Sequence[int], kind: str) -> float:
+    """Seconds of hh:mm:ss:ff. NTSC drops two frame numbers every minute but every tenth (SMPTE)."""
+    hours, minutes, seconds, frames = parts
+    if "ntsc" in kind:
+        total = minutes + 60 * hours
+        return ((total * 60 + seconds) * 30 + frames - 2 * (total - total // 10)) * 1001 / 30000
+    return hours * 3600 + minutes * 60 + seconds + frames / (50 if "50" in kind else 25)
+
+
+def shifted(stretch: Stretch, media: Media) -> Stretch:
+    """The stretch in the time of the first recording, with the others beside it."""
+    (source, ahead), *others = media
+    rest = tuple((name, own - ahead) for name, own in others if name != source)
+    return replace(
+        stretch, source=source, onset_s=stretch.onset_s + ahead, offset_s=stretch.offset_s + ahead, others=rest
+    )
+
+
+def _tell_offset(path: Path, media: Media, notes: list[str]) -> None:
+    if media and media[0][1]:
+        notes.append(
+            f"{path}: {media[0][1]:g} s, the offset of {media[0][0]}, were added to its times; where ELAN had added "
+            "them already (`add master media offset`), export without."
+        )
+
+
+def name_of(url: str) -> str:
+    """The file name at the end of an address or path."""
+    path = unquote(urlsplit(url).path if "://" in url else url).replace("\\", "/")
+    return PurePosixPath(path).name

@@ -1,0 +1,294 @@
+"""One coded event, and what the readers of all programs share: how a row becomes events, and who is meant."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+import numpy as np
+from duchenne.preparing.datasets.programs.notation import (
+    NOT_VISIBLE,
+    Said,
+    aus_of_name,
+    is_unknown,
+    names_au,
+    parse_aus,
+    parse_intensity,
+    parse_time,
+    without_mark,
+)
+from numpy.typing import NDArray
+
+from duchenne.preparing.sources.tables import Row
+
+LONGEST_FRAME_S: Final = 0.04
+"""Frames are taken to last no longer than this where they are further apart (`--fps`)."""
+_OBSERVER: Final = re.compile(
+    r"(observer|coder|rater|annotator|scorer|coded[\s_]by|beobachter(in)?|kodierer(in)?|codierer(in)?|"
+    r"observateur|observatrice|codeur|codeuse|annotateur|observador(a)?|codificador(a)?|osservatore|codificatore)"
+    r"([\s_-]*(id|name))?",
+    re.IGNORECASE,
+)
+_COUNTS: Final = re.compile(
+    r"trial|block|item|sentence|question|page|round|take|phase|session|number|\bn[ro]\b|count|condition|stimul|"
+    r"utterance|speech|transcri|word|slide|clip|segment|durchgang|frage|satz|essai|ensayo",
+    re.IGNORECASE,
+)
+"""Tiers in which bare numbers are no AUs."""
+_NOBODY: Final = ("", "no focal subject", "no subject", "not defined", "none")
+_PRESENT: Final = re.compile(r"[^\W\d_]{2,}(?:[\s,;.!'’-]+[^\W\d_]{2,})*[.!]?|[+x✓✔LRUT]", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Event:
+    """One AU from onset to offset.
+
+    Attributes:
+        source: the video, as the codes name it.
+        au: FACS number; None where `kind` is not about one AU.
+        onset_s: start in seconds of the video.
+        offset_s: end; equal to the start for a point event, which holds for the nearest frame.
+        intensity: 0 to 5, None where not coded.
+        face: number of the face; None for the main one.
+        coder: name, empty where not given.
+        kind: "au"; "unknown" for a stretch in which this AU, or without one all, could not be judged; "coded" for a
+            stretch that was coded; "none" for a video in which nothing happens.
+        where: file and row, for errors.
+        subject: who is coded, as the codes call them; empty where they do not say.
+        observation: name of the session of coding, where the program has such; one video may be coded in several.
+        others: other names of the same recording (a second camera), each with the seconds that its own time is ahead.
+    """
+
+    source: str
+    au: int | None
+    onset_s: float
+    offset_s: float
+    intensity: float | None = None
+    face: int | None = None
+    coder: str = ""
+    kind: Literal["au", "unknown", "coded", "none"] = "au"
+    where: str = ""
+    subject: str = ""
+    observation: str = ""
+    others: tuple[tuple[str, float], ...] = ()
+
+    def holds(self, times_s: NDArray[np.float64], spacing_s: float) -> NDArray[np.bool_]:
+        """At which frames it holds: those whose middle lies in it; a point event holds for the nearest frame.
+
+        Args:
+            times_s: time stamps of the frames, their starts.
+            spacing_s: between frames.
+        """
+        if self.offset_s == self.onset_s:
+            apart = times_s - self.onset_s
+            return (apart >= -spacing_s / 2) & (apart < spacing_s / 2)
+        return within(times_s, self.onset_s, self.offset_s, spacing_s)
+
+    def at(self, source: str, ahead_s: float = 0.0) -> Event:
+        """The same event of the video `source`, whose time is `ahead_s` seconds ahead."""
+        onset_s, offset_s = self.onset_s + ahead_s, self.offset_s + ahead_s
+        return replace(self, source=source, onset_s=onset_s, offset_s=offset_s, others=())
+
+
+def within(times_s: NDArray[np.float64], onset_s: float, offset_s: float, spacing_s: float) -> NDArray[np.bool_]:
+    """Which frames have their middle between onset and offset: the onset's own frame has, the offset's has not.
+
+    Programs round what they export, so a frame's start alone would often miss by a millisecond.
+    """
+    middles = times_s + min(spacing_s, LONGEST_FRAME_S) / 2
+    return (middles >= onset_s) & (middles < offset_s)
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """When and of whom something was coded, before it is known what.
+
+    Attributes:
+        row: where it stands.
+        onset_s, offset_s: in seconds of the video.
+        source, face, coder, subject, observation, others: as in `Event`.
+    """
+
+    row: Row
+    onset_s: float
+    offset_s: float
+    source: str
+    face: int | None = None
+    coder: str = ""
+    subject: str = ""
+    observation: str = ""
+    others: tuple[tuple[str, float], ...] = ()
+
+    def event(
+        self, au: int | None, intensity: float | None = None, kind: Literal["au", "unknown", "coded", "none"] = "au"
+    ) -> Event:
+        """What was coded in it."""
+        return Event(
+            self.source, au, self.onset_s, self.offset_s, intensity, self.face, self.coder, kind,
+            f"{self.row.path}, row {self.row.number}", self.subject, self.observation, self.others,
+        )  # fmt: skip
+
+
+def of_aus(stretch: Stretch, said: Iterable[Said]) -> Iterator[Event]:
+    """The events of AUs that were said to be there; FACS's codes for what is not visible make AUs unknown."""
+    for au, intensity in said:
+        if au in NOT_VISIBLE:
+            yield from (stretch.event(number, kind="unknown") for number in NOT_VISIBLE[au])
+        else:
+            yield stretch.event(au, intensity)
+
+
+def of_value(stretch: Stretch, name: str, value: str) -> Iterator[Event]:
+    """The events of a tier or column that is named after AUs: its value is the intensity, or anything.
+
+    Raises:
+        InputError: when the value seems to be an intensity or another AU and cannot be read.
+    """
+    named, text = aus_of_name(name), without_mark(value)
+    intensity = parse_intensity(text)
+    if intensity is not None:
+        if len(named) > 1:
+            raise stretch.row.error(name, f"`{value}` is one intensity of {len(named)} AUs; code each by itself.")
+        yield from of_aus(stretch, [Said(named[0].au, intensity)])
+        return
+    if is_unknown(text):
+        yield from (stretch.event(said.au, kind="unknown") for said in named)
+        return
+    said = parse_aus(text)
+    if said and {one.au for one in said} <= {one.au for one in named}:
+        own = {one.au: one.intensity for one in named}
+        yield from of_aus(stretch, [one if one.intensity is not None else Said(one.au, own[one.au]) for one in said])
+    elif not text or _PRESENT.fullmatch(text):
+        yield from of_aus(stretch, named)
+    else:
+        raise stretch.row.error(
+            name, f"`{value}` is no intensity; write A to E or 0 to 5, or nothing where it was not coded."
+        )
+
+
+def of_text(stretch: Stretch, name: str, value: str, *, coding: bool) -> Iterator[Event]:
+    """The events of an annotation that stands in a tier of another name, as `12C+6B`.
+
+    Args:
+        stretch: when.
+        name: of the tier.
+        value: what was written.
+        coding: whether others of this tier are AUs.
+
+    Raises:
+        InputError: when it names an AU and cannot be read.
+    """
+    text = without_mark(value)
+    said = [] if not coding and _COUNTS.search(name) else parse_aus(text)
+    if said:
+        yield from of_aus(stretch, said)
+    elif is_unknown(text) and coding:
+        yield stretch.event(None, kind="unknown")
+    elif names_au(text) and (coding or re.search(r"AU[\s_.-]*\d", text, re.IGNORECASE)):
+        raise stretch.row.error(name, f"`{value}` names an AU and cannot be read; write it as 12C or AU12C+AU6B.")
+
+
+def is_coding(values: Sequence[str]) -> bool:
+    """Whether the annotations of a tier are AUs: at least one is, and is more than a bare number."""
+    return any(parse_aus(text) and not text.isdecimal() for text in map(without_mark, values))
+
+
+def paired(
+    rows: Iterable[Row],
+    at: Callable[[Row], float],
+    kind: Callable[[Row], str],
+    marks: tuple[str, str],
+    key: Callable[[Row], tuple[str, ...]],
+) -> Iterator[tuple[Row, float, float]]:
+    """(row of the start, onset, offset) where start and stop are rows of their own; any other row is a point event.
+
+    Raises:
+        InputError: when something stops that did not start, or the other way about.
+    """
+    running: dict[tuple[str, ...], tuple[Row, float]] = {}
+    for row in rows:
+        what = kind(row)
+        if what == marks[0]:
+            if key(row) in running:
+                raise row.error("Behavior", f"{row.get('behavior')} starts again before it stopped; correct it.")
+            running[key(row)] = (row, at(row))
+        elif what == marks[1]:
+            if key(row) not in running:
+                raise row.error("Behavior", f"{row.get('behavior')} stops without having started; correct it.")
+            first, onset = running.pop(key(row))
+            yield first, onset, at(row)
+        else:
+            yield row, at(row), at(row)
+    for row, _ in running.values():
+        raise row.error("Behavior", f"{row.get('behavior')} starts and never stops; correct it.")
+
+
+def is_of_aus(row: Row) -> bool:
+    """Whether the behaviour of a row is named after AUs; others are passed over.
+
+    Raises:
+        InputError: when it names an AU and cannot be read.
+    """
+    name = row.get("behavior")
+    found = bool(aus_of_name(name))
+    if not found and names_au(name):
+        raise row.error("Behavior", f"`{name}` names an AU and cannot be read; write it as 12, AU12 or AU12C.")
+    return found
+
+
+def behaviour(stretch: Stretch, name: str, modifiers: Sequence[str]) -> Iterator[Event]:
+    """The events of a behaviour that is named after AUs, with an intensity among its modifiers.
+
+    Raises:
+        InputError: when the modifiers say two intensities, or one that is none.
+    """
+    found = set()
+    for part in (part for text in modifiers for part in re.split(r"[|,;]+", text)):
+        for word in [part] if parse_intensity(part) is not None else part.split():
+            value = parse_intensity(word)
+            if value is not None and word.lower() != "none":
+                found.add(value)
+            elif re.fullmatch(r"\d+([.,]\d+)?", word) and not is_unknown(word):
+                raise stretch.row.error("Modifier", f"`{word}` is no intensity; write A to E or 0 to 5.")
+    if len(found) > 1:
+        listed = " and ".join(f"{value:g}" for value in sorted(found))
+        raise stretch.row.error("Modifier", f"{name} has the intensities {listed}; keep one.")
+    for au, own in aus_of_name(name):
+        if found and own is not None and own not in found:
+            raise stretch.row.error("Modifier", f"{name} says another intensity than its modifier; keep one.")
+        yield from of_aus(stretch, [Said(au, own if own is not None else next(iter(found), None))])
+
+
+def observer_of(values: Mapping[str, str]) -> str:
+    """Who coded, by a column or variable that is called so; empty where there is none."""
+    return next((value for name, value in values.items() if value and _OBSERVER.fullmatch(name.strip())), "")
+
+
+def subject_of(name: str) -> str:
+    """The subject's name; empty for the words that programs write where nobody was chosen."""
+    return "" if name.strip().lower() in _NOBODY else name.strip()
+
+
+def time_of(row: Row, column: str, low: float = 0.0) -> float:
+    """A time in seconds, which must be there.
+
+    Raises:
+        InputError: when it is none, or before `low`.
+    """
+    value = parse_time(row.get(column))
+    if value is None or value < low:
+        raise row.error(column, f"`{row.get(column)}` is not a time; write seconds, as 12.48.")
+    return value
+
+
+def in_order(row: Row, column: str, onset: float, offset: float) -> float:
+    """The offset.
+
+    Raises:
+        InputError: when it lies before the onset.
+    """
+    if offset < onset:
+        raise row.error(column, f"the offset {offset:g} s lies before the onset {onset:g} s; correct it.")
+    return offset

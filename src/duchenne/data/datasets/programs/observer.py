@@ -1,0 +1,50 @@
+"""The Observer XT: the event log, exported as text or as an Excel file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from duchenne.preparing.datasets.programs.events import (
+    Event,
+    Stretch,
+    behaviour,
+    is_of_aus,
+    observer_of,
+    paired,
+    subject_of,
+    time_of,
+)
+
+from duchenne.preparing.sources.tables import Row
+
+TIMES: Final = ("time_relative_sf", "time_relative_hmsf", "time_relative_s", "time_relative_hms")
+"""Columns of the time, the most exact first."""
+_MEDIA: Final = ("media_file", "media file", "video_file", "video file")
+
+
+def read_events(rows: list[Row], _: Mapping[str, str]) -> Iterator[Event]:
+    """The event log: start and stop of a state are rows of their own."""
+    time = next(name for name in TIMES if name in rows[0].values)
+    found = paired(
+        [row for row in rows if is_of_aus(row)],
+        lambda row: time_of(row, time),
+        lambda row: row.get("event_type").lower(),
+        ("state start", "state stop"),
+        lambda row: (
+            row.get("observation"), row.get("event_log"), observer_of(row.values), row.get("subject"),
+            row.get("behavior"),
+        ),
+    )  # fmt: skip
+    several = len({row.get("event_log") for row in rows}) > 1
+    for row, onset, offset in found:
+        named = next((row.get(name) for name in _MEDIA if row.get(name)), "")
+        log = row.get("event_log") if several else ""
+        stretch = Stretch(
+            row, onset, offset, named or row.get("observation"), coder=observer_of(row.values),
+            subject=subject_of(row.get("subject")),
+            observation=" ".join(part for part in (row.get("observation"), log) if part),
+        )  # fmt: skip
+        yield from behaviour(
+            stretch, row.get("behavior"), [value for name, value in row.values.items() if name.startswith("modifier")]
+        )

@@ -1,0 +1,98 @@
+"""Whose codes, and of whom: the coder among several, and the faces that the subjects of the codes are."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from duchenne.preparing.datasets.programs.events import Event
+
+from duchenne.errors import InputError
+
+
+class Sessions:
+    """Chooses whose codes to take, video by video."""
+
+    def __init__(self, coder: str | None) -> None:
+        self._coder = coder
+        self._known: set[str] = set()
+
+    def choose(self, source: str, events: Sequence[Event]) -> list[Event]:
+        """The events of one coder.
+
+        Raises:
+            InputError: when several coded and none of them was chosen.
+        """
+        sessions = list(dict.fromkeys((event.coder, event.observation) for event in events))
+        self._known |= {name for session in sessions for name in session if name}
+        if len(sessions) > 1 and self._coder is not None and any(self._coder in session for session in sessions):
+            sessions = [session for session in sessions if self._coder in session]
+        coders = {coder or observation for coder, observation in sessions}
+        if len(coders) > 1:
+            listed = ", ".join(sorted(name or "(unnamed)" for name in coders))
+            raise InputError(f"{source}: was coded by {listed}; choose one with --coder.")
+        chosen = [event for event in events if (event.coder, event.observation) in sessions]
+        aus = Counter(au for session in sessions for au in {
+            event.au for event in chosen if (event.coder, event.observation) == session and event.au is not None
+        })  # fmt: skip
+        if max(aus.values(), default=0) > 1:  # passes over different AUs belong together, two over one AU do not
+            listed = ", ".join(sorted(observation for _, observation in sessions))
+            raise InputError(f"{source}: was coded more than once ({listed}); choose one with --coder.")
+        return chosen
+
+    def check(self, path: Path) -> None:
+        """Raises InputError when the coder that was asked for is nobody."""
+        if self._coder is not None and self._coder not in self._known:
+            listed = ", ".join(sorted(self._known)) or "nobody by name"
+            raise InputError(f"{path}: --coder {self._coder}: there is no such coder; there are {listed}.")
+
+
+def people_of(names: Mapping[tuple[str, int], str]) -> dict[str, dict[str, list[int]]]:
+    """Source -> name -> faces."""
+    found: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for (source, face), name in names.items():
+        if name:
+            found[source][name].append(face)
+    return found
+
+
+def as_subject(event: Event, named: Mapping[str, Sequence[int]]) -> Event:
+    """ELAN writes `AU12@MK` whoever MK is: who stands in names.csv is seen in the video, and is not its coder."""
+    if event.coder in named and not event.subject:
+        return replace(event, subject=event.coder, coder="")
+    return event
+
+
+def with_faces(source: str, events: Sequence[Event], named: Mapping[str, Sequence[int]]) -> list[Event]:
+    """The events with the numbers of the faces that their subjects are.
+
+    Raises:
+        InputError: when there are several subjects and it is not known which face one of them is.
+    """
+    faceless = {event.subject for event in events if event.face is None and event.kind in ("au", "unknown")}
+    if len(faceless - {""}) == 1:  # programs let people leave the subject open; there is one whom it can be
+        one = next(iter(faceless - {""}))
+        events = [replace(event, subject=event.subject or one) for event in events]
+        faceless = {one}
+    unknown = sorted(name for name in faceless if name not in named)
+    if len(faceless) > 1 and unknown:
+        listed = ", ".join(name or "(no subject)" for name in sorted(faceless))
+        raise InputError(
+            f"{source}: has codes of {listed}; say which face each of them is in the column `name` of a table with "
+            "source, face and name (--names names.csv; faces.html, made without --labels, shows the faces)."
+        )
+    placed: list[Event] = []
+    everybody: list[Event] = []
+    for event in events:
+        if event.face is not None:
+            placed.append(event)
+        elif event.subject in named:
+            placed += [replace(event, face=face) for face in named[event.subject]]
+        elif event.kind in ("coded", "none") and not event.subject:
+            everybody.append(event)
+        else:
+            placed.append(event)
+    faces = dict.fromkeys(event.face for event in placed) or {None: None}
+    return placed + [replace(event, face=face) for event in everybody for face in faces]

@@ -1,0 +1,187 @@
+"""Tables that `summarize` reads: all formats, other tools, folders and lists, and what is wrong with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.detection.made import points
+
+import duchenne
+from duchenne.cli.main import main
+from duchenne.detection.formats import FORMATS
+from duchenne.detection.results import DetectedFace, FrameResult, Rows
+from duchenne.errors import InputError
+from duchenne.faces.find import Face
+
+COLUMNS = ("AU06_s", "AU12_s", "AU45_s")
+
+
+def detected(source: str = "rec/a.mp4") -> Rows:
+    """Ten frames a second for three seconds; somebody smiles in the second one, and is not seen in the last frame."""
+    face = Face((1.0, 2.0, 100.0, 110.0), 0.9, points(), None, (40.0, 0.0, 0.0), quality=("turned",))
+    frames = []
+    for number in range(31):
+        values = np.array([np.nan, 0.8 if 10 <= number < 20 else 0.1, 0.2], np.float32)
+        found = (DetectedFace(0, face, values),) if number < 30 else ()
+        frames.append(FrameResult(source, number, number / 10, found, None))
+    return Rows(frames, COLUMNS)
+
+
+@pytest.mark.parametrize("name", ["duchenne", "openface", "fex"])
+def test_our_own_formats_say_the_same(tmp_path: Path, name: str) -> None:
+    FORMATS[name](detected()).to_csv(tmp_path / "a_aus.csv", index=False)
+    summary = duchenne.summarize(tmp_path / "a_aus.csv")
+    rows = summary.faces.set_index("au")
+    assert rows.loc[12, ["source", "face", "frames", "peak", "peak_s"]].tolist() == ["rec/a.mp4", 0, 30, 0.8, 1.0]
+    assert rows.loc[12, ["mean", "share"]].tolist() == pytest.approx([0.1 * 2 / 3 + 0.8 / 3, 1 / 3], abs=1e-6)
+    assert summary.episodes[["au", "onset_s", "offset_s"]].to_numpy().tolist() == [[12, 1.0, 2.0]]
+    (quality,) = summary.quality.to_dict("records")
+    assert (quality["seen"], quality["turned"], quality["blurred"]) == (pytest.approx(30 / 31, abs=1e-6), 1, 0)
+
+
+def openface() -> pd.DataFrame:
+    """As OpenFace writes it, blanks in the header included; the face is lost in the fourth frame."""
+    return pd.DataFrame(
+        {
+            "frame": [1, 2, 3, 4, 5], " face_id": 0, " timestamp": [0.0, 0.5, 1.0, 1.5, 2.0], " confidence": 0.98,
+            " success": [1, 1, 1, 0, 1], " pose_Rx": 0.7, " pose_Ry": 0.0, " pose_Rz": 0.0,
+            " AU12_r": [0.0, 3.0, 1.0, 0.0, 0.0], " AU12_c": [0, 1, 1, 0, 0], " AU28_c": [0, 0, 1, 0, 0],
+        }
+    )  # fmt: skip
+
+
+def test_openface(tmp_path: Path) -> None:
+    openface().to_csv(tmp_path / "p01.csv", index=False)
+    summary = duchenne.summarize(tmp_path / "p01.csv")
+    rows = summary.faces.set_index("au")
+    # present is what OpenFace decides; the frame without success is no 0
+    assert rows.loc[12, ["source", "face", "measure", "frames"]].tolist() == ["p01", 0, "AU12_r", 4]
+    assert rows.loc[12, ["mean", "share"]].tolist() == pytest.approx([1.0, 0.5])
+    assert rows.loc[28, ["measure", "share"]].tolist() == ["AU28_c", 0.25]
+    assert summary.quality[["seen", "turned"]].to_numpy().tolist() == [[0.8, 1.0]]  # 0.7 rad are 40 degrees
+
+
+def fex(frames: int = 90, rate: int = 30) -> pd.DataFrame:
+    number = np.arange(frames)
+    smile = (number >= rate) & (number < 2 * rate)
+    table = {"FaceScore": 0.99, "AU12": np.where(smile, 0.9, 0.1), "AU43": 0.2, "input": "clips/a.mp4"}
+    clock = [f"{second // 60:02d}:{second % 60:02d}" for second in number // rate]
+    return pd.DataFrame(table | {"frame": number, "approx_time": clock})
+
+
+def test_py_feat_has_no_times(tmp_path: Path) -> None:
+    fex().to_csv(tmp_path / "fex.csv", index=False)
+    summary = duchenne.summarize(tmp_path / "fex.csv")
+    assert summary.episodes[["au", "onset_s", "offset_s"]].to_numpy().tolist() == [[12, 1.0, 2.0]]
+    assert sorted(summary.faces["au"]) == [12, 45]
+    assert "30 frames a second" in summary.notes[0]
+    slow = duchenne.summarize(tmp_path / "fex.csv", fps=15)
+    assert slow.episodes["onset_s"].tolist() == [2.0]
+    assert not slow.notes
+    fex(20).to_csv(tmp_path / "short.csv", index=False)
+    with pytest.raises(InputError, match=r"is too short to tell its frames per second; say it \(--fps\)"):
+        duchenne.summarize(tmp_path / "short.csv")
+
+
+def tables(folder: Path) -> Path:
+    made = folder / "tables"
+    made.mkdir()
+    for name in ("a", "b"):
+        FORMATS["duchenne"](detected(f"rec/{name}.mp4")).to_csv(made / f"{name}_aus.csv", index=False)
+        (made / f"{name}_aus.json").write_text("{}")
+    return made
+
+
+def test_a_folder_a_list_and_what_is_in_both(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = tables(tmp_path)
+    (tmp_path / "trials.csv").write_text("source;trial;onset_s;offset_s\nrec/a.mp4;joke;1,0;2,0\nb;joke;1;2\n")
+    words = ["--trials", str(tmp_path / "trials.csv"), "-o", str(tmp_path / "out")]
+    for given in ([str(made)], sorted(map(str, made.glob("*.csv")))):
+        assert main(["summarize", *given, *words]) == 0
+        trials = pd.read_csv(tmp_path / "out" / "tables_trials.csv").query("au == 12")
+        assert trials[["source", "mean"]].to_numpy().tolist() == [["rec/a.mp4", 0.8], ["rec/b.mp4", 0.8]]
+        (tmp_path / "out" / "tables_trials.csv").unlink()
+    assert duchenne.summarize([made, made / "a_aus.csv"]).faces["source"].nunique() == 2
+    (made / "c_aus.csv").write_bytes((made / "a_aus.csv").read_bytes())
+    assert main(["summarize", str(made)]) == 1
+    assert "c_aus.csv: holds `rec/a.mp4`, which is in" in capsys.readouterr().err
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="holds no table"):
+        duchenne.summarize(tmp_path / "empty")
+
+
+@pytest.mark.parametrize("path", ["semicolons", "excel", "utf-16", "stated"])
+def test_tables_that_spreadsheets_saved(tmp_path: Path, path: str) -> None:
+    table = FORMATS["duchenne"](detected("NA.mp4"))
+    if path == "excel":
+        table.to_excel(tmp_path / "t.xlsx", index=False)
+    else:
+        text = table.to_csv(index=False, sep=";", decimal=",")
+        text = "sep=;\n" + text if path == "stated" else text
+        (tmp_path / "t.csv").write_text(text, encoding="utf-16" if path == "utf-16" else "utf-8-sig")
+    summary = duchenne.summarize(tmp_path / ("t.xlsx" if path == "excel" else "t.csv"))
+    assert summary.faces.set_index("au").loc[12, ["source", "peak"]].tolist() == ["NA.mp4", 0.8]
+
+
+HEAD = "source,frame,time_s,face,AU12_s\n"
+BAD = {
+    HEAD + "a,0,0,0,1\na,1,1,0,1\na,1,1,0,2\n": r"row 4: frame 1 of `a` stands twice of face 0; keep one row",
+    HEAD + "a,0,0,,\na,0,0,,\n": "row 3: frame 0 of `a` stands twice without a face",
+    HEAD + 'a,0,0,0,"1""2"\n': "column AU12_s, row 2: '1\"2' is no number",
+    HEAD + "a,0,0,inf,1\n": "row 2: face is inf",
+    HEAD + "a,0,0,0.5,1\n": "row 2: face is 0.5",
+    HEAD + "a,0,1e999,0,1\n": "row 2: time_s is inf",
+    HEAD + "a,0,,0,1\n": "row 2: time_s is nan",
+    HEAD + "a,,0,0,1\n": "row 2: frame is nan",
+    HEAD + "a,0,0,0,1,5\n": "row 2 has more cells than the 5 columns",
+    HEAD + "a,0,0,0,1\nb,0,0,0,1,5\n": "Expected 5 fields in line 3, saw 6",
+    HEAD + "a,0,0,0,1\0\n": "it is no text",
+    HEAD + "a,0,0,0,inf\n": "row 2: AU12_s is inf",
+}
+
+
+@pytest.mark.parametrize("text", BAD)
+def test_what_is_wrong_is_one_sentence(tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(InputError, match=BAD[text]) as caught:
+        duchenne.summarize(tmp_path / "t.csv")
+    assert "t.csv" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+TRIALS = "trial,onset_s,offset_s,baseline_onset_s,baseline_offset_s\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "sentence"),
+    [
+        ("trials", TRIALS + "x,,2,,\n", "row 2: has no onset_s or no offset_s"),
+        ("trials", TRIALS + "x,1,,,\n", "row 2: has no onset_s or no offset_s"),
+        ("trials", TRIALS + "x,1,2,0,\n", "row 2: has no baseline_onset_s or no baseline_offset_s"),
+        ("trials", TRIALS + "x,1,2,3,1\n", "row 2: baseline_offset_s is not after baseline_onset_s"),
+        ("trials", TRIALS + "x,1,inf,,\n", "row 2: offset_s is infinite"),
+        ("trials", TRIALS + "x,1,2,0,1,9\n", "row 2 has more cells than the 5 columns"),
+        ("trials", TRIALS + "x,1,2\0,0,1\n", "it is no text"),
+        ("names", "source,face,name\na,0,Ann,Bob\n", "row 2 has more cells than the 3 columns"),
+        ("names", "source,face,name\na,inf,Ann\n", "row 2: there is no face inf"),
+        ("names", 'source,face,name\na,"0""",Ann\n', "row 2: there is no face 0"),
+        ("names", "source,face,name\na,,Ann\n", "row 2: there is no face"),
+    ],
+)  # fmt: skip
+def test_names_and_trials_that_are_wrong(tmp_path: Path, name: str, text: str, sentence: str) -> None:
+    (tmp_path / "t.csv").write_text(HEAD + "a,0,0,0,1\n")
+    (tmp_path / f"{name}.csv").write_text(text)
+    with pytest.raises(InputError, match=sentence) as caught:
+        duchenne.summarize(tmp_path / "t.csv", **{name: tmp_path / f"{name}.csv"})  # type: ignore[arg-type]
+    assert f"{name}.csv" in str(caught.value)
+
+
+def test_a_trial_may_have_no_baseline_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(HEAD + "a,0,0,0,1\na,1,1,0,3\n")
+    (tmp_path / "trials.csv").write_text(TRIALS + "x,1,2,0,1\ny,0,2,,\n")
+    trials = duchenne.summarize(tmp_path / "t.csv", trials=tmp_path / "trials.csv").trials
+    assert trials is not None
+    assert trials["change"].tolist() == pytest.approx([2, np.nan], nan_ok=True)

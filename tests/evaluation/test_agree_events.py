@@ -1,0 +1,134 @@
+"""Agreement on codes with onset and offset, on exports, and of more than two coders; values worked out by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.data.test_boris import AGGREGATED, boris
+
+from duchenne.cli.main import main
+from duchenne.errors import InputError, UsageError
+from duchenne.tables.agree import agree
+from duchenne.tables.codings import read_coding
+
+HEAD = "source,au,onset_s,offset_s,coder\n"
+ANN, BEN = "a.mp4,12,0,4,ann\n", "a.mp4,12,2,6,ben\n"
+
+
+def write(folder: Path, name: str, text: str) -> Path:
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def test_two_coders_in_one_file_of_events(tmp_path: Path) -> None:
+    path = write(tmp_path, "codes.csv", HEAD + ANN + BEN)
+    (row,) = agree(path, out=tmp_path / "out", step_s=1.0).to_dict("records")
+    # Frames at 0 to 5 s: two both, two ann alone, two ben alone; po = 1/3, pe = 16/36 + 4/36, kappa = -1/2
+    assert (row["frames"], row["first_present"], row["second_present"]) == (
+        6,
+        pytest.approx(2 / 3),
+        pytest.approx(2 / 3),
+    )
+    assert (row["kappa"], row["f1"], row["first_events"], row["event_f1"]) == (-0.5, 0.5, 1, 1)
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert (summary["first"], summary["second"]) == ("codes.csv: ann", "codes.csv: ben")
+    assert summary["facs_agreement"] == 0.5
+
+
+def test_files_of_two_coders_and_of_another_program(tmp_path: Path) -> None:
+    first = write(tmp_path, "p01_ann.csv", "au,onset_s,offset_s\n12C,0,4\n6,1,2\n")
+    second = write(
+        tmp_path, "p01_ben.txt", "AU12\t\t00:00:02.000\t00:00:06.000\tB\nAU6\t\t00:00:01.000\t00:00:02.000\t\n"
+    )
+    table = agree(first, second, out=tmp_path / "out", step_s=1.0).set_index("au")
+    assert table.loc["AU12", ["kappa", "frames"]].tolist() == [-0.5, 6]
+    assert table.loc["AU06", "kappa"] == 1
+    rows = boris(("AU12", 0, 4, "C"), ("AU6", 1, 2, ""), observer="MK")
+    rows += boris(("AU12", 2, 6, "B"), ("AU6", 1, 2, ""), observer="BT", obs="two")
+    export = write(tmp_path, "boris.csv", AGGREGATED.format(variable="Observer,") + rows)
+    both = agree(export, out=tmp_path / "out", step_s=1.0).set_index("au")
+    assert both["kappa"].to_dict() == {"AU06": 1, "AU12": -0.5}
+
+
+def test_events_on_the_frames_of_a_table(tmp_path: Path) -> None:
+    time_s = np.arange(100) / 25
+    table = pd.DataFrame({"source": "rec/a.mp4", "frame": np.arange(100), "time_s": time_s, "AU12_c": 0, "AU06_p": 0.2})
+    table.loc[25:49, "AU12_c"] = 1
+    frames = tmp_path / "a_aus.csv"
+    table.to_csv(frames, index=False)
+    events = write(tmp_path, "codes.csv", HEAD + "a.mp4,12,1.0,2.0,\na.mp4,coded,0.4,3.2,\na.mp4,6,0.5,0.6,\n")
+    found = agree(events, frames, out=tmp_path / "out").set_index("au")
+    assert found.loc["AU12", ["frames", "kappa", "first_events"]].tolist() == [70, 1, 1]  # 0.4 to 3.2 s alone was coded
+    assert found.loc["AU06", ["first_present", "second_present"]].tolist() == [
+        pytest.approx(3 / 70, abs=1e-6),
+        0,
+    ]  # middles .50 .54 .58
+
+
+def test_three_coders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path, "codes.csv", HEAD + ANN + BEN + ANN.replace("ann", "=cy"))
+    assert main(["agree", str(path), "--out", str(tmp_path / "out"), "--step-s", "1"]) == 0
+    table = pd.read_csv(tmp_path / "out" / "agreement.csv")
+    assert table[["first_coder", "second_coder", "kappa"]].to_numpy().tolist() == [
+        ["codes.csv: ann", "codes.csv: ben", -0.5], ["codes.csv: ann", "codes.csv: =cy", 1.0],
+        ["codes.csv: ben", "codes.csv: =cy", -0.5],
+    ]  # fmt: skip
+    (row,) = pd.read_csv(tmp_path / "out" / "reliability.csv").to_dict("records")
+    # Four units are split 2 to 1, two are unanimous; 12 of 18 values are ones. Fleiss: P = (4/3 + 2)/6 = 5/9, which is
+    # what chance gives; alpha = 1 - 17 * (4 units * 4 unequal ordered pairs / 2) / (2 * 12 * 6)
+    assert (row["au"], row["coders"], row["frames"], row["fleiss_kappa"]) == ("AU12", 3, 6, 0)
+    assert row["alpha"] == pytest.approx(1 - 17 * 8 / 144, abs=1e-6)
+    assert "ben" in capsys.readouterr().out
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "3 codings" in page
+    assert "Reliability of all codings" in page
+
+
+def test_what_could_not_be_coded_takes_no_part(tmp_path: Path) -> None:
+    first = write(tmp_path, "a.csv", HEAD + ANN + "a.mp4,unknown,1,3,ann\n")
+    second = write(tmp_path, "b.csv", HEAD + BEN)
+    (row,) = agree(first, second, out=tmp_path / "out", step_s=1.0).to_dict("records")
+    # left are 0 (ann), 3 (both), 4 and 5 (ben)
+    assert (row["frames"], row["first_present"], row["second_present"]) == (4, 0.5, 0.75)
+
+
+@pytest.mark.parametrize(("seconds", "scale"), [(True, 1.0), (False, 1000.0)])
+def test_libreface_writes_seconds_or_milliseconds(tmp_path: Path, seconds: bool, scale: float) -> None:
+    frame = np.arange(62)
+    pd.DataFrame({"frame_idx": frame, "frame_time_in_ms": frame / 30 * scale, "au_12": frame % 2}).to_csv(
+        tmp_path / "libreface.csv"
+    )
+    assert read_coding(tmp_path / "libreface.csv").keys["time_s"].tolist() == pytest.approx((frame / 30).tolist())
+    ours = pd.DataFrame({"frame": frame, "time_s": frame / 30, "AU12": frame % 2})
+    ours.to_csv(tmp_path / "ours.csv", index=False)
+    (row,) = agree(tmp_path / "ours.csv", tmp_path / "libreface.csv", out=tmp_path / "out").to_dict("records")
+    assert (row["frames"], row["kappa"]) == (62, 1)
+
+
+def test_every_thirtieth_frame_of_libreface(tmp_path: Path) -> None:
+    frame = np.arange(0, 3000, 60)  # two seconds apart: only the frame numbers tell seconds from milliseconds
+    pd.DataFrame({"frame_idx": frame, "frame_time_in_ms": frame / 30, "au_12": frame % 2}).to_csv(tmp_path / "l.csv")
+    assert read_coding(tmp_path / "l.csv").keys["time_s"].max() == pytest.approx(98)
+
+
+def test_codes_per_frame_with_letters_and_marks(tmp_path: Path) -> None:
+    text = "source;frame;AU12_i;AU06\na;0;C;1\na;1;2,5;9\na;2;NA;0\na;3;.;-1\na;4;0;1\n"
+    coding = read_coding(write(tmp_path, "codes.csv", text))
+    assert coding.values[12, "intensity"].tolist() == pytest.approx([3, 2.5, np.nan, np.nan, 0], nan_ok=True)
+    assert coding.values[6, "occurrence"].tolist() == pytest.approx([1, np.nan, 0, np.nan, 1], nan_ok=True)
+
+
+def test_bad_use(tmp_path: Path) -> None:
+    path = write(tmp_path, "codes.csv", HEAD + ANN)
+    with pytest.raises(UsageError, match="needs two codings"):
+        agree(path, out=tmp_path / "out")
+    with pytest.raises(InputError, match="no action unit in common"):
+        agree(path, write(tmp_path, "b.csv", HEAD + "a.mp4,6,0,1,x\n"), out=tmp_path / "out")
+    with pytest.raises(UsageError, match="--step-s above 0"):
+        agree(path, path, out=tmp_path / "out", step_s=0)
+    assert not (tmp_path / "out").exists()
