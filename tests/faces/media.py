@@ -47,12 +47,17 @@ def write_video(
 
 def turn(path: Path, quarters: int) -> None:
     """Sets the rotation of an MP4 file, in quarter turns clockwise, as phones do."""
+    one = 1 << 16
+    set_matrix(path, [(one, 0, 0, one), (0, one, -one, 0), (-one, 0, 0, -one), (0, -one, one, 0)][quarters % 4])
+
+
+def set_matrix(path: Path, matrix: Sequence[int]) -> None:
+    """Sets the display matrix of an MP4 file: a, b, c, d with 16 binary places."""
     data = path.read_bytes()
     place = data.index(b"tkhd") + 4 + 4 + 20 + 8 + 8  # version and flags; times, id, duration; reserved; layer ...
-    one = 1 << 16
-    a, b, c, d = [(one, 0, 0, one), (0, one, -one, 0), (-one, 0, 0, -one), (0, -one, one, 0)][quarters % 4]
-    matrix = np.array([a, b, 0, c, d, 0, 0, 0, 1 << 30], dtype=">i4").tobytes()
-    path.write_bytes(data[:place] + matrix + data[place + 36 :])
+    a, b, c, d = matrix
+    stored = np.array([a, b, 0, c, d, 0, 0, 0, 1 << 30], dtype=">i4").tobytes()
+    path.write_bytes(data[:place] + stored + data[place + 36 :])
 
 
 def flat(level: int, size: tuple[int, int] = (48, 64)) -> Image:

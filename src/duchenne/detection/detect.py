@@ -27,8 +27,9 @@ from duchenne.detection.writing import (
     write_record,
 )
 from duchenne.errors import InputError, UsageError
-from duchenne.faces.decode import Picture, list_media, probe
+from duchenne.faces.decode import Picture, probe
 from duchenne.faces.find import MOST_THREADS, usable_cores
+from duchenne.faces.recordings.listing import list_media
 from duchenne.progress import progress_bar
 
 Inputs = str | Path | Sequence[str | Path]

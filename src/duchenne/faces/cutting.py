@@ -17,8 +17,9 @@ from duchenne.data.datasets.tree import Stored, read_stored
 from duchenne.data.writing import PartWriter, encode_jpeg
 from duchenne.errors import InputError
 from duchenne.faces.align import Fit, crop_face, crop_matrix, transform_points
-from duchenne.faces.decode import decode_still, read_pictures
+from duchenne.faces.decode import read_pictures
 from duchenne.faces.find import Face, FaceFinder
+from duchenne.faces.recordings.stills import decode_still
 
 COUNTS = (
     "files", "frames", "skipped_frames", "faceless_frames", "faces", "small_faces", "no_landmarks", "other_faces",

@@ -15,7 +15,7 @@ from duchenne.data.datasets.survey import Survey, listed
 from duchenne.data.datasets.tables import read_rows
 from duchenne.data.datasets.tree import Tree
 from duchenne.errors import InputError
-from duchenne.faces.decode import VIDEO_SUFFIXES
+from duchenne.faces.recordings.formats import VIDEO_SUFFIXES
 from duchenne.facs import ACTION_UNITS, au_column, intensity_column
 
 IMAGES: Final = r"\.(?:jpe?g|png|bmp|tiff?)"

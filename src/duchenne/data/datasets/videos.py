@@ -10,7 +10,9 @@ from duchenne.data.datasets.codes import read_codes
 from duchenne.data.datasets.parts import Plan, VideoPart
 from duchenne.data.datasets.tree import check_root
 from duchenne.errors import InputError
-from duchenne.faces.decode import VIDEO_SUFFIXES, list_media, probe
+from duchenne.faces.decode import probe
+from duchenne.faces.recordings.formats import VIDEO_SUFFIXES
+from duchenne.faces.recordings.listing import list_media
 
 
 def plan_videos(root: Path, labels: Path | None = None, coder: str | None = None) -> Plan:
