@@ -76,7 +76,9 @@ def _hevc(image: Image) -> tuple[bytes, bytes]:
     """The decoder's configuration (an hvcC box) and the coded picture."""
     file = io.BytesIO()
     with av.open(file, "w", format="mp4") as container:
-        stream = container.add_stream("libx265", rate=1, options={"x265-params": "log-level=none", "crf": "8"})
+        stream = container.add_stream(
+            "libx265", rate=1, options={"x265-params": "log-level=none:info=0:keyint=1", "crf": "8"}
+        )
         stream.width, stream.height, stream.pix_fmt = image.shape[1], image.shape[0], "yuv420p"
         stream.codec_context.codec_tag = "hvc1"
         frame = av.VideoFrame.from_ndarray(image, format="rgb24")

@@ -192,8 +192,10 @@ def _riff(data: _Data) -> Ending:
         size = int.from_bytes(data[place + 4 : place + 8], "little")
         if not size:
             return "cut"  # the recorder did not finish it
+        if place + 8 + size > len(data):
+            return "cut"
         place += 8 + size + size % 2
-    return "cut" if place > len(data) + 1 else "whole"
+    return "whole"
 
 
 def _ogg(data: _Data) -> Ending:
@@ -263,7 +265,8 @@ def _program_stream(data: _Data) -> Ending:
 
 
 def _png(data: _Data) -> Ending:
-    return "whole" if b"IEND" in data[-4096:] else "cut"
+    place = data[-4096:].rfind(b"IEND")  # its check sum comes behind it
+    return "whole" if 0 <= place <= min(len(data), 4096) - 8 else "cut"
 
 
 def _jpegs(data: _Data) -> Ending:

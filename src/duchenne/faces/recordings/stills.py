@@ -26,8 +26,10 @@ _SIGNATURES: Final = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"P5", b"P6"
 _LISTENING: Final = threading.Lock()
 # What libjpeg and libtiff say of damage. Webcams put a few bytes too many before a mark, which is no damage.
 _DAMAGE: Final = re.compile(
-    r"Corrupt JPEG data: (?!([1-9]|1[0-5]) extraneous)|Premature end of JPEG|\w*(Decode|Decoding)\w*:.*|.*Read error.*"
+    r"Corrupt JPEG data: (?!(?:[1-9]|1[0-5]) extraneous).*|Premature end of JPEG.*"
+    r"|(?<=TIFF_Error )(?!TIFF\w*Director).*"
 )
+_NO_DAMAGE: Final = ("Corrupt JPEG data", "Invalid SOS", "Warning", "[ERROR", "TIFF")
 _TWELVE_BITS: Final = 4095
 
 
@@ -81,7 +83,7 @@ def listening(decode: Callable[[], Any], where: str | Path) -> Any:
     """
     with _LISTENING, tempfile.TemporaryFile() as said:
         level = cv2.utils.logging.getLogLevel()
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
         sys.stderr.flush()
         kept = os.dup(2)
         os.dup2(said.fileno(), 2)
@@ -93,9 +95,9 @@ def listening(decode: Callable[[], Any], where: str | Path) -> Any:
             cv2.utils.logging.setLogLevel(level)
         said.seek(0)
         lines = said.read().decode(errors="replace").splitlines()
-    damage = [line for line in lines if _DAMAGE.match(line)]
+    damage = [found[0] for found in map(_DAMAGE.search, lines) if found]
     for line in lines:
-        if line not in damage and not line.startswith(("Corrupt JPEG data", "TIFF", "Invalid SOS", "Warning")):
+        if line and not _DAMAGE.search(line) and not line.startswith(_NO_DAMAGE):
             print(line, file=sys.stderr)
     if damage:
         raise InputError(f"{where}: is damaged ({damage[0].strip().rstrip('.')}); replace it.")

@@ -56,6 +56,8 @@ def video_stream(container: Any, path: Path, notes: list[str] | None = None) -> 
         "max_pixels": str(MOST_PIXELS),
         **({"err_detect": _STRICT} if best.codec_context.name in _SILENT else {}),
     }
+    if best.codec_context.name == "h264":
+        best.codec_context.thread_count = 1  # threads that share the slices of a picture forget to mark it as corrupt
     return best
 
 
