@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -59,14 +60,15 @@ def list_media(inputs: Sequence[str | Path], suffixes: frozenset[str] = VIDEO_SU
     """
     found: set[Path] = set()
     for item in map(Path, inputs):
-        if item.is_dir():
+        is_folder = os.path.isdir(item)  # no error for a name that no file can have
+        if is_folder:
             files = set(_walk(item, suffixes))
-        elif _exists(item):
+        elif os.path.exists(item):
             files = {item}
         else:
-            files = {path for path in map(Path, _matching(item)) if path.is_file()}
+            files = {Path(path) for path in _matching(item) if os.path.isfile(path)}
         if not files:
-            if item.is_dir():
+            if is_folder:
                 raise InputError(f"{item}: holds no {_kind(suffixes)}; name the folder that does.")
             raise InputError(f"{item}: there is no such file or folder; check the path.")
         found |= files
@@ -81,9 +83,9 @@ def list_sequences(inputs: Sequence[str | Path]) -> list[Path]:
     """
     found: set[Path] = set()
     for item in map(Path, inputs):
-        places = [path for path in map(Path, _matching(item)) if path.is_dir()] or [item]
+        places = [Path(path) for path in _matching(item) if os.path.isdir(path)] or [item]
         for place in places:
-            if not place.is_dir():
+            if not os.path.isdir(place):
                 raise InputError(f"{place}: is no folder, which --sequence needs; name the folder of the pictures.")
             folders = {path.parent for path in _walk(place, IMAGE_SUFFIXES)}
             if not folders:
@@ -139,13 +141,6 @@ def join_chapters(paths: Iterable[Path]) -> Mapping[Path, tuple[Path, ...]]:
 def _walk(folder: Path, suffixes: frozenset[str]) -> Iterator[Path]:
     for place, names in walk(folder):
         yield from (Path(place, name) for name in names if Path(name).suffix.lower() in suffixes)
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except (OSError, ValueError):  # a name that no file can have
-        return False
 
 
 def _matching(path: Path) -> list[str]:
