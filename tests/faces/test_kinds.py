@@ -20,7 +20,7 @@ from tests.faces.media import Image, flat, quadrants, write_video
 from duchenne.errors import InputError, UsageError
 from duchenne.faces.decode import Found, probe, read_pictures
 from duchenne.faces.recordings.listing import (
-    Reading,
+    Assembly,
     frames_of_sequence,
     join_chapters,
     list_media,
@@ -148,16 +148,16 @@ def test_a_folder_of_frames_is_one_recording(tmp_path: Path) -> None:
         cv2.imwrite(str(folder / f"frame{number}.png"), flat(level))
     (folder / "notes.txt").write_text("x")
     (folder / "._frame1.png").write_text("x")
-    reading = Reading(sequence_fps=50)
-    pictures = list(read_pictures(folder, reading))
+    assembly = Assembly(sequence_fps=50)
+    pictures = list(read_pictures(folder, assembly))
     assert [picture.image[0, 0, 0] for picture in pictures] == LEVELS
     np.testing.assert_allclose([picture.time_s for picture in pictures], np.arange(len(LEVELS)) / 50)
-    assert probe(folder, reading) == (64, 48, len(LEVELS), 50, False)
+    assert probe(folder, assembly) == (64, 48, len(LEVELS), 50, False)
     assert list_sequences([tmp_path]) == list_sequences([folder]) == [folder]
     (folder / "frame3.png").write_bytes(b"\x89PNG")
     seen: list[int] = []
     with pytest.raises(InputError, match=r"1 of 10 pictures could not be read; the first: .*frame3\.png"):
-        seen.extend(picture.frame for picture in read_pictures(folder, reading))
+        seen.extend(picture.frame for picture in read_pictures(folder, assembly))
     assert seen == [0, 1, 3, 4, 5, 6, 7, 8, 9]  # the others keep their place
     with pytest.raises(InputError, match="is no folder, which --sequence needs"):
         list_sequences([folder / "frame1.png"])
@@ -173,12 +173,12 @@ def test_chapters_are_one_time_line(tmp_path: Path) -> None:
     first = tmp_path / names[0]
     assert joined == {first: tuple(tmp_path / name for name in names[1:]), tmp_path / "GH010043.MP4": ()}
     found = Found()
-    pictures = list(read_pictures(first, Reading(chapters=joined[first]), found))
+    pictures = list(read_pictures(first, Assembly(chapters=joined[first]), found))
     assert [picture.frame for picture in pictures] == list(range(18))
     np.testing.assert_allclose([picture.time_s for picture in pictures], np.arange(18) / 25, atol=1e-3)
     assert pictures[6].image.mean() == pytest.approx(40, abs=4)
     assert "chapter GH020042.MP4 begins at 0.20 s" in found.notes
-    assert probe(first, Reading(chapters=joined[first])).frames == 18
+    assert probe(first, Assembly(chapters=joined[first])).frames == 18
 
 
 def test_names_of_chapters() -> None:

@@ -16,7 +16,7 @@ from tests.faces.heif import write_heic
 from tests.faces.media import Image, quadrants, set_matrix, write_video
 
 from duchenne.faces.decode import Found, Picture, probe, read_pictures
-from duchenne.faces.recordings.listing import Reading
+from duchenne.faces.recordings.listing import Assembly
 
 ONE = 1 << 16
 WAYS: dict[str, tuple[tuple[int, int, int, int], Callable[[Image], Image]]] = {
@@ -159,6 +159,6 @@ def test_interlaced_video_is_one_moment_per_frame(tmp_path: Path) -> None:
 
 def test_mirrored_recordings_are_turned_round(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", [quadrants()] * 2)
-    pictures: list[Picture] = list(read_pictures(path, Reading(mirrored=True)))
+    pictures: list[Picture] = list(read_pictures(path, Assembly(mirrored=True)))
     assert len(pictures) == 2
     assert all(close(picture.image, np.fliplr(quadrants())) for picture in pictures)

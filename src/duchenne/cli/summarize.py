@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -53,6 +54,8 @@ def main(arguments: list[str]) -> int:
             path = given.output / f"{given.table.stem.removesuffix('_aus')}_{name}.csv"
             write_text(path, part.to_csv(index=False))
             print(f"{path}: {len(part)} rows")
+    for sentence in summary.notes:
+        print(f"duchenne summarize: {sentence}", file=sys.stderr)
     for sentence in advice(summary.quality):
         print(sentence)
     return 0

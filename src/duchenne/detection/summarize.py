@@ -18,7 +18,15 @@ from duchenne.detection.episodes import (
     is_present,
 )
 from duchenne.detection.quality import QUALITY_COLUMNS, face_quality
-from duchenne.detection.study import BASELINE_COLUMNS, Track, name_faces, read_aus, read_tracks, read_trials
+from duchenne.detection.study import (
+    BASELINE_COLUMNS,
+    Track,
+    name_faces,
+    read_aus,
+    read_tracks,
+    read_trials,
+    trials_outside,
+)
 from duchenne.errors import UsageError
 
 COMBINATIONS: Final = ("6+12", "1+4", "1+2+5", "12+14")
@@ -38,6 +46,7 @@ class Summary(NamedTuple):
             source in which nobody was found is one row without a face.
         trials: per trial, face and AU: `mean`, `peak`, `share`, `baseline_mean` and `change` = mean - baseline mean.
             A trial of a source in which nobody was found has rows of nulls. None where no trials were given.
+        notes: what a user should know, sentences: trials outside the recording.
     """
 
     faces: pd.DataFrame
@@ -45,6 +54,7 @@ class Summary(NamedTuple):
     combinations: pd.DataFrame
     quality: pd.DataFrame
     trials: pd.DataFrame | None
+    notes: tuple[str, ...] = ()
 
 
 def summarize(
@@ -95,12 +105,14 @@ def summarize(
             per_face.append(_face_row(track, measure, present[measure.au], len(found)))
         together += [_combination_row(track, measures, present, text, aus) for text, aus in wanted.items()]
     seen += [{"source": source, "face": None, "frames": 0, "seen": 0.0} for source in nobody]
+    windows = None if trials is None else read_trials(trials, sources)
     return Summary(
         pd.DataFrame(per_face, columns=[*_KEYS, "au", *_FACE_COLUMNS]),
         pd.DataFrame(episodes, columns=[*_KEYS, "au", *_EPISODE_COLUMNS]),
         pd.DataFrame(together, columns=[*_KEYS, "combination", "seconds", "share"]),
         _whole_faces(pd.DataFrame(seen, columns=[*_KEYS, *QUALITY_COLUMNS])),
-        None if trials is None else _trials(tracks, measures, trials, sources),
+        None if windows is None else _trials(tracks, measures, windows),
+        () if windows is None else tuple(trials_outside(rows, windows)),
     )
 
 
@@ -193,11 +205,9 @@ def _combination_row(
     }
 
 
-def _trials(
-    tracks: Sequence[Track], measures: Sequence[Measure], trials: pd.DataFrame | str | Path, sources: Sequence[str]
-) -> pd.DataFrame:
+def _trials(tracks: Sequence[Track], measures: Sequence[Measure], trials: pd.DataFrame) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
-    for window in read_trials(trials, sources).to_dict("records"):
+    for window in trials.to_dict("records"):
         own = [track for track in tracks if track.source == window["source"]]
         if not own:
             empty = {"source": window["source"], "trial": window["trial"], "frames": 0}

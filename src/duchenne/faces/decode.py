@@ -22,7 +22,7 @@ from duchenne.faces.recordings.colours import Pictures, transfer
 from duchenne.faces.recordings.ends import ending
 from duchenne.faces.recordings.formats import check_regular, open_container, unreadable
 from duchenne.faces.recordings.interlaced import Deinterlacer
-from duchenne.faces.recordings.listing import Reading, frames_of_sequence
+from duchenne.faces.recordings.listing import Assembly, frames_of_sequence
 from duchenne.faces.recordings.pages import count_pages, read_pages
 from duchenne.faces.recordings.stills import decode_still, is_jpeg_stream, is_still
 from duchenne.faces.recordings.streams import (
@@ -35,7 +35,7 @@ from duchenne.faces.recordings.streams import (
     video_stream,
 )
 
-_PLAIN: Final = Reading()
+_PLAIN: Final = Assembly()
 _MOST_BYTES: Final = 2**31  # of a file of stills, which is read as a whole
 _LARGE_BYTES: Final = 2**26  # a larger JPEG is looked at no further to know that it is a stream of them
 
@@ -91,35 +91,35 @@ class Found:
     notes: list[str] = field(default_factory=list)
 
 
-def probe(path: str | Path, reading: Reading = _PLAIN) -> VideoInfo:
+def probe(path: str | Path, assembly: Assembly = _PLAIN) -> VideoInfo:
     """Reads what a file says of itself, and its first picture to know that it can be read.
 
     Args:
         path: an image or video, or a folder of pictures.
-        reading: how it becomes one recording.
+        assembly: how it becomes one recording.
 
     Raises:
         InputError: when nothing can be decoded from it.
     """
     path = Path(path)
-    if reading.sequence_fps is not None:
-        height, width = next(read_pictures(path, reading)).image.shape[:2]
-        return VideoInfo(width, height, len(frames_of_sequence(path)), reading.sequence_fps, False)
+    if assembly.sequence_fps is not None:
+        height, width = next(read_pictures(path, assembly)).image.shape[:2]
+        return VideoInfo(width, height, len(frames_of_sequence(path)), assembly.sequence_fps, False)
     info = _probe(path)
-    for chapter in reading.chapters:
+    for chapter in assembly.chapters:
         more = _probe(chapter).frames
         info = info._replace(frames=None if info.frames is None or more is None else info.frames + more)
     return info
 
 
-def read_pictures(path: str | Path, reading: Reading = _PLAIN, found: Found | None = None) -> Iterator[Picture]:
+def read_pictures(path: str | Path, assembly: Assembly = _PLAIN, found: Found | None = None) -> Iterator[Picture]:
     """Decodes every picture of an image or video, in order.
 
     Grey, alpha (dropped) and deeper pictures come as 8-bit RGB.
 
     Args:
         path: an image or video, or a folder of pictures.
-        reading: how it becomes one recording.
+        assembly: how it becomes one recording.
         found: is filled with what else is found; whole when the last picture was given.
 
     Raises:
@@ -127,15 +127,15 @@ def read_pictures(path: str | Path, reading: Reading = _PLAIN, found: Found | No
             damaged (the message says how many were read).
     """
     path, found = Path(path), Found() if found is None else found
-    if reading.sequence_fps is not None:
-        pictures = _read_sequence(path, reading.sequence_fps, found)
-    elif reading.chapters:
-        pictures = _read_chapters([path, *reading.chapters], found)
+    if assembly.sequence_fps is not None:
+        pictures = _read_sequence(path, assembly.sequence_fps, found)
+    elif assembly.chapters:
+        pictures = _read_chapters([path, *assembly.chapters], found)
     else:
         pictures = _read_file(path, found)
     for picture in pictures:
         found.frames += 1
-        if reading.mirrored:
+        if assembly.mirrored:
             picture = Picture(np.ascontiguousarray(picture.image[:, ::-1]), picture.frame, picture.time_s)
         yield picture
 

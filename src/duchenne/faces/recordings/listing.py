@@ -30,7 +30,7 @@ _CHAPTERS: Final = (
 
 
 @dataclass(frozen=True)
-class Reading:
+class Assembly:
     """How an input becomes one recording.
 
     Attributes:
