@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 from tests.faces.media import Image, flat, quadrants, write_video
+from tests.faces.test_clock import write_shifted
 
 from duchenne.errors import InputError, UsageError
 from duchenne.faces.decode import Found, probe, read_pictures
@@ -249,3 +250,48 @@ def test_names_that_no_file_can_have(tmp_path: Path) -> None:
             list(read_pictures(tmp_path / name))
         with pytest.raises(InputError, match="there is no such file"):
             list_media([tmp_path / name])
+
+
+def test_frames_that_a_capture_card_dropped_are_said(tmp_path: Path) -> None:
+    """AVI notes a frame that was lost as a chunk of no bytes. Times hold; whoever counts frames by them must know."""
+    path = write_video(tmp_path / "a.avi", map(flat, LEVELS), codec="mjpeg", pixels="yuvj420p")
+    data, dropped = path.read_bytes(), {3, 4, 9}
+    start = data.index(b"movi") + 4
+    written, index, place, number = bytearray(data[:start]), b"", start, 0
+    while data[place : place + 4] == b"00dc":
+        size = struct.unpack_from("<I", data, place + 4)[0]
+        kept = b"" if number in dropped else data[place + 8 : place + 8 + size + size % 2]
+        length = 0 if number in dropped else size
+        index += struct.pack("<4sIII", b"00dc", 16, len(written) - start + 4, length)
+        written += struct.pack("<4sI", b"00dc", length) + kept
+        place, number = place + 8 + size + size % 2, number + 1
+    struct.pack_into("<I", written, data.rindex(b"LIST", 0, start) + 4, len(written) - start + 4)
+    written += b"idx1" + struct.pack("<I", len(index)) + index
+    struct.pack_into("<I", written, 4, len(written) - 8)
+    path.write_bytes(bytes(written))
+    found = Found()
+    times = [picture.time_s for picture in read_pictures(path, found=found)]
+    np.testing.assert_allclose(times, [number / 25 for number in range(10) if number not in dropped], atol=1e-3)
+    assert found.notes == ["3 of its 10 frames hold no picture; frame numbers count pictures, times hold"]
+
+
+def test_a_recording_trimmed_between_key_frames(tmp_path: Path) -> None:
+    """Trimmed without encoding anew, as phones and archives do: what was before the edit list's start is not shown."""
+    path = write_video(tmp_path / "a.mp4", map(flat, range(0, 200, 4)), codec="libx264", options={"g": "25", "bf": "0"})
+    with av.open(str(path)) as whole, av.open(str(tmp_path / "cut.mp4"), "w") as cut:
+        stream = cut.add_stream_from_template(whole.streams.video[0])
+        for packet in whole.demux(video=0):
+            if packet.pts is not None and packet.pts >= 25 * packet.duration:
+                packet.pts -= 35 * packet.duration  # from frame 25, a key frame, on; time 0 is frame 35
+                packet.dts = packet.pts
+                packet.stream = stream
+                cut.mux(packet)
+    pictures = list(read_pictures(tmp_path / "cut.mp4"))
+    assert pictures[0].image.mean() == pytest.approx(4 * 35, abs=4)
+    np.testing.assert_allclose([picture.time_s for picture in pictures], np.arange(15) / 25, atol=1e-3)
+
+
+def test_pictures_that_come_late_are_said(tmp_path: Path) -> None:
+    found = Found()
+    list(read_pictures(write_shifted(tmp_path / "a.mkv", 12.0, sound_s=11.2), found=found))
+    assert found.notes == ["its first picture comes at 0.80 s"]

@@ -36,6 +36,7 @@ from duchenne.faces.recordings.streams import (
 )
 
 _PLAIN: Final = Assembly()
+_LATE_S: Final = 0.5
 _MOST_BYTES: Final = 2**31  # of a file of stills, which is read as a whole
 _LARGE_BYTES: Final = 2**26  # a larger JPEG is looked at no further to know that it is a stream of them
 
@@ -224,7 +225,10 @@ def _read_container(path: Path, found: Found) -> Iterator[Picture]:
         number, stated = (1 if is_image and not damage else clock.frames), stream.frames
         long_s, step_s = duration_s(stream), max(clock.step_s, clock.longest_s)
         found.end_s = 0.0 if is_image else clock.time_s + clock.step_s
-        short = long_s is not None and stated > number and found.end_s - first_s < long_s - 2 * step_s
+        begin_s = 0.0 if stream.start_time is None else float(stream.start_time * stream.time_base)
+        begin_s -= clock.start_s or 0.0
+        short = long_s is not None and stated > number and found.end_s - begin_s < long_s - 2 * step_s
+        dropped = stated - number if container.format.name == "avi" and not (short or damage) else 0
         clocked = stamped and container.format.name not in ("jpeg_pipe", "mjpeg")
     found.start_s = clock.start_s if clocked and not is_image else None
     sentences = [
@@ -232,6 +236,8 @@ def _read_container(path: Path, found: Found) -> Iterator[Picture]:
         (fields.used, "is interlaced; of every frame one picture was made (FFmpeg's yadif)"),
         (not clocked and not is_image, f"has no times; {rate:g} frames a second were taken"),
         (clock.jumps, clock.sentence()),
+        (first_s > _LATE_S, f"its first picture comes at {first_s:.2f} s"),
+        (dropped > 0, f"{dropped} of its {stated} frames hold no picture; frame numbers count pictures, times hold"),
         (end == "unknown", "does not say where it ends, so nobody can tell whether it is whole"),
     ]
     notes += [sentence for holds, sentence in sentences if holds and sentence]

@@ -23,6 +23,8 @@ from duchenne.faces.recordings.formats import check_pixels
 
 _TIFF: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _SIGNATURES: Final = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"P5", b"P6", b"\0\0\0\x0cjP", *_TIFF)
+_DEEP: Final = (b"\x89PNG", b"P5", b"P6", b"\0\0\0\x0cjP", *_TIFF)
+"""Pictures that may have more than 8 bits."""
 _LISTENING: Final = threading.Lock()
 # What libjpeg and libtiff say of damage. Webcams put a few bytes too many before a mark, which is no damage.
 _DAMAGE: Final = re.compile(
@@ -106,7 +108,7 @@ def listening(decode: Callable[[], Any], where: str | Path) -> Any:
 
 def _read(data: bytes) -> NDArray[np.uint8] | None:
     raw = np.frombuffer(data, dtype=np.uint8)
-    if data.startswith((b"\x89PNG", *_TIFF)):  # OpenCV mixes the colours up when asked for deep RGB
+    if data.startswith(_DEEP):  # OpenCV mixes the colours up when asked for deep RGB, and the bits when not for deep
         deep = cv2.imdecode(raw, cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR)
         return None if deep is None else eight_bit(np.asarray(deep))[:, :, ::-1]
     image = cv2.imdecode(raw, cv2.IMREAD_COLOR_RGB)

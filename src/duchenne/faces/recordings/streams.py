@@ -57,7 +57,9 @@ def video_stream(container: Any, path: Path, notes: list[str] | None = None) -> 
         **({"err_detect": _STRICT} if best.codec_context.name in _SILENT else {}),
     }
     if best.codec_context.name == "h264":
-        best.codec_context.thread_count = 1  # threads that share the slices of a picture forget to mark it as corrupt
+        # Threads that share the slices of a picture forget to mark it as corrupt; those that share pictures do not. So
+        # many on every machine, because what is painted over damage depends on it.
+        best.codec_context.thread_type, best.codec_context.thread_count = "FRAME", 2
     return best
 
 
@@ -66,7 +68,7 @@ def decoded(container: Any, stream: Any, damage: list[str]) -> Iterator[Any]:
     import av
 
     packets = container.demux(stream)
-    # In MP4 and its relatives every packet is a picture; what comes before the first in time may lack what it needs.
+    # In MP4 and its relatives every packet is a picture; those before the first one shown may lack what they need.
     counted, first, waiting = container.format.name.startswith("mov"), None, set[int]()
     while True:
         try:
@@ -77,10 +79,10 @@ def decoded(container: Any, stream: Any, damage: list[str]) -> Iterator[Any]:
         if packet is None:
             break
         if counted and packet.pts is not None and not packet.is_discard:
-            first = packet.pts if first is None else first
-            waiting |= {packet.pts} if packet.pts >= first else set()
+            waiting.add(packet.pts)
         try:
             for frame in packet.decode():
+                first = frame.pts if first is None else first
                 waiting.discard(frame.pts)
                 if frame.is_corrupt:
                     damage.append("a picture of which a part is missing")
@@ -90,7 +92,7 @@ def decoded(container: Any, stream: Any, damage: list[str]) -> Iterator[Any]:
         except av.error.FFmpegError as error:
             damage.append(str(error))
             waiting.discard(packet.pts)
-    damage += ["a picture that the decoder left out"] * len(waiting)
+    damage += ["a picture that the decoder left out" for pts in waiting if first is not None and pts > first]
 
 
 def is_picture_format(container: Any) -> bool:
