@@ -20,8 +20,9 @@ from pathlib import Path
 import cv2
 
 import duchenne
-from duchenne.faces.decode import list_media, read_pictures
+from duchenne.faces.decode import read_pictures
 from duchenne.faces.find import FaceFinder
+from duchenne.faces.recordings.listing import list_media
 
 
 def decode(paths: list[Path]) -> int:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 from duchenne.errors import InputError
+
+_LONGEST_NAME: Final = 255
+"""Bytes of a file name, in every common file system."""
 
 
 @contextmanager
@@ -26,7 +30,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
         InputError: when the folder or file cannot be written (no permission, disk full).
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    temporary = path.with_name(_part_name(path))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -40,7 +44,20 @@ def replacing(path: str | Path) -> Iterator[Path]:
         reason = error.strerror or error
         raise InputError(f"{path}: cannot be written ({reason}); choose another place or free some.") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # where it could not be made, it cannot be removed
+            temporary.unlink(missing_ok=True)
+
+
+def _part_name(path: Path) -> str:
+    """The temporary name, shortened where the final one is so long that nothing can be added to it."""
+    ending = f".{os.getpid()}.part{path.suffix}"
+    stem = os.fsencode(path.stem)[: max(1, _LONGEST_NAME - 1 - len(os.fsencode(ending)))]
+    return f".{os.fsdecode(stem)}{ending}"
+
+
+def shown_name(path: str | Path) -> str:
+    """A path as text that can be written anywhere: bytes that are no UTF-8 become `\\xNN`."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def walk(folder: str | Path) -> Iterator[tuple[str, list[str]]]:

@@ -122,7 +122,9 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     """OpenCV opens files as it opens cameras."""
     monkeypatch.chdir(tmp_path)
     path = _avi(tmp_path / "a.avi", 30)
-    assert main(["detect", "--camera", str(path), "-o", "live.csv"]) == 0
+    assert main(["detect", "--camera", str(path)]) == 2, "a file or an address only when that is asked for"
+    assert "is no device" in capsys.readouterr().err
+    assert main(["detect", "--camera", str(path), "--camera-address", "-o", "live.csv"]) == 0
     said = capsys.readouterr().out
     assert "-> live.csv" in said
     table = read_table(tmp_path / "live.csv")

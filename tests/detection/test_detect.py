@@ -211,9 +211,8 @@ def test_parquet_comes_with_a_record(film: Film, tmp_path: Path) -> None:
     assert record["aus"]["AU12"] == "lip corner puller"
     assert record["versions"]["mediapipe"]
     assert record["about_model"]["blendshapes"]["AU12_s"] == ["mouthSmileLeft", "mouthSmileRight"]
-    assert record["inputs"] == [
-        {"source": str(path), "frames": 5, "faceless": 1, "faces": 5, "unread": 2, "failure": None}
-    ]
+    counts = {"frames": 5, "faceless": 1, "faces": 5, "unread": 2}
+    assert record["inputs"] == [{"source": str(path), **counts, "failure": None, "start_s": 0.0, "notes": []}]
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "aus.parquet"), duchenne.detect(path))
 
 

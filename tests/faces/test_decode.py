@@ -16,8 +16,10 @@ from PIL import Image as Pillow
 from tests.faces.media import flat, quadrants, turn, write_video
 
 from duchenne.errors import InputError
-from duchenne.faces.cut_off import is_cut_off
-from duchenne.faces.decode import VIDEO_SUFFIXES, list_media, probe, read_pictures
+from duchenne.faces.decode import probe, read_pictures
+from duchenne.faces.recordings.ends import ending
+from duchenne.faces.recordings.formats import VIDEO_SUFFIXES
+from duchenne.faces.recordings.listing import list_media
 
 LEVELS = list(range(20, 220, 10))
 
@@ -171,7 +173,7 @@ def test_truncated_broadcasts_are_not_taken_for_whole(broadcast: Path, tmp_path:
     data = broadcast.read_bytes()
     cut = tmp_path / "cut.ts"
     cut.write_bytes(data[: len(data) * 6 // 10 // 188 * 188 + bytes_over])
-    assert is_cut_off(cut) == (bytes_over > 0)
+    assert ending(cut) == ("cut" if bytes_over else "unknown")
     what = "truncated" if bytes_over else "damaged in 1 place"
     with pytest.raises(InputError, match=rf"cut\.ts: is {what}; 2\d frames were read"):
         list(read_pictures(cut))

@@ -40,6 +40,7 @@ def test_words(box: tuple[float, ...], pose: tuple[float, ...], words: tuple[str
 def test_flat_pictures_are_blurred() -> None:
     assert sharpness(np.full((200, 200, 3), 128, np.uint8), BOX) == 0
     assert quality_words(np.full((200, 200, 3), 128, np.uint8), BOX, FRONTAL) == ("blurred",)
+    assert quality_words(np.full((200, 200, 3), 40, np.uint8), BOX, FRONTAL) == ("blurred", "dark")
 
 
 @pytest.mark.parametrize("scale", [0.8, 1, 4])
@@ -57,3 +58,26 @@ def test_a_real_face_at_the_edge(finder: FaceFinder, portrait: Image) -> None:
     left = int(face.box[0] + 0.1 * face.box[2])
     (cut,) = finder.find(np.ascontiguousarray(portrait[:, left:]))
     assert "cut" in cut.quality
+
+
+@pytest.mark.parametrize("side", ["left", "right", "top", "bottom"])
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.5])
+def test_half_a_face_at_the_edge_is_cut(finder: FaceFinder, portrait: Image, side: str, share: float) -> None:
+    """Whether landmarks were put on it or not; a finder's box may end at the edge, or a pixel before it."""
+    (face,) = finder.find(portrait)
+    x, y, width, height = face.box
+    kept = {
+        "left": portrait[:, int(x + share * width) :], "right": portrait[:, : int(x + (1 - share) * width)],
+        "top": portrait[int(y + share * height) :], "bottom": portrait[: int(y + (1 - share) * height)],
+    }[side]  # fmt: skip
+    for cut in finder.find(np.ascontiguousarray(kept)):
+        assert "cut" in cut.quality
+
+
+def test_a_face_in_the_dark(finder: FaceFinder, portrait: Image) -> None:
+    """A fifth of the light; dark skin in good light (half of all levels, with its lights) is not dark."""
+    noisy = np.random.default_rng(0).normal(0, 2, portrait.shape)
+    (dark,) = finder.find(np.clip(portrait * 0.2 + noisy, 0, 255).astype(np.uint8))
+    assert "dark" in dark.quality
+    (lit,) = finder.find(np.clip(portrait * 0.5 + noisy, 0, 255).astype(np.uint8))
+    assert "dark" not in lit.quality

@@ -45,6 +45,20 @@ def test_numbers_are_unique_in_a_frame_and_count_from_zero(frames: list[set[int]
     assert len(seen) == len(set().union(*frames))
 
 
+def test_a_change_of_size_keeps_the_number() -> None:
+    """A conference that goes from 180 to 90 lines and back: everybody's place is the same share of the picture."""
+    tracker = FaceTracker()
+    faces, image = scene(0, {0: (20, 20), 1: (240, 110)})
+    assert tracker.update(faces, image, 0.0) == [0, 1]
+    small = np.ascontiguousarray(image[::2, ::2])
+    halved = [Face((face.box[0] / 2, face.box[1] / 2, 20.0, 20.0), 0.9) for face in faces]
+    for face in halved:  # both look like nobody that was seen, so that only their places tell
+        x, y = int(face.box[0]), int(face.box[1])
+        small[y : y + 20, x : x + 20] = 255 - small[y : y + 20, x : x + 20]
+    assert tracker.update(halved[::-1], small, 0.04) == [1, 0]
+    assert tracker.update(faces, image, 0.08) == [0, 1]
+
+
 def test_a_short_gap_keeps_the_number() -> None:
     tracker = FaceTracker()
     faces, image = scene(0, {0: (50, 60)})

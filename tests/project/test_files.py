@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from duchenne.errors import InputError
-from duchenne.files import replacing, write_text
+from duchenne.files import replacing, shown_name, write_text
 
 
 def test_the_file_appears_whole_and_alone(tmp_path: Path) -> None:
@@ -64,3 +64,32 @@ def test_an_unreadable_input_is_not_blamed_on_the_output(tmp_path: Path) -> None
 def test_text_is_utf8(tmp_path: Path) -> None:
     write_text(tmp_path / "a.txt", "Größe ☺")
     assert (tmp_path / "a.txt").read_bytes() == "Größe ☺".encode()
+
+
+def test_the_longest_names_are_written_and_longer_ones_are_one_sentence(tmp_path: Path) -> None:
+    """255 bytes are a name in every common file system; the temporary one beside it is longer, and must not be."""
+    for name in ("a" * 251 + ".csv", "ä" * 125 + "b.csv"):
+        write_text(tmp_path / name, "whole")
+        assert (tmp_path / name).read_text() == "whole"
+    with pytest.raises(InputError, match=r"cannot be written \(File name too long\)"):
+        write_text(tmp_path / ("a" * 300 + ".csv"), "x")
+    assert len(os.listdir(tmp_path)) == 2
+
+
+def test_a_temporary_file_that_cannot_be_removed_hides_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a folder that became read-only neither the file can be written nor the rest of it removed."""
+
+    def refuse(self: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    monkeypatch.setattr(Path, "write_text", lambda self, *_, **__: refuse(self))
+    with pytest.raises(InputError, match=r"a\.csv: cannot be written \(Permission denied\)"):
+        write_text(tmp_path / "a.csv", "x")
+
+
+def test_names_that_are_no_utf8_are_shown() -> None:
+    assert shown_name(os.fsdecode(b"in/M\xfcller.mov")) == "in/M\\xfcller.mov"
+    assert shown_name("Müller") == "Müller"

@@ -5,6 +5,7 @@
     frames.parquet    one row per aligned face crop; `shard, offset, size` say where its JPEG lies
     shards/*.tar      the crops as JPEG, uncompressed (`tar tf` and WebDataset read them)
     failures.csv      the inputs that could not be read, each with its reason
+    recordings.csv    of videos: frames, what their own clock says at their start, where they end, what to know
     missing.parquet   labels of inputs of which there is no crop, each with the reason
 
 Columns: docs/prepared_data.md. The writing side is `duchenne.data.writing`.
@@ -32,6 +33,7 @@ from duchenne.facs import au_column, intensity_column
 FORMAT_VERSION: Final = 1
 LANDMARKS_LENGTH: Final = 136
 MISSING_FILE: Final = "missing.parquet"
+RECORDINGS_FILE: Final = "recordings.csv"
 BLENDSHAPES_LENGTH: Final = 52
 _LISTS: Final = {"landmarks": LANDMARKS_LENGTH, "blendshapes": BLENDSHAPES_LENGTH}
 _NULLABLE: Final = {pa.int8(): pd.Int8Dtype(), pa.string(): pd.StringDtype()}

@@ -34,7 +34,14 @@ from numpy.typing import NDArray
 from rich.progress import Progress, TaskID
 
 from duchenne.config import load_mapping, save_mapping, to_mapping
-from duchenne.data.prepared import BLENDSHAPES_LENGTH, LANDMARKS_LENGTH, MISSING_FILE, DatasetInfo, Prepared
+from duchenne.data.prepared import (
+    BLENDSHAPES_LENGTH,
+    LANDMARKS_LENGTH,
+    MISSING_FILE,
+    RECORDINGS_FILE,
+    DatasetInfo,
+    Prepared,
+)
 from duchenne.errors import InputError, UsageError
 from duchenne.facs import au_column, intensity_column
 from duchenne.files import replacing
@@ -85,6 +92,7 @@ class PartWriter:
         self._rows: list[dict[str, Any]] = []
         self._counts: Counter[str] = Counter()
         self._failures: list[tuple[str, str]] = []
+        self._recordings: list[dict[str, Any]] = []
         self._missing: list[dict[str, Any]] = []
         self._on_progress = on_progress
         self._shard = f"{index:05d}.tar"
@@ -135,6 +143,19 @@ class PartWriter:
         self._counts["failures"] += 1
         self._failures.append((source, reason))
 
+    def recording(self, source: str, *, frames: int, start_s: float | None, end_s: float, notes: Sequence[str]) -> None:
+        """Keeps what is known of a recording; it goes to `recordings.csv`.
+
+        Args:
+            source: of the recording.
+            frames: how many it has.
+            start_s: what its own clock says where `time_s` is 0; None where it has none.
+            end_s: where it ends.
+            notes: what a user should know, sentences without its name.
+        """
+        times = {"start_s": "" if start_s is None else round(start_s, 6), "end_s": round(end_s, 6)}
+        self._recordings.append({"source": source, "frames": frames, **times, "notes": "; ".join(notes)})
+
     def advance(self, units: int = 1) -> None:
         """Moves the progress bar."""
         if self._on_progress:
@@ -163,7 +184,7 @@ class PartWriter:
         if self._missing:
             with replacing(_missing_path(self._out, self._index)) as temporary:
                 pq.write_table(_table(self._missing, labels_schema(self._info)), temporary)
-        notes = json.dumps({"counts": self._counts, "failures": self._failures})
+        notes = json.dumps({"counts": self._counts, "failures": self._failures, "recordings": self._recordings})
         table = _table(self._rows, frames_schema(self._info))
         with replacing(_part_path(self._out, self._index)) as temporary:
             pq.write_table(table.replace_schema_metadata({"duchenne": notes}), temporary)
@@ -346,6 +367,7 @@ def _claim(out: Path, job: Mapping[str, Any]) -> bool:
 def _finish_job(out: Path, info: DatasetInfo, number: int) -> None:
     counts: Counter[str] = Counter(crops=0, failures=0)
     failures: list[tuple[str, str]] = []
+    recordings: list[dict[str, Any]] = []
     schema = frames_schema(info)
     for left in out.rglob(".*.part.*"):  # of a run that was killed
         left.unlink()
@@ -355,6 +377,7 @@ def _finish_job(out: Path, info: DatasetInfo, number: int) -> None:
             notes = json.loads(table.schema.metadata[b"duchenne"])
             counts.update(notes["counts"])
             failures += [(source, reason) for source, reason in notes["failures"]]
+            recordings += notes.get("recordings", [])
             writer.write_table(table.replace_schema_metadata(None))
     missing = [_missing_path(out, index) for index in range(number) if _missing_path(out, index).exists()]
     if missing:
@@ -363,6 +386,11 @@ def _finish_job(out: Path, info: DatasetInfo, number: int) -> None:
     if failures:
         with replacing(out / "failures.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([("source", "reason"), *(map(as_cell, row) for row in failures)])
+    if recordings:
+        with replacing(out / RECORDINGS_FILE) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+            listed = csv.DictWriter(file, list(recordings[0]))
+            listed.writeheader()
+            listed.writerows({name: as_cell(str(value)) for name, value in row.items()} for row in recordings)
     save_mapping(out / "dataset.yaml", to_mapping(replace(info, counts=dict(sorted(counts.items())))))
     shutil.rmtree(out / "parts")
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -47,7 +49,7 @@ class Capture(Protocol):
         ...
 
 
-def camera(source: int | str = 0) -> Generator[Picture]:
+def camera(source: int | str = 0, *, address: bool = False) -> Generator[Picture]:
     """Pictures of a camera, each the latest there is when it is asked for.
 
     Pictures that come while an earlier one is looked at are passed over, so that nothing lags behind: `frame` counts
@@ -58,12 +60,19 @@ def camera(source: int | str = 0) -> Generator[Picture]:
         ...     print(frame.time_s, [face.scores for face in frame.faces])
 
     Args:
-        source: number of the camera, or a device or stream that OpenCV opens.
+        source: number of the camera, or its device, as `/dev/video0`.
+        address: `source` may be an address, a file or a pipeline that OpenCV opens, which may use the network.
 
     Raises:
+        UsageError: when `source` is no device, and nothing else was allowed.
         InputError: when there is no such camera.
     """
-    number = int(source) if str(source).isdigit() else source
+    number = int(source) if str(source).isdecimal() else source
+    if isinstance(number, str) and not address and not _is_device(number):
+        raise UsageError(
+            f"camera {source}: is no device; give a number or a device such as /dev/video0, name a file without "
+            "--camera, or allow addresses (--camera-address)."
+        )
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # it would print what it tried, over ten lines
     try:
@@ -73,6 +82,18 @@ def camera(source: int | str = 0) -> Generator[Picture]:
     if not capture.isOpened():
         raise InputError(f"camera {source}: cannot be opened; check its number, and that no other program uses it.")
     return latest_pictures(capture)
+
+
+def _is_device(name: str) -> bool:
+    try:
+        return stat.S_ISCHR(os.stat(name).st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def _turned_round(pictures: Iterable[Picture]) -> Iterator[Picture]:
+    for picture in pictures:
+        yield Picture(np.ascontiguousarray(picture.image[:, ::-1]), picture.frame, picture.time_s)
 
 
 def latest_pictures(capture: Capture) -> Generator[Picture]:
@@ -162,7 +183,8 @@ def watch(
         if not quiet and console.is_terminal:
             live = stack.enter_context(Live(console=console, auto_refresh=False, transient=True))
         detector = stack.enter_context(Detector(model, min_face=settings.min_face))
-        frames = detector.frames(pictures, every=settings.every, start_s=settings.start_s, end_s=settings.end_s)
+        taken = _turned_round(pictures) if settings.mirrored else pictures
+        frames = detector.frames(taken, every=settings.every, start_s=settings.start_s, end_s=settings.end_s)
         before_s = 0.0
         try:
             for result in frames:

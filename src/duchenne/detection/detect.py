@@ -21,8 +21,10 @@ from duchenne.detectors.base import AuModel
 from duchenne.detectors.opening import load_model
 from duchenne.devices import Precision
 from duchenne.errors import InputError, UsageError
-from duchenne.faces.decode import Picture, list_media, probe
+from duchenne.faces.decode import Picture, probe
 from duchenne.faces.find import MOST_THREADS, usable_cores
+from duchenne.faces.recordings.listing import Assembly, join_chapters, list_media, list_sequences
+from duchenne.files import shown_name
 from duchenne.progress import progress_bar
 from duchenne.tables.writing import (
     is_folder,
@@ -78,6 +80,9 @@ def detect(
     end_s: float | None = None,
     smooth_s: float = 0.0,
     baseline: str | None = None,
+    sequence: float | None = None,
+    chapters: bool = False,
+    mirrored: bool = False,
     workers: int = 1,
     scheduler: str | None = None,
     device: str = "auto",
@@ -106,6 +111,9 @@ def detect(
         end_s: leave out frames from this time on.
         smooth_s: centred moving average over this many seconds; 0 for none.
         baseline: subtract the resting face: a recording of it, or seconds of the input as `"0-5"`.
+        sequence: every folder of pictures is one recording with so many frames per second.
+        chapters: files whose names tell chapters (GoPro's, a DVD's, NAME_part1 ...) are one recording.
+        mirrored: the recordings are mirror images; they are turned round before anything else.
         workers: processes, over files.
         scheduler: address of a Dask scheduler, `tcp://host:8786`, whose workers share the files instead.
         device: where an encoder computes: auto, cpu, cuda, cuda:N or mps. Faces are found on the processor.
@@ -113,7 +121,8 @@ def detect(
 
     Returns:
         The table of all inputs. An input that cannot be read, or only in part, is left out, or there in part, with a
-        `UserWarning`; `table.attrs["failures"]` holds input -> reason.
+        `UserWarning`; `table.attrs["failures"]` holds input -> reason, `table.attrs["notes"]` input -> what else a user
+        should know of it.
 
     Raises:
         UsageError: when the model, format, output or another setting makes no sense.
@@ -129,6 +138,9 @@ def detect(
         smooth_s=smooth_s,
         baseline=baseline,
         anonymous=anonymous,
+        sequence=sequence,
+        chapters=chapters,
+        mirrored=mirrored,
     )
     pieces: list[pd.DataFrame] = []
     collect = pieces.append if output is None else None
@@ -141,6 +153,7 @@ def detect(
         raise InputError(next(iter(done.failures.values())))
     table = pieces[0] if len(pieces) == 1 else pd.concat(pieces, ignore_index=True)
     table.attrs["failures"] = done.failures
+    table.attrs["notes"] = {outcome.source: outcome.notes for outcome in done.outcomes if outcome.notes}
     for sentence in done.failures.values():
         warnings.warn(sentence, stacklevel=2)
     return table
@@ -151,6 +164,8 @@ def detect_frames(
     *,
     model: str | AuModel = "blendshapes",
     min_face: int = 32,
+    sequence: float | None = None,
+    mirrored: bool = False,
     device: str = "auto",
     precision: Precision = "float32",
 ) -> Iterator[FrameResult]:
@@ -160,6 +175,8 @@ def detect_frames(
         source: an image or video; or pictures as they come, from a camera for example.
         model: as in `detect`.
         min_face: as in `detect`.
+        sequence: as in `detect`; for a file or folder.
+        mirrored: as in `detect`; for a file or folder.
         device: as in `detect`.
         precision: as in `detect`.
 
@@ -168,7 +185,7 @@ def detect_frames(
         InputError: when nothing can be read; after the last frame that could be, when the file is damaged.
     """
     with Detector(_opened(model, False, device, precision), min_face=min_face) as detector:
-        yield from detector.frames(source)
+        yield from detector.frames(source, assembly=Assembly(sequence, (), mirrored))
 
 
 def detect_files(
@@ -218,10 +235,10 @@ def detect_files(
     if settings.baseline is not None:
         check_baseline_columns(opened.columns)
     folder = Path() if output is None else Path(output) if is_folder(output) else None
-    paths, overlays, missing = _find(inputs)
+    assemblies, overlays, missing = _find(inputs, settings)
     done = Detection(outcomes=missing, passed_over=overlays)
-    names = output_names(paths)
-    jobs = _jobs(names, overlay, report)
+    names = output_names(list(assemblies))
+    jobs = _jobs(names, assemblies, overlay, report)
     if not jobs:
         return done
     record = None if output is None else _record(opened, settings)
@@ -266,8 +283,8 @@ def _nowhere(piece: pd.DataFrame) -> None:
     raise AssertionError("every input has a table of its own")
 
 
-def _find(inputs: Inputs) -> tuple[list[Path], list[Path], list[Outcome]]:
-    """The files meant by the inputs, each once; overlays among them; an outcome for every input that means none.
+def _find(inputs: Inputs, settings: DetectSettings) -> tuple[dict[Path, Assembly], list[Path], list[Outcome]]:
+    """The recordings meant by the inputs, each once; overlays among them; an outcome for every input that means none.
 
     A folder may hold the overlays that an earlier run made of its recordings. They are no recordings of their own,
     unless they are named outright.
@@ -279,22 +296,34 @@ def _find(inputs: Inputs) -> tuple[list[Path], list[Path], list[Outcome]]:
     missing = []
     for item in items:
         try:
-            found.update(dict.fromkeys(list_media([item])))
+            listed = list_media([item]) if settings.sequence is None else list_sequences([item])
+            found.update(dict.fromkeys(listed))
         except InputError as error:
-            missing.append(Outcome(str(item), failure=str(error)))
+            missing.append(Outcome(shown_name(item), failure=str(error)))
     outright = {Path(item) for item in items}
     drawn = {path for path in found if path.stem.endswith(OVERLAY_ENDING) and path not in outright}
-    names = {path.stem for path in found} | set(output_names([path for path in found if path not in drawn]).values())
+    named = output_names([path for path in found if path not in drawn]).values()
+    names = {path.stem for path in found} | set(named)
     overlays = {path for path in drawn if path.stem.removesuffix(OVERLAY_ENDING) in names}
-    return [path for path in found if path not in overlays], sorted(overlays), missing
+    chosen = [path for path in found if path not in overlays]
+    joined = join_chapters(chosen) if settings.chapters else dict.fromkeys(chosen, ())
+    assemblies = {
+        path: Assembly(settings.sequence, joined[path], settings.mirrored) for path in chosen if path in joined
+    }
+    return assemblies, sorted(overlays), missing
 
 
-def _jobs(names: Mapping[Path, str], overlay: str | Path | None, report: str | Path | None) -> list[Job]:
+def _jobs(
+    names: Mapping[Path, str],
+    assemblies: Mapping[Path, Assembly],
+    overlay: str | Path | None,
+    report: str | Path | None,
+) -> list[Job]:
     """Inputs with where their drawings go."""
 
     def is_still(path: Path) -> bool:
         try:
-            return probe(path).is_image
+            return probe(path, assemblies[path]).is_image
         except InputError:  # reported when it is read
             return False
 
@@ -314,7 +343,8 @@ def _jobs(names: Mapping[Path, str], overlay: str | Path | None, report: str | P
         still = overlay is not None and is_still(path)
         suffixes = STILL_SUFFIXES if still else OVERLAY_SUFFIXES
         drawing = target(overlay, "--overlay", suffixes, f"{OVERLAY_ENDING}{suffixes[0]}", name)
-        jobs.append(Job(path, drawing, target(report, "--report", REPORT_SUFFIXES, REPORT_ENDING, name)))
+        page = target(report, "--report", REPORT_SUFFIXES, REPORT_ENDING, name)
+        jobs.append(Job(path, drawing, page, assemblies[path]))
     return jobs
 
 
@@ -330,7 +360,7 @@ def _common_baseline(model: AuModel, settings: DetectSettings) -> Baseline | Non
     if settings.baseline is None or settings.baseline_window_s is not None:
         return None
     with Detector(model, min_face=settings.min_face) as detector:
-        people = resting_faces(detector.frames(settings.baseline))
+        people = resting_faces(detector.frames(settings.baseline, assembly=Assembly(mirrored=settings.mirrored)))
     if len(people) != 1:
         found = "no face that can be read" if not people else f"{len(people)} people"
         raise InputError(f"{settings.baseline}: shows {found}; the baseline must show one person.")
@@ -341,7 +371,7 @@ def _common_baseline(model: AuModel, settings: DetectSettings) -> Baseline | Non
 def _progress(jobs: Sequence[Job], quiet: bool) -> Iterator[Callable[[Job, bool], None]]:
     """A bar over the frames of all inputs, as their headers count them; an input that ends early is filled up."""
     with progress_bar(quiet=quiet) as bar:
-        lengths = {} if quiet else {job: _length(job.path) for job in jobs}
+        lengths = {} if quiet else {job: _length(job) for job in jobs}
         task = bar.add_task("detect", total=sum(lengths.values()), note="")
         before = 0
 
@@ -356,9 +386,9 @@ def _progress(jobs: Sequence[Job], quiet: bool) -> Iterator[Callable[[Job, bool]
         yield advance
 
 
-def _length(path: Path) -> int:
+def _length(job: Job) -> int:
     """Frames by the header, for the estimate of the time left; a file that cannot be read is reported in its turn."""
     try:
-        return probe(path).frames or 0
+        return probe(job.path, job.assembly).frames or 0
     except InputError:
         return 0

@@ -16,14 +16,17 @@ from duchenne.detectors.base import AuModel
 from duchenne.detectors.opening import load_model
 from duchenne.faces.align import crop_face, crop_matrix
 from duchenne.faces.batch import FaceBatch
-from duchenne.faces.decode import Picture, read_pictures
+from duchenne.faces.decode import Found, Picture, read_pictures
 from duchenne.faces.find import Face, FaceFinder
+from duchenne.faces.recordings.listing import Assembly
 from duchenne.faces.track import FaceTracker
+from duchenne.files import shown_name
 
 _TOGETHER: Final = 16  # frames whose faces go through a model of pixels as one batch,
 _TOGETHER_BYTES: Final = 96 * 2**20  # or fewer where they are large
 _AHEAD: Final = 4  # pictures that wait between two stages at most: decoded, searched, landmarked
 _NO_BLENDSHAPES: Final = np.full(52, np.nan, dtype=np.float32)
+_PLAIN: Final = Assembly()
 _Found = tuple[Picture, list[Face], list[int]]
 
 
@@ -64,6 +67,8 @@ class Detector:
         every: int = 1,
         start_s: float = 0.0,
         end_s: float | None = None,
+        assembly: Assembly = _PLAIN,
+        found: Found | None = None,
     ) -> Iterator[FrameResult]:
         """The frames of one image or video, in order.
 
@@ -73,16 +78,19 @@ class Detector:
             start_s: frames before this are looked at, so that everybody's number is that of the whole video, but not
                 given.
             end_s: frames from this on are not read.
+            assembly: how a file, several or a folder become one recording.
+            found: is filled with what else reading shows.
 
         Raises:
             InputError: when nothing can be read; after the last frame that could be, when the file is damaged.
         """
         if isinstance(source, str | Path):
-            found = self._found(ahead(read_pictures(source), _AHEAD), every, start_s, end_s, _AHEAD)
+            pictures = ahead(read_pictures(source, assembly, found), _AHEAD)
+            faces = self._found(pictures, every, start_s, end_s, _AHEAD)
             # Whole batches wait, so that a batch can be found while the one before it is scored.
             is_full, depth = (_is_full, 1) if self.model.crop_px else (bool, _AHEAD)
-            for batch in ahead(batches(found, is_full), depth):
-                yield from self._scored(str(source), batch)
+            for batch in ahead(batches(faces, is_full), depth):
+                yield from self._scored(shown_name(source), batch)
         else:
             for one in self._found(source, every, start_s, end_s, 0):
                 yield from self._scored("", [one])

@@ -6,6 +6,7 @@ import csv
 import html
 import io
 import json
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from duchenne._version import __version__
 from duchenne.detection.drawing import face_colour
 from duchenne.detection.job import REPORT_ENDING
 from duchenne.errors import InputError
-from duchenne.files import write_text
+from duchenne.files import shown_name, write_text
 from duchenne.pages import render_page
 from duchenne.plain import as_cell
 from duchenne.tables.episodes import frame_seconds
@@ -101,7 +102,7 @@ def _entry(path: Path) -> Entry:
         raise InputError(f"{path}: is no report of this version of the library; make it again, or move it away.")
     failure, times = _FAILURE.search(page), data["times"]
     return Entry(
-        path.name.removesuffix(REPORT_ENDING), data["source"], quote(path.name), len(times),
+        shown_name(path.name.removesuffix(REPORT_ENDING)), data["source"], quote(os.fsencode(path.name)), len(times),
         float(frame_seconds(np.array(times)).sum()),
         [_person(int(number), face, len(times)) for number, face in sorted(data["faces"].items(), key=_by_number)],
         html.unescape(failure[1]) if failure else None,

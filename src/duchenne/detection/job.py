@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +20,10 @@ from duchenne.detection.settings import DetectSettings
 from duchenne.detection.temporal import Baseline, resting_faces, smooth
 from duchenne.detectors.base import AuModel
 from duchenne.errors import InputError
+from duchenne.faces.decode import Found
+from duchenne.faces.recordings.listing import Assembly
 from duchenne.facs import ACTION_UNITS, au_column
+from duchenne.files import shown_name
 
 REPORT_ENDING: Final = "_report.html"
 OVERLAY_ENDING: Final = "_overlay"  # before the suffix
@@ -35,13 +38,15 @@ class Job:
     """One input and where its drawings go.
 
     Attributes:
-        path: the image or video.
+        path: the image or video, the first chapter of one, or a folder of pictures.
         overlay: the video or image to draw, or None. report: the page to write, or None.
+        assembly: how it becomes one recording.
     """
 
     path: Path
     overlay: Path | None = None
     report: Path | None = None
+    assembly: Assembly = field(default_factory=Assembly)
 
 
 @dataclass
@@ -53,6 +58,8 @@ class Outcome:
         frames: read. faceless: of these, without a face.
         faces: found, summed over frames. unread: of these, without AUs (their flag says why).
         failure: one sentence when it could not be read, or not to its end; None when all is well.
+        start_s: what the recording's own clock says where `time_s` is 0; None where it has none.
+        notes: what a user should know of it, sentences without its name.
     """
 
     source: str
@@ -61,6 +68,8 @@ class Outcome:
     faces: int = 0
     unread: int = 0
     failure: str | None = None
+    start_s: float | None = None
+    notes: list[str] = field(default_factory=list)
 
     def count(self, result: FrameResult) -> None:
         """Adds one frame."""
@@ -86,29 +95,34 @@ def settings_record(settings: DetectSettings, model: AuModel) -> dict[str, Any]:
 
 
 def read_frames(
-    path: Path, detector: Detector, settings: DetectSettings, common: Baseline | None
+    job: Job, detector: Detector, settings: DetectSettings, common: Baseline | None, found: Found | None = None
 ) -> Iterator[FrameResult]:
     """The frames of one input as the settings want them. Nothing is read or raised before the first is taken.
 
     Args:
-        path: the input.
+        job: the input.
         detector: finds and scores.
         settings: which frames, smoothing, baseline.
         common: the resting face from a recording of its own; None where there is none.
+        found: is filled with what reading shows.
 
     Raises:
         InputError: when nothing can be read; after the last frame that could be, when the file is damaged.
     """
-    baseline, window = common, settings.baseline_window_s
+    baseline, window, assembly = common, settings.baseline_window_s, job.assembly
     if window is not None:
-        own = resting_faces(detector.frames(path, every=settings.every, start_s=window[0], end_s=window[1]))
+        resting = detector.frames(job.path, every=settings.every, start_s=window[0], end_s=window[1], assembly=assembly)
+        own = resting_faces(resting)
         if not own:
-            raise InputError(f"{path}: shows no face in seconds {settings.baseline}; choose another --baseline.")
+            raise InputError(f"{job.path}: shows no face in seconds {settings.baseline}; choose another --baseline.")
         baseline = Baseline({number: values for number, values in own.items()})
     start_s, end_s, width_s = settings.start_s, settings.end_s, settings.smooth_s
     # A value at the edge of a range is smoothed with those beyond it, as in the whole video.
     beyond_s = None if end_s is None else end_s + width_s
-    frames = detector.frames(path, every=settings.every, start_s=max(0.0, start_s - width_s), end_s=beyond_s)
+    from_s = max(0.0, start_s - width_s)
+    frames = detector.frames(
+        job.path, every=settings.every, start_s=from_s, end_s=beyond_s, assembly=assembly, found=found
+    )
     if baseline is not None:
         frames = baseline.subtract(frames)
     if not width_s:
@@ -143,7 +157,7 @@ def run_job(
     Raises:
         InputError: when an output cannot be written.
     """
-    outcome = Outcome(str(job.path))
+    outcome, found = Outcome(shown_name(job.path)), Found()
     columns = detector.model.columns
     with ExitStack() as stack:
         watchers: list[Callable[[FrameResult], None]] = []
@@ -163,7 +177,7 @@ def run_job(
             watchers.append(page.add)
 
         # What is drawn and written is made while the next frames are looked at.
-        frames = stack.enter_context(closing(ahead(read_frames(job.path, detector, settings, common), _AHEAD)))
+        frames = stack.enter_context(closing(ahead(read_frames(job, detector, settings, common, found), _AHEAD)))
         waiting: list[FrameResult] = []
         while True:
             # Only what reading raises is this input's failure; what writing raises ends the run.
@@ -184,8 +198,9 @@ def run_job(
                 waiting = []
         if waiting:
             write(FORMATS[settings.format](Rows(waiting, columns)))
+        outcome.start_s, outcome.notes = found.start_s, found.notes
         if not outcome.frames and outcome.failure is None:
             outcome.failure = f"{job.path}: has no frame in the time that was asked for; change start_s and end_s."
         if page is not None and job.report is not None:
-            page.write(job.report, str(job.path), outcome.failure)
+            page.write(job.report, outcome.source, outcome.failure)
     return outcome

@@ -21,6 +21,7 @@ from duchenne.detection.settings import DetectSettings
 from duchenne.detection.temporal import Baseline
 from duchenne.detectors.base import AuModel
 from duchenne.errors import InputError, UsageError
+from duchenne.faces.recordings.listing import frames_of_sequence
 from duchenne.tables.writing import read_record, source_stamp, table_writer, write_record
 
 Write = Callable[[pd.DataFrame], None]
@@ -77,7 +78,13 @@ class Run:
 
     def _made_by(self, job: Job) -> dict[str, Any]:
         # One that is gone (a link that leads nowhere, a stick that was pulled) is reported when it is read.
-        return {**(self.record or {}), "input": source_stamp(job.path) if job.path.exists() else None}
+        paths = [job.path, *job.assembly.chapters]
+        if job.assembly.sequence_fps is not None and job.path.exists():
+            paths += frames_of_sequence(job.path)
+        stamps = [source_stamp(path) for path in paths if path.exists()]
+        newest = max((stamp["changed_ns"] for stamp in stamps), default=0)
+        whole = {"bytes": sum(stamp["bytes"] for stamp in stamps), "changed_ns": newest}
+        return {**(self.record or {}), "input": whole if len(stamps) == len(paths) else None}
 
 
 def run_jobs(

@@ -13,6 +13,7 @@ import tyro
 from duchenne.errors import UsageError
 
 Format = Literal["duchenne", "openface", "fex"]
+MOST_FPS: Final = 10_000.0
 _RANGE: Final = re.compile(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)")
 
 
@@ -38,6 +39,12 @@ class DetectSettings:
     """subtract the resting face: the median over a recording of it, or over seconds of the input, such as 0-5"""
     anonymous: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """overlay and report show landmarks in place of the picture"""
+    sequence: Annotated[float | None, tyro.conf.arg(metavar="FPS")] = None
+    """every folder of pictures is one recording with so many frames per second, in the order of their names"""
+    chapters: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """files whose names tell chapters (GoPro's, a DVD's, NAME_part1 ...) are one recording"""
+    mirrored: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """the recordings are mirror images (some front cameras, conferences): turn them round first"""
 
     def __post_init__(self) -> None:
         """Refuses values that make no sense.
@@ -56,6 +63,10 @@ class DetectSettings:
             raise UsageError(f"start_s is {self.start_s}; it must be 0 or more.")
         if self.end_s is not None and not self.end_s > self.start_s:
             raise UsageError(f"end_s is {self.end_s}; it must be after start_s ({self.start_s}).")
+        if self.sequence is not None and not 0 < self.sequence < MOST_FPS:
+            raise UsageError(f"sequence is {self.sequence}; it must be over 0 and under {MOST_FPS:g} frames a second.")
+        if self.sequence is not None and self.chapters:
+            raise UsageError("sequence and chapters exclude each other; a folder of pictures has no chapters.")
         if self.smooth_s < 0:
             raise UsageError(f"smooth_s is {self.smooth_s}; it must be 0 or more.")
         if self.baseline is not None:

@@ -6,36 +6,39 @@ by content, not by name: a picture with the wrong suffix is read, a text file na
 
 from __future__ import annotations
 
-import glob
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from duchenne.errors import InputError
-from duchenne.faces.cut_off import is_cut_off
-from duchenne.files import walk
+from duchenne.faces.recordings import heif
+from duchenne.faces.recordings.clock import Clock
+from duchenne.faces.recordings.colours import Pictures, transfer
+from duchenne.faces.recordings.ends import ending
+from duchenne.faces.recordings.formats import check_regular, open_container, unreadable
+from duchenne.faces.recordings.interlaced import Deinterlacer
+from duchenne.faces.recordings.listing import Assembly, frames_of_sequence
+from duchenne.faces.recordings.pages import count_pages, read_pages
+from duchenne.faces.recordings.stills import decode_still, is_jpeg_stream, is_still
+from duchenne.faces.recordings.streams import (
+    BROADCAST,
+    decoded,
+    duration_s,
+    frame_rate,
+    is_picture_format,
+    start_s,
+    video_stream,
+)
 
-VIDEO_SUFFIXES: Final = frozenset({
-    ".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".mpe", ".m2v", ".ts", ".mts", ".m2ts", ".wmv",
-    ".asf", ".flv", ".3gp", ".3g2", ".ogv", ".mxf", ".dv", ".vob", ".gif",
-})  # fmt: skip
-"""Files that a folder is searched for as videos (an animated GIF is one)."""
-IMAGE_SUFFIXES: Final = frozenset({
-    ".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".tif", ".tiff", ".webp", ".jp2", ".ppm", ".pgm",
-})  # fmt: skip
-"""Files that a folder is searched for as images."""
-
-_STILL_SIGNATURES: Final = (
-    b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"II*\0", b"MM\0*", b"P5", b"P6", b"\0\0\0\x0cjP",
-)  # fmt: skip
-_BROADCAST: Final = ("mpegts", "mpeg")
-"""Containers that neither say how long they are nor check what they carry: the decoder notices what is missing."""
+_PLAIN: Final = Assembly()
+_LATE_S: Final = 0.5
+_MOST_BYTES: Final = 2**31  # of a file of stills, which is read as a whole
+_LARGE_BYTES: Final = 2**26  # a larger JPEG is looked at no further to know that it is a stream of them
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,8 @@ class Picture:
     Attributes:
         image: (H, W, 3) RGB uint8, as displayed (rotation and pixel aspect ratio applied).
         frame: decode order, from 0.
-        time_s: the container's time stamp in seconds; 0.0 for images. Streams without time stamps count by their rate.
+        time_s: seconds from the start of the recording, as players show it; 0.0 for images. Streams without time stamps
+            count by their rate.
     """
 
     image: NDArray[np.uint8]
@@ -71,233 +75,228 @@ class VideoInfo(NamedTuple):
     is_image: bool
 
 
-def list_media(inputs: Sequence[str | Path], suffixes: frozenset[str] = VIDEO_SUFFIXES | IMAGE_SUFFIXES) -> list[Path]:
-    """The files that are meant by files, folders (searched through all levels) and patterns such as `*.mp4`.
+@dataclass
+class Found:
+    """What reading a recording showed beside its pictures.
+
+    Attributes:
+        start_s: what the recording's own clock says where `time_s` is 0; None where it has none.
+        end_s: where the last picture ends.
+        frames: given.
+        notes: sentences without the file's name that a user should know: jumps of the clock, streams left out ...
+    """
+
+    start_s: float | None = None
+    end_s: float = 0.0
+    frames: int = 0
+    notes: list[str] = field(default_factory=list)
+
+
+def probe(path: str | Path, assembly: Assembly = _PLAIN) -> VideoInfo:
+    """Reads what a file says of itself, and its first picture to know that it can be read.
 
     Args:
-        inputs: paths and patterns. A file named outright is taken whatever its suffix.
-        suffixes: what to look for in folders, lower case; hidden files are passed over.
-
-    Returns:
-        Every file once, sorted by path.
-
-    Raises:
-        InputError: when an input is missing, cannot be listed, or holds nothing of the kind.
-    """
-    found: set[Path] = set()
-    for item in map(Path, inputs):
-        if item.is_dir():
-            files = set(_walk(item, suffixes))
-        elif item.exists():
-            files = {item}
-        else:
-            files = {path for path in map(Path, glob.glob(str(item), recursive=True)) if path.is_file()}
-        if not files:
-            if item.is_dir():
-                raise InputError(f"{item}: holds no {_kind(suffixes)}; name the folder that does.")
-            raise InputError(f"{item}: there is no such file or folder; check the path.")
-        found |= files
-    return sorted(found)
-
-
-def probe(path: str | Path) -> VideoInfo:
-    """Reads what a file says of itself, and its first picture to know that it can be read.
+        path: an image or video, or a folder of pictures.
+        assembly: how it becomes one recording.
 
     Raises:
         InputError: when nothing can be decoded from it.
     """
     path = Path(path)
-    if _is_still(path):
-        height, width = _read_still(path).shape[:2]
-        return VideoInfo(width, height, 1, None, True)
-    with _open(path) as container:
-        stream = _video_stream(container, path)
-        first = next(_decode(container, stream, path, []), None)
-        if first is None:
-            raise InputError(f"{path}: no picture could be decoded from it; convert it to MP4 or replace it.")
-        height, width = _upright(first, stream).shape[:2]
-        rate = _rate(stream)
-        is_image = _is_picture_format(container)
-        frames: int | None = 1 if is_image else stream.frames or None
-        duration_s = _duration_s(stream) or (container.duration / 1e6 if container.duration else None)
-        if frames is None and duration_s:
-            frames = max(1, round(duration_s * rate))
-        return VideoInfo(width, height, frames, None if is_image else rate, is_image)
+    if assembly.sequence_fps is not None:
+        height, width = next(read_pictures(path, assembly)).image.shape[:2]
+        return VideoInfo(width, height, len(frames_of_sequence(path)), assembly.sequence_fps, False)
+    info = _probe(path)
+    for chapter in assembly.chapters:
+        more = _probe(chapter).frames
+        info = info._replace(frames=None if info.frames is None or more is None else info.frames + more)
+    return info
 
 
-def read_pictures(path: str | Path) -> Iterator[Picture]:
+def read_pictures(path: str | Path, assembly: Assembly = _PLAIN, found: Found | None = None) -> Iterator[Picture]:
     """Decodes every picture of an image or video, in order.
 
     Grey, alpha (dropped) and deeper pictures come as 8-bit RGB.
+
+    Args:
+        path: an image or video, or a folder of pictures.
+        assembly: how it becomes one recording.
+        found: is filled with what else is found; whole when the last picture was given.
 
     Raises:
         InputError: when nothing can be decoded; after the last picture that could be, when the file is truncated or
             damaged (the message says how many were read).
     """
-    path = Path(path)
-    if _is_still(path):
-        yield Picture(_read_still(path), 0, 0.0)
-        return
+    path, found = Path(path), Found() if found is None else found
+    if assembly.sequence_fps is not None:
+        pictures = _read_sequence(path, assembly.sequence_fps, found)
+    elif assembly.chapters:
+        pictures = _read_chapters([path, *assembly.chapters], found)
+    else:
+        pictures = _read_file(path, found)
+    for picture in pictures:
+        found.frames += 1
+        if assembly.mirrored:
+            picture = Picture(np.ascontiguousarray(picture.image[:, ::-1]), picture.frame, picture.time_s)
+        yield picture
+
+
+def _read_sequence(folder: Path, fps: float, found: Found) -> Iterator[Picture]:
+    paths = frames_of_sequence(folder)
+    broken: list[str] = []
+    for number, path in enumerate(paths):
+        try:
+            image = next(_read_file(path, Found())).image
+        except InputError as error:
+            broken.append(str(error))
+            continue
+        yield Picture(image, number, number / fps)
+    found.end_s = len(paths) / fps
+    if broken:
+        raise InputError(f"{folder}: {len(broken)} of {len(paths)} pictures could not be read; the first: {broken[0]}")
+    if not paths:
+        raise InputError(f"{folder}: holds no images; name the folder of the pictures.")
+
+
+def _read_chapters(paths: list[Path], found: Found) -> Iterator[Picture]:
+    frames, begin_s, broken = 0, 0.0, []
+    for number, path in enumerate(paths):
+        own, given = Found(), 0
+        try:
+            for picture in _read_file(path, own):
+                given = picture.frame + 1
+                yield Picture(picture.image, frames + picture.frame, begin_s + picture.time_s)
+        except InputError as error:
+            broken.append(str(error))
+        found.start_s = own.start_s if number == 0 else found.start_s
+        found.notes += [f"chapter {path.name} begins at {begin_s:.2f} s"] if number else []
+        found.notes += [f"chapter {path.name} {note}" for note in own.notes]
+        frames, begin_s = frames + given, begin_s + own.end_s
+        found.end_s = begin_s
+    if broken:
+        later = "; times after it are too early by what is missing" if len(paths) > 1 else ""
+        raise InputError(f"{'; '.join(broken).rstrip('.')}{later}.")
+
+
+def _read_file(path: Path, found: Found) -> Iterator[Picture]:
+    data = _still_data(path)
+    if data is None:
+        yield from _read_container(path, found)
+    elif count_pages(data) == 1:
+        yield Picture(decode_still(data, path), 0, 0.0)
+    else:
+        before_s = 0.0
+        for number, (image, time_s) in enumerate(read_pages(data, path)):
+            yield Picture(image, number, time_s)
+            found.end_s, before_s = time_s + (time_s - before_s), time_s
+        if data[:4] != b"RIFF":
+            found.notes.append(f"has {number + 1} pages and no times; 25 pages a second were taken")
+
+
+def _read_container(path: Path, found: Found) -> Iterator[Picture]:
     damage: list[str] = []
-    number, end_s = 0, 0.0
-    with _open(path) as container:
-        is_cut, is_broadcast = is_cut_off(path), container.format.name in _BROADCAST
-        stream = _video_stream(container, path)
-        is_image = _is_picture_format(container)
-        step_s, before_s = float(1 / _rate(stream)), None
-        for frame in _decode(container, stream, path, damage):
-            time_s = 0.0 if is_image else number / _rate(stream) if frame.time is None else float(frame.time)
-            step_s = max(step_s, time_s - (time_s if before_s is None else before_s))
-            end_s, before_s = max(end_s, time_s + step_s), time_s
-            if is_broadcast and frame.is_corrupt:
-                damage.append("a picture of which a part is missing")
-            yield Picture(_upright(frame, stream), number, time_s)
-            number += 1
-        start_s = float(stream.start_time * stream.time_base) if stream.start_time else 0.0
-        duration_s = _duration_s(stream)
-        short = duration_s is not None and stream.frames > number and end_s - start_s < duration_s - 2 * step_s
+    notes = found.notes
+    with open_container(path) as container:
+        tiles = heif.read_grid(path)
+        if tiles is not None:
+            yield Picture(
+                heif.read_tiles(container, tiles, path, lambda stream: decoded(container, stream, [])), 0, 0.0
+            )
+            return
+        end = ending(path)
+        stream = video_stream(container, path, notes)
+        is_image = _is_image(container, path)
+        rate = frame_rate(stream)
+        clock = Clock(start_s(container, stream), 1 / rate, container.format.name in BROADCAST)
+        fields, pictures = Deinterlacer(), Pictures(stream)
+        first_s, stamped, kind = 0.0, False, ""
+
+        def made(frame: Any) -> Picture:
+            nonlocal first_s, stamped, kind
+            number, stamp_s = clock.frames, None if frame.time is None else float(frame.time)
+            time_s = 0.0 if is_image else clock.next(stamp_s)
+            first_s = time_s if number == 0 else first_s
+            stamped, kind = stamped or stamp_s is not None, kind or transfer(frame)
+            return Picture(pictures.picture(frame), number, time_s)
+
+        for frame in decoded(container, stream, damage):
+            yield from map(made, fields.add(frame))
+        yield from map(made, fields.finish())
+        number, stated = (1 if is_image and not damage else clock.frames), stream.frames
+        long_s, step_s = duration_s(stream), max(clock.step_s, clock.longest_s)
+        found.end_s = 0.0 if is_image else clock.time_s + clock.step_s
+        begin_s = 0.0 if stream.start_time is None else float(stream.start_time * stream.time_base)
+        begin_s -= clock.start_s or 0.0
+        short = long_s is not None and stated > number and found.end_s - begin_s < long_s - 2 * step_s
+        dropped = stated - number if container.format.name == "avi" and not (short or damage) else 0
+        clocked = stamped and container.format.name not in ("jpeg_pipe", "mjpeg")
+    found.start_s = clock.start_s if clocked and not is_image else None
+    sentences = [
+        (kind, f"is HDR video ({kind}); its brightness was reduced to that of 8-bit video"),
+        (fields.used, "is interlaced; of every frame one picture was made (FFmpeg's yadif)"),
+        (not clocked and not is_image, f"has no times; {rate:g} frames a second were taken"),
+        (clock.jumps, clock.sentence()),
+        (first_s > _LATE_S, f"its first picture comes at {first_s:.2f} s"),
+        (dropped > 0, f"{dropped} of its {stated} frames hold no picture; frame numbers count pictures, times hold"),
+        (end == "unknown", "does not say where it ends, so nobody can tell whether it is whole"),
+    ]
+    notes += [sentence for holds, sentence in sentences if holds and sentence]
     if not number:
         raise InputError(f"{path}: no picture could be decoded from it; convert it to MP4 or replace it.")
-    if damage or short or is_cut:
-        damaged = f"damaged in {len(damage)} place{'s' * (len(damage) > 1)}"
-        what = "truncated" if short or is_cut else damaged
-        expected = f" of {stream.frames}" if stream.frames else ""
+    if damage or short or end in ("cut", "damaged"):
+        count = max(1, len(damage))
+        truncated = short or end == "cut"
+        what = "truncated" if truncated else f"damaged in {count} place{'s' * (count > 1)}"
+        expected = f" of {stated}" if stated else ""
         raise InputError(f"{path}: is {what}; {number}{expected} frames were read, replace the file to have the rest.")
 
 
-def decode_still(data: bytes, where: str | Path) -> NDArray[np.uint8]:
-    """One picture from the bytes of an image file, as `read_pictures` gives it.
-
-    Args:
-        data: content of the file.
-        where: what to call it in errors.
-
-    Raises:
-        InputError: when it is truncated or no picture.
-    """
-    if not _is_complete(data):
-        raise InputError(f"{where}: is truncated; replace it.")
-    try:
-        image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR_RGB)
-    except cv2.error as error:
-        raise InputError(f"{where}: cannot be read as an image ({error.err}); replace it.") from error
-    if image is None:
-        raise InputError(f"{where}: cannot be read as an image; replace it.")
-    return np.asarray(image, dtype=np.uint8)
-
-
-def _walk(folder: Path, suffixes: frozenset[str]) -> Iterator[Path]:
-    for place, names in walk(folder):
-        yield from (Path(place, name) for name in names if Path(name).suffix.lower() in suffixes)
-
-
-def _kind(suffixes: frozenset[str]) -> str:
-    if suffixes == VIDEO_SUFFIXES:
-        return "videos (.mp4, .mov, .avi, .mkv ...)"
-    if suffixes == IMAGE_SUFFIXES:
-        return "images (.jpg, .png ...)"
-    return "images or videos (.jpg, .png, .mp4, .mov ...)"
+def _probe(path: Path) -> VideoInfo:
+    data = _still_data(path)
+    if data is not None:
+        number = count_pages(data)
+        pictures: Callable[[], Iterator[Any]] = lambda: (image for image, _ in read_pages(data, path))  # noqa: E731
+        height, width = (decode_still(data, path) if number == 1 else next(pictures())).shape[:2]
+        return VideoInfo(width, height, number, None if number == 1 else 25.0, number == 1)
+    with open_container(path) as container:
+        if heif.read_grid(path) is not None:
+            height, width = next(_read_container(path, Found())).image.shape[:2]
+            return VideoInfo(width, height, 1, None, True)
+        stream = video_stream(container, path)
+        first = next(decoded(container, stream, []), None)
+        if first is None:
+            raise InputError(f"{path}: no picture could be decoded from it; convert it to MP4 or replace it.")
+        height, width = Pictures(stream).picture(first).shape[:2]
+        rate = frame_rate(stream)
+        is_image = _is_image(container, path)
+        frames: int | None = 1 if is_image else stream.frames or None
+        long_s = duration_s(stream) or (container.duration / 1e6 if container.duration else None)
+        if frames is None and long_s and math.isfinite(long_s * rate):
+            frames = max(1, round(long_s * rate))
+        return VideoInfo(width, height, frames, None if is_image else rate, is_image)
 
 
-def _is_still(path: Path) -> bool:
+def _still_data(path: Path) -> bytes | None:
+    """The content of a file that OpenCV reads; None for one that FFmpeg does."""
+    check_regular(path)
     try:
         with path.open("rb") as file:
             head = file.read(16)
+            if not head:
+                raise InputError(f"{path}: is empty (0 bytes); replace it.")
+            if not is_still(head):
+                return None
+            data = head + file.read(_LARGE_BYTES)
+            if is_jpeg_stream(data) or (head.startswith(b"\x89PNG") and data.find(b"acTL", 0, 4096) > 0):
+                return None
+            if path.stat().st_size > _MOST_BYTES:
+                raise InputError(f"{path}: is larger than 2 GiB, too large for pictures; save it as a video.")
+            return data + file.read()
     except OSError as error:
-        raise _unreadable(path, error) from error
-    if not head:
-        raise InputError(f"{path}: is empty (0 bytes); replace it.")
-    return head.startswith(_STILL_SIGNATURES) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+        raise unreadable(path, error) from error
 
 
-def _read_still(path: Path) -> NDArray[np.uint8]:
-    # OpenCV rather than FFmpeg: it applies all eight EXIF orientations.
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    return decode_still(data, path)
-
-
-def _is_complete(data: bytes) -> bool:
-    """Whether a JPEG or PNG reaches its end mark (OpenCV fills what is missing with grey)."""
-    if data.startswith(b"\x89PNG"):
-        return b"IEND" in data
-    if not data.startswith(b"\xff\xd8"):
-        return True
-    place = 2
-    while place + 4 <= len(data) and data[place] == 0xFF and data[place + 1] != 0xDA:
-        place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
-    return data.find(b"\xff\xd9", place) >= 0
-
-
-@contextmanager
-def _open(path: Path) -> Iterator[Any]:
-    import av  # here, because it is only needed where something is decoded
-
-    with ExitStack() as opened:
-        try:
-            # A file object: FFmpeg would take `a:b.mp4` for a protocol and `%d` for a pattern.
-            container = opened.enter_context(av.open(opened.enter_context(path.open("rb"))))
-        except (av.error.FFmpegError, ValueError, EOFError) as error:
-            raise InputError(
-                f"{path}: is not an image or video that can be read, or is cut off; replace it."
-            ) from error
-        except OSError as error:
-            raise _unreadable(path, error) from error
-        yield container
-
-
-def _video_stream(container: Any, path: Path) -> Any:
-    streams = [stream for stream in container.streams.video if stream.codec_context is not None]
-    if not streams or streams[0].codec_context.name == "ansi":  # FFmpeg draws text files as pictures
-        raise InputError(f"{path}: holds no picture; name images or videos.")
-    return streams[0]
-
-
-def _decode(container: Any, stream: Any, path: Path, damage: list[str]) -> Iterator[Any]:
-    """Frames in the order in which they are shown; what cannot be decoded goes to `damage`."""
-    import av
-
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets, None)
-        except (av.error.FFmpegError, OSError) as error:
-            damage.append(str(error))
-            return
-        if packet is None:
-            return
-        try:
-            yield from packet.decode()
-        except av.error.EOFError:
-            return
-        except av.error.FFmpegError as error:
-            damage.append(str(error))
-
-
-def _upright(frame: Any, stream: Any) -> NDArray[np.uint8]:
-    ratio = float(stream.sample_aspect_ratio or 1)
-    width = round(frame.width * ratio) if 0.2 < ratio < 5 else frame.width
-    image = frame.to_ndarray(format="rgb24", width=width, height=frame.height)
-    turns = round(frame.rotation / 90) % 4
-    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
-
-
-def _is_picture_format(container: Any) -> bool:
-    name = container.format.name
-    return bool(name == "image2" or (name.endswith("_pipe") and name != "gif_pipe"))
-
-
-def _rate(stream: Any) -> float:
-    """Frames per second; what the container says as a mean, unless that is its clock (AVI with repeated frames)."""
-    mean, usual = float(stream.average_rate or 0), float(stream.guessed_rate or 0)
-    return usual if usual and (not mean or mean > 2 * usual) else mean or 25.0
-
-
-def _duration_s(stream: Any) -> float | None:
-    return float(stream.duration * stream.time_base) if stream.duration else None
-
-
-def _unreadable(path: Path, error: OSError) -> InputError:
-    return InputError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions.")
+def _is_image(container: Any, path: Path) -> bool:
+    if container.format.name in ("jpeg_pipe", "mjpeg"):  # single ones are read by OpenCV
+        return False
+    return is_picture_format(container) or heif.is_heif(path)

@@ -52,7 +52,7 @@ class Face:
         pose: (pitch, yaw, roll) in degrees, or None. Pitch grows as the chin goes down, yaw as the face turns to the
             picture's right, roll as the head tilts clockwise in the picture.
         flag: why there are no landmarks: "small" (narrower than asked for) or "no_landmarks"; "" where there are.
-        quality: what makes numbers read off it less sure, see `duchenne.faces.quality`; nothing without landmarks.
+        quality: what makes numbers read off it less sure, see `duchenne.faces.quality`; nothing for small ones.
     """
 
     box: tuple[float, float, float, float]
@@ -232,18 +232,20 @@ class FaceFinder:
         corner = np.array([x + width / 2 - side / 2, y + height / 2 - side / 2])
         result = self._mesh(cut_square(image, corner, side, _SQUARE_PX))
         if not result.face_landmarks:
-            return Face(box, score, flag="no_landmarks")
+            return Face(box, score, flag="no_landmarks", quality=quality_words(image, box, None))
         mesh = result.face_landmarks[0]
         points = np.array([(mesh[index].x, mesh[index].y) for index in MESH_TO_68]) * side + corner
         middle = points.mean(axis=0)
         if not (x <= middle[0] <= x + width and y <= middle[1] <= y + height):
-            return Face(box, score, flag="no_landmarks")  # it saw a neighbour
+            # It saw a neighbour.
+            return Face(box, score, flag="no_landmarks", quality=quality_words(image, box, None))
         categories = result.face_blendshapes[0]
         if [category.category_name for category in categories] != list(BLENDSHAPES):
             raise InputError("face_landmarker.task: gives unknown blendshapes; use the file that duchenne fetches.")
         values = np.array([category.score for category in categories], dtype=np.float32)
         pose = _pose(result.facial_transformation_matrixes[0])
-        return Face(box, score, points.astype(np.float32), values, pose, quality=quality_words(image, box, pose))
+        words = quality_words(image, box, pose, points)
+        return Face(box, score, points.astype(np.float32), values, pose, quality=words)
 
 
 def _awaited(picture: Picture, faces: list[Future[Face]]) -> tuple[Picture, list[Face]]:

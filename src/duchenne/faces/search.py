@@ -134,6 +134,7 @@ class Follower:
     def __init__(self, search: FaceSearch) -> None:
         self._search = search
         self._known: Boxes = np.empty((0, 5))
+        self._shape: tuple[int, ...] = ()
         self._periods: tuple[int, int] | None = None
 
     def boxes(self, image: NDArray[np.uint8], time_s: float) -> Boxes:
@@ -143,6 +144,8 @@ class Follower:
             image: (H, W, 3) RGB uint8.
             time_s: its time stamp.
         """
+        self._known = rescaled(self._known, self._shape, image.shape)
+        self._shape = image.shape
         before, self._periods = self._periods, (floor(time_s / SEARCH_EVERY_S), floor(time_s / THOROUGH_EVERY_S))
         is_cheaper = self._search.is_cheaper_around(image, len(self._known))
         found: Boxes | None = None
@@ -202,6 +205,15 @@ def distinct(boxes: Boxes) -> Boxes:
     kept = cv2.dnn.NMSBoxes(boxes[:, :4].tolist(), boxes[:, 4].tolist(), 0.0, _OVERLAP)
     chosen: Boxes = boxes[np.asarray(kept, dtype=int).reshape(-1)]
     return chosen
+
+
+def rescaled(boxes: Boxes, shape: tuple[int, ...], other: tuple[int, ...]) -> Boxes:
+    """Boxes (N, 4 or 5) of a picture in one of another size: conferences change theirs with the line."""
+    if shape[:2] == other[:2] or not shape:
+        return boxes
+    scaled = boxes.copy()
+    scaled[:, :4] *= np.tile((other[1] / shape[1], other[0] / shape[0]), 2)
+    return scaled
 
 
 def reading_order(boxes: Boxes) -> Boxes:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duchenne.faces.find import Face
-from duchenne.faces.search import nearness, thumbnail
+from duchenne.faces.search import nearness, rescaled, thumbnail
 
 _MEMORY_S: Final = 1.0  # how long a place stays the place of a face that is not seen
 _ALIKE: Final = 0.8  # correlation of two 16-pixel pictures of a face; of the same person in a row over 0.85, of
@@ -50,6 +50,7 @@ class FaceTracker:
         self._seen: set[int] = set()
         self._shot = 0
         self._time_s = 0.0
+        self._shape: tuple[int, ...] = ()
         self._thumbnail: NDArray[np.float32] | None = None
         self._changes: deque[float] = deque(maxlen=12)
 
@@ -64,6 +65,7 @@ class FaceTracker:
         Returns:
             A number per face, from 0 in order of first appearance (in one frame: in the order given).
         """
+        self._resize(image.shape)
         self.cut = self._is_cut(image, time_s)
         looks = [_look(image, face.box) for face in faces]
         numbers: dict[int, int] = {}
@@ -91,6 +93,14 @@ class FaceTracker:
                 self._tracks.append(track)
         self._seen = set(numbers.values())
         return [numbers[place] for place in range(len(faces))]
+
+    def _resize(self, shape: tuple[int, ...]) -> None:
+        """Moves everybody's place to a picture of another size."""
+        if self._tracks and shape != self._shape:
+            places = rescaled(np.array([track.box for track in self._tracks], dtype=np.float64), self._shape, shape)
+            for track, (x, y, width, height) in zip(self._tracks, places.tolist(), strict=True):
+                track.box = (x, y, width, height)
+        self._shape = shape
 
     def _is_cut(self, image: NDArray[np.uint8], time_s: float) -> bool:
         before, apart_s = self._thumbnail, max(0.0, time_s - self._time_s)

@@ -12,13 +12,14 @@ from duchenne.preparing.datasets.registry import DATA_SETS
 from duchenne.preparing.sources.reading import Reading
 
 MIN_CROP_PX: Final = 32
+MOST_FPS: Final = 10_000.0
 READERS: Final[dict[str, str]] = {
     "videos": "a folder of videos; with --labels, coded ones",
     "table": "images named by a CSV (--table), with their labels",
     **{name: f"{data_set.title}: {data_set.about}" for name, data_set in DATA_SETS.items()},
 }
 """Every reader by the name that `prepare` takes, and what it reads."""
-_OF_VIDEOS: Final = ("labels", "coder", "names")
+_OF_VIDEOS: Final = ("labels", "coder", "names", "sequence")
 _OF_DATA_SETS: Final = ("aus", "frames", "emotions", "camera", "parts")
 
 
@@ -63,6 +64,9 @@ def _check_reader(dataset: str, given: Mapping[str, Any]) -> None:
             others += ["videos"] if option in {*_OF_VIDEOS, "fps"} else ["table"] if option == "table" else []
             fitting = "`, `prepare ".join(others)
             raise UsageError(f"--{option}: is for `prepare {fitting}`, not for `prepare {dataset}`; leave it out.")
+    for option in ("chapters", "mirrored"):
+        if given[option] and dataset != "videos":
+            raise UsageError(f"--{option}: is for `prepare videos`, not for `prepare {dataset}`; leave it out.")
     if dataset == "table" and given["table"] is None:
         raise UsageError("prepare table: needs --table FILE.csv, the list of images; name it.")
     if dataset != "table" and not given["detect"]:
@@ -100,6 +104,10 @@ def _check_values(given: Mapping[str, Any]) -> None:
         raise UsageError(f"--workers {given['workers']}: must be 0 (one per core) or more.")
     if given["fps"] is not None and given["fps"] <= 0:
         raise UsageError(f"--fps {given['fps']:g}: must be more than 0.")
+    if given["sequence"] is not None and not 0 < given["sequence"] < MOST_FPS:
+        raise UsageError(f"--sequence {given['sequence']:g}: must be over 0 and under {MOST_FPS:g} frames a second.")
+    if given["sequence"] is not None and given["chapters"]:
+        raise UsageError("--sequence and --chapters exclude each other; a folder of pictures has no chapters.")
     if given["positive_from"] is not None and not 0 < given["positive_from"] <= 5:
         raise UsageError(f"--positive-from {given['positive_from']:g}: must lie between 0 and 5.")
     for option, allowed in {

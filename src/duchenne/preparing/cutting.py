@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from duchenne.data.writing import PartWriter, encode_jpeg
 from duchenne.errors import InputError
 from duchenne.faces.align import crop_face, crop_matrix, transform_points
-from duchenne.faces.decode import decode_still, read_pictures
+from duchenne.faces.decode import read_pictures
+from duchenne.faces.recordings.stills import decode_still
 from duchenne.preparing.cropping import COUNTS, Cropper, process_finder, reason
 from duchenne.preparing.cutting_videos import cut_video
 from duchenne.preparing.sources.parts import ImagesPart, TableImage, VideoPart, VideosPart

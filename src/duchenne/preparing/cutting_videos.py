@@ -11,9 +11,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from duchenne.data.joined_times import outside_note
 from duchenne.data.writing import PartWriter
 from duchenne.errors import InputError
-from duchenne.faces.decode import Picture, read_pictures
+from duchenne.faces.decode import Found, Picture, read_pictures
 from duchenne.faces.find import Face
 from duchenne.faces.track import FaceTracker
 from duchenne.preparing.codes.video_codes import VideoCodes
@@ -45,10 +46,10 @@ def cut_video(
     """
     writer.count("files")
     tracker, runs, sampler = FaceTracker(), _Runs(), _Sampler(cropper.fps)
-    people = _People(cropper, writer, part)
+    people, found = _People(cropper, writer, part), Found()
 
     def taken() -> Iterator[Picture]:
-        for picture in _readable(writer, part):
+        for picture in _readable(writer, part, found):
             if on_picture is not None:
                 on_picture()
             if sampler.takes(picture.time_s):
@@ -58,7 +59,7 @@ def cut_video(
                 people.passed_over.add(picture.frame + part.first_frame)
 
     for picture, faces in process_finder(cropper.min_face_px).follow(taken(), depth=_AHEAD):
-        found = faces
+        everyone = faces
         if part.subject is not None and faces:
             faces = [max(faces, key=lambda face: face.box[2] * face.box[3])]
         numbers = tracker.update(faces, picture.image, picture.time_s)
@@ -67,17 +68,36 @@ def cut_video(
         kept = {number: face for number, face in zip(numbers, faces) if face.landmarks is not None}
         people.see(picture, kept, runs.update(set(kept), tracker.cut))
         writer.count("frames")
-        writer.count("faces", len(found))
-        writer.count("other_faces", len(found) - len(faces))
+        writer.count("faces", len(everyone))
+        writer.count("other_faces", len(everyone) - len(faces))
         writer.count("faceless_frames", not faces)
         writer.count("small_faces", sum(face.flag == "small" for face in faces))
         writer.count("no_landmarks", sum(face.flag == "no_landmarks" for face in faces))
     people.finish()
+    notes = [*found.notes, *_outside(part, found)]
+    if found.frames:
+        writer.recording(part.source, frames=found.frames, start_s=found.start_s, end_s=found.end_s, notes=notes)
 
 
-def _readable(writer: PartWriter, part: VideoPart) -> Iterator[Picture]:
+def _outside(part: VideoPart, found: Found) -> Iterator[str]:
+    """Sentences on codes that lie outside the recording, which would not be noticed: they label nothing."""
+    for codes in part.codes.faces.values() if part.codes is not None else ():
+        spans = [*((event.onset_s, event.offset_s) for event in codes.events), *codes.coded]
+        places = [(place, place) for place in codes.rows]
+        last = part.first_frame + found.frames - 1
+        for sentence in (
+            outside_note("events", spans, found.end_s),
+            outside_note("rows", places, found.end_s)
+            if codes.by_time
+            else outside_note("rows", places, last, begin=part.first_frame, slack=0, unit="frames"),
+        ):
+            if sentence is not None:
+                yield sentence
+
+
+def _readable(writer: PartWriter, part: VideoPart, found: Found) -> Iterator[Picture]:
     try:
-        yield from read_pictures(part.path)
+        yield from read_pictures(part.path, part.assembly, found)
     except InputError as error:
         writer.fail(part.source, reason(error, part.path))
 

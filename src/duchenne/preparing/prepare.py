@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -11,11 +12,12 @@ from typing import Any, Final, Literal
 
 import pyarrow.parquet as pq
 
-from duchenne.data.prepared import MISSING_FILE, DatasetInfo, read_info
+from duchenne.data.prepared import MISSING_FILE, RECORDINGS_FILE, DatasetInfo, read_info
 from duchenne.data.writing import write_prepared
 from duchenne.errors import InputError
 from duchenne.faces.align import ALIGNMENT, ALIGNMENTS, Fit
 from duchenne.faces.find import MIN_FACE_PX
+from duchenne.faces.recordings.listing import Assembly
 from duchenne.facs import au_column
 from duchenne.model_files import FACE_FILES, model_path
 from duchenne.preparing.arguments import check_arguments, check_media
@@ -31,6 +33,7 @@ from duchenne.preparing.sources.reading import Options
 from duchenne.preparing.sources.survey import Survey
 
 CROP_PX: Final = 256
+_SHOWN: Final = 20  # notes on recordings
 Alignment = Literal["frame", "smooth", "five", "all68", "dataset", "none"]
 
 
@@ -81,6 +84,9 @@ def prepare(
     table: str | Path | None = None,
     detect: bool = True,
     names: str | Path | None = None,
+    sequence: float | None = None,
+    chapters: bool = False,
+    mirrored: bool = False,
     aus: Literal["protocol", "all"] | None = None,
     frames: Literal["coded", "all"] | None = None,
     emotions: Literal[7, 8] | None = None,
@@ -110,6 +116,9 @@ def prepare(
         detect: (table) find and align a face in every image; False is `alignment="none"`.
         names: (videos) a CSV `source, face, name` that names, merges and leaves out the faces found. It may be given or
             changed at any time, and costs no new search; unless the codes are of several subjects, who are found in it.
+        sequence: (videos) every folder of pictures is one recording with so many frames per second.
+        chapters: (videos) files whose names tell chapters (GoPro's, a DVD's, NAME_part1 ...) are one recording.
+        mirrored: (videos) the recordings are mirror images; they are turned round before anything else.
         aus: (data sets) action units of the published protocol (default), or all that are coded and known.
         frames: (data sets) those with labels (default), or all.
         emotions: (data sets) 8 (default), or 7 to leave out contempt.
@@ -167,8 +176,10 @@ def prepare(
     elif dataset == "table":
         plan = plan_table(root, Path(str(table)), detect=detect)
     else:
+        assembly = Assembly(None if sequence is None else float(sequence), (), mirrored)
+        chosen = {name: value for name, value in (("sequence", assembly.sequence_fps), ("mirrored", mirrored)) if value}
         given = [None if file is None else Path(file) for file in (labels, names)]
-        plan = plan_videos(root, given[0], coder, given[1])
+        plan = plan_videos(root, given[0], coder, given[1], assembly=assembly, chapters=chapters)
     info = DatasetInfo(
         name=name or (known and (known.namespace or known.name)) or root.resolve().name,
         aus=plan.aus,
@@ -210,7 +221,7 @@ def prepare(
             write_sheet(folder)
         if names is not None and (counts["crops"] or counts.get("left_out")):  # those left out can be taken back
             apply_names(folder, Path(names))
-    done = Preparation(folder, read_info(folder).counts, [*plan.notes, *_lost(folder)], survey)
+    done = Preparation(folder, read_info(folder).counts, [*plan.notes, *_of_recordings(folder), *_lost(folder)], survey)
     if not done.counts["crops"]:
         raise InputError(f"{root}: {_why_empty(done)}")
     return done
@@ -224,6 +235,16 @@ def _alignment(alignment: Alignment) -> str:
     if alignment == "smooth":
         return f"{ALIGNMENT.removesuffix(', per frame')}, smoothed over time (Gaussian, {SMOOTHING_S} s)"
     return ALIGNMENTS[alignment]
+
+
+def _of_recordings(out: Path) -> list[str]:
+    """What `recordings.csv` says that a user should know."""
+    if not (out / RECORDINGS_FILE).exists():
+        return []
+    with (out / RECORDINGS_FILE).open(newline="", encoding="utf-8") as file:
+        notes = [f"{row['source']}: {row['notes']}." for row in csv.DictReader(file) if row["notes"]]
+    more = [f"{len(notes) - _SHOWN} more recordings have notes in {out / RECORDINGS_FILE}."]
+    return notes[:_SHOWN] + (more if len(notes) > _SHOWN else [])
 
 
 def _lost(out: Path) -> list[str]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from duchenne.faces.quality import NARROW_PX, TURNED_DEGREES
 
 _MUCH: Final = 0.1
-QUALITY_COLUMNS: Final = ("frames", "seen", "unread", "turned", "narrow", "cut", "blurred")
+QUALITY_COLUMNS: Final = ("frames", "seen", "unread", "turned", "narrow", "cut", "blurred", "dark")
 
 
 def face_quality(rows: pd.DataFrame, seconds: NDArray[np.floating], video_s: float) -> dict[str, Any]:
@@ -25,7 +25,8 @@ def face_quality(rows: pd.DataFrame, seconds: NDArray[np.floating], video_s: flo
     Returns:
         `frames`, and shares of time: `seen` of the input, and of that `unread` (no AUs, the flag says why), `turned`
         (yaw or pitch over 30 degrees), `narrow` (face under 64 pixels), `cut` (box beyond an edge of the picture;
-        of a table without `quality` the left and the upper one) and `blurred`. NaN where the table lacks the columns.
+        of a table without `quality` the left and the upper one), `blurred` and `dark`. NaN where the table lacks the
+        columns.
     """
     weight = seconds if seconds.sum() > 0 else np.ones(len(rows))
 
@@ -50,6 +51,7 @@ def face_quality(rows: pd.DataFrame, seconds: NDArray[np.floating], video_s: flo
         "narrow": share(rows["width"] < NARROW_PX) if has("width") else np.nan,
         "cut": share(outside) if outside is not None else np.nan,
         "blurred": share(said("blurred")) if has("quality") else np.nan,
+        "dark": share(said("dark")) if has("quality") else np.nan,
     }
 
 
@@ -61,6 +63,7 @@ def advice(quality: pd.DataFrame) -> list[str]:
         "narrow": f"is under {NARROW_PX:.0f} pixels wide for {{}} of the time; scores of small faces are less steady",
         "cut": "is cut off by the edge of the picture for {} of the time; leave these frames out or say so",
         "blurred": "is blurred for {} of the time, which shifts scores; leave these frames out or say so",
+        "dark": "is in the dark for {} of the time, which shifts scores; leave these frames out or say so",
     }
     found = []
     for row in quality.to_dict("records"):

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from duchenne.data.joined_times import outside_note
 from duchenne.data.spreadsheets import as_numbers, read_csv_table
 from duchenne.errors import InputError
 from duchenne.preparing.datasets.names import Sources
@@ -159,6 +160,25 @@ def _seconds(column: pd.Series[float], where: str) -> pd.Series[float]:
             f"{where}, row {column.index.to_numpy()[np.isinf(values).argmax()]}: {column.name} is infinite; correct it."
         )
     return pd.Series(values, index=column.index)
+def trials_outside(rows: pd.DataFrame, trials: pd.DataFrame) -> list[str]:
+    """Sentences on trials, and the windows they are compared with, that lie outside what the table has of a recording.
+
+    Args:
+        rows: with `source, frame, time_s`.
+        trials: from `read_trials`.
+    """
+    found = []
+    for source, video in rows.groupby("source", sort=False):
+        frames = video.drop_duplicates("frame").sort_values("frame")
+        times = frames["time_s"].to_numpy(dtype=float)
+        end_s = float(times[-1] + frame_seconds(times)[-1])
+        own = trials[trials["source"] == source]
+        for what, columns in (("trials", TRIAL_COLUMNS[1:]), ("baselines of trials", BASELINE_COLUMNS)):
+            if all(name in own for name in columns):
+                spans = list(own[list(columns)].dropna().astype(float).itertuples(index=False, name=None))
+                sentence = outside_note(what, spans, end_s, begin=float(times[0]))
+                found += [f"{source}: {sentence}."] if sentence else []
+    return found
 
 
 def _source(written: object, sources: Sources, where: str) -> str:

@@ -21,7 +21,14 @@ from duchenne.tables.episodes import (
     is_present,
 )
 from duchenne.tables.quality import QUALITY_COLUMNS, face_quality
-from duchenne.tables.study import BASELINE_COLUMNS, Track, name_faces, read_tracks, read_trials
+from duchenne.tables.study import (
+    BASELINE_COLUMNS,
+    Track,
+    name_faces,
+    read_tracks,
+    read_trials,
+    trials_outside,
+)
 
 COMBINATIONS: Final = ("6+12", "1+4", "1+2+5", "12+14")
 """The combinations that are looked at unless others are asked for; the first is the Duchenne smile."""
@@ -40,7 +47,7 @@ class Summary(NamedTuple):
             source in which nobody was found is one row without a face.
         trials: per trial, face and AU: `mean`, `peak`, `share`, `baseline_mean` and `change` = mean - baseline mean.
             A trial of a source in which nobody was found has rows of nulls. None where no trials were given.
-        notes: sentences on how the tables were read.
+        notes: what a user should know, sentences: how the tables were read, trials outside the recording.
     """
 
     faces: pd.DataFrame
@@ -48,7 +55,7 @@ class Summary(NamedTuple):
     combinations: pd.DataFrame
     quality: pd.DataFrame
     trials: pd.DataFrame | None
-    notes: Sequence[str] = ()
+    notes: tuple[str, ...] = ()
 
 
 def summarize(
@@ -104,13 +111,14 @@ def summarize(
             per_face.append(_face_row(track, measure, present[measure.au], len(found)))
         together += [_combination_row(track, measures, present, text, aus) for text, aus in wanted.items()]
     seen += [{"source": source, "face": None, "frames": 0, "seen": 0.0} for source in nobody]
+    windows = None if trials is None else read_trials(trials, sources)
     return Summary(
         pd.DataFrame(per_face, columns=[*_KEYS, "au", *_FACE_COLUMNS]),
         pd.DataFrame(episodes, columns=[*_KEYS, "au", *_EPISODE_COLUMNS]),
         pd.DataFrame(together, columns=[*_KEYS, "combination", "seconds", "share"]),
         _whole_faces(pd.DataFrame(seen, columns=[*_KEYS, *QUALITY_COLUMNS])),
-        None if trials is None else _trials(tracks, measures, trials, sources),
-        notes,
+        None if windows is None else _trials(tracks, measures, windows),
+        (*notes, *(() if windows is None else trials_outside(rows, windows))),
     )
 
 
@@ -203,11 +211,9 @@ def _combination_row(
     }
 
 
-def _trials(
-    tracks: Sequence[Track], measures: Sequence[Measure], trials: pd.DataFrame | str | Path, sources: Sequence[str]
-) -> pd.DataFrame:
+def _trials(tracks: Sequence[Track], measures: Sequence[Measure], trials: pd.DataFrame) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
-    for window in read_trials(trials, sources).to_dict("records"):
+    for window in trials.to_dict("records"):
         own = [track for track in tracks if track.source == window["source"]]
         if not own:
             empty = {"source": window["source"], "trial": window["trial"], "frames": 0}

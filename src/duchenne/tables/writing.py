@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -20,6 +21,7 @@ from duchenne.errors import InputError, UsageError
 from duchenne.files import replacing, write_text
 
 SUFFIXES: Final = (".csv", ".parquet")
+_LONGEST_NAME: Final = 200  # bytes, so that `_overlay.mp4` and a temporary ending fit into 255
 
 
 class TableWriter:
@@ -121,11 +123,19 @@ def output_names(inputs: Sequence[Path]) -> dict[Path, str]:
     taken: dict[str, Path] = {}
     for path in inputs:
         inside = path.absolute().relative_to(common)
-        name = path.stem if stems[path.stem] == 1 else "_".join([*inside.parts[:-1], path.name])
+        name = _short(path.stem if stems[path.stem] == 1 else "_".join([*inside.parts[:-1], path.name]))
         if name in taken:
             raise UsageError(f"{taken[name]} and {path} would both be written to {name}_aus.csv; rename one of them.")
         taken[name] = path
     return {path: name for name, path in taken.items()}
+
+
+def _short(name: str) -> str:
+    """A name so long that nothing could be added to it, shortened and told apart by its hash."""
+    coded = os.fsencode(name)
+    if len(coded) <= _LONGEST_NAME:
+        return name
+    return f"{coded[:_LONGEST_NAME].decode(errors='ignore')}_{hashlib.sha256(coded).hexdigest()[:8]}"
 
 
 def write_record(table: Path, record: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ import tyro
 from duchenne.detection.settings import DetectSettings
 from duchenne.devices import Precision
 from duchenne.errors import UsageError
+from duchenne.files import shown_name
 from duchenne.plain import tell as print
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ class DetectArguments:
     """images, videos, folders, patterns"""
     camera: Annotated[str | None, tyro.conf.arg(metavar="N|DEVICE")] = None
     """a camera in place of inputs, 0 for the first; q stops"""
+    camera_address: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """--camera may be an address or a file that OpenCV opens, which may use the network"""
     model: str = "blendshapes"
     """a detector: a folder made by `fit` or an ONNX file; `blendshapes` gives raw scores, AUxx_s, untrained"""
     output: Annotated[str | None, tyro.conf.arg(aliases=["-o"], metavar="FILE.csv|FILE.parquet|DIR/")] = None
@@ -73,6 +76,8 @@ def main(arguments: list[str]) -> int:
         print("duchenne detect: interrupted; run the same command again to go on.", file=sys.stderr)
         return 130
     for outcome in done.outcomes:
+        for note in outcome.notes:
+            print(f"duchenne detect: {outcome.source}: {note}.", file=sys.stderr)
         if outcome.failure:
             print(f"duchenne detect: {outcome.failure}", file=sys.stderr)
         elif outcome.faceless == outcome.frames:
@@ -92,6 +97,8 @@ def _watch(given: DetectArguments, source: str) -> int:
         "--report": given.report,
         "--scheduler": given.scheduler,
         "--workers": given.workers != 1,
+        "--sequence": given.settings.sequence,
+        "--chapters": given.settings.chapters,
     }
     for word, value in words.items():
         if value:
@@ -100,7 +107,7 @@ def _watch(given: DetectArguments, source: str) -> int:
     model = load_model(given.model, sides=settings.sides, device=given.device, precision=given.precision)
     with stop_key() as pressed:
         outcome, interrupted = watch(
-            camera(source), f"camera {source}", settings, model,
+            camera(source, address=given.camera_address), f"camera {source}", settings, model,
             output=given.output, quiet=given.quiet, should_stop=pressed,
         )  # fmt: skip
     print(f"{_number(outcome.frames, 'frame')} ({outcome.faceless} without a face), {_number(outcome.faces, 'face')}")
@@ -120,12 +127,12 @@ def _closing(done: Detection) -> str:
         f"{_number(faces, 'face')} ({unread} without action units), {_number(len(done.failures), 'failure')}"
     )
     written = [*done.tables, *done.drawings]
-    shown = [str(path) for path in written[:_SHOWN]]
+    shown = [shown_name(path) for path in written[:_SHOWN]]
     more = [f"and {len(written) - _SHOWN} more"] if len(written) > _SHOWN else []
     lines = [counts, "-> " + ", ".join([*shown, *more]) if written else "nothing was written"]
     if done.passed_over:
         overlays = _number(len(done.passed_over), "overlay")
-        lines.append(f"{overlays} of these inputs passed over, as {done.passed_over[0]}")
+        lines.append(f"{overlays} of these inputs passed over, as {shown_name(done.passed_over[0])}")
     return "\n".join(lines)
 
 

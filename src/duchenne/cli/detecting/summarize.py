@@ -64,6 +64,8 @@ def main(arguments: list[str]) -> int:
             path = given.output / f"{name}_{ending}.csv"
             write_text(path, csv_text(part))
             print(f"{path}: {len(part)} rows")
+    for sentence in summary.notes:
+        print(f"duchenne summarize: {sentence}", file=sys.stderr)
     for sentence in advice(summary.quality):
         print(sentence)
     return 0

@@ -41,6 +41,12 @@ class PrepareArguments:
     names: Annotated[Path | None, tyro.conf.arg(metavar="FILE.csv")] = None
     """videos: names for the faces found (equal ones are merged, empty ones left out; needs no new search), and for the
     subjects of the codes"""
+    sequence: Annotated[float | None, tyro.conf.arg(metavar="FPS")] = None
+    """videos: every folder of pictures is one recording with so many frames per second, in the order of their names"""
+    chapters: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """videos: files whose names tell chapters (GoPro's, a DVD's, NAME_part1 ...) are one recording"""
+    mirrored: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """videos: they are mirror images (some front cameras, conferences): turn them round first"""
     aus: Literal["protocol", "all"] | None = None
     """data sets: the action units of the published protocol (default), or all that are coded and known"""
     frames: Literal["coded", "all"] | None = None

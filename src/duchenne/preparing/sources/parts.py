@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from duchenne.faces.recordings.listing import Assembly
 from duchenne.preparing.codes.video_codes import VideoCodes
 from duchenne.preparing.sources.points import Points
 
@@ -27,6 +28,7 @@ class VideoPart:
             frame is kept. None: everyone seen is a subject.
         split: of the data set, where it has one.
         first_frame: number that the data set gives to the first frame.
+        assembly: how a file, several or a folder of pictures become one recording.
     """
 
     path: Path
@@ -36,6 +38,7 @@ class VideoPart:
     subject: str | None = None
     split: str | None = None
     first_frame: int = 0
+    assembly: Assembly = field(default_factory=Assembly)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from duchenne.errors import InputError
-from duchenne.faces.decode import VIDEO_SUFFIXES
+from duchenne.faces.recordings.formats import VIDEO_SUFFIXES
 from duchenne.facs import ACTION_UNITS, au_column, intensity_column
 from duchenne.preparing.codes.video_codes import FaceCodes, VideoCodes
 from duchenne.preparing.sources.parts import LabelKind, Plan, TableImage, VideoPart, VideosPart, plan_images

@@ -1,0 +1,101 @@
+"""Which files are opened at all, and how: a whitelist of formats, nothing but the file itself."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from duchenne.errors import InputError
+
+VIDEO_SUFFIXES: Final = frozenset({
+    ".mp4", ".m4v", ".mov", ".qt", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".mpe", ".m2v", ".m1v", ".ts",
+    ".mts", ".m2ts", ".m2t", ".wmv", ".asf", ".flv", ".f4v", ".3gp", ".3g2", ".ogv", ".mxf", ".dv", ".vob",
+    ".mod", ".tod", ".gif", ".apng", ".mjpeg", ".mjpg", ".h264", ".264", ".avc", ".h265", ".265", ".hevc", ".ivf",
+    ".y4m",
+})  # fmt: skip
+"""Files that a folder is searched for as videos (an animated GIF is one)."""
+IMAGE_SUFFIXES: Final = frozenset({
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp", ".jp2", ".ppm", ".pgm", ".heic",
+    ".heif", ".hif", ".avif", ".avifs",
+})  # fmt: skip
+"""Files that a folder is searched for as images."""
+MOST_PIXELS: Final = 120_000_000
+"""Larger pictures are refused before memory is taken for them: in work one takes about 16 bytes a pixel."""
+
+# Containers, streams without one, and single pictures. Not among them is whatever names other files or addresses
+# (playlists, SDP, concat lists, DASH, IMF), draws text, or is made up by FFmpeg (lavfi, devices).
+_FORMATS: Final = (
+    "mov", "matroska", "avi", "mpegts", "mpeg", "mpegvideo", "m4v", "h261", "h263", "h264", "hevc", "vvc", "obu", "av1",
+    "ivf", "vc1", "vc1test", "mjpeg", "mjpeg_2000", "mpjpeg", "smjpeg", "asf", "asf_o", "flv", "live_flv", "kux",
+    "ogg", "mxf", "gxf", "lxf", "dv", "nut", "nuv", "nsv", "rm", "ivr", "wtv", "ty", "pva", "dhav", "yuv4mpegpipe",
+    "gif", "apng", "jpegxl_anim", "r3d", "mlv", "cine", "ser",
+    "gif_pipe", "jpeg_pipe", "jpegls_pipe", "jpegxl_pipe", "j2k_pipe", "png_pipe", "bmp_pipe", "tiff_pipe",
+    "webp_pipe", "ppm_pipe", "pgm_pipe", "pbm_pipe", "pam_pipe", "pgmyuv_pipe", "pfm_pipe", "phm_pipe", "hdr_pipe",
+    "exr_pipe", "dpx_pipe", "cri_pipe", "psd_pipe", "pcx_pipe", "sgi_pipe", "sunrast_pipe", "qoi_pipe", "xwd_pipe",
+    "xbm_pipe", "xpm_pipe", "photocd_pipe", "pictor_pipe", "gem_pipe", "dds_pipe", "pgx_pipe", "vbn_pipe",
+    "qdraw_pipe",
+    "mp3", "aac", "wav", "flac", "caf", "aiff", "amr",  # sound only, so that the sentence can say so
+)  # fmt: skip
+_OPTIONS: Final = {"format_whitelist": ",".join(_FORMATS), "protocol_whitelist": "file"}
+
+
+@contextmanager
+def open_container(path: Path) -> Iterator[Any]:
+    """Opens a recording with PyAV, by its content.
+
+    Raises:
+        InputError: when it is no regular file, cannot be read, or is of no format that is read.
+    """
+    import av  # here, because it is only needed where something is decoded
+
+    check_regular(path)
+    with ExitStack() as opened:
+        try:
+            # A file object: FFmpeg would take `a:b.mp4` for a protocol and `%d` for a pattern.
+            file = opened.enter_context(path.open("rb"))
+            container = opened.enter_context(av.open(file, container_options=_OPTIONS))
+        except (av.error.FFmpegError, ValueError, EOFError) as error:
+            raise InputError(
+                f"{path}: is not an image or video that can be read, or is cut off; replace it."
+            ) from error
+        except OSError as error:
+            raise unreadable(path, error) from error
+        yield container
+
+
+def check_regular(path: Path) -> None:
+    """Refuses what is no regular file: a pipe or a device might never end.
+
+    Raises:
+        InputError: in one sentence; also where the file is missing.
+    """
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except ValueError as error:
+        raise InputError(f"{str(path)!r}: cannot be a file name ({error}); check the path.") from error
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
+        raise InputError(f"{path}: is {kind}, not a file; name the recording itself.")
+
+
+def unreadable(path: Path, error: OSError) -> InputError:
+    """The sentence for a file that the system does not give."""
+    return InputError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions.")
+
+
+def check_pixels(path: object, width: int, height: int) -> None:
+    """Refuses a picture that would take too much memory.
+
+    Raises:
+        InputError: when it has more than `MOST_PIXELS`.
+    """
+    if width * height > MOST_PIXELS:
+        raise InputError(
+            f"{path}: has {width} x {height} pixels, more than the {MOST_PIXELS // 10**6} million that are read; "
+            "save it smaller."
+        )

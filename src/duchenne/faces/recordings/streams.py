@@ -1,0 +1,125 @@
+"""The video in a container: which stream it is, how fast it runs, and its frames in the order of showing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from duchenne.errors import InputError
+from duchenne.faces.recordings.formats import MOST_PIXELS, check_pixels
+
+BROADCAST: Final = ("mpegts", "mpeg")
+"""Containers whose clock may start over, and that neither say how long they are nor check what they carry."""
+_STRICT: Final = "crccheck+bitstream+buffer+explode+careful"
+_ATTACHED: Final = 0x0400  # FFmpeg's AV_DISPOSITION_*: a cover, a preview picture, part of a larger picture
+_THUMBNAILS: Final = 0x0800
+_DEFAULT: Final = 0x0001
+_TILE: Final = 0x80000
+# These decoders paint over what they cannot read and only say so when asked to; others mark the picture as corrupt.
+_SILENT: Final = frozenset(
+    {"mjpeg", "mjpegb", "hevc", "wmv1", "wmv2", "msmpeg4v1", "msmpeg4v2", "msmpeg4", "flv", "png", "apng"}
+)
+
+
+def video_stream(container: Any, path: Path, notes: list[str] | None = None) -> Any:
+    """The video of a container: the largest of its video streams, of equals the default one, then the first.
+
+    Covers, previews in the form of pictures, and tiles are none.
+
+    Args:
+        container: open.
+        path: for errors.
+        notes: takes a sentence where there was a choice.
+
+    Raises:
+        InputError: when there is none, or its pictures are too large.
+    """
+    known = [stream for stream in container.streams.video if stream.codec_context is not None]
+    known = [stream for stream in known if stream.codec_context.name != "ansi"]  # FFmpeg draws text files as pictures
+    if known and all(int(stream.disposition) & _TILE for stream in known):
+        raise InputError(f"{path}: its picture is made of tiles in a way that is not read; save it as JPEG.")
+    videos = [stream for stream in known if not int(stream.disposition) & (_ATTACHED | _THUMBNAILS | _TILE)]
+    if not videos:
+        if known or container.streams.audio:
+            cover = " and a cover" if known else ""
+            raise InputError(f"{path}: holds sound{cover}, but no video; name images or videos.")
+        if container.streams.video:
+            raise InputError(f"{path}: its video cannot be decoded (unknown or encrypted); convert it to MP4.")
+        raise InputError(f"{path}: holds no picture; name images or videos.")
+    best = max(videos, key=lambda stream: (stream.width * stream.height, int(stream.disposition) & _DEFAULT))
+    if len(videos) > 1 and notes is not None:
+        chosen = f"number {videos.index(best) + 1} ({best.width} x {best.height})"
+        notes.append(f"holds {len(videos)} video streams; {chosen} was read")
+    check_pixels(path, best.width, best.height)
+    best.codec_context.options = {
+        "max_pixels": str(MOST_PIXELS),
+        **({"err_detect": _STRICT} if best.codec_context.name in _SILENT else {}),
+    }
+    if best.codec_context.name == "h264":
+        # Threads that share the slices of a picture forget to mark it as corrupt; those that share pictures do not. So
+        # many on every machine, because what is painted over damage depends on it.
+        best.codec_context.thread_type, best.codec_context.thread_count = "FRAME", 2
+    return best
+
+
+def decoded(container: Any, stream: Any, damage: list[str]) -> Iterator[Any]:
+    """Frames in the order in which they are shown; what cannot be decoded, or not in full, goes to `damage`."""
+    import av
+
+    packets = container.demux(stream)
+    # In MP4 and its relatives every packet is a picture; those before the first one shown may lack what they need.
+    counted, first, waiting = container.format.name.startswith("mov"), None, set[int]()
+    while True:
+        try:
+            packet = next(packets, None)
+        except (av.error.FFmpegError, OSError) as error:
+            damage.append(str(error))
+            break
+        if packet is None:
+            break
+        if counted and packet.pts is not None and not packet.is_discard:
+            waiting.add(packet.pts)
+        try:
+            for frame in packet.decode():
+                first = frame.pts if first is None else first
+                waiting.discard(frame.pts)
+                if frame.is_corrupt:
+                    damage.append("a picture of which a part is missing")
+                yield frame
+        except av.error.EOFError:
+            break
+        except av.error.FFmpegError as error:
+            damage.append(str(error))
+            waiting.discard(packet.pts)
+    damage += ["a picture that the decoder left out" for pts in waiting if first is not None and pts > first]
+
+
+def is_picture_format(container: Any) -> bool:
+    """Whether it is a single picture by its format."""
+    name = container.format.name
+    return bool(name == "image2" or (name.endswith("_pipe") and name != "gif_pipe"))
+
+
+def frame_rate(stream: Any) -> float:
+    """Frames per second; what the container says as a mean, unless that is its clock (AVI with repeated frames)."""
+    mean, usual = float(stream.average_rate or 0), float(stream.guessed_rate or 0)
+    return usual if usual and (not mean or mean > 2 * usual) else mean or 25.0
+
+
+def duration_s(stream: Any) -> float | None:
+    """How long the stream is by its header; None where that does not say."""
+    return float(stream.duration * stream.time_base) if stream.duration else None
+
+
+def start_s(container: Any, stream: Any) -> float | None:
+    """What the recording's own clock says at its start, as players count; None where the container does not say.
+
+    The earliest of all streams: a video that begins after its sound does so here, too. Sound that begins before 0 is
+    what its codec needs to warm up and is not played, so a start before 0 is that of the video.
+    """
+    first = float(stream.start_time * stream.time_base) if stream.start_time is not None else None
+    if container.start_time is None:
+        return first
+    start = container.start_time / 1e6
+    return start if start >= 0 else min(0.0, start if first is None else first)

@@ -1,0 +1,174 @@
+"""What is cut off or damaged is never read as whole; what nobody can tell is said."""
+
+from __future__ import annotations
+
+import random
+import struct
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+from tests.faces.media import Image, flat, write_video
+
+from duchenne.errors import InputError
+from duchenne.faces.decode import Found, read_pictures
+from duchenne.faces.recordings.ends import ending
+
+CODECS = {
+    "gif": "gif", "wmv": "wmv2", "flv": "flv", "avi": "mjpeg", "mkv": "mpeg4", "webm": "libvpx", "mp4": "mpeg4",
+    "mov": "mjpeg", "mxf": "mpeg2video", "ogv": "libvpx", "ivf": "libvpx", "3gp": "h263", "apng": "apng",
+}  # fmt: skip
+OPEN_ENDED = {"h264": "libx264", "m2v": "mpeg2video", "mjpeg": "mjpeg", "ts": "mpeg2video"}
+PIXELS = {"gif": "rgb8", "mjpeg": "yuvj420p", "apng": "rgb24"}
+
+
+def noise(seed: int, size: tuple[int, int] = (144, 176)) -> Image:
+    coarse = np.random.default_rng(seed).integers(0, 255, (9, 11, 3), dtype=np.uint8)
+    return np.asarray(cv2.resize(coarse, size[::-1], interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A recording of 12 frames of every kind."""
+    folder = tmp_path_factory.mktemp("whole")
+    return {
+        suffix: write_video(
+            folder / f"a.{suffix}", map(noise, range(12)), codec=codec, pixels=PIXELS.get(codec, "yuv420p")
+        )
+        for suffix, codec in (CODECS | OPEN_ENDED).items()
+    }
+
+
+def read(path: Path) -> tuple[int, str]:
+    """How many pictures came, and the sentence."""
+    number = 0
+    try:
+        for _ in read_pictures(path):
+            number += 1
+    except InputError as error:
+        return number, str(error)
+    return number, ""
+
+
+@pytest.mark.parametrize("suffix", CODECS)
+def test_no_cut_goes_unnoticed(recordings: dict[str, Path], tmp_path: Path, suffix: str) -> None:
+    data = recordings[suffix].read_bytes()
+    assert read(recordings[suffix]) == (12, "")
+    assert ending(recordings[suffix]) == "whole"
+    cut = tmp_path / f"cut.{suffix}"
+    for share in (0.3, 0.6, 0.8, 0.97):
+        cut.write_bytes(data[: int(share * len(data))])
+        _, sentence = read(cut)
+        assert str(cut) in sentence
+        assert "truncated" in sentence or "cut off" in sentence or "no picture" in sentence
+    cut.write_bytes(data[:-1])
+    assert read(cut)[1]
+
+
+@pytest.mark.parametrize("suffix", OPEN_ENDED)
+def test_what_nobody_can_tell_is_said(recordings: dict[str, Path], suffix: str) -> None:
+    found = Found()
+    assert len(list(read_pictures(recordings[suffix], found=found))) == 12
+    assert "nobody can tell whether it is whole" in " ".join(found.notes)
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "ogv", "avi", "mov", "flv", "m2v", "wmv", "apng", "h264"])
+def test_damage_inside_is_not_painted_over(recordings: dict[str, Path], tmp_path: Path, suffix: str) -> None:
+    """Eighty bytes in the middle of a recording, as from a bad sector."""
+    data = recordings[suffix].read_bytes()
+    generator = random.Random(0)
+    noticed = 0
+    for _ in range(8):
+        hit = bytearray(data)
+        place = generator.randrange(len(data) // 4, len(data) * 3 // 4)
+        hit[place : place + 80] = generator.randbytes(80)
+        (tmp_path / f"hit.{suffix}").write_bytes(bytes(hit))
+        noticed += bool(read(tmp_path / f"hit.{suffix}")[1])
+    assert noticed >= {"mov": 3, "avi": 3, "h264": 5}.get(suffix, 7)  # their codes can be wrong and readable
+
+
+def test_a_cluster_lost_inside_matroska(tmp_path: Path) -> None:
+    """The head of a cluster is gone: all of it is passed over, and what is read decodes without an error."""
+    path = write_video(tmp_path / "a.mkv", map(noise, range(60)), codec="mpeg4", options={"g": "10"}, cluster_ms=400)
+    data = bytearray(path.read_bytes())
+    clusters = [place for place in range(len(data)) if data[place : place + 4] == b"\x1f\x43\xb6\x75"]
+    assert len(clusters) > 4
+    data[clusters[2] : clusters[2] + 4] = bytes(4)
+    path.write_bytes(bytes(data))
+    number, sentence = read(path)
+    assert number < 60
+    assert "is damaged" in sentence
+
+
+def test_jpegs_and_tiffs_with_damage(tmp_path: Path) -> None:
+    """Decoders fill what they cannot read; the strips of a TIFF have a check sum (deflate) or codes that end (LZW)."""
+    image = noise(3)
+    image = np.clip(image + np.random.default_rng(0).normal(0, 9, image.shape), 0, 255).astype(np.uint8)
+    kinds = {
+        "a.jpg": [cv2.IMWRITE_JPEG_RST_INTERVAL, 4], "b.jpg": [cv2.IMWRITE_JPEG_PROGRESSIVE, 1],
+        "a.tif": [cv2.IMWRITE_TIFF_COMPRESSION, 8], "b.tif": [cv2.IMWRITE_TIFF_COMPRESSION, 5], "a.png": [],
+    }  # fmt: skip
+    generator = random.Random(1)
+    for name, options in kinds.items():
+        data = cv2.imencode(Path(name).suffix, image, options)[1].tobytes()
+        (tmp_path / name).write_bytes(data)
+        assert read(tmp_path / name) == (1, "")
+        noticed = 0
+        for _ in range(12):
+            hit = bytearray(data)
+            place = generator.randrange(len(data) // 3, len(data) * 2 // 3)
+            hit[place : place + 30] = generator.randbytes(30)
+            (tmp_path / name).write_bytes(bytes(hit))
+            number, sentence = read(tmp_path / name)
+            noticed += number == 0 and "replace it" in sentence
+        assert noticed >= {"a.png": 12, "a.tif": 6}.get(name, 9), name
+
+
+def test_a_tiff_that_lost_its_last_page(tmp_path: Path) -> None:
+    cv2.imwritemulti(str(tmp_path / "a.tiff"), [flat(level) for level in (30, 90, 150)])
+    data = (tmp_path / "a.tiff").read_bytes()
+    (tmp_path / "a.tiff").write_bytes(data[: len(data) * 9 // 10])
+    number, sentence = read(tmp_path / "a.tiff")
+    assert number == 2
+    assert "2 of 3 frames were read" in sentence
+
+
+def test_webcams_that_pad_their_jpegs_are_whole(tmp_path: Path) -> None:
+    """Two bytes too many before the end mark: libjpeg says so, and the picture is as it was."""
+    data = cv2.imencode(".jpg", noise(5))[1].tobytes()
+    (tmp_path / "a.jpg").write_bytes(data[:-2] + b"\x55\x55" + data[-2:])
+    assert read(tmp_path / "a.jpg") == (1, "")
+
+
+@pytest.mark.parametrize("kind", ["png", "jpg", "tiff", "webp", "bmp"])
+def test_pictures_too_large_for_memory_are_refused(tmp_path: Path, kind: str) -> None:
+    """By what the header says: 20,000 x 20,000 pixels are 1.2 GB, whatever the size of the file."""
+    path = tmp_path / f"a.{kind}"
+    Pillow.fromarray(flat(9)).save(path)
+    data = bytearray(path.read_bytes())
+    if kind == "png":
+        data[16:24] = struct.pack(">II", 20_000, 20_000)
+        import zlib
+
+        data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    elif kind == "jpg":
+        place = data.index(b"\xff\xc0") + 5
+        data[place : place + 4] = struct.pack(">HH", 20_000, 20_000)
+    elif kind == "bmp":
+        data[18:26] = struct.pack("<ii", 20_000, -20_000)
+        data[30] = 1  # compressed: its size is not that of its pixels
+    elif kind == "webp":
+        wide = 19_999
+        chunk = b"VP8X" + struct.pack("<I", 10) + bytes(4) + wide.to_bytes(3, "little") * 2
+        data[12:12] = chunk
+        data[4:8] = struct.pack("<I", len(data) - 8)
+    else:
+        place = struct.unpack_from("<I", data, 4)[0] + 2
+        for tag in range(place, place + 12 * struct.unpack_from("<H", data, place - 2)[0], 12):
+            if struct.unpack_from("<H", data, tag)[0] in (256, 257):
+                struct.pack_into("<HII", data, tag + 2, 4, 1, 20_000)
+    path.write_bytes(bytes(data))
+    with pytest.raises(InputError, match=r"has 20000 x 20000 pixels, more than the 120 million"):
+        list(read_pictures(path))
