@@ -18,7 +18,9 @@ class SequenceConfig:
         "batch_size": 48,  # authors' code
         "epochs": 50,  # authors' code
         "size_px": 256,  # paper
+        "epoch_of": "video",  # authors' code: one sequence of a video
         "validation_share": 0.2,  # paper
+        "validation_by": "video",  # paper: "randomly split by 80/20 in video-independent fashion"
     }
 
     backbone: Literal["resnet18", "resnet34", "resnet50"] = "resnet18"

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 import duchenne
 from duchenne.config import from_mapping, load_mapping, save_mapping, to_mapping
 from duchenne.data.clips import Clip
+from duchenne.data.epochs import epoch_units, recording_ids
 from duchenne.data.folds import from_partition, hold_out, is_partition, k_fold, people_of
 from duchenne.data.frame_labels import LabelSpec
 from duchenne.data.loaders import ClipLoader
@@ -150,7 +151,12 @@ def train_on(
     if len(rows_held):
         training, (held_out, _) = clips, sampler.usable_clips(prepared, rows_held)
     else:
-        training, held_out = split_clips(clips, config.validation_share, config.seed)
+        recordings = recording_ids(prepared) if config.validation_by == "video" else None
+        training, held_out = split_clips(clips, config.validation_share, config.seed, recordings)
+    if config.validation_clips is not None and len(held_out) > config.validation_clips:
+        order = np.random.default_rng([config.seed, 4]).permutation(len(held_out))
+        held_out = _take(held_out, np.sort(order[: config.validation_clips]))
+    training = epoch_units(training, config.epoch_of, prepared, sampler.frames)
     notes = (
         *sampler.notes(clips, short), *chosen.notes(config, prepared, rows_trained),
         *_repeated(config.batch_size, len(training)), *_notes(config.size_px, prepared), *_left_out(labels, prepared),
@@ -197,6 +203,7 @@ def train_on(
     trainer = Trainer(
         fabric, built, config, load(training), steps, out, bf16=bf16,
         validation=load(held_out) if len(held_out) else None, save_best=save_best,
+        validate_every=config.validate_every or math.ceil(len(training) / config.batch_size),
     )  # fmt: skip
     if resume:
         trainer.resume()
@@ -283,19 +290,31 @@ def training_rows(data: Prepared, exclude_fold: str | None = None) -> NDArray[np
     return rows
 
 
-def split_clips(clips: Sequence[Clip], share: float, seed: int) -> tuple[Sequence[Clip], Sequence[Clip]]:
+def split_clips(
+    clips: Sequence[Clip], share: float, seed: int, recordings: NDArray[np.int64] | None = None
+) -> tuple[Sequence[Clip], Sequence[Clip]]:
     """Holds out a random share of the clips for validation, at least one of each kind where `share` is above 0.
 
+    Args:
+        clips: the usable ones.
+        share: held out.
+        seed: of the draw.
+        recordings: (N,) the recording of each row of the data; where given, all clips of a recording stay together, and
+            the share is that of the recordings.
+
     Raises:
-        InputError: when there is only one clip.
+        InputError: when there is only one clip, or one recording.
     """
     if not share:
         return clips, []
-    if len(clips) < 2:
-        raise InputError("there is only one usable clip, so none can be held out; set --validation-share 0.")
-    number = min(max(1, round(share * len(clips))), len(clips) - 1)
-    order = np.random.default_rng([seed, 3]).permutation(len(clips))
-    return _take(clips, np.sort(order[number:])), _take(clips, np.sort(order[:number]))
+    groups = np.arange(len(clips)) if recordings is None else recordings[[clip.runs[0].rows[0] for clip in clips]]
+    there = np.unique(groups)
+    if len(there) < 2:
+        what = "clip" if recordings is None else "recording"
+        raise InputError(f"there is only one usable {what}, so none can be held out; set --validation-share 0.")
+    number = min(max(1, round(share * len(there))), len(there) - 1)
+    held = np.isin(groups, np.random.default_rng([seed, 3]).permutation(there)[:number])
+    return _take(clips, np.flatnonzero(~held)), _take(clips, np.flatnonzero(held))
 
 
 def _take(clips: Sequence[Clip], places: NDArray[np.int64]) -> Sequence[Clip]:

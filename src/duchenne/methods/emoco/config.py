@@ -18,6 +18,7 @@ class EmoCoConfig(MomentumConfig):
         **MomentumConfig.TRAINING_DEFAULTS,  # also this paper's
         "lr": 0.03,  # paper, for a batch of 256
         "batch_size": 256,  # paper
+        "epoch_of": "frame",
     }
 
     backbone: Literal["resnet18", "resnet34", "resnet50"] = "resnet50"
