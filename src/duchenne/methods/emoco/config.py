@@ -23,6 +23,8 @@ class EmoCoConfig(MomentumConfig):
 
     backbone: Literal["resnet18", "resnet34", "resnet50"] = "resnet50"
     """Network that is kept (paper: ResNet-50)."""
+    views: Literal["moco_v1", "moco_v2", "simclr"] = "moco_v1"
+    """Augmentation (paper: "follows MoCo", its reference to the first version, CVPR 2020; moco_v2 is the variant)."""
     emotions: tuple[str, ...] = ()
     """Classes; empty: those of AffectNet's seven (paper; neutral among them) that the training frames show. Frames with
     another emotion, or none, are left out."""
