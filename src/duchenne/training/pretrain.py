@@ -29,10 +29,11 @@ from duchenne.facs import au_column
 from duchenne.files import replacing, write_text
 from duchenne.methods.base import Method, Stage
 from duchenne.methods.registry import method_class
+from duchenne.published.settings import compare_settings
 from duchenne.training.config import method_run_config
 from duchenne.training.loop import Trainer, average_buffers, make_fabric
 from duchenne.training.methods_text import methods_text
-from duchenne.training.recipes import load_recipe
+from duchenne.training.recipes import load_recipe, recipe_names
 from duchenne.training.runs import EncoderRecord, TrainedOn, build_method, save_encoder, seen_before
 from duchenne.training.sync_batchnorm import check_sync_batchnorm, synchronised
 
@@ -96,7 +97,10 @@ def pretrain(
     prepared = Prepared(paths)
     job = {"exclude_fold": exclude_fold} if exclude_fold else {}
     rows = training_rows(prepared, exclude_fold)
-    result, _ = train_on(method, config, prepared, rows, out, job=job, resume=resume, quiet=quiet, tell=tell)
+    of = (recipe, values) if recipe in recipe_names() else None
+    result, _ = train_on(
+        method, config, prepared, rows, out, job=job, recipe=of, resume=resume, quiet=quiet, tell=tell
+    )
     return result
 
 
@@ -108,6 +112,7 @@ def train_on(
     out: Path,
     *,
     job: Mapping[str, Any],
+    recipe: tuple[str | None, Mapping[str, Any]] | None = None,
     resume: bool = False,
     quiet: bool = False,
     tell: Callable[[str], None] = lambda note: None,
@@ -121,6 +126,7 @@ def train_on(
         rows: those that may be used.
         out: the run folder to make.
         job: what else `config.yaml` says of the job.
+        recipe: the shipped recipe that the configuration comes from, and its values, to be held to its paper.
         resume: see `pretrain`.
         quiet: show no progress.
         tell: see `pretrain`.
@@ -157,8 +163,9 @@ def train_on(
         order = np.random.default_rng([config.seed, 4]).permutation(len(held_out))
         held_out = _take(held_out, np.sort(order[: config.validation_clips]))
     training = epoch_units(training, config.epoch_of, prepared, sampler.frames)
+    papers = _papers(recipe, config, prepared)
     notes = (
-        *sampler.notes(clips, short), *chosen.notes(config, prepared, rows_trained),
+        *papers, *sampler.notes(clips, short), *chosen.notes(config, prepared, rows_trained),
         *_repeated(config.batch_size, len(training)), *_notes(config.size_px, prepared), *_left_out(labels, prepared),
     )  # fmt: skip
 
@@ -222,7 +229,7 @@ def train_on(
             with replacing(out / "figures" / f"{name}.png") as temporary:
                 figure.savefig(temporary, format="png", dpi=150)
         done = replace(record(trainer.step), trained_on=own)
-        write_text(out / "methods.txt", methods_text(built, config, done, len(training)))
+        write_text(out / "methods.txt", methods_text(built, config, done, len(training), papers))
     return PretrainResult(out, trainer.step, finished, notes), built
 
 
@@ -352,6 +359,16 @@ def _check_out(out: Path, stored: dict[str, Any], *, resume: bool) -> None:
         raise UsageError(
             f"{out}: was begun with another {', '.join(changed)}; resume with the same settings or name another --out."
         )
+
+
+def _papers(recipe: tuple[str | None, Mapping[str, Any]] | None, config: Any, data: Prepared) -> list[str]:
+    """What the training differs in from the paper of its recipe, where that is one of a paper."""
+    if recipe is None or recipe[0] is None:
+        return []
+    names = sorted({str(info.settings.get("reader", info.name)) for info in data.infos})
+    alignment = ", ".join(sorted({info.alignment for info in data.infos}))
+    found = compare_settings(recipe[0], config, recipe[1], data=names, alignment=alignment)
+    return found.sentences() if found else []
 
 
 def _repeated(batch: int, clips: int) -> list[str]:
