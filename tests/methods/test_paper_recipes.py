@@ -1,6 +1,8 @@
 """Whole recipes against the papers: steps, pictures, people held out, what validation costs, starts, augmentation."""
 
 import math
+import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -99,11 +101,21 @@ def test_validation_costs_little(name):
     assert steps > validations
 
 
+def hub_folders(name):
+    """The names that a recipe's header gives for folders of weights."""
+    text = (Path(duchenne.__file__).parent / "recipes" / f"{name}.yaml").read_text()
+    return re.findall(r"[\w-]+/([\w.-]+)", " ".join(line for line in text.splitlines() if line.startswith("#")))
+
+
 @pytest.mark.parametrize("name", PAPERS)
 def test_starts_are_the_papers(name):
     method = name.split("/")[0]
     from_imagenet = method in ("temporal_ranking", "triplet", "n_pair", "cl_ile", "supervised", "knowledge_driven")
-    assert resolved(name)[1].weights == ("imagenet" if from_imagenet or "bp4d_plus" in name else "none")
+    config = resolved(name)[1]
+    if config.backbone.startswith("transformers:"):  # the folder brings ImageNet's weights
+        assert (config.weights, config.backbone.removeprefix("transformers:") in hub_folders(name)) == ("none", True)
+        return
+    assert config.weights == ("imagenet" if from_imagenet or "bp4d_plus" in name else "none")
 
 
 def test_augmentation_is_that_of_the_moco_which_the_papers_refer_to():
