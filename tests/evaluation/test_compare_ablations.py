@@ -24,7 +24,7 @@ def evaluation(folder: Path, protocol: str) -> Path:
         "protocol": {"name": protocol, "target": "au", "items": items, "folds": "bp4d:jaa", "weighting": "balanced",
                      "threshold": 0.5, "positive_from": None},
         "data": [{"name": "bp4d", "settings": {"reader": "bp4d"}, "label_kind": "occurrence", "alignment": "eyes",
-                  "positive_from": 2.0}],
+                  "positive_from": 2.0, "size_px": 224, "crops": ""}],
         "models": {"ours": {**cell, "items": dict.fromkeys(items, cell), "seen": {"transductive": []}}},
         "always_positive": {"items": {i: {"mean_of_folds": 0.4, "pooled": 0.4} for i in items}, "mean_of_folds": 0.4,
                             "pooled": 0.4},
@@ -48,7 +48,7 @@ def test_rows_of_ablations_are_comparable_with_our_own(tmp_path: Path) -> None:
     words = found.loc["CLP, 11 frames"]
     assert math.isnan(words["mean"])
     assert words["note"].startswith("Remark: printed as similar to 9 frames.")
-    assert found.loc["CL-ILE A1, label contrast"]["differs"] == "protocol weighting"
+    assert found.loc["CL-ILE A1, label contrast"]["differs"] == "protocol"
 
 
 def test_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
