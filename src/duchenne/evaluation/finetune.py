@@ -242,4 +242,4 @@ class _Scores(nn.Module):
         self.method = method
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.method.scores(x)
+        return self.method.judge(x)

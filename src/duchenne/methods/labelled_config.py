@@ -47,6 +47,11 @@ class LabelledConfig:
     bn_splits: int = 1
     """Parts of a batch with BatchNorm statistics of their own."""
 
+    @property
+    def view(self) -> float:
+        """Share of a face's side that is seen in scoring: as in the mean random crop."""
+        return (self.crop_min + self.crop_max) / 2
+
     def __post_init__(self) -> None:
         """Checks ranges.
 
