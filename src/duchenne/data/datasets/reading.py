@@ -43,6 +43,8 @@ class Options:
         camera: which of two.
         points: whether the data set's own landmarks are wanted.
         positive_from: the lowest intensity that counts as present.
+        per_subject: videos to draw of every subject; None: all.
+        seed: of that draw.
     """
 
     aus: Literal["protocol", "all"] = "protocol"
@@ -51,6 +53,8 @@ class Options:
     camera: Literal["left", "right"] = "left"
     points: bool = False
     positive_from: float = 2.0
+    per_subject: int | None = None
+    seed: int = 0
 
 
 @dataclass
@@ -138,7 +142,7 @@ class DataSet:
         layout: what lies where, two examples or three; shown where something is missing.
         licence: in words; travels into checkpoints and model cards.
         namespace: whose people they are; `name` unless they are another data set's.
-        options: names of the options that apply: aus, frames, emotions, camera, fps, points.
+        options: names of the options that apply: aus, frames, emotions, camera, fps, points, per_subject.
         positive_from: the lowest intensity that counts as present; None where occurrence is coded by itself.
     """
 
