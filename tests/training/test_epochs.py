@@ -15,7 +15,7 @@ from duchenne.data.prepared import DatasetInfo, Prepared
 from duchenne.data.writing import PartWriter, encode_jpeg, write_prepared
 from duchenne.errors import UsageError
 from duchenne.training.config import TrainingConfig, method_run_config
-from duchenne.training.pretrain import split_clips
+from duchenne.training.held_out import split_clips
 from duchenne.training.schedules import Plateau
 
 FAST = {"size_px": 32, "batch_size": 4, "device": "cpu", "precision": "float32", "quiet": True, "log_every": 1}

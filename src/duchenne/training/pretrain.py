@@ -18,7 +18,7 @@ import duchenne
 from duchenne.config import from_mapping, load_mapping, save_mapping, to_mapping
 from duchenne.data.clips import Clip
 from duchenne.data.epochs import epoch_units, recording_ids
-from duchenne.data.folds import from_partition, hold_out, is_partition, k_fold, people_of
+from duchenne.data.folds import from_partition, from_picture_parts, is_partition, k_fold
 from duchenne.data.frame_labels import LabelSpec
 from duchenne.data.loaders import ClipLoader
 from duchenne.data.prepared import Prepared
@@ -31,6 +31,7 @@ from duchenne.methods.base import Method, Stage
 from duchenne.methods.registry import method_class
 from duchenne.published.settings import compare_settings
 from duchenne.training.config import method_run_config
+from duchenne.training.held_out import sample_clips, split_clips, split_subjects
 from duchenne.training.loop import Trainer, average_buffers, make_fabric
 from duchenne.training.methods_text import methods_text
 from duchenne.training.recipes import load_recipe, recipe_names
@@ -159,9 +160,7 @@ def train_on(
     else:
         recordings = recording_ids(prepared) if config.validation_by == "video" else None
         training, held_out = split_clips(clips, config.validation_share, config.seed, recordings)
-    if config.validation_clips is not None and len(held_out) > config.validation_clips:
-        order = np.random.default_rng([config.seed, 4]).permutation(len(held_out))
-        held_out = _take(held_out, np.sort(order[: config.validation_clips]))
+    held_out = sample_clips(held_out, config.validation_clips, config.seed)
     training = epoch_units(training, config.epoch_of, prepared, sampler.frames)
     papers = _papers(recipe, config, prepared)
     notes = (
@@ -240,25 +239,6 @@ def stage_steps(stage: Stage, config: Any, clips: int) -> int:
     return steps or math.ceil(epochs * clips / config.batch_size)
 
 
-def split_subjects(
-    data: Prepared, rows: NDArray[np.int64], share: float, seed: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Holds out all rows of a random share of the subjects, rounded up, for validation; namesakes count as one.
-
-    Raises:
-        InputError: when a row has no subject, or there are fewer than two subjects.
-    """
-    subjects, _ = pd.factorize(people_of(data.subject_names().iloc[rows]))
-    if (subjects < 0).any() or len(np.unique(subjects)) < 2:
-        what = "some frames have no subject" if (subjects < 0).any() else "there is only one subject"
-        raise InputError(
-            f"{data.paths[0]}: {what}, so people cannot be held out for validation; use --validation-by clip, or "
-            "--validation-share 0 with --schedule constant."
-        )
-    held = hold_out(subjects, np.ones(len(rows), dtype=bool), share=share, seed=seed)
-    return rows[~held], rows[held]
-
-
 def training_rows(data: Prepared, exclude_fold: str | None = None) -> NDArray[np.int64]:
     """The rows whose split is not `test`, without the subjects of one fold.
 
@@ -284,48 +264,26 @@ def training_rows(data: Prepared, exclude_fold: str | None = None) -> NDArray[np
         coded = sorted({au_column(au) for info in data.infos for au in info.aus})
         labelled = data.frames[coded].notna().any(axis=1).to_numpy()
         tellable = names.iloc[np.flatnonzero(labelled) if labelled.any() else np.arange(len(data))]
-        fold = k_fold(tellable, int(folds)) if drawn else from_partition(folds, data.infos, tellable)
-        left_out = set(tellable.iloc[np.flatnonzero(fold == int(number))])
-        if not left_out:
+        units = data.clip_ids()[tellable.index]
+        if drawn:
+            fold = k_fold(tellable, int(folds), pictures=units)
+        elif folds == "parts" and all(info.settings.get("parts_of") == "pictures" for info in data.infos):
+            fold = from_picture_parts(data.frames["split"].iloc[tellable.index])
+        else:
+            fold = from_partition(folds, data.infos, tellable)
+        tested = np.flatnonzero(fold == int(number))
+        if not len(tested):
             raise UsageError(f"--exclude-fold {exclude_fold}: nobody is tested in that fold; count from 0.")
-        used &= ~names.isin(left_out).to_numpy(dtype=bool)
+        if tellable.isna().all():
+            used &= ~np.isin(data.clip_ids(), units[tested])
+        else:
+            used &= ~names.isin(set(tellable.iloc[tested])).to_numpy(dtype=bool)
     rows = np.flatnonzero(used)
     if not len(rows):
         raise InputError(
             f"{data.paths[0]}: no row is left to train on; rows of the test split and of the excluded fold never are."
         )
     return rows
-
-
-def split_clips(
-    clips: Sequence[Clip], share: float, seed: int, recordings: NDArray[np.int64] | None = None
-) -> tuple[Sequence[Clip], Sequence[Clip]]:
-    """Holds out a random share of the clips for validation, at least one of each kind where `share` is above 0.
-
-    Args:
-        clips: the usable ones.
-        share: held out.
-        seed: of the draw.
-        recordings: (N,) the recording of each row of the data; where given, all clips of a recording stay together, and
-            the share is that of the recordings.
-
-    Raises:
-        InputError: when there is only one clip, or one recording.
-    """
-    if not share:
-        return clips, []
-    groups = np.arange(len(clips)) if recordings is None else recordings[[clip.runs[0].rows[0] for clip in clips]]
-    there = np.unique(groups)
-    if len(there) < 2:
-        what = "clip" if recordings is None else "recording"
-        raise InputError(f"there is only one usable {what}, so none can be held out; set --validation-share 0.")
-    number = min(max(1, round(share * len(there))), len(there) - 1)
-    held = np.isin(groups, np.random.default_rng([seed, 3]).permutation(there)[:number])
-    return _take(clips, np.flatnonzero(~held)), _take(clips, np.flatnonzero(held))
-
-
-def _take(clips: Sequence[Clip], places: NDArray[np.int64]) -> Sequence[Clip]:
-    return clips.take(places) if isinstance(clips, FrameClips) else [clips[place] for place in places]
 
 
 def seen(data: Prepared, rows: NDArray[np.int64], *, labels: bool) -> tuple[TrainedOn, ...]:

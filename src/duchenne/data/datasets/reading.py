@@ -93,18 +93,20 @@ class Reading:
         return Plan(parts, self.aus, self.label_kind, inputs, notes)
 
     def divide(self, path: Path) -> dict[str, Any]:
-        """Divides the subjects as a table says.
+        """Divides the subjects as a table says, or the pictures where nobody's name is known.
 
         Args:
-            path: a CSV `subject, part`.
+            path: a CSV `subject, part`, or of pictures `source, part` with their path below the root.
 
         Returns:
             What `dataset.yaml` is to say of it: the name of the file and, unless the parts are train, validation and
-            test, the subjects of each part.
+            test, the subjects of each part; of pictures, that their column `split` holds the part.
 
         Raises:
             InputError: when it cannot be read, names a subject twice, or lacks one.
         """
+        if self.images and all(image.values["subject"] is None for image in self.images):
+            return self._divide_pictures(path)
         _, rows = read_rows(path, ("subject", "part"))
         part_of: dict[str, str] = {}
         for row in rows:
@@ -128,6 +130,24 @@ class Reading:
         for subject, part in sorted(part_of.items()):
             parts[part].append(subject)
         return {"parts_file": path.name, "parts": dict(sorted(parts.items()))}
+
+    def _divide_pictures(self, path: Path) -> dict[str, Any]:
+        _, rows = read_rows(path, ("source", "part"))
+        part_of: dict[str, str] = {}
+        for row in rows:
+            source, part = row.get("source"), row.get("part")
+            if not source or not part or part_of.setdefault(source, part) != part:
+                raise row.error("part", f"picture `{source}` needs one part; correct the row.")
+        absent = sorted(image.source for image in self.images if image.source not in part_of)
+        if absent:
+            raise InputError(f"{path}: has no part for {len(absent)} pictures (first: {absent[0]}); add them.")
+        own = set(part_of.values()) <= set(_SPLITS)
+        self.survey.notes.append(f"parts of {path.name}, by picture: {_sizes(part_of)}.")
+        self.images = [
+            replace(image, values={**image.values, "split": _SPLITS[part_of[image.source]] if own else part_of[image.source]})
+            for image in self.images
+        ]
+        return {"parts_file": path.name, **({} if own else {"parts_of": "pictures"})}
 
 
 @dataclass(frozen=True, kw_only=True)
