@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from inspect import signature
@@ -24,7 +24,7 @@ from duchenne.evaluation.describing import describe_data, versions
 from duchenne.evaluation.encoders import EncoderSource, FeatureKind, FeatureSource, resolve
 from duchenne.evaluation.finetune import resolve_method, run_finetune, weighting_of
 from duchenne.evaluation.frozen import run_knn, run_linear, run_ridge
-from duchenne.evaluation.gradcam import Attention, attention_of
+from duchenne.evaluation.gradcam import Attention, attention_after_bn, attention_of
 from duchenne.evaluation.label_share import Efficiency, LabelUnit, check_shares
 from duchenne.evaluation.linear import L2_CANDIDATES, LinearSettings, Weighting
 from duchenne.evaluation.linear_bn import run_linear_bn
@@ -48,7 +48,9 @@ PROTOCOLS: Final[dict[str, Callable[..., Outcome]]] = {
     "areas": run_areas, "areas+finetune": run_areas_tuned,
 }  # fmt: skip
 """Name -> protocol, see `duchenne.evaluation.protocols`."""
-MAPPED: Final = ("linear", "knn", "ridge")
+ATTENTIVE: Final = ("linear", "linear+bn")
+"""Protocols whose units lie on an encoder that a picture shows the attention of."""
+MAPPED: Final = ("linear", "linear+bn", "knn", "ridge")
 """Those that draw maps of the features."""
 PENALISED: Final = ("linear", "ridge")
 """Those with an L2 strength, chosen on held-out training subjects."""
@@ -221,11 +223,13 @@ def evaluate(
     summaries: dict[str, Any] = {}
     runs: dict[str, dict[int, Predictions]] = {}
     drawn: dict[str, NDArray[np.float64]] = {}
+    adapted: dict[str, Mapping[str, NDArray[np.generic]]] = {}
     efficiency = Efficiency(job, shares, label_unit)
     for source in sources:
         own = {"tuning": tuning, "workers": workers} if protocol == "finetune" else {}
         run = partial(PROTOCOLS[protocol], source, settings=settings, **own)
         found = run(replace(job, maps="none") if source.name in beside else job)
+        adapted[source.name] = found.adapted
         if found.points is not None:
             drawn[source.name] = found.points
         runs[source.name], thresholds = decisions(threshold, job, found, run)
@@ -248,10 +252,14 @@ def evaluate(
                 source.name, runs[source.name], run, threshold, summariser
             )
     attention: list[Attention] = []
-    looking = next((s for s in sources if isinstance(s, EncoderSource) and s.name not in beside), None)
-    if protocol == "linear" and looking and sample_faces:
-        strength = summaries[looking.name]["l2"]["0"][0]
-        attention = attention_of(looking, job, runs[looking.name][0], strength, weighting)
+    for source in sources if sample_faces and protocol in ATTENTIVE else ():
+        if isinstance(source, EncoderSource) and source.name not in beside:
+            tested = runs[source.name][0]
+            if protocol == "linear":
+                strength = summaries[source.name]["l2"]["0"][0]
+                attention += attention_of(source, job, tested, strength, weighting)
+            else:
+                attention += attention_after_bn(source, job, tested, adapted[source.name])
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     if isinstance(threshold, str):
         table["threshold"] = threshold

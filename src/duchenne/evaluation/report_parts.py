@@ -97,23 +97,22 @@ def correlations(
 
 
 def attention(data: Prepared, faces: Sequence[Attention]) -> dict[str, Any]:
-    """Faces with attention maps, item by item; nothing where there are none."""
-    groups: dict[str, list[dict[str, Any]]] = {}
+    """Faces with attention maps, model by model and item by item; nothing where there are none."""
+    groups: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for face in faces:
         picture = jpeg_uri(encode_jpeg(drawn(data, face, ATTENTION_PX)))
         alt = f"attention for {face.item} on a face; {face.verdict}"
-        groups.setdefault(face.item, []).append({"source": picture, "alt": alt, "verdict": face.verdict})
-    rows: list[list[Any]] = [["item", "row", "verdict", "score", "y", "x", "attention"]] + [
-        [face.item, face.row, face.verdict, round(face.score, 4), y, x, round(float(value), 4)]
+        groups.setdefault(face.model, {}).setdefault(face.item, []).append({"source": picture, "alt": alt, "verdict": face.verdict})
+    rows: list[list[Any]] = [["model", "item", "row", "verdict", "score", "y", "x", "attention"]] + [
+        [face.model, face.item, face.row, face.verdict, round(face.score, 4), y, x, round(float(value), 4)]
         for face in faces
         for (y, x), value in np.ndenumerate(face.cells)
     ]
-    side = faces[0].cells.shape if faces else (0, 0)
+    sides = dict.fromkeys(face.cells.shape for face in faces)
     return {
         "attention": groups,
-        "attended": faces[0].model if faces else "",
         "attention_csv": to_data_uri(rows),
-        "attention_cells": f"{side[1]} × {side[0]}",
+        "attention_cells": " or ".join(f"{width} × {height}" for height, width in sides),
     }
 
 
