@@ -84,6 +84,7 @@ def evaluate(
     head_lr: float = 1e-3,
     layer_decay: float = 1.0,
     patience: int = 0,
+    curve: bool = False,
     workers: int = 1,
     baselines: bool = True,
     sample_faces: int = 12,
@@ -130,6 +131,8 @@ def evaluate(
         tune: with `finetune`: what of an encoder is trained, `head` (nothing), `bn` (BatchNorm) or `all`; for this and
             the next, see `duchenne.evaluation.tuning`.
         epochs, batch_size, lr, head_lr, layer_decay, patience: with `finetune`: how it is trained.
+        curve: with `finetune`: score the tested faces after every epoch of an encoder too, for a figure; nothing is chosen
+            by it.
         workers: with `finetune`: folds trained at the same time.
         baselines: add an untrained encoder, `blendshapes` and `landmarks`, see `duchenne.evaluation.baselines`.
         sample_faces: faces shown in the report; 0 keeps pictures out of it.
@@ -157,16 +160,16 @@ def evaluate(
         raise UsageError("--model: name at least one model, and each only once.")
     tuning = TuneSettings(
         tune=tune, epochs=epochs, batch_size=batch_size, lr=lr, head_lr=head_lr, layer_decay=layer_decay,
-        patience=patience,
+        patience=patience, curve=curve,
     )  # fmt: skip
     if protocol != "finetune" and (methods or tuning != TuneSettings() or workers != 1):
         raise UsageError(
             f"evaluate {protocol}: --method, --tune, --epochs, --batch-size, --lr, --head-lr, --layer-decay, "
-            "--patience and --workers belong to evaluate finetune; leave them out."
+            "--patience, --curve and --workers belong to evaluate finetune; leave them out."
         )
     if not models and (tuning, weighting, feature) != (TuneSettings(), "balanced", "embedding"):
         raise UsageError(
-            "evaluate finetune: --tune, --epochs, --batch-size, --lr, --head-lr, --layer-decay, --patience, "
+            "evaluate finetune: --tune, --epochs, --batch-size, --lr, --head-lr, --layer-decay, --patience, --curve, "
             "--weighting and --feature are of encoders (--model); a --method is trained as its recipe says "
             "(NAME:RECIPE). Leave them out."
         )

@@ -124,6 +124,7 @@ def write_report(
         "first": names[0],
         **report_parts.label_efficiency(summary, TITLES),
         **report_parts.sweep(summary, TITLES),
+        **report_parts.epochs(summary, TITLES, colours),
         **report_parts.correlations(items, labels, {name: runs[name] for name in named}),
         **report_parts.attention(data, attention),
         **report_parts.face_areas(summary["protocol"]["areas"], data, rows, picture=sample_faces > 0),

@@ -53,6 +53,34 @@ def label_efficiency(summary: Mapping[str, Any], titles: Mapping[str, str]) -> d
     return {"efficiency": Markup(figure), "efficiency_csv": to_data_uri(rows)}
 
 
+def epochs(summary: Mapping[str, Any], titles: Mapping[str, str], colours: Mapping[str, str]) -> dict[str, Any]:
+    """How the scores of tested faces rose while encoders were fine-tuned; nothing where that was not asked for.
+
+    An epoch's point is the mean over folds and seeds, of those trainings that reached it.
+    """
+    lines: dict[str, dict[str, tuple[list[float], list[float]]]] = {metric: {} for metric in titles}
+    for name, model in summary["models"].items():
+        folds = [fold for seed in model.get("folds", {}).values() for fold in seed if "epoch_auc" in fold]
+        for metric in titles if folds else ():
+            curves = [fold[f"epoch_{metric}"] for fold in folds]
+            reached = range(max(map(len, curves)))
+            means = [float(np.mean([curve[e] for curve in curves if e < len(curve)])) for e in reached]
+            lines[metric][name] = [float(e + 1) for e in reached], means
+    if not any(lines.values()):
+        return {"epochs": {}, "epochs_csv": ""}
+    drawn = {
+        metric: Markup(figures.curves(found, label=titles[metric], colours=colours, across="epoch"))
+        for metric, found in lines.items()
+    }
+    rows: list[list[Any]] = [["model", "metric", "epoch", "value"]] + [
+        [name, metric, int(epoch), round(value, 6)]
+        for metric, found in lines.items()
+        for name, (places, values) in found.items()
+        for epoch, value in zip(places, values)
+    ]
+    return {"epochs": drawn, "epochs_csv": to_data_uri(rows)}
+
+
 def sweep(summary: Mapping[str, Any], titles: Mapping[str, str]) -> dict[str, Any]:
     """The scores of the runs against a setting; nothing where none was asked for."""
     values, models = summary["sweep"], summary["models"]
