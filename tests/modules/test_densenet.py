@@ -26,7 +26,8 @@ def test_size_is_that_of_the_published_network(network: DenseNet121) -> None:
 def test_keys_are_torchvisions(network: DenseNet121) -> None:
     keys = {key for key in network.state_dict() if not key.endswith("num_batches_tracked")}
     layer = r"denseblock[1-4]\.denselayer\d+\.(norm[12]\.(weight|bias|running_mean|running_var)|conv[12]\.weight)"
-    other = r"(conv0\.weight|(norm0|norm5|transition[123]\.norm)\.(weight|bias|running_mean|running_var)|transition[123]\.conv\.weight)"
+    norms = r"(norm0|norm5|transition[123]\.norm)\.(weight|bias|running_mean|running_var)"
+    other = rf"(conv0\.weight|{norms}|transition[123]\.conv\.weight)"
     assert all(re.fullmatch(rf"features\.({layer}|{other})", key) for key in keys)
     assert len(keys) == 10 * sum(DEPTHS) + 5 + 3 * 5 + 4
     assert network.features.denseblock4.denselayer16.conv1.weight.shape == (128, 1024 - 32, 1, 1)

@@ -97,9 +97,9 @@ def test_a_run_says_it_before_its_first_step_and_keeps_it(tmp_path: Path, capsys
              "--max-steps", "1", "--quiet"]  # fmt: skip
     assert main(words) == 0
     said = capsys.readouterr().err
-    for words_of in ("weights none; the paper: imagenet.", "size_px 32; the paper: 256.", "batch_size 4; the paper: 48.",
-                     "the data are squares; the paper's: voxceleb2.", "distances are squared"):  # fmt: skip
-        assert words_of in said
+    for part in ("weights none; the paper: imagenet.", "size_px 32; the paper: 256.", "batch_size 4; the paper: 48.",
+                 "the data are squares; the paper's: voxceleb2.", "distances are squared"):  # fmt: skip
+        assert part in said
 
     assert "weights none; the paper: imagenet." in " ".join((out / "methods.txt").read_text().split())
     words[words.index("--recipe") + 1] = "smoke/temporal_ranking"

@@ -23,7 +23,7 @@ class InfoArguments:
     """Versions, devices, methods, data sets and model files, or what a model costs; nothing is fetched."""
 
     model: tuple[str, ...] = ()
-    """Encoders, as `evaluate --model` takes them: say only what each costs (parameters, multiply-adds, time a picture)."""
+    """Encoders, as `evaluate --model` takes them: say what each costs (parameters, multiply-adds, time)."""
     device: str = "auto"
     """Where the time is taken: auto, cpu, cuda, cuda:N or mps."""
 

@@ -24,9 +24,9 @@ _FACE_RUN: Final = r"#\d+\.\d+$"
 def recording_ids(data: Prepared) -> NDArray[np.int64]:
     """(N,) a number per recording, unique over folders: what was filmed at one go, whatever it was cut into later.
 
-    The clips of one video file are one recording, whoever is seen in them. VoxCeleb2 cuts a video into utterances, files
-    of their own: the video is the recording. Where the source gives clips, as `synth` and data sets of pictures do, each
-    clip of a subject is one.
+    The clips of one video file are one recording, whoever is seen in them. VoxCeleb2 cuts a video into utterances,
+    files of their own: the video is the recording. Where the source gives clips, as `synth` and data sets of pictures
+    do, each clip of a subject is one.
     """
     subjects, clips = (data.frames[column].astype("string").fillna("") for column in ("subject", "clip"))
     from_file = clips.str.contains(_FACE_RUN, regex=True)
@@ -47,8 +47,8 @@ def epoch_units(
 
     Args:
         clips: the usable ones.
-        of: `clip`: as they are; `video`: the clips of one recording as one, all their sequences equally likely; `frame`:
-            every frame of every clip on its own.
+        of: `clip`: as they are; `video`: the clips of one recording as one, all their sequences equally likely;
+            `frame`: every frame of every clip on its own.
         data: the frames.
         frames: that the method draws together.
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
 from duchenne.data.datasets.partitions import BP4D_PARTS, DISFA_PARTS
 from duchenne.errors import UsageError
 from duchenne.published import (
@@ -86,7 +88,7 @@ def find_rows(datasets: Sequence[str], metric: Metric, *, ablations: bool = Fals
 def table_rows(groups: Sequence[Sequence[Row]], evaluations: Sequence[Evaluation]) -> list[dict[str, Any]]:
     """The groups as rows of a comparison, as shares of 1: comparable ones first, then by falling mean."""
     rows = [_as_row(group, evaluations) for group in groups]
-    return sorted(rows, key=lambda row: (not row["comparable_with"], -row["mean"] if row["mean"] == row["mean"] else 1.0))
+    return sorted(rows, key=lambda row: (not row["comparable_with"], -np.nan_to_num(row["mean"], nan=-1.0)))
 
 
 def explain(groups: Sequence[Sequence[Row]], evaluations: Sequence[Evaluation], aggregate: str) -> tuple[str, ...]:

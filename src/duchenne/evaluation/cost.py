@@ -1,8 +1,8 @@
 """What a model costs: parameters, multiply-adds and time per picture, as papers print them.
 
-Multiply-adds are counted by torch's `FlopCounterMode` (convolutions and matrix products; it counts a multiplication and an
-addition as two, papers as one). CLP (Li & Shan, 2023) prints of its encoder 21.8 M parameters, with ImageNet's classifier
-of 1,000 classes, and 3.68 GFLOPs, which are multiply-adds: a ResNet-34 at 224 px.
+Multiply-adds are counted by torch's `FlopCounterMode` (convolutions and matrix products; it counts a multiplication and
+an addition as two, papers as one). CLP (Li & Shan, 2023) prints of its encoder 21.8 M parameters, with ImageNet's
+classifier of 1,000 classes, and 3.68 GFLOPs, which are multiply-adds: a ResNet-34 at 224 px.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ class Cost:
         """In words, for `duchenne info`."""
         where = f"{self.device}, {self.threads} threads" if self.device == "cpu" else self.device
         spent = [
-            f"{self.ms[batch] / batch:.1f} ms a picture, {batch} at a time ({self.ms[batch]:.1f} ms)" for batch in self.ms
+            f"{self.ms[batch] / batch:.1f} ms a picture, {batch} at a time ({self.ms[batch]:.1f} ms)"
+            for batch in self.ms
         ]
         return {
             "input": f"{self.size_px} px",

@@ -131,8 +131,8 @@ def evaluate(
         tune: with `finetune`: what of an encoder is trained, `head` (nothing), `bn` (BatchNorm) or `all`; for this and
             the next, see `duchenne.evaluation.tuning`.
         epochs, batch_size, lr, head_lr, layer_decay, patience: with `finetune`: how it is trained.
-        curve: with `finetune`: score the tested faces after every epoch of an encoder too, for a figure; nothing is chosen
-            by it.
+        curve: with `finetune`: score the tested faces after every epoch of an encoder too, for a figure; nothing is
+            chosen by it.
         workers: with `finetune`: folds trained at the same time.
         baselines: add an untrained encoder, `blendshapes` and `landmarks`, see `duchenne.evaluation.baselines`.
         sample_faces: faces shown in the report; 0 keeps pictures out of it.

@@ -133,7 +133,7 @@ def attention_maps(
 def attention_after_bn(
     source: EncoderSource, job: Job, tested: Predictions, adapted: Mapping[str, NDArray[np.generic]]
 ) -> list[Attention]:
-    """Faces tested in the first fold of the first seed, with the attention of the encoder that `linear+bn` trained there.
+    """Faces tested in the first fold of the first seed, with the attention of the encoder that was trained there.
 
     Args:
         source: the encoder.
@@ -197,9 +197,14 @@ def _attention(
         cells += list(found)
     return [
         Attention(
-            source.name, task.items[item], int(task.rows[face]), verdict, float(tested.score[face, item]),
-            cells[number], view,
-        )  # fmt: skip
+            source.name,
+            task.items[item],
+            int(task.rows[face]),
+            verdict,
+            float(tested.score[face, item]),
+            cells[number],
+            view,
+        )
         for number, (item, face, verdict) in enumerate(chosen)
     ]
 

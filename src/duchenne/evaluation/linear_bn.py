@@ -159,8 +159,10 @@ def restored(
 def head_of(network: Classifier) -> LinearHead:
     """The units of a trained classifier on its features, as those of the linear protocol."""
     norm, units = network.head
-    assert isinstance(norm, nn.BatchNorm1d) and isinstance(units, nn.Linear)
-    assert norm.running_mean is not None and norm.running_var is not None
+    assert isinstance(norm, nn.BatchNorm1d)
+    assert isinstance(units, nn.Linear)
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
     weight = units.weight.detach().cpu().numpy().T.copy()
     factor = (norm.weight / (norm.running_var + norm.eps).sqrt()).detach().cpu().numpy()
     free = np.full(len(factor), np.inf, dtype=np.float32)

@@ -130,7 +130,9 @@ def attention(data: Prepared, faces: Sequence[Attention]) -> dict[str, Any]:
     for face in faces:
         picture = jpeg_uri(encode_jpeg(drawn(data, face, ATTENTION_PX)))
         alt = f"attention for {face.item} on a face; {face.verdict}"
-        groups.setdefault(face.model, {}).setdefault(face.item, []).append({"source": picture, "alt": alt, "verdict": face.verdict})
+        groups.setdefault(face.model, {}).setdefault(face.item, []).append(
+            {"source": picture, "alt": alt, "verdict": face.verdict}
+        )
     rows: list[list[Any]] = [["model", "item", "row", "verdict", "score", "y", "x", "attention"]] + [
         [face.model, face.item, face.row, face.verdict, round(face.score, 4), y, x, round(float(value), 4)]
         for face in faces

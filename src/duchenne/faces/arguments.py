@@ -62,7 +62,8 @@ def _check_reader(dataset: str, given: Mapping[str, Any]) -> None:
             others = [name for name in DATA_SETS if option in options_of(name)]
             others += ["videos"] if option in {*_OF_VIDEOS, "fps"} else ["table"] if option == "table" else []
             fitting = "`, `prepare ".join(others)
-            raise UsageError(f"--{option.replace('_', '-')}: is for `prepare {fitting}`, not for `prepare {dataset}`; leave it out.")
+            flag = option.replace("_", "-")
+            raise UsageError(f"--{flag}: is for `prepare {fitting}`, not for `prepare {dataset}`; leave it out.")
     if dataset == "table" and given["table"] is None:
         raise UsageError("prepare table: needs --table FILE.csv, the list of images; name it.")
     if dataset != "table" and not given["detect"]:

@@ -156,7 +156,8 @@ def prepare(
             points=alignment == "dataset", positive_from=positive_from, per_subject=per_subject, seed=seed or 0,
         )  # fmt: skip
         reading = read_data_set(dataset, root, options)
-        chosen = {option: getattr(options, option) for option in sorted(known.options - {"fps", "points", "per_subject"})}
+        stored = sorted(known.options - {"fps", "points", "per_subject"})
+        chosen = {option: getattr(options, option) for option in stored}
         chosen |= {"per_subject": per_subject, "seed": options.seed} if per_subject is not None else {}
         if parts is not None:
             chosen |= reading.divide(Path(parts))

@@ -31,7 +31,10 @@ class LabelledMethod(Method):
 
     @abstractmethod
     def scores(self, images: Tensor) -> Tensor:
-        """Log odds of every action unit, as trained, in pictures as they are: (B, 3, H, W) in [0, 1] -> (B, C) float32."""
+        """Log odds of every action unit, as trained, of pictures as they are.
+
+        (B, 3, H, W) in [0, 1] -> (B, C) float32.
+        """
 
     def judge(self, faces: Tensor) -> Tensor:
         """`scores` of whole faces, of which the centre is seen, as large as in the random crops of the training."""

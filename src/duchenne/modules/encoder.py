@@ -25,8 +25,8 @@ class EncoderSpec:
         embedding_dim: width of a linear layer after pooling; None for the pooled features themselves.
         unit_rows: whether the output rows are scaled to length 1.
         last_stage: of the backbone, whose map is pooled; `layer4`, or an earlier one where later ones are not there.
-        view: share of the face's side that the network sees, in its centre; under 1 where it was trained on random crops
-            of that size, so that a face is as large in use as in training.
+        view: share of the face's side that the network sees, in its centre; under 1 where it was trained on random
+            crops of that size, so that a face is as large in use as in training.
         token_layers: of a transformer over the cells of that map, in place of its average; 0: there is none.
         token_heads, token_hidden, token_dropout, token_side, token_pooling: see `duchenne.modules.token_encoder`.
     """

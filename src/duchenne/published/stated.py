@@ -89,8 +89,8 @@ EMOCO: Final = Setup(
     },
     deviations=(
         Deviation(
-            "BatchNorm has statistics of its own in each part of a batch, and keys are shuffled, as in MoCo's code; the "
-            "paper says synchronized BatchNorm", "sync_batchnorm", True,
+            "BatchNorm has statistics of its own in each part of a batch, and keys are shuffled, as in MoCo's code; "
+            "the paper says synchronized BatchNorm", "sync_batchnorm", True,
         ),
     ),
 )  # fmt: skip
@@ -102,7 +102,7 @@ _LABELLED: Final[dict[str, Any]] = {
 _LABELLED_OPEN: Final = {
     "momentum": "the usual 0.9", "weight_decay": "none is stated", "plateau_patience": "epochs, ours",
     "plateau_factor": "ours", "plateau_smallest": "ours", "validation_share": "on which data F1 is taken is not said",
-    "validation_by": "so that no test face chooses", "absent_weight": "of an action unit of which a batch shows one class",
+    "validation_by": "so that no test face chooses", "absent_weight": "where a batch shows one class of an action unit",
 }  # fmt: skip
 CL_ILE: Final = Setup(
     paper=_CL_ILE,
@@ -139,8 +139,8 @@ _SEQUENCE_DEVIATIONS: Final = (
     Deviation("crops come from the whole aligned face; the authors' code first pads it and cuts the centre"),
     Deviation("the size of the crop is drawn for every frame; the authors' code draws it once for the whole training"),
     Deviation(
-        "each epoch draws another sequence of a video, and all frames pass the network together; the authors' code keeps "
-        "one sequence for ever and makes three passes", "official_sampler", True,
+        "each epoch draws another sequence of a video, and all frames pass the network together; the authors' code "
+        "keeps one sequence for ever and makes three passes", "official_sampler", True,
     ),
 )  # fmt: skip
 _SQUARED: Final = Deviation(
@@ -181,10 +181,12 @@ CLP: Final = Setup(
     },
     open={
         "weights": "random", "optimiser": "as the first author's TCAE", "momentum": "as MoCo",
-        "weight_decay": "as MoCo", "schedule": "none is stated", "temperature": "as CVC", "offset": "j as printed, from 2",
+        "weight_decay": "as MoCo", "schedule": "none is stated", "temperature": "as CVC",
+        "offset": "j as printed, from 2",
         "crop_min": "as temporal ranking", "crop_max": "the whole side", "colour": "strength is not said",
         "augment_per": "so that only time tells frames apart", "key_view": '"pixel-level" can be read either way',
-        "mask_negatives": "only the support is said to lack the person", "epoch_of": "a video of 180 frames is an utterance",
+        "mask_negatives": "only the support is said to lack the person",
+        "epoch_of": "a video of 180 frames is an utterance",
     },
     deviations=(
         Deviation("both losses are means over the batch; Eq. 1 prints a sum over clips", "tcl_reduction", "sum"),

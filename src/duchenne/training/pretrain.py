@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 import duchenne
@@ -22,7 +21,6 @@ from duchenne.data.folds import from_partition, from_picture_parts, is_partition
 from duchenne.data.frame_labels import LabelSpec
 from duchenne.data.loaders import ClipLoader
 from duchenne.data.prepared import Prepared
-from duchenne.data.single_frames import FrameClips
 from duchenne.devices import computes_bf16, resolve_device
 from duchenne.errors import InputError, UsageError
 from duchenne.facs import au_column
@@ -99,9 +97,7 @@ def pretrain(
     job = {"exclude_fold": exclude_fold} if exclude_fold else {}
     rows = training_rows(prepared, exclude_fold)
     of = (recipe, values) if recipe in recipe_names() else None
-    result, _ = train_on(
-        method, config, prepared, rows, out, job=job, recipe=of, resume=resume, quiet=quiet, tell=tell
-    )
+    result, _ = train_on(method, config, prepared, rows, out, job=job, recipe=of, resume=resume, quiet=quiet, tell=tell)
     return result
 
 

@@ -36,8 +36,8 @@ def apply_weights(encoder: Encoder, source: str) -> None:
         encoder: of any backbone.
         source: `none` (nothing happens), `imagenet` (torchvision's IMAGENET1K_V1; the folder that DUCHENNE_MODELS
             names is looked at first), or the path of a file: an `encoder.safetensors`, a state dict of torchvision's
-            ResNet or DenseNet, or the state dict that the authors of temporal ranking released. The embedding layer is loaded
-            where the file has one of the same size, and stays as it is where the file has none. Stages that the
+            ResNet or DenseNet, or the state dict that the authors of temporal ranking released. The embedding layer is
+            loaded where the file has one of the same size, and stays as it is where the file has none. Stages that the
             encoder does not have are left out.
 
     Raises:
@@ -93,9 +93,9 @@ def encoder_state(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Names the tensors of a state dict as `Encoder` does.
 
     Args:
-        state: of an `Encoder` (kept as it is), of torchvision's ResNet or DenseNet (`conv1.weight`; the classifier is dropped), or
-            of the released temporal-ranking network (`resnet18.0.weight`, `fc1.weight`); `module.` before a name is
-            dropped.
+        state: of an `Encoder` (kept as it is), of torchvision's ResNet or DenseNet (`conv1.weight`; the classifier is
+            dropped), or of the released temporal-ranking network (`resnet18.0.weight`, `fc1.weight`); `module.` before
+            a name is dropped.
     """
     state = {key.removeprefix("module."): value for key, value in state.items()}
     if any(key.startswith("backbone.") for key in state):

@@ -101,7 +101,9 @@ def _read(tree: Tree, options: Options, release: _Release, data_set: DataSet) ->
     return Reading(survey, aus, "intensity" if strong else "occurrence" if labels else "none", images)
 
 
-def _points(tree: Tree, frames: Mapping[Clip, Mapping[int, str]], survey: Survey) -> Callable[[Clip, int], Points | None]:
+def _points(
+    tree: Tree, frames: Mapping[Clip, Mapping[int, str]], survey: Survey
+) -> Callable[[Clip, int], Points | None]:
     """The tracked landmarks that come with BP4D (`2DFeatures/F001_T1.mat`): one entry for each picture of a sequence.
 
     Entries carry no frame numbers, so a sequence of which there are more or fewer pictures than entries has none.

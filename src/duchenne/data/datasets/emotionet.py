@@ -3,11 +3,12 @@
 The spreadsheet (`.xlsx`, or saved as CSV) names pictures by address. Its headers carry quote characters (`'AU 1'`), its
 addresses may end with one, and 999 marks what was not looked for. Pictures are known by the last part of their address;
 many of them are no longer on the web. The numbered folders (`N_0000000001/N_0000000001_00003.jpg`) are labelled where a
-table names their files, or a list of automatic labels (`dataFile_0001.txt`: address, original address and AU1 to AU60 in
-each line, separated by tabs, without a header), and serve pretraining otherwise.
+table names their files, or a list of automatic labels does (`dataFile_0001.txt`: address, original address and AU1 to
+AU60 in each line, separated by tabs, without a header), and serve pretraining otherwise.
 
-With automatic labels and hand-coded ones, the split is that of temporal ranking (Lu et al., BMVC 2020): hand-coded pictures
-are the test split, of the others four fifths, drawn at random, the training split and one fifth the validation split.
+With automatic labels and hand-coded ones, the split is that of temporal ranking (Lu et al., BMVC 2020): hand-coded
+pictures are the test split, of the others four fifths, drawn by their names, the training split and one fifth the
+validation split.
 """
 
 from __future__ import annotations
@@ -211,7 +212,8 @@ EMOTIONET: Final[DataSet] = DataSet(
     about="pictures from the web: a spreadsheet of labels, lists of automatic ones, numbered folders",
     read=_read,
     layout=(
-        "emotionet_facs_24600.xlsx with the pictures that it names", "N_0000000001/N_0000000001_00003.jpg",
+        "emotionet_facs_24600.xlsx with the pictures that it names",
+        "N_0000000001/N_0000000001_00003.jpg",
         "dataFile_0001.txt",
     ),
     licence="by signed agreement with Ohio State University, research only, no redistribution",

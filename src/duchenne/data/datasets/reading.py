@@ -143,10 +143,8 @@ class Reading:
             raise InputError(f"{path}: has no part for {len(absent)} pictures (first: {absent[0]}); add them.")
         own = set(part_of.values()) <= set(_SPLITS)
         self.survey.notes.append(f"parts of {path.name}, by picture: {_sizes(part_of)}.")
-        self.images = [
-            replace(image, values={**image.values, "split": _SPLITS[part_of[image.source]] if own else part_of[image.source]})
-            for image in self.images
-        ]
+        split = {source: _SPLITS[part] if own else part for source, part in part_of.items()}
+        self.images = [replace(image, values={**image.values, "split": split[image.source]}) for image in self.images]
         return {"parts_file": path.name, **({} if own else {"parts_of": "pictures"})}
 
 

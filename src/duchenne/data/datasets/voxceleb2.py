@@ -1,8 +1,9 @@
 """Reader `voxceleb2`: face tracks of celebrities, for pretraining; no codes.
 
 An utterance is a short video `SPEAKER/VIDEO/NUMBER.mp4`, or a folder of its frames. It is a clip, its speaker the
-subject. Utterances of one speaker become one shard. With `per_subject` N, N utterances of every speaker are drawn, of as
-many of their videos as there are: CLP (Li & Shan, 2023) has 8 videos of each, of 180 frames on average, as an utterance.
+subject. Utterances of one speaker become one shard. With `per_subject` N, N utterances of every speaker are drawn, of
+as many of their videos as there are: CLP (Li & Shan, 2023) has 8 videos of each, of 180 frames on average, which is the
+length of an utterance.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from duchenne.data.clips import Clip, SequenceSampler
 
 
 class SequenceAndFrames(SequenceSampler):
-    """Draws a sequence of J frames at a stride, and then L frames of the same clip, which may be frames of the sequence.
+    """Draws a sequence of J frames at a stride, and then L frames of the same clip, perhaps frames of the sequence too.
 
     Args:
         length: J.
