@@ -266,13 +266,16 @@ def test_arguments_that_do_not_fit(root: Path, tmp_path: Path) -> None:
         "--camera: is for `prepare disfa`": {"out": tmp_path / "o", "camera": "left"},
         "says itself what is present": {"out": tmp_path / "o", "positive_from": 2},
         "--alignment smooth: needs videos": {"out": tmp_path / "o", "alignment": "smooth"},
-        "landmarks are read of disfa": {"out": tmp_path / "o", "alignment": "dataset"},
         "--missing keep: must be drop or negative": {"out": tmp_path / "o", "missing": "keep"},
         "--labels: is for `prepare videos`": {"out": tmp_path / "o", "labels": "codes.csv"},
     }
     for message, arguments in wrong.items():
         with pytest.raises(UsageError, match=message):
             duchenne.prepare("bp4d", root=root, **arguments)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="landmarks are read of bp4d, .*, not of bp4d_plus"):
+        duchenne.prepare("bp4d_plus", root=root, out=tmp_path / "o", alignment="dataset")
+    with pytest.raises(InputError, match="--alignment dataset needs the landmarks that come with BP4D"):
+        duchenne.prepare("bp4d", root=root, out=tmp_path / "o", alignment="dataset")
     assert not (tmp_path / "o").exists()
 
 

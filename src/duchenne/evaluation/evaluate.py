@@ -257,12 +257,12 @@ def evaluate(
     attention: list[Attention] = []
     for source in sources if sample_faces and protocol in ATTENTIVE else ():
         if isinstance(source, EncoderSource) and source.name not in beside:
-            tested = runs[source.name][0]
+            said = runs[source.name][0]
             if protocol == "linear":
                 strength = summaries[source.name]["l2"]["0"][0]
-                attention += attention_of(source, job, tested, strength, weighting)
+                attention += attention_of(source, job, said, strength, weighting)
             else:
-                attention += attention_after_bn(source, job, tested, adapted[source.name])
+                attention += attention_after_bn(source, job, said, adapted[source.name])
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     if isinstance(threshold, str):
         table["threshold"] = threshold
