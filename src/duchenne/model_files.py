@@ -49,6 +49,7 @@ IMAGENET_FILES: Final[dict[str, ModelFile]] = {
         ("resnet34", "b627a593"),
         ("resnet50", "0676ba61"),
         ("resnet152", "394f9c45"),
+        ("densenet121", "a639ec97"),
     )
 }
 """Weights that training can start from, by name; fetched only when asked for."""

@@ -240,6 +240,7 @@ def curves(
     *,
     label: str,
     colours: Mapping[str, str] | None = None,
+    across: str = "step",
 ) -> str:
     """One line per run; a point where there is one value only.
 
@@ -247,6 +248,7 @@ def curves(
         lines: name -> (steps, values).
         label: of the vertical axis.
         colours: name -> colour, that of the run's other figures; None: one after another.
+        across: label of the horizontal axis.
     """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(9.2, 2.6), layout="constrained")
@@ -254,7 +256,7 @@ def curves(
         for number, (name, (steps, values)) in enumerate(lines.items()):
             marker, own = "o" if len(steps) == 1 else None, colours[name] if colours else colour(number)
             axis.plot(steps, values, color=own, linewidth=1.8, marker=marker, label=short(name))
-        axis.set_xlabel("step")
+        axis.set_xlabel(across)
         axis.set_ylabel(label)
         axis.grid(visible=True)
         axis.legend(frameon=False, fontsize=9)

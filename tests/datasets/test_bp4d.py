@@ -6,6 +6,7 @@ import re
 import shutil
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -265,11 +266,66 @@ def test_arguments_that_do_not_fit(root: Path, tmp_path: Path) -> None:
         "--camera: is for `prepare disfa`": {"out": tmp_path / "o", "camera": "left"},
         "says itself what is present": {"out": tmp_path / "o", "positive_from": 2},
         "--alignment smooth: needs videos": {"out": tmp_path / "o", "alignment": "smooth"},
-        "landmarks are read of disfa": {"out": tmp_path / "o", "alignment": "dataset"},
         "--missing keep: must be drop or negative": {"out": tmp_path / "o", "missing": "keep"},
         "--labels: is for `prepare videos`": {"out": tmp_path / "o", "labels": "codes.csv"},
     }
     for message, arguments in wrong.items():
         with pytest.raises(UsageError, match=message):
             duchenne.prepare("bp4d", root=root, **arguments)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="landmarks are read of bp4d, .*, not of bp4d_plus"):
+        duchenne.prepare("bp4d_plus", root=root, out=tmp_path / "o", alignment="dataset")
+    with pytest.raises(InputError, match="--alignment dataset needs the landmarks that come with BP4D"):
+        duchenne.prepare("bp4d", root=root, out=tmp_path / "o", alignment="dataset")
     assert not (tmp_path / "o").exists()
+
+
+def tracked(path: Path, entries: list[np.ndarray | None]) -> None:
+    """Landmarks as BP4D brings them: a MATLAB file of version 7.3, `fit(i).pred`, transposed; None: nothing tracked."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with h5py.File(path, "w") as file:
+        places = file.create_dataset("fit/pred", (len(entries), 1), dtype=h5py.ref_dtype)
+        for number, entry in enumerate(entries):
+            values = np.zeros(2, dtype=np.uint64) if entry is None else entry.T
+            places[number, 0] = file.create_dataset(f"#refs#/{number}", data=values).ref
+
+
+def test_landmarks_that_come_with_it(root: Path) -> None:
+    points = np.random.default_rng(0).uniform(1, 7, (8, 49, 2))
+    tracked(root / "2DFeatures" / "F001_T1.mat", [None if n == 4 else points[n] for n in range(8)])
+    tracked(root / "2DFeatures" / "F001_T2.mat", [points[n] for n in range(4)])
+    reading = read(root, points=True)
+    found = {(i.values["subject"], i.values["clip"], i.values["frame"]): i.points for i in reading.images}
+    first = found["F001", "T1", 2440]  # the third picture of its sequence
+    assert first is not None
+    expected = np.full((68, 2), np.nan)
+    expected[[p for p in range(17, 68) if p not in (60, 64)]] = points[2]
+    np.testing.assert_array_equal(first.load(), expected)
+    assert found["F001", "T1", 2442] is None  # the fifth: nothing was tracked
+    missing = "\n".join(reading.survey.missing)
+    assert "landmarks of sequences (2DFeatures/F001_T1.mat ...): M001 T1" in missing
+    assert "landmarks that cannot be told apart by picture: F001 T2 (4 entries, 5 pictures)" in missing
+    assert all(image.points is None for image in read(root).images)
+
+
+def test_faces_are_aligned_by_them(tmp_path: Path, portrait: Image) -> None:
+    root = tmp_path / "BP4D"
+    for frame in (5, 6):
+        picture(root / "F001" / "T1" / f"{frame}.jpg", portrait)
+    bp4d_codes(root / "AUCoding" / "AU_OCC" / "F001_T1.csv", (5, 6), {1: {5}}, AUS)
+    points = np.random.default_rng(0).uniform(60, 140, (49, 2))
+    points[[19, 22, 25, 28, 10, 16]] = [(80, 80), (95, 80), (110, 80), (125, 80), (102, 80), (102, 110)]
+    tracked(root / "2DFeatures" / "F001_T1.mat", [points, points])
+    out = tmp_path / "out"
+    duchenne.prepare("bp4d", root=root, out=out, alignment="dataset", size_px=64, min_face=8, workers=1, quiet=True)
+    data = Prepared([out])
+    assert len(data) == 2
+    assert "landmarks" in data.infos[0].alignment
+
+
+@pytest.mark.parametrize("content", [b"", b"MATLAB 5.0 MAT-file", b"\x89HDF\r\n\x1a\n"])
+def test_files_of_landmarks_that_are_none(root: Path, content: bytes) -> None:
+    path = root / "2DFeatures" / "F001_T1.mat"
+    path.parent.mkdir()
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"F001_T1\.mat: cannot be read as tracked landmarks"):
+        read(root, points=True)

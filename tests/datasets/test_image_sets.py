@@ -112,6 +112,65 @@ def test_emotionet_two_addresses_that_end_alike(tmp_path: Path) -> None:
     assert "AU1 4 (100.0 %)" in missing
 
 
+def automatic(root: Path, names: list[str], *, au12: str = "1") -> None:
+    """A list of automatic labels: address, original address, AU1 to AU60; AU1 is 0, AU12 as given, all others 999."""
+    lines = [
+        "\t".join([f"http://x.example/{name}", "http://y.example/old.jpg", "0", *["999"] * 10, au12, *["999"] * 48])
+        for name in names
+    ]
+    write(root / "dataFile_0001.txt", "\n".join(lines) + "\n")
+
+
+def test_emotionet_automatic_labels_train_and_hand_coded_ones_test(tmp_path: Path) -> None:
+    names = [f"N_0000000001/N_0000000001_{number:05d}.jpg" for number in range(60)]
+    for name in names:
+        picture(tmp_path / "optimization_set" / name)
+    automatic(tmp_path, names[:-1])
+    alone = read(tmp_path, "emotionet")
+    assert set(column(alone, "split").values()) == {None}  # without hand-coded ones there is no such split
+    assert (alone.aus, len(alone.images)) == ((1, 2, 4, 5, 6, 9, 12, 17, 20, 25, 26), 59)
+    assert set(column(alone, "AU12").values()) == {1}
+    assert set(column(alone, "AU25").values()) == {None}
+    write(tmp_path / "labels.csv", f"URL,AU 1,AU 12\nhttp://h.example/{names[0].split('/')[1]},1,0\n")
+    both = read(tmp_path, "emotionet")
+    first = f"optimization_set/{names[0]}"
+    assert (column(both, "split")[first], column(both, "AU01")[first], column(both, "AU12")[first]) == ("test", 1, 0)
+    parts = list(column(both, "split").values())
+    assert (len(parts), parts.count("test")) == (59, 1)
+    assert 5 <= parts.count("validation") <= 20  # a fifth of 58
+    facts = {fact.what: fact[1:] for fact in both.survey.facts}
+    assert facts["rows coded by people"] == (1, 24_600)
+    assert facts["automatic labels"] == (59, 943_673)
+
+
+def test_emotionet_damaged_automatic_labels(tmp_path: Path) -> None:
+    picture(tmp_path / "N_0000000001" / "N_0000000001_00001.jpg")
+    write(tmp_path / "notes.txt", "nothing of labels\n")
+    automatic(tmp_path, ["N_0000000001/N_0000000001_00001.jpg"], au12="7")
+    with pytest.raises(InputError, match=r"dataFile_0001\.txt, row 1: `7` is not 0, 1"):
+        read(tmp_path, "emotionet")
+    automatic(tmp_path, ["N_0000000001/N_0000000001_00001.jpg"])
+    path = tmp_path / "dataFile_0001.txt"
+    path.write_text(path.read_text() + "http://x.example/a.jpg\thttp://y.example/b.jpg\t0\n")
+    with pytest.raises(InputError, match=r"row 2: is not an address, an original one and 60 labels"):
+        read(tmp_path, "emotionet")
+
+
+def test_parts_by_picture_where_nobody_is_known(tmp_path: Path) -> None:
+    root = emotionet(tmp_path / "e")
+    table = write(tmp_path / "parts.csv", "source,part\nimages/one.jpg,a\nimages/two faces.JPG,b\n")
+    reading = read(root, "emotionet")
+    assert reading.divide(table) == {"parts_file": "parts.csv", "parts_of": "pictures"}
+    assert column(reading, "split") == {"images/one.jpg": "a", "images/two faces.JPG": "b"}
+    write(table, "source,part\nimages/one.jpg,val\nimages/two faces.JPG,test\n")
+    reading = read(root, "emotionet")
+    assert reading.divide(table) == {"parts_file": "parts.csv"}
+    assert set(column(reading, "split").values()) == {"validation", "test"}
+    write(table, "source,part\nimages/one.jpg,a\n")
+    with pytest.raises(InputError, match="has no part for 1 pictures"):
+        read(root, "emotionet").divide(table)
+
+
 # AffectNet
 
 COLUMNS = "subDirectory_filePath,face_x,face_y,face_width,face_height,facial_landmarks,expression,valence,arousal"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from tests.faces.media import write_video
 
 import duchenne
 from duchenne.data.prepared import Prepared
-from duchenne.errors import InputError
+from duchenne.errors import InputError, UsageError
 from duchenne.preparing.datasets.registry import read_data_set
 from duchenne.preparing.sources.reading import Options, Reading
 
@@ -240,3 +241,36 @@ def test_voxceleb2_as_pictures(tmp_path: Path) -> None:
     assert [(i.values["clip"], i.values["frame"], i.values["time_s"]) for i in part.images] == [
         ("id00012/21Uxsk56VDQ/00001", 3, 0.12), ("id00012/21Uxsk56VDQ/00001", 10, 0.4),
     ]  # fmt: skip
+
+
+def test_voxceleb2_so_many_of_every_speaker(tmp_path: Path) -> None:
+    """CLP has 8 videos of each: drawn by a seed, of as many recordings as there are, each speaker's on its own."""
+    utterances = [("id00012", f"video{video}", f"{n:05d}") for video in range(3) for n in range(4)]
+    few = [("id00017", "video0", "00001"), ("id00017", "video0", "00002")]
+    for names in (*utterances, *few):
+        write(tmp_path / "dev" / "mp4" / "/".join(names[:2]) / f"{names[2]}.mp4", "")
+    drawn = {}
+    for number, seed in ((None, 0), (2, 0), (2, 1), (5, 0), (2, 2)):
+        reading = read(tmp_path, "voxceleb2", per_subject=number, seed=seed)
+        drawn[number, seed] = {video.source.split("mp4/", 1)[1] for video in reading.videos}
+    assert len(drawn[None, 0]) == 14
+    two, five = ({name for name in drawn[number, 0] if "id00012" in name} for number in (2, 5))
+    assert len(two) == 2
+    assert len({name.split("/")[1] for name in two}) == 2  # two recordings rather than two pieces of one
+    assert Counter(name.split("/")[1] for name in five).most_common()[0][1] == 2
+    assert len(five) == 5
+    assert two < five
+    assert sum("id00017" in name for name in drawn[5, 0]) == 2  # all of those who have fewer
+    assert len({frozenset(drawn[2, seed]) for seed in range(3)}) > 1
+    assert drawn[2, 0] == {v.source.split("mp4/", 1)[1] for v in read(tmp_path, "voxceleb2", per_subject=2).videos}
+    assert any("7 of 14 utterances were drawn" in n for n in read(tmp_path, "voxceleb2", per_subject=5).survey.notes)
+
+
+def test_what_per_subject_cannot_be(tmp_path: Path) -> None:
+    for dataset, fields, message in (
+        ("disfa", {"per_subject": 2}, "--per-subject: is for `prepare voxceleb2`, not for `prepare disfa`"),
+        ("voxceleb2", {"per_subject": 0}, "--per-subject 0: must be at least 1"),
+        ("voxceleb2", {"seed": 1}, "--seed 1: is that of --per-subject"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            duchenne.prepare(dataset, root=tmp_path, out=tmp_path / "out", **fields)

@@ -212,7 +212,9 @@ def test_images_without_subjects_have_intervals_over_images(
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["protocol"]["interval"]["of"] == "images"
     assert "test_subjects" not in summary["protocol"]["first_seed_folds"][0]
-    with pytest.raises(InputError, match=r"have no subject.*--folds split"):
+    frames.loc[0, "subject"] = "S0"
+    frames.to_parquet(nameless / "frames.parquet")
+    with pytest.raises(InputError, match=r"167 of 168 labelled frames have no subject.*--folds split"):
         duchenne.evaluate(model="landmarks", data=nameless, out=tmp_path / "out", quiet=True)
 
 

@@ -122,7 +122,7 @@ def test_every_part_of_the_report_has_its_numbers(
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["sweep"] == dict(zip(runs, (0.03, 0.3), strict=True))
     page = (tmp_path / "out" / "report.html").read_text()
-    assert f"Where {runs[0]} looks" in page
+    assert all(f"<h3>{run}</h3>" in page for run in runs)  # every encoder's attention, not the first one's alone
     tables = {}
     for name, data in re.findall(r'download="(\w+)\.csv" href="data:text/csv;base64,([^"]+)"', page):
         tables[name] = list(csv.DictReader(io.StringIO(base64.b64decode(data).decode())))
@@ -132,6 +132,7 @@ def test_every_part_of_the_report_has_its_numbers(
     assert {row["of"] for row in tables["correlations"]} == {"labels", *runs, "pixels"}
     assert {row["share"] for row in tables["label_efficiency_means"]} == {"0.3", "1.0"}
     assert {row["verdict"] for row in tables["attention"]} <= {"hit", "missed", "extra"}
+    assert {row["model"] for row in tables["attention"]} == set(runs)
     assert len(tables["attention"]) == page.count("attention for AU") * 36
     options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'b'}", "--dump-dom"]
     words = [browser, *options, "--enable-logging=stderr", "--v=0", (tmp_path / "out" / "report.html").as_uri()]

@@ -1,6 +1,7 @@
 """`linear+bn`: only BatchNorm layers move, tested faces take no part, and every output carries the protocol's name."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from torch import nn
 import duchenne
 from duchenne.data.folds import Fold
 from duchenne.errors import UsageError
-from duchenne.evaluation.protocols.linear_bn import Classifier, train_and_score
+from duchenne.evaluation import gradcam, linear_bn
+from duchenne.evaluation.protocols.linear_bn import Classifier, head_of, train_and_score
 from duchenne.features.encoder import BATCH
 from duchenne.metrics import roc_auc
 
@@ -163,3 +165,73 @@ def test_evaluation(faces, here):
 def test_what_has_no_meaning_is_refused(fields, sentence, faces, here):
     with pytest.raises(UsageError, match=sentence):
         duchenne.evaluate("linear+bn", data=faces, out=here / "out", folds=2, quiet=True, baselines=False, **fields)
+
+
+def test_units_of_a_trained_classifier_are_those_that_attention_is_drawn_of():
+    x, labels, fold = inputs()
+    network, _ = fit(x, labels, fold)
+    with torch.no_grad():
+        features, expected = network.features(x), network(x)
+    assert np.allclose(head_of(network)(features.numpy()), expected.numpy(), atol=1e-5)
+
+
+def test_figures_of_every_encoder_as_the_first_fold_trained_it(faces, here, monkeypatch):
+    """Maps and attention under the protocol, of the very network whose scores they are beside, for all models."""
+    seen = {}
+    original = linear_bn.restored
+
+    def watched(source, job, frozen, state):
+        network, read = original(source, job, frozen, state)
+        fold = job.plans[0][0]
+        with torch.no_grad():
+            parts = [network(x) for _, x in read(np.flatnonzero(fold.test))]
+        seen.setdefault(source.name, []).append(torch.cat(parts).numpy())
+        return network, read
+
+    monkeypatch.setattr(linear_bn, "restored", watched)
+    monkeypatch.setattr(gradcam, "restored", watched)
+    (here / "other.py").write_text(BUILDER.replace("manual_seed(0)", "manual_seed(1)"))
+    models = ["normed:normalised", "other:normalised"]
+    duchenne.evaluate(
+        "linear+bn", model=models, data=faces, out=here / "out", folds=2, quiet=True, baselines=False, maps="pca",
+        map_items=["AU12"],
+    )  # fmt: skip
+    page = (here / "out" / "report.html").read_text()
+    assert all(f"<h3>{name}</h3>" in page for name in models)
+    assert "by the encoder as it was trained there" in page
+    assert set(seen) == set(models)
+    for name in models:
+        assert len(seen[name]) == 2  # for the map and for the attention
+        assert np.array_equal(*seen[name])
+    assert not np.allclose(seen[models[0]][0], seen[models[1]][0])
+    tables = re.findall(r'download="(\w+)\.csv"', page)
+    assert "attention" in tables
+    assert any("map" in name for name in tables)
+
+
+def test_the_network_that_is_shown_is_the_one_that_scored(faces, here, monkeypatch):
+    kept = {}
+    original = linear_bn.train_and_score
+
+    def watched(network, read, labels, fold, **rest):
+        score = original(network, read, labels, fold, **rest)
+        kept.setdefault("score", score)
+        return score
+
+    shown = {}
+    restored = linear_bn.restored
+
+    def look(source, job, frozen, state):
+        network, read = restored(source, job, frozen, state)
+        with torch.no_grad():
+            parts = [network(x) for _, x in read(np.flatnonzero(job.plans[0][0].test))]
+        shown["score"] = torch.cat(parts).numpy()
+        return network, read
+
+    monkeypatch.setattr(linear_bn, "train_and_score", watched)
+    monkeypatch.setattr(linear_bn, "restored", look)
+    duchenne.evaluate(
+        "linear+bn", model="normed:normalised", data=faces, out=here / "out", folds=2, quiet=True, baselines=False,
+        sample_faces=0,
+    )  # fmt: skip
+    assert np.allclose(shown["score"], kept["score"], atol=1e-5)

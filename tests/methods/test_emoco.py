@@ -226,7 +226,7 @@ def test_recipes_of_the_ablation_differ_in_what_they_ablate():
         assert config == replace(EmoCoConfig(), emotion_weight=float(weight), normalisation=way), name
         assert weight in sweep
         assert f"{weight}_l2" in sweep
-    assert len(recipes) == 5 + len(sweep) == 15
+    assert len(recipes) == 6 + len(sweep) == 16
 
 
 @pytest.mark.parametrize("fields, why", [

@@ -150,7 +150,7 @@ def test_probabilities_of_the_method():
     method = small_method("supervised", weighting="balanced", positive_shares=(0.1, 0.3)).eval()
     images = torch.rand(3, 3, 32, 32)
     with torch.no_grad():
-        expected = torch.sigmoid(method.scores(images) + torch.logit(torch.tensor([0.1, 0.3])))
+        expected = torch.sigmoid(method.judge(images) + torch.logit(torch.tensor([0.1, 0.3])))
         assert torch.allclose(method.probability(images), expected)
 
 
@@ -160,7 +160,7 @@ def test_validation_is_the_mean_f1_over_everything():
     with torch.no_grad():
         whole = method.validation_counts(batch)
         parts = sum(method.validation_counts(batch.select(slice(a, a + 5))) for a in (0, 5, 10))
-        said = (method.scores(batch.images[:, 0].float() / 255) > 0).numpy()
+        said = (method.judge(batch.images[:, 0].float() / 255) > 0).numpy()
     assert torch.equal(whole, parts)
     truth = batch.labels["aus"][:, 0].numpy()
     from duchenne.metrics import f1_score

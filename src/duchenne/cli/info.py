@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import platform
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -18,31 +19,50 @@ from duchenne.errors import DuchenneError
 from duchenne.plain import tell as print
 
 
-@dataclass
+@dataclass(kw_only=True)
 class InfoArguments:
-    """Versions, devices, methods, data sets and model files; nothing is fetched."""
+    """Versions, devices, methods, data sets and model files, or what a model costs; nothing is fetched."""
+
+    model: tuple[str, ...] = ()
+    """Encoders, as `evaluate --model` takes them: say what each costs (parameters, multiply-adds, time)."""
+    device: str = "auto"
+    """Where the time is taken: auto, cpu, cuda, cuda:N or mps."""
 
 
 def main(arguments: list[str]) -> int:
     """Runs `duchenne info`; returns its exit status."""
-    tyro.cli(InfoArguments, prog="duchenne info", args=arguments)
-    sections = info()
+    parsed = tyro.cli(InfoArguments, prog="duchenne info", args=arguments)
+    sections = info(model=parsed.model, device=parsed.device)
     width = max(len(key) for values in sections.values() for key in values)
     for title, values in sections.items():
-        print(title.replace("_", " "))
+        print(title if parsed.model else title.replace("_", " "))
         print("".join(f"  {key:<{width}}  {value}\n" for key, value in values.items()))
     return 0
 
 
-def info() -> dict[str, dict[str, str]]:
-    """What this installation is and has; fetches nothing.
+def info(*, model: str | Sequence[str] = (), device: str = "auto") -> dict[str, dict[str, str]]:
+    """What this installation is and has, or what models cost; fetches nothing.
+
+    Args:
+        model: encoders, as `evaluate` takes them; then only what each costs is said.
+        device: where the time is taken.
 
     Returns:
         Section -> name -> what is known of it, in plain words:
         `versions` (of duchenne, Python, the platform and every package that duchenne requires), `devices` (those that
         `--device` takes), `methods` (of `duchenne pretrain`), `recipes` (with the method each is for), `data_sets` (the
         readers of `duchenne prepare`, and `synth`) and `model_files` (where each lies, or where it would come from).
+        With `model`: each model -> input, features, parameters, multiply-adds, time.
+
+    Raises:
+        UsageError: when a model is no network, or `device` is not there.
+        InputError: when a model cannot be read.
     """
+    names = [model] if isinstance(model, str) else list(model)
+    if names:
+        from duchenne.evaluation.cost import model_cost
+
+        return {name: model_cost(name, device=device).lines() for name in names}
     return {
         "versions": _versions(),
         "devices": _devices(),

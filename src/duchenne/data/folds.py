@@ -73,33 +73,81 @@ def assign_subjects(frames_of: Mapping[str, int], number: int, *, seed: int = 0)
     return {name: int(fold) for name, fold in zip(names, best)}
 
 
-def k_fold(subjects: Iterable[str | None], number: int, *, seed: int = 0) -> NDArray[np.int64]:
+def k_fold(
+    subjects: Iterable[str | None], number: int, *, seed: int = 0, pictures: NDArray[np.integer] | None = None
+) -> NDArray[np.int64]:
     """The fold that tests each row, subjects kept whole (see `assign_subjects`), namesakes of other data sets too.
+
+    Where nobody's name is known, as in sets of pictures from the web, the pictures are dealt at random.
 
     Args:
         subjects: (N,) the subject of each row.
         number: of folds.
         seed: of the assignment.
+        pictures: (N,) a number per picture (of the frames of one clip the same), dealt where no row has a subject;
+            None: every row must have one.
 
     Returns:
         (N,) fold, from 0.
 
     Raises:
-        InputError: when a row has no subject.
+        InputError: when a row has no subject and others have, or there are no `pictures`.
         UsageError: when there are fewer subjects than folds.
     """
     names = pd.Series(list(subjects), dtype="string")
     unknown = int(names.isna().sum())
+    if pictures is not None and len(names) and unknown == len(names):
+        return deal(pictures, number, seed=seed)
     if unknown:
         raise InputError(
-            f"--folds {number}: {unknown} labelled frames have no subject, so subjects cannot be kept apart; "
-            "use --folds split, or prepare the data with a subject column."
+            f"--folds {number}: {unknown} of {len(names)} labelled frames have no subject, so subjects cannot be kept "
+            "apart; name all of them, or none (then pictures are dealt), or use --folds split."
         )
     people = people_of(names)
     assigned = assign_subjects(
         {str(name): int(count) for name, count in people.value_counts().items()}, number, seed=seed
     )
     return np.asarray(people.map(assigned), dtype=np.int64)
+
+
+def deal(pictures: NDArray[np.integer], number: int, *, seed: int = 0) -> NDArray[np.int64]:
+    """The fold that tests each row where nobody's name is known: pictures at random, as many in each fold.
+
+    Args:
+        pictures: (N,) a number per picture.
+        number: of folds.
+        seed: of the deal.
+
+    Returns:
+        (N,) fold, from 0.
+
+    Raises:
+        UsageError: when there are fewer pictures than folds, or fewer than two folds.
+    """
+    known, place = np.unique(pictures, return_inverse=True)
+    if number < 2 or len(known) < number:
+        raise UsageError(f"--folds {number}: needs at least 2 folds and at most as many as the {len(known)} pictures.")
+    dealt = np.random.default_rng([seed, 7]).permutation(np.arange(len(known)) % number)
+    return np.asarray(dealt[place], dtype=np.int64)
+
+
+def from_picture_parts(parts: Iterable[str | None]) -> NDArray[np.int64]:
+    """The fold that tests each row, by the parts that `prepare --parts` gave to pictures of unknown people.
+
+    Args:
+        parts: (N,) the part of each row (column `split`).
+
+    Returns:
+        (N,) fold, by the parts' names in order.
+
+    Raises:
+        InputError: when a row has no part, or all have the same.
+    """
+    names = pd.Series(list(parts), dtype="string")
+    known = sorted(names.dropna().unique())
+    if names.isna().any() or len(known) < 2:
+        raise InputError("--folds parts: some pictures have no part, or all the same; prepare with --parts again.")
+    return np.asarray(names.map({name: fold for fold, name in enumerate(known)}), dtype=np.int64)
 
 
 def check_apart(folds: Iterable[Fold], subjects: pd.Series[str]) -> None:
@@ -202,7 +250,7 @@ def from_file(path: str | Path, subjects: Iterable[str | None], *, seed: int = 0
         path: a CSV with columns `subject` (`dataset:subject`, or without the data set) and `fold` (a whole number;
             empty: trained on only), and optionally `seed`, of which the rows of `seed` are taken: `folds.csv` of an
             evaluation is such a table.
-        subjects: (N,) `dataset:subject` of each row.
+        subjects: (N,) `dataset:subject` of each row; of pictures of unknown people `dataset:source`.
         seed: see `path`.
 
     Returns:

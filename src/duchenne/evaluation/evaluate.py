@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from inspect import signature
@@ -29,7 +29,7 @@ from duchenne.evaluation.protocols.frozen import run_knn, run_linear, run_ridge
 from duchenne.evaluation.protocols.label_share import Efficiency, LabelUnit, check_shares
 from duchenne.evaluation.protocols.linear_bn import run_linear_bn
 from duchenne.evaluation.protocols.probes import probes
-from duchenne.evaluation.report.gradcam import Attention, attention_of
+from duchenne.evaluation.report.gradcam import Attention, attention_after_bn, attention_of
 from duchenne.evaluation.report.maps import POINTS, MapKind, MapSettings, choose_points
 from duchenne.evaluation.report.page import write_report
 from duchenne.evaluation.scoring import COLUMNS, Predictions, Summariser, always_positive, cells, spread, undefined
@@ -51,7 +51,9 @@ PROTOCOLS: Final[dict[str, Callable[..., Outcome]]] = {
     "areas": run_areas, "areas+finetune": run_areas_tuned,
 }  # fmt: skip
 """Name -> protocol, see `duchenne.evaluation.job`."""
-MAPPED: Final = ("linear", "knn", "ridge")
+ATTENTIVE: Final = ("linear", "linear+bn")
+"""Protocols whose units lie on an encoder that a picture shows the attention of."""
+MAPPED: Final = ("linear", "linear+bn", "knn", "ridge")
 """Those that draw maps of the features."""
 PENALISED: Final = ("linear", "ridge")
 """Those with an L2 strength, chosen on held-out training subjects."""
@@ -85,6 +87,7 @@ def evaluate(
     head_lr: float = 1e-3,
     layer_decay: float = 1.0,
     patience: int = 0,
+    curve: bool = False,
     workers: int = 1,
     baselines: bool = True,
     sample_faces: int = 12,
@@ -131,6 +134,8 @@ def evaluate(
         tune: with `finetune`: what of an encoder is trained, `head` (nothing), `bn` (BatchNorm) or `all`; for this and
             the next, see `duchenne.heads.tuning`.
         epochs, batch_size, lr, head_lr, layer_decay, patience: with `finetune`: how it is trained.
+        curve: with `finetune`: score the tested faces after every epoch of an encoder too, for a figure; nothing is
+            chosen by it.
         workers: with `finetune`: folds trained at the same time.
         baselines: add an untrained encoder, `blendshapes` and `landmarks`, see `duchenne.features.baselines`.
         sample_faces: faces shown in the report; 0 keeps pictures out of it.
@@ -158,16 +163,16 @@ def evaluate(
         raise UsageError("--model: name at least one model, and each only once.")
     tuning = TuneSettings(
         tune=tune, epochs=epochs, batch_size=batch_size, lr=lr, head_lr=head_lr, layer_decay=layer_decay,
-        patience=patience,
+        patience=patience, curve=curve,
     )  # fmt: skip
     if protocol != "finetune" and (methods or tuning != TuneSettings() or workers != 1):
         raise UsageError(
             f"evaluate {protocol}: --method, --tune, --epochs, --batch-size, --lr, --head-lr, --layer-decay, "
-            "--patience and --workers belong to evaluate finetune; leave them out."
+            "--patience, --curve and --workers belong to evaluate finetune; leave them out."
         )
     if not models and (tuning, weighting, feature) != (TuneSettings(), "balanced", "embedding"):
         raise UsageError(
-            "evaluate finetune: --tune, --epochs, --batch-size, --lr, --head-lr, --layer-decay, --patience, "
+            "evaluate finetune: --tune, --epochs, --batch-size, --lr, --head-lr, --layer-decay, --patience, --curve, "
             "--weighting and --feature are of encoders (--model); a --method is trained as its recipe says "
             "(NAME:RECIPE). Leave them out."
         )
@@ -224,11 +229,13 @@ def evaluate(
     summaries: dict[str, Any] = {}
     runs: dict[str, dict[int, Predictions]] = {}
     drawn: dict[str, NDArray[np.float64]] = {}
+    adapted: dict[str, Mapping[str, NDArray[np.generic]]] = {}
     efficiency = Efficiency(job, shares, label_unit)
     for source in sources:
         own = {"tuning": tuning, "workers": workers} if protocol == "finetune" else {}
         run = partial(PROTOCOLS[protocol], source, settings=settings, **own)
         found = run(replace(job, maps="none") if source.name in beside else job)
+        adapted[source.name] = found.adapted
         if found.points is not None:
             drawn[source.name] = found.points
         runs[source.name], thresholds = decisions(threshold, job, found, run)
@@ -251,10 +258,14 @@ def evaluate(
                 source.name, runs[source.name], run, threshold, summariser
             )
     attention: list[Attention] = []
-    looking = next((s for s in sources if isinstance(s, EncoderSource) and s.name not in beside), None)
-    if protocol == "linear" and looking and sample_faces:
-        strength = summaries[looking.name]["l2"]["0"][0]
-        attention = attention_of(looking, job, runs[looking.name][0], strength, weighting)
+    for source in sources if sample_faces and protocol in ATTENTIVE else ():
+        if isinstance(source, EncoderSource) and source.name not in beside:
+            said = runs[source.name][0]
+            if protocol == "linear":
+                strength = summaries[source.name]["l2"]["0"][0]
+                attention += attention_of(source, job, said, strength, weighting)
+            else:
+                attention += attention_after_bn(source, job, said, adapted[source.name])
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     if isinstance(threshold, str):
         table["threshold"] = threshold

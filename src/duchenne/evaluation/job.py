@@ -72,12 +72,15 @@ class Outcome:
         width: number of features.
         facts: per model, as plain values for `summary.json`.
         points: (P, 2) places of evenly spaced rows on a map of the features, where one is drawn.
+        adapted: what the protocol trained of the encoder in the first fold of the first seed, with the units, by name;
+            empty where the encoder stays as it was, or is trained further as a whole.
     """
 
     scores: Mapping[int, NDArray[np.float32]]
     width: int
     facts: Mapping[str, Any] = field(default_factory=dict)
     points: NDArray[np.float64] | None = None
+    adapted: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)
 
 
 class FrozenFeatures:

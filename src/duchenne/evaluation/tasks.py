@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -18,6 +18,7 @@ from duchenne.data.folds import (
     from_assignment,
     from_file,
     from_partition,
+    from_picture_parts,
     from_split,
     is_partition,
     k_fold,
@@ -43,6 +44,7 @@ class Task:
         exclusive: whether one item is true per row; then the highest score is predicted, else those over the threshold.
         subjects: (N,) `dataset:subject`, null where unknown.
         group: (N,) a number per subject, a number of its own per row where unknown.
+        pictures: (N,) `dataset:source`, or the clip and frame where the source is unknown.
     """
 
     items: tuple[str, ...]
@@ -51,6 +53,12 @@ class Task:
     exclusive: bool
     subjects: pd.Series[str]
     group: NDArray[np.int64]
+    pictures: pd.Series[str] = field(default_factory=lambda: pd.Series(dtype="string"))
+
+    @property
+    def units(self) -> pd.Series[str]:
+        """(N,) what folds are made of: subjects, or pictures where nobody's name is known."""
+        return self.pictures if self.subjects.isna().all() else self.subjects
 
     @property
     def knows_subjects(self) -> bool:
@@ -90,7 +98,17 @@ def make_task(data: Prepared, target: Target, positive_from: float | None = None
     if not len(rows):
         raise InputError(f"{data.paths[0]}: no frame has a known label; prepare it with labels.")
     subjects = data.subject_names().iloc[rows].reset_index(drop=True)
-    return Task(items, rows, labels[rows], target == "emotion", subjects, _numbers(subjects))
+    pictures = _pictures(data).iloc[rows].reset_index(drop=True)
+    return Task(items, rows, labels[rows], target == "emotion", subjects, _numbers(subjects), pictures)
+
+
+def _pictures(data: Prepared) -> pd.Series[str]:
+    """(N,) a name per picture, see `Task.pictures`."""
+    frames = data.frames
+    sets = frames["dataset"].map(dict(enumerate(info.name for info in data.infos))).astype("string")
+    places = frames["clip"].astype("string") + "/" + frames["frame"].astype("string")
+    source = frames["source"].astype("string").fillna(places)
+    return sets + ":" + source.where(~source.duplicated(keep=False), places)
 
 
 def _numbers(names: pd.Series[str]) -> NDArray[np.int64]:
@@ -144,7 +162,9 @@ def make_plan(data: Prepared, task: Task, folds: str, seed: int) -> list[Fold]:
         InputError: when subjects lie on both sides of the split, or the file lacks some.
     """
     if folds.isdigit():
-        return from_assignment(k_fold(task.subjects, int(folds), seed=seed))
+        return from_assignment(k_fold(task.subjects, int(folds), seed=seed, pictures=data.clip_ids()[task.rows]))
+    if folds == "parts" and all(info.settings.get("parts_of") == "pictures" for info in data.infos):
+        return from_assignment(from_picture_parts(data.frames["split"].iloc[task.rows]))
     if is_partition(folds):
         return from_assignment(from_partition(folds, data.infos, task.subjects))
     if folds != "split":
@@ -153,7 +173,7 @@ def make_plan(data: Prepared, task: Task, folds: str, seed: int) -> list[Fold]:
                 f"--folds {folds}: must be a number of folds, `split`, `parts`, a published partition such as "
                 "bp4d:jaa, or a CSV file that exists."
             )
-        return from_assignment(from_file(folds, task.subjects, seed=seed))
+        return from_assignment(from_file(folds, task.units, seed=seed))
     plan = from_split(data.frames["split"].iloc[task.rows])
     both = set(task.group[plan[0].train]) & set(task.group[plan[0].test])
     if both:
@@ -193,10 +213,11 @@ def fold_of(plan: Sequence[Fold], rows: int) -> NDArray[np.int64]:
 
 
 def folds_table(task: Task, plans: Mapping[int, list[Fold]]) -> pd.DataFrame:
-    """Which fold tests each subject (empty: trained on only); reproduces the folds without the seed."""
+    """Which fold tests each subject, or each picture of unknown people (empty: trained on only); reproduces the folds
+    without the seed."""
     parts = []
     for seed, plan in plans.items():
-        part = pd.DataFrame({"subject": task.subjects, "fold": fold_of(plan, len(task.rows)), "seed": seed})
+        part = pd.DataFrame({"subject": task.units, "fold": fold_of(plan, len(task.rows)), "seed": seed})
         part["fold"] = part["fold"].where(part["fold"] >= 0).astype("Int64")
         parts.append(part.groupby(["subject", "fold", "seed"], dropna=False).size().rename("frames").reset_index())
     return pd.concat(parts, ignore_index=True)

@@ -50,6 +50,7 @@ class TuneSettings:
         patience: epochs without a better AUC on held-out training subjects after which training stops; the best epoch
             is kept. 0: all epochs, on all training subjects.
         held_out: share of the training subjects that are held out where `patience` is not 0.
+        curve: whether tested faces are scored after every epoch too. Nothing is chosen by these scores.
     """
 
     tune: Tune = "all"
@@ -60,6 +61,7 @@ class TuneSettings:
     layer_decay: float = 1.0
     patience: int = 0
     held_out: float = 0.2
+    curve: bool = False
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 2 or self.patience < 0:
@@ -116,6 +118,7 @@ def tune_encoder(
     seed: Sequence[int],
     device: torch.device,
     advance: Callable[[int], None] = lambda faces: None,
+    watch: Callable[[Tuned], None] | None = None,
 ) -> tuple[Tuned, dict[str, Any]]:
     """Trains a copy of an encoder and a head on some faces.
 
@@ -132,6 +135,7 @@ def tune_encoder(
         seed: of the head, the order and the crops.
         device: where it runs.
         advance: called with the number of faces done.
+        watch: called after every epoch with a copy of the network as it would be scored; the training stays the same.
 
     Returns:
         The network in evaluation mode, and `epochs` (how many it was trained) with the `auc` on held-out faces after
@@ -162,6 +166,11 @@ def tune_encoder(
                 torch.autograd.backward(loss)
                 optimiser.step()
                 optimiser.zero_grad()
+            if watch is not None:
+                shown, some = copy.deepcopy(network), np.random.default_rng([*seed, 1]).permutation(len(rows))
+                with torch.random.fork_rng(devices=[]):
+                    settle(shown, data, rows[some], settings.batch_size, size_px, device)
+                    watch(shown)
             if held is None or not settings.patience:
                 continue
             settle(network, data, rows[rng.permutation(len(rows))], settings.batch_size, size_px, device)

@@ -25,6 +25,8 @@ class EncoderSpec:
         embedding_dim: width of a linear layer after pooling; None for the pooled features themselves.
         unit_rows: whether the output rows are scaled to length 1.
         last_stage: of the backbone, whose map is pooled; `layer4`, or an earlier one where later ones are not there.
+        view: share of the face's side that the network sees, in its centre; under 1 where it was trained on random
+            crops of that size, so that a face is as large in use as in training.
         token_layers: of a transformer over the cells of that map, in place of its average; 0: there is none.
         token_heads, token_hidden, token_dropout, token_side, token_pooling: see `duchenne.modules.token_encoder`.
     """
@@ -33,6 +35,7 @@ class EncoderSpec:
     embedding_dim: int | None = None
     unit_rows: bool = False
     last_stage: str = "layer4"
+    view: float = 1.0
     token_layers: int = 0
     token_heads: int = 8
     token_hidden: int = 2048
@@ -85,18 +88,37 @@ class Encoder(nn.Module):
         """(B, 3, H, W) in [0, 1] -> the same with the input's mean and standard deviation taken out."""
         return (x - self.mean) / self.std
 
+    def look(self, x: Tensor) -> Tensor:
+        """What the network sees of whole faces: their centre, enlarged to the same size; see `EncoderSpec.view`."""
+        if self.spec.view >= 1:
+            return x
+        height, width = int(x.shape[-2]), int(x.shape[-1])
+        kept = [max(1, round(self.spec.view * side)) for side in (height, width)]
+        top, left = (height - kept[0]) // 2, (width - kept[1]) // 2
+        centre = x[..., top : top + kept[0], left : left + kept[1]]
+        return functional.interpolate(centre, (height, width), mode="bilinear", align_corners=False)
+
     def feature_map(self, x: Tensor, stage: str | None = None) -> Tensor:
-        """The map after a stage of the backbone, None for the last: (B, 3, H, W) in [0, 1] -> (B, C, h, w)."""
+        """The map after a stage of the backbone, None for the last, of pictures as they are (not of their centre):
+        (B, 3, H, W) in [0, 1] -> (B, C, h, w)."""
         return self.backbone.feature_map(self.normalise(x), stage)
 
     def pooled(self, x: Tensor) -> Tensor:
         """The backbone's averaged last map: (B, 3, H, W) in [0, 1] -> (B, 512) for ResNet-18."""
+        return self.average(self.look(x))
+
+    def average(self, x: Tensor) -> Tensor:
+        """As `pooled`, of pictures as they are, such as random crops in training."""
         features: Tensor = self.backbone(self.normalise(x))
         return features
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) RGB in [0, 1] -> (B, feature_dim)."""
-        features: Tensor = self.pooled(x) if self.tokens is None else self.tokens(self.feature_map(x))
+        return self.embed(self.look(x))
+
+    def embed(self, x: Tensor) -> Tensor:
+        """As `forward`, of pictures as they are, such as random crops in training."""
+        features: Tensor = self.average(x) if self.tokens is None else self.tokens(self.feature_map(x))
         if self.embedding is not None:
             features = self.embedding(features)
         if self.spec.unit_rows:

@@ -20,7 +20,7 @@ READERS: Final[dict[str, str]] = {
 }
 """Every reader by the name that `prepare` takes, and what it reads."""
 _OF_VIDEOS: Final = ("labels", "coder", "names", "sequence")
-_OF_DATA_SETS: Final = ("aus", "frames", "emotions", "camera", "parts")
+_OF_DATA_SETS: Final = ("aus", "frames", "emotions", "camera", "parts", "per_subject", "seed")
 
 
 def check_arguments(given: Mapping[str, Any]) -> None:
@@ -57,13 +57,14 @@ def check_media(root: Path, reading: Reading, *, alignment: str, fps: float | No
 def _check_reader(dataset: str, given: Mapping[str, Any]) -> None:
     fits = {"videos": {*_OF_VIDEOS, "fps"}, "table": {"table"}}.get(dataset)
     if fits is None:
-        fits = {"parts", *DATA_SETS[dataset].options}
+        fits = options_of(dataset)
     for option in (*_OF_VIDEOS, "table", "fps", *_OF_DATA_SETS):
         if given[option] is not None and option not in fits:
-            others = [name for name in DATA_SETS if option in {"parts", *DATA_SETS[name].options}]
+            others = [name for name in DATA_SETS if option in options_of(name)]
             others += ["videos"] if option in {*_OF_VIDEOS, "fps"} else ["table"] if option == "table" else []
             fitting = "`, `prepare ".join(others)
-            raise UsageError(f"--{option}: is for `prepare {fitting}`, not for `prepare {dataset}`; leave it out.")
+            flag = option.replace("_", "-")
+            raise UsageError(f"--{flag}: is for `prepare {fitting}`, not for `prepare {dataset}`; leave it out.")
     for option in ("chapters", "mirrored"):
         if given[option] and dataset != "videos":
             raise UsageError(f"--{option}: is for `prepare videos`, not for `prepare {dataset}`; leave it out.")
@@ -75,6 +76,12 @@ def _check_reader(dataset: str, given: Mapping[str, Any]) -> None:
         raise UsageError("--missing: is for data sets and `prepare table`, not for `prepare videos`; leave it out.")
     if dataset in DATA_SETS and given["positive_from"] is not None and DATA_SETS[dataset].positive_from is None:
         raise UsageError(f"--positive-from: {DATA_SETS[dataset].title} says itself what is present; leave it out.")
+
+
+def options_of(dataset: str) -> set[str]:
+    """The options that a data set's reader takes."""
+    own = DATA_SETS[dataset].options
+    return {"parts", *own, *({"seed"} if "per_subject" in own else ())}
 
 
 def _check_alignment(dataset: str, given: Mapping[str, Any]) -> None:
@@ -100,6 +107,10 @@ def _check_values(given: Mapping[str, Any]) -> None:
         raise UsageError(f"--size {given['size_px']}: crops need at least {MIN_CROP_PX} pixels; choose a larger size.")
     if given["min_face"] < 1:
         raise UsageError(f"--min-face {given['min_face']:g}: must be at least 1 pixel.")
+    if given["per_subject"] is not None and given["per_subject"] < 1:
+        raise UsageError(f"--per-subject {given['per_subject']}: must be at least 1.")
+    if given["seed"] is not None and (given["per_subject"] is None or given["seed"] < 0):
+        raise UsageError(f"--seed {given['seed']}: is that of --per-subject, and at least 0.")
     if given["workers"] < 0:
         raise UsageError(f"--workers {given['workers']}: must be 0 (one per core) or more.")
     if given["fps"] is not None and given["fps"] <= 0:

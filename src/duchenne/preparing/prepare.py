@@ -92,6 +92,8 @@ def prepare(
     emotions: Literal[7, 8] | None = None,
     camera: Literal["left", "right"] | None = None,
     parts: str | Path | None = None,
+    per_subject: int | None = None,
+    seed: int | None = None,
     missing: Literal["drop", "negative"] = "drop",
     workers: int = 0,
     size_px: int = CROP_PX,
@@ -125,6 +127,8 @@ def prepare(
         camera: (disfa) which of the two; left by default.
         parts: (data sets) a CSV `subject, part` that divides the subjects: train, validation and test give the split,
             other names folds for `evaluate --folds parts`.
+        per_subject: (voxceleb2) how many utterances to draw of every speaker; all by default.
+        seed: (voxceleb2) of that draw; 0 by default.
         missing: labelled inputs of which there is no crop are left out of evaluations, or count as predicted absent.
         workers: processes; 0 for one per core. Any number writes the same bytes.
         size_px: side of the crops.
@@ -159,10 +163,12 @@ def prepare(
     if known is not None:
         options = Options(
             aus=aus or "protocol", frames=frames or "coded", emotions=emotions or 8, camera=camera or "left",
-            points=alignment == "dataset", positive_from=positive_from,
+            points=alignment == "dataset", positive_from=positive_from, per_subject=per_subject, seed=seed or 0,
         )  # fmt: skip
         reading = read_data_set(dataset, root, options)
-        chosen = {option: getattr(options, option) for option in sorted(known.options - {"fps", "points"})}
+        stored = sorted(known.options - {"fps", "points", "per_subject"})
+        chosen = {option: getattr(options, option) for option in stored}
+        chosen |= {"per_subject": per_subject, "seed": options.seed} if per_subject is not None else {}
         if parts is not None:
             chosen |= reading.divide(Path(parts))
         survey = reading.survey

@@ -1,9 +1,10 @@
-"""The result tables of the five papers as data: what they printed, under which protocol, and what is wrong in them.
+"""The result tables and ablations of the five papers as data: what they printed, under which protocol, what is wrong.
 
     for row in load():
         print(row.paper, row.table, row.method, row.protocol, row.average)
 
-The file is `results.csv` in this folder, one line per printed number; its columns are explained in docs/published.md.
+The files are `results.csv` in this folder, one line per printed number, and `ablations.csv`, one line per printed mean
+of an ablation (`load_ablations`); their columns are explained in docs/published.md.
 Numbers are copied as printed, also where they are wrong: errors are flagged, never corrected.
 """
 
@@ -17,6 +18,9 @@ from typing import Final, Literal, NamedTuple, cast
 
 Metric = Literal["f1", "auc", "recall"]
 Protocol = Literal["linear", "linear+bn", "frozen", "areas", "finetune", "areas+finetune", "supervised"]
+ABLATION_COLUMNS: Final = (
+    "paper", "table", "dataset", "method", "recipe", "protocol", "metric", "value", "note",
+)  # fmt: skip
 COLUMNS: Final = ("paper", "table", "dataset", "method", "protocol", "metric", "item", "value", "note")
 AVERAGE: Final = "average"
 SPREAD_OVER_SPLITS: Final = 6.5
@@ -66,14 +70,16 @@ class Row(NamedTuple):
 
     Attributes:
         paper: key of `PAPERS`.
-        table: its number there; the name of the data set where the number is not on record.
+        table: its number there; the name of the data set where we do not have the number on record, although the paper
+            prints one.
         dataset: BP4D, DISFA, GFT, EmotioNet, AffectNet or RAF-DB.
         method: one name for one method in all papers; `, retrained`: the paper trained another paper's method again.
         protocol: key of `PROTOCOLS`.
         metric: what the numbers are.
-        values: item (`AU12`, `happiness`) -> percent, in printed order.
-        average: as printed, percent.
+        values: item (`AU12`, `happiness`) -> percent, in printed order; empty for a row of an ablation.
+        average: as printed, percent; NaN where an ablation says it in words only, or the number is not on record.
         notes: (item or `average`, sentence); a sentence starts with `error`, `remark` or `cited`.
+        recipe: that trains it, for a row of an ablation; empty where there is none.
     """
 
     paper: str
@@ -85,6 +91,7 @@ class Row(NamedTuple):
     values: Mapping[str, float]
     average: float
     notes: tuple[tuple[str, str], ...]
+    recipe: str = ""
 
     @property
     def cited(self) -> bool:
@@ -112,6 +119,20 @@ def load() -> tuple[Row, ...]:
     for line in csv.DictReader(lines):
         groups.setdefault(tuple(line[name] for name in COLUMNS[:6]), []).append(line)
     return tuple(_row(key, cells) for key, cells in groups.items())
+
+
+@cache
+def load_ablations() -> tuple[Row, ...]:
+    """Every mean of the papers' ablations, in their order."""
+    lines = files(__name__).joinpath("ablations.csv").read_text(encoding="utf-8").splitlines()
+    return tuple(
+        Row(
+            cell["paper"], cell["table"], cell["dataset"], cell["method"], cast(Protocol, cell["protocol"]),
+            cast(Metric, cell["metric"]), {}, float(cell["value"] or "nan"),
+            tuple((AVERAGE, sentence) for sentence in cell["note"].split("; ") if sentence), cell["recipe"],
+        )
+        for cell in csv.DictReader(lines)
+    )  # fmt: skip
 
 
 def _row(key: tuple[str, ...], cells: list[dict[str, str]]) -> Row:

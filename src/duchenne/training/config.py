@@ -10,8 +10,7 @@ from typing import Any, Literal
 from duchenne.methods.registry import config_class
 
 _COUNTS = (
-    "batch_size", "epochs", "size_px", "devices", "loader_threads", "log_every", "save_every", "validate_every",
-    "plateau_patience",
+    "batch_size", "epochs", "size_px", "devices", "loader_threads", "log_every", "save_every", "plateau_patience",
 )  # fmt: skip
 
 
@@ -24,7 +23,10 @@ class TrainingConfig:
     batch_size: int = 64
     """Clips per step, over all processes."""
     epochs: int = 50
-    """Passes over the usable clips; `max_steps` takes precedence."""
+    """Passes over the usable clips, see `epoch_of`; `max_steps` takes precedence."""
+    epoch_of: Literal["clip", "video", "frame"] = "clip"
+    """What an epoch draws from once each: clips, recordings (of whose clips one is then taken) or frames; methods that
+    look at single labelled frames pass over frames."""
     max_steps: int | None = None
     """Steps to train, in each stage of a method that has several; null: as `epochs` says."""
     size_px: int = 224
@@ -39,20 +41,25 @@ class TrainingConfig:
     """L2 penalty (decoupled for adamw)."""
     schedule: Literal["constant", "cosine", "plateau"] = "constant"
     """Learning rate over time, in each stage; cosine ends at 0, plateau lowers it when validations stop improving."""
-    plateau_patience: int = 3
+    plateau_patience: int = 10
     """Validations in a row that must not be the best so far before schedule plateau lowers the learning rate."""
     plateau_factor: float = 0.1
     """What schedule plateau then multiplies it by."""
+    plateau_smallest: float = 1e-3
+    """Smallest share of the learning rate that schedule plateau goes down to."""
     warmup_steps: int = 0
     """Steps over which the learning rate rises linearly from 0."""
     weights: str = "none"
     """Where the encoder starts: none (random), imagenet, or the path of a file of weights."""
     validation_share: float = 0.0
     """Share of the clips held out to choose the best encoder by the method's validation score; 0: none."""
-    validation_by: Literal["clip", "subject"] = "clip"
-    """What is held out: clips, or all clips of some people, of whom then nothing is trained on."""
-    validate_every: int = 500
-    """Steps between validations; one is also made at the end."""
+    validation_by: Literal["clip", "video", "subject"] = "clip"
+    """What is held out: clips, all clips of some recordings, or all clips of some people; of these recordings or people
+    nothing is trained on then."""
+    validation_clips: int | None = 4096
+    """At most so many of the clips or frames held out are scored, drawn once; null: all of them."""
+    validate_every: int | None = None
+    """Steps between validations; null: once an epoch. One is also made at the end."""
     precision: Literal["auto", "float32", "bf16"] = "auto"
     """bf16 is autocast; auto takes it where the processor or GPU computes it natively."""
     channels_last: bool = True
@@ -79,6 +86,10 @@ class TrainingConfig:
         for name in _COUNTS:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1")
+        for name in ("validate_every", "validation_clips"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, or null")
         if not 0 <= self.validation_share < 1:
             raise ValueError("validation_share must be at least 0 and below 1")
         if self.max_steps is not None and self.max_steps < 1:
@@ -87,6 +98,8 @@ class TrainingConfig:
             raise ValueError("lr must be above 0; momentum, weight_decay, warmup_steps and seed at least 0")
         if not 0 < self.plateau_factor < 1:
             raise ValueError("plateau_factor must lie between 0 and 1")
+        if not 0 < self.plateau_smallest <= 1:
+            raise ValueError("plateau_smallest must be above 0 and at most 1")
         if self.schedule == "plateau" and not self.validation_share:
             raise ValueError("schedule plateau needs clips held out: set validation_share, or schedule constant")
         method_check = getattr(super(), "__post_init__", None)

@@ -65,6 +65,7 @@ class Trainer:
         out: the run folder.
         bf16: whether training steps autocast to bfloat16.
         validation: gives batches of the clips held out; None for no validation.
+        validate_every: steps between validations.
         save_best: called with the step and the score whenever a validation of the last stage was the best so far.
     """
 
@@ -79,10 +80,11 @@ class Trainer:
         *,
         bf16: bool = False,
         validation: ClipLoader | None = None,
+        validate_every: int = 1,
         save_best: Callable[[int, float], None] | None = None,
     ) -> None:
         self.fabric, self.method, self.config, self.bf16 = fabric, method, config, bf16
-        self.validation, self.save_best = validation, save_best
+        self.validation, self.validate_every, self.save_best = validation, validate_every, save_best
         self.loader, self.out = loader, out
         self.stages, self.ends = method.stages(), list(accumulate(steps))
         self.total = self.ends[-1]
@@ -171,7 +173,8 @@ class Trainer:
                     speed = f"{line['images_per_s']:.0f} images/s  waiting {line['waiting']:.0%}"
                     bar.update(task, note=f"loss {line['loss']:.4f}  {speed}")
                 bar.advance(task)
-                if ended or self.step % config.validate_every == 0:
+                start = self.ends[self.stage - 1] if self.stage else 0
+                if ended or (self.step - start) % self.validate_every == 0:
                     self._validate()
                 if stopping or ended or self.step % config.save_every == 0:
                     self.save()

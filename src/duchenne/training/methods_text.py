@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import textwrap
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,7 +14,9 @@ from duchenne.methods.base import Method
 from duchenne.training.runs import EncoderRecord
 
 
-def methods_text(method: Method, config: Any, record: EncoderRecord, clips: int) -> str:
+def methods_text(
+    method: Method, config: Any, record: EncoderRecord, clips: int, differences: Sequence[str] = ()
+) -> str:
     """The text of `methods.txt`.
 
     Args:
@@ -21,6 +24,7 @@ def methods_text(method: Method, config: Any, record: EncoderRecord, clips: int)
         config: its resolved configuration.
         record: of the encoder.
         clips: that it was trained on.
+        differences: from the paper of its recipe, one sentence each.
     """
     spec = record.spec
     layer = f" and a linear layer of {spec.embedding_dim}" if spec.embedding_dim else ""
@@ -39,5 +43,5 @@ def methods_text(method: Method, config: Any, record: EncoderRecord, clips: int)
         f"Software: duchenne {record.duchenne}, torch {torch.__version__}, Python {platform.python_version()}."
     )
     settings = ", ".join(f"{key} {value}" for key, value in to_mapping(config).items())
-    parts = [paragraph, f"All settings: {settings}.", "Cite:", method.CITATION]
+    parts = [paragraph, *differences, f"All settings: {settings}.", "Cite:", method.CITATION]
     return "\n\n".join(textwrap.fill(part, 100) for part in parts) + "\n"

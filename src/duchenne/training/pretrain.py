@@ -11,27 +11,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from duchenne._version import __version__
 from duchenne.config import from_mapping, load_mapping, save_mapping, to_mapping
 from duchenne.data.clip_samplers import Clip
-from duchenne.data.folds import from_partition, hold_out, is_partition, k_fold, people_of
+from duchenne.data.epochs import epoch_units, recording_ids
+from duchenne.data.folds import from_partition, from_picture_parts, is_partition, k_fold
 from duchenne.data.labels import LabelSpec
 from duchenne.data.loaders import ClipLoader
 from duchenne.data.prepared import Prepared
-from duchenne.data.single_frames import FrameClips
 from duchenne.devices import computes_bf16, resolve_device
 from duchenne.errors import InputError, UsageError
 from duchenne.facs import au_column
 from duchenne.files import replacing, write_text
 from duchenne.methods.base import Method, Stage
 from duchenne.methods.registry import figures_of, method_class
+from duchenne.published.settings import compare_settings
 from duchenne.training.config import method_run_config
+from duchenne.training.held_out import sample_clips, split_clips, split_subjects
 from duchenne.training.loop import Trainer, average_buffers, make_fabric
 from duchenne.training.methods_text import methods_text
-from duchenne.training.recipes import load_recipe
+from duchenne.training.recipes import load_recipe, recipe_names
 from duchenne.training.runs import EncoderRecord, TrainedOn, build_method, save_encoder, seen_before
 from duchenne.training.sync_batchnorm import check_sync_batchnorm, synchronised
 
@@ -95,7 +96,8 @@ def pretrain(
     prepared = Prepared(paths)
     job = {"exclude_fold": exclude_fold} if exclude_fold else {}
     rows = training_rows(prepared, exclude_fold)
-    result, _ = train_on(method, config, prepared, rows, out, job=job, resume=resume, quiet=quiet, tell=tell)
+    of = (recipe, values) if recipe in recipe_names() else None
+    result, _ = train_on(method, config, prepared, rows, out, job=job, recipe=of, resume=resume, quiet=quiet, tell=tell)
     return result
 
 
@@ -107,6 +109,7 @@ def train_on(
     out: Path,
     *,
     job: Mapping[str, Any],
+    recipe: tuple[str | None, Mapping[str, Any]] | None = None,
     resume: bool = False,
     quiet: bool = False,
     tell: Callable[[str], None] = lambda note: None,
@@ -120,6 +123,7 @@ def train_on(
         rows: those that may be used.
         out: the run folder to make.
         job: what else `config.yaml` says of the job.
+        recipe: the shipped recipe that the configuration comes from, and its values, to be held to its paper.
         resume: see `pretrain`.
         quiet: show no progress.
         tell: see `pretrain`.
@@ -150,9 +154,13 @@ def train_on(
     if len(rows_held):
         training, (held_out, _) = clips, sampler.usable_clips(prepared, rows_held)
     else:
-        training, held_out = split_clips(clips, config.validation_share, config.seed)
+        recordings = recording_ids(prepared) if config.validation_by == "video" else None
+        training, held_out = split_clips(clips, config.validation_share, config.seed, recordings)
+    held_out = sample_clips(held_out, config.validation_clips, config.seed)
+    training = epoch_units(training, config.epoch_of, prepared, sampler.frames)
+    papers = _papers(recipe, config, prepared)
     notes = (
-        *sampler.notes(clips, short), *chosen.notes(config, prepared, rows_trained),
+        *papers, *sampler.notes(clips, short), *chosen.notes(config, prepared, rows_trained),
         *_repeated(config.batch_size, len(training)), *_notes(config.size_px, prepared), *_left_out(labels, prepared),
     )  # fmt: skip
 
@@ -197,6 +205,7 @@ def train_on(
     trainer = Trainer(
         fabric, built, config, load(training), steps, out, bf16=bf16,
         validation=load(held_out) if len(held_out) else None, save_best=save_best,
+        validate_every=config.validate_every or math.ceil(len(training) / config.batch_size),
     )  # fmt: skip
     if resume:
         trainer.resume()
@@ -215,7 +224,7 @@ def train_on(
             with replacing(out / "figures" / f"{name}.png") as temporary:
                 figure.savefig(temporary, format="png", dpi=150)
         done = replace(record(trainer.step), trained_on=own)
-        write_text(out / "methods.txt", methods_text(built, config, done, len(training)))
+        write_text(out / "methods.txt", methods_text(built, config, done, len(training), papers))
     return PretrainResult(out, trainer.step, finished, notes), built
 
 
@@ -224,25 +233,6 @@ def stage_steps(stage: Stage, config: Any, clips: int) -> int:
     steps: int | None = stage.max_steps or (config.max_steps if stage.epochs is None else None)
     epochs = config.epochs if stage.epochs is None else stage.epochs
     return steps or math.ceil(epochs * clips / config.batch_size)
-
-
-def split_subjects(
-    data: Prepared, rows: NDArray[np.int64], share: float, seed: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Holds out all rows of a random share of the subjects, rounded up, for validation; namesakes count as one.
-
-    Raises:
-        InputError: when a row has no subject, or there are fewer than two subjects.
-    """
-    subjects, _ = pd.factorize(people_of(data.subject_names().iloc[rows]))
-    if (subjects < 0).any() or len(np.unique(subjects)) < 2:
-        what = "some frames have no subject" if (subjects < 0).any() else "there is only one subject"
-        raise InputError(
-            f"{data.paths[0]}: {what}, so people cannot be held out for validation; use --validation-by clip, or "
-            "--validation-share 0 with --schedule constant."
-        )
-    held = hold_out(subjects, np.ones(len(rows), dtype=bool), share=share, seed=seed)
-    return rows[~held], rows[held]
 
 
 def training_rows(data: Prepared, exclude_fold: str | None = None) -> NDArray[np.int64]:
@@ -270,36 +260,26 @@ def training_rows(data: Prepared, exclude_fold: str | None = None) -> NDArray[np
         coded = sorted({au_column(au) for info in data.infos for au in info.aus})
         labelled = data.frames[coded].notna().any(axis=1).to_numpy()
         tellable = names.iloc[np.flatnonzero(labelled) if labelled.any() else np.arange(len(data))]
-        fold = k_fold(tellable, int(folds)) if drawn else from_partition(folds, data.infos, tellable)
-        left_out = set(tellable.iloc[np.flatnonzero(fold == int(number))])
-        if not left_out:
+        units = data.clip_ids()[tellable.index]
+        if drawn:
+            fold = k_fold(tellable, int(folds), pictures=units)
+        elif folds == "parts" and all(info.settings.get("parts_of") == "pictures" for info in data.infos):
+            fold = from_picture_parts(data.frames["split"].iloc[tellable.index])
+        else:
+            fold = from_partition(folds, data.infos, tellable)
+        tested = np.flatnonzero(fold == int(number))
+        if not len(tested):
             raise UsageError(f"--exclude-fold {exclude_fold}: nobody is tested in that fold; count from 0.")
-        used &= ~names.isin(left_out).to_numpy(dtype=bool)
+        if tellable.isna().all():
+            used &= ~np.isin(data.clip_ids(), units[tested])
+        else:
+            used &= ~names.isin(set(tellable.iloc[tested])).to_numpy(dtype=bool)
     rows = np.flatnonzero(used)
     if not len(rows):
         raise InputError(
             f"{data.paths[0]}: no row is left to train on; rows of the test split and of the excluded fold never are."
         )
     return rows
-
-
-def split_clips(clips: Sequence[Clip], share: float, seed: int) -> tuple[Sequence[Clip], Sequence[Clip]]:
-    """Holds out a random share of the clips for validation, at least one of each kind where `share` is above 0.
-
-    Raises:
-        InputError: when there is only one clip.
-    """
-    if not share:
-        return clips, []
-    if len(clips) < 2:
-        raise InputError("there is only one usable clip, so none can be held out; set --validation-share 0.")
-    number = min(max(1, round(share * len(clips))), len(clips) - 1)
-    order = np.random.default_rng([seed, 3]).permutation(len(clips))
-    return _take(clips, np.sort(order[number:])), _take(clips, np.sort(order[:number]))
-
-
-def _take(clips: Sequence[Clip], places: NDArray[np.int64]) -> Sequence[Clip]:
-    return clips.take(places) if isinstance(clips, FrameClips) else [clips[place] for place in places]
 
 
 def seen(data: Prepared, rows: NDArray[np.int64], *, labels: bool) -> tuple[TrainedOn, ...]:
@@ -333,6 +313,16 @@ def _check_out(out: Path, stored: dict[str, Any], *, resume: bool) -> None:
         raise UsageError(
             f"{out}: was begun with another {', '.join(changed)}; resume with the same settings or name another --out."
         )
+
+
+def _papers(recipe: tuple[str | None, Mapping[str, Any]] | None, config: Any, data: Prepared) -> list[str]:
+    """What the training differs in from the paper of its recipe, where that is one of a paper."""
+    if recipe is None or recipe[0] is None:
+        return []
+    names = sorted({str(info.settings.get("reader", info.name)) for info in data.infos})
+    alignment = ", ".join(sorted({info.alignment for info in data.infos}))
+    found = compare_settings(recipe[0], config, recipe[1], data=names, alignment=alignment)
+    return found.sentences() if found else []
 
 
 def _repeated(batch: int, clips: int) -> list[str]:

@@ -49,5 +49,6 @@ class Plateau:
             return True
         self.since += 1
         if config.schedule == "plateau" and self.since >= config.plateau_patience:
-            self.factor, self.since = self.factor * config.plateau_factor, 0
+            self.factor = max(self.factor * config.plateau_factor, config.plateau_smallest)
+            self.since = 0
         return False

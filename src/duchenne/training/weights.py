@@ -23,6 +23,8 @@ UNREADABLE: Final = (
     struct.error,
 )  # fmt: skip
 """What `torch.load(weights_only=True)` raises on files that torch did not write."""
+_OLD_DENSE: Final = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
+"""Names in torchvision's files of DenseNet, from before points were forbidden in the names of modules."""
 _SEQUENTIAL: Final = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
 """Children of torchvision's ResNet by their place in `nn.Sequential(*resnet.children())`."""
 
@@ -34,8 +36,8 @@ def apply_weights(encoder: Encoder, source: str) -> None:
         encoder: of any backbone.
         source: `none` (nothing happens), `imagenet` (torchvision's IMAGENET1K_V1; the folder that DUCHENNE_MODELS
             names is looked at first), or the path of a file: an `encoder.safetensors`, a state dict of torchvision's
-            ResNet, a checkpoint that has one in it (see `foreign`), or the state dict that the authors of temporal
-            ranking released. The embedding layer is loaded
+            ResNet or DenseNet, a checkpoint that has one in it (see `foreign`), or the state dict that the authors of
+            temporal ranking released. The embedding layer is loaded
             where the file has one of the same size, and stays as it is where the file has none. Stages that the
             encoder does not have are left out.
 
@@ -52,7 +54,8 @@ def apply_weights(encoder: Encoder, source: str) -> None:
         path = model_path(names[0])
     else:
         path = Path(source)
-    later = tuple(f"backbone.{stage}." for stage in STAGES if stage not in encoder.backbone.stages)
+    own_parts = tuple(f"{stage}." for stage in STAGES if stage not in encoder.backbone.stages)
+    later = tuple(f"backbone.{part}" for part in getattr(encoder.backbone, "later", own_parts))
     state = {key: value for key, value in encoder_state(read_state(path)).items() if not key.startswith(later)}
     broken = not_finite(state)
     if broken:
@@ -101,9 +104,9 @@ def encoder_state(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Names the tensors of a state dict as `Encoder` does.
 
     Args:
-        state: of an `Encoder` (kept as it is), of torchvision's ResNet (`conv1.weight`; its classifier is dropped), or
-            of the released temporal-ranking network (`resnet18.0.weight`, `fc1.weight`); `module.` before a name is
-            dropped.
+        state: of an `Encoder` (kept as it is), of torchvision's ResNet or DenseNet (`conv1.weight`; the classifier is
+            dropped), or of the released temporal-ranking network (`resnet18.0.weight`, `fc1.weight`); `module.` before
+            a name is dropped.
     """
     state = {key.removeprefix("module."): value for key, value in state.items()}
     foreign = None if any(key.startswith("resnet18.") for key in state) else resnet_state(state)
@@ -118,6 +121,6 @@ def encoder_state(state: dict[str, Tensor]) -> dict[str, Tensor]:
             named[f"backbone.{_SEQUENTIAL[released[1]]}.{released[2]}"] = value
         elif key.startswith("fc1."):
             named[f"embedding.{key.removeprefix('fc1.')}"] = value
-        elif not key.startswith("fc."):
-            named[f"backbone.{key}"] = value
+        elif not key.startswith(("fc.", "classifier.")):
+            named["backbone." + _OLD_DENSE.sub(r"\1\2", key)] = value
     return named

@@ -23,6 +23,8 @@ class CompareArguments:
     """Folders that `duchenne evaluate` wrote."""
     published: tuple[str, ...] = ()
     """Data sets whose printed rows to add: bp4d, disfa, gft, emotionet, affectnet, raf-db."""
+    ablations: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Add the papers' ablations on these data sets too, each with the recipe that trains it."""
     metric: Literal["f1", "auc", "recall"] = "f1"
     """What is compared; recall of an emotion is what papers call its accuracy."""
     aggregate: Literal["mean_of_folds", "pooled"] = "mean_of_folds"

@@ -81,6 +81,8 @@ class EvaluateArguments:
     """finetune: factor of the learning rate from each part of the encoder to the one before it."""
     patience: int = 0
     """finetune: stop after so many epochs without a better AUC on held-out training subjects; 0: never."""
+    curve: tyro.conf.FlagCreatePairsOff[bool] = False
+    """finetune: score the tested faces after every epoch too, for a figure; nothing is chosen by it."""
     workers: int = 1
     """finetune: folds that are trained at the same time."""
     baselines: tyro.conf.FlagCreatePairsOff[bool] = True

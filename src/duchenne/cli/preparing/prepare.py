@@ -57,6 +57,10 @@ class PrepareArguments:
     """disfa: which of the two (left by default)"""
     parts: Annotated[Path | None, tyro.conf.arg(metavar="FILE.csv")] = None
     """data sets: a table with subject and part; train, validation and test give the split, others folds"""
+    per_subject: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """voxceleb2: draw so many utterances of every speaker, of as many videos as there are (all by default)"""
+    seed: Annotated[int | None, tyro.conf.arg(metavar="S")] = None
+    """voxceleb2: of that draw (0 by default)"""
     missing: Literal["drop", "negative"] = "drop"
     """labelled images without a crop: left out of evaluations, or counted as predicted absent"""
     workers: int = 0

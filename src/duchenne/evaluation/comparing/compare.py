@@ -57,6 +57,7 @@ def compare(
     folders: Sequence[str | Path] = (),
     *,
     published: str | Sequence[str] = (),
+    ablations: bool = False,
     metric: Metric = "f1",
     aggregate: Aggregate = "mean_of_folds",
     out: str | Path | None = None,
@@ -66,6 +67,7 @@ def compare(
     Args:
         folders: that `duchenne evaluate` wrote.
         published: data sets whose printed rows to add: `bp4d`, `disfa`, `gft`, `emotionet`, `affectnet`, `raf-db`.
+        ablations: whether the papers' ablations on these data sets are added, each with the recipe that trains it.
         metric: `f1`, `auc`, or `recall` (of emotions: the accuracy of each class).
         aggregate: `mean_of_folds` or `pooled`.
         out: `FILE.csv`, `FILE.html` or `FILE.md` to write the table to, or a folder for all three.
@@ -86,7 +88,7 @@ def compare(
         check_out(out)
     names = [path.name if [p.name for p in paths].count(path.name) == 1 else str(path) for path in paths]
     evaluations = [Evaluation(name, path, _read(path)) for name, path in zip(names, paths)]
-    groups = find_rows(wanted, metric)
+    groups = find_rows(wanted, metric, ablations=ablations)
     printed = table_rows(groups, evaluations)
     own = [row for evaluation in evaluations for row in _own_rows(evaluation, metric, aggregate)]
     items = [item for evaluation in evaluations for item in evaluation.protocol["items"]]

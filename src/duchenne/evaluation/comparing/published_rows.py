@@ -9,9 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
 from duchenne.data.partitions import BP4D_PARTS, DISFA_PARTS
 from duchenne.errors import UsageError
-from duchenne.published import AVERAGE, PAPERS, PROTOCOLS, SPREAD_OVER_SPLITS, Metric, Row, load
+from duchenne.published import (
+    AVERAGE,
+    PAPERS,
+    PROTOCOLS,
+    SPREAD_OVER_SPLITS,
+    Metric,
+    Row,
+    load,
+    load_ablations,
+)
 
 THRESHOLD: Final = 0.5
 LEVELS: Final = {"disfa": 2.0}
@@ -47,12 +58,13 @@ class Evaluation:
         return self.path if self.path.is_dir() else self.path.parent
 
 
-def find_rows(datasets: Sequence[str], metric: Metric) -> list[list[Row]]:
+def find_rows(datasets: Sequence[str], metric: Metric, *, ablations: bool = False) -> list[list[Row]]:
     """The printed rows of some data sets; those that several papers print alike in one group, the maker's own first.
 
     Args:
         datasets: names, in upper or lower case.
         metric: what is compared.
+        ablations: whether the rows of the papers' ablations are added.
 
     Raises:
         UsageError: when no paper has the data set, or none printed this metric for it.
@@ -68,13 +80,15 @@ def find_rows(datasets: Sequence[str], metric: Metric) -> list[list[Row]]:
             metrics = " and ".join(dict.fromkeys(row.metric for row in there))
             raise UsageError(f"--published {name}: printed as {metrics}; use --metric {there[0].metric}.")
         found += _merge(printed)
+        if ablations:
+            found += [[row] for row in load_ablations() if _key(row.dataset) == key and row.metric == metric]
     return found
 
 
 def table_rows(groups: Sequence[Sequence[Row]], evaluations: Sequence[Evaluation]) -> list[dict[str, Any]]:
     """The groups as rows of a comparison, as shares of 1: comparable ones first, then by falling mean."""
     rows = [_as_row(group, evaluations) for group in groups]
-    return sorted(rows, key=lambda row: (not row["comparable_with"], -row["mean"]))
+    return sorted(rows, key=lambda row: (not row["comparable_with"], -np.nan_to_num(row["mean"], nan=-1.0)))
 
 
 def explain(groups: Sequence[Sequence[Row]], evaluations: Sequence[Evaluation], aggregate: str) -> tuple[str, ...]:
@@ -140,8 +154,12 @@ def _as_row(group: Sequence[Row], evaluations: Sequence[Evaluation]) -> dict[str
 def _notes(group: Sequence[Row]) -> list[str]:
     return list(dict.fromkeys(
         sentence if item == AVERAGE else f"{item}, {sentence}"
-        for row in group for item, sentence in row.notes if not sentence.startswith("cited")
+        for row in group for item, sentence in (*row.notes, *_recipe(row)) if not sentence.startswith("cited")
     ))  # fmt: skip
+
+
+def _recipe(row: Row) -> list[tuple[str, str]]:
+    return [(AVERAGE, f"recipe: {row.recipe}")] if row.recipe else []
 
 
 def _together(found: Mapping[str, Sequence[str]]) -> str:
@@ -167,7 +185,7 @@ def differences(row: Row, evaluation: Evaluation) -> tuple[list[str], list[str]]
     tests = {
         "data": not same,
         "target": (protocol["target"] == "emotion") != emotions,
-        "items": (protocol["target"] == "emotion") == emotions and set(protocol["items"]) != set(row.values),
+        "items": (protocol["target"] == "emotion") == emotions and set(protocol["items"]) != _items(row),
         "protocol": names[0] != names[1] and not both,
         "split": same and not _same_split(row.dataset, evaluation),
         "weighting": None not in weightings and len(weightings) > 1,
@@ -176,6 +194,12 @@ def differences(row: Row, evaluation: Evaluation) -> tuple[list[str], list[str]]
     }
     cautions = {"weighting": None in weightings, "start": both, "alignment": True}
     return [word for word, so in tests.items() if so], [word for word, so in cautions.items() if so]
+
+
+def _items(row: Row) -> set[str]:
+    """What a row predicts; a row of an ablation, of which only the mean is printed, what the other rows do."""
+    same = (other for other in load() if (other.dataset, other.metric) == (row.dataset, row.metric))
+    return set(row.values or next(same).values)
 
 
 def _same_split(dataset: str, evaluation: Evaluation) -> bool:

@@ -25,6 +25,7 @@ from duchenne.data.prepared import Prepared
 from duchenne.errors import InputError, UsageError
 from duchenne.evaluation.job import Job, Outcome
 from duchenne.evaluation.protocols.frozen import plan_hash
+from duchenne.evaluation.scoring import mean_defined
 from duchenne.evaluation.state import fingerprint
 from duchenne.facs import au_column
 from duchenne.features.encoder import EncoderSource
@@ -34,6 +35,7 @@ from duchenne.heads.linear import L2_CANDIDATES, LinearSettings
 from duchenne.heads.tuning import TuneSettings, learnable_shares, score_faces, tune_encoder
 from duchenne.methods.families.labelled_method import LabelledMethod
 from duchenne.methods.registry import method_class
+from duchenne.metrics import confusion, f1_from_counts, roc_auc
 from duchenne.progress import progress_bar
 from duchenne.training.config import method_run_config
 from duchenne.training.pretrain import train_on
@@ -201,17 +203,28 @@ def _tuned(
     if tuning.patience:
         held = hold_out(task.people, fold.train, share=tuning.held_out, seed=seed)
     train, size_px = fold.train & ~held, source.side_px(job.data)
+    truth, curve = task.labels[fold.test], list[NDArray[np.float64]]()
+
+    def watch(shown: nn.Module) -> None:
+        score = score_faces(shown, job.data, task.rows[fold.test], size_px, job.device)
+        said = score == score.max(axis=1, keepdims=True) if task.exclusive else score > 0
+        tp, fp, fn, _ = confusion(truth, said)
+        curve.append(np.stack([roc_auc(truth, score), f1_from_counts(tp, fp, fn)]))
+
     network, facts = tune_encoder(
         source.build(job.weights_seed(seed) if source.seeded else 0),
         lambda module: source.forward(module, job.feature),
         job.data, task.rows[train], task.labels[train], tuning,
         held=(task.rows[held], task.labels[held]) if tuning.patience else None,
         weighting=settings.weighting, size_px=size_px, seed=(job.weights_seed(seed), number),
-        device=job.device,
+        device=job.device, watch=watch if tuning.curve else None,
     )  # fmt: skip
     score = score_faces(network, job.data, task.rows[fold.test], size_px, job.device)
     score[:, ~learnable_shares(task.labels[train])[1]] = np.nan
     facts |= {"width": network.units.in_features}
+    if curve:
+        means = np.array([[mean_defined(row) for row in epoch] for epoch in curve])
+        facts |= {"epoch_auc": means[:, 0].round(6), "epoch_f1": means[:, 1].round(6)}
     return {"score": score, **{name: np.array(value) for name, value in facts.items()}}
 
 
@@ -244,4 +257,4 @@ class _Scores(nn.Module):
         self.method = method
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.method.scores(x)
+        return self.method.judge(x)

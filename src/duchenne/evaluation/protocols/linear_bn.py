@@ -9,12 +9,14 @@ model that is no encoder (landmarks, blendshapes, pixels, a file of features) it
 Differs: optimiser and length are not stated; here AdamW at 0.001 for 10 epochs in batches of 64, with no choice made on
 tested or held-out faces. Before faces are scored the statistics of the BatchNorm layers that were trained are taken
 anew from at most 4,096 training faces (`tuning.settle_on`), because running means lag behind after few steps.
+
+Every fold has an encoder of its own; maps of features and attention are those of the first fold's.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -26,10 +28,11 @@ from duchenne.data.folds import Fold
 from duchenne.errors import UsageError
 from duchenne.evaluation.job import FrozenFeatures, Job, Outcome
 from duchenne.evaluation.protocols.frozen import plan_hash
+from duchenne.evaluation.report.maps import map_features
 from duchenne.features.encoder import BATCH, EncoderSource, encoder_input, picture_batches
 from duchenne.features.ensemble import EnsembleSource
 from duchenne.features.source import Features, FeatureSource
-from duchenne.heads.linear import L2_CANDIDATES, LinearSettings, Weighting
+from duchenne.heads.linear import L2_CANDIDATES, LinearHead, LinearSettings, Weighting
 from duchenne.heads.tuning import SETTLED_FACES, learnable_shares, settle_on, train_batchnorm
 from duchenne.losses.weighted_bce import class_weights, weighted_bce
 from duchenne.progress import progress_bar
@@ -41,6 +44,7 @@ _TRAINING: Final = {
     "batchnorm_faces": SETTLED_FACES,
 }  # fmt: skip
 
+_KEPT: Final = "network."
 Batches = Iterator[tuple[int, Any]]
 """(start, inputs) for `BATCH` rows after another, in order, on the device."""
 
@@ -86,7 +90,8 @@ def run_linear_bn(source: FeatureSource, job: Job, settings: LinearSettings) -> 
     folds = [fold for plan in job.plans.values() for fold in plan]
     total = sum(int(fold.test.sum()) + EPOCHS * int(fold.train.sum()) for fold in folds)
     scores = {seed: np.full(job.task.labels.shape, np.nan, dtype=np.float32) for seed in job.plans}
-    width, layers = 0, 0
+    width, layers, first = 0, 0, (min(job.plans), 0)
+    adapted: dict[str, NDArray[Any]] = {}
     with progress_bar(quiet=job.quiet) as bar:
         progress = bar.add_task(source.name[-32:], total=total, note="")
         frozen = FrozenFeatures(source, job, lambda faces: None)
@@ -108,12 +113,56 @@ def run_linear_bn(source: FeatureSource, job: Job, settings: LinearSettings) -> 
                     )  # fmt: skip
                     shape = np.array([network.head[0].num_features, len(network.layers)])
                     stored = {"score": score, "shape": shape}
+                    if (seed, number) == first:
+                        stored |= {f"{_KEPT}{name}": values for name, values in trained_state(network).items()}
                     job.state.put(stored, **key)
                 else:
                     bar.advance(progress, int(fold.test.sum()) + EPOCHS * int(fold.train.sum()))
                 scores[seed][fold.test] = stored["score"]
                 width, layers = map(int, stored["shape"])
-    return Outcome(scores=scores, width=width, facts={"training": _TRAINING, "batchnorm_layers": layers})
+                if (seed, number) == first:
+                    own = {name: values for name, values in stored.items() if name.startswith(_KEPT)}
+                    adapted = {name.removeprefix(_KEPT): values for name, values in own.items()}
+    points = None
+    if job.maps != "none":
+        network, read = restored(source, job, frozen, adapted)
+        with torch.inference_mode():
+            parts = [network.features(x).float().cpu().numpy() for _, x in read(job.map_places)]
+        points = map_features(np.concatenate(parts), job.maps)
+    facts = {"training": _TRAINING, "batchnorm_layers": layers}
+    return Outcome(scores=scores, width=width, facts=facts, points=points, adapted=adapted)
+
+
+def trained_state(network: Classifier) -> dict[str, NDArray[Any]]:
+    """What the protocol trains of a classifier, and its BatchNorm statistics, by name."""
+    wanted = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
+    own = {id(buffer) for layer in (*network.layers, network.head) for buffer in layer.buffers()}
+    wanted |= {name for name, buffer in network.named_buffers() if id(buffer) in own}
+    return {name: value.cpu().numpy() for name, value in network.state_dict().items() if name in wanted}
+
+
+def restored(
+    source: FeatureSource, job: Job, frozen: FrozenFeatures, state: Mapping[str, NDArray[Any]]
+) -> tuple[Classifier, Callable[[NDArray[np.int64]], Batches]]:
+    """The classifier of the first fold of the first seed as it was trained, in evaluation mode, and its reader."""
+    network, read = _build(source, job, frozen, min(job.plans), 0)
+    network.load_state_dict({name: torch.from_numpy(np.array(values)) for name, values in state.items()}, strict=False)
+    return network.to(job.device).eval(), read
+
+
+def head_of(network: Classifier) -> LinearHead:
+    """The units of a trained classifier on its features, as those of the linear protocol."""
+    norm, units = network.head
+    assert isinstance(norm, nn.BatchNorm1d)
+    assert isinstance(units, nn.Linear)
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    weight = units.weight.detach().cpu().numpy().T.copy()
+    factor = (norm.weight / (norm.running_var + norm.eps).sqrt()).detach().cpu().numpy()
+    free = np.full(len(factor), np.inf, dtype=np.float32)
+    bias = (norm.bias @ units.weight.T).detach().cpu().numpy()
+    everything = np.ones(weight.shape[1], dtype=bool)
+    return LinearHead(-free, free, norm.running_mean.cpu().numpy(), factor, weight, bias, everything)
 
 
 def train_and_score(

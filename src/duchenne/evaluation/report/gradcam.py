@@ -7,7 +7,7 @@ Differs: the map is the last one with at least 4 x 4 cells, because the very las
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from duchenne.data.prepared import Prepared
 from duchenne.evaluation.job import FrozenFeatures, Job
+from duchenne.evaluation.protocols.linear_bn import head_of, restored
 from duchenne.evaluation.scoring import Predictions
 from duchenne.features.encoder import EncoderSource, encoder_input
 from duchenne.heads.linear import LinearHead, Weighting, train_heads
@@ -41,6 +42,7 @@ class Attention:
         verdict: `hit` (present and said), `missed` (present, not said) or `extra` (said, not present).
         score: log odds that the linear unit gave.
         cells: (h, w) 0 to 1, the map before it is drawn on the face; all 0 where nothing spoke for the item.
+        view: share of the face's side that the map covers, in its centre.
     """
 
     model: str
@@ -49,6 +51,7 @@ class Attention:
     verdict: Verdict
     score: float
     cells: NDArray[np.float32]
+    view: float = 1.0
 
 
 def choose_faces(
@@ -127,6 +130,22 @@ def attention_maps(
     return (cells / highest.clamp(min=1e-12)).float().cpu().numpy()
 
 
+def attention_after_bn(
+    source: EncoderSource, job: Job, tested: Predictions, adapted: Mapping[str, NDArray[np.generic]]
+) -> list[Attention]:
+    """Faces tested in the first fold of the first seed, with the attention of the encoder that was trained there.
+
+    Args:
+        source: the encoder.
+        job: the evaluation by the protocol.
+        tested: its predictions of the first seed.
+        adapted: what was trained in the first fold, see `Outcome`.
+    """
+    network, _ = restored(source, job, FrozenFeatures(source, job, lambda faces: None), adapted)
+    learned = ~np.isnan(tested.score[tested.fold == 0]).all(axis=0)
+    return _attention(source, job, tested, network, network.features, head_of(network), learned)
+
+
 def attention_of(
     source: EncoderSource, job: Job, tested: Predictions, l2: float, weighting: Weighting
 ) -> list[Attention]:
@@ -144,15 +163,30 @@ def attention_of(
     place = torch.device("cpu") if job.device.type == "mps" else job.device
     train = fold.train
     head = train_heads(features[train], task.labels[train], [l2], weighting=weighting, device=place)[0]
+    module = source.build(0).eval().to(job.device)
+    return _attention(source, job, tested, module, source.forward(module, job.feature), head, head.trained)
+
+
+def _attention(
+    source: EncoderSource,
+    job: Job,
+    tested: Predictions,
+    module: nn.Module,
+    forward: Callable[[Tensor], Tensor],
+    head: LinearHead,
+    learned: NDArray[np.bool_],
+) -> list[Attention]:
+    """The attention of a network and its units; see `attention_maps`. `learned` says which items the units know."""
+    task = job.task
     chosen = [
         (item, face, verdict)
-        for item in np.flatnonzero(head.trained)
+        for item in np.flatnonzero(learned)
         for face, verdict in choose_faces(task.labels, tested, task.group, int(item), 0)
     ]
     if not chosen:
         return []
-    module = source.build(0).eval().to(job.device)
-    forward = source.forward(module, job.feature)
+    spec = getattr(getattr(module, "encoder", module), "spec", None)
+    view = float(getattr(spec, "view", 1.0))
     cells: list[NDArray[np.float32]] = []
     for start in range(0, len(chosen), BATCH):
         part = chosen[start : start + BATCH]
@@ -163,7 +197,13 @@ def attention_of(
         cells += list(found)
     return [
         Attention(
-            source.name, task.items[item], int(task.rows[face]), verdict, float(tested.score[face, item]), cells[number]
+            source.name,
+            task.items[item],
+            int(task.rows[face]),
+            verdict,
+            float(tested.score[face, item]),
+            cells[number],
+            view,
         )
         for number, (item, face, verdict) in enumerate(chosen)
     ]
@@ -172,7 +212,11 @@ def attention_of(
 def drawn(data: Prepared, face: Attention, size_px: int) -> NDArray[np.uint8]:
     """The face in grey with the attention over it in colour, (size_px, size_px, 3) RGB."""
     grey = cv2.cvtColor(data.image(face.row, size_px), cv2.COLOR_RGB2GRAY).astype(np.float32)
-    cells = cv2.resize(face.cells, (size_px, size_px), interpolation=cv2.INTER_CUBIC).clip(0, 1)
+    seen = round(face.view * size_px)
+    cells = np.zeros((size_px, size_px), dtype=np.float32)
+    start = (size_px - seen) // 2
+    part = cv2.resize(face.cells, (seen, seen), interpolation=cv2.INTER_CUBIC).clip(0, 1)
+    cells[start : start + seen, start : start + seen] = part
     heat = cv2.cvtColor(cv2.applyColorMap((cells * 255).astype(np.uint8), cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
     strength = 0.65 * cells[..., None]
     return (grey[..., None] * (1 - strength) + heat * strength).clip(0, 255).astype(np.uint8)

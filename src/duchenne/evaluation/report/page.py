@@ -125,6 +125,7 @@ def write_report(
         "first": names[0],
         **parts.label_efficiency(summary, TITLES),
         **parts.sweep(summary, TITLES),
+        **parts.epochs(summary, TITLES, colours),
         **parts.correlations(items, labels, {name: runs[name] for name in named}),
         **parts.attention(data, attention),
         **parts.face_areas(summary["protocol"]["areas"], data, rows, picture=sample_faces > 0),

@@ -54,6 +54,34 @@ def label_efficiency(summary: Mapping[str, Any], titles: Mapping[str, str]) -> d
     return {"efficiency": Markup(figure), "efficiency_csv": to_data_uri(rows)}
 
 
+def epochs(summary: Mapping[str, Any], titles: Mapping[str, str], colours: Mapping[str, str]) -> dict[str, Any]:
+    """How the scores of tested faces rose while encoders were fine-tuned; nothing where that was not asked for.
+
+    An epoch's point is the mean over folds and seeds, of those trainings that reached it.
+    """
+    lines: dict[str, dict[str, tuple[list[float], list[float]]]] = {metric: {} for metric in titles}
+    for name, model in summary["models"].items():
+        folds = [fold for seed in model.get("folds", {}).values() for fold in seed if "epoch_auc" in fold]
+        for metric in titles if folds else ():
+            curves = [fold[f"epoch_{metric}"] for fold in folds]
+            reached = range(max(map(len, curves)))
+            means = [float(np.mean([curve[e] for curve in curves if e < len(curve)])) for e in reached]
+            lines[metric][name] = [float(e + 1) for e in reached], means
+    if not any(lines.values()):
+        return {"epochs": {}, "epochs_csv": ""}
+    drawn = {
+        metric: Markup(plots.curves(found, label=titles[metric], colours=colours, across="epoch"))
+        for metric, found in lines.items()
+    }
+    rows: list[list[Any]] = [["model", "metric", "epoch", "value"]] + [
+        [name, metric, int(epoch), round(value, 6)]
+        for metric, found in lines.items()
+        for name, (places, values) in found.items()
+        for epoch, value in zip(places, values)
+    ]
+    return {"epochs": drawn, "epochs_csv": to_data_uri(rows)}
+
+
 def sweep(summary: Mapping[str, Any], titles: Mapping[str, str]) -> dict[str, Any]:
     """The scores of the runs against a setting; nothing where none was asked for."""
     values, models = summary["sweep"], summary["models"]
@@ -98,23 +126,24 @@ def correlations(
 
 
 def attention(data: Prepared, faces: Sequence[Attention]) -> dict[str, Any]:
-    """Faces with attention maps, item by item; nothing where there are none."""
-    groups: dict[str, list[dict[str, Any]]] = {}
+    """Faces with attention maps, model by model and item by item; nothing where there are none."""
+    groups: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for face in faces:
         picture = jpeg_uri(encode_jpeg(drawn(data, face, ATTENTION_PX)))
         alt = f"attention for {face.item} on a face; {face.verdict}"
-        groups.setdefault(face.item, []).append({"source": picture, "alt": alt, "verdict": face.verdict})
-    rows: list[list[Any]] = [["item", "row", "verdict", "score", "y", "x", "attention"]] + [
-        [face.item, face.row, face.verdict, round(face.score, 4), y, x, round(float(value), 4)]
+        groups.setdefault(face.model, {}).setdefault(face.item, []).append(
+            {"source": picture, "alt": alt, "verdict": face.verdict}
+        )
+    rows: list[list[Any]] = [["model", "item", "row", "verdict", "score", "y", "x", "attention"]] + [
+        [face.model, face.item, face.row, face.verdict, round(face.score, 4), y, x, round(float(value), 4)]
         for face in faces
         for (y, x), value in np.ndenumerate(face.cells)
     ]
-    side = faces[0].cells.shape if faces else (0, 0)
+    sides = dict.fromkeys(face.cells.shape for face in faces)
     return {
         "attention": groups,
-        "attended": faces[0].model if faces else "",
         "attention_csv": to_data_uri(rows),
-        "attention_cells": f"{side[1]} × {side[0]}",
+        "attention_cells": " or ".join(f"{width} × {height}" for height, width in sides),
     }
 
 

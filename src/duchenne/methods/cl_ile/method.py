@@ -50,6 +50,7 @@ class ClIle(LabelledMethod):
         super().__init__(config)
         spec = EncoderSpec(
             backbone=config.backbone,
+            view=config.view,
             token_layers=config.layers,
             token_heads=config.heads,
             token_hidden=config.hidden,
@@ -131,7 +132,7 @@ class ClIle(LabelledMethod):
         images = batch.images[:, 0]
         config, logs = self.config, dict[str, Tensor | float]()
         if self._stage == "backbone":
-            scores = torch.as_tensor(self.classifier(self.encoder.pooled(images))).float()
+            scores = torch.as_tensor(self.classifier(self.encoder.average(images))).float()
             loss = weighted_bce(scores, labels, weights)
         elif self._stage == "identity":
             embeddings = functional.normalize(self.identity_labels, dim=-1)[self._rows_of(batch.subjects)]
@@ -169,11 +170,11 @@ class ClIle(LabelledMethod):
         """See `LabelledMethod`; those of the stage. In stage `identity`, whose label embeddings are one training
         subject's each, an unseen face is compared with their mean over subjects."""
         if self._stage == "backbone":
-            return torch.as_tensor(self.classifier(self.encoder.pooled(images))).float()
+            return torch.as_tensor(self.classifier(self.encoder.average(images))).float()
         if self._stage == "identity":
             mean = functional.normalize(self.identity_labels, dim=-1).mean(0)
             return self._against(self.identity(self.encoder.feature_map(images)).float(), mean)
-        return self._against(self.encoder(images).float(), self.label_embeddings)
+        return self._against(self.encoder.embed(images).float(), self.label_embeddings)
 
     def _general(self) -> TokenEncoder:
         assert self.encoder.tokens is not None  # the spec asks for it

@@ -77,9 +77,12 @@ class CLPConfig:
     """Strength of brightness, contrast and saturation jitter, 0 to 1 (strength not stated)."""
     flip: bool = True
     """Mirror half of the clips (paper)."""
+    key_view: Literal["full", "colour"] = "full"
+    """What is changed in the second view of a separate frame: all that is in the first, or its colours alone (paper:
+    "pixel-level augmentation", which can be read either way)."""
     augment_per: Literal["frame", "clip"] = "clip"
     """Whether all frames of a sequence share one draw, so that only time tells them apart, or each has its own."""
-    bn_splits: int = 8
+    bn_splits: int = 4
     """Parts of a process's batch with BatchNorm statistics of their own, so that these do not tell which key belongs to
     a query (paper: 4 GPUs)."""
 
@@ -110,5 +113,7 @@ class CLPConfig:
             raise ValueError("crop_min and crop_max must satisfy 0 < crop_min <= crop_max <= 1")
         if self.rotation < 0 or not 0 <= self.colour <= 1:
             raise ValueError("rotation must be at least 0 and colour between 0 and 1")
+        if self.key_view == "colour" and not self.colour:
+            raise ValueError("key_view colour needs colour above 0, or a key would be its own query")
         if self.interval_unit is not None and self.interval_unit <= 0:
             raise ValueError("interval_unit must be above 0 seconds")

@@ -117,7 +117,9 @@ class CLP(Method):
             parts.append(change_frames(frames[:, :length], per=config.augment_per, **options))
         if config.terms != "tcl":
             separate = frames[:, length:].flatten(0, 1)[:, None]  # as clips of one frame
-            views = [change_frames(separate, per="clip", **options) for _ in range(2)]
+            still = {"crop_min": 1.0, "crop_max": 1.0, "rotation": 0.0, "flip": False}
+            key = options | (still if config.key_view == "colour" else {})
+            views = [change_frames(separate, per="clip", **changes) for changes in (options, key)]
             parts += [view.reshape(len(frames), -1, *frames.shape[2:]) for view in views]
             rows.append(batch.rows[:, length:])
         return replace(batch, images=torch.cat(parts, dim=1), rows=torch.cat(rows, dim=1))

@@ -10,7 +10,7 @@ from duchenne.data.clip_samplers import Clip, SequenceSampler
 
 
 class SequenceAndFrames(SequenceSampler):
-    """Draws a sequence of J frames at a stride, and then L frames of the same clip, apart from it.
+    """Draws a sequence of J frames at a stride, and then L frames of the same clip, perhaps frames of the sequence too.
 
     Args:
         length: J.

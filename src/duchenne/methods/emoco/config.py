@@ -18,10 +18,13 @@ class EmoCoConfig(MomentumConfig):
         **MomentumConfig.TRAINING_DEFAULTS,  # also this paper's
         "lr": 0.03,  # paper, for a batch of 256
         "batch_size": 256,  # paper
+        "epoch_of": "frame",
     }
 
     backbone: Literal["resnet18", "resnet34", "resnet50"] = "resnet50"
     """Network that is kept (paper: ResNet-50)."""
+    views: Literal["moco_v1", "moco_v2", "simclr"] = "moco_v1"
+    """Augmentation (paper: "follows MoCo", its reference to the first version, CVPR 2020; moco_v2 is the variant)."""
     emotions: tuple[str, ...] = ()
     """Classes; empty: those of AffectNet's seven (paper; neutral among them) that the training frames show. Frames with
     another emotion, or none, are left out."""

@@ -17,13 +17,15 @@ class LabelledConfig:
         "momentum": 0.9,  # not stated
         "batch_size": 64,  # paper
         "epochs": 300,  # paper, for the backbone
+        "epoch_of": "frame",
         "size_px": 224,  # paper
-        "schedule": "plateau",  # paper: "reduced when F1 plateaus"
+        "schedule": "plateau",  # paper: lowered where F1 no longer rises; patience, factor and smallest rate are ours
         "validation_share": 0.1,  # ours: the paper does not say on which data
         "validation_by": "subject",
+        "validation_clips": None,  # F1 of rare action units needs all
     }
 
-    backbone: Literal["resnet18", "resnet34", "resnet50", "resnet152"] = "resnet18"
+    backbone: str = "resnet18"
     """Network (CL-ILE: ResNet-18; the baseline of CLP: ResNet-34, of EmoCo: ResNet-50)."""
     aus: tuple[int, ...] = ()
     """Action units to learn; empty: all that the training frames show both present and absent."""
@@ -44,6 +46,11 @@ class LabelledConfig:
     """Strength of brightness, contrast and saturation jitter, 0 to 1 (paper: none)."""
     bn_splits: int = 1
     """Parts of a batch with BatchNorm statistics of their own."""
+
+    @property
+    def view(self) -> float:
+        """Share of a face's side that is seen in scoring: as in the mean random crop."""
+        return (self.crop_min + self.crop_max) / 2
 
     def __post_init__(self) -> None:
         """Checks ranges.

@@ -31,11 +31,18 @@ class LabelledMethod(Method):
 
     @abstractmethod
     def scores(self, images: Tensor) -> Tensor:
-        """Log odds of every action unit, as trained: (B, 3, H, W) in [0, 1] -> (B, C) float32."""
+        """Log odds of every action unit, as trained, of pictures as they are.
 
-    def probability(self, images: Tensor) -> Tensor:
+        (B, 3, H, W) in [0, 1] -> (B, C) float32.
+        """
+
+    def judge(self, faces: Tensor) -> Tensor:
+        """`scores` of whole faces, of which the centre is seen, as large as in the random crops of the training."""
+        return self.scores(self.encoder.look(faces))
+
+    def probability(self, faces: Tensor) -> Tensor:
         """(B, 3, H, W) in [0, 1] -> (B, C) probabilities: what the weighting of the classes added is taken back."""
-        scores = self.scores(images)
+        scores = self.judge(faces)
         shift = prior_shift(self.config.positive_shares, self.config.weighting)
         return torch.sigmoid(scores + shift.to(scores))
 
@@ -105,7 +112,7 @@ class LabelledMethod(Method):
     def validation_counts(self, batch: ClipBatch) -> Tensor:
         """(3C,) true positives, false positives and false negatives of every action unit, called present over 0.5."""
         labels = batch.labels["aus"][:, 0]
-        said = self.scores(batch.images[:, 0].float() / 255) > 0
+        said = self.judge(batch.images[:, 0].float() / 255) > 0
         there, missing = labels == 1, labels == 0
         return torch.cat([(said & there).sum(0), (said & missing).sum(0), (~said & there).sum(0)]).double()
 

@@ -18,10 +18,12 @@ class SequenceConfig:
         "batch_size": 48,  # authors' code
         "epochs": 50,  # authors' code
         "size_px": 256,  # paper
+        "epoch_of": "video",  # authors' code: one sequence of a video
         "validation_share": 0.2,  # paper
+        "validation_by": "video",  # paper: "randomly split by 80/20 in video-independent fashion"
     }
 
-    backbone: Literal["resnet18", "resnet34", "resnet50"] = "resnet18"
+    backbone: str = "resnet18"
     """Network before the embedding layer (paper: ResNet-18)."""
     embedding_dim: int = 256
     """Width of the embedding (paper, section 3)."""

@@ -47,6 +47,13 @@ class ViewMethod(Method):
         views = draw_views(frames.float() / 255, VIEWS[self.config.views])
         return replace(batch, images=views.reshape(clips, 2, *views.shape[1:]), rows=batch.rows.expand(-1, 2))
 
+    def minus_loss(self, batch: ClipBatch) -> Tensor:
+        """Minus the loss on clips held out, with the same views at every validation: a method's validation score."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            views = self.augment(batch)
+        return -self.training_step(views).loss
+
     def smallest_batch(self) -> int:
         """Two clips for each part of a batch with BatchNorm statistics of its own; one clip cannot be normalised."""
         return 2 * self.config.bn_splits

@@ -19,6 +19,7 @@ class KnowledgeDrivenConfig:
         "lr": 1e-4,  # paper, "initial"; no schedule is stated
         "batch_size": 128,  # paper
         "epochs": 30,  # not stated; ours
+        "epoch_of": "frame",
         "size_px": 224,  # paper
         "validation_share": 0.3,  # paper: 70 % of the subjects train
         "validation_by": "subject",  # paper

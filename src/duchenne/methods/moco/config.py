@@ -1,17 +1,18 @@
-"""Configuration of MoCo v2; the defaults are the authors'. Imports no torch."""
+"""Configuration of MoCo; the defaults are those of v2. Imports no torch."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from duchenne.methods.families.view_config import MomentumConfig
 
 
 @dataclass(frozen=True, kw_only=True)
 class MoCoConfig(MomentumConfig):
-    """MoCo v2 (Chen, Fan, Girshick & He, 2020)."""
+    """MoCo v2 (Chen, Fan, Girshick & He, 2020); v1 (He et al., CVPR 2020) is `views` moco_v1, `temperature` 0.07 and
+    `head` linear."""
 
     TRAINING_DEFAULTS: ClassVar[Mapping[str, Any]] = {
         **MomentumConfig.TRAINING_DEFAULTS,
@@ -20,7 +21,9 @@ class MoCoConfig(MomentumConfig):
     }
 
     temperature: float = 0.2
-    """Of the softmax over the memory (MoCo v2: 0.2; v1: 0.07)."""
+    """Of the softmax over the memory (v2: 0.2; v1: 0.07)."""
+    head: Literal["mlp", "linear"] = "mlp"
+    """Between encoder and loss: one hidden layer (v2) or none (v1)."""
 
     def __post_init__(self) -> None:
         """Checks ranges.

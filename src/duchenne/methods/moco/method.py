@@ -1,4 +1,4 @@
-"""MoCo v2: a view of a face against a memory of other faces (He et al., CVPR 2020; Chen et al., 2020)."""
+"""MoCo: a view of a face against a memory of other faces (He et al., CVPR 2020; Chen et al., 2020)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from duchenne.data.prepared import Prepared
 from duchenne.losses.info_nce import info_nce_loss
@@ -38,7 +38,8 @@ class MoCo(ViewMethod):
     def __init__(self, config: MoCoConfig) -> None:
         super().__init__(config)
         width = self.encoder.feature_dim
-        self.head = projection_head((width, width, config.embedding_dim))
+        hidden = (width,) if config.head == "mlp" else ()
+        self.head = projection_head((width, *hidden, config.embedding_dim))
         network = nn.Sequential(self.encoder, self.head)
         self.key_network = MomentumCopy(network, config.key_momentum, splits=config.bn_splits)
         self.queue = Queue(config.memory, config.embedding_dim, dtype=memory_dtype(config))
@@ -68,6 +69,10 @@ class MoCo(ViewMethod):
         loss = info_nce_loss(query, self._keys, self.queue.rows, temperature=self.config.temperature)
         similarity = (query.detach() * self._keys).sum(1).mean()
         return StepOutput(loss, {"similarity": similarity, "spread": spread(query)})
+
+    def validation_score(self, batch: ClipBatch) -> Tensor:
+        """Minus the loss against the memory as it is."""
+        return self.minus_loss(batch)
 
     def after_step(self) -> None:
         """The momentum encoder follows and the keys enter the memory."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from duchenne.methods.families.view_method import ViewMethod, spread, unit_rows
 from duchenne.methods.simclr.config import SimCLRConfig
 from duchenne.methods.simclr.loss import nt_xent_loss
@@ -31,7 +33,13 @@ class SimCLR(ViewMethod):
         Logs `similarity`, the mean cosine of the two views, and `spread`, 0 where the embedding has collapsed.
         """
         rows = unit_rows(self.head(self.encoder(batch.images.flatten(0, 1))))
-        rows = gather_rows(rows.reshape(-1, 2, rows.shape[1]), gradient=True)
+        rows = rows.reshape(-1, 2, rows.shape[1])
+        # In evaluation the processes may hold different numbers of rows, and each scores its own.
+        rows = gather_rows(rows, gradient=True) if self.training else rows
         loss = nt_xent_loss(rows[:, 0], rows[:, 1], temperature=self.config.temperature)
         similarity = rows.detach().prod(1).sum(1).mean()
         return StepOutput(loss, {"similarity": similarity, "spread": spread(rows[:, 0])})
+
+    def validation_score(self, batch: ClipBatch) -> Tensor:
+        """Minus the loss within the batch."""
+        return self.minus_loss(batch)

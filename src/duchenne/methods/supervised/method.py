@@ -25,13 +25,13 @@ class Supervised(LabelledMethod):
 
     def __init__(self, config: SupervisedConfig) -> None:
         super().__init__(config)
-        self.encoder = Encoder(EncoderSpec(backbone=config.backbone))
+        self.encoder = Encoder(EncoderSpec(backbone=config.backbone, view=config.view))
         split_batchnorm(self.encoder, config.bn_splits)
         self.classifier = nn.Linear(self.encoder.feature_dim, len(config.aus))
 
     def scores(self, images: Tensor) -> Tensor:
         """See `LabelledMethod`."""
-        return torch.as_tensor(self.classifier(self.encoder(images))).float()
+        return torch.as_tensor(self.classifier(self.encoder.embed(images))).float()
 
     def training_step(self, batch: ClipBatch) -> StepOutput:
         """The weighted cross-entropy of (B, 1, 3, H, W) frames; logs the share of right calls among known labels."""

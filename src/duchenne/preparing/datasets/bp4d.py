@@ -13,13 +13,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
+
+import numpy as np
 
 from duchenne.data.partitions import BP4D_PARTS, BP4D_PLUS_PARTS, everyone
 from duchenne.errors import InputError
 from duchenne.facs import AU_SETS, au_column, intensity_column
+from duchenne.preparing.sources.points import Points, sequence_points
 from duchenne.preparing.sources.reading import (
     IMAGES,
     Clip,
@@ -92,9 +95,44 @@ def _read(tree: Tree, options: Options, release: _Release, data_set: DataSet) ->
     if unused:
         what = listed([f"{' '.join(clip)} ({number})" for clip, number in sorted(unused.items())])
         survey.notes.append(f"intensities beside no occurrence are left out: {what}.")
-    images = join(tree, survey, frames, labels, options, aus, rate=RATE)
+    points = _points(tree, frames, survey) if options.points else None
+    images = join(tree, survey, frames, labels, options, aus, rate=RATE, points=points)
     strong = any(intensity_column(au) in row for rows in labels.values() for row in rows.values() for au in aus)
     return Reading(survey, aus, "intensity" if strong else "occurrence" if labels else "none", images)
+
+
+def _points(
+    tree: Tree, frames: Mapping[Clip, Mapping[int, str]], survey: Survey
+) -> Callable[[Clip, int], Points | None]:
+    """The tracked landmarks that come with BP4D (`2DFeatures/F001_T1.mat`): one entry for each picture of a sequence.
+
+    Entries carry no frame numbers, so a sequence of which there are more or fewer pictures than entries has none.
+    """
+    files = tree.index(rf"2DFeatures/{_SEQUENCE}\.mat", lambda found: (found[1].upper(), found[2].upper()))
+    entry: dict[tuple[Clip, int], Points] = {}
+    lacking, uneven = [], []
+    for clip, numbers in frames.items():
+        if clip not in files:
+            lacking.append(" ".join(clip))
+            continue
+        place = tree.stored(files[clip])
+        tracked = sequence_points(place)
+        if len(tracked) != len(numbers):
+            uneven.append(f"{' '.join(clip)} ({len(tracked)} entries, {len(numbers)} pictures)")
+            continue
+        for place_in, number in enumerate(sorted(numbers)):
+            if not np.isnan(tracked[place_in]).any():
+                entry[clip, number] = Points(place=place, entry=place_in)
+    if not entry:
+        raise InputError(
+            f"{tree.root}: --alignment dataset needs the landmarks that come with BP4D (2DFeatures/F001_T1.mat ...), with an "
+            "entry for each picture, and there are none; fetch them or choose another alignment."
+        )
+    if lacking:
+        survey.missing.append(f"landmarks of sequences (2DFeatures/F001_T1.mat ...): {listed(lacking)}")
+    if uneven:
+        survey.missing.append(f"landmarks that cannot be told apart by picture: {listed(uneven)}")
+    return lambda clip, number: entry.get((clip, number))
 
 
 def _names(clips: Iterable[Clip]) -> list[str]:
@@ -194,7 +232,7 @@ BP4D: Final[DataSet] = DataSet(
     ),
     layout=("F001/T1/2440.jpg (or F001.zip)", "AUCoding/AU_OCC/F001_T1.csv"),
     licence=_LICENCE,
-    options=frozenset({"aus", "frames"}),
+    options=frozenset({"aus", "frames", "points"}),
 )
 BP4D_PLUS: Final[DataSet] = DataSet(
     name="bp4d_plus",

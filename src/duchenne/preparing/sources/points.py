@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
@@ -33,11 +34,13 @@ class Points:
         values: the coordinates x0 y0 x1 ... themselves, where a table gives them.
         place: else the file: text (a point per line), `.npy`, or `.mat` with a variable `pts`.
         rows: how many lines of a text file are points; None for all.
+        entry: which picture of a sequence's file, from 0; None: the file is of one picture.
     """
 
     values: tuple[float, ...] = ()
     place: Stored | None = None
     rows: int | None = None
+    entry: int | None = None
 
     def load(self) -> NDArray[np.float64]:
         """(68, 2), NaN for points that the scheme lacks, or (5, 2); pixels of the picture, its corner at (0, 0).
@@ -47,7 +50,10 @@ class Points:
         """
         where = "its landmarks" if self.place is None else f"{Path(self.place.path, self.place.member)}"
         try:
-            flat = np.asarray(self.values) if self.place is None else _read(self.place, self.rows)
+            if self.place is not None and self.entry is not None:
+                flat = sequence_points(self.place)[self.entry]
+            else:
+                flat = np.asarray(self.values) if self.place is None else _read(self.place, self.rows)
             points = np.asarray(flat, dtype=np.float64).reshape(-1, 2)
         except InputError:
             raise
@@ -60,6 +66,37 @@ class Points:
         full = np.full((68, 2), np.nan)
         full[list(_PLACES[len(points)])] = points
         return full
+
+
+@lru_cache(maxsize=8)
+def sequence_points(place: Stored) -> NDArray[np.float64]:
+    """The tracked landmarks of a sequence, as BP4D has them: a MATLAB file of version 7.3 (HDF5) with `fit(i).pred`.
+
+    Returns:
+        (F, 49, 2) pixels of each picture; NaN where the tracker found no face.
+
+    Raises:
+        InputError: when the file holds something else.
+    """
+    import h5py  # here: other readers need not wait for it
+
+    where = str(Path(place.path, place.member))
+    try:
+        with h5py.File(io.BytesIO(read_stored(place)), "r") as file:
+            entries = file["fit/pred"][()].reshape(-1)
+            found = np.full((len(entries), 49, 2), np.nan)
+            for number, entry in enumerate(entries):
+                values = np.asarray(file[entry], dtype=np.float64)
+                if values.shape == (2, 49):  # MATLAB's arrays lie transposed; an empty one has another shape
+                    found[number] = values.T
+    except InputError:
+        raise
+    except Exception as error:  # h5py has no common class for what it raises of foreign and damaged files
+        raise InputError(
+            f"{where}: cannot be read as tracked landmarks (MATLAB 7.3, `fit.pred`: {' '.join(str(error).split())}); "
+            "replace the file, or choose another alignment."
+        ) from error
+    return found
 
 
 def load_array(data: bytes, where: str) -> NDArray[Any]:

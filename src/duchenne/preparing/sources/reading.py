@@ -41,6 +41,8 @@ class Options:
         camera: which of two.
         points: whether the data set's own landmarks are wanted.
         positive_from: the lowest intensity that counts as present.
+        per_subject: videos to draw of every subject; None: all.
+        seed: of that draw.
     """
 
     aus: Literal["protocol", "all"] = "protocol"
@@ -49,6 +51,8 @@ class Options:
     camera: Literal["left", "right"] = "left"
     points: bool = False
     positive_from: float = 2.0
+    per_subject: int | None = None
+    seed: int = 0
 
 
 @dataclass
@@ -87,18 +91,20 @@ class Reading:
         return Plan(parts, self.aus, self.label_kind, inputs, notes)
 
     def divide(self, path: Path) -> dict[str, Any]:
-        """Divides the subjects as a table says.
+        """Divides the subjects as a table says, or the pictures where nobody's name is known.
 
         Args:
-            path: a CSV `subject, part`.
+            path: a CSV `subject, part`, or of pictures `source, part` with their path below the root.
 
         Returns:
             What `dataset.yaml` is to say of it: the name of the file and, unless the parts are train, validation and
-            test, the subjects of each part.
+            test, the subjects of each part; of pictures, that their column `split` holds the part.
 
         Raises:
             InputError: when it cannot be read, names a subject twice, or lacks one.
         """
+        if self.images and all(image.values["subject"] is None for image in self.images):
+            return self._divide_pictures(path)
         _, rows = read_rows(path, ("subject", "part"))
         part_of: dict[str, str] = {}
         for row in rows:
@@ -123,6 +129,22 @@ class Reading:
             parts[part].append(subject)
         return {"parts_file": path.name, "parts": dict(sorted(parts.items()))}
 
+    def _divide_pictures(self, path: Path) -> dict[str, Any]:
+        _, rows = read_rows(path, ("source", "part"))
+        part_of: dict[str, str] = {}
+        for row in rows:
+            source, part = row.get("source"), row.get("part")
+            if not source or not part or part_of.setdefault(source, part) != part:
+                raise row.error("part", f"picture `{source}` needs one part; correct the row.")
+        absent = sorted(image.source for image in self.images if image.source not in part_of)
+        if absent:
+            raise InputError(f"{path}: has no part for {len(absent)} pictures (first: {absent[0]}); add them.")
+        own = set(part_of.values()) <= set(_SPLITS)
+        self.survey.notes.append(f"parts of {path.name}, by picture: {_sizes(part_of)}.")
+        split = {source: _SPLITS[part] if own else part for source, part in part_of.items()}
+        self.images = [replace(image, values={**image.values, "split": split[image.source]}) for image in self.images]
+        return {"parts_file": path.name, **({} if own else {"parts_of": "pictures"})}
+
 
 @dataclass(frozen=True, kw_only=True)
 class DataSet:
@@ -136,7 +158,7 @@ class DataSet:
         layout: what lies where, two examples or three; shown where something is missing.
         licence: in words; travels into checkpoints and model cards.
         namespace: whose people they are; `name` unless they are another data set's.
-        options: names of the options that apply: aus, frames, emotions, camera, fps, points.
+        options: names of the options that apply: aus, frames, emotions, camera, fps, points, per_subject.
         positive_from: the lowest intensity that counts as present; None where occurrence is coded by itself.
     """
 

@@ -1,0 +1,118 @@
+"""What a training differs in from the paper that its recipe names: computed from the configuration, not from prose.
+
+    found = compare_settings("clp/voxceleb2", config, load_recipe("clp/voxceleb2", "clp"), data=("voxceleb2",))
+    print(*found.sentences(), sep="\n")
+
+The papers' settings are in `stated.py`. Imports no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from duchenne.published.stated import OURS, ROWS, SETUPS, Setup
+
+_NOT_THE_PAPERS: Final = ("cpu/", "smoke/")
+
+
+class Comparison(NamedTuple):
+    """A configuration beside its paper.
+
+    Attributes:
+        paper: authors, venue and year.
+        changed: (field, value here, value in the paper) of what the paper states otherwise.
+        ours: sentences on what is done in another way than printed, whatever the fields say.
+        chosen: (field, value here, why) of what the paper does not state.
+        data: names of the data sets here and in the paper, where they differ.
+        alignment: of the faces, here and in the paper, where both are known.
+    """
+
+    paper: str
+    changed: tuple[tuple[str, Any, Any], ...]
+    ours: tuple[str, ...]
+    chosen: tuple[tuple[str, Any, str], ...]
+    data: tuple[tuple[str, ...], tuple[str, ...]] | None
+    alignment: tuple[str, str] | None
+
+    def sentences(self) -> list[str]:
+        """All of it, one sentence each; empty where nothing differs and nothing was chosen."""
+        found = [f"Differs from {self.paper}: {_named(name, here)}; the paper: {_value(there)}."
+                 for name, here, there in self.changed]  # fmt: skip
+        found += [f"Differs from {self.paper}: {sentence}." for sentence in self.ours]
+        if self.data:
+            here, there = (", ".join(names) for names in self.data)
+            found.append(f"Differs from {self.paper}: the data are {here}; the paper's: {there}.")
+        if self.alignment:
+            here, there = self.alignment
+            found.append(f"Differs from {self.paper}: faces are aligned by {here}; the paper's: {there}.")
+        if self.chosen:
+            listed = ", ".join(f"{_named(name, here)} ({why})" for name, here, why in self.chosen)
+            found.append(f"Not stated by {self.paper}, so chosen here: {listed}.")
+        return found
+
+
+def setup_of(recipe: str) -> Setup | None:
+    """The paper's training that a shipped recipe is after; None for recipes that follow no paper (`cpu/`, `smoke/`)."""
+    if recipe.startswith(_NOT_THE_PAPERS):
+        return None
+    fitting = [prefix for prefix in SETUPS if recipe.startswith(prefix)]
+    return SETUPS[max(fitting, key=len)] if fitting else None
+
+
+def expected(recipe: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """What the paper states for a recipe.
+
+    Args:
+        recipe: name of a shipped one.
+        values: of its file; where the recipe is a row of a table of the paper, they are the row's.
+
+    Raises:
+        ValueError: when the recipe follows no paper.
+    """
+    setup = setup_of(recipe)
+    if setup is None:
+        raise ValueError(f"recipe {recipe} follows no paper")
+    is_row = recipe.startswith(ROWS) and not recipe.startswith(OURS)
+    return {**setup.stated, **({key: values[key] for key in values if key in setup.stated} if is_row else {})}
+
+
+def compare_settings(
+    recipe: str, config: Any, values: Mapping[str, Any], *, data: Sequence[str] = (), alignment: str = ""
+) -> Comparison | None:
+    """A configuration beside the paper of its recipe.
+
+    Args:
+        recipe: name of a shipped one.
+        config: resolved, flags included.
+        values: of the recipe's file.
+        data: names or readers of the data sets that are trained on; empty: not compared.
+        alignment: of their faces, in words; empty: not compared.
+
+    Returns:
+        None where the recipe follows no paper.
+    """
+    setup = setup_of(recipe)
+    if setup is None:
+        return None
+    stated = expected(recipe, values)
+    changed = [(name, getattr(config, name), there) for name, there in stated.items() if getattr(config, name) != there]
+    chosen = [(name, getattr(config, name), why) for name, why in setup.open.items()]
+    ours = [
+        item.sentence for item in setup.deviations if item.field is None or getattr(config, item.field) != item.literal
+    ]
+    strange = bool(data and setup.data) and not set(data) <= set(setup.data)
+    return Comparison(
+        setup.paper, tuple(changed), tuple(ours), tuple(chosen), (tuple(data), setup.data) if strange else None,
+        (alignment, setup.alignment) if alignment and setup.alignment else None,
+    )  # fmt: skip
+
+
+def _named(name: str, value: Any) -> str:
+    return f"{name} {_value(value)}"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, tuple | list):
+        return f"{len(value)} entries" if len(value) > 4 else " ".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,269 @@
+"""What the five papers state of their training, field by field, what they leave open, and what is ours. No torch.
+
+Recipes name a paper by the longest prefix in `SETUPS`. A field is in `stated` where the paper (or, where marked, its
+authors' code) gives the value, in `open` where it gives none, with the reason for ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """Something that is not done as printed.
+
+    Attributes:
+        sentence: without a full stop.
+        field: of the configuration that brings the printed way back; None: nothing does.
+        literal: its value then.
+    """
+
+    sentence: str
+    field: str | None = None
+    literal: Any = None
+
+
+@dataclass(frozen=True)
+class Setup:
+    """One training of a paper.
+
+    Attributes:
+        paper: authors, venue and year.
+        data: readers of the data sets that it trained on; empty: not said.
+        stated: field -> value.
+        open: field -> why ours is what it is.
+        deviations: what is ours although the paper says otherwise.
+        alignment: of the faces; empty: not said.
+    """
+
+    paper: str
+    data: tuple[str, ...] = ()
+    stated: Mapping[str, Any] = field(default_factory=dict)
+    open: Mapping[str, str] = field(default_factory=dict)
+    deviations: tuple[Deviation, ...] = ()
+    alignment: str = ""
+
+
+_KSRL: Final = "Chang & Wang, CVPR 2022"
+_EMOCO: Final = "Sun, Zeng & Shan, FG 2021"
+_CL_ILE: Final = "Lian et al., BMVC 2023"
+_TC: Final = "Lu, Tavabi & Soleymani, BMVC 2020"
+_CLP: Final = "Li & Shan, IEEE TIP 2023"
+
+KSRL: Final = Setup(
+    paper=_KSRL,
+    alignment="68 landmarks of dlib",
+    data=("bp4d_plus",),
+    stated={
+        "backbone": "resnet50", "projection_hidden": 2048, "projection_dim": 128, "predictor_hidden": 1024,
+        "temperature": 0.07, "contrast_weight": 0.01, "intra_weight": 0.1, "prediction_weight": 1.0, "crop_min": 1.0,
+        "rotation": 0.0, "flip": False, "optimiser": "adam", "lr": 1e-4, "batch_size": 128, "size_px": 224,
+        "epoch_of": "frame", "validation_share": 0.3, "validation_by": "subject",
+    },
+    open={
+        "weights": "as most work on faces", "epochs": "ours", "schedule": "constant, as only an initial rate is stated",
+        "weight_decay": "none is stated", "colour": "as SimSiam", "hue": "as SimSiam",
+        "predict_stop_grad": "Eq. 8 prints no stop", "area_boxes": "which landmarks bound the areas is not said",
+        "related_areas": "26 arrows are drawn, not listed", "smallest_area_px": "one cell of the map",
+    },
+    deviations=(
+        Deviation("all terms are means over the 16 N embeddings, the paper prints sums; their balance is the same"),
+    ),
+)  # fmt: skip
+EMOCO: Final = Setup(
+    paper=_EMOCO,
+    alignment="5 points of SeetaFace",
+    data=("affectnet",),
+    stated={
+        "backbone": "resnet50", "embedding_dim": 128, "memory": 65536, "queues": "per_class",
+        "normalisation": "intra_class", "emotion_weight": 1.0, "contrast_weight": 1.0, "temperature": 0.2,
+        "key_momentum": 0.999, "views": "moco_v1", "mask_unfilled": False, "mask_own_image": False, "optimiser": "sgd",
+        "lr": 0.03, "momentum": 0.9, "weight_decay": 1e-4, "schedule": "cosine", "epochs": 200, "batch_size": 256,
+        "size_px": 224, "epoch_of": "frame",
+    },
+    open={
+        "weights": "random, as MoCo", "detach_prototypes": "as ANCOR", "balanced": "every picture once an epoch",
+    },
+    deviations=(
+        Deviation(
+            "BatchNorm has statistics of its own in each part of a batch, and keys are shuffled, as in MoCo's code; "
+            "the paper says synchronized BatchNorm", "sync_batchnorm", True,
+        ),
+    ),
+)  # fmt: skip
+_LABELLED: Final[dict[str, Any]] = {
+    "backbone": "resnet18", "weights": "imagenet", "optimiser": "sgd", "batch_size": 64, "size_px": 224,
+    "schedule": "plateau", "crop_min": 224 / 240, "crop_max": 224 / 240, "flip": True, "colour": 0.0,
+    "weighting": "selective", "epoch_of": "frame",
+}  # fmt: skip
+_LABELLED_OPEN: Final = {
+    "momentum": "the usual 0.9", "weight_decay": "none is stated", "plateau_patience": "epochs, ours",
+    "plateau_factor": "ours", "plateau_smallest": "ours", "validation_share": "on which data F1 is taken is not said",
+    "validation_by": "so that no test face chooses", "absent_weight": "where a batch shows one class of an action unit",
+}  # fmt: skip
+CL_ILE: Final = Setup(
+    paper=_CL_ILE,
+    alignment="landmarks of CE-CLM",
+    data=("bp4d",),
+    stated={
+        **_LABELLED, "lr": 1e-5, "epochs": 20, "backbone_lr": 1e-4, "backbone_epochs": 300, "bce_share": 0.4,
+        "orthogonality_weight": 0.5, "contrast_weight": 0.4, "temperature": 2.0, "init_from_id": True,
+        "literal_sgd": True,
+    },
+    open={
+        **_LABELLED_OPEN, "layers": "ours", "heads": "ours", "hidden": "ours", "dropout": "ours",
+        "pooling": "how the tokens become one vector is not said",
+    },
+    deviations=(
+        Deviation(
+            "the identity-label loss is the inverse of Eq. 1, which as printed does the opposite of the text and of "
+            "Fig. 3", "direction", "as_printed",
+        ),
+        Deviation("eps is added inside the logarithm of Eq. 4, which has no lower bound otherwise"),
+        Deviation("a frame without an action unit adds 0 to Eq. 5, which divides by zero there"),
+    ),
+)  # fmt: skip
+CL_ILE_BACKBONE: Final = replace(
+    CL_ILE, stated={**_LABELLED, "lr": 1e-4, "epochs": 300}, open=_LABELLED_OPEN, deviations=()
+)
+_SEQUENCES: Final[dict[str, Any]] = {
+    "backbone": "resnet18", "weights": "imagenet", "embedding_dim": 256, "interval": 1, "triplets": 10,
+    "optimiser": "sgd", "lr": 1e-3, "momentum": 0.9, "weight_decay": 0.0, "schedule": "constant", "size_px": 256,
+    "batch_size": 48, "epochs": 50, "epoch_of": "video", "validation_share": 0.2, "validation_by": "video",
+    "crop_min": 200 / 224, "crop_max": 223 / 224, "rotation": 0.0, "colour": 0.0, "flip": False,
+}  # fmt: skip
+_SEQUENCE_DEVIATIONS: Final = (
+    Deviation("crops come from the whole aligned face; the authors' code first pads it and cuts the centre"),
+    Deviation("the size of the crop is drawn for every frame; the authors' code draws it once for the whole training"),
+    Deviation(
+        "each epoch draws another sequence of a video, and all frames pass the network together; the authors' code "
+        "keeps one sequence for ever and makes three passes", "official_sampler", True,
+    ),
+)  # fmt: skip
+_SQUARED: Final = Deviation(
+    "distances are squared, as in the authors' code; the text says L2 norm", "distance", "euclidean"
+)
+TC: Final = Setup(
+    paper=_TC,
+    alignment="none, as VoxCeleb2 has cut them",
+    data=("voxceleb2",),
+    stated={**_SEQUENCES, "margin": 0.03},
+    open={},
+    deviations=(_SQUARED, *_SEQUENCE_DEVIATIONS),
+)
+TC_TRIPLET: Final = replace(
+    TC,
+    stated={name: value for name, value in TC.stated.items() if name != "interval"},
+    open={"interval": "none is printed with this row"},
+    deviations=(
+        Deviation("which of the later frames is the negative is not stated: each is equally likely"),
+        *TC.deviations,
+    ),
+)
+TC_N_PAIR: Final = replace(
+    TC,
+    stated={name: value for name, value in _SEQUENCES.items() if name != "interval"},
+    open={"interval": "none is printed with this row", "l2_weight": "as Sohn, NeurIPS 2016"},
+    deviations=_SEQUENCE_DEVIATIONS,
+)
+CLP: Final = Setup(
+    paper=_CLP,
+    alignment="SeetaFace",
+    data=("voxceleb2",),
+    stated={
+        "backbone": "resnet34", "hidden_dim": 256, "embedding_dim": 128, "terms": "both", "length": 9, "stride": 2,
+        "separate_frames": 2, "margin": 0.03, "weighting": "inverse_sqrt", "distance": "euclidean", "beta": 0.1,
+        "key_momentum": 0.999, "memory": 65536, "support": 32768, "mask_same": "subject", "rotation": 10.0,
+        "flip": True, "lr": 1e-3, "batch_size": 64, "epochs": 200, "size_px": 224, "bn_splits": 4,
+    },
+    open={
+        "weights": "random", "optimiser": "as the first author's TCAE", "momentum": "as MoCo",
+        "weight_decay": "as MoCo", "schedule": "none is stated", "temperature": "as CVC",
+        "offset": "j as printed, from 2",
+        "crop_min": "as temporal ranking", "crop_max": "the whole side", "colour": "strength is not said",
+        "augment_per": "so that only time tells frames apart", "key_view": '"pixel-level" can be read either way',
+        "mask_negatives": "only the support is said to lack the person",
+        "epoch_of": "a video of 180 frames is an utterance",
+    },
+    deviations=(
+        Deviation("both losses are means over the batch; Eq. 1 prints a sum over clips", "tcl_reduction", "sum"),
+        Deviation("keys are normalised in other parts of the batch than their queries, as MoCo's shuffling does"),
+    ),
+)  # fmt: skip
+_VIEWS: Final = {
+    "weights": "as the method it is compared with", "optimiser": "the authors'", "momentum": "the authors'",
+    "weight_decay": "the authors'", "schedule": "the authors'", "lr": "the authors', scaled to the batch",
+    "batch_size": "as many pictures a step as the method it is compared with", "epochs": "as many steps likewise",
+}  # fmt: skip
+_MOCO: Final = {**_VIEWS, "memory": "the authors'", "temperature": "the authors'", "head": "the authors'"}
+_MOCO_V1: Final[dict[str, Any]] = {"views": "moco_v1", "temperature": 0.07, "head": "linear"}
+_MOCO_OPEN: Final = {name: why for name, why in _MOCO.items() if name not in _MOCO_V1}
+_STEPS: Final = Deviation("the rate falls by a cosine; MoCo v1 lowers it in two steps")
+CLP_BASELINE: Final = replace(
+    CLP, stated={"backbone": "resnet34", "size_px": 224}, open={**_VIEWS, "views": "its own"}, deviations=()
+)
+CLP_MOCO: Final = replace(
+    CLP_BASELINE, stated={**CLP_BASELINE.stated, **_MOCO_V1}, open=_MOCO_OPEN, deviations=(_STEPS,)
+)
+KSRL_BASELINE: Final = Setup(
+    paper=_KSRL,
+    alignment="68 landmarks of dlib",
+    data=("bp4d_plus",),
+    stated={"size_px": 224, "epoch_of": "frame", "validation_share": 0.3, "validation_by": "subject"},
+    open={**_VIEWS, "backbone": "as the method it is compared with", "views": "its own"},
+)
+KSRL_MOCO: Final = replace(
+    KSRL_BASELINE,
+    stated={**KSRL_BASELINE.stated, **_MOCO_V1},
+    open={**_MOCO_OPEN, "backbone": "as the method it is compared with"},
+    deviations=(_STEPS,),
+)
+EMOCO_MOCO: Final = Setup(
+    paper=_EMOCO,
+    alignment="5 points of SeetaFace",
+    data=("affectnet",),
+    stated={"backbone": "resnet50", "views": "moco_v1", "size_px": 224},
+    open={**_MOCO, "temperature": "as EmoCo", "head": "as EmoCo"},
+    deviations=(Deviation("on which pictures MoCo was trained is not said: AffectNet is presumed"),),
+)
+_SUPERVISED: Final = {
+    **_LABELLED_OPEN, "optimiser": "as CL-ILE", "lr": "as CL-ILE", "epochs": "as CL-ILE", "batch_size": "as CL-ILE",
+    "schedule": "as CL-ILE", "crop_min": "as CL-ILE", "flip": "as CL-ILE",
+}  # fmt: skip
+SETUPS: Final[Mapping[str, Setup]] = {
+    "knowledge_driven/": KSRL,
+    "emoco/": EMOCO,
+    "cl_ile/": CL_ILE,
+    "cl_ile/disfa": replace(CL_ILE, data=("disfa",), stated={**CL_ILE.stated, "lr": 5e-5, "epochs": 150}),
+    "supervised/cl_ile_": CL_ILE_BACKBONE,
+    "supervised/clp_baseline": Setup(
+        _CLP, ("bp4d", "disfa", "gft"), {"backbone": "resnet34", "weights": "imagenet", "weighting": "balanced"},
+        _SUPERVISED,
+    ),
+    "supervised/emoco_baseline": Setup(
+        _EMOCO, ("bp4d", "disfa", "gft"), {"backbone": "resnet50"},
+        {**_SUPERVISED, "weights": "as CLP's", "weighting": "not said"},
+    ),
+    "temporal_ranking/": TC,
+    "triplet/": TC_TRIPLET,
+    "n_pair/": TC_N_PAIR,
+    "clp/": CLP,
+    "cvc/": CLP_BASELINE,
+    "simclr/voxceleb2": CLP_BASELINE,
+    "simsiam/": CLP_BASELINE,
+    "simclr/bp4d_plus": KSRL_BASELINE,
+    "moco/voxceleb2": CLP_MOCO,
+    "moco/bp4d_plus": KSRL_MOCO,
+    "moco/affectnet": EMOCO_MOCO,
+}  # fmt: skip
+"""Start of a recipe's name -> the training that it is after."""
+ROWS: Final = (
+    "clp/ablation_", "clp/length_", "clp/stride_", "cl_ile/a", "emoco/", "knowledge_driven/alpha_",
+    "knowledge_driven/lambda_", "temporal_ranking/", "supervised/cl_ile_",
+)  # fmt: skip
+"""Recipes that are rows of a table or points of a curve of their paper: what they set is the paper's."""
+OURS: Final = ("emoco/affectnet_moco_v2",)
+"""Of these, variants that the paper does not have."""

@@ -1,0 +1,56 @@
+"""`evaluate finetune --curve`: scores after every epoch, which change nothing of the training or its result."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from tests.evaluation.test_finetune import BUILDER, FAST
+
+import duchenne
+from duchenne.cli.main import main
+from duchenne.errors import UsageError
+
+
+@pytest.fixture
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / "own_nets.py").write_text(BUILDER)
+    (tmp_path / "other_nets.py").write_text(BUILDER.replace("manual_seed(0)", "manual_seed(1)"))
+    monkeypatch.chdir(tmp_path)
+    return "own_nets:build"
+
+
+def test_scores_of_every_epoch_beside_the_same_result(faces: Path, small: str, tmp_path: Path) -> None:
+    fields = {**FAST, "data": faces, "folds": 2, "model": [small, "other_nets:build"], "epochs": 3}
+    plain = duchenne.evaluate("finetune", out=tmp_path / "plain", **fields)
+    curve = duchenne.evaluate("finetune", out=tmp_path / "curve", curve=True, **fields)
+    pd.testing.assert_frame_equal(plain, curve)
+    summary = json.loads((tmp_path / "curve" / "summary.json").read_text())
+    assert "epoch_auc" not in (tmp_path / "plain" / "summary.json").read_text()
+    page = (tmp_path / "curve" / "report.html").read_text()
+    (data,) = re.findall(r'download="epochs\.csv" href="data:text/csv;base64,([^"]+)"', page)
+    rows = list(csv.DictReader(io.StringIO(base64.b64decode(data).decode())))
+    assert len(rows) == 2 * 2 * 3  # models, metrics, epochs
+    for name in (small, "other_nets:build"):
+        folds = summary["models"][name]["folds"]["0"]
+        assert [len(fold["epoch_auc"]) for fold in folds] == [3, 3]
+        own = curve[curve["model"] == name].groupby("fold")["auc"].mean()
+        for number, fold in enumerate(folds):  # the last epoch is the result, but for the faces that settle BatchNorm
+            assert fold["epoch_auc"][-1] == pytest.approx(own[number], abs=0.03)
+        drawn = [float(row["value"]) for row in rows if (row["model"], row["metric"]) == (name, "auc")]
+        expected = [sum(fold["epoch_auc"][e] for fold in folds) / 2 for e in range(3)]
+        assert drawn == pytest.approx(expected, abs=2e-6)
+    assert "Scores after every epoch" in page
+
+
+def test_a_curve_is_of_encoders_that_are_fine_tuned(faces: Path, small: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--curve and --workers belong to evaluate finetune"):
+        duchenne.evaluate("linear", model=small, data=faces, out=tmp_path / "no", curve=True, quiet=True)
+    words = ["evaluate", "finetune", "--method", "supervised:smoke/supervised", "--curve", "--quiet"]
+    assert main([*words, "--data", str(faces), "--out", str(tmp_path / "no")]) == 2

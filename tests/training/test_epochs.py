@@ -1,0 +1,164 @@
+"""An epoch as the papers count it, validation between recordings, and how often and on what it is made."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.methods.made import SMALL
+from tests.training.made import FACE, SIZE_PX, moving_squares
+
+import duchenne
+from duchenne.data.clip_samplers import SequenceSampler
+from duchenne.data.epochs import epoch_units, recording_ids
+from duchenne.data.prepared import DatasetInfo, Prepared
+from duchenne.data.writing import PartWriter, encode_jpeg, write_prepared
+from duchenne.errors import UsageError
+from duchenne.training.config import TrainingConfig, method_run_config
+from duchenne.training.held_out import split_clips
+from duchenne.training.schedules import Plateau
+
+FAST = {"size_px": 32, "batch_size": 4, "device": "cpu", "precision": "float32", "quiet": True, "log_every": 1}
+SPEAKERS, VIDEOS, UTTERANCES = 2, 3, 4
+
+
+def voxceleb2(out: Path) -> Prepared:
+    """Utterances of videos of speakers, under the names that `prepare voxceleb2` gives; one is broken into two runs."""
+    info = DatasetInfo(
+        name="voxceleb2", aus=(), label_kind="none", alignment="none", size_px=SIZE_PX, licence="", settings={
+            "reader": "voxceleb2"
+        },
+    )  # fmt: skip
+
+    def produce(writer: PartWriter, speaker: int) -> None:
+        picture = encode_jpeg(np.full((SIZE_PX, SIZE_PX, 3), 40 * speaker, dtype=np.uint8))
+        for video in range(VIDEOS):
+            for utterance in range(UTTERANCES):
+                for run in range(2 if utterance == 0 else 1):
+                    clip = f"dev/mp4/id0000{speaker}/video-_{video}/{utterance:05d}.mp4#0.{run}"
+                    for frame in range(16):
+                        row = {"subject": f"id0000{speaker}", "clip": clip, "frame": frame, "time_s": frame / 25}
+                        writer.add({**row, "split": "train", "landmarks": FACE}, picture)
+
+    prepared = write_prepared(out, info, list(range(SPEAKERS)), produce, workers=1, quiet=True)
+    assert prepared is not None
+    return prepared
+
+
+@pytest.fixture(scope="module")
+def celebrities(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    return voxceleb2(tmp_path_factory.mktemp("data") / "voxceleb2")
+
+
+@pytest.fixture(scope="module")
+def squares(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "squares"
+    moving_squares(folder)
+    return folder
+
+
+def validations(run: Path) -> list[int]:
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    return [line["step"] for line in lines if "validation" in line]
+
+
+def test_a_recording_is_a_video_not_an_utterance(celebrities: Prepared, squares: Path) -> None:
+    recordings = recording_ids(celebrities)
+    assert len(np.unique(recordings)) == SPEAKERS * VIDEOS
+    assert len(np.unique(celebrities.clip_ids())) == SPEAKERS * VIDEOS * (UTTERANCES + 1)
+    named = celebrities.frames["clip"].str.extract(r"(id\d+/[^/]+)/")[0]
+    assert celebrities.frames.groupby(named)["clip"].size().nunique() == 1
+    assert all(len(set(recordings[named == name])) == 1 for name in named.unique())
+    other = Prepared([squares])
+    assert len(np.unique(recording_ids(other))) == len(np.unique(other.clip_ids()))  # clips as their source names them
+
+
+def test_no_recording_lies_on_both_sides_of_the_validation(celebrities: Prepared) -> None:
+    clips, _ = SequenceSampler(range(12)).usable_clips(celebrities, np.arange(len(celebrities)))
+    recordings = recording_ids(celebrities)
+
+    def sides(by: np.ndarray | None) -> list[set[int]]:
+        return [{int(recordings[c.runs[0].rows[0]]) for c in side} for side in split_clips(clips, 0.2, 0, by)]
+
+    assert set.intersection(*sides(None))  # clip by clip, pieces of one recording do
+    training, held_out = sides(recordings)
+    assert not training & held_out
+    assert len(held_out) == round(0.2 * SPEAKERS * VIDEOS)
+
+
+def test_an_epoch_of_videos_draws_every_sequence_of_theirs_equally_often(celebrities: Prepared) -> None:
+    sampler = SequenceSampler(range(12))
+    clips, _ = sampler.usable_clips(celebrities, np.arange(len(celebrities)))
+    units = epoch_units(clips, "video", celebrities, sampler.frames)
+    assert len(units) == SPEAKERS * VIDEOS
+    assert sum(run.starts for unit in units for run in unit.runs) == sum(r.starts for c in clips for r in c.runs)
+    rng, recordings = np.random.default_rng(0), recording_ids(celebrities)
+    drawn = [sampler.draw(units[0], rng) for _ in range(400)]
+    assert {int(recording) for rows in drawn for recording in recordings[rows]} == {int(recordings[drawn[0][0]])}
+    assert all(len(set(celebrities.clip_ids()[rows])) == 1 for rows in drawn)  # a sequence stays in one utterance
+    assert len({int(celebrities.clip_ids()[rows[0]]) for rows in drawn}) == UTTERANCES + 1
+
+
+@pytest.mark.parametrize(("of", "units"), [("clip", 30), ("video", 6), ("frame", 30 * 16)])
+def test_steps_of_an_epoch(of: str, units: int, celebrities: Prepared, tmp_path: Path) -> None:
+    fields = {**FAST, "backbone": "resnet18", "batch_size": 6, "epochs": 1, "epoch_of": of, "size_px": 8}
+    result = duchenne.pretrain("simclr", data=celebrities.paths[0], out=tmp_path / "run", **fields)
+    assert result.steps == units / 6
+
+
+def test_what_an_epoch_cannot_be(squares: Path, tmp_path: Path) -> None:
+    for method, of, message in (
+        ("supervised", "clip", "use --epoch-of frame"),
+        ("cvc", "frame", "looks at 2 frames"),
+    ):
+        fields = {**FAST, **SMALL[method], "epoch_of": of, "validation_share": 0.0, "schedule": "constant"}
+        with pytest.raises(UsageError, match=message):
+            duchenne.pretrain(method, data=squares, out=tmp_path / "no", **fields)
+
+
+def test_temporal_ranking_validates_on_other_videos_and_counts_an_epoch_by_them() -> None:
+    config = method_run_config("temporal_ranking")()
+    assert (config.epoch_of, config.validation_by, config.validation_share) == ("video", "video", 0.2)
+    videos = 150_480  # of VoxCeleb2
+    assert config.epochs * round(0.8 * videos) / config.batch_size == pytest.approx(125_400)
+
+
+def test_validation_is_made_once_an_epoch_and_on_a_fixed_sample(squares: Path, tmp_path: Path) -> None:
+    fields = {**SMALL["supervised"], **FAST, "validation_share": 0.5, "validation_by": "clip", "max_steps": 40}
+    duchenne.pretrain("supervised", data=squares, out=tmp_path / "run", **fields)
+    epoch = -(-60 // 4)  # half of the four training clips' 120 frames
+    assert validations(tmp_path / "run") == [epoch, 2 * epoch, 40]
+    seen: list[list[int]] = []
+    from duchenne.methods.supervised.method import Supervised
+
+    original = Supervised.validation_counts
+
+    def counting(self: Supervised, batch):  # type: ignore[no-untyped-def]
+        seen[-1] += batch.rows[:, 0].tolist()
+        return original(self, batch)
+
+    for out in ("one", "two"):
+        seen.append([])
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Supervised, "validation_counts", counting)
+            capped = {**fields, "validation_clips": 10, "max_steps": 1}
+            duchenne.pretrain("supervised", data=squares, out=tmp_path / out, **capped)
+    assert len(set(seen[0])) == len(seen[0]) == 10
+    assert seen[0] == seen[1]
+
+
+def test_the_plateau_never_ends_a_training_early() -> None:
+    """A score that never rises again, validated once in each of CL-ILE's 300 epochs: the rate stays above its floor."""
+    config = method_run_config("supervised")()
+    assert config.schedule == "plateau"
+    assert config.validate_every is None  # once an epoch
+    assert 5 <= config.plateau_patience <= 10
+    plateau, factors = Plateau(), []
+    for score in [0.5] + 299 * [0.4]:
+        plateau.take(score, config)
+        factors.append(plateau.factor)
+    assert min(factors) == config.plateau_smallest == 1e-3
+    assert factors[config.plateau_patience - 1] == 1
+    for wrong in ({"plateau_smallest": 0.0}, {"validate_every": 0}, {"validation_clips": 0}):
+        with pytest.raises(ValueError, match="must be"):
+            TrainingConfig(**wrong)
