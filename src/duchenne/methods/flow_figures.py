@@ -34,9 +34,7 @@ class Panel(NamedTuple):
     values: Tensor
 
 
-def pairs_of(
-    data: Prepared, rows: NDArray[np.int64], size_px: int, device: torch.device
-) -> tuple[Tensor, Tensor]:
+def pairs_of(data: Prepared, rows: NDArray[np.int64], size_px: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Targets and sources from some clips: (N, 3, size_px, size_px) in [0, 1] each.
 
     Raises:
@@ -48,7 +46,9 @@ def pairs_of(
     if not clips:
         raise InputError(f"{data.paths[0]}: none of its clips has two frames.")
     places = np.unique(np.linspace(0, len(clips) - 1, min(PAIRS, len(clips))).astype(np.int64))
-    chosen = np.array([[rows[clips[place][int(share * (len(clips[place]) - 1))]] for share in APART] for place in places])
+    chosen = np.array(
+        [[rows[clips[place][int(share * (len(clips[place]) - 1))]] for share in APART] for place in places]
+    )
     pictures = torch.from_numpy(data.images(chosen.ravel(), size_px)).permute(0, 3, 1, 2).float().to(device) / 255
     pairs = pictures.reshape(len(chosen), 2, *pictures.shape[1:])
     return pairs[:, 1], pairs[:, 0]
@@ -69,7 +69,7 @@ def draw_panels(panels: Sequence[Panel]) -> Figure:
             if shown.ndim == 3:
                 axes.imshow(shown[row], cmap="gray", vmin=0, vmax=1)
             else:
-                axes.imshow(_colours(shown, row) if shown.shape[1] == 2 else shown[row].transpose(1, 2, 0).clip(0, 1))
+                axes.imshow(_colours(shown, row) if shown.shape[1] == 2 else shown[row].clip(0, 1).transpose(1, 2, 0))
             if row == 0:
                 axes.set_title(title, fontsize=7)
     return figure
@@ -81,5 +81,5 @@ def _colours(flows: NDArray[np.float32], row: int) -> NDArray[np.float64]:
     x, y = flows[row].astype(np.float64)
     hue = (np.arctan2(y, x) / (2 * np.pi)) % 1.0
     strength = np.hypot(x, y) / strongest
-    colours = np.asarray(mpl.colors.hsv_to_rgb(np.stack([hue, strength, np.ones_like(hue)], axis=-1)))
+    colours = np.asarray(mpl.colors.hsv_to_rgb(np.stack([hue, strength.clip(0, 1), np.ones_like(hue)], axis=-1)))
     return colours

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import pickle
 import re
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +19,7 @@ from duchenne.errors import InputError, UsageError
 from duchenne.model_files import IMAGENET_FILES, model_path
 from duchenne.modules.encoder import Encoder
 from duchenne.modules.resnet import STAGES
+from duchenne.training.released import released_state, which_released
 
 UNREADABLE: Final = (
     RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError,
@@ -34,9 +37,9 @@ def apply_weights(encoder: Encoder, source: str) -> None:
         encoder: of any backbone.
         source: `none` (nothing happens), `imagenet` (torchvision's IMAGENET1K_V1; the folder that DUCHENNE_MODELS
             names is looked at first), or the path of a file: an `encoder.safetensors`, a state dict of torchvision's
-            ResNet, or the state dict that the authors of temporal ranking released. The embedding layer is loaded
-            where the file has one of the same size, and stays as it is where the file has none. Stages that the
-            encoder does not have are left out.
+            ResNet, or the state dict that the authors of temporal ranking, FAb-Net or TCAE released. The embedding
+            layer is loaded where the file has one of the same size, and stays as it is where the file has none. Stages
+            that the encoder does not have are left out.
 
     Raises:
         UsageError: when there are no ImageNet weights for the backbone.
@@ -51,16 +54,34 @@ def apply_weights(encoder: Encoder, source: str) -> None:
         path = model_path(names[0])
     else:
         path = Path(source)
+    fill_encoder(encoder, encoder_state(read_state(path)), str(path))
+
+
+def fill_encoder(encoder: Encoder, state: Mapping[str, Tensor], where: str) -> Encoder:
+    """Loads tensors named as `Encoder` does, in place; see `apply_weights`.
+
+    Args:
+        encoder: of any backbone.
+        state: what `encoder_state` gives.
+        where: for the error message.
+
+    Returns:
+        The encoder.
+
+    Raises:
+        InputError: when they are for another network.
+    """
     later = tuple(f"backbone.{stage}." for stage in STAGES if stage not in encoder.backbone.stages)
-    state = {key: value for key, value in encoder_state(read_state(path)).items() if not key.startswith(later)}
+    state = {key: value for key, value in state.items() if not key.startswith(later)}
     own = encoder.state_dict()
     needed = (key for key in own if key.startswith("backbone.") and not key.endswith(".num_batches_tracked"))
     missing = sorted(key for key in needed if key not in state)  # old files do not count batches
     unfit = sorted(key for key, value in state.items() if key not in own or own[key].shape != value.shape)
     if missing or unfit:
         what = f"has no {missing[0]}" if missing else f"its {unfit[0]} does not fit"
-        raise InputError(f"{path}: is not for {encoder.spec.backbone} ({what}); choose another file or --backbone.")
+        raise InputError(f"{where}: is not for {encoder.spec.backbone} ({what}); choose another file or --backbone.")
     encoder.load_state_dict(state, strict=False)
+    return encoder
 
 
 def read_state(path: str | Path) -> dict[str, Tensor]:
@@ -75,12 +96,16 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(
+            [argparse.Namespace]
+        ):  # FAb-Net's file holds its options; they do nothing
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, *UNREADABLE) as error:
         reason = " ".join(str(error).split())[:160]
         raise InputError(f"{path}: holds no weights that can be read safely ({reason}).") from error
-    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
-        state = state["state_dict"]
+    for key in ("state_dict_model", "state_dict"):  # the first: FAb-Net's, beside a classifier under the second
+        if isinstance(state, dict) and isinstance(state.get(key), dict):
+            state = state[key]
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise InputError(f"{path}: holds no state dict; save the tensors alone.")
     return {str(key): value for key, value in state.items()}
@@ -91,10 +116,12 @@ def encoder_state(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
     Args:
         state: of an `Encoder` (kept as it is), of torchvision's ResNet (`conv1.weight`; its classifier is dropped), or
-            of the released temporal-ranking network (`resnet18.0.weight`, `fc1.weight`); `module.` before a name is
-            dropped.
+            of the released temporal-ranking network (`resnet18.0.weight`, `fc1.weight`), or of the released FAb-Net or
+            TCAE (`encoder.0.weight`, `encoder.conv1.weight`); `module.` before a name is dropped.
     """
     state = {key.removeprefix("module."): value for key, value in state.items()}
+    if which_released(state):
+        return released_state(state)
     if any(key.startswith("backbone.") for key in state):
         return state
     named = {}
