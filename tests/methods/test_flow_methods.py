@@ -1,4 +1,4 @@
-"""FAb-Net and the twin-cycle autoencoder: flows, losses, the curriculum and the stages, against loops from the papers."""
+"""FAb-Net and the twin-cycle autoencoder: flows, losses, curriculum and stages, against loops from the papers."""
 
 import json
 import math

@@ -81,5 +81,4 @@ def _colours(flows: NDArray[np.float32], row: int) -> NDArray[np.float64]:
     x, y = flows[row].astype(np.float64)
     hue = (np.arctan2(y, x) / (2 * np.pi)) % 1.0
     strength = np.hypot(x, y) / strongest
-    colours = np.asarray(mpl.colors.hsv_to_rgb(np.stack([hue, strength.clip(0, 1), np.ones_like(hue)], axis=-1)))
-    return colours
+    return np.asarray(mpl.colors.hsv_to_rgb(np.stack([hue, strength.clip(0, 1), np.ones_like(hue)], axis=-1)))

@@ -2,8 +2,8 @@
 
 A flow (B, 2, H, W) says for every pixel of the output how far from it the source is read: channel 0 to the right,
 channel 1 down, in halves of the picture's side (2 / (W - 1) is one pixel). (-1, -1) and (1, 1) are the centres of the
-corner pixels (`align_corners=True`), so that a flow of zeros gives the source itself; what would be read outside is read
-at the border.
+corner pixels (`align_corners=True`), so that a flow of zeros gives the source itself; what would be read outside is
+read at the border.
 
 Source: Wiles, Koepke & Zisserman, BMVC 2018, and Li, Zeng, Shan & Chen, CVPR 2019, as in the authors' codes.
 """

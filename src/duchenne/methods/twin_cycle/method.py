@@ -49,8 +49,7 @@ class Moved(NamedTuple):
 class TwinCycle(FlowMethod):
     """Two codes of a frame, two decoders: one moves the head of a source to the target's, the other its face.
 
-    Differs: the convolutions before a BatchNorm have no bias; what would be read outside a picture is read at its border
-    (the same where the flow is clamped, as it is).
+    Differs: the convolutions before a BatchNorm have no bias, see `duchenne.modules.strided`.
     """
 
     Config = TwinCycleConfig
