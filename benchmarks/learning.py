@@ -61,6 +61,8 @@ METHODS: dict[str, Arm] = {
     "MoCo": Arm("moco", "nothing"),
     "SimSiam": Arm("simsiam", "nothing"),
     "CVC": Arm("cvc", "nothing"),
+    "FAb-Net": Arm("fab_net", "nothing"),
+    "twin-cycle": Arm("twin_cycle", "nothing"),
     "knowledge-driven": Arm("knowledge_driven", "landmarks"),
     "EmoCo": Arm("emoco", "emotions"),
     "supervised": Arm("supervised", "action units"),
@@ -105,6 +107,8 @@ class Study:
         fields = {"seed": seed, "device": self.device, **arm.fields, **self.scale["fields"]}
         config: Any = method_run_config(arm.method)(**{**load_recipe(recipe, arm.method), **fields})
         fields["max_steps"] = max(1, round(self.passes / (config.batch_size * pictures(arm.method, config))))
+        if hasattr(config, "window_steps"):
+            fields["window_steps"] = max(1, fields["max_steps"] // 5)  # of the curriculum, as in the recipe
         run = self.out / f"{name.replace(',', '').replace(' ', '_')}_{head}_{aus}_{seed}"
         if not (run / "encoder.safetensors").exists():
             resume = (run / "checkpoint.pt").exists()
@@ -169,6 +173,8 @@ def pictures(method: str, config: Any) -> int:
     frames = int(method_class(method).sampler(config).frames)
     if method == "clp":
         return frames + int(config.separate_frames)
+    if method == "twin_cycle":
+        return 5  # both frames, and the three pictures that are made of them
     return frames if method == "supervised" else max(frames, 2)
 
 
