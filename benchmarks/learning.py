@@ -107,8 +107,6 @@ class Study:
         fields = {"seed": seed, "device": self.device, **arm.fields, **self.scale["fields"]}
         config: Any = method_run_config(arm.method)(**{**load_recipe(recipe, arm.method), **fields})
         fields["max_steps"] = max(1, round(self.passes / (config.batch_size * pictures(arm.method, config))))
-        if hasattr(config, "window_steps"):
-            fields["window_steps"] = max(1, fields["max_steps"] // 5)  # of the curriculum, as in the recipe
         run = self.out / f"{name.replace(',', '').replace(' ', '_')}_{head}_{aus}_{seed}"
         if not (run / "encoder.safetensors").exists():
             resume = (run / "checkpoint.pt").exists()

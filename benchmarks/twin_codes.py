@@ -44,8 +44,8 @@ LEARNED: Final = {"subjects": 64, "clips": 4, "frames": 48}
 TESTED: Final = {"subjects": 40, "clips": 4, "frames": 16}
 ARMS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "recipe": ("twin_cycle", {}),
-    "crop per frame": ("twin_cycle", {"augment_per": "frame"}),
-    "no curriculum": ("twin_cycle", {"curriculum": False, "window_steps": None}),
+    "curriculum": ("twin_cycle", {"curriculum": True}),
+    "crop per clip": ("twin_cycle", {"augment_per": "clip"}),
     "AU flow x 10": ("twin_cycle", {"flow_weight": 1.0}),
     "FAb-Net": ("fab_net", {}),
 }
@@ -56,7 +56,7 @@ def run_of(arm: str, out: Path, data: Path, steps: int, seed: int) -> tuple[Path
     """The run of an arm, and the seconds of its steps; goes on where it was interrupted."""
     method, fields = ARMS[arm]
     run = out / f"{arm.replace(' ', '_')}_{steps}_{seed}"
-    window = {} if fields.get("curriculum") is False else {"window_steps": max(1, steps // 5)}
+    window = {"window_steps": max(1, steps // 5)} if fields.get("curriculum") else {}
     if not (run / "encoder.safetensors").exists():
         duchenne.pretrain(
             method, data=data, out=run, recipe=f"cpu/{method}", max_steps=steps, seed=seed, device="cpu", quiet=True,

@@ -114,9 +114,11 @@ def test_units_reach_the_minimum_of_their_loss():
     """The gradient of the loss, written anew in float64, is nothing at the end."""
     features, labels, folds, *_ = study(0, coupled=True, rows=150, tested=10, seldom=0.4)
     rows, known = features[folds[0].train] / 5, labels[folds[0].train]
-    machine = fit_machine(known, hidden=2)
+    machine, plain = fit_machine(known, hidden=2), None
     for strength in (0.0, 1.0):
-        units = fit_units(rows, known, machine, strength=strength, l2=0.1)
+        units = fit_units(rows, known, machine, strength=strength, l2=0.1, start=plain)
+        assert plain is None or np.array_equal(units.bias, plain.bias)
+        plain = units
         weight = torch.tensor(units.weight, dtype=torch.float64, requires_grad=True)
         total = 0.5 * 0.1 * weight.square().sum()
         x, bias = torch.from_numpy(rows.astype(np.float64)), torch.from_numpy(units.bias.astype(np.float64))
@@ -131,6 +133,12 @@ def test_units_reach_the_minimum_of_their_loss():
         total = total + strength * machine.dependence(vector).mean() / 8
         (gradient,) = torch.autograd.grad(total, weight)
         assert float(gradient.abs().max()) < 2e-3
+
+
+def test_units_with_a_prior_need_a_start():
+    machine = fit_machine(np.eye(3))
+    with pytest.raises(ValueError, match="plain units"):
+        fit_units(np.zeros((3, 2), np.float32), np.eye(3), machine, strength=1.0, l2=1.0)
 
 
 def test_groups_follow_what_goes_together():

@@ -2,6 +2,7 @@
 
 The strength of the penalty on weights, and how much the prior counts, are chosen on held-out training subjects: first
 the penalty with a prior that does not count, then the prior. It may therefore turn out that the prior does not count.
+Where few faces are held out, several draws of people decide together.
 """
 
 from __future__ import annotations
@@ -23,11 +24,13 @@ from duchenne.metrics import roc_auc
 Prior = Literal["rbm", "group_sparse"]
 PRIORS: Final[tuple[Prior, ...]] = get_args(Prior)
 STRENGTHS: Final[dict[Prior, tuple[float, ...]]] = {
-    "rbm": (0.0, 0.3, 1.0, 3.0, 10.0),
+    "rbm": (0.0, 1.0, 3.0, 10.0),
     "group_sparse": (0.0, 0.1, 0.3, 1.0),
 }
 """Candidates for how much the prior counts: of the dependence of labels (`margins`), of inferred labels in training
 (`group_sparse`); 0 first."""
+FEW, DRAWS = 1000, 3
+"""Fewer faces held out than this: so many draws of people."""
 Scorer = Callable[[NDArray[np.float32]], NDArray[np.floating]]
 
 
@@ -57,6 +60,7 @@ def learn_semi(
     prior: Prior,
     l2: Sequence[float],
     balanced: bool = True,
+    strengths: Sequence[float] | None = None,
     held_out: float = 0.2,
     seed: int = 0,
 ) -> SemiResult:
@@ -70,6 +74,7 @@ def learn_semi(
         prior: `rbm` (DAU-R) or `group_sparse` (BGCS).
         l2: candidates.
         balanced: whether both classes of a label weigh alike.
+        strengths: candidates for how much the prior counts; None: those of `STRENGTHS`.
         held_out: share of the training subjects on which l2 and the strength of the prior are chosen.
         seed: of the subjects held out.
 
@@ -90,9 +95,10 @@ def learn_semi(
             chosen.append((l2[0], 0.0, int(hidden.sum())))
             continue
         rows, own = _standardised(features, used), known[:, trained]
-        held = hold_out(groups, fold.train, share=held_out, seed=seed)
-        inner = used & ~np.isin(groups, groups[held])
-        best = _choose(rows, own, inner, held, prior, l2, balanced)
+        held = [hold_out(groups, fold.train, share=held_out, seed=seed)]
+        if held[0].sum() < FEW:
+            held += [hold_out(groups, fold.train, share=held_out, seed=seed + 1000 * draw) for draw in range(1, DRAWS)]
+        best = _choose(rows, own, used, held, groups, prior, l2, strengths or STRENGTHS[prior], balanced)
         scorer = _fitter(rows[used], own[used], prior, balanced)(*best)
         raw = scorer(rows[fold.train]), scorer(rows[fold.test])
         score[np.ix_(fold.test, trained)] = _log_odds(raw[0], own[fold.train], raw[1], balanced)
@@ -104,30 +110,58 @@ def learn_semi(
 def _choose(
     rows: NDArray[np.float32],
     labels: NDArray[np.floating],
-    inner: NDArray[np.bool_],
-    held: NDArray[np.bool_],
+    used: NDArray[np.bool_],
+    held: Sequence[NDArray[np.bool_]],
+    groups: NDArray[np.integer],
     prior: Prior,
     l2: Sequence[float],
+    strengths: Sequence[float],
     balanced: bool,
 ) -> tuple[float, float]:
     """The penalty and the strength of the prior with the best AUC on held-out people, ties: the first.
 
-    The mean over labels is weighted by how surely each label's AUC is known: seldom known ones would decide by chance.
+    The mean over labels and draws is weighted by how surely each AUC is known: seldom known labels, and draws of few
+    faces, would decide by chance.
     """
-    both = (labels[inner] == 1).any(axis=0) & (labels[inner] == 0).any(axis=0)
-    if not both.any():
-        return l2[0], 0.0
-    fit, truth = _fitter(rows[inner], labels[inner][:, both], prior, balanced), labels[held][:, both]
-    present, absent = (truth == 1).sum(axis=0), (truth == 0).sum(axis=0)
-    trust = present * absent / np.maximum(present + absent, 1)  # an AUC's variance falls with it
-    trust = trust / max(float(trust.sum()), 1e-12)
+    if len(l2) * len(strengths) == 1:
+        return l2[0], strengths[0]
+    tried = [_Draw(rows, labels, used & ~np.isin(groups, groups[out]), out, prior, balanced) for out in held]
 
     def auc(penalty: float, strength: float) -> float:
-        found = roc_auc(truth, fit(penalty, strength)(rows[held]))
-        return float(np.nansum(found * trust)) if trust.any() else 0.5
+        found = np.sum([draw.auc(penalty, strength) for draw in tried], axis=0)
+        return float(found[0] / found[1]) if found[1] else 0.5
 
-    penalty = max(l2, key=lambda one: auc(one, 0.0)) if len(l2) > 1 else l2[0]
-    return penalty, max(STRENGTHS[prior], key=lambda one: auc(penalty, one))
+    penalty = max(l2, key=lambda one: auc(one, strengths[0])) if len(l2) > 1 else l2[0]
+    return penalty, max(strengths, key=lambda one: auc(penalty, one))
+
+
+class _Draw:
+    """One set of people held out, and classifiers trained on the others."""
+
+    def __init__(
+        self,
+        rows: NDArray[np.float32],
+        labels: NDArray[np.floating],
+        inner: NDArray[np.bool_],
+        held: NDArray[np.bool_],
+        prior: Prior,
+        balanced: bool,
+    ) -> None:
+        both = (labels[inner] == 1).any(axis=0) & (labels[inner] == 0).any(axis=0)
+        self.rows, self.truth = rows[held], labels[held][:, both]
+        present, absent = (self.truth == 1).sum(axis=0), (self.truth == 0).sum(axis=0)
+        self.trust = present * absent / np.maximum(present + absent, 1)  # an AUC's variance falls with it
+        self.fit = _fitter(rows[inner], labels[inner][:, both], prior, balanced) if self.trust.any() else None
+        self._found: dict[tuple[float, float], tuple[float, float]] = {}
+
+    def auc(self, l2: float, strength: float) -> tuple[float, float]:
+        """The sum of AUCs times how surely they are known, and the sum of the latter."""
+        if self.fit is None:
+            return 0.0, 0.0
+        if (l2, strength) not in self._found:
+            found = roc_auc(self.truth, self.fit(l2, strength)(self.rows))
+            self._found[l2, strength] = float(np.nansum(found * self.trust)), float(self.trust.sum())
+        return self._found[l2, strength]
 
 
 def _fitter(

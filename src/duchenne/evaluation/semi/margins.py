@@ -9,10 +9,11 @@ much less likely the vector is under the machine than if labels were independent
 Source: Wu, Wang, Pan & Ji, Deep facial action unit recognition from partially labeled data, ICCV 2017: classifiers
 (support vector machines) that minimise the error on labelled faces and maximise the log likelihood of the predictions
 for all faces under the machine that was learned from the labels.
-Differs: likelihood against independent labels, because the likelihood alone pulls every prediction towards the
-commonest vector (mostly: nothing present); features come from any frozen encoder, theirs from a network trained along;
-squared hinge loss, so that L-BFGS can be used; a prediction is sigmoid(2 margin + log odds of the label), because
-balanced weights take a label's frequency out of the margin; l2 and strength are chosen on held-out people.
+Differs: likelihood against independent labels, and biases that stay those of plain units, because the likelihood alone
+pulls every prediction towards the commonest vector (mostly: nothing present); features come from any frozen encoder,
+theirs from a network trained along; squared hinge loss, so that L-BFGS can be used; a prediction is
+sigmoid(2 margin + log odds of the label), because balanced weights take a label's frequency out of the margin; l2 and
+strength are chosen on held-out people.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from torch import Tensor
 
 from duchenne.evaluation.semi.rbm import LabelMachine
 
-ITERATIONS: Final = 150
+ITERATIONS: Final = 100
 SLOPE: Final = 2.0
 """From a margin to log odds: half of both classes' margins of 1 on either side."""
 
@@ -68,8 +69,14 @@ def fit_units(
         strength: of the dependence; 0: plain support vector machines, for which unlabelled faces do not matter.
         l2: on the weights.
         balanced: whether both classes of a label weigh alike, or every known label.
-        start: where the search begins; the dependence has several minima, so plain units are a good place.
+        start: plain units, for a strength above 0: where the search begins, for the dependence has several minima, and
+            the biases, which stay.
+
+    Raises:
+        ValueError: when a strength above 0 has no start.
     """
+    if strength and start is None:
+        raise ValueError("a strength above 0 needs plain units to start from")
     there, truth = ~np.isnan(labels), np.nan_to_num(labels)
     if strength == 0:
         kept = there.any(axis=1)
@@ -87,8 +94,10 @@ def fit_units(
     weight, bias = torch.zeros(features.shape[1], count), torch.zeros(count)
     if start is not None:
         weight, bias = torch.from_numpy(start.weight.copy()), torch.from_numpy(start.bias.copy())
-    parts = [weight.requires_grad_(), bias.requires_grad_()]
-    optimiser = torch.optim.LBFGS(parts, max_iter=ITERATIONS, line_search_fn="strong_wolfe", tolerance_change=1e-7)
+    weight.requires_grad_()
+    bias.requires_grad_(strength == 0)  # the prior says which labels go together, not how many there are
+    parts = [part for part in (weight, bias) if part.requires_grad]
+    optimiser = torch.optim.LBFGS(parts, max_iter=ITERATIONS, line_search_fn="strong_wolfe", tolerance_change=1e-6)
 
     def objective() -> Tensor:
         optimiser.zero_grad()

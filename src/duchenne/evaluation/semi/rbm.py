@@ -22,7 +22,7 @@ from torch.nn.functional import softplus
 MOST_HIDDEN: Final = 10
 HIDDEN: Final = 6
 L2: Final = 1e-3
-ITERATIONS: Final = 200
+ITERATIONS: Final = 100
 START: Final = 0.1
 
 
@@ -95,7 +95,7 @@ def fit_machine(labels: NDArray[np.floating], *, hidden: int = HIDDEN, l2: float
     ]
     for part in parts:
         part.requires_grad_()
-    optimiser = torch.optim.LBFGS(parts, max_iter=ITERATIONS, line_search_fn="strong_wolfe", tolerance_change=1e-9)
+    optimiser = torch.optim.LBFGS(parts, max_iter=ITERATIONS, line_search_fn="strong_wolfe", tolerance_change=1e-7)
 
     def objective() -> Tensor:
         optimiser.zero_grad()
