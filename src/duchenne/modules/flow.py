@@ -41,20 +41,22 @@ class FlowDecoder(nn.Sequential):
 
     def forward(self, codes: Tensor) -> Tensor:
         """(B, width) -> (B, channels, H, H) between -1 and 1."""
-        return torch.as_tensor(super().forward(codes[:, :, None, None]))
+        maps = codes[:, :, None, None]
+        for part in self:
+            maps = part(maps)
+        return maps
 
 
-def identity_grid(height: int, width: int, like: Tensor) -> Tensor:
-    """(2, H, W) where every pixel lies: x, then y, from -1 to 1."""
-    y = torch.linspace(-1, 1, height, device=like.device, dtype=like.dtype)
-    x = torch.linspace(-1, 1, width, device=like.device, dtype=like.dtype)
+def identity_grid(flow: Tensor) -> Tensor:
+    """(2, H, W) where every pixel of a flow (B, 2, H, W) lies: x, then y, from -1 to 1."""
+    y, x = (torch.linspace(-1, 1, side, device=flow.device, dtype=flow.dtype) for side in flow.shape[-2:])
     return torch.stack(torch.meshgrid(x, y, indexing="xy"))
 
 
 @at_least_float32
 def clamped(flow: Tensor) -> Tensor:
     """(B, 2, H, W) the flow that is really used: shortened where it would leave the picture."""
-    grid = identity_grid(*flow.shape[-2:], like=flow)
+    grid = identity_grid(flow)
     return (flow + grid).clamp(-1, 1) - grid
 
 
@@ -69,7 +71,7 @@ def sample(source: Tensor, flow: Tensor) -> Tensor:
     Returns:
         (B, C, H, W).
     """
-    places = (flow + identity_grid(*flow.shape[-2:], like=flow)).clamp(-1, 1).permute(0, 2, 3, 1)
+    places = (flow + identity_grid(flow)).clamp(-1, 1).permute(0, 2, 3, 1)
     return nn.functional.grid_sample(
         source.detach().to(flow.dtype), places, mode="bilinear", padding_mode="border", align_corners=True
     )

@@ -102,7 +102,9 @@ def fit_units(
     def objective() -> Tensor:
         optimiser.zero_grad()
         margin = rows @ weight + bias
-        loss = (weights * (1 - signs * margin).clamp_min(0).square()).sum() / count + 0.5 * l2 * weight.square().sum()
+        loss: Tensor = (
+            weights * (1 - signs * margin).clamp_min(0).square()
+        ).sum() / count + 0.5 * l2 * weight.square().sum()
         if strength:
             predicted = torch.where(known, fixed, torch.sigmoid(SLOPE * margin + odds))
             loss = loss + strength * machine.dependence(predicted).mean() / count

@@ -104,7 +104,8 @@ def fit_machine(labels: NDArray[np.floating], *, hidden: int = HIDDEN, l2: float
         return loss
 
     optimiser.step(objective)  # type: ignore[no-untyped-call]
-    return LabelMachine(*(part.detach() for part in parts), alone)
+    visible, units, weight = (part.detach() for part in parts)
+    return LabelMachine(visible, units, weight, alone)
 
 
 def _split(labels: NDArray[np.floating]) -> tuple[Tensor, Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from duchenne.methods.twin_cycle.loss import Codes, feature_consistency, flow_si
 from duchenne.modules.encoder import Encoder, EncoderSpec
 from duchenne.modules.flow import FlowDecoder, clamped, sample
 from duchenne.modules.split_batchnorm import split_batchnorm
-from duchenne.modules.strided import cells
+from duchenne.modules.strided import Strided, cells
 from duchenne.types import ClipBatch, StepOutput
 
 OWN_LAYERS = 3
@@ -80,9 +80,8 @@ class TwinCycle(FlowMethod):
     def codes(self, images: Tensor) -> Codes:
         """(B, 3, H, W) in [0, 1] -> both codes, through the shared layers once."""
         maps = self.encoder.feature_map(images, self.shared[-1])
-        own, other = (
-            cells(encoder.backbone.between(maps, self.shared[-1])) for encoder in (self.encoder, self.other_encoder)
-        )
+        networks = [cast(Strided, encoder.backbone) for encoder in (self.encoder, self.other_encoder)]
+        own, other = (cells(network.between(maps, self.shared[-1])) for network in networks)
         return Codes(other, own) if self.config.code == "au" else Codes(own, other)
 
     def move(self, target: Tensor, source: Tensor) -> Moved:
