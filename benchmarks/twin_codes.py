@@ -1,6 +1,6 @@
 """What the two codes of the twin-cycle autoencoder hold: head pose and action units, on people never seen.
 
-    python benchmarks/twin_codes.py --out FOLDER [--steps 1200] [--seed 0] [--arms recipe ...]
+    python benchmarks/twin_codes.py --out FOLDER [--steps 1200] [--size 64] [--seed 0] [--arms ...]
 
 Pretraining on rendered clips with natural head motion, then on other people: R2 of pitch and yaw by ridge regression
 and AUC of action units by linear units, folds of subjects, from the pose code and from the AU code of one run.
@@ -52,16 +52,19 @@ ARMS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
 """Name -> method and what differs from its recipe `cpu/METHOD`."""
 
 
-def run_of(arm: str, out: Path, data: Path, steps: int, seed: int) -> tuple[Path, float]:
+def run_of(arm: str, out: Path, data: Path, steps: int, size_px: int, seed: int) -> tuple[Path, float]:
     """The run of an arm, and the seconds of its steps; goes on where it was interrupted."""
     method, fields = ARMS[arm]
-    run = out / f"{arm.replace(' ', '_')}_{steps}_{seed}"
+    run = out / f"{arm.replace(' ', '_')}_{size_px}_{steps}_{seed}"
+    layers = size_px.bit_length() - 1
     window = {"window_steps": max(1, steps // 5)} if fields.get("curriculum") else {}
     if not (run / "encoder.safetensors").exists():
-        duchenne.pretrain(
+        done = duchenne.pretrain(
             method, data=data, out=run, recipe=f"cpu/{method}", max_steps=steps, seed=seed, device="cpu", quiet=True,
-            resume=(run / "checkpoint.pt").exists(), save_every=100, **{**window, **fields},
+            size_px=size_px, layers=layers, resume=(run / "checkpoint.pt").exists(), save_every=100, **window, **fields,
         )  # fmt: skip
+        if not done.finished:
+            raise SystemExit(f"{run}: interrupted; the same command goes on.")
         (run / "checkpoint.pt").unlink()
     lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     if not all(math.isfinite(value) for line in lines for value in line.values() if isinstance(value, float)):
@@ -133,6 +136,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=1200)
+    parser.add_argument(
+        "--size", type=int, default=64, choices=(32, 64), help="px of the pictures that are learned from"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=["recipe", "FAb-Net"])
     arguments = parser.parse_args()
@@ -143,7 +149,7 @@ def main() -> None:
     models: dict[str, str] = {}
     seconds, pairs = {}, []
     for arm in arguments.arms:
-        run, seconds[arm] = run_of(arm, out, out / f"learned_{seed}", arguments.steps, seed)
+        run, seconds[arm] = run_of(arm, out, out / f"learned_{seed}", arguments.steps, arguments.size, seed)
         print(f"{arm}: {seconds[arm]:.0f} s of training", flush=True)
         if ARMS[arm][0] == "fab_net":
             models[arm] = str(run / "encoder.safetensors")
@@ -158,8 +164,15 @@ def main() -> None:
         "processor": platform.machine(), "cores": os.cpu_count(), "threads": torch.get_num_threads(),
         "torch": torch.__version__, "python": platform.python_version(), "duchenne": duchenne.__version__,
     }  # fmt: skip
-    result = {**found, "steps": arguments.steps, "seed": seed, "seconds": seconds, "machine": machine}
-    (out / f"twin_codes_{arguments.steps}_{seed}.json").write_text(json.dumps(result, indent=1) + "\n")
+    result = {
+        **found,
+        "steps": arguments.steps,
+        "size_px": arguments.size,
+        "seed": seed,
+        "seconds": seconds,
+        "machine": machine,
+    }
+    (out / f"twin_codes_{arguments.size}_{arguments.steps}_{seed}.json").write_text(json.dumps(result, indent=1) + "\n")
     print("| | R2 pitch | R2 yaw | AUC of AUs |\n|---|---|---|---|")
     for name, row in found["models"].items():
         print(f"| {name} | " + " | ".join(said(row[key]) for key in ("pitch", "yaw", "au")) + " |")
