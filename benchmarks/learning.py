@@ -61,6 +61,8 @@ METHODS: dict[str, Arm] = {
     "MoCo": Arm("moco", "nothing"),
     "SimSiam": Arm("simsiam", "nothing"),
     "CVC": Arm("cvc", "nothing"),
+    "FAb-Net": Arm("fab_net", "nothing"),
+    "twin-cycle": Arm("twin_cycle", "nothing"),
     "knowledge-driven": Arm("knowledge_driven", "landmarks"),
     "EmoCo": Arm("emoco", "emotions"),
     "supervised": Arm("supervised", "action units"),
@@ -169,6 +171,8 @@ def pictures(method: str, config: Any) -> int:
     frames = int(method_class(method).sampler(config).frames)
     if method == "clp":
         return frames + int(config.separate_frames)
+    if method == "twin_cycle":
+        return 5  # both frames, and the three pictures that are made of them
     return frames if method == "supervised" else max(frames, 2)
 
 

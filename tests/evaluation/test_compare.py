@@ -283,3 +283,19 @@ def test_data_sets_that_are_not_printed_so_are_refused() -> None:
     ]:
         with pytest.raises(DuchenneError, match=sentence):
             compare(published=name, metric=metric)  # type: ignore[arg-type]
+
+
+def test_rows_of_the_same_method_are_named(evaluations: tuple[Path, Path], tmp_path: Path) -> None:
+    folder = as_if(tmp_path / "same", evaluations[0], name="bp4d")
+    summary = json.loads((folder / "summary.json").read_text())
+    found = summary["models"].pop("landmarks")
+    summary["models"] = {"runs/tc": {**found, "method": "twin_cycle"}, "runs/fab": {**found, "method": "fab_net"}}
+    (folder / "summary.json").write_text(json.dumps(summary))
+    table = compare([folder], published="bp4d", out=tmp_path / "out").table
+    same = table[table["same_method"].fillna("") != ""].groupby("same_method")["model"].agg(set).to_dict()
+    assert same == {
+        "same: runs/tc": {"TCAE", "TAE", "TCAE, retrained"},
+        "same: runs/fab": {"FAb-Net", "FAb-Net, retrained"},
+    }
+    assert table[table["model"] == "TAE"]["note"].str.contains("changes are not public").all()
+    assert "same method" in (tmp_path / "out" / "comparison.html").read_text()

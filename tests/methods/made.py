@@ -24,6 +24,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "clp": {"backbone": "resnet18", "length": 4, "memory": 24, "support": 10, "bn_splits": 1},
     "cvc": {"backbone": "resnet18", "memory": 12, "cycle_memory": 20, "support": 8, "bn_splits": 1},
     "emoco": {"backbone": "resnet18", "memory": 12, "bn_splits": 1},
+    "fab_net": {"layers": 5},
     "knowledge_driven": {
         "backbone": "resnet18",
         "projection_hidden": 32,
@@ -38,6 +39,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "supervised": {"aus": (1, 12), "positive_shares": (0.5, 0.5), "weighting": "none"},
     "temporal_ranking": {"triplets": 3},
     "triplet": {"triplets": 3},
+    "twin_cycle": {"layers": 5},
 }
 """Method -> fields that make its batches small; every method has a line."""
 

@@ -12,7 +12,9 @@ from duchenne.methods.registry import method_class
 from duchenne.training.config import method_run_config
 from duchenne.training.recipes import load_recipe, recipe_names
 
-UNLABELLED = ("clp", "cvc", "moco", "n_pair", "simclr", "simsiam", "temporal_ranking", "triplet")
+UNLABELLED = (
+    "clp", "cvc", "fab_net", "moco", "n_pair", "simclr", "simsiam", "temporal_ranking", "triplet", "twin_cycle",
+)  # fmt: skip
 COMPARED = ("cvc", "moco", "simclr", "simsiam")
 
 
@@ -40,6 +42,8 @@ def resolved(name):
 def pictures(method, config):
     """Pictures that go through an encoder in one step, those of momentum encoders included."""
     frames = method_class(method).sampler(config).frames
+    if method == "twin_cycle":  # both frames, and the three pictures that are made of them
+        return 5 * config.batch_size
     return config.batch_size * (frames + config.separate_frames if method == "clp" else max(frames, 2))
 
 
@@ -68,7 +72,7 @@ def test_methods_that_others_retrained_start_and_step_like_theirs(name, like):
         assert (own.epochs, own.lr, own.schedule) == (theirs.epochs, theirs.lr, theirs.schedule)
 
 
-@pytest.mark.parametrize("name", [*COMPARED, "clp"])
+@pytest.mark.parametrize("name", [*COMPARED, "clp", "fab_net", "twin_cycle"])
 def test_cpu_recipes_see_as_many_pictures_as_temporal_ranking(name):
     method, config = resolved(f"cpu/{name}")
     whole = resolved("cpu/temporal_ranking")[1]

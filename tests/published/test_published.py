@@ -12,7 +12,8 @@ import pytest
 
 import duchenne
 from duchenne.facs import AU_SETS, EMOTIONS, au_column
-from duchenne.published import PAPERS, PROTOCOLS, Row, load, load_ablations
+from duchenne.methods.registry import METHODS as OWN
+from duchenne.published import METHODS, PAPERS, PROTOCOLS, Row, load, load_ablations
 from duchenne.training.recipes import recipe_names
 
 ROUNDING = 0.0501
@@ -144,3 +145,10 @@ def test_every_number_is_the_transcribed_one(shared: Path) -> None:
     for row in load():
         ours.update((row.paper, row.dataset, f"{value:.1f}") for value in (*row.values.values(), row.average))
     assert ours == raw
+
+
+def test_own_methods_are_there() -> None:
+    assert set(METHODS.values()) | {"supervised"} == set(OWN)
+    found = {row.method: row.own_method for row in load()}
+    assert (found["temporal ranking k=1, DenseNet-121"], found["TCAE, retrained"]) == ("temporal_ranking", "twin_cycle")
+    assert (found["CLP"], found["CL-ILE"], found["DRML"]) == ("clp", "cl_ile", None)

@@ -103,7 +103,7 @@ def test_what_is_refused(source, tmp_path):
         apply_weights(Encoder(SPEC), str(tmp_path / "list.pth"))
     state = {key.removeprefix("backbone."): value for key, value in source.state_dict().items() if "backbone" in key}
     torch.save(state, tmp_path / "plain.pth")
-    with pytest.raises(InputError, match="not the released network"):
+    with pytest.raises(InputError, match="none of the released networks"):
         duchenne.convert(tmp_path / "plain.pth", out=tmp_path / "out")
 
 
@@ -206,3 +206,95 @@ def test_weights_execute_nothing(tmp_path):
     with pytest.raises(InputError, match="read safely"):
         apply_weights(Encoder(SPEC), str(tmp_path / "evil.pth"))
     assert not (tmp_path / "owned").exists()
+
+
+def released_fab_net(wide: int = 32):
+    """A network with the names and shapes of the released FAb-Net, whose convolutions all have a bias."""
+    widths = [3, wide, 2 * wide, 4 * wide, *[8 * wide] * 5]
+    layers = []
+    for number in range(8):
+        layers.append(nn.Conv2d(widths[number], widths[number + 1], 4, 2, 1))
+        layers += [nn.BatchNorm2d(widths[number + 1])] if 0 < number < 7 else []
+        layers += [nn.LeakyReLU(0.2)] if number < 7 else []
+    network = nn.Module()
+    network.encoder = nn.Sequential(*layers)
+    parts = [nn.ReLU(), nn.Upsample(scale_factor=2)]
+    network.decoder = nn.Sequential(*parts, nn.Conv2d(16 * wide, 8 * wide, 3, 1, 1), nn.BatchNorm2d(8 * wide))
+    network.mask = nn.Sequential(*parts, nn.Conv2d(16 * wide, 8 * wide, 3, 1, 1), nn.BatchNorm2d(8 * wide))
+    return settled(network)
+
+
+def settled(network):
+    torch.manual_seed(5)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.running_mean)
+            nn.init.uniform_(module.running_var, 0.5, 1.5)
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+        if isinstance(module, nn.Conv2d):
+            nn.init.normal_(module.bias)
+    return network.eval()
+
+
+@pytest.mark.parametrize("wrapped", ["state_dict", "state_dict_model", "module"])
+def test_converts_the_released_fab_net(wrapped, tmp_path):
+    network = released_fab_net()
+    state = network.state_dict()
+    saved = {
+        "state_dict": {"state_dict": state, "opts": argparse.Namespace(lr=1e-4), "epoch": 3},
+        "state_dict_model": {"state_dict_model": state, "state_dict": {"0.weight": torch.rand(256)}},
+        "module": {f"module.{key}": value for key, value in state.items()},
+    }[wrapped]
+    torch.save(saved, tmp_path / "fabnet.pth")
+    loaded = load_encoder(duchenne.convert(tmp_path / "fabnet.pth", out=tmp_path / "encoder"))
+    x = torch.rand(2, 3, 256, 256)
+    with torch.no_grad():
+        assert torch.allclose(loaded.encoder(x), network.encoder(x).flatten(1), atol=1e-5)
+    assert loaded.record.method == "fab_net"
+    assert loaded.record.size_px == 256
+    assert [item.dataset for item in loaded.record.trained_on] == ["voxceleb1", "voxceleb2"]
+
+
+def test_a_released_network_that_lacks_a_layer_is_named(tmp_path):
+    state = released_fab_net().state_dict()
+    del state["encoder.8.weight"]
+    torch.save(state, tmp_path / "fabnet.pth")
+    with pytest.raises(InputError, match=r"backbone\.layer4\.0\.weight"):
+        duchenne.convert(tmp_path / "fabnet.pth", out=tmp_path / "encoder")
+
+
+class ReleasedTwins(nn.Module):
+    """Names and shapes of the encoder of the released TCAE."""
+
+    def __init__(self):
+        super().__init__()
+        widths = [3, 32, 64, 128, 256, 256, 256, 256, 256]
+        norms = ["", "2_0", "4_0", "8_0", "8_1", "8_2", "8_3"]
+        for number in range(8):
+            setattr(self, f"conv{number + 1}", nn.Conv2d(widths[number], widths[number + 1], 4, 2, 1))
+            if number < 7:
+                setattr(self, f"batch_norm{norms[number]}", nn.BatchNorm2d(widths[number + 1]))
+        for number in (6, 7, 8):
+            setattr(self, f"conv{number}_1", nn.Conv2d(256, 256, 4, 2, 1))
+        self.batch_norm8_2_1, self.batch_norm8_3_1 = nn.BatchNorm2d(256), nn.BatchNorm2d(256)
+
+    def forward(self, x):
+        leaky = nn.LeakyReLU(0.2)
+        for number, norm in enumerate(["", "2_0", "4_0", "8_0", "8_1"], start=1):
+            x = leaky(getattr(self, f"batch_norm{norm}")(getattr(self, f"conv{number}")(x)))
+        pose = leaky(self.batch_norm8_3(self.conv7(leaky(self.batch_norm8_2(self.conv6(x))))))
+        au = leaky(self.batch_norm8_3_1(self.conv7_1(leaky(self.batch_norm8_2_1(self.conv6_1(x))))))
+        return self.conv8(pose).flatten(1), self.conv8_1(au).flatten(1)
+
+
+def test_converts_both_codes_of_the_released_tcae(tmp_path):
+    encoder = settled(ReleasedTwins())
+    torch.save(
+        {"state_dict": {f"encoder.{key}": value for key, value in encoder.state_dict().items()}}, tmp_path / "t.pth"
+    )
+    out = duchenne.convert(tmp_path / "t.pth", out=tmp_path / "encoder")
+    x = torch.rand(2, 3, 256, 256)
+    with torch.no_grad():
+        pose, au = encoder(x)
+        assert torch.allclose(load_encoder(out).encoder(x), au, atol=1e-5)
+        assert torch.allclose(load_encoder(out / "encoder_pose.safetensors").encoder(x), pose, atol=1e-5)

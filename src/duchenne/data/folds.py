@@ -27,10 +27,12 @@ class Fold:
     Attributes:
         train: (N,) bool.
         test: (N,) bool.
+        unlabelled: (N,) bool, rows of people to train on whose labels must not be used; None: there are none.
     """
 
     train: NDArray[np.bool_]
     test: NDArray[np.bool_]
+    unlabelled: NDArray[np.bool_] | None = None
 
 
 def assign_subjects(frames_of: Mapping[str, int], number: int, *, seed: int = 0) -> dict[str, int]:

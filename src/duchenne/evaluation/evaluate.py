@@ -33,6 +33,8 @@ from duchenne.evaluation.report.gradcam import Attention, attention_after_bn, at
 from duchenne.evaluation.report.maps import POINTS, MapKind, MapSettings, choose_points
 from duchenne.evaluation.report.page import write_report
 from duchenne.evaluation.scoring import COLUMNS, Predictions, Summariser, always_positive, cells, spread, undefined
+from duchenne.evaluation.semi.learning import PRIORS, Prior
+from duchenne.evaluation.semi.protocol import run_semi
 from duchenne.evaluation.state import State, array_hash, data_hash
 from duchenne.evaluation.tasks import DEFAULT_FOLDS, Target, describe_folds, fold_of, folds_table, make_plans, make_task
 from duchenne.evaluation.thresholds import Threshold, check_threshold, decisions
@@ -48,14 +50,14 @@ from duchenne.metrics import RESAMPLES
 
 PROTOCOLS: Final[dict[str, Callable[..., Outcome]]] = {
     "linear": run_linear, "linear+bn": run_linear_bn, "knn": run_knn, "ridge": run_ridge, "finetune": run_finetune,
-    "areas": run_areas, "areas+finetune": run_areas_tuned,
+    "areas": run_areas, "areas+finetune": run_areas_tuned, "semi": run_semi,
 }  # fmt: skip
 """Name -> protocol, see `duchenne.evaluation.job`."""
 ATTENTIVE: Final = ("linear", "linear+bn")
 """Protocols whose units lie on an encoder that a picture shows the attention of."""
-MAPPED: Final = ("linear", "linear+bn", "knn", "ridge")
+MAPPED: Final = ("linear", "linear+bn", "knn", "ridge", "semi")
 """Those that draw maps of the features."""
-PENALISED: Final = ("linear", "ridge")
+PENALISED: Final = ("linear", "ridge", "semi")
 """Those with an L2 strength, chosen on held-out training subjects."""
 
 
@@ -78,6 +80,7 @@ def evaluate(
     threshold: Threshold = 0.5,
     label_share: Sequence[float] = (),
     label_unit: LabelUnit = "subjects",
+    prior: Prior | None = None,
     areas: str | Path | None = None,
     sweep: str | Sequence[str] = (),
     tune: Tune = "all",
@@ -106,7 +109,7 @@ def evaluate(
     is interrupted, the same call goes on from what was finished (see `duchenne.evaluation.state`).
 
     Args:
-        protocol: `linear`, `linear+bn`, `finetune`, `areas`, `areas+finetune`, for a quick look `knn`
+        protocol: `linear`, `linear+bn`, `finetune`, `areas`, `areas+finetune`, `semi`, for a quick look `knn`
             or `ridge`, or `probes`.
         model: one or several, see `duchenne.features.resolve`.
         method: with `finetune`: methods that learn from labels, trained in every fold: `NAME` or `NAME:RECIPE`.
@@ -128,6 +131,8 @@ def evaluate(
             training subjects; `oracle`: the best for the tested faces, see `duchenne.evaluation.thresholds`.
         label_share: shares of the training labels to evaluate with as well, see `protocols.label_share`.
         label_unit: what is left out: `subjects`, `clips` or `frames`.
+        prior: with `semi`: what is known of how labels go together, `rbm` (DAU-R) or `group_sparse` (BGCS), see
+            `duchenne.evaluation.semi`.
         areas: YAML with areas of the face for the protocols on areas, see `duchenne.faces.areas.AreaTable`.
         sweep: a key of the runs' `config.yaml`, against which the report draws their scores; a second: a line for each
             of its values.
@@ -170,6 +175,12 @@ def evaluate(
             f"evaluate {protocol}: --method, --tune, --epochs, --batch-size, --lr, --head-lr, --layer-decay, "
             "--patience, --curve and --workers belong to evaluate finetune; leave them out."
         )
+    if (protocol == "semi") != (prior in PRIORS):
+        raise UsageError(
+            f"evaluate semi: needs --prior {' or '.join(PRIORS)}, how labels go together; other protocols have none."
+        )
+    if protocol == "semi" and target == "emotion":
+        raise UsageError("evaluate semi: models how action units go together; a face has one emotion. Use linear.")
     if not models and (tuning, weighting, feature) != (TuneSettings(), "balanced", "embedding"):
         raise UsageError(
             "evaluate finetune: --tune, --epochs, --batch-size, --lr, --head-lr, --layer-decay, --patience, --curve, "
@@ -232,7 +243,8 @@ def evaluate(
     adapted: dict[str, Mapping[str, NDArray[np.generic]]] = {}
     efficiency = Efficiency(job, shares, label_unit)
     for source in sources:
-        own = {"tuning": tuning, "workers": workers} if protocol == "finetune" else {}
+        own: dict[str, Any] = {"tuning": tuning, "workers": workers} if protocol == "finetune" else {}
+        own |= {"prior": prior} if protocol == "semi" else {}
         run = partial(PROTOCOLS[protocol], source, settings=settings, **own)
         found = run(replace(job, maps="none") if source.name in beside else job)
         adapted[source.name] = found.adapted
@@ -274,7 +286,8 @@ def evaluate(
             "name": protocol, "target": target, "items": list(task.items), "aggregates": ["mean_of_folds", "pooled"],
             **describe_folds(task, plans, "train-data" if others else str(folds), repeats),
             "positive_from": levels(prepared, level) if target == "au" else None,
-            "feature": feature if models else None, "weighting": weighting if models else weighting_of(sources),
+            "prior": prior, "feature": feature if models else None,
+            "weighting": weighting if models else weighting_of(sources),
             "l2": list(settings.l2) if protocol in PENALISED else None,
             "held_out": settings.held_out if protocol in PENALISED else None,
             "areas": asdict(job.areas) if protocol in AREA_PROTOCOLS else None,

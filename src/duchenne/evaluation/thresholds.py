@@ -90,8 +90,10 @@ def best_limits(labels: NDArray[np.floating], score: NDArray[np.floating]) -> ND
 
 
 def _learned(job: Job, seed: int, fold: Fold, run: Callable[[Job], Outcome]) -> NDArray[np.float64]:
-    held = hold_out(job.task.people, fold.train, share=HELD_OUT, seed=seed)
-    inner = Fold(train=fold.train & ~held, test=held)
+    people = job.task.people
+    held = hold_out(people, fold.train, share=HELD_OUT, seed=seed)
+    hidden = None if fold.unlabelled is None else fold.unlabelled & ~np.isin(people, people[held])
+    inner = Fold(train=fold.train & ~held, test=held, unlabelled=hidden)
     found = run(replace(job, plans={seed: [inner]}, maps="none", quiet=True))
     return best_limits(job.task.labels[held], found.scores[seed][held])
 

@@ -146,6 +146,13 @@ class Method(nn.Module, ABC):
         """The score of a whole validation from the sum (K,) of its counts."""
         return float(counts[0] / counts[1])
 
+    def after_validation(self, score: float) -> None:
+        """Called with the score of every validation, in all processes alike, e.g. for a curriculum."""
+
+    def other_encoders(self) -> Mapping[str, Encoder]:
+        """Encoders that are kept beside `encoder`, by name: a run saves them as `encoder_NAME`; none by default."""
+        return {}
+
     def after_step(self) -> None:
         """Called after the optimiser: the only place where momentum weights and queues move."""
 

@@ -31,6 +31,7 @@ _CLASSES: Final = {
     "clp": ("CLP", "CLPConfig"),
     "cvc": ("CVC", "CVCConfig"),
     "emoco": ("EmoCo", "EmoCoConfig"),
+    "fab_net": ("FabNet", "FabNetConfig"),
     "knowledge_driven": ("KnowledgeDriven", "KnowledgeDrivenConfig"),
     "moco": ("MoCo", "MoCoConfig"),
     "n_pair": ("NPair", "NPairConfig"),
@@ -39,6 +40,7 @@ _CLASSES: Final = {
     "supervised": ("Supervised", "SupervisedConfig"),
     "temporal_ranking": ("TemporalRanking", "TemporalRankingConfig"),
     "triplet": ("Triplet", "TripletConfig"),
+    "twin_cycle": ("TwinCycle", "TwinCycleConfig"),
 }
 METHODS: Final = tuple(sorted(_CLASSES))
 """Names of all methods."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from duchenne.modules.resnet import build_backbone
+from duchenne.modules.strided import build_strided, is_strided
 from duchenne.modules.token_encoder import TokenEncoder, TokenSpec
 
 IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)
@@ -21,7 +22,7 @@ class EncoderSpec:
     """Everything that is needed to build an encoder again; stored in `encoder.json`.
 
     Attributes:
-        backbone: name of the network, e.g. `resnet18`.
+        backbone: name of the network, e.g. `resnet18`, or `strided8` (see `duchenne.modules.strided`).
         embedding_dim: width of a linear layer after pooling; None for the pooled features themselves.
         unit_rows: whether the output rows are scaled to length 1.
         last_stage: of the backbone, whose map is pooled; `layer4`, or an earlier one where later ones are not there.
@@ -61,7 +62,7 @@ class Encoder(nn.Module):
     """A backbone, average pooling or a transformer, and optionally a linear layer and scaling to unit length.
 
     `encoder(x)` takes (B, 3, H, W) RGB in [0, 1] and gives (B, feature_dim). The input's mean and standard deviation
-    (ImageNet's by default) are buffers, so that exported encoders carry them.
+    (ImageNet's, or the backbone's own) are buffers, so that exported encoders carry them.
 
     Args:
         spec: what to build.
@@ -76,13 +77,16 @@ class Encoder(nn.Module):
     def __init__(self, spec: EncoderSpec) -> None:
         super().__init__()
         self.spec = spec
-        self.backbone = build_backbone(spec.backbone, spec.last_stage)
+        strided = is_strided(spec.backbone)
+        self.backbone = build_strided(spec.backbone) if strided else build_backbone(spec.backbone, spec.last_stage)
+        mean = getattr(self.backbone, "input_mean", IMAGENET_MEAN)
+        std = getattr(self.backbone, "input_std", IMAGENET_STD)
         tokens = spec.tokens()
         self.tokens = TokenEncoder(self.backbone.feature_dim, tokens) if tokens else None
         self.embedding = nn.Linear(self.backbone.feature_dim, spec.embedding_dim) if spec.embedding_dim else None
         self.feature_dim = spec.embedding_dim or self.backbone.feature_dim
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1))
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
 
     def normalise(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) in [0, 1] -> the same with the input's mean and standard deviation taken out."""

@@ -11,6 +11,7 @@ Numbers are copied as printed, also where they are wrong: errors are flagged, ne
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
@@ -65,6 +66,14 @@ PROTOCOLS: Final[dict[Protocol, str]] = {
 }
 
 
+METHODS: Final[dict[str, str]] = {
+    "SimCLR": "simclr", "MoCo": "moco", "SimSiam": "simsiam", "CVC": "cvc", "triplet": "triplet", "N-pair-mc": "n_pair",
+    "temporal ranking": "temporal_ranking", "CLP": "clp", "EmoCo": "emoco", "CL-ILE": "cl_ile",
+    "KSRL": "knowledge_driven", "FAb-Net": "fab_net", "TCAE": "twin_cycle", "TAE": "twin_cycle",
+}  # fmt: skip
+"""Printed method, without what is said after it (`, retrained`, ` k=1`), -> this library's."""
+
+
 class Row(NamedTuple):
     """One printed row.
 
@@ -97,6 +106,11 @@ class Row(NamedTuple):
     def cited(self) -> bool:
         """Whether the paper copied the row from an earlier one."""
         return any(sentence.startswith("cited") for _, sentence in self.notes)
+
+    @property
+    def own_method(self) -> str | None:
+        """This library's method that the row is of; None where it has none."""
+        return METHODS.get(re.split(r",| k=", self.method)[0])
 
     @property
     def errors(self) -> tuple[str, ...]:

@@ -227,6 +227,7 @@ class Trainer:
         if self.fabric.is_global_zero:
             self._write_log({"step": self.step, **self._stage_name(), "validation": score})
         best = self.plateau.take(score, self.config)
+        self.method.after_validation(score)
         if best and self.save_best and self.fabric.is_global_zero and self.stage == len(self.stages) - 1:
             self.save_best(self.step, score)
 

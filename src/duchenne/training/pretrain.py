@@ -199,8 +199,13 @@ def train_on(
             trained_on=(*own, *earlier),
         )
 
+    def save(name: str, own: EncoderRecord) -> None:
+        save_encoder(out, built.encoder, own, name=name)
+        for which, encoder in built.other_encoders().items():
+            save_encoder(out, encoder, replace(own, spec=encoder.spec), name=f"{name}_{which}")
+
     def save_best(step: int, score: float) -> None:
-        save_encoder(out, built.encoder, record(step, score), name="encoder_best")
+        save(_BEST, record(step, score))
 
     trainer = Trainer(
         fabric, built, config, load(training), steps, out, bf16=bf16,
@@ -211,14 +216,15 @@ def train_on(
         trainer.resume()
     if fabric.is_global_zero:
         save_mapping(out / "config.yaml", stored)
-        for name in () if resume else _RESTART - {"config.yaml"}:
-            (out / name).unlink(missing_ok=True)
+        for path in [] if resume else list(out.iterdir()):
+            if _leftover(path.name) and path.name != "config.yaml":
+                path.unlink(missing_ok=True)
         for note in notes:
             tell(note)
     finished = trainer.run(quiet=quiet)
     average_buffers(fabric, built)
     if fabric.is_global_zero and finished:
-        save_encoder(out, built.encoder, record(trainer.step))
+        save("encoder", record(trainer.step))
         for name, figure in figures_of(built.eval(), prepared, rows_trained).items():
             (out / "figures").mkdir(exist_ok=True)
             with replacing(out / "figures" / f"{name}.png") as temporary:
@@ -302,7 +308,7 @@ def _check_out(out: Path, stored: dict[str, Any], *, resume: bool) -> None:
     if not resume:
         if (out / "checkpoint.pt").exists() or (out / "encoder.safetensors").exists():
             raise UsageError(f"{out}: holds a run already; add --resume to go on with it, or name another --out.")
-        if out.exists() and (not out.is_dir() or any(path.name not in _RESTART for path in out.iterdir())):
+        if out.exists() and (not out.is_dir() or any(not _leftover(path.name) for path in out.iterdir())):
             raise UsageError(f"{out}: is in use by something else; name another --out.")
         return
     before = load_mapping(out / "config.yaml")
@@ -336,8 +342,12 @@ def _left_out(labels: LabelSpec, data: Prepared) -> list[str]:
     return [f"Coded, but not learned: {', '.join(missing)}."] if missing else []
 
 
-# Left by a run that was interrupted before its first checkpoint.
-_RESTART = frozenset({"config.yaml", "log.jsonl", "encoder_best.json", "encoder_best.safetensors"})
+_BEST = "encoder_best"
+
+
+def _leftover(name: str) -> bool:
+    """Whether a run that was interrupted before its first checkpoint leaves a file of this name."""
+    return name in ("config.yaml", "log.jsonl") or name.startswith(_BEST)
 
 
 def _notes(size_px: int, data: Prepared) -> list[str]:

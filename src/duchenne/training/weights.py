@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import re
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,7 @@ from duchenne.model_files import IMAGENET_FILES, model_path
 from duchenne.modules.encoder import Encoder
 from duchenne.modules.resnet import STAGES
 from duchenne.training.foreign import find_state, load_tensors, name_of, not_finite, resnet_state
+from duchenne.training.released import released_state, which_released
 
 UNREADABLE: Final = (
     RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError,
@@ -37,9 +39,8 @@ def apply_weights(encoder: Encoder, source: str) -> None:
         source: `none` (nothing happens), `imagenet` (torchvision's IMAGENET1K_V1; the folder that DUCHENNE_MODELS
             names is looked at first), or the path of a file: an `encoder.safetensors`, a state dict of torchvision's
             ResNet or DenseNet, a checkpoint that has one in it (see `foreign`), or the state dict that the authors of
-            temporal ranking released. The embedding layer is loaded
-            where the file has one of the same size, and stays as it is where the file has none. Stages that the
-            encoder does not have are left out.
+            temporal ranking, FAb-Net or TCAE released. The embedding layer is loaded where the file has one of the same
+            size, and stays as it is where the file has none. Stages that the encoder does not have are left out.
 
     Raises:
         UsageError: when there are no ImageNet weights for the backbone.
@@ -54,18 +55,35 @@ def apply_weights(encoder: Encoder, source: str) -> None:
         path = model_path(names[0])
     else:
         path = Path(source)
+    fill_encoder(encoder, encoder_state(read_state(path)), str(path))
+
+
+def fill_encoder(encoder: Encoder, state: Mapping[str, Tensor], where: str) -> Encoder:
+    """Loads tensors named as `Encoder` does, in place; see `apply_weights`.
+
+    Args:
+        encoder: of any backbone.
+        state: what `encoder_state` gives.
+        where: for the error message.
+
+    Returns:
+        The encoder.
+
+    Raises:
+        InputError: when they are for another network, or not finite.
+    """
     own_parts = tuple(f"{stage}." for stage in STAGES if stage not in encoder.backbone.stages)
     later = tuple(f"backbone.{part}" for part in getattr(encoder.backbone, "later", own_parts))
-    state = {key: value for key, value in encoder_state(read_state(path)).items() if not key.startswith(later)}
+    state = {key: value for key, value in state.items() if not key.startswith(later)}
     broken = not_finite(state)
     if broken:
-        raise InputError(f"{path}: its {broken} holds NaN or infinite numbers; choose an earlier checkpoint.")
+        raise InputError(f"{where}: its {broken} holds NaN or infinite numbers; choose an earlier checkpoint.")
     own = encoder.state_dict()
     needed = [key for key in own if key.startswith("backbone.") and not key.endswith(".num_batches_tracked")]
     if not any(key in state for key in needed):
         called = next(iter(state), "nothing").removeprefix("backbone.")
         raise InputError(
-            f"{path}: holds no {encoder.spec.backbone} (its first tensor is called {called}); choose another file or "
+            f"{where}: holds no {encoder.spec.backbone} (its first tensor is called {called}); choose another file or "
             "--backbone."
         )
     missing = sorted(key for key in needed if key not in state)  # old files do not count batches
@@ -74,8 +92,9 @@ def apply_weights(encoder: Encoder, source: str) -> None:
         what = f"has no {missing[0]}" if missing else f"its {unfit[0]} does not fit"
         if name_of(state) not in ("", encoder.spec.backbone):
             what = f"it is a {name_of(state)}"
-        raise InputError(f"{path}: is not for {encoder.spec.backbone} ({what}); choose another file or --backbone.")
+        raise InputError(f"{where}: is not for {encoder.spec.backbone} ({what}); choose another file or --backbone.")
     encoder.load_state_dict(state, strict=False)
+    return encoder
 
 
 def read_state(path: str | Path) -> dict[str, Tensor]:
@@ -105,10 +124,12 @@ def encoder_state(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
     Args:
         state: of an `Encoder` (kept as it is), of torchvision's ResNet or DenseNet (`conv1.weight`; the classifier is
-            dropped), or of the released temporal-ranking network (`resnet18.0.weight`, `fc1.weight`); `module.` before
-            a name is dropped.
+            dropped), of the released temporal-ranking network (`resnet18.0.weight`, `fc1.weight`), or of the released
+            FAb-Net or TCAE (`encoder.0.weight`, `encoder.conv1.weight`); `module.` before a name is dropped.
     """
     state = {key.removeprefix("module."): value for key, value in state.items()}
+    if which_released(state):
+        return released_state(state)
     foreign = None if any(key.startswith("resnet18.") for key in state) else resnet_state(state)
     if foreign is not None:
         return foreign

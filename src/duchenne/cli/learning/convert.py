@@ -1,4 +1,4 @@
-"""`duchenne convert WEIGHTS --out DIR`: the released weights of temporal ranking as an encoder of this library."""
+"""`duchenne convert WEIGHTS --out DIR`: weights that authors released as an encoder of this library."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from duchenne.plain import tell as print
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """Turns the weights that the authors of temporal ranking released into an encoder; nothing in them is executed."""
+    """Turns the weights that the authors of temporal ranking, FAb-Net or TCAE released into an encoder; nothing in them
+    is executed."""
 
     weights: tyro.conf.Positional[Path]
-    """The authors' state dict (ResNet-18, linear layer 512 to 256)."""
+    """The authors' file: temporal ranking's ResNet-18 with its linear layer, FAb-Net, or TCAE."""
     out: Path
     """Folder to make; `--model` takes it everywhere."""
 

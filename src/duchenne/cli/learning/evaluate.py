@@ -17,12 +17,13 @@ class EvaluateArguments:
     """Scores representations under one protocol: scores.csv, summary.json, folds.csv and report.html."""
 
     protocol: tyro.conf.Positional[
-        Literal["linear", "linear+bn", "finetune", "areas", "areas+finetune", "knn", "ridge", "probes"]
+        Literal["linear", "linear+bn", "finetune", "areas", "areas+finetune", "semi", "knn", "ridge", "probes"]
     ]
     """linear: one linear unit per item on frozen, standardised features; linear+bn: the same, with the encoder's
     BatchNorm layers trained along; finetune: with the encoder trained further in every fold;
     areas: perceptrons on areas of the face, with the encoder frozen; areas+finetune: the same with the encoder trained
-    along. Quick looks at the same features: knn (nearest training faces), ridge (least squares).
+    along; semi: linear units that learn from unlabelled faces too (--label-share), by how labels go together (--prior).
+    Quick looks at the same features: knn (nearest training faces), ridge (least squares).
     probes: what else the features hold (identity, pose, light, order in time); takes --model, --data, --out, --folds,
     --feature, --l2, --no-baselines, --device and --quiet."""
     model: tuple[str, ...] = ()
@@ -62,6 +63,9 @@ class EvaluateArguments:
     """Shares of the training labels to evaluate with as well, such as 0.01 0.1 0.5."""
     label_unit: Literal["subjects", "clips", "frames"] = "subjects"
     """What is left out."""
+    prior: Literal["rbm", "group_sparse"] | None = None
+    """semi: what is known of how labels go together: rbm (a restricted Boltzmann machine, as DAU-R) or group_sparse
+    (overlapping groups, as BGCS)."""
     areas: Path | None = None
     """YAML with areas of the face for the protocols on areas; without, those of the knowledge-driven method."""
     sweep: tuple[str, ...] = ()

@@ -26,7 +26,7 @@ OWN_KEYS: Final = ("l2", "areas")
 """Of some protocols only."""
 DATA_KEYS: Final = ("name", "alignment", "size_px", "label_kind", "crops")
 NUMBERS: Final = ("mean", "low", "high")
-REMARKS: Final = ("comparable_with", "differs", "caution", "note")
+REMARKS: Final = ("same_method", "comparable_with", "differs", "caution", "note")
 _FIXED: Final = {"evaluation", "model", "protocol", *NUMBERS, *REMARKS}
 
 
@@ -37,8 +37,9 @@ class Comparison:
     Attributes:
         table: one row per evaluation and model: `evaluation, model, protocol`, one column per item, `mean`, `low`,
             `high` (of the mean), all 0 to 1; the model `always positive` stands beside every F1. Null: undefined. With
-            published rows, which follow with the comparable ones first: `comparable_with` (evaluations), `differs` and
-            `caution` (words that `explanations` explains) and `note` (errors in the printed row, remarks).
+            published rows, which follow with the comparable ones first: `same_method` (models of the evaluations that
+            are of the row's method), `comparable_with` (evaluations), `differs` and `caution` (words that
+            `explanations` explains) and `note` (errors in the printed row, remarks).
         warnings: what differs between the evaluations, one sentence each.
         explanations: what the words in `differs` and `caution` mean here, one sentence each.
     """

@@ -144,6 +144,12 @@ def _as_row(group: Sequence[Row], evaluations: Sequence[Evaluation]) -> dict[str
         "protocol": first.protocol,
         **{item: round(value / 100, 6) for item, value in first.values.items()},
         "mean": round(first.average / 100, 6),
+        "same_method": ", ".join(
+            f"{evaluation.name}: {model}"
+            for evaluation in evaluations
+            for model, facts in evaluation.summary["models"].items()
+            if first.own_method and facts.get("method") == first.own_method
+        ),
         "comparable_with": ", ".join(name for name, (hard, _) in found.items() if not hard),
         "differs": _together({name: hard for name, (hard, _) in found.items()}),
         "caution": _together({name: soft for name, (_, soft) in found.items()}),

@@ -93,7 +93,7 @@ def _markdown(
     table: pd.DataFrame, items: Sequence[str], title: str, warnings: Sequence[str], explanations: Sequence[str]
 ) -> str:
     numbers = [*items, "mean"]
-    words = [name for name in ("comparable_with", "differs", "caution", "note") if name in table]
+    words = [name for name in ("same_method", "comparable_with", "differs", "caution", "note") if name in table]
     header = ["evaluation", "model", "protocol", *numbers, *(word.replace("_", " ") for word in words)]
     lines = [
         f"# {title}",

@@ -35,7 +35,7 @@ def run_linear(source: FeatureSource, job: Job, settings: LinearSettings) -> Out
             "not_converged": np.array(result.not_converged),
         }
 
-    found, outcome = _run(source, job, {"linear": asdict(settings)}, fit)
+    found, outcome = run_classifiers(source, job, {"linear": asdict(settings)}, fit)
     facts = {
         "l2": {str(seed): list(map(float, values["l2"])) for seed, values in found.items()},
         "not_converged": int(sum(values["not_converged"] for values in found.values())),
@@ -58,7 +58,9 @@ def run_knn(source: FeatureSource, job: Job, settings: LinearSettings) -> Outcom
             "score": nearest_neighbours(values, job.task.labels, plan, balanced=balanced, device=job.device),
         }
 
-    _, outcome = _run(source, job, {"knn": NEIGHBOURS, "among": LARGEST_REFERENCE, "balanced": balanced}, fit)
+    _, outcome = run_classifiers(
+        source, job, {"knn": NEIGHBOURS, "among": LARGEST_REFERENCE, "balanced": balanced}, fit
+    )
     return outcome({"neighbours": NEIGHBOURS, "among_at_most": LARGEST_REFERENCE})
 
 
@@ -77,7 +79,7 @@ def run_ridge(source: FeatureSource, job: Job, settings: LinearSettings) -> Outc
         )  # fmt: skip
         return {"score": found.score, "l2": np.array(found.l2)}
 
-    found, outcome = _run(source, job, {"ridge": asdict(settings)}, fit)
+    found, outcome = run_classifiers(source, job, {"ridge": asdict(settings)}, fit)
     return outcome({"l2": {str(seed): list(map(float, values["l2"])) for seed, values in found.items()}})
 
 
@@ -87,7 +89,7 @@ def _is_balanced(settings: LinearSettings, protocol: str) -> bool:
     return settings.weighting == "balanced"
 
 
-def _run(
+def run_classifiers(
     source: FeatureSource,
     job: Job,
     classifier: Mapping[str, Any],
@@ -127,7 +129,7 @@ def _run(
 
 def plan_hash(plan: Sequence[Fold]) -> str:
     """Names the folds, for keys of the state."""
-    return array_hash(*(mask for fold in plan for mask in (fold.train, fold.test)))
+    return array_hash(*(mask for fold in plan for mask in (fold.train, fold.test, fold.unlabelled) if mask is not None))
 
 
 def _short(name: str) -> str:

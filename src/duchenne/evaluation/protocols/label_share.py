@@ -49,6 +49,8 @@ def reduced(
 ) -> list[Fold]:
     """The folds with a share of the units to train on; what a smaller share keeps, a larger one keeps too.
 
+    Rows that are left out are the fold's unlabelled ones, for protocols that learn from those too.
+
     Args:
         plan: the folds.
         units: (N,) see `units_of`.
@@ -64,7 +66,8 @@ def reduced(
         apart = np.unique(first[present], return_index=True)[1]
         needed = np.sort(apart)[FEWEST_SUBJECTS - 1] + 1 if len(apart) >= FEWEST_SUBJECTS else 1
         kept = present[: max(round(share * len(present)), int(needed))]
-        out.append(Fold(train=fold.train & np.isin(units, kept), test=fold.test))
+        chosen = fold.train & np.isin(units, kept)
+        out.append(Fold(train=chosen, test=fold.test, unlabelled=fold.train & ~chosen))
     return out
 
 

@@ -41,6 +41,8 @@ CLASSIFIERS: Final = {
     "together with the whole encoder",
     "finetune": "BatchNorm and one linear unit per item, trained together with the encoder; methods (--method) are "
     "trained from the start in every fold and give their own scores",
+    "semi": "one linear unit per item on frozen features standardised with the statistics of the faces learned from: "
+    "labelled and unlabelled ones, with a prior over how labels go together",
     "knn": "a vote of the nearest training faces, by cosine of frozen features standardised with the training folds' "
     "statistics; a quick look",
     "ridge": "least squares with an L2 penalty on frozen features standardised with the training folds' statistics, "

@@ -1,0 +1,191 @@
+"""What the two codes of the twin-cycle autoencoder hold: head pose and action units, on people never seen.
+
+    python benchmarks/twin_codes.py --out FOLDER [--steps 1200] [--size 64] [--seed 0] [--arms ...]
+
+Pretraining on rendered clips with natural head motion, then on other people: R2 of pitch and yaw by ridge regression
+and AUC of action units by linear units, folds of subjects, from the pose code and from the AU code of one run.
+Intervals are of 1,000 resamples of subjects, those of differences between the codes paired. Beside them: the same codes
+untrained, FAb-Net's code, and 16 x 16 grey pictures.
+
+Named before the first run: the pose code should explain more of the pose (difference above 0), the AU code should have
+the higher AUC. Arms are what was tried; what is finished is not made again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import platform
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import duchenne
+from duchenne.config import load_mapping
+from duchenne.data.folds import from_assignment, k_fold, people_of
+from duchenne.data.prepared import Prepared
+from duchenne.devices import resolve_device
+from duchenne.evaluation.protocols import known
+from duchenne.evaluation.protocols.probe_measures import regression, standardised
+from duchenne.evaluation.scoring import Predictions, Summariser
+from duchenne.features.resolve import resolve
+from duchenne.features.source import Context
+from duchenne.heads.linear import linear_protocol
+from duchenne.metrics import RESAMPLES, interval, ratio, resample
+
+SIZE_PX, FOLDS = 64, 3
+LEARNED: Final = {"subjects": 64, "clips": 4, "frames": 48}
+TESTED: Final = {"subjects": 40, "clips": 4, "frames": 16}
+ARMS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
+    "recipe": ("twin_cycle", {}),
+    "curriculum": ("twin_cycle", {"curriculum": True}),
+    "crop per clip": ("twin_cycle", {"augment_per": "clip"}),
+    "AU flow x 10": ("twin_cycle", {"flow_weight": 1.0}),
+    "FAb-Net": ("fab_net", {}),
+}
+"""Name -> method and what differs from its recipe `cpu/METHOD`."""
+
+
+def run_of(arm: str, out: Path, data: Path, steps: int, size_px: int, seed: int) -> tuple[Path, float]:
+    """The run of an arm, and the seconds of its steps; goes on where it was interrupted."""
+    method, fields = ARMS[arm]
+    run = out / f"{arm.replace(' ', '_')}_{size_px}_{steps}_{seed}"
+    layers = size_px.bit_length() - 1
+    window = {"window_steps": max(1, steps // 5)} if fields.get("curriculum") else {}
+    if not (run / "encoder.safetensors").exists():
+        done = duchenne.pretrain(
+            method, data=data, out=run, recipe=f"cpu/{method}", max_steps=steps, seed=seed, device="cpu", quiet=True,
+            size_px=size_px, layers=layers, resume=(run / "checkpoint.pt").exists(), save_every=100, **window, **fields,
+        )  # fmt: skip
+        if not done.finished:
+            raise SystemExit(f"{run}: interrupted; the same command goes on.")
+        (run / "checkpoint.pt").unlink()
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    if not all(math.isfinite(value) for line in lines for value in line.values() if isinstance(value, float)):
+        raise SystemExit(f"{run}: a logged value is not finite")
+    images = 2 * load_mapping(run / "config.yaml")["batch_size"] * np.diff([0, *(line["step"] for line in lines)])
+    return run, float(sum(images / np.array([line["images_per_s"] for line in lines])))
+
+
+class Bench:
+    """The tested people: what their faces show, and how well features tell it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.data = Prepared([folder])
+        self.group = self.data.subject_ids()
+        names = self.data.subject_names()
+        self.plan = from_assignment(k_fold(names, FOLDS))
+        _, self.people = np.unique(people_of(names).astype(str), return_inverse=True)
+        found = known.pose(self.data)
+        self.pose = np.stack([found["pitch"], found["yaw"]], axis=1)
+        self.items = [f"AU{au:02d}" for au in self.data.aus]
+        self.labels = self.data.occurrence().astype(np.float32)
+        strata = np.full(int(self.group.max()) + 1, -1)
+        self.fold = np.full(len(self.data), -1)
+        for number, fold in enumerate(self.plan):
+            self.fold[fold.test] = number
+        np.maximum.at(strata, self.group, self.fold)
+        self.strata = strata
+
+    def features(self, name: str) -> NDArray[np.float32]:
+        """(N, D) of a model of `duchenne evaluate`, or 16 x 16 grey pictures."""
+        if name == "pixels":
+            rows = range(len(self.data))
+            return np.stack([self.data.image(row, 16).mean(axis=2, dtype=np.float32).ravel() / 255 for row in rows])
+        context = Context(device=resolve_device("cpu"), feature="embedding")
+        return np.asarray(resolve(name).features(self.data, np.arange(len(self.data)), context))
+
+    def measure(self, models: Mapping[str, str], pairs: list[tuple[str, str]]) -> dict[str, Any]:
+        """R2 and AUC of every model, and paired differences (first minus second)."""
+        summariser = Summariser(self.labels, self.items, self.group, self.strata, resamples=RESAMPLES, exclusive=False)
+        weights = resample(np.zeros(int(self.group.max()) + 1, dtype=int))
+        rows: dict[str, Any] = {}
+        drawn: dict[str, NDArray[np.float64]] = {}
+        for name, model in models.items():
+            values = standardised(self.features(model))
+            sums = regression(values, self.pose, self.plan, self.group, self.people)
+            everyone = np.ones((1, len(sums[0].top)))
+            found = [np.concatenate([1 - ratio(w @ s.top, w @ s.bottom) for w in (everyone, weights)]) for s in sums]
+            drawn[name] = np.mean(found, axis=0)
+            score = linear_protocol(values, self.labels, self.plan, self.people).score
+            rows[name] = {
+                "pitch": between(found[0]), "yaw": between(found[1]), "pose": between(drawn[name]),
+                "au": summariser.add(name, {0: Predictions(score, score > 0, self.fold)})["mean_of_folds"]["auc"],
+            }  # fmt: skip
+            print(name, rows[name], flush=True)
+        leads = {(pair["first"], pair["second"]): pair["mean_of_folds"]["auc"] for pair in summariser.differences()}
+        differences = {}
+        for one, other in pairs:
+            differences[f"{one} - {other}"] = {"pose": between(drawn[one] - drawn[other]), "au": leads[one, other]}
+        return {"models": rows, "differences": differences}
+
+
+def between(drawn: NDArray[np.float64]) -> dict[str, float]:
+    """The first is the estimate, the rest are of resamples."""
+    low, high = interval(drawn[1:])
+    return {"value": float(drawn[0]), "low": float(low), "high": float(high)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=1200)
+    parser.add_argument(
+        "--size", type=int, default=64, choices=(32, 64), help="px of the pictures that are learned from"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=["recipe", "FAb-Net"])
+    arguments = parser.parse_args()
+    out, seed = arguments.out, arguments.seed
+    common = {"size_px": SIZE_PX, "head": "natural", "style": "natural", "quiet": True}
+    duchenne.synth(out / f"learned_{seed}", seed=700 + 2 * seed, **LEARNED, **common)
+    duchenne.synth(out / f"tested_{seed}", seed=701 + 2 * seed, **TESTED, **common)
+    models: dict[str, str] = {}
+    seconds, pairs = {}, []
+    for arm in arguments.arms:
+        run, seconds[arm] = run_of(arm, out, out / f"learned_{seed}", arguments.steps, arguments.size, seed)
+        print(f"{arm}: {seconds[arm]:.0f} s of training", flush=True)
+        if ARMS[arm][0] == "fab_net":
+            models[arm] = str(run / "encoder.safetensors")
+            continue
+        models[f"{arm}: pose"] = str(run / "encoder_pose.safetensors")
+        models[f"{arm}: AU"] = str(run / "encoder.safetensors")
+        models.setdefault("untrained", f"random:{run}")
+        pairs.append((f"{arm}: pose", f"{arm}: AU"))
+    models["pixels"] = "pixels"
+    found = Bench(out / f"tested_{seed}").measure(models, pairs)
+    machine = {
+        "processor": platform.machine(), "cores": os.cpu_count(), "threads": torch.get_num_threads(),
+        "torch": torch.__version__, "python": platform.python_version(), "duchenne": duchenne.__version__,
+    }  # fmt: skip
+    result = {
+        **found,
+        "steps": arguments.steps,
+        "size_px": arguments.size,
+        "seed": seed,
+        "seconds": seconds,
+        "machine": machine,
+    }
+    (out / f"twin_codes_{arguments.size}_{arguments.steps}_{seed}.json").write_text(json.dumps(result, indent=1) + "\n")
+    print("| | R2 pitch | R2 yaw | AUC of AUs |\n|---|---|---|---|")
+    for name, row in found["models"].items():
+        print(f"| {name} | " + " | ".join(said(row[key]) for key in ("pitch", "yaw", "au")) + " |")
+    for name, row in found["differences"].items():
+        print(f"{name}: R2 of the pose {said(row['pose'], '+')}, AUC {said(row['au'], '+')}")
+
+
+def said(found: Mapping[str, float], sign: str = "") -> str:
+    return f"{found['value']:{sign}.3f} ({found['low']:{sign}.3f} to {found['high']:{sign}.3f})"
+
+
+if __name__ == "__main__":
+    started = time.perf_counter()
+    main()
+    print(f"{time.perf_counter() - started:.0f} s")

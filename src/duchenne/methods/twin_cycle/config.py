@@ -1,0 +1,48 @@
+"""Configuration of the twin-cycle autoencoder; the defaults are the authors' code's. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from duchenne.methods.flow_config import FlowConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class TwinCycleConfig(FlowConfig):
+    """Twin-cycle autoencoder (Li, Zeng, Shan & Chen, CVPR 2019)."""
+
+    TRAINING_DEFAULTS: ClassVar[Mapping[str, Any]] = {
+        **FlowConfig.TRAINING_DEFAULTS,
+        "lr": 1e-3,  # authors' code
+        "batch_size": 64,  # authors' code
+    }
+
+    code: Literal["au", "pose"] = "au"
+    """Which code is the run's encoder (paper: au); the other is kept beside it."""
+    crop_min: float = 200 / 224
+    """Smallest side of the random crop, as a share of the input's (authors' code: 200 of 224)."""
+    crop_max: float = 223 / 224
+    """Largest side of the random crop (authors' code: 223 of 224)."""
+    reconstruction_weight: float = 10.0
+    """Of the reconstruction of the target (authors' code: 10)."""
+    feature_weight: float = 1.0
+    """Of each of the six feature consistencies (authors' code: 1)."""
+    cycle_weight: float = 1.0
+    """Of each of the two cycles (authors' code: 1)."""
+    flow_weight: float = 0.1
+    """Of the mean absolute AU flow (authors' code: 0.1)."""
+
+    def __post_init__(self) -> None:
+        """Checks ranges.
+
+        Raises:
+            ValueError: when a value is out of range.
+        """
+        super().__post_init__()
+        weights = (self.reconstruction_weight, self.feature_weight, self.cycle_weight, self.flow_weight)
+        if min(weights) < 0 or self.reconstruction_weight == 0:
+            raise ValueError("reconstruction_weight must be above 0, the other weights at least 0")
+        if self.layers < 5:
+            raise ValueError("layers must be at least 5: three are the codes' own, and two are shared")
