@@ -23,7 +23,7 @@ class LabelledConfig:
         "validation_by": "subject",
     }
 
-    backbone: Literal["resnet18", "resnet34", "resnet50", "resnet152"] = "resnet18"
+    backbone: str = "resnet18"
     """Network (CL-ILE: ResNet-18; the baseline of CLP: ResNet-34, of EmoCo: ResNet-50)."""
     aus: tuple[int, ...] = ()
     """Action units to learn; empty: all that the training frames show both present and absent."""

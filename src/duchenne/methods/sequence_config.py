@@ -21,7 +21,7 @@ class SequenceConfig:
         "validation_share": 0.2,  # paper
     }
 
-    backbone: Literal["resnet18", "resnet34", "resnet50"] = "resnet18"
+    backbone: str = "resnet18"
     """Network before the embedding layer (paper: ResNet-18)."""
     embedding_dim: int = 256
     """Width of the embedding (paper, section 3)."""

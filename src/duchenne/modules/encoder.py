@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from duchenne.modules.resnet import build_backbone
+from duchenne.modules.backbones import build_backbone
 from duchenne.modules.token_encoder import TokenEncoder, TokenSpec
 
 IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)
@@ -21,18 +21,18 @@ class EncoderSpec:
     """Everything that is needed to build an encoder again; stored in `encoder.json`.
 
     Attributes:
-        backbone: name of the network, e.g. `resnet18`.
-        embedding_dim: width of a linear layer after pooling; None for the pooled features themselves.
+        backbone: name of the network, see `duchenne.modules.backbones`.
+        embedding_dim: width of a linear layer after the backbone; None for the backbone's features themselves.
         unit_rows: whether the output rows are scaled to length 1.
-        last_stage: of the backbone, whose map is pooled; `layer4`, or an earlier one where later ones are not there.
-        token_layers: of a transformer over the cells of that map, in place of its average; 0: there is none.
+        last_stage: of the backbone, whose map is pooled; later ones are not there. None for the whole backbone.
+        token_layers: of a transformer over the cells of the last map, in place of its pooling; 0: there is none.
         token_heads, token_hidden, token_dropout, token_side, token_pooling: see `duchenne.modules.token_encoder`.
     """
 
     backbone: str = "resnet18"
     embedding_dim: int | None = None
     unit_rows: bool = False
-    last_stage: str = "layer4"
+    last_stage: str | None = None
     token_layers: int = 0
     token_heads: int = 8
     token_hidden: int = 2048
@@ -55,7 +55,7 @@ class EncoderSpec:
 
 
 class Encoder(nn.Module):
-    """A backbone, average pooling or a transformer, and optionally a linear layer and scaling to unit length.
+    """A backbone with its pooling or a transformer over its map, and optionally a linear layer and scaling to unit length.
 
     `encoder(x)` takes (B, 3, H, W) RGB in [0, 1] and gives (B, feature_dim). The input's mean and standard deviation
     (ImageNet's by default) are buffers, so that exported encoders carry them.
@@ -64,7 +64,7 @@ class Encoder(nn.Module):
         spec: what to build.
 
     Raises:
-        ValueError: when there is no such backbone.
+        UsageError: when there is no such backbone, or it has no such stage.
     """
 
     mean: Tensor
@@ -75,9 +75,10 @@ class Encoder(nn.Module):
         self.spec = spec
         self.backbone = build_backbone(spec.backbone, spec.last_stage)
         tokens = spec.tokens()
-        self.tokens = TokenEncoder(self.backbone.feature_dim, tokens) if tokens else None
-        self.embedding = nn.Linear(self.backbone.feature_dim, spec.embedding_dim) if spec.embedding_dim else None
-        self.feature_dim = spec.embedding_dim or self.backbone.feature_dim
+        self.tokens = TokenEncoder(self.backbone.channels, tokens) if tokens else None
+        width = self.backbone.channels if tokens else self.backbone.feature_dim
+        self.embedding = nn.Linear(width, spec.embedding_dim) if spec.embedding_dim else None
+        self.feature_dim = spec.embedding_dim or width
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1))
 
@@ -90,7 +91,7 @@ class Encoder(nn.Module):
         return self.backbone.feature_map(self.normalise(x), stage)
 
     def pooled(self, x: Tensor) -> Tensor:
-        """The backbone's averaged last map: (B, 3, H, W) in [0, 1] -> (B, 512) for ResNet-18."""
+        """The backbone's features, its pooled last map: (B, 3, H, W) in [0, 1] -> (B, 512) for ResNet-18."""
         features: Tensor = self.backbone(self.normalise(x))
         return features
 

@@ -162,6 +162,9 @@ def train_on(
     if config.batch_size % fabric.world_size:
         raise UsageError(f"--batch-size {config.batch_size} is not divisible by the {fabric.world_size} processes.")
     built = build_method(method, config)
+    smallest_px = built.encoder.backbone.smallest_px
+    if config.size_px < smallest_px:
+        raise UsageError(f"--size-px {config.size_px}: {config.backbone} takes pictures from {smallest_px} px.")
     if config.sync_batchnorm:
         built = synchronised(built, fabric.world_size)
     smallest = built.smallest_batch() * fabric.world_size

@@ -118,7 +118,7 @@ def load_encoder(path: str | Path) -> LoadedEncoder:
     try:
         encoder = Encoder(record.spec)
         encoder.load_state_dict(load_file(weights))
-    except (SafetensorError, RuntimeError, ValueError, OSError) as error:
+    except (SafetensorError, RuntimeError, ValueError, OSError, UsageError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{weights}: does not fit its encoder.json or is damaged ({reason}).") from error
     return LoadedEncoder(encoder.eval().requires_grad_(False), record, weights)

@@ -20,7 +20,7 @@ class EmoCoConfig(MomentumConfig):
         "batch_size": 256,  # paper
     }
 
-    backbone: Literal["resnet18", "resnet34", "resnet50"] = "resnet50"
+    backbone: str = "resnet50"
     """Network that is kept (paper: ResNet-50)."""
     emotions: tuple[str, ...] = ()
     """Classes; empty: those of AffectNet's seven (paper; neutral among them) that the training frames show. Frames with

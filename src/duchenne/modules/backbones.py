@@ -1,0 +1,54 @@
+"""Backbones by name, open to every method.
+
+resnet18 | resnet34 | resnet50 | resnet152   with torchvision's state-dict keys; their last map is averaged
+compact                                      small, for pictures from 64 px; its last map is flattened
+
+Adding one: a subclass of `Backbone`, a line in `BACKBONES` and one in `build_backbone`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import Final
+
+from duchenne.errors import UsageError
+from duchenne.modules import compact, resnet
+from duchenne.modules.backbone_base import Backbone
+
+
+BACKBONES: Final[dict[str, str]] = {
+    "resnet18": "11.2 million parameters, 512 features",
+    "resnet34": "21.3 million parameters, 512 features",
+    "resnet50": "23.5 million parameters, 2048 features",
+    "resnet152": "58.1 million parameters, 2048 features",
+    "compact": "0.68 million parameters, 128 features, pictures from 64 px; keeps where things are",
+}
+"""Name -> what it is, in words."""
+
+
+def build_backbone(name: str, last_stage: str | None = None) -> Backbone:
+    """A backbone with random weights.
+
+    Args:
+        name: one of `BACKBONES`.
+        last_stage: name of the stage after which it ends; later ones are not built. None for the whole network.
+
+    Raises:
+        UsageError: when there is no such backbone, or it has no such stage.
+    """
+    if name not in BACKBONES:
+        near = difflib.get_close_matches(name, BACKBONES, n=1, cutoff=0.0)[0]
+        raise UsageError(
+            f"there is no backbone `{name}`; did you mean `{near}`? Backbones: {', '.join(BACKBONES)}."
+        )
+    stages = compact.STAGES if name == "compact" else resnet.STAGES
+    if last_stage is not None and last_stage not in stages:
+        raise UsageError(f"backbone {name} has no stage `{last_stage}` to end after; choose one of {', '.join(stages)}.")
+    if name == "compact":
+        return compact.Compact(last_stage)
+    return resnet.build_resnet(name, last_stage or stages[-1])
+
+
+def cell_px(name: str) -> int:
+    """How many pixels of the picture's side one cell of the last map stands for; 32 where it is not known."""
+    return 16 if name == "compact" else 32
