@@ -39,13 +39,14 @@ def info() -> dict[str, dict[str, str]]:
     Returns:
         Section -> name -> what is known of it, in plain words:
         `versions` (of duchenne, Python, the platform and every package that duchenne requires), `devices` (those that
-        `--device` takes), `methods` (of `duchenne pretrain`), `recipes` (with the method each is for), `data_sets` (the
+        `--device` takes), `methods` (of `duchenne pretrain`), `backbones` (that every method takes), `recipes` (with the method each is for), `data_sets` (the
         readers of `duchenne prepare`, and `synth`) and `model_files` (where each lies, or where it would come from).
     """
     return {
         "versions": _versions(),
         "devices": _devices(),
         "methods": _methods(),
+        "backbones": _backbones(),
         "recipes": _recipes(),
         "data_sets": _data_sets(),
         "model_files": _model_files(),
@@ -91,6 +92,12 @@ def _methods() -> dict[str, str]:
     from duchenne.methods.registry import METHODS, method_class
 
     return {name: method_class(name).CITATION for name in METHODS}
+
+
+def _backbones() -> dict[str, str]:
+    from duchenne.modules.backbones import BACKBONES
+
+    return dict(BACKBONES)
 
 
 def _recipes() -> dict[str, str]:

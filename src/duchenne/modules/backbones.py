@@ -15,7 +15,6 @@ from duchenne.errors import UsageError
 from duchenne.modules import compact, resnet
 from duchenne.modules.backbone_base import Backbone
 
-
 BACKBONES: Final[dict[str, str]] = {
     "resnet18": "11.2 million parameters, 512 features",
     "resnet34": "21.3 million parameters, 512 features",
@@ -38,12 +37,12 @@ def build_backbone(name: str, last_stage: str | None = None) -> Backbone:
     """
     if name not in BACKBONES:
         near = difflib.get_close_matches(name, BACKBONES, n=1, cutoff=0.0)[0]
-        raise UsageError(
-            f"there is no backbone `{name}`; did you mean `{near}`? Backbones: {', '.join(BACKBONES)}."
-        )
+        raise UsageError(f"there is no backbone `{name}`; did you mean `{near}`? Backbones: {', '.join(BACKBONES)}.")
     stages = compact.STAGES if name == "compact" else resnet.STAGES
     if last_stage is not None and last_stage not in stages:
-        raise UsageError(f"backbone {name} has no stage `{last_stage}` to end after; choose one of {', '.join(stages)}.")
+        raise UsageError(
+            f"backbone {name} has no stage `{last_stage}` to end after; choose one of {', '.join(stages)}."
+        )
     if name == "compact":
         return compact.Compact(last_stage)
     return resnet.build_resnet(name, last_stage or stages[-1])

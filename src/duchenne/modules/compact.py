@@ -27,7 +27,7 @@ _FEATURES: Final = 128
 class Compact(Backbone):
     """A 5x5 convolution with stride 2, then stages of two 3x3 convolutions with BatchNorm and a 2x2 maximum.
 
-    The last map, as 4 x 4 cells, is flattened into 128 features with BatchNorm: 0.68 million parameters in all. It takes
+    The last map, as 4 x 4 cells, is flattened into 128 features with BatchNorm: 0.68 million parameters. It takes
     pictures of any side from 64 px; 64 px is the side that it was made for.
 
     Args:

@@ -55,7 +55,7 @@ class EncoderSpec:
 
 
 class Encoder(nn.Module):
-    """A backbone with its pooling or a transformer over its map, and optionally a linear layer and scaling to unit length.
+    """A backbone with its pooling or a transformer, and optionally a linear layer and scaling to unit length.
 
     `encoder(x)` takes (B, 3, H, W) RGB in [0, 1] and gives (B, feature_dim). The input's mean and standard deviation
     (ImageNet's by default) are buffers, so that exported encoders carry them.

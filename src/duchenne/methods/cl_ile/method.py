@@ -56,7 +56,9 @@ class ClIle(LabelledMethod):
             token_heads=config.heads,
             token_hidden=config.hidden,
             token_dropout=config.dropout,
-            token_side=-(-getattr(config, "size_px", 224) // cell_px(config.backbone)),  # the job's pictures, where a job is known
+            token_side=-(
+                -getattr(config, "size_px", 224) // cell_px(config.backbone)
+            ),  # the job's pictures, where a job is known
             token_pooling=config.pooling,
         )
         self.encoder = Encoder(spec)
