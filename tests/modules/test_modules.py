@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from duchenne.modules.encoder import IMAGENET_MEAN, IMAGENET_STD, Encoder, EncoderSpec
 from duchenne.errors import UsageError
 from duchenne.modules.backbones import build_backbone
+from duchenne.modules.encoder import IMAGENET_MEAN, IMAGENET_STD, Encoder, EncoderSpec
 from duchenne.modules.resnet import STAGES
 from duchenne.modules.split_batchnorm import SplitBatchNorm2d, split_batchnorm
 

@@ -39,8 +39,9 @@ def info() -> dict[str, dict[str, str]]:
     Returns:
         Section -> name -> what is known of it, in plain words:
         `versions` (of duchenne, Python, the platform and every package that duchenne requires), `devices` (those that
-        `--device` takes), `methods` (of `duchenne pretrain`), `backbones` (that every method takes), `recipes` (with the method each is for), `data_sets` (the
-        readers of `duchenne prepare`, and `synth`) and `model_files` (where each lies, or where it would come from).
+        `--device` takes), `methods` (of `duchenne pretrain`), `backbones` (that every method takes), `recipes` (with
+        the method each is for), `data_sets` (the readers of `duchenne prepare`, and `synth`) and `model_files` (where
+        each lies, or where it would come from).
     """
     return {
         "versions": _versions(),
@@ -97,7 +98,15 @@ def _methods() -> dict[str, str]:
 def _backbones() -> dict[str, str]:
     from duchenne.modules.backbones import BACKBONES
 
-    return dict(BACKBONES)
+    try:
+        found = f"version {importlib.metadata.version('transformers')}"
+    except importlib.metadata.PackageNotFoundError:
+        found = 'not installed; pip install "duchenne[backbones]"'
+    others = {
+        "transformers:NAME": f"a vision model of Hugging Face transformers, by its type or a local folder; {found}",
+        "package.module:builder": "a function without arguments that returns a torch module",
+    }
+    return {**BACKBONES, **others}
 
 
 def _recipes() -> dict[str, str]:

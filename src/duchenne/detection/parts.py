@@ -7,7 +7,6 @@ detector.json and by tensors in detector.safetensors, and comes back from these 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Literal, Protocol
@@ -32,10 +31,10 @@ from duchenne.evaluation.encoders import (
     pixel_features,
     resolve,
 )
+from duchenne.modules.builders import check_builder
 from duchenne.modules.encoder import Encoder, EncoderSpec
 
 _CPU: Final = torch.device("cpu")
-BUILDERS_VARIABLE: Final = "DUCHENNE_BUILDERS"
 Features = NDArray[np.float32]
 
 
@@ -213,6 +212,7 @@ def part_from(spec: Mapping[str, Any], tensors: Mapping[str, Tensor], where: str
 
 
 def _encoder(values: Any, where: str) -> nn.Module:
+    check_builder(values.get("backbone") if isinstance(values, dict) else None, where)
     try:
         return Encoder(from_mapping(EncoderSpec, values, where=f"{where}: `spec`"))
     except (UsageError, TypeError, ValueError) as error:
@@ -220,11 +220,7 @@ def _encoder(values: Any, where: str) -> nn.Module:
 
 
 def _build(name: str, where: str) -> nn.Module:
-    if name not in os.environ.get(BUILDERS_VARIABLE, "").split(","):
-        raise UsageError(
-            f"{where}: needs the code {name}, which a file may not start by itself; if you trust it, "
-            f"set {BUILDERS_VARIABLE}={name} and run again."
-        )
+    check_builder(name, where)
     source = resolve(name)
     if not isinstance(source, EncoderSource):
         raise InputError(f"{where}: `{name}` is not package.module:builder; make the detector again.")

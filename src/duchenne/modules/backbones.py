@@ -2,6 +2,8 @@
 
 resnet18 | resnet34 | resnet50 | resnet152   with torchvision's state-dict keys; their last map is averaged
 compact                                      small, for pictures from 64 px; its last map is flattened
+transformers:NAME                            a vision model of Hugging Face transformers, by its type or a local folder
+package.module:builder                       a function without arguments that returns a torch module
 
 Adding one: a subclass of `Backbone`, a line in `BACKBONES` and one in `build_backbone`.
 """
@@ -14,6 +16,8 @@ from typing import Final
 from duchenne.errors import UsageError
 from duchenne.modules import compact, resnet
 from duchenne.modules.backbone_base import Backbone
+from duchenne.modules.builders import BuiltBackbone, is_builder
+from duchenne.modules.transformers_backbone import PREFIX, TransformersBackbone
 
 BACKBONES: Final[dict[str, str]] = {
     "resnet18": "11.2 million parameters, 512 features",
@@ -25,24 +29,31 @@ BACKBONES: Final[dict[str, str]] = {
 """Name -> what it is, in words."""
 
 
-def build_backbone(name: str, last_stage: str | None = None) -> Backbone:
-    """A backbone with random weights.
+def build_backbone(name: str, last_stage: str | None = None, config: str | None = None) -> Backbone:
+    """A backbone with random weights, or those that its code or folder gives it.
 
     Args:
-        name: one of `BACKBONES`.
+        name: one of `BACKBONES`, or one of the other forms (see the module's first lines).
         last_stage: name of the stage after which it ends; later ones are not built. None for the whole network.
+        config: of a `transformers:` backbone that came from a folder, see `TransformersBackbone`.
 
     Raises:
         UsageError: when there is no such backbone, or it has no such stage.
+        InputError: when the weights of a folder cannot be read.
     """
+    if name.startswith(PREFIX):
+        return TransformersBackbone(name, last_stage, config)
+    if is_builder(name):
+        return BuiltBackbone(name, last_stage)
     if name not in BACKBONES:
         near = difflib.get_close_matches(name, BACKBONES, n=1, cutoff=0.0)[0]
-        raise UsageError(f"there is no backbone `{name}`; did you mean `{near}`? Backbones: {', '.join(BACKBONES)}.")
+        raise UsageError(
+            f"there is no backbone `{name}`; did you mean `{near}`? Backbones: {', '.join(BACKBONES)}, "
+            f"{PREFIX}NAME, package.module:builder."
+        )
     stages = compact.STAGES if name == "compact" else resnet.STAGES
     if last_stage is not None and last_stage not in stages:
-        raise UsageError(
-            f"backbone {name} has no stage `{last_stage}` to end after; choose one of {', '.join(stages)}."
-        )
+        raise UsageError(f"backbone {name} has no stage `{last_stage}` to end after; it has {', '.join(stages)}.")
     if name == "compact":
         return compact.Compact(last_stage)
     return resnet.build_resnet(name, last_stage or stages[-1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from duchenne.modules.backbones import build_backbone
+from duchenne.modules.builders import is_builder
 from duchenne.modules.token_encoder import TokenEncoder, TokenSpec
 
 IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)
@@ -24,6 +25,7 @@ class EncoderSpec:
         backbone: name of the network, see `duchenne.modules.backbones`.
         embedding_dim: width of a linear layer after the backbone; None for the backbone's features themselves.
         unit_rows: whether the output rows are scaled to length 1.
+        backbone_config: of a backbone `transformers:FOLDER`, so that the folder is not needed again; filled in.
         last_stage: of the backbone, whose map is pooled; later ones are not there. None for the whole backbone.
         token_layers: of a transformer over the cells of the last map, in place of its pooling; 0: there is none.
         token_heads, token_hidden, token_dropout, token_side, token_pooling: see `duchenne.modules.token_encoder`.
@@ -32,6 +34,7 @@ class EncoderSpec:
     backbone: str = "resnet18"
     embedding_dim: int | None = None
     unit_rows: bool = False
+    backbone_config: str | None = None
     last_stage: str | None = None
     token_layers: int = 0
     token_heads: int = 8
@@ -72,15 +75,17 @@ class Encoder(nn.Module):
 
     def __init__(self, spec: EncoderSpec) -> None:
         super().__init__()
-        self.spec = spec
-        self.backbone = build_backbone(spec.backbone, spec.last_stage)
+        self.backbone = build_backbone(spec.backbone, spec.last_stage, spec.backbone_config)
+        config = getattr(self.backbone, "config", None)
+        self.spec = replace(spec, backbone_config=config) if isinstance(config, str) else spec
         tokens = spec.tokens()
         self.tokens = TokenEncoder(self.backbone.channels, tokens) if tokens else None
         width = self.backbone.channels if tokens else self.backbone.feature_dim
         self.embedding = nn.Linear(width, spec.embedding_dim) if spec.embedding_dim else None
         self.feature_dim = spec.embedding_dim or width
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1))
+        own = is_builder(spec.backbone)  # takes [0, 1] itself
+        self.register_buffer("mean", torch.tensor((0.0,) * 3 if own else IMAGENET_MEAN).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor((1.0,) * 3 if own else IMAGENET_STD).view(1, 3, 1, 1))
 
     def normalise(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) in [0, 1] -> the same with the input's mean and standard deviation taken out."""

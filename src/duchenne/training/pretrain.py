@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 
 import duchenne
@@ -162,9 +163,7 @@ def train_on(
     if config.batch_size % fabric.world_size:
         raise UsageError(f"--batch-size {config.batch_size} is not divisible by the {fabric.world_size} processes.")
     built = build_method(method, config)
-    smallest_px = built.encoder.backbone.smallest_px
-    if config.size_px < smallest_px:
-        raise UsageError(f"--size-px {config.size_px}: {config.backbone} takes pictures from {smallest_px} px.")
+    _check_side(built, config)
     if config.sync_batchnorm:
         built = synchronised(built, fabric.world_size)
     smallest = built.smallest_batch() * fabric.world_size
@@ -336,6 +335,21 @@ def _check_out(out: Path, stored: dict[str, Any], *, resume: bool) -> None:
         raise UsageError(
             f"{out}: was begun with another {', '.join(changed)}; resume with the same settings or name another --out."
         )
+
+
+def _check_side(method: Method, config: Any) -> None:
+    """Refuses a side of the pictures that the backbone cannot take, before anything is trained."""
+    smallest_px = method.encoder.backbone.smallest_px
+    if config.size_px < smallest_px:
+        raise UsageError(f"--size-px {config.size_px}: {config.backbone} takes pictures from {smallest_px} px.")
+    if ":" in config.backbone:  # not ours: it says so itself, in its own words
+        try:
+            with torch.no_grad():
+                method.encoder.eval()(torch.zeros(1, 3, config.size_px, config.size_px))
+        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+            reason = " ".join(str(error).split())[:160]
+            raise UsageError(f"--size-px {config.size_px}: {config.backbone} cannot take it ({reason}).") from error
+        method.train()
 
 
 def _repeated(batch: int, clips: int) -> list[str]:
