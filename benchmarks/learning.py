@@ -75,13 +75,13 @@ PAIRS = (
 )  # fmt: skip
 """First better than second, as the papers say; EmoCo on clips without an emotion (`supervised` is CL-ILE's A0)."""
 SCALES: dict[str, dict[str, Any]] = {
-    "cpu": {"people": 513, "tested": 64, "labelled": 200, "passes": 300_000, "nets": {"": {}}},
+    "cpu": {"people": 513, "clips": 4, "tested": 64, "labelled": 200, "passes": 300_000, "nets": {"": {}}},
     "gpu": {
-        "people": 513, "tested": 64, "labelled": 200, "passes": 1_000_000,
+        "people": 513, "clips": 4, "tested": 64, "labelled": 200, "passes": 1_000_000,
         "nets": {"": {}, ", ResNet-18, 112 px": {"backbone": "resnet18", "size_px": 112}},
     },
 }  # fmt: skip
-CLIPS, FRAMES, TESTED_FRAMES = 4, 24, 12
+FRAMES, TESTED_FRAMES = 24, 12
 SHARES = (0.01, 0.02, 0.05, 0.1, 0.5)
 """Of the people labelled."""
 KEYS = ("scale", "people", "passes", "network", "learned_from", "tested_on", "seed", "model", "aus", "figure")
@@ -126,7 +126,7 @@ class Study:
         out = self.out / f"{kind}_{head}_{aus}_{size_px}_{seed}"
         number = {"learned": 100, "tested": 101, "labelled": 102}[kind] + 3 * seed
         duchenne.synth(
-            out, subjects=people, clips=CLIPS, frames=frames, size_px=size_px, seed=number, head=head, aus=aus,
+            out, subjects=people, clips=self.scale["clips"], frames=frames, size_px=size_px, seed=number, head=head, aus=aus,
             style="natural", quiet=True, workers=0 if self.name == "gpu" else 1,
         )  # fmt: skip
         return out
@@ -369,7 +369,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, help=what)
     arguments = parser.parse_args()
     scale = dict(SCALES[arguments.scale])
-    for name in ("passes", "people", "tested", "labelled"):
+    for name in ("passes", "people", "clips", "tested", "labelled"):
         scale[name] = getattr(arguments, name) or scale[name]
     arguments.out.mkdir(parents=True, exist_ok=True)
     device = arguments.device or {"cpu": "cpu", "gpu": "cuda"}[arguments.scale]
