@@ -363,7 +363,7 @@ def main() -> None:
     parser.add_argument("--scale", choices=SCALES, default="cpu")
     parser.add_argument("--device", help="cpu or cuda; by default what the scale is for")
     for name, what in (
-        ("passes", "encoder forward passes of every run"), ("people", "learned from"), ("tested", "people tested"),
+        ("passes", "encoder forward passes of every run"), ("people", "learned from"), ("clips", "of each person"), ("tested", "people tested"),
         ("labelled", "people of the part few"),
     ):  # fmt: skip
         parser.add_argument(f"--{name}", type=int, help=what)
