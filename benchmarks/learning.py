@@ -363,8 +363,8 @@ def main() -> None:
     parser.add_argument("--scale", choices=SCALES, default="cpu")
     parser.add_argument("--device", help="cpu or cuda; by default what the scale is for")
     for name, what in (
-        ("passes", "encoder forward passes of every run"), ("people", "learned from"), ("clips", "of each person"), ("tested", "people tested"),
-        ("labelled", "people of the part few"),
+        ("passes", "encoder forward passes of every run"), ("people", "learned from"), ("clips", "of each person"),
+        ("tested", "people tested"), ("labelled", "people of the part few"),
     ):  # fmt: skip
         parser.add_argument(f"--{name}", type=int, help=what)
     arguments = parser.parse_args()
