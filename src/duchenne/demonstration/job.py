@@ -153,7 +153,8 @@ def write_film(path: Path, frames: NDArray[np.uint8]) -> None:
 
 def _train_once(method: str, data: Path, run: Path, seed: int, steps: int, *, quiet: bool) -> None:
     """Trains a run, goes on with it where it was interrupted, and leaves it alone where it is finished."""
-    recipe, fields = f"cpu/{method}", {"seed": seed, "max_steps": steps}
+    recipe = f"cpu/{method}"
+    fields: dict[str, Any] = {"seed": seed, "max_steps": steps}
     if (run / "encoder.safetensors").exists():
         stored = load_mapping(run / "config.yaml")
         changed = [key for key, value in {**load_recipe(recipe, method), **fields}.items() if stored.get(key) != value]

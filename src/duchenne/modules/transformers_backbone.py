@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
+from importlib import import_module
 from inspect import signature
 from pathlib import Path
 from typing import Any, Final
@@ -70,8 +71,8 @@ class TransformersBackbone(Backbone):
 
     def _build(self, name: str) -> Any:
         try:
-            import transformers
-            from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+            transformers: Any = import_module("transformers")
+            types = import_module("transformers.models.auto.configuration_auto").CONFIG_MAPPING_NAMES
         except ImportError as error:
             raise UsageError(
                 f"--backbone {self.name}: needs transformers, which is not installed; "
@@ -86,10 +87,10 @@ class TransformersBackbone(Backbone):
             elif local:
                 made = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
                 self.config = json.dumps(made.to_dict(), default=str)
-            elif name in CONFIG_MAPPING_NAMES:
+            elif name in types:
                 made = transformers.AutoConfig.for_model(name)
             else:
-                near = difflib.get_close_matches(name, CONFIG_MAPPING_NAMES, n=1, cutoff=0.0)[0]
+                near = difflib.get_close_matches(name, types, n=1, cutoff=0.0)[0]
                 raise UsageError(
                     f"--backbone {self.name}: is neither a model type of transformers nor a folder with a config.json; "
                     f"did you mean `{PREFIX}{near}`?"
@@ -113,14 +114,13 @@ class TransformersBackbone(Backbone):
         training, blank = self.network.training, torch.zeros(1, 3, side, side)
         try:
             maps = self.eval()._maps(blank)
-            maps[-1].sum().backward()
+            parameters = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+            used = torch.autograd.grad(maps[-1].sum(), parameters, allow_unused=True)
         except (RuntimeError, ValueError, TypeError, AttributeError, IndexError) as error:
             reason = " ".join(str(error).split())[:160]
             raise UsageError(f"--backbone {self.name}: gives no maps of a picture of {side} px ({reason}).") from error
-        for parameter in self.network.parameters():
-            if parameter.grad is None:
-                parameter.requires_grad_(False)
-            parameter.grad = None
+        for parameter, gradient in zip(parameters, used, strict=True):
+            parameter.requires_grad_(gradient is not None)
         self.train(training)
         self._places: dict[str, int] = {}
         for place, found in enumerate(maps):
