@@ -77,12 +77,12 @@ PAIRS = (
 """First better than second, as the papers say; EmoCo on clips without an emotion (`supervised` is CL-ILE's A0)."""
 SCALES: dict[str, dict[str, Any]] = {
     "cpu": {
-        "people": 513, "clips": 4, "tested": 64, "labelled": 200, "passes": 300_000, "nets": {"": {}},
+        "people": 513, "clips": 4, "tested": 64, "labelled": 200, "passes": 300_000, "nets": {"compact": {}},
         "methods": list(METHODS), "heads": ["fixed", "still", "natural"],
     },
     "gpu": {
         "people": 258, "clips": 4, "tested": 64, "labelled": 200, "passes": 300_000,
-        "nets": {"": {}, ", ResNet-18, 112 px": {"backbone": "resnet18", "size_px": 112}},
+        "nets": {"compact": {}, "ResNet-18, 112 px": {"backbone": "resnet18", "size_px": 112}},
         "methods": ["supervised", "temporal ranking"], "heads": ["fixed"],
     },
 }  # fmt: skip
@@ -166,7 +166,9 @@ class Study:
         if arm.method == "cl_ile":  # three fifths for its network, a fifth for each later stage
             fields["backbone_steps"], steps = max(1, round(0.6 * steps)), 0.2 * steps
         fields["max_steps"] = max(1, round(steps))
-        run = self.out / f"{name}{net}_{head}_{aus}_{seed}".replace(",", "").replace(" ", "_")
+        run = self.out / f"{name}{'' if net == 'compact' else f', {net}'}_{head}_{aus}_{seed}".replace(",", "").replace(
+            " ", "_"
+        )
         if not (run / "encoder.safetensors").exists():
             data = self.learned(arm, head, seed, aus, config.size_px)
             resume, start = (run / "checkpoint.pt").exists(), time.perf_counter()
@@ -208,7 +210,7 @@ class Study:
         """Every method on every rung, with and without action units."""
         for head, seed, net in ((h, s, n) for h in heads for s in seeds for n in self.scale["nets"]):
             size_px = self.scale["nets"][net].get("size_px", 64)
-            place = {"network": f"compact{net}" if not net else net[2:], "learned_from": head, "tested_on": head}
+            place = {"network": net, "learned_from": head, "tested_on": head}
             place["seed"] = str(seed)
             self.beside(head, seed, size_px, place)
             for name in names:
@@ -248,7 +250,7 @@ class Study:
             }  # fmt: skip
             if self.has(f"auc over {second}", **key):
                 continue
-            one, other = (self.trained(name, head, seed, "on", "") for name in (first, second))
+            one, other = (self.trained(name, head, seed, "on", "compact") for name in (first, second))
             data = self.faces("tested", head, seed)
             data = without_emotion(data) if free else data
             self.compared(one, str(other), data, f"{one.name}_over_{second}", second, key)
@@ -258,7 +260,7 @@ class Study:
         for head, seed in ((h, s) for h in heads for s in seeds):
             data = self.faces("labelled", head, seed)
             for name, aus in [("untrained", "")] + [(n, a) for n in names for a in ("on", "off")]:
-                run = self.trained(names[0] if name == "untrained" else name, head, seed, aus or "on", "")
+                run = self.trained(names[0] if name == "untrained" else name, head, seed, aus or "on", "compact")
                 model = f"random:{run}" if name == "untrained" else str(run)
                 for protocol, options in (("linear", {"maps": "none"}), ("finetune", {"epochs": 10, "lr": 1e-3})):
                     key = {
@@ -363,6 +365,7 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", choices=("study", "few", "comparisons"), default=["study"])
     parser.add_argument("--methods", nargs="+", choices=METHODS)
     parser.add_argument("--heads", nargs="+", choices=SCALES["cpu"]["heads"])
+    parser.add_argument("--networks", nargs="+", choices=SCALES["gpu"]["nets"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--scale", choices=SCALES, default="cpu")
     parser.add_argument("--device", help="cpu or cuda; by default what the scale is for")
@@ -375,6 +378,7 @@ def main() -> None:
     scale = dict(SCALES[arguments.scale])
     for name in ("methods", "heads", "passes", "people", "clips", "tested", "labelled"):
         scale[name] = getattr(arguments, name) or scale[name]
+    scale["nets"] = {name: SCALES["gpu"]["nets"][name] for name in arguments.networks or scale["nets"]}
     arguments.out.mkdir(parents=True, exist_ok=True)
     device = arguments.device or {"cpu": "cpu", "gpu": "cuda"}[arguments.scale]
     study = Study(arguments.out, arguments.table, (arguments.scale, scale), device)
