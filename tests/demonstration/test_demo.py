@@ -47,7 +47,7 @@ def test_the_page_holds_everything_and_needs_no_network(made):
     assert not re.findall(r"(?:src|href)=.https?://", page)
     for wanted in (
         "temporal ranking",
-        "temporal ranking, action units off",
+        "ranking without AUs",
         "supervised",
         "untrained network",
         "pixels",

@@ -32,10 +32,10 @@ PANELS: Final = 6
 _NAMES: Final = {
     "run_labelled": ("supervised", "learned from the clips above with their action units"),
     "run": ("temporal ranking", "learned from the order of the frames above, no labels"),
-    "run_aus_off": ("temporal ranking, action units off", "the control: the same clips, nothing moves in them"),
+    "run_aus_off": ("ranking without AUs", "the control: the same people with every action unit at zero"),
     "random": ("untrained network", "the same encoder with random weights"),
     "pixels": ("pixels", "small grey pictures, no network"),
-    "landmarks": ("landmarks", "the renderer's own, with the jitter of crops"),
+    "landmarks": ("landmarks", "exact, the renderer's own"),
 }
 
 
@@ -141,8 +141,12 @@ def _verdict(model: str, summary: Mapping[str, Any], names: Mapping[str, str]) -
             known = low is not None and high is not None
             kind = "better than" if known and low > 0 else "worse than" if known and high < 0 else "not told apart from"
             kinds[kind].append(names[other])
-    parts = [f"{kind} {' and '.join(others)}" for kind, others in kinds.items() if others]
+    parts = [f"{kind} {_enumerated(others)}" for kind, others in kinds.items() if others]
     return f"{names[model].capitalize()} is {'; '.join(parts)} (in AUC; the interval of the difference decides)."
+
+
+def _enumerated(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def _agreement(plan: ClipPlan, detected: pd.DataFrame) -> str:
