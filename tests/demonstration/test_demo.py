@@ -12,7 +12,7 @@ from duchenne.cli.main import main
 from duchenne.data.prepared import Prepared
 from duchenne.training.runs import load_encoder
 
-SMALL = ["--subjects", "4", "--clips", "1", "--steps", "2", "--quiet"]
+SMALL = ["--subjects", "4", "--clips", "1", "--steps", "2", "--labelled-steps", "2", "--quiet"]
 
 
 @pytest.fixture(scope="module")
@@ -23,27 +23,38 @@ def made(tmp_path_factory, shared):
 
 
 def test_everything_is_there(made):
-    names = {"unlabelled", "unlabelled_aus_off", "labelled", "run", "run_aus_off", "linear", "clip.mp4", "clip_aus.csv",
-             "report.html"}  # fmt: skip
+    names = {"faces", "faces_aus_off", "others", "run", "run_aus_off", "run_labelled", "linear", "detector", "clip.mp4",
+             "clip_aus.csv", "report.html"}  # fmt: skip
     assert names <= {path.name for path in made.iterdir()}
     summary = json.loads((made / "linear" / "summary.json").read_text())
-    assert list(summary["models"]) == [str(made / "run"), str(made / "run_aus_off"), f"random:{made / 'run'}", "pixels"]
+    runs = [str(made / name) for name in ("run_labelled", "run", "run_aus_off")]
+    assert list(summary["models"]) == [*runs, f"random:{made / 'run'}", "pixels", "landmarks"]
 
 
 def test_nobody_is_on_both_sides_and_the_control_has_no_expressions(made):
-    seen = {name for part in load_encoder(made / "run").record.trained_on for name in part.subjects}
-    tested = Prepared([made / "labelled"])
+    runs = [load_encoder(made / name).record for name in ("run", "run_labelled")]
+    seen = {name for record in runs for part in record.trained_on for name in part.subjects}
+    tested = Prepared([made / "others"])
     assert seen
     assert not seen & {f"{name}" for name in tested.subject_names()}
     assert not seen & {name.split(":")[-1] for name in tested.subject_names()}
     assert tested.occurrence().max() == 1
-    assert Prepared([made / "unlabelled_aus_off"]).occurrence().max() == 0
+    assert Prepared([made / "faces_aus_off"]).occurrence().max() == 0
 
 
 def test_the_page_holds_everything_and_needs_no_network(made):
     page = (made / "report.html").read_text(encoding="utf-8")
     assert not re.findall(r"(?:src|href)=.https?://", page)
-    for wanted in ("temporal ranking", "the same, all action units off", "untrained network", "pixels", "AU12"):
+    for wanted in (
+        "temporal ranking",
+        "ranking without AUs",
+        "supervised",
+        "untrained network",
+        "pixels",
+        "landmarks",
+        "Cohen's kappa",
+        "Mean correlation",
+    ):
         assert wanted in page
     assert page.count("data:image/jpeg") >= 4 * 3
     for link in re.findall(r'href="([^"#:]+)"', page):
@@ -51,10 +62,10 @@ def test_the_page_holds_everything_and_needs_no_network(made):
 
 
 def test_a_second_call_keeps_what_is_finished(made, capsys):
-    before = {path: path.stat().st_mtime_ns for path in made.rglob("*.safetensors")}
+    before = {path: path.stat().st_mtime_ns for path in made.glob("run*/*.safetensors")}
     shards = {path: path.stat().st_mtime_ns for path in made.rglob("*.tar")}
     assert main(["demo", "--out", str(made), *SMALL]) == 0
-    assert before == {path: path.stat().st_mtime_ns for path in made.rglob("*.safetensors")}
+    assert before == {path: path.stat().st_mtime_ns for path in made.glob("run*/*.safetensors")}
     assert shards == {path: path.stat().st_mtime_ns for path in made.rglob("*.tar")}
     assert "linear protocol on people that no encoder has seen" in capsys.readouterr().out
 

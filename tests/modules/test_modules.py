@@ -4,15 +4,18 @@ import pytest
 import torch
 from torch import nn
 
-from duchenne.modules.encoder import IMAGENET_MEAN, IMAGENET_STD, Encoder, EncoderSpec
-from duchenne.modules.resnet import BACKBONES, STAGES, build_backbone
+from duchenne.errors import UsageError
+from duchenne.modules.backbones import build_backbone
+from duchenne.modules.backbone_base import IMAGENET_MEAN, IMAGENET_STD
+from duchenne.modules.encoder import Encoder, EncoderSpec
+from duchenne.modules.resnet import STAGES
 from duchenne.modules.split_batchnorm import SplitBatchNorm2d, split_batchnorm
 
 # torchvision's published counts without the classifier (11,689,512 - 513,000 and so on).
 PARAMETERS = {"resnet18": 11_176_512, "resnet34": 21_284_672, "resnet50": 23_508_032, "resnet152": 58_143_808}
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize("name", PARAMETERS)
 def test_sizes(name):
     backbone = build_backbone(name).eval()
     assert sum(parameter.numel() for parameter in backbone.parameters()) == PARAMETERS[name]
@@ -32,7 +35,7 @@ def test_keys_are_those_of_torchvision():
 
 
 def test_unknown_names():
-    with pytest.raises(ValueError, match="no backbone"):
+    with pytest.raises(UsageError, match="no backbone `resnet19`; did you mean `resnet18`"):
         build_backbone("resnet19")
     with pytest.raises(ValueError, match="no stage"):
         build_backbone("resnet18").feature_map(torch.rand(1, 3, 32, 32), "layer5")
@@ -47,7 +50,7 @@ def test_a_backbone_may_end_early():
         assert part(x).shape == (1, part.feature_dim) == (1, 1024)
     with pytest.raises(ValueError, match="no stage 'layer4'"):
         part.feature_map(x, "layer4")
-    with pytest.raises(ValueError, match="ends after 'layer5'"):
+    with pytest.raises(UsageError, match="no stage `layer5`"):
         build_backbone("resnet50", "layer5")
     assert Encoder(EncoderSpec(backbone="resnet18", last_stage="layer3"))(x).shape == (1, 256)
 

@@ -80,12 +80,19 @@ def test_action_units_off_leaves_everything_else_as_it_was() -> None:
         assert (shown.name, shown.subject) == (off.name, off.subject)
 
 
-def test_still_heads_hardly_move_and_change_nothing_else() -> None:
-    natural, still = plan_clip(3, 2, 1, FRAMES), plan_clip(3, 2, 1, FRAMES, head="still")
-    assert np.ptp(still.pose, axis=0).max() < 1.5
-    assert np.ptp(natural.pose, axis=0).max() > 4
+def test_a_ladder_of_what_moves() -> None:
+    natural, still, fixed = (plan_clip(3, 2, 1, FRAMES, head=head) for head in ("natural", "still", "fixed"))
+    assert np.ptp(natural.pose, axis=0).min() > 1
+    for plan in (still, fixed):
+        assert np.ptp(plan.pose, axis=0).max() == 0
+        assert fields_equal(natural.scene, plan.scene)
     np.testing.assert_array_equal(natural.aus, still.aus)
-    assert fields_equal(natural.scene, still.scene)
+    np.testing.assert_array_equal(natural.gaze, still.gaze)
+    assert np.ptp(fixed.gaze, axis=0).max() == 0
+    others = [au != 45 for au in SYNTH_AUS]
+    np.testing.assert_array_equal(natural.aus[..., others], fixed.aus[..., others])
+    blinked = [plan_clip(3, subject, 1, FRAMES, head="fixed").aus[..., SYNTH_AUS.index(45)] for subject in range(8)]
+    assert np.max(blinked) == 0
 
 
 def test_seeds_share_nobody() -> None:

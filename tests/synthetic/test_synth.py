@@ -152,3 +152,21 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert (settings["seed"], settings["head"], settings["style"], settings["aus"]) == (4, "still", "drawn", "off")
     assert main(["synth", "--out", out, "--subjects", "0"]) == 2
     assert "must be at least 1" in capsys.readouterr().err
+
+
+def test_what_moves_on_each_rung_without_action_units(tmp_path: Path) -> None:
+    """The grain of a frame is that of all rungs, so that pictures of two rungs differ by what moved alone."""
+    seen = {}
+    for head in ("fixed", "still", "natural"):
+        made = synth(tmp_path / head, **{**SMALL, "subjects": 2, "head": head, "aus": "off"}, workers=1)
+        clip = np.flatnonzero(made.frames["clip"] == made.frames["clip"].iloc[0])
+        seen[head] = made.images(clip, 64).astype(np.float64)
+        assert (np.ptp(made.landmarks()[clip], axis=0).max() < 1e-3) == (head != "natural")
+    fixed, still, natural = seen.values()
+    coarse = fixed.reshape(len(fixed), 8, 8, 8, 8, 3).mean(axis=(2, 4))  # the grain averages out, and nothing is left
+    assert np.ptp(coarse, axis=0).max() < 4
+    gaze = np.abs(still - fixed).max(axis=(0, 3))
+    np.testing.assert_array_equal(still[0], fixed[0])
+    assert gaze[16:40].max() > 20  # the eyes lie at 0.42 of the height
+    assert max(gaze[:14].max(), gaze[40:].max()) <= 2  # JPEG interpolates colours into the next block
+    assert np.abs(natural - fixed).max(axis=(0, 3))[40:].max() > 20

@@ -7,24 +7,26 @@ from pathlib import Path
 
 import tyro
 
-from duchenne.demonstration import STEPS
+from duchenne.demonstration import LABELLED_STEPS, STEPS
 from duchenne.plain import tell as print
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """Synthetic data -> pretrain -> linear protocol -> detect -> report.html, in a few minutes on a CPU."""
+    """Synthetic data -> training -> linear protocol -> a detector -> detect -> report.html, in minutes on a CPU."""
 
     out: Path = Path("demo")
     """Folder for everything that is made; parts that an earlier call finished are kept."""
     seed: int = 0
     """Of the faces and the weights."""
-    subjects: int = 48
-    """People to learn from (a quarter of them is a test split that is left out); half as many others are tested on."""
+    subjects: int = 160
+    """People to learn from (a quarter is a test split that is left out); a quarter as many others are tested on."""
     clips: int = 4
     """Of each person."""
     steps: int = STEPS
     """Steps of pretraining."""
+    labelled_steps: int = LABELLED_STEPS
+    """Steps of the training with labels."""
     quiet: tyro.conf.FlagCreatePairsOff[bool] = False
     """Show no progress."""
 
@@ -42,6 +44,7 @@ def main(arguments: list[str]) -> int:
         subjects=chosen.subjects,
         clips=chosen.clips,
         steps=chosen.steps,
+        labelled_steps=chosen.labelled_steps,
         quiet=chosen.quiet,
     )
     print("linear protocol on people that no encoder has seen, mean of folds, then of action units:")

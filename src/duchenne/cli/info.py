@@ -50,8 +50,9 @@ def info(*, model: str | Sequence[str] = (), device: str = "auto") -> dict[str, 
     Returns:
         Section -> name -> what is known of it, in plain words:
         `versions` (of duchenne, Python, the platform and every package that duchenne requires), `devices` (those that
-        `--device` takes), `methods` (of `duchenne pretrain`), `recipes` (with the method each is for), `data_sets` (the
-        readers of `duchenne prepare`, and `synth`) and `model_files` (where each lies, or where it would come from).
+        `--device` takes), `methods` (of `duchenne pretrain`), `backbones` (that every method takes), `recipes` (with
+        the method each is for), `data_sets` (the readers of `duchenne prepare`, and `synth`) and `model_files` (where
+        each lies, or where it would come from).
         With `model`: each model -> input, features, parameters, multiply-adds, time.
 
     Raises:
@@ -67,6 +68,7 @@ def info(*, model: str | Sequence[str] = (), device: str = "auto") -> dict[str, 
         "versions": _versions(),
         "devices": _devices(),
         "methods": _methods(),
+        "backbones": _backbones(),
         "recipes": _recipes(),
         "data_sets": _data_sets(),
         "model_files": _model_files(),
@@ -112,6 +114,20 @@ def _methods() -> dict[str, str]:
     from duchenne.methods.registry import METHODS, method_class
 
     return {name: method_class(name).CITATION for name in METHODS}
+
+
+def _backbones() -> dict[str, str]:
+    from duchenne.modules.backbones import BACKBONES
+
+    try:
+        found = f"version {importlib.metadata.version('transformers')}"
+    except importlib.metadata.PackageNotFoundError:
+        found = 'not installed; pip install "duchenne[backbones]"'
+    others = {
+        "transformers:NAME": f"a vision model of Hugging Face transformers, by its type or a local folder; {found}",
+        "package.module:builder": "a function without arguments that returns a torch module",
+    }
+    return {**BACKBONES, **others}
 
 
 def _recipes() -> dict[str, str]:

@@ -27,13 +27,15 @@ from duchenne.pages import jpeg_uri, render_page
 from duchenne.synthetic.anatomy import SYNTH_AUS
 from duchenne.synthetic.sampling import RATE, ClipPlan
 
-SHOWN_AUS: Final = (12, 4, 1, 26)
-"""Action units of the timeline."""
+PANELS: Final = 6
+"""Action units of the timeline: the smile, and those that the clip shows most."""
 _NAMES: Final = {
-    "run": ("temporal ranking", "learned from the clips above, no labels"),
-    "run_aus_off": ("the same, all action units off", "learned from gaze, light and what head motion is left"),
+    "run_labelled": ("supervised", "learned from the clips above with their action units"),
+    "run": ("temporal ranking", "learned from the order of the frames above, no labels"),
+    "run_aus_off": ("ranking without AUs", "the control: the same people with every action unit at zero"),
     "random": ("untrained network", "the same encoder with random weights"),
     "pixels": ("pixels", "small grey pictures, no network"),
+    "landmarks": ("landmarks", "exact, the renderer's own"),
 }
 
 
@@ -42,6 +44,7 @@ def write_demo_report(
     summary: Mapping[str, Any],
     frames: NDArray[np.uint8],
     plan: ClipPlan,
+    fitted: pd.DataFrame,
     detected: pd.DataFrame,
     seconds: Mapping[str, float],
 ) -> None:
@@ -52,15 +55,17 @@ def write_demo_report(
         summary: of the linear protocol.
         frames: (T, H, W, 3) RGB uint8 of the video that was detected.
         plan: of that video, with the exact action units.
+        fitted: the table of `fit`.
         detected: the table of `detect`.
         seconds: spent on each part.
     """
-    data = Prepared([out / "unlabelled"])
+    data = Prepared([out / "faces"])
     learned = data.frames[data.frames["split"] != "test"]  # pretraining leaves the test split out
     names = {model: _NAMES[_kind(model)] for model in summary["models"]}
     means = {names[model][0]: values["mean_of_folds"] for model, values in summary["models"].items()}
     always = summary["always_positive"]["mean_of_folds"]
     curves = {_NAMES[run][0]: log_curve(out / run, "accuracy") for run in ("run", "run_aus_off")}
+    passed = [str(au) for au in fitted.loc[fitted["passed"], "au"]]
     logs = {name: curve for name, curve in curves.items() if curve}
     found = int(detected["face"].notna().sum())
     page = {
@@ -83,7 +88,15 @@ def write_demo_report(
         ),
         "rows": list(_rows(summary, names)),
         "always": _short(always),
-        "verdict": _verdict(summary),
+        "verdicts": _verdicts(summary),
+        "detector": {
+            "passed": ", ".join(passed) or "none",
+            "number": len(passed),
+            "of": len(fitted),
+            "kappa": _short(float(fitted["kappa"].mean())),
+            "auc": _short(float(fitted["auc"].mean())),
+            "agreement": _agreement(plan, detected),
+        },
         "protocol": summary["protocol"],
         "film": _film(frames),
         "timeline": Markup(_timeline(plan, detected)),
@@ -111,26 +124,46 @@ def _rows(summary: Mapping[str, Any], names: Mapping[str, tuple[str, str]]) -> A
         }  # fmt: skip
 
 
-def _verdict(summary: Mapping[str, Any]) -> str:
-    """What the differences carry, in words; nothing is left out because it disappoints."""
-    models = list(summary["models"])
-    better: list[str] = []
-    worse: list[str] = []
-    open_: list[str] = []
+def _verdicts(summary: Mapping[str, Any]) -> list[str]:
+    """What each training learned and what not, one sentence each; nothing is left out because it disappoints."""
+    names = {model: _NAMES[_kind(model)][0] for model in summary["models"]}
+    return [_verdict(model, summary, names) for model in list(names)[:2]]
+
+
+def _verdict(model: str, summary: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    kinds: dict[str, list[str]] = {"better than": [], "not told apart from": [], "worse than": []}
     for pair in summary["differences"]:
-        if pair["first"] == models[0]:
+        if model in (pair["first"], pair["second"]):
+            other = pair["second"] if pair["first"] == model else pair["first"]
             low, high = (pair["mean_of_folds"]["auc"][key] for key in ("low", "high"))
+            if pair["second"] == model and low is not None and high is not None:
+                low, high = -high, -low
             known = low is not None and high is not None
-            kind = better if known and low > 0 else worse if known and high < 0 else open_
-            kind.append(_NAMES[_kind(pair["second"])][0])
-    parts = []
-    if better:
-        parts.append(f"better than {' and '.join(better)}")
-    if open_:
-        parts.append(f"not told apart from {' and '.join(open_)} (the interval of the difference holds 0)")
-    if worse:
-        parts.append(f"worse than {' and '.join(worse)}")
-    return f"In AUC, this short training is {'; '.join(parts)}."
+            kind = "better than" if known and low > 0 else "worse than" if known and high < 0 else "not told apart from"
+            kinds[kind].append(names[other])
+    parts = [f"{kind} {_enumerated(others)}" for kind, others in kinds.items() if others]
+    return f"{names[model].capitalize()} is {'; '.join(parts)} (in AUC; the interval of the difference decides)."
+
+
+def _enumerated(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+
+
+def _agreement(plan: ClipPlan, detected: pd.DataFrame) -> str:
+    """The mean correlation of what was detected with the exact intensities, over action units that the clip shows."""
+    first = _first_face(detected)
+    found = []
+    for place, au in enumerate(SYNTH_AUS):
+        exact = plan.aus[:, :, place].max(axis=1)[first["frame"].to_numpy(dtype=np.int64)]
+        column = f"{au_column(au)}_p"
+        if column in first and exact.max() >= 1 and first[column].notna().sum() > 2:
+            both = np.corrcoef(exact, first[column].fillna(0).to_numpy(dtype=np.float64))[0, 1]
+            found.append(0.0 if np.isnan(both) else float(both))
+    return f"{_short(float(np.mean(found)))} ({len(found)} action units)" if found else "not measurable"
+
+
+def _first_face(detected: pd.DataFrame) -> pd.DataFrame:
+    return detected[detected["face"].isna() | (detected["face"] == 0)]
 
 
 def _short(value: float | None, sign: str = "") -> str:
@@ -159,19 +192,24 @@ def _film(frames: NDArray[np.uint8], number: int = 8) -> list[dict[str, Any]]:
 
 
 def _timeline(plan: ClipPlan, detected: pd.DataFrame) -> str:
-    """Detected scores and exact intensities over time, one small panel per action unit."""
-    first = detected[detected["face"].isna() | (detected["face"] == 0)]
+    """Detected probability and exact intensity over time, a small panel for each action unit the clip shows most."""
+    first = _first_face(detected)
+    strongest = np.argsort(-plan.aus.max(axis=(0, 1)), kind="stable").tolist()
+    strongest.sort(key=lambda place: SYNTH_AUS[place] != 12)  # the smile that the clip was chosen for comes first
+    shown = [int(place) for place in strongest if f"{au_column(SYNTH_AUS[place])}_p" in first][:PANELS]
     with mpl.rc_context(plots.STYLE):
         figure = Figure(figsize=(9.2, 4.2), layout="constrained")
-        panels = figure.subplots(2, 2, sharex=True, sharey=True).ravel()
-        for number, (axis, au) in enumerate(zip(panels, SHOWN_AUS, strict=True)):
-            exact = plan.aus[:, :, SYNTH_AUS.index(au)].mean(1) / 5
+        panels = figure.subplots(2, PANELS // 2, sharex=True, sharey=True).ravel()
+        for axis in panels[len(shown) :]:
+            axis.set_visible(False)
+        for number, (axis, place) in enumerate(zip(panels, shown)):
+            au, exact = SYNTH_AUS[place], plan.aus[:, :, place].max(axis=1) / 5
             axis.plot(np.arange(len(exact)) / RATE, exact, "--", color=plots.TEXT, linewidth=1.2, alpha=0.7)
-            axis.plot(first["time_s"], first[f"{au_column(au)}_s"], color=plots.colour(number), linewidth=1.8)
+            axis.plot(first["time_s"], first[f"{au_column(au)}_p"], color=plots.colour(number), linewidth=1.8)
             axis.set_title(f"AU{au} {ACTION_UNITS[au].name}", fontsize=10, loc="left")
             axis.set_ylim(0, 1)
             axis.grid(visible=True)
-        for axis in panels[2:]:
+        for axis in panels[PANELS // 2 :]:
             axis.set_xlabel("seconds")
         return plots.to_svg(figure)
 

@@ -7,7 +7,6 @@ detector.json and by tensors in detector.safetensors, and comes back from these 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Literal, Protocol
@@ -26,10 +25,10 @@ from duchenne.features.ensemble import EnsembleSource
 from duchenne.features.pictures import aligned_points, encoder_pictures, stored_crops
 from duchenne.features.resolve import resolve
 from duchenne.features.source import FeatureSource
+from duchenne.modules.builders import check_builder
 from duchenne.modules.encoder import Encoder, EncoderSpec
 
 _CPU: Final = torch.device("cpu")
-BUILDERS_VARIABLE: Final = "DUCHENNE_BUILDERS"
 Features = NDArray[np.float32]
 
 
@@ -207,6 +206,7 @@ def part_from(spec: Mapping[str, Any], tensors: Mapping[str, Tensor], where: str
 
 
 def _encoder(values: Any, where: str) -> nn.Module:
+    check_builder(values.get("backbone") if isinstance(values, dict) else None, where)
     try:
         return Encoder(from_mapping(EncoderSpec, values, where=f"{where}: `spec`"))
     except (UsageError, TypeError, ValueError) as error:
@@ -214,11 +214,7 @@ def _encoder(values: Any, where: str) -> nn.Module:
 
 
 def _build(name: str, where: str) -> nn.Module:
-    if name not in os.environ.get(BUILDERS_VARIABLE, "").split(","):
-        raise UsageError(
-            f"{where}: needs the code {name}, which a file may not start by itself; if you trust it, "
-            f"set {BUILDERS_VARIABLE}={name} and run again."
-        )
+    check_builder(name, where)
     source = resolve(name)
     if not isinstance(source, EncoderSource):
         raise InputError(f"{where}: `{name}` is not package.module:builder; make the detector again.")

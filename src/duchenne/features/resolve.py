@@ -12,13 +12,8 @@ package.module:builder      a function without arguments that returns a torch mo
 
 from __future__ import annotations
 
-import re
-import sys
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, Literal
-
-from torch import nn
 
 from duchenne.errors import InputError, UsageError
 from duchenne.features.columns import ColumnSource, PixelSource
@@ -26,11 +21,11 @@ from duchenne.features.encoder import EncoderSource
 from duchenne.features.ensemble import EnsembleSource
 from duchenne.features.files import FileSource
 from duchenne.features.source import FeatureSource
+from duchenne.modules.builders import call_builder, is_builder
 from duchenne.training.runs import LoadedEncoder, initial_encoder, load_encoder, random_encoder, seen_before
 
 _WORDS: Final = ("random", "pixels", "blendshapes", "landmarks")
 """Mean the same whatever folders there are; `./random` is a folder."""
-_BUILDER: Final = re.compile(r"([A-Za-z_]\w*(?:\.\w+)*):([A-Za-z_]\w*)")
 
 
 def resolve(name: str) -> FeatureSource:
@@ -61,8 +56,8 @@ def resolve(name: str) -> FeatureSource:
         if not Path(rest).is_file():
             raise InputError(f"{rest}: there is no such file; write it with `duchenne embed`.")
         return FileSource(name, Path(rest))
-    if _BUILDER.fullmatch(name):
-        module = _call_builder(name)
+    if is_builder(name):
+        module = call_builder(name, "--model")
         return EncoderSource(name, lambda seed: module, getattr(module, "size_px", None), {"kind": "builder"})
     raise UsageError(
         f"--model {name}: is neither a run folder nor an encoder file that exists, nor random, random:RUN, "
@@ -79,23 +74,3 @@ def _trained(name: str, loaded: LoadedEncoder, kind: Literal["encoder", "initial
         seen = record.trained_on
     facts |= {"weights": record.weights, "alignment": record.alignment}
     return EncoderSource(name, lambda seed: loaded.encoder, record.size_px, facts, trained_on=seen)
-
-
-def _call_builder(name: str) -> nn.Module:
-    package, _, function = name.partition(":")
-    here = str(Path.cwd())
-    added = here not in sys.path
-    if added:
-        sys.path.insert(0, here)  # as `python -m` would; the installed command does not have it
-    try:
-        module = getattr(import_module(package), function)()
-    except (ImportError, AttributeError, TypeError) as error:
-        raise UsageError(
-            f"--model {name}: cannot be called ({error}); check the name, it takes no argument."
-        ) from error
-    finally:
-        if added:
-            sys.path.remove(here)
-    if not isinstance(module, nn.Module):
-        raise UsageError(f"--model {name}: returns a {type(module).__name__}, not a torch module.")
-    return module

@@ -12,6 +12,8 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
+from duchenne.modules.backbone_base import Backbone
+
 STAGES: Final = ("layer1", "layer2", "layer3", "layer4")
 """Names of the four dense blocks, as in a ResNet; their maps are 1/4, 1/8, 1/16 and 1/32 of the input's side."""
 DEPTHS: Final = (6, 12, 24, 16)
@@ -39,7 +41,7 @@ class DenseLayer(nn.Module):
         return torch.cat([x, self.conv2(nn.functional.relu(self.norm2(y)))], dim=1)
 
 
-class DenseNet121(nn.Module):
+class DenseNet121(Backbone):
     """DenseNet-121 without its classifier.
 
     Args:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, Literal
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from duchenne.modules.resnet import build_backbone
-from duchenne.modules.strided import build_strided, is_strided
+from duchenne.modules.backbones import build_backbone
 from duchenne.modules.token_encoder import TokenEncoder, TokenSpec
-
-IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)
-IMAGENET_STD: Final = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,20 +18,22 @@ class EncoderSpec:
     """Everything that is needed to build an encoder again; stored in `encoder.json`.
 
     Attributes:
-        backbone: name of the network, e.g. `resnet18`, or `strided8` (see `duchenne.modules.strided`).
-        embedding_dim: width of a linear layer after pooling; None for the pooled features themselves.
+        backbone: name of the network, see `duchenne.modules.backbones`.
+        embedding_dim: width of a linear layer after the backbone; None for the backbone's features themselves.
         unit_rows: whether the output rows are scaled to length 1.
-        last_stage: of the backbone, whose map is pooled; `layer4`, or an earlier one where later ones are not there.
+        backbone_config: of a backbone `transformers:FOLDER`, so that the folder is not needed again; filled in.
+        last_stage: of the backbone, whose map is pooled; later ones are not there. None for the whole backbone.
         view: share of the face's side that the network sees, in its centre; under 1 where it was trained on random
             crops of that size, so that a face is as large in use as in training.
-        token_layers: of a transformer over the cells of that map, in place of its average; 0: there is none.
+        token_layers: of a transformer over the cells of the last map, in place of its pooling; 0: there is none.
         token_heads, token_hidden, token_dropout, token_side, token_pooling: see `duchenne.modules.token_encoder`.
     """
 
     backbone: str = "resnet18"
     embedding_dim: int | None = None
     unit_rows: bool = False
-    last_stage: str = "layer4"
+    backbone_config: str | None = None
+    last_stage: str | None = None
     view: float = 1.0
     token_layers: int = 0
     token_heads: int = 8
@@ -59,7 +57,7 @@ class EncoderSpec:
 
 
 class Encoder(nn.Module):
-    """A backbone, average pooling or a transformer, and optionally a linear layer and scaling to unit length.
+    """A backbone with its pooling or a transformer, and optionally a linear layer and scaling to unit length.
 
     `encoder(x)` takes (B, 3, H, W) RGB in [0, 1] and gives (B, feature_dim). The input's mean and standard deviation
     (ImageNet's, or the backbone's own) are buffers, so that exported encoders carry them.
@@ -68,7 +66,7 @@ class Encoder(nn.Module):
         spec: what to build.
 
     Raises:
-        ValueError: when there is no such backbone.
+        UsageError: when there is no such backbone, or it has no such stage.
     """
 
     mean: Tensor
@@ -76,17 +74,16 @@ class Encoder(nn.Module):
 
     def __init__(self, spec: EncoderSpec) -> None:
         super().__init__()
-        self.spec = spec
-        strided = is_strided(spec.backbone)
-        self.backbone = build_strided(spec.backbone) if strided else build_backbone(spec.backbone, spec.last_stage)
-        mean = getattr(self.backbone, "input_mean", IMAGENET_MEAN)
-        std = getattr(self.backbone, "input_std", IMAGENET_STD)
+        self.backbone = build_backbone(spec.backbone, spec.last_stage, spec.backbone_config)
+        config = getattr(self.backbone, "config", None)
+        self.spec = replace(spec, backbone_config=config) if isinstance(config, str) else spec
         tokens = spec.tokens()
-        self.tokens = TokenEncoder(self.backbone.feature_dim, tokens) if tokens else None
-        self.embedding = nn.Linear(self.backbone.feature_dim, spec.embedding_dim) if spec.embedding_dim else None
-        self.feature_dim = spec.embedding_dim or self.backbone.feature_dim
-        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+        self.tokens = TokenEncoder(self.backbone.channels, tokens) if tokens else None
+        width = self.backbone.channels if tokens else self.backbone.feature_dim
+        self.embedding = nn.Linear(width, spec.embedding_dim) if spec.embedding_dim else None
+        self.feature_dim = spec.embedding_dim or width
+        self.register_buffer("mean", torch.tensor(self.backbone.input_mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(self.backbone.input_std).view(1, 3, 1, 1))
 
     def normalise(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) in [0, 1] -> the same with the input's mean and standard deviation taken out."""
@@ -108,7 +105,7 @@ class Encoder(nn.Module):
         return self.backbone.feature_map(self.normalise(x), stage)
 
     def pooled(self, x: Tensor) -> Tensor:
-        """The backbone's averaged last map: (B, 3, H, W) in [0, 1] -> (B, 512) for ResNet-18."""
+        """The backbone's features, its pooled last map: (B, 3, H, W) in [0, 1] -> (B, 512) for ResNet-18."""
         return self.average(self.look(x))
 
     def average(self, x: Tensor) -> Tensor:

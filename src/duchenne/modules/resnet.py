@@ -11,6 +11,8 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
+from duchenne.modules.backbone_base import Backbone
+
 STAGES: Final = ("layer1", "layer2", "layer3", "layer4")
 """Names of the four stages; their maps are 1/4, 1/8, 1/16 and 1/32 of the input's side."""
 
@@ -62,7 +64,7 @@ class Bottleneck(nn.Module):
         return nn.functional.relu(y, inplace=True)
 
 
-class ResNet(nn.Module):
+class ResNet(Backbone):
     """A ResNet without its classifier.
 
     Args:
@@ -71,8 +73,7 @@ class ResNet(nn.Module):
         last_stage: one of `STAGES`; later ones are not built.
 
     Attributes:
-        stages: names of the stages that there are.
-        feature_dim: channels of the last map: 512 or 2048 at layer4.
+        channels, feature_dim: 512 or 2048 at layer4, whose map is averaged.
     """
 
     def __init__(
@@ -91,7 +92,8 @@ class ResNet(nn.Module):
             channels_in = channels * block.expansion
             blocks += [block(channels_in, channels, stride=1) for _ in range(depth - 1)]
             setattr(self, stage, nn.Sequential(*blocks))
-        self.feature_dim = channels_in
+        self.channels = self.feature_dim = channels_in
+        self.reduction = 4 * 2 ** (len(self.stages) - 1)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -128,23 +130,10 @@ _ARCHITECTURES: Final[dict[str, tuple[type[BasicBlock | Bottleneck], tuple[int, 
     "resnet50": (Bottleneck, (3, 4, 6, 3)),
     "resnet152": (Bottleneck, (3, 8, 36, 3)),
 }
-BACKBONES: Final = tuple(_ARCHITECTURES)
-"""Names that `build_backbone` knows."""
 
 
-def build_backbone(name: str, last_stage: str = STAGES[-1]) -> ResNet:
-    """A ResNet with random weights.
-
-    Args:
-        name: one of `BACKBONES`.
-        last_stage: one of `STAGES`; later ones are not built.
-
-    Raises:
-        ValueError: for another name.
-    """
-    if name not in _ARCHITECTURES or last_stage not in STAGES:
-        choices = f"choose one of {', '.join(BACKBONES)}, and of {', '.join(STAGES)}"
-        raise ValueError(f"there is no backbone {name!r} that ends after {last_stage!r}; {choices}")
+def build_resnet(name: str, last_stage: str = STAGES[-1]) -> ResNet:
+    """A ResNet with random weights, by its name (`resnet18`), up to one of `STAGES`."""
     return ResNet(*_ARCHITECTURES[name], last_stage)
 
 

@@ -14,13 +14,16 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
+from duchenne.errors import UsageError
+from duchenne.modules.backbone_base import Backbone
+
 SLOPE: Final = 0.2
 WIDTHS: Final = (32, 64, 128, 256)
 """Channels after the first convolutions; all later ones have the last number."""
 _NAME: Final = re.compile(r"strided([4-9])(_bn)?")
 
 
-class Strided(nn.Module):
+class Strided(Backbone):
     """The convolutions of stride 2, each with what follows it as a stage of its own.
 
     Args:
@@ -48,7 +51,8 @@ class Strided(nn.Module):
             parts += [] if last else [nn.LeakyReLU(SLOPE, inplace=True)]
             setattr(self, stage, nn.Sequential(*parts))
             before = width
-        self.feature_dim = before
+        self.channels = self.feature_dim = before
+        self.reduction = self.smallest_px = 2**layers
 
     def feature_map(self, x: Tensor, stage: str | None = None) -> Tensor:
         """The map after a stage, None for the last: (B, 3, H, W) in [0, 1] -> (B, C, h, w).
@@ -91,13 +95,16 @@ def is_strided(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
-def build_strided(name: str) -> Strided:
+def build_strided(name: str, last_stage: str | None = None) -> Strided:
     """The network of a name: `strided8` is FAb-Net's for 256 px, `strided8_bn` one branch of TCAE's, `strided6` for 64.
 
     Raises:
         ValueError: for another name.
+        UsageError: when it shall end early, which it cannot.
     """
     found = _NAME.fullmatch(name)
     if found is None:
         raise ValueError(f"there is no backbone {name!r}; strided4 to strided9, with _bn or without, are there")
+    if last_stage is not None:
+        raise UsageError(f"backbone {name} cannot end after a stage; it goes down to one cell.")
     return Strided(int(found[1]), first_norm=found[2] is not None)

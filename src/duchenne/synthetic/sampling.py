@@ -1,6 +1,6 @@
 """What happens in a clip: action units over time, emotion, head motion, gaze, blinks; drawn, not yet rendered.
 
-Every part of a clip has a random stream of its own, so that switching one off (`aus="off"`, `head="still"`) leaves
+Every part of a clip has a random stream of its own, so that switching one off (`aus="off"`, `head="fixed"`) leaves
 the others as they were, and nothing tells of the action units but the face. How
 this could still mislead: docs/synthetic.md.
 """
@@ -19,6 +19,10 @@ from duchenne.synthetic.people import Expression, Identity, Scene, draw_identity
 
 RATE: Final = 25.0
 """Frames a second."""
+Head = Literal["natural", "still", "fixed"]
+"""What moves beside action units, from much to nothing. `natural`: the head, the crop by the landmarks' jitter, gaze,
+blinks. `still`: gaze and blinks. `fixed`: nothing, so that whatever changes from frame to frame but the grain is an
+action unit."""
 
 PROTOTYPES: Final[dict[str, tuple[int, ...]]] = {
     "happiness": (6, 12),
@@ -101,7 +105,7 @@ def plan_clip(
     clip: int,
     frames: int,
     *,
-    head: Literal["natural", "still"] = "natural",
+    head: Head = "natural",
     style: int | None = None,
     aus: bool = True,
 ) -> ClipPlan:
@@ -112,7 +116,7 @@ def plan_clip(
         subject: number of the person, from 0.
         clip: number of the clip of this person, from 0; even ones follow emotion prototypes, odd ones are free.
         frames: length.
-        head: how much the head moves.
+        head: what moves beside action units. A blink is AU45, so `fixed` holds that at 0.
         style: number of the rendering style (`people.STYLES`); drawn where None.
         aus: False holds every AU at 0 and leaves everything else as it is.
 
@@ -126,11 +130,14 @@ def plan_clip(
         strengths, emotion = _emotional(rng, frames, emotions[-1])
     else:
         strengths = _free(rng, frames, combinations[-1])
-    strengths[:, :, SYNTH_AUS.index(45)] = _blinks(stream(seed, subject, clip, "blink"), frames)[:, None]
+    if head != "fixed":
+        strengths[:, :, SYNTH_AUS.index(45)] = _blinks(stream(seed, subject, clip, "blink"), frames)[:, None]
     if not aus:
         strengths[:] = 0.0
         emotion = ["neutral" if label else None for label in emotion]
     gaze = _wander(stream(seed, subject, clip, "gaze"), frames, 2, moving=5.0, fastest=1.0)
+    if head == "fixed":
+        gaze[:] = gaze[0]
     name = subject_name(seed, subject)
     return ClipPlan(
         name=f"{name}-{clip:03d}",
@@ -233,11 +240,11 @@ def _blinks(rng: np.random.Generator, frames: int) -> NDArray[np.float64]:
     return 5.0 * curve
 
 
-def _pose(rng: np.random.Generator, frames: int, head: str) -> NDArray[np.float32]:
+def _pose(rng: np.random.Generator, frames: int, head: Head) -> NDArray[np.float32]:
     rest = rng.normal(0, 1, 3) * np.array([5.0, 7.0, 3.5])
     moved = _wander(rng, frames, 3, moving=1.0, fastest=0.7) * np.array([4.0, 6.0, 3.0])
-    factor = 1.0 if head == "natural" else 0.04
-    return np.asarray(np.clip(rest + factor * moved, [-18, -20, -15], [18, 20, 15]), dtype=np.float32)
+    turned = rest + moved if head == "natural" else np.broadcast_to(rest, moved.shape)
+    return np.asarray(np.clip(turned, [-18, -20, -15], [18, 20, 15]), dtype=np.float32)
 
 
 def _wander(

@@ -21,7 +21,7 @@ from duchenne.files import replacing
 from duchenne.synthetic.anatomy import SYNTH_AUS
 from duchenne.synthetic.people import STYLES
 from duchenne.synthetic.render import finish, render
-from duchenne.synthetic.sampling import RATE, ClipPlan, person, plan_clip, stream
+from duchenne.synthetic.sampling import RATE, ClipPlan, Head, person, plan_clip, stream
 from duchenne.synthetic.stats import NOTES, synth_stats
 
 LICENCE: Final = "CC0-1.0 (rendered; nobody's face)"
@@ -42,7 +42,7 @@ class SynthConfig:
     frames: int
     size_px: int
     seed: int
-    head: Literal["natural", "still"]
+    head: Head
     style: str
     aus: Literal["on", "off"]
 
@@ -67,7 +67,7 @@ def synth(
     frames: int = 64,
     size_px: int = 128,
     seed: int = 0,
-    head: Literal["natural", "still"] = "natural",
+    head: Head = "natural",
     style: str = "mixed",
     aus: Literal["on", "off"] = "on",
     workers: int = 0,
@@ -87,7 +87,7 @@ def synth(
         frames: of each clip, at 25 frames a second.
         size_px: side of the crops.
         seed: everything follows from it; two seeds share no subject.
-        head: `natural` motion, or nearly `still`.
+        head: what moves beside action units: everything (`natural`), gaze and blinks (`still`), nothing (`fixed`).
         style: `natural`, `drawn`, or `mixed` (drawn for each clip).
         aus: `off` holds every AU at 0 in otherwise the same clips.
         workers: number of processes, 0 for one per core; the bytes written do not depend on it.
@@ -180,7 +180,7 @@ def synthetic_clip(
     frames: int = 64,
     size_px: int = 256,
     style: str = "natural",
-    head: Literal["natural", "still"] = "natural",
+    head: Head = "natural",
 ) -> tuple[NDArray[np.uint8], ClipPlan]:
     """One clip of one person as a video, before any crop.
 
@@ -191,7 +191,7 @@ def synthetic_clip(
         frames: length, at 25 frames a second.
         size_px: side of the frames.
         style: `natural` or `drawn`.
-        head: `natural` or `still`.
+        head: see `synth`.
 
     Returns:
         Frames (T, size_px, size_px, 3) RGB uint8, and the plan with the exact AUs.
@@ -213,7 +213,8 @@ def _render_subject(writer: PartWriter, part: _Subject) -> None:
         for frame, (picture, landmarks) in enumerate(render_clip(plan, (config.seed, part.number), frame_px)):
             eyes = float(np.linalg.norm(landmarks[45] - landmarks[36]))
             estimate = landmarks + eyes * (offset + jitter.normal(0, JITTER, (68, 2)))
-            matrix = crop_matrix(estimate, config.size_px)
+            if frame == 0 or config.head == "natural":  # else the crop is that of the first frame: the camera rests
+                matrix = crop_matrix(estimate, config.size_px)
             crop = crop_face(picture, matrix, config.size_px)
             row = {
                 "subject": plan.subject, "clip": plan.name, "frame": frame, "time_s": frame / RATE,

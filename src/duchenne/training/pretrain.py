@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from duchenne._version import __version__
@@ -170,6 +171,7 @@ def train_on(
     if config.batch_size % fabric.world_size:
         raise UsageError(f"--batch-size {config.batch_size} is not divisible by the {fabric.world_size} processes.")
     built = build_method(method, config)
+    _check_side(built, config)
     if config.sync_batchnorm:
         built = synchronised(built, fabric.world_size)
     smallest = built.smallest_batch() * fabric.world_size
@@ -329,6 +331,19 @@ def _papers(recipe: tuple[str | None, Mapping[str, Any]] | None, config: Any, da
     alignment = ", ".join(sorted({info.alignment for info in data.infos}))
     found = compare_settings(recipe[0], config, recipe[1], data=names, alignment=alignment)
     return found.sentences() if found else []
+def _check_side(method: Method, config: Any) -> None:
+    """Refuses a side of the pictures that the backbone cannot take, before anything is trained."""
+    smallest_px = method.encoder.backbone.smallest_px
+    if config.size_px < smallest_px:
+        raise UsageError(f"--size-px {config.size_px}: {config.backbone} takes pictures from {smallest_px} px.")
+    if ":" in config.backbone:  # not ours: it says so itself, in its own words
+        try:
+            with torch.no_grad():
+                method.encoder.eval()(torch.zeros(1, 3, config.size_px, config.size_px))
+        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+            reason = " ".join(str(error).split())[:160]
+            raise UsageError(f"--size-px {config.size_px}: {config.backbone} cannot take it ({reason}).") from error
+        method.train()
 
 
 def _repeated(batch: int, clips: int) -> list[str]:

@@ -28,7 +28,7 @@ def load_recipe(name: str, method: str) -> dict[str, Any]:
         Fields of the method's flat configuration.
 
     Raises:
-        UsageError: when there is no such recipe, or it is for another method.
+        UsageError: when there is no such recipe, it is for another method, or it names code that the user has not.
         InputError: when the file is not a flat YAML mapping.
     """
     path = Path(str(files("duchenne") / "recipes")) / f"{name}.yaml"
@@ -38,6 +38,10 @@ def load_recipe(name: str, method: str) -> dict[str, Any]:
             near = difflib.get_close_matches(name, recipe_names(), n=1, cutoff=0.0)[0]
             raise UsageError(f"there is no recipe `{name}`; did you mean `{near}`? A path of a YAML file works too.")
     values = load_mapping(path)
+    if ":" in str(values.get("backbone")):
+        from duchenne.modules.builders import check_builder  # imports torch
+
+        check_builder(values["backbone"], path)
     found = values.pop("method", None)
     if found != method:
         raise UsageError(f"{path}: is a recipe for the method `{found}`, not `{method}`; choose another recipe.")

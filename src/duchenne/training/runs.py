@@ -24,6 +24,7 @@ from duchenne.errors import InputError, UsageError
 from duchenne.files import replacing, write_text
 from duchenne.methods.base import Method
 from duchenne.methods.registry import method_class
+from duchenne.modules.builders import check_builder
 from duchenne.modules.encoder import Encoder, EncoderSpec
 from duchenne.training.config import method_run_config
 from duchenne.training.weights import apply_weights
@@ -115,10 +116,11 @@ def load_encoder(path: str | Path) -> LoadedEncoder:
         what = "is no finished run (it has no encoder.safetensors)" if path.is_dir() else "there is no such encoder"
         raise InputError(f"{path}: {what}; make one with `duchenne pretrain`.")
     record = read_record(weights.with_suffix(".json"))
+    check_builder(record.spec.backbone, weights.with_suffix(".json"))
     try:
         encoder = Encoder(record.spec)
         encoder.load_state_dict(load_file(weights))
-    except (SafetensorError, RuntimeError, ValueError, OSError) as error:
+    except (SafetensorError, RuntimeError, ValueError, OSError, UsageError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{weights}: does not fit its encoder.json or is damaged ({reason}).") from error
     return LoadedEncoder(encoder.eval().requires_grad_(False), record, weights)
@@ -177,6 +179,7 @@ def initial_encoder(run: str | Path) -> LoadedEncoder:
     """
     run = Path(run)
     values = load_mapping(run / "config.yaml")
+    check_builder(values.get("backbone"), run / "config.yaml")
     method = build_method(*read_config(values, where=str(run / "config.yaml")))
     return LoadedEncoder(method.encoder.eval().requires_grad_(False), read_record(run / "encoder.json"), run)
 

@@ -20,7 +20,7 @@ def main(arguments: list[str]) -> int:
         frames: int = 64,
         size: int = 128,
         seed: int = 0,
-        head: Literal["natural", "still"] = "natural",
+        head: Literal["natural", "still", "fixed"] = "natural",
         style: Literal["mixed", "natural", "drawn"] = "mixed",
         aus: Literal["on", "off"] = "on",
         workers: int = 0,
@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> int:
             frames: frames of each clip, at 25 a second.
             size: side of the crops in pixels.
             seed: everything follows from it; two seeds share no person.
-            head: natural motion of the head, or nearly still.
+            head: what moves beside action units: all (natural), gaze and blinks (still), nothing (fixed).
             style: how faces are rendered; mixed draws one for each clip.
             aus: off holds every action unit at 0 in otherwise the same clips.
             workers: processes, 0 for one per core; the result does not depend on it.

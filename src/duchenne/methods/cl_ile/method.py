@@ -23,6 +23,7 @@ from duchenne.methods.cl_ile.loss import (
     orthogonality_loss,
 )
 from duchenne.methods.families.labelled_method import LabelledMethod
+from duchenne.modules.backbones import cell_px
 from duchenne.modules.encoder import Encoder, EncoderSpec
 from duchenne.modules.split_batchnorm import split_batchnorm
 from duchenne.modules.token_encoder import TokenEncoder
@@ -55,13 +56,15 @@ class ClIle(LabelledMethod):
             token_heads=config.heads,
             token_hidden=config.hidden,
             token_dropout=config.dropout,
-            token_side=-(-getattr(config, "size_px", 224) // 32),  # the job's pictures, where a job is known
+            token_side=-(
+                -getattr(config, "size_px", 224) // cell_px(config.backbone)
+            ),  # the job's pictures, where a job is known
             token_pooling=config.pooling,
         )
         self.encoder = Encoder(spec)
         split_batchnorm(self.encoder, config.bn_splits)
         width, count = self.encoder.feature_dim, len(config.aus)
-        self.classifier = nn.Linear(width, count)
+        self.classifier = nn.Linear(self.encoder.backbone.feature_dim, count)
         self.identity = TokenEncoder(width, self._general().spec)
         self.identity_labels = nn.Parameter(torch.randn(len(config.subject_numbers), count, width))
         self.label_embeddings = nn.Parameter(torch.randn(count, width))

@@ -21,7 +21,7 @@ class CLPConfig:
         "size_px": 224,  # paper
     }
 
-    backbone: Literal["resnet18", "resnet34", "resnet50"] = "resnet34"
+    backbone: str = "resnet34"
     """Network that is kept (paper: ResNet-34)."""
     hidden_dim: int = 256
     """Width inside both heads (paper: 256)."""

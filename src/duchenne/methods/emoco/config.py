@@ -21,7 +21,7 @@ class EmoCoConfig(MomentumConfig):
         "epoch_of": "frame",
     }
 
-    backbone: Literal["resnet18", "resnet34", "resnet50"] = "resnet50"
+    backbone: str = "resnet50"
     """Network that is kept (paper: ResNet-50)."""
     views: Literal["moco_v1", "moco_v2", "simclr"] = "moco_v1"
     """Augmentation (paper: "follows MoCo", its reference to the first version, CVPR 2020; moco_v2 is the variant)."""

@@ -20,7 +20,7 @@ class ViewsConfig:
         "size_px": 224,
     }
 
-    backbone: Literal["resnet18", "resnet34", "resnet50"] = "resnet34"
+    backbone: str = "resnet34"
     """Network that is kept (as in CLP, whose paper compares with these methods)."""
     views: Literal["moco_v1", "moco_v2", "simclr"] = "moco_v2"
     """Published recipe of crops, colours and blur (`augment/views.py`)."""

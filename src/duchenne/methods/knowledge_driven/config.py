@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from duchenne.faces.areas import counterparts, parse_boxes, parse_pairs, write_pairs
 from duchenne.facs import AREA_BOXES, AREA_RELATIONS, SYMMETRIC_AREAS
@@ -25,7 +25,7 @@ class KnowledgeDrivenConfig:
         "validation_by": "subject",  # paper
     }
 
-    backbone: Literal["resnet18", "resnet34", "resnet50"] = "resnet50"
+    backbone: str = "resnet50"
     """Network, up to conv4_x (paper: ResNet-50)."""
     projection_hidden: int = 2048
     """Hidden width of the projector that all areas share (paper)."""

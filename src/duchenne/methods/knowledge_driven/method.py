@@ -54,7 +54,7 @@ class KnowledgeDriven(Method):
         self.encoder = Encoder(EncoderSpec(backbone=config.backbone, last_stage=STAGE))
         split_batchnorm(self.encoder, config.bn_splits)
         self.projector = nn.Sequential(
-            nn.Linear(self.encoder.feature_dim * GRID**2, config.projection_hidden),
+            nn.Linear(self.encoder.backbone.channels * GRID**2, config.projection_hidden),
             nn.ReLU(),
             nn.Linear(config.projection_hidden, config.projection_dim),
         )

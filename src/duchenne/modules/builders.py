@@ -1,0 +1,124 @@
+"""`package.module:builder`: networks from other people's code, called only where the user said so.
+
+A function without arguments that returns a torch module, (B, 3, H, W) RGB in [0, 1] -> (B, D); `feature_map(x, stage)`
+beside it where maps are needed. What the user types is the user's word; what a file names is not: a recipe, a run or a
+detector that names a builder is opened only if the variable `DUCHENNE_BUILDERS` holds that name (several: commas).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+
+from duchenne.errors import UsageError
+from duchenne.modules.backbone_base import Backbone
+
+BUILDERS_VARIABLE: Final = "DUCHENNE_BUILDERS"
+BUILDER: Final = re.compile(r"([A-Za-z_]\w*(?:\.\w+)*):([A-Za-z_]\w*)")
+_TRIED_PX: Final = 224
+
+
+def is_builder(name: Any) -> bool:
+    """Whether a name has the form `package.module:builder`."""
+    return isinstance(name, str) and BUILDER.fullmatch(name) is not None and not name.startswith("transformers:")
+
+
+def check_builder(name: Any, where: object) -> None:
+    """Refuses a builder that a file names, unless the user allows it.
+
+    Args:
+        name: of a backbone; anything else than a builder passes.
+        where: the file, for the error.
+
+    Raises:
+        UsageError: when it is a builder that `DUCHENNE_BUILDERS` does not hold.
+    """
+    if is_builder(name) and name not in os.environ.get(BUILDERS_VARIABLE, "").split(","):
+        raise UsageError(
+            f"{where}: needs the code {name}, which a file may not start by itself; if you trust it, "
+            f"set {BUILDERS_VARIABLE}={name} and run again."
+        )
+
+
+def call_builder(name: str, flag: str) -> nn.Module:
+    """The module that a builder returns.
+
+    Args:
+        name: `package.module:builder`.
+        flag: that named it, for errors.
+
+    Raises:
+        UsageError: when it cannot be called or returns something else.
+    """
+    package, _, function = name.partition(":")
+    here = str(Path.cwd())
+    added = here not in sys.path
+    if added:
+        sys.path.insert(0, here)  # as `python -m` would; the installed command does not have it
+    try:
+        module = getattr(import_module(package), function)()
+    except (ImportError, AttributeError, TypeError) as error:
+        raise UsageError(f"{flag} {name}: cannot be called ({error}); check the name, it takes no argument.") from error
+    finally:
+        if added:
+            sys.path.remove(here)
+    if not isinstance(module, nn.Module):
+        raise UsageError(f"{flag} {name}: returns a {type(module).__name__}, not a torch module.")
+    return module
+
+
+class BuiltBackbone(Backbone):
+    """What a builder returns, as a backbone; tried once with a black picture to learn its widths.
+
+    Args:
+        name: `package.module:builder`.
+        last_stage: of its `feature_map`, whose average is then the feature vector; None for what it gives itself.
+
+    Raises:
+        UsageError: when it cannot be used, e.g. because a stage is asked for and it has no `feature_map`.
+    """
+
+    def __init__(self, name: str, last_stage: str | None = None) -> None:
+        super().__init__()
+        self.name, self.last_stage = name, last_stage
+        self.input_mean, self.input_std = (0.0,) * 3, (1.0,) * 3  # it takes [0, 1] itself
+        self.network = call_builder(name, "--backbone")
+        side = int(getattr(self.network, "size_px", _TRIED_PX))
+        self.stages = (last_stage,) if last_stage else tuple(getattr(self.network, "stages", ()))
+        training, blank = self.network.training, torch.zeros(1, 3, side, side)
+        try:
+            with torch.no_grad():
+                features = self.eval()(blank)
+                maps = self.feature_map(blank) if hasattr(self.network, "feature_map") else None
+        except (RuntimeError, ValueError, TypeError, AttributeError) as error:
+            reason = " ".join(str(error).split())[:160]
+            raise UsageError(f"--backbone {name}: cannot look at a picture of {side} px ({reason}).") from error
+        self.train(training)
+        if not isinstance(features, Tensor) or features.ndim != 2 or len(features) != 1:
+            raise UsageError(f"--backbone {name}: gives no feature vector (B, D) of a picture.")
+        self.feature_dim = features.shape[1]
+        self.channels = self.feature_dim if maps is None else maps.shape[1]
+        self.reduction = 32 if maps is None else max(1, round(side / maps.shape[-1]))
+
+    def feature_map(self, x: Tensor, stage: str | None = None) -> Tensor:
+        """See `Backbone`.
+
+        Raises:
+            UsageError: when what was built has no `feature_map`.
+        """
+        if not hasattr(self.network, "feature_map"):
+            raise UsageError(f"--backbone {self.name}: has no feature_map(x, stage), which is needed here; add one.")
+        return torch.as_tensor(self.network.feature_map(x, stage or self.last_stage))  # type: ignore[operator]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3, H, W) RGB in [0, 1] -> (B, feature_dim)."""
+        if self.last_stage is None:
+            return torch.as_tensor(self.network(x))
+        return self.feature_map(x).mean((2, 3))

@@ -1,0 +1,153 @@
+"""Backbones from elsewhere: builders, and Hugging Face transformers; recorded, and opened again only where allowed."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+import torch
+from tests.training.made import moving_squares
+from torch import nn
+
+import duchenne
+from duchenne.errors import UsageError
+from duchenne.modules.backbones import build_backbone
+from duchenne.modules.encoder import Encoder, EncoderSpec
+from duchenne.training.runs import load_encoder
+
+HERE = "tests.modules.test_backbones"
+
+
+class Tiny(nn.Module):
+    """A map of one cell per 8 px."""
+
+    size_px = 32
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(3, 6, 8, stride=8)
+
+    def feature_map(self, x, stage=None):
+        if x.shape[-1] % 8:
+            raise ValueError("the side must be a multiple of 8")
+        return self.layer(x)
+
+    def forward(self, x):
+        return self.feature_map(x).mean((2, 3))
+
+
+class Blind(nn.Module):
+    """No maps."""
+
+    def forward(self, x):
+        return x.mean((2, 3))
+
+
+def tiny():
+    return Tiny()
+
+
+def blind():
+    return Blind()
+
+
+def number():
+    return 7
+
+
+@pytest.fixture(scope="module")
+def squares(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data") / "squares"
+    moving_squares(folder)
+    return folder
+
+
+def train(squares, out, method="simclr", **fields):
+    options = {"recipe": f"smoke/{method}", "max_steps": 2, "size_px": 32, "quiet": True, **fields}
+    return duchenne.pretrain(method, data=squares, out=out, **options)
+
+
+def test_a_builder_is_trained_recorded_and_opened_only_where_allowed(squares, tmp_path, monkeypatch):
+    train(squares, tmp_path / "run", backbone=f"{HERE}:tiny")
+    assert json.loads((tmp_path / "run" / "encoder.json").read_text())["spec"]["backbone"] == f"{HERE}:tiny"
+    monkeypatch.delenv("DUCHENNE_BUILDERS", raising=False)
+    with pytest.raises(UsageError, match=r"encoder.json: needs the code .*:tiny.*set DUCHENNE_BUILDERS="):
+        load_encoder(tmp_path / "run")
+    monkeypatch.setenv("DUCHENNE_BUILDERS", f"{HERE}:tiny")
+    encoder, x = load_encoder(tmp_path / "run").encoder, torch.rand(2, 3, 32, 32)
+    with torch.no_grad():
+        assert torch.allclose(encoder(x), encoder.backbone.network(x))  # it takes [0, 1] as it is
+        assert encoder.feature_map(x).shape == (2, 6, 4, 4)
+
+
+def test_a_recipe_may_not_start_code_by_itself(squares, tmp_path, monkeypatch):
+    monkeypatch.delenv("DUCHENNE_BUILDERS", raising=False)
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(f"method: simclr\nbackbone: {HERE}:tiny\n")
+    with pytest.raises(UsageError, match=r"recipe.yaml: needs the code"):
+        train(squares, tmp_path / "run", recipe=str(recipe))
+
+
+@pytest.mark.parametrize(
+    ("method", "fields", "said"),
+    [
+        ("simclr", {"backbone": f"{HERE}:nothing"}, "cannot be called"),
+        ("simclr", {"backbone": f"{HERE}:number"}, "returns a int, not a torch module"),
+        ("simclr", {"backbone": f"{HERE}:tiny", "size_px": 36}, r"--size-px 36: .*multiple of 8"),
+        ("knowledge_driven", {"backbone": f"{HERE}:blind", "validation_share": 0.0}, "no feature_map"),
+    ],
+)
+def test_bad_builders_are_one_sentence(squares, tmp_path, method, fields, said):
+    with pytest.raises(UsageError, match=said) as caught:
+        train(squares, tmp_path / "run", method, **fields)
+    assert "\n" not in str(caught.value)
+
+
+def test_transformers_that_are_not_installed(monkeypatch):
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(UsageError, match=r'not installed; install it with `pip install "duchenne\[backbones\]"`'):
+        build_backbone("transformers:convnext")
+
+
+def test_networks_of_transformers(squares, tmp_path):
+    transformers = pytest.importorskip("transformers")
+    with pytest.raises(UsageError, match="did you mean `transformers:convnext`"):
+        build_backbone("transformers:convnex")
+    with pytest.raises(UsageError, match="gives no maps of a picture"):
+        build_backbone("transformers:gpt2")
+    config = transformers.ConvNextConfig(hidden_sizes=[8, 12, 16, 20], depths=[1, 1, 1, 1])
+    transformers.ConvNextModel(config).save_pretrained(tmp_path / "small")
+    name = f"transformers:{tmp_path / 'small'}"
+    train(squares, tmp_path / "run", backbone=name, size_px=64)
+    (tmp_path / "small").rename(tmp_path / "moved")  # the record is enough
+    loaded, x = load_encoder(tmp_path / "run").encoder, torch.rand(2, 3, 64, 64)
+    assert [loaded.feature_map(x, f"layer{n}").shape[1:] for n in (1, 2, 3, 4)] == [
+        (8, 16, 16), (12, 8, 8), (16, 4, 4), (20, 2, 2),
+    ]  # fmt: skip
+    with torch.no_grad():
+        assert torch.allclose(loaded(x), loaded.feature_map(x).mean((2, 3)))
+    (tmp_path / "moved").rename(tmp_path / "small")
+    fresh = Encoder(EncoderSpec(backbone=name)).eval()
+    with torch.no_grad():
+        want = transformers.ConvNextModel.from_pretrained(tmp_path / "small").eval()(fresh.normalise(x))
+        assert torch.allclose(fresh(x), want.last_hidden_state.mean((2, 3)), atol=1e-6)
+    short = Encoder(EncoderSpec(backbone=name, last_stage="layer3"))
+    assert short(x).shape == (2, 16)
+
+
+def test_the_cells_of_a_vision_transformer():
+    transformers = pytest.importorskip("transformers")
+    config = transformers.ViTConfig(
+        hidden_size=8, num_hidden_layers=2, num_attention_heads=2, intermediate_size=16, image_size=64
+    )
+    text = json.dumps(config.to_dict(), default=str)
+    encoder = Encoder(EncoderSpec(backbone="transformers:vit", backbone_config=text)).eval()
+    x = torch.rand(1, 3, 96, 96)
+    with torch.no_grad():
+        cells = encoder.feature_map(x)
+        want = encoder.backbone.network(encoder.normalise(x), interpolate_pos_encoding=True).last_hidden_state
+    assert cells.shape == (1, 8, 6, 6)
+    assert torch.equal(cells[0, :, 2, 3], want[0, 1 + 2 * 6 + 3])  # after the class token, row by row
+    frozen = {name for name, p in encoder.named_parameters() if not p.requires_grad}
+    assert frozen == {"backbone.network.pooler.dense.weight", "backbone.network.pooler.dense.bias"}
