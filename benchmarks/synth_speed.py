@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from duchenne.data.writing import encode_jpeg
+from duchenne.data.shards import encode_jpeg
 from duchenne.synthetic.render import render
 from duchenne.synthetic.sampling import person, plan_clip
 from duchenne.synthetic.synth import frames_at_once, render_clip, synth

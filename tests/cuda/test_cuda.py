@@ -16,7 +16,7 @@ from tests.training.made import moving_squares
 
 import duchenne
 from duchenne.methods.registry import METHODS
-from duchenne.modules.compact import to_cells
+from duchenne.modules.backbones.compact import to_cells
 from duchenne.modules.roi_align import roi_align
 from duchenne.training.runs import load_encoder
 

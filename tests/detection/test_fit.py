@@ -17,7 +17,8 @@ from tests.evaluation.conftest import SIDE, make
 import duchenne
 from duchenne.cli.main import main
 from duchenne.data.prepared import DatasetInfo
-from duchenne.data.writing import PartWriter, encode_jpeg, write_prepared
+from duchenne.data.shards import PartWriter, encode_jpeg
+from duchenne.data.writing import write_prepared
 from duchenne.detectors.files import load_detector
 from duchenne.detectors.opening import load_model
 from duchenne.errors import InputError, UsageError

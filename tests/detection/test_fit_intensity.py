@@ -16,7 +16,8 @@ from tests.evaluation.conftest import SIDE, make
 import duchenne
 from duchenne.cli.main import main
 from duchenne.data.prepared import DatasetInfo, Prepared
-from duchenne.data.writing import PartWriter, encode_jpeg, write_prepared
+from duchenne.data.shards import PartWriter, encode_jpeg
+from duchenne.data.writing import write_prepared
 from duchenne.detectors.calibrating.calibrated import held_out, subject_folds
 from duchenne.detectors.calibrating.calibration import Curve, fit_curve, log_odds
 from duchenne.detectors.calibrating.intensity import Intensities, Scale, fit_scale, intensity_figures

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from duchenne.data.prepared import DatasetInfo, Prepared
-from duchenne.data.writing import PartWriter, encode_jpeg, write_prepared
+from duchenne.data.shards import PartWriter, encode_jpeg
+from duchenne.data.writing import write_prepared
 
 AUS = (1, 12, 25)
 SIDE = 48

@@ -13,7 +13,8 @@ import torch
 from torch import nn
 
 from duchenne.data.prepared import DatasetInfo, Prepared
-from duchenne.data.writing import PartWriter, encode_jpeg, write_prepared
+from duchenne.data.shards import PartWriter, encode_jpeg
+from duchenne.data.writing import write_prepared
 from duchenne.evaluation.evaluate import evaluate
 from duchenne.evaluation.tasks import make_task
 from duchenne.heads.tuning import Tuned, TuneSettings, score_faces, settle, tune_encoder

@@ -13,7 +13,8 @@ from tests.evaluation.conftest import SIDE, draw
 import duchenne
 from duchenne.data.folds import deal, k_fold
 from duchenne.data.prepared import DatasetInfo, Prepared
-from duchenne.data.writing import PartWriter, encode_jpeg, write_prepared
+from duchenne.data.shards import PartWriter, encode_jpeg
+from duchenne.data.writing import write_prepared
 from duchenne.errors import InputError, UsageError
 from duchenne.evaluation.comparing.compare import compare
 from duchenne.facs import AU_SETS, au_column

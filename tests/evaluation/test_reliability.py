@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duchenne.evaluation.reliability import alpha_of, fleiss_kappa, krippendorff_alpha, unit_sums
+from duchenne.tables.reliability import alpha_of, fleiss_kappa, krippendorff_alpha, unit_sums
 
 N = np.nan
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from duchenne.preparing.datasets.programs.events import Event
 from tests.faces.media import Image, flat, write_video
 
 from duchenne.data.prepared import DatasetInfo, Prepared
@@ -16,6 +15,7 @@ from duchenne.faces.align import _TEMPLATE, RIGID_POINTS
 from duchenne.faces.decode import Picture
 from duchenne.faces.find import Face
 from duchenne.preparing import cutting_videos
+from duchenne.preparing.codes.programs.events import Event
 from duchenne.preparing.codes.video_codes import FaceCodes, VideoCodes
 from duchenne.preparing.cutting import Cutter
 from duchenne.preparing.sources.parts import VideoPart

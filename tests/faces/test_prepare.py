@@ -17,7 +17,8 @@ from tests.faces.media import Image, flat, write_video
 import duchenne
 from duchenne.cli.main import main
 from duchenne.data.prepared import DatasetInfo, Prepared
-from duchenne.data.writing import PartWriter, encode_jpeg, write_prepared
+from duchenne.data.shards import PartWriter, encode_jpeg
+from duchenne.data.writing import write_prepared
 from duchenne.errors import InputError, UsageError
 
 TWO = 40  # frames with two people: enough that the job is not over before a test kills it

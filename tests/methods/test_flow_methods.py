@@ -15,10 +15,10 @@ import duchenne
 from duchenne.errors import UsageError
 from duchenne.losses.window import window_mean
 from duchenne.methods.fab_net.loss import merge_sources, reconstruction_loss
-from duchenne.methods.flow_method import Curriculum
+from duchenne.methods.families.flow_method import Curriculum
 from duchenne.methods.twin_cycle.loss import Codes, code_distance, feature_consistency, flow_size, merge_flows
+from duchenne.modules.backbones.strided import build_strided
 from duchenne.modules.flow import FlowDecoder, clamped, sample
-from duchenne.modules.strided import build_strided
 from duchenne.training.checkpoints import load_checkpoint
 from duchenne.training.runs import load_encoder
 

@@ -12,7 +12,7 @@ from torch import nn
 
 import duchenne
 from duchenne.errors import UsageError
-from duchenne.modules.backbones import build_backbone
+from duchenne.modules.backbones.build import build_backbone
 from duchenne.modules.encoder import Encoder, EncoderSpec
 from duchenne.training.runs import load_encoder
 

@@ -11,8 +11,8 @@ from tests.training.made import moving_squares
 import duchenne
 from duchenne.errors import UsageError
 from duchenne.methods.registry import METHODS
-from duchenne.modules.backbones import BACKBONES, build_backbone
-from duchenne.modules.compact import STAGES, to_cells
+from duchenne.modules.backbones.build import BACKBONES, build_backbone
+from duchenne.modules.backbones.compact import STAGES, to_cells
 from duchenne.training.config import method_run_config
 from duchenne.training.runs import build_method, load_encoder
 from duchenne.types import ClipBatch

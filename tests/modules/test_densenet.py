@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from duchenne.model_files import IMAGENET_FILES
-from duchenne.modules.densenet import DEPTHS, DenseNet121
+from duchenne.modules.backbones.densenet import DEPTHS, DenseNet121
 from duchenne.training.weights import encoder_state
 
 
@@ -69,10 +69,11 @@ def test_the_published_file_with_its_old_names_loads(network: DenseNet121) -> No
 
 
 @pytest.mark.skipif(
-    importlib.util.find_spec("duchenne.modules.backbones") is None, reason="backbones are not registered by name yet"
+    importlib.util.find_spec("duchenne.modules.backbones.build") is None,
+    reason="backbones are not registered by name yet",
 )
 def test_it_can_be_chosen_by_name() -> None:
-    from duchenne.modules.backbones import build_backbone
+    from duchenne.modules.backbones.build import build_backbone
 
     assert isinstance(build_backbone("densenet121"), DenseNet121)
     assert build_backbone("densenet121", "layer3").feature_dim == 1024

@@ -5,10 +5,10 @@ import torch
 from torch import nn
 
 from duchenne.errors import UsageError
-from duchenne.modules.backbones import build_backbone
-from duchenne.modules.backbone_base import IMAGENET_MEAN, IMAGENET_STD
+from duchenne.modules.backbones.base import IMAGENET_MEAN, IMAGENET_STD
+from duchenne.modules.backbones.build import build_backbone
+from duchenne.modules.backbones.resnet import STAGES
 from duchenne.modules.encoder import Encoder, EncoderSpec
-from duchenne.modules.resnet import STAGES
 from duchenne.modules.split_batchnorm import SplitBatchNorm2d, split_batchnorm
 
 # torchvision's published counts without the classifier (11,689,512 - 513,000 and so on).

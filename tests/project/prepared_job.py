@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duchenne.data.prepared import DatasetInfo, Prepared
-from duchenne.data.writing import PartWriter, encode_jpeg, write_prepared
+from duchenne.data.shards import PartWriter, encode_jpeg
+from duchenne.data.writing import write_prepared
 
 SIZE_PX = 12
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from duchenne.preparing.datasets.names import read_names
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
@@ -19,6 +18,7 @@ from duchenne.cli.main import main
 from duchenne.data.spreadsheets import csv_text, read_csv_table
 from duchenne.detectors.model_card import _table
 from duchenne.plain import as_cell, as_code, as_line, as_markdown, as_written
+from duchenne.preparing.codes.names import read_names
 from duchenne.progress import _Words
 
 NAMES = ["=1+1.mp4", "+a", "-b.mp4", "@c", "'=d", "''x", "-0.5", '=HYPERLINK("x")', "a|b", "NA", "007", "\x1b[31mred"]

@@ -24,7 +24,8 @@ from tests.project import prepared_job as job
 
 from duchenne.config import load_mapping, save_mapping
 from duchenne.data.prepared import DatasetInfo, Prepared
-from duchenne.data.writing import PartWriter, encode_jpeg, frames_schema, write_prepared
+from duchenne.data.shards import PartWriter, encode_jpeg, frames_schema
+from duchenne.data.writing import write_prepared
 from duchenne.errors import InputError, UsageError
 from duchenne.facs import ACTION_UNITS, au_column, intensity_column
 

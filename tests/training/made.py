@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from duchenne.data.prepared import DatasetInfo, Prepared
-from duchenne.data.writing import PartWriter, encode_jpeg, write_prepared
+from duchenne.data.shards import PartWriter, encode_jpeg
+from duchenne.data.writing import write_prepared
 
 SIZE_PX = 32
 FACE = np.random.default_rng(0).uniform(6, 26, 136).astype(np.float32)

@@ -12,7 +12,8 @@ import duchenne
 from duchenne.data.clip_samplers import SequenceSampler
 from duchenne.data.epochs import epoch_units, recording_ids
 from duchenne.data.prepared import DatasetInfo, Prepared
-from duchenne.data.writing import PartWriter, encode_jpeg, write_prepared
+from duchenne.data.shards import PartWriter, encode_jpeg
+from duchenne.data.writing import write_prepared
 from duchenne.errors import UsageError
 from duchenne.training.config import TrainingConfig, method_run_config
 from duchenne.training.held_out import split_clips

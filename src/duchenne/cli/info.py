@@ -117,7 +117,7 @@ def _methods() -> dict[str, str]:
 
 
 def _backbones() -> dict[str, str]:
-    from duchenne.modules.backbones import BACKBONES
+    from duchenne.modules.backbones.build import BACKBONES
 
     try:
         found = f"version {importlib.metadata.version('transformers')}"

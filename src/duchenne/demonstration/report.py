@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from duchenne import plots
 from duchenne._version import __version__
 from duchenne.data.prepared import Prepared
-from duchenne.data.writing import encode_jpeg
+from duchenne.data.shards import encode_jpeg
 from duchenne.evaluation.report.page import log_curve
 from duchenne.facs import ACTION_UNITS, au_column
 from duchenne.files import write_text

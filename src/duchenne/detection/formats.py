@@ -15,15 +15,11 @@ from numpy.typing import NDArray
 
 from duchenne.detection.results import Rows, plain_table
 from duchenne.facs import au_column
+from duchenne.tables.foreign_tables import FEX_SAME, OPENFACE_POSE_SIGNS
 
 OPENFACE_INTENSITIES: Final = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 45)
 OPENFACE_OCCURRENCES: Final = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 28, 45)
-OPENFACE_POSE_SIGNS: Final = np.array([1.0, -1.0, 1.0])
-"""From pitch, yaw and roll to `pose_Rx, pose_Ry, pose_Rz`: OpenFace's camera looks along z with y down, so that a turn
-to the picture's right is negative."""
 FEX_AUS: Final = (1, 2, 4, 5, 6, 7, 9, 10, 11, 12, 14, 15, 17, 20, 23, 24, 25, 26, 28, 43)
-FEX_SAME: Final = {43: 45}
-"""AUs of py-feat that the models call otherwise."""
 MEASURES: Final = {"p": "probability", "r": "intensity", "s": "score"}
 """What the endings of our columns mean, the first that a model gives comes first."""
 FEX_EMOTIONS: Final = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")

@@ -25,7 +25,7 @@ from duchenne.features.ensemble import EnsembleSource
 from duchenne.features.pictures import aligned_points, encoder_pictures, stored_crops
 from duchenne.features.resolve import resolve
 from duchenne.features.source import FeatureSource
-from duchenne.modules.builders import check_builder
+from duchenne.modules.backbones.builders import check_builder
 from duchenne.modules.encoder import Encoder, EncoderSpec
 
 _CPU: Final = torch.device("cpu")

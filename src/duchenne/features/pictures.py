@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duchenne.data.prepared import resized
-from duchenne.data.writing import encode_jpeg
+from duchenne.data.shards import encode_jpeg
 from duchenne.faces.align import crop_matrix, transform_points
 from duchenne.faces.batch import FaceBatch
 

@@ -21,7 +21,7 @@ from duchenne.features.encoder import EncoderSource
 from duchenne.features.ensemble import EnsembleSource
 from duchenne.features.files import FileSource
 from duchenne.features.source import FeatureSource
-from duchenne.modules.builders import call_builder, is_builder
+from duchenne.modules.backbones.builders import call_builder, is_builder
 from duchenne.training.runs import LoadedEncoder, initial_encoder, load_encoder, random_encoder, seen_before
 
 _WORDS: Final = ("random", "pixels", "blendshapes", "landmarks")

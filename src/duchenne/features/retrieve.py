@@ -18,8 +18,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from duchenne.data.prepared import DatasetInfo, Prepared
+from duchenne.data.shards import encode_jpeg
 from duchenne.data.spreadsheets import plain_cells
-from duchenne.data.writing import encode_jpeg
 from duchenne.devices import resolve_device
 from duchenne.errors import InputError, UsageError
 from duchenne.faces.align import crop_face, crop_matrix

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from duchenne.modules.backbones import build_backbone
+from duchenne.modules.backbones.build import build_backbone
 from duchenne.modules.token_encoder import TokenEncoder, TokenSpec
 
 
@@ -18,7 +18,7 @@ class EncoderSpec:
     """Everything that is needed to build an encoder again; stored in `encoder.json`.
 
     Attributes:
-        backbone: name of the network, see `duchenne.modules.backbones`.
+        backbone: name of the network, see `duchenne.modules.backbones.build`.
         embedding_dim: width of a linear layer after the backbone; None for the backbone's features themselves.
         unit_rows: whether the output rows are scaled to length 1.
         backbone_config: of a backbone `transformers:FOLDER`, so that the folder is not needed again; filled in.

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from duchenne.losses.precision import at_least_float32
-from duchenne.modules.strided import WIDTHS
+from duchenne.modules.backbones.strided import WIDTHS
 
 
 class FlowDecoder(nn.Sequential):
@@ -22,7 +22,7 @@ class FlowDecoder(nn.Sequential):
 
     256 channels, then 128, 64, 32 before the last convolution, which has no BatchNorm but a tanh.
 
-    Differs: a convolution before a BatchNorm has no bias, see `duchenne.modules.strided`.
+    Differs: a convolution before a BatchNorm has no bias, see `duchenne.modules.backbones.strided`.
 
     Args:
         width: of the codes.

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from duchenne.data.writing import encode_jpeg
+from duchenne.data.shards import encode_jpeg
 from duchenne.errors import InputError
 from duchenne.faces.align import Fit, crop_face, crop_matrix, transform_points
 from duchenne.faces.find import Face, FaceFinder

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from duchenne.data.writing import PartWriter, encode_jpeg
+from duchenne.data.shards import PartWriter, encode_jpeg
 from duchenne.errors import InputError
 from duchenne.faces.align import crop_face, crop_matrix, transform_points
 from duchenne.faces.decode import read_pictures

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duchenne.data.joined_times import outside_note
-from duchenne.data.writing import PartWriter
+from duchenne.data.shards import PartWriter
 from duchenne.errors import InputError
 from duchenne.faces.decode import Found, Picture, read_pictures
 from duchenne.faces.find import Face

@@ -24,7 +24,7 @@ from duchenne.errors import InputError
 from duchenne.files import replacing, write_text
 from duchenne.pages import jpeg_uri, render_page
 from duchenne.plain import as_cell
-from duchenne.preparing.datasets.names import read_names
+from duchenne.preparing.codes.names import read_names
 
 _PICTURES: Final = 4
 _PICTURE_PX: Final = 96

@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from duchenne.data.prepared import DatasetInfo, Prepared
-from duchenne.data.writing import PartWriter, encode_jpeg, write_prepared
+from duchenne.data.shards import PartWriter, encode_jpeg
+from duchenne.data.writing import write_prepared
 from duchenne.errors import InputError, UsageError
 from duchenne.faces.align import ALIGNMENT, OUTER_EYE_CORNERS, crop_face, crop_matrix, transform_points
 from duchenne.facs import intensity_column

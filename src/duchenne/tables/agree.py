@@ -16,15 +16,15 @@ from markupsafe import Markup
 from duchenne import plots
 from duchenne.data.spreadsheets import csv_text
 from duchenne.errors import InputError, UsageError
-from duchenne.evaluation.event_codings import EventCoding, even_frames, read_event_codings
-from duchenne.evaluation.pairs import Limits, compare_pair, join
-from duchenne.evaluation.reliability import alpha_of, fleiss_kappa, unit_sums
 from duchenne.facs import ACTION_UNITS, au_column
 from duchenne.files import write_text
 from duchenne.metrics import RESAMPLES, interval, json_number, resample
 from duchenne.pages import render_page
 from duchenne.preparing.codes.exports import holds_events
 from duchenne.tables.codings import Coding, Floats, read_coding
+from duchenne.tables.event_codings import EventCoding, even_frames, read_event_codings
+from duchenne.tables.pairs import Limits, compare_pair, join
+from duchenne.tables.reliability import alpha_of, fleiss_kappa, unit_sums
 
 RELIABILITY: Final = (
     "au", "coders", "frames", "fleiss_kappa", "alpha", "alpha_low", "alpha_high", "alpha_intensity",

@@ -23,9 +23,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from duchenne.data.cells import LETTERS
 from duchenne.data.spreadsheets import as_numbers, read_csv_table
 from duchenne.errors import InputError
-from duchenne.preparing.sources.tables import LETTERS
 
 _UNKNOWN: Final = (9.0, 99.0, 999.0, -1.0, -9.0, -99.0, -999.0)
 """What tables of codes hold where an action unit was not coded; out of range of every kind but the raw score."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from duchenne.data.joined_times import outside_note
 from duchenne.data.spreadsheets import as_numbers, read_csv_table
 from duchenne.errors import InputError
-from duchenne.preparing.datasets.names import Sources
+from duchenne.preparing.codes.names import Sources
 from duchenne.tables.episodes import frame_seconds
 
 TRIAL_COLUMNS: Final = ("trial", "onset_s", "offset_s")
@@ -160,6 +160,8 @@ def _seconds(column: pd.Series[float], where: str) -> pd.Series[float]:
             f"{where}, row {column.index.to_numpy()[np.isinf(values).argmax()]}: {column.name} is infinite; correct it."
         )
     return pd.Series(values, index=column.index)
+
+
 def trials_outside(rows: pd.DataFrame, trials: pd.DataFrame) -> list[str]:
     """Sentences on trials, and the windows they are compared with, that lie outside what the table has of a recording.
 

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from duchenne.detection.study_tables import read_aus
 from duchenne.errors import UsageError
 from duchenne.tables.episodes import (
     SCORE_THRESHOLD,
@@ -29,6 +28,7 @@ from duchenne.tables.study import (
     read_trials,
     trials_outside,
 )
+from duchenne.tables.study_tables import read_aus
 
 COMBINATIONS: Final = ("6+12", "1+4", "1+2+5", "12+14")
 """The combinations that are looked at unless others are asked for; the first is the Duchenne smile."""

@@ -331,6 +331,8 @@ def _papers(recipe: tuple[str | None, Mapping[str, Any]] | None, config: Any, da
     alignment = ", ".join(sorted({info.alignment for info in data.infos}))
     found = compare_settings(recipe[0], config, recipe[1], data=names, alignment=alignment)
     return found.sentences() if found else []
+
+
 def _check_side(method: Method, config: Any) -> None:
     """Refuses a side of the pictures that the backbone cannot take, before anything is trained."""
     smallest_px = method.encoder.backbone.smallest_px

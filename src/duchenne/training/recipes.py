@@ -39,7 +39,7 @@ def load_recipe(name: str, method: str) -> dict[str, Any]:
             raise UsageError(f"there is no recipe `{name}`; did you mean `{near}`? A path of a YAML file works too.")
     values = load_mapping(path)
     if ":" in str(values.get("backbone")):
-        from duchenne.modules.builders import check_builder  # imports torch
+        from duchenne.modules.backbones.builders import check_builder  # imports torch
 
         check_builder(values["backbone"], path)
     found = values.pop("method", None)

@@ -24,7 +24,7 @@ from duchenne.errors import InputError, UsageError
 from duchenne.files import replacing, write_text
 from duchenne.methods.base import Method
 from duchenne.methods.registry import method_class
-from duchenne.modules.builders import check_builder
+from duchenne.modules.backbones.builders import check_builder
 from duchenne.modules.encoder import Encoder, EncoderSpec
 from duchenne.training.config import method_run_config
 from duchenne.training.weights import apply_weights

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from duchenne.errors import InputError, UsageError
 from duchenne.model_files import IMAGENET_FILES, model_path
+from duchenne.modules.backbones.resnet import STAGES
 from duchenne.modules.encoder import Encoder
-from duchenne.modules.resnet import STAGES
 from duchenne.training.foreign import find_state, load_tensors, name_of, not_finite, resnet_state
 from duchenne.training.released import released_state, which_released
 

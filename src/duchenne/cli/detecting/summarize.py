@@ -40,9 +40,9 @@ def main(arguments: list[str]) -> int:
     """Runs `duchenne summarize`; returns its exit status."""
     given = tyro.cli(SummarizeArguments, prog="duchenne summarize", args=arguments)
     from duchenne.data.spreadsheets import csv_text
-    from duchenne.detection.study_tables import table_files
     from duchenne.files import write_text
     from duchenne.tables.quality import advice
+    from duchenne.tables.study_tables import table_files
     from duchenne.tables.summarize import summarize
 
     summary = summarize(

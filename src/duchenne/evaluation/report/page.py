@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from duchenne import plots
 from duchenne.data.prepared import Prepared
-from duchenne.data.writing import encode_jpeg
+from duchenne.data.shards import encode_jpeg
 from duchenne.evaluation.report import parts
 from duchenne.evaluation.report.gradcam import Attention
 from duchenne.evaluation.report.maps import MapSettings, draw_map

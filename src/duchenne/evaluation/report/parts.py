@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from duchenne import plots
 from duchenne.data.prepared import Prepared
-from duchenne.data.writing import encode_jpeg
+from duchenne.data.shards import encode_jpeg
 from duchenne.evaluation.report.area_figure import area_figure, boxes_of, typical_face
 from duchenne.evaluation.report.correlations import distance, label_correlations, score_correlations
 from duchenne.evaluation.report.gradcam import Attention, drawn

@@ -23,7 +23,7 @@ from duchenne.methods.cl_ile.loss import (
     orthogonality_loss,
 )
 from duchenne.methods.families.labelled_method import LabelledMethod
-from duchenne.modules.backbones import cell_px
+from duchenne.modules.backbones.build import cell_px
 from duchenne.modules.encoder import Encoder, EncoderSpec
 from duchenne.modules.split_batchnorm import split_batchnorm
 from duchenne.modules.token_encoder import TokenEncoder

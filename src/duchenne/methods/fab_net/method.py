@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from duchenne.data.clip_frames import ClipFrames
 from duchenne.data.loaders import ClipSampler
-from duchenne.data.prepared import Prepared
 from duchenne.methods.base import Stage
 from duchenne.methods.fab_net.config import FabNetConfig
 from duchenne.methods.fab_net.loss import merge_sources, reconstruction_loss
-from duchenne.methods.flow_figures import Panel, draw_panels, pairs_of
-from duchenne.methods.flow_method import FlowMethod
+from duchenne.methods.families.flow_method import FlowMethod
 from duchenne.modules.encoder import Encoder, EncoderSpec
 from duchenne.modules.flow import FlowDecoder, sample
 from duchenne.modules.split_batchnorm import split_batchnorm
@@ -103,14 +98,3 @@ class FabNet(FlowMethod):
         images = batch.images.float() / 255
         made, _ = self.make(images[:, 0], images[:, 1 : 1 + self._sources])
         return -reconstruction_loss(made, images[:, 0]).mean()
-
-    def figures(self, data: Prepared, rows: NDArray[np.int64]) -> Mapping[str, Any]:
-        """`flow`: sources and targets, the flow between them, and what it makes of the source."""
-        target, source = pairs_of(data, rows, 2**self.config.layers, self.encoder.mean.device)
-        with torch.no_grad():
-            made, flows = self.make(target, source[:, None])
-        panels = (
-            Panel("source", source), Panel("target", target), Panel("flow", flows[:, 0]),
-            Panel("source moved by it", made),
-        )  # fmt: skip
-        return {"flow": draw_panels(panels)}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from duchenne.methods.flow_config import FlowConfig
+from duchenne.methods.families.flow_config import FlowConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from duchenne.data.prepared import Prepared
 from duchenne.methods.fab_net.loss import reconstruction_loss
-from duchenne.methods.flow_figures import Panel, draw_panels, pairs_of
-from duchenne.methods.flow_method import FlowMethod
+from duchenne.methods.families.flow_method import FlowMethod
 from duchenne.methods.twin_cycle.config import TwinCycleConfig
 from duchenne.methods.twin_cycle.loss import Codes, feature_consistency, flow_size, merge_flows
+from duchenne.modules.backbones.strided import Strided, cells
 from duchenne.modules.encoder import Encoder, EncoderSpec
 from duchenne.modules.flow import FlowDecoder, clamped, sample
 from duchenne.modules.split_batchnorm import split_batchnorm
-from duchenne.modules.strided import Strided, cells
 from duchenne.types import ClipBatch, StepOutput
 
 OWN_LAYERS = 3
@@ -49,7 +45,7 @@ class Moved(NamedTuple):
 class TwinCycle(FlowMethod):
     """Two codes of a frame, two decoders: one moves the head of a source to the target's, the other its face.
 
-    Differs: the convolutions before a BatchNorm have no bias, see `duchenne.modules.strided`.
+    Differs: the convolutions before a BatchNorm have no bias, see `duchenne.modules.backbones.strided`.
     """
 
     Config = TwinCycleConfig
@@ -138,17 +134,3 @@ class TwinCycle(FlowMethod):
         found = self.losses(images[:, 0], images[:, 1])
         terms = {name: values.mean(-1) for name, values in found.items()}
         return -self.total(terms)
-
-    def figures(self, data: Prepared, rows: NDArray[np.int64]) -> Mapping[str, Any]:
-        """`flows`: what the pose flow and the AU flow alone make of sources, and both together (the paper's figure)."""
-        device = self.encoder.mean.device
-        target, source = pairs_of(data, rows, 2**self.config.layers, device)
-        with torch.no_grad():
-            found = self.move(target, source)
-        panels = (
-            Panel("source", source), Panel("target", target), Panel("moved by the pose flow", found.pose),
-            Panel("moved by the AU flow", found.au), Panel("moved by both", found.merged),
-            Panel("pose flow", found.pose_flow), Panel("AU flow", found.au_flow),
-            Panel("share of the AU flow", found.attention.softmax(1)[:, 1]),
-        )  # fmt: skip
-        return {"flows": draw_panels(panels)}

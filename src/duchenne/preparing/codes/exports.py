@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from duchenne.data.cells import Row, read_sheets, read_text
 from duchenne.errors import InputError
-from duchenne.preparing.datasets.programs import boris, datavyu, eaf, elan, observer
-from duchenne.preparing.datasets.programs.events import Event, Stretch, in_order, of_aus, subject_of, time_of
-from duchenne.preparing.datasets.programs.notation import Said, is_unknown, names_au, parse_aus, parse_intensity
-from duchenne.preparing.sources.tables import Row, read_sheets, read_text
+from duchenne.preparing.codes.programs import boris, datavyu, eaf, elan, observer
+from duchenne.preparing.codes.programs.events import Event, Stretch, in_order, of_aus, subject_of, time_of
+from duchenne.preparing.codes.programs.notation import Said, is_unknown, names_au, parse_aus, parse_intensity
 
 SUFFIXES: Final = (".csv", ".tsv", ".txt", ".xlsx", ".eaf", ".opf", ".boris", ".gz")
 """Of files of codes; `.gz` is BORIS's (`.boris.gz`)."""

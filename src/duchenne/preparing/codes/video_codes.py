@@ -18,13 +18,7 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from duchenne.errors import InputError
-from duchenne.facs import ACTION_UNITS, au_column, intensity_column
-from duchenne.preparing.codes.exports import SUFFIXES, is_events, read_events
-from duchenne.preparing.datasets.names import Sources
-from duchenne.preparing.datasets.programs.events import Event, within
-from duchenne.preparing.datasets.whose import Sessions, as_subject, people_of, with_faces
-from duchenne.preparing.sources.tables import (
+from duchenne.data.cells import (
     Row,
     au_columns,
     not_read_note,
@@ -32,6 +26,12 @@ from duchenne.preparing.sources.tables import (
     unknown_aus_note,
     unknown_labels_note,
 )
+from duchenne.errors import InputError
+from duchenne.facs import ACTION_UNITS, au_column, intensity_column
+from duchenne.preparing.codes.exports import SUFFIXES, is_events, read_events
+from duchenne.preparing.codes.names import Sources
+from duchenne.preparing.codes.programs.events import Event, within
+from duchenne.preparing.codes.whose import Sessions, as_subject, people_of, with_faces
 
 Labels = dict[str, Any]
 _NEAR_S: Final = 0.02

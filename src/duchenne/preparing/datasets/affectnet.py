@@ -13,13 +13,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Final
 
+from duchenne.data.cells import cells_of
 from duchenne.errors import InputError
 from duchenne.facs import EMOTIONS
 from duchenne.preparing.sources.parts import TableImage
 from duchenne.preparing.sources.points import Points, load_array
 from duchenne.preparing.sources.reading import IMAGES, DataSet, Options, Reading, lone
 from duchenne.preparing.sources.survey import Survey, listed
-from duchenne.preparing.sources.tables import cells_of
 from duchenne.preparing.sources.tree import Tree
 
 NO_EMOTION: Final = {8: "none", 9: "uncertain", 10: "no face"}

@@ -19,6 +19,7 @@ from typing import Final
 
 import numpy as np
 
+from duchenne.data.cells import split_cells
 from duchenne.data.partitions import BP4D_PARTS, BP4D_PLUS_PARTS, everyone
 from duchenne.errors import InputError
 from duchenne.facs import AU_SETS, au_column, intensity_column
@@ -38,7 +39,6 @@ from duchenne.preparing.sources.reading import (
     positives,
 )
 from duchenne.preparing.sources.survey import Survey, listed
-from duchenne.preparing.sources.tables import split_cells
 from duchenne.preparing.sources.tree import Tree
 
 RATE: Final = 25.0
@@ -125,8 +125,8 @@ def _points(
                 entry[clip, number] = Points(place=place, entry=place_in)
     if not entry:
         raise InputError(
-            f"{tree.root}: --alignment dataset needs the landmarks that come with BP4D (2DFeatures/F001_T1.mat ...), with an "
-            "entry for each picture, and there are none; fetch them or choose another alignment."
+            f"{tree.root}: --alignment dataset needs the landmarks that come with BP4D (2DFeatures/F001_T1.mat ...), "
+            "with an entry for each picture, and there are none; fetch them or choose another alignment."
         )
     if lacking:
         survey.missing.append(f"landmarks of sequences (2DFeatures/F001_T1.mat ...): {listed(lacking)}")

@@ -22,6 +22,7 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
+from duchenne.data.cells import split_cells
 from duchenne.errors import InputError
 from duchenne.facs import AU_SETS, au_column
 from duchenne.preparing.sources.reading import (
@@ -40,7 +41,6 @@ from duchenne.preparing.sources.reading import (
     report_lost,
 )
 from duchenne.preparing.sources.survey import Survey, listed
-from duchenne.preparing.sources.tables import split_cells
 from duchenne.preparing.sources.tree import Tree
 
 AUTOMATIC: Final = 943_673

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Final
 
+from duchenne.data.cells import split_cells
 from duchenne.errors import InputError
 from duchenne.facs import AU_SETS, au_column
 from duchenne.preparing.sources.reading import (
@@ -33,7 +34,6 @@ from duchenne.preparing.sources.reading import (
     report_lost,
 )
 from duchenne.preparing.sources.survey import Survey, listed
-from duchenne.preparing.sources.tables import split_cells
 from duchenne.preparing.sources.tree import Tree
 
 SUBJECTS: Final = 96

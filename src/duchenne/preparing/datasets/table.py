@@ -9,11 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from duchenne.errors import InputError
-from duchenne.facs import ACTION_UNITS, EMOTIONS
-from duchenne.preparing.codes.video_codes import row_labels
-from duchenne.preparing.sources.parts import Plan, TableImage, plan_images
-from duchenne.preparing.sources.tables import (
+from duchenne.data.cells import (
     Row,
     au_columns,
     not_read_note,
@@ -21,6 +17,10 @@ from duchenne.preparing.sources.tables import (
     unknown_aus_note,
     unknown_labels_note,
 )
+from duchenne.errors import InputError
+from duchenne.facs import ACTION_UNITS, EMOTIONS
+from duchenne.preparing.codes.video_codes import row_labels
+from duchenne.preparing.sources.parts import Plan, TableImage, plan_images
 from duchenne.preparing.sources.tree import check_root
 
 _COLUMNS: Final = ("path", "subject", "clip", "frame", "time_s", "split", "emotion")

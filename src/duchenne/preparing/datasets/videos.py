@@ -17,12 +17,13 @@ from duchenne.faces.recordings.listing import (
     list_media,
     list_sequences,
 )
+from duchenne.preparing.codes.names import read_names
 from duchenne.preparing.codes.video_codes import read_codes
-from duchenne.preparing.datasets.names import read_names
 from duchenne.preparing.sources.parts import Plan, VideoPart
 from duchenne.preparing.sources.tree import check_root
 
 _PLAIN: Final = Assembly()
+
 
 def plan_videos(
     root: Path,

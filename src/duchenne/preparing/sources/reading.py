@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from duchenne.data.cells import NOT_CODED, read_rows
 from duchenne.errors import InputError
 from duchenne.faces.recordings.formats import VIDEO_SUFFIXES
 from duchenne.facs import ACTION_UNITS, au_column, intensity_column
@@ -15,7 +16,6 @@ from duchenne.preparing.codes.video_codes import FaceCodes, VideoCodes
 from duchenne.preparing.sources.parts import LabelKind, Plan, TableImage, VideoPart, VideosPart, plan_images
 from duchenne.preparing.sources.points import Points
 from duchenne.preparing.sources.survey import Survey, listed
-from duchenne.preparing.sources.tables import NOT_CODED, read_rows
 from duchenne.preparing.sources.tree import Tree
 
 IMAGES: Final = r"\.(?:jpe?g|png|bmp|tiff?)"

@@ -11,9 +11,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
+from duchenne.data.cells import decode_text
 from duchenne.errors import InputError
 from duchenne.files import walk
-from duchenne.preparing.sources.tables import decode_text
 
 LARGEST_MEMBER: Final = 1 << 28
 """Bytes; a picture or table that unpacks to more is refused."""

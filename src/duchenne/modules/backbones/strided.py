@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from duchenne.errors import UsageError
-from duchenne.modules.backbone_base import Backbone
+from duchenne.modules.backbones.base import Backbone
 
 SLOPE: Final = 0.2
 WIDTHS: Final = (32, 64, 128, 256)

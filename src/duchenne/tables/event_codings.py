@@ -14,9 +14,9 @@ import pandas as pd
 from duchenne.errors import InputError
 from duchenne.facs import ACTION_UNITS
 from duchenne.preparing.codes.exports import read_events
+from duchenne.preparing.codes.names import Sources
+from duchenne.preparing.codes.programs.events import Event
 from duchenne.preparing.codes.video_codes import FaceCodes, event_arrays, event_codes
-from duchenne.preparing.datasets.names import Sources
-from duchenne.preparing.datasets.programs.events import Event
 from duchenne.tables.codings import Coding, Floats, Kind, stem_of
 
 _MOST_FRAMES: Final = 5_000_000

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from duchenne.errors import InputError, UsageError
-from duchenne.modules.backbone_base import Backbone
+from duchenne.modules.backbones.base import Backbone
 
 PREFIX: Final = "transformers:"
 _TRIED_PX: Final = 224

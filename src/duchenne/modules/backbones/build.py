@@ -16,11 +16,11 @@ import difflib
 from typing import Final
 
 from duchenne.errors import UsageError
-from duchenne.modules import compact, densenet, resnet
-from duchenne.modules.backbone_base import Backbone
-from duchenne.modules.builders import BuiltBackbone, is_builder
-from duchenne.modules.strided import build_strided, is_strided
-from duchenne.modules.transformers_backbone import PREFIX, TransformersBackbone
+from duchenne.modules.backbones import compact, densenet, resnet
+from duchenne.modules.backbones.base import Backbone
+from duchenne.modules.backbones.builders import BuiltBackbone, is_builder
+from duchenne.modules.backbones.strided import build_strided, is_strided
+from duchenne.modules.backbones.transformers import PREFIX, TransformersBackbone
 
 BACKBONES: Final[dict[str, str]] = {
     "resnet18": "11.2 million parameters, 512 features",

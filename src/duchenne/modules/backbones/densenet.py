@@ -12,7 +12,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from duchenne.modules.backbone_base import Backbone
+from duchenne.modules.backbones.base import Backbone
 
 STAGES: Final = ("layer1", "layer2", "layer3", "layer4")
 """Names of the four dense blocks, as in a ResNet; their maps are 1/4, 1/8, 1/16 and 1/32 of the input's side."""

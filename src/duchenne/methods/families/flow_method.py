@@ -17,7 +17,7 @@ from duchenne.data.prepared import Prepared
 from duchenne.errors import UsageError
 from duchenne.losses.window import window_mean
 from duchenne.methods.base import Method
-from duchenne.methods.flow_config import FlowConfig
+from duchenne.methods.families.flow_config import FlowConfig
 from duchenne.modules.gather import gather_rows
 from duchenne.types import ClipBatch
 

@@ -17,7 +17,9 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final
 
-from duchenne.preparing.datasets.programs.events import (
+from duchenne.data.cells import Row
+from duchenne.errors import InputError
+from duchenne.preparing.codes.programs.events import (
     Event,
     Stretch,
     behaviour,
@@ -28,10 +30,7 @@ from duchenne.preparing.datasets.programs.events import (
     subject_of,
     time_of,
 )
-from duchenne.preparing.datasets.programs.notation import parse_time
-
-from duchenne.errors import InputError
-from duchenne.preparing.sources.tables import Row
+from duchenne.preparing.codes.programs.notation import parse_time
 
 _LARGEST: Final = 1 << 28
 _MEDIA: Final = ("media file name", "media file path", "media file", "media file(s)")

@@ -11,7 +11,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from duchenne.modules.backbone_base import Backbone
+from duchenne.modules.backbones.base import Backbone
 
 STAGES: Final = ("layer1", "layer2", "layer3")
 """Names of the stages; their maps are 1/4, 1/8 and 1/16 of the input's side, as those of a ResNet's first three."""

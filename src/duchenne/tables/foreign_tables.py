@@ -9,11 +9,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from duchenne.detection.formats import FEX_SAME, OPENFACE_POSE_SIGNS
 from duchenne.errors import InputError
 from duchenne.facs import au_column
-from duchenne.preparing.datasets.programs.notation import parse_time
+from duchenne.preparing.codes.programs.notation import parse_time
 from duchenne.tables.codings import Coding, coding_of
+
+OPENFACE_POSE_SIGNS: Final = np.array([1.0, -1.0, 1.0])
+"""From pitch, yaw and roll to `pose_Rx, pose_Ry, pose_Rz`: OpenFace's camera looks along z with y down, so that a turn
+to the picture's right is negative."""
+FEX_SAME: Final = {43: 45}
+"""AUs of py-feat that the models call otherwise."""
 
 _ENDINGS: Final = {"occurrence": "c", "intensity": "r", "probability": "p", "score": "s"}
 _RATES: Final = (5, 10, 12, 12.5, 15, 20, 24, 25, 30, 48, 50, 60, 100, 120, 240)

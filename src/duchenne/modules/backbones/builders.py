@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from duchenne.errors import UsageError
-from duchenne.modules.backbone_base import Backbone
+from duchenne.modules.backbones.base import Backbone
 
 BUILDERS_VARIABLE: Final = "DUCHENNE_BUILDERS"
 BUILDER: Final = re.compile(r"([A-Za-z_]\w*(?:\.\w+)*):([A-Za-z_]\w*)")

@@ -10,7 +10,9 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from duchenne.preparing.datasets.programs.events import (
+from duchenne.data.cells import Row
+from duchenne.errors import InputError
+from duchenne.preparing.codes.programs.events import (
     Event,
     Stretch,
     in_order,
@@ -20,15 +22,12 @@ from duchenne.preparing.datasets.programs.events import (
     subject_of,
     time_of,
 )
-from duchenne.preparing.datasets.programs.notation import (
+from duchenne.preparing.codes.programs.notation import (
     aus_of_name,
     parse_aus,
     parse_time,
     who_of_names,
 )
-
-from duchenne.errors import InputError
-from duchenne.preparing.sources.tables import Row
 
 _COLUMN: Final = re.compile(r"(.+?) - (hh:mm:ss[.,:]?.*|ss[.,]ms.*|ms.*|PAL.*|NTSC.*)", re.IGNORECASE)
 _DURATION: Final = re.compile(

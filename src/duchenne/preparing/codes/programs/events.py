@@ -8,7 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
-from duchenne.preparing.datasets.programs.notation import (
+from numpy.typing import NDArray
+
+from duchenne.data.cells import Row
+from duchenne.preparing.codes.programs.notation import (
     NOT_VISIBLE,
     Said,
     aus_of_name,
@@ -19,9 +22,6 @@ from duchenne.preparing.datasets.programs.notation import (
     parse_time,
     without_mark,
 )
-from numpy.typing import NDArray
-
-from duchenne.preparing.sources.tables import Row
 
 LONGEST_FRAME_S: Final = 0.04
 """Frames are taken to last no longer than this where they are further apart (`--fps`)."""
