@@ -169,14 +169,17 @@ class PartWriter:
 
 
 def part_path(out: Path, index: int) -> Path:
+    """Where the rows of a part lie until the job is finished."""
     return out / "parts" / f"{index:05d}.parquet"
 
 
 def missing_path(out: Path, index: int) -> Path:
+    """Where the labels without crops of a part lie until then."""
     return out / "parts" / f"{index:05d}.missing.parquet"
 
 
 def arrow_table(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
+    """Rows as an Arrow table of the schema; a column that a row lacks is null."""
     columns = {
         field.name: pa.array([row.get(field.name) for row in rows], type=field.type, from_pandas=True)
         for field in schema
