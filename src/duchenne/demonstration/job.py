@@ -104,7 +104,7 @@ def demo(
     with timed(spent, "detection"):
         frames, plan = smiling_clip(2 * seed + 1)
         write_film(out / "clip.mp4", frames)
-        detected = detect(out / "clip.mp4", output=out / "clip_aus.csv")
+        detected = detect(out / "clip.mp4", model="blendshapes", output=out / "clip_aus.csv")
     summary = json.loads((out / "linear" / "summary.json").read_text(encoding="utf-8"))
     write_demo_report(out, summary, frames, plan, detected, spent)
     return DemoResult(out / "report.html", scores, detected, spent)

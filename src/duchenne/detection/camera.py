@@ -20,7 +20,7 @@ from rich.table import Table
 from duchenne.detection.detector import Detector
 from duchenne.detection.formats import FORMATS
 from duchenne.detection.job import Outcome, settings_record
-from duchenne.detection.model import AuModel
+from duchenne.detection.model import AuModel, score_scale
 from duchenne.detection.overlay import bars
 from duchenne.detection.results import FrameResult, Rows
 from duchenne.detection.settings import DetectSettings
@@ -145,7 +145,7 @@ def watch(
         UsageError: when a setting needs a recording.
         InputError: when the output cannot be written.
     """
-    outcome, interrupted, shown = Outcome(name), False, bars(model.columns)
+    outcome, interrupted, shown = Outcome(name), False, bars(model.columns, score_scale(model))
     waiting: list[FrameResult] = []
     with ExitStack() as stack:
         stack.enter_context(closing(pictures))
@@ -154,7 +154,7 @@ def watch(
 
         def flush() -> None:
             if writer is not None and waiting:
-                writer.write(FORMATS[settings.format](Rows(waiting, model.columns)))
+                writer.write(FORMATS[settings.format](Rows(waiting, model.columns, score_scale(model))))
             waiting.clear()
 
         console = Console()

@@ -13,7 +13,7 @@ import pandas as pd
 
 from duchenne.detection.detector import Detector
 from duchenne.detection.job import OVERLAY_ENDING, REPORT_ENDING, STILL_SUFFIXES, Job, Outcome, settings_record
-from duchenne.detection.model import AuModel, load_model
+from duchenne.detection.model import DUCHENNE, AuModel, load_model
 from duchenne.detection.results import FrameResult
 from duchenne.detection.runner import Run, run_jobs
 from duchenne.detection.settings import DetectSettings, Format, Precision
@@ -63,7 +63,7 @@ class Detection:
 def detect(
     inputs: Inputs,
     *,
-    model: str | AuModel = "blendshapes",
+    model: str | AuModel = DUCHENNE,
     output: str | Path | None = None,
     format: Format = "duchenne",
     overlay: str | Path | None = None,
@@ -71,6 +71,7 @@ def detect(
     anonymous: bool = False,
     min_face: int = 32,
     sides: bool = False,
+    all_aus: bool = False,
     every: int = 1,
     start_s: float = 0.0,
     end_s: float | None = None,
@@ -89,7 +90,7 @@ def detect(
 
     Args:
         inputs: a file, folder or pattern, or several.
-        model: `blendshapes`, the folder of a detector, an ONNX file made of one, or an open model.
+        model: `duchenne`, `blendshapes`, the folder of a detector, an ONNX file made of one, or an open model.
         output: where to write it as well: `FILE.csv` or `FILE.parquet` for one table of all inputs, `DIR/` for one
             table per input (those finished by an earlier call are not made again).
         format: `duchenne`, or the column names of `openface` or `fex` (py-feat); see docs/tables.md.
@@ -99,6 +100,7 @@ def detect(
         anonymous: overlay and report show landmarks in place of the picture.
         min_face: faces narrower than this many pixels get no AUs (flag `small`).
         sides: also give `AUxx_left` and `AUxx_right` (the subject's), where the model has them.
+        all_aus: of `duchenne`, also give action units that nobody judged on real faces; else they are null.
         every: read only frames 0, N, 2N ...
         start_s: leave out frames before this time; rows are those that the whole video would give.
         end_s: leave out frames from this time on.
@@ -121,6 +123,7 @@ def detect(
         format=format,
         min_face=min_face,
         sides=sides,
+        all_aus=all_aus,
         every=every,
         start_s=start_s,
         end_s=end_s,
@@ -147,7 +150,7 @@ def detect(
 def detect_frames(
     source: str | Path | Iterable[Picture],
     *,
-    model: str | AuModel = "blendshapes",
+    model: str | AuModel = DUCHENNE,
     min_face: int = 32,
     device: str = "auto",
     precision: Precision = "float32",
@@ -165,7 +168,7 @@ def detect_frames(
         UsageError: when the model is unknown, or cannot compute so.
         InputError: when nothing can be read; after the last frame that could be, when the file is damaged.
     """
-    with Detector(_opened(model, False, device, precision), min_face=min_face) as detector:
+    with Detector(_opened(model, DetectSettings(), device, precision), min_face=min_face) as detector:
         yield from detector.frames(source)
 
 
@@ -173,7 +176,7 @@ def detect_files(
     inputs: Inputs,
     settings: DetectSettings | None = None,
     *,
-    model: str | AuModel = "blendshapes",
+    model: str | AuModel = DUCHENNE,
     output: str | Path | None = None,
     overlay: str | Path | None = None,
     report: str | Path | None = None,
@@ -208,7 +211,7 @@ def detect_files(
         InputError: when an output cannot be written, or the baseline cannot be read.
     """
     settings = settings or DetectSettings()
-    opened = _opened(model, settings.sides, device, precision)
+    opened = _opened(model, settings, device, precision)
     if workers < 1:
         raise UsageError(f"workers is {workers}; it must be 1 or more.")
     if settings.anonymous and overlay is None and report is None:
@@ -252,11 +255,16 @@ def detect_files(
     return done
 
 
-def _opened(model: str | AuModel, sides: bool, device: str, precision: Precision) -> AuModel:
+def _opened(model: str | AuModel, settings: DetectSettings, device: str, precision: Precision) -> AuModel:
     if isinstance(model, str):
-        return load_model(model, sides=sides, device=device, precision=precision)
-    if sides or device != "auto" or precision != "float32":
-        raise UsageError("sides, device and precision are for models given by name; an open model is as it was opened.")
+        return load_model(
+            model, sides=settings.sides, device=device, precision=precision, all_aus=settings.all_aus,
+            decisions=settings.baseline is None,
+        )  # fmt: skip
+    if settings.sides or settings.all_aus or device != "auto" or precision != "float32":
+        raise UsageError(
+            "sides, all_aus, device and precision are for models given by name; an open model is as it was opened."
+        )
     return model
 
 

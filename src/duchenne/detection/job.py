@@ -15,7 +15,7 @@ from duchenne import __version__
 from duchenne.detection.ahead import ahead
 from duchenne.detection.detector import Detector
 from duchenne.detection.formats import FORMATS
-from duchenne.detection.model import AuModel
+from duchenne.detection.model import AuModel, score_scale
 from duchenne.detection.results import FrameResult, Rows
 from duchenne.detection.settings import DetectSettings
 from duchenne.detection.temporal import Baseline, resting_faces, smooth
@@ -144,16 +144,18 @@ def run_job(
         InputError: when an output cannot be written.
     """
     outcome = Outcome(str(job.path))
-    columns = detector.model.columns
+    columns, scale = detector.model.columns, score_scale(detector.model)
     with ExitStack() as stack:
         watchers: list[Callable[[FrameResult], None]] = []
         if job.overlay is not None:
             from duchenne.detection.overlay import StillWriter, overlay_writer
 
             if job.overlay.suffix.lower() in STILL_SUFFIXES:
-                watchers.append(StillWriter(job.overlay, columns, anonymous=settings.anonymous).add)
+                watchers.append(StillWriter(job.overlay, columns, anonymous=settings.anonymous, scale=scale).add)
             else:
-                drawn = stack.enter_context(overlay_writer(job.overlay, columns, anonymous=settings.anonymous))
+                drawn = stack.enter_context(
+                    overlay_writer(job.overlay, columns, anonymous=settings.anonymous, scale=scale)
+                )
                 watchers.append(drawn.add)
         page = None
         if job.report is not None:
@@ -180,10 +182,10 @@ def run_job(
             waiting.append(result.without_image())
             advance()
             if len(waiting) == _PIECE_FRAMES:
-                write(FORMATS[settings.format](Rows(waiting, columns)))
+                write(FORMATS[settings.format](Rows(waiting, columns, scale)))
                 waiting = []
         if waiting:
-            write(FORMATS[settings.format](Rows(waiting, columns)))
+            write(FORMATS[settings.format](Rows(waiting, columns, scale)))
         if not outcome.frames and outcome.failure is None:
             outcome.failure = f"{job.path}: has no frame in the time that was asked for; change start_s and end_s."
         if page is not None and job.report is not None:

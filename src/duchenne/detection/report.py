@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from duchenne import __version__
 from duchenne.detection.drawing import draw_faces, draw_portrait, face_colour
-from duchenne.detection.episodes import SCORE_THRESHOLD, Measure, find_measures, frame_seconds
-from duchenne.detection.model import AuModel
+from duchenne.detection.episodes import Measure, find_measures, frame_seconds
+from duchenne.detection.model import AuModel, score_scale
 from duchenne.detection.quality import advice
-from duchenne.detection.results import POSE_COLUMNS, FrameResult, Rows, plain_table
+from duchenne.detection.results import POSE_COLUMNS, SCALE_COLUMN, FrameResult, Rows, plain_table
 from duchenne.detection.summarize import Summary, summarize
 from duchenne.facs import ACTION_UNITS
 from duchenne.files import write_text
@@ -85,7 +85,7 @@ class ReportCollector:
 
     def _flush(self) -> None:
         if self._waiting:
-            self._pieces.append(plain_table(Rows(self._waiting, self._model.columns)))
+            self._pieces.append(plain_table(Rows(self._waiting, self._model.columns, score_scale(self._model))))
             self._waiting = []
 
 
@@ -132,7 +132,8 @@ def render(
         "failure": failure,
         "anonymous": anonymous,
         "raw": any(measure.column.endswith("_s") for measure in measures),
-        "threshold": SCORE_THRESHOLD,
+        "threshold": next((m.threshold for m in measures if m.column.endswith("_s") and not m.decision), None),
+        "is_z": SCALE_COLUMN in table,
         "frames": len(frames),
         "duration_s": float(frame_seconds(times).sum()),
         "faceless": int(table["face"].isna().sum()),
@@ -208,7 +209,7 @@ def _page_data(
                 "au": measure.au,
                 "name": ACTION_UNITS[measure.au].name if measure.au in ACTION_UNITS else "",
                 "column": measure.column,
-                "full": 5.0 if measure.column.endswith("_r") else 1.0,
+                "full": 5.0 if measure.column.endswith("_r") or SCALE_COLUMN in table else 1.0,
                 "threshold": None if measure.decision else measure.threshold,
             }
             for measure in seen
