@@ -132,7 +132,7 @@ def render(
         "failure": failure,
         "anonymous": anonymous,
         "raw": any(measure.column.endswith("_s") for measure in measures),
-        "threshold": next((m.threshold for m in measures if m.column.endswith("_s") and not m.decision), None),
+        "threshold": _threshold(table, measures),
         "is_z": SCALE_COLUMN in table,
         "frames": len(frames),
         "duration_s": float(frame_seconds(times).sum()),
@@ -209,13 +209,26 @@ def _page_data(
                 "au": measure.au,
                 "name": ACTION_UNITS[measure.au].name if measure.au in ACTION_UNITS else "",
                 "column": measure.column,
-                "full": 5.0 if measure.column.endswith("_r") or SCALE_COLUMN in table else 1.0,
+                "full": _full(table, measure),
                 "threshold": None if measure.decision else measure.threshold,
             }
             for measure in seen
         ],
         "faces": faces,
     }
+
+
+def _threshold(table: pd.DataFrame, measures: Sequence[Measure]) -> float | None:
+    """From where raw scores on the page count as present; None where the model decides."""
+    shown = (m for m in measures if m.column.endswith("_s") and not m.decision and table[m.column].notna().any())
+    return next((measure.threshold for measure in shown), None)
+
+
+def _full(table: pd.DataFrame, measure: Measure) -> float:
+    """The value at the top of a curve; standard deviations have no upper end."""
+    if measure.column.endswith("_s") and SCALE_COLUMN in table:
+        return max(5.0, float(np.ceil(table[measure.column].max())))
+    return 5.0 if measure.column.endswith("_r") else 1.0
 
 
 def _thousandths(values: pd.Series[Any]) -> list[int | None]:
