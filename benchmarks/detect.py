@@ -155,6 +155,7 @@ def detecting(model: AuModel) -> Callable[[Path], tuple[int, int]]:
 def arms(people: int, folder: Path) -> Iterator[Arm]:
     yield Arm(BASE, mediapipe_video(people))
     yield Arm("decoding", decoding)
+    yield Arm("detect, duchenne", detecting("duchenne"))
     yield Arm("detect, blendshapes", detecting("blendshapes"))
     for size_px in (112, 224):
         yield Arm(f"detect, ResNet-18 {size_px} px, float32", detecting(random_detector(size_px)))

@@ -161,7 +161,7 @@ def test_what_needs_a_recording_is_refused(
 
 def test_the_live_table_shows_every_face() -> None:
     model = BlendshapeModel()
-    frames = list(detect_frames(pictures([0, 30, 130])))
+    frames = list(detect_frames(pictures([0, 30, 130]), model="blendshapes"))
     console = Console(width=100, record=True, file=io.StringIO())
     for frame in frames:
         console.print(live_table(frame, bars(model.columns), 0.04))

@@ -46,7 +46,7 @@ def damaged(path: Path) -> Path:
 def test_every_frame_is_there_once_per_face_or_once_empty(film: Film) -> None:
     times_s = [0.0, 0.04, 0.15, 0.152, 2.0]  # variable frame rate
     path = film("a.mov", LEVELS, times_s)
-    table = duchenne.detect(path)
+    table = duchenne.detect(path, model="blendshapes")
     assert isinstance(table, pd.DataFrame)
     assert table.frame.tolist() == [0, 1, 2, 3, 3, 4]
     assert table.time_s.tolist() == [0.0, 0.04, 0.15, 0.152, 0.152, 2.0]
@@ -61,14 +61,14 @@ def test_every_frame_is_there_once_per_face_or_once_empty(film: Film) -> None:
 def test_long_videos_come_in_pieces(film: Film, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("duchenne.detection.job._PIECE_FRAMES", 2)
     path = film("a.mov", LEVELS)
-    whole = duchenne.detect(path)
+    whole = duchenne.detect(path, model="blendshapes")
     for suffix in ("csv", "parquet"):
-        detect_files(path, output=tmp_path / f"t.{suffix}")
+        detect_files(path, output=tmp_path / f"t.{suffix}", model="blendshapes")
         pd.testing.assert_frame_equal(read_table(tmp_path / f"t.{suffix}"), whole)
 
 
 def test_frames_come_with_pictures(film: Film) -> None:
-    results = list(detect_frames(film("a.mov", LEVELS)))
+    results = list(detect_frames(film("a.mov", LEVELS), model="blendshapes"))
     assert [result.frame for result in results] == [0, 1, 2, 3, 4]
     assert [len(result.faces) for result in results] == [1, 0, 1, 2, 1]
     assert all(
@@ -114,11 +114,11 @@ def test_without_o_one_table_per_input_in_the_working_folder(
     work = tmp_path / "work"
     work.mkdir()
     monkeypatch.chdir(work)
-    assert main(["detect", "../in", "--quiet"]) == 0
+    assert main(["detect", "--model", "blendshapes", "../in", "--quiet"]) == 0
     assert sorted(path.name for path in work.iterdir()) == ["a_aus.csv", "b_aus.csv"]
     assert read_table(work / "b_aus.csv").AU12_s.fillna(-1).tolist() == pytest.approx([-1, 0.3])
     film("in/b.mov", [60])
-    assert main(["detect", "../in/b.mov", "--quiet"]) == 0
+    assert main(["detect", "--model", "blendshapes", "../in/b.mov", "--quiet"]) == 0
     assert read_table(work / "b_aus.csv").AU12_s.tolist() == pytest.approx([0.6])
 
 
@@ -204,7 +204,7 @@ def test_a_folder_is_made_anew_where_something_changed(film: Film, tmp_path: Pat
 
 def test_parquet_comes_with_a_record(film: Film, tmp_path: Path) -> None:
     path = film("a.mov", LEVELS)
-    table = duchenne.detect(path, output=tmp_path / "aus.parquet")
+    table = duchenne.detect(path, output=tmp_path / "aus.parquet", model="blendshapes")
     record = json.loads((tmp_path / "aus.json").read_text())
     assert record["model"] == "blendshapes"
     assert record["columns"] == [name for name in table if name.startswith("AU")]
@@ -213,7 +213,7 @@ def test_parquet_comes_with_a_record(film: Film, tmp_path: Path) -> None:
     assert record["about_model"]["blendshapes"]["AU12_s"] == ["mouthSmileLeft", "mouthSmileRight"]
     counts = {"frames": 5, "faceless": 1, "faces": 5, "unread": 2}
     assert record["inputs"] == [{"source": str(path), **counts, "failure": None, "start_s": 0.0, "notes": []}]
-    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "aus.parquet"), duchenne.detect(path))
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "aus.parquet"), duchenne.detect(path, model="blendshapes"))
 
 
 def test_bad_inputs_are_named_and_the_rest_is_complete(
@@ -228,7 +228,7 @@ def test_bad_inputs_are_named_and_the_rest_is_complete(
     missing = tmp_path / "missing.mp4"
     out = tmp_path / "out"
     inputs = [str(path) for path in (missing, empty, text, zero, cut, good)]
-    assert main(["detect", *inputs, "-o", f"{out}/", "--quiet"]) == 1
+    assert main(["detect", "--model", "blendshapes", *inputs, "-o", f"{out}/", "--quiet"]) == 1
     said = capsys.readouterr()
     sentences = [line for line in said.err.splitlines() if line]
     for path in (missing, empty, text, zero, cut):
@@ -246,13 +246,13 @@ def test_bad_inputs_are_named_and_the_rest_is_complete(
 def test_a_broken_video_gives_all_frames_before_the_break(film: Film, tmp_path: Path) -> None:
     cut = damaged(film("cut.mov", list(range(1, 91))))
     with pytest.warns(UserWarning, match="cut.mov"):
-        table = duchenne.detect(cut)
+        table = duchenne.detect(cut, model="blendshapes")
     assert 20 < len(table) < 90
     assert table.frame.tolist() == list(range(len(table)))
     assert table.AU12_s.tolist() == pytest.approx([(frame + 1) / 100 for frame in table.frame])
     assert list(table.attrs["failures"]) == [str(cut)]
     for _ in range(2):  # finished by the first call, but its failure is still said
-        done = detect_files(cut, output=tmp_path / "out")
+        done = detect_files(cut, output=tmp_path / "out", model="blendshapes")
         assert f"{len(table)}" in done.failures[str(cut)]
 
 
@@ -355,11 +355,14 @@ def test_probabilities_have_no_baseline(film: Film) -> None:
 
 def test_sides_are_asked_for(film: Film) -> None:
     path = film("a.mov", [30, 200])
-    table = duchenne.detect(path, sides=True)
+    table = duchenne.detect(path, sides=True, model="blendshapes")
     assert list(table)[10:12] == ["AU01_s", "AU02_s"]
     assert list(table)[-6:] == ["AU45_left", "AU45_right", "pitch", "yaw", "roll", "quality"]
     assert table.AU12_left.tolist() == pytest.approx([0.3, np.nan], nan_ok=True)
-    assert duchenne.summarize(table).faces.au.tolist() == duchenne.summarize(duchenne.detect(path)).faces.au.tolist()
+    assert (
+        duchenne.summarize(table).faces.au.tolist()
+        == duchenne.summarize(duchenne.detect(path, model="blendshapes")).faces.au.tolist()
+    )
     with pytest.raises(UsageError, match="sides"):
         duchenne.detect(path, model=BlendshapeModel(), sides=True)
 
@@ -392,12 +395,12 @@ def test_times_are_the_containers_with_reordered_frames(tmp_path: Path) -> None:
         for level in range(25):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(level), format="rgb24")))
         container.mux(stream.encode(None))
-    frames = duchenne.detect(path).drop_duplicates("frame")
+    frames = duchenne.detect(path, model="blendshapes").drop_duplicates("frame")
     assert frames.frame.tolist() == list(range(25))
     steps_s = np.diff(frames.time_s)
     assert steps_s == pytest.approx(np.full(24, 1001 / 30_000), abs=2e-4)
 
 
 def test_a_video_of_one_frame(film: Film) -> None:
-    table = duchenne.detect(film("a.mov", [50]), smooth_s=1.0)
+    table = duchenne.detect(film("a.mov", [50]), model="blendshapes", smooth_s=1.0)
     assert table[["frame", "time_s", "AU12_s"]].to_numpy().tolist() == [[0, 0, 0.5]]

@@ -88,7 +88,22 @@ class TestOnFilms:
     def test_the_overlay_has_every_frame_at_its_time(self, film: Film, tmp_path: Path) -> None:
         times_s = [0.0, 0.04, 0.15, 0.152, 2.0]
         path, overlay = film("a.mov", [20, 0, 90, 130, 200], times_s), tmp_path / "out" / "o.mp4"
-        assert main(["detect", str(path), "-o", str(tmp_path / "a.csv"), "--overlay", str(overlay), "--quiet"]) == 0
+        assert (
+            main(
+                [
+                    "detect",
+                    "--model",
+                    "blendshapes",
+                    str(path),
+                    "-o",
+                    str(tmp_path / "a.csv"),
+                    "--overlay",
+                    str(overlay),
+                    "--quiet",
+                ]
+            )
+            == 0
+        )
         with av.open(str(overlay)) as container:
             stream = container.streams.video[0]
             assert stream.codec_context.name in ("vp9", "libvpx-vp9")
@@ -102,7 +117,7 @@ class TestOnFilms:
 
     def test_the_report_says_what_the_table_says(self, film: Film, tmp_path: Path) -> None:
         path, report = film("a<b>.mov", [20, 0, 90, 130, 200]), tmp_path / "r.html"
-        table = duchenne.detect(path, report=report)
+        table = duchenne.detect(path, report=report, model="blendshapes")
         page = report.read_text()
         data = page_data(page)
         assert data["frames"] == [0, 1, 2, 3, 4]
@@ -246,7 +261,7 @@ def dom_after(browser: Path, page: Path, script: str, profile: Path) -> str:
 
 def test_the_page_works_in_a_browser(shared: Path, browser: Path, tmp_path: Path) -> None:
     video = shared / "data" / "intel-sample-videos" / "head-pose-face-detection-female-and-male.mp4"
-    table = duchenne.detect(video, report=tmp_path / "r.html")
+    table = duchenne.detect(video, report=tmp_path / "r.html", model="blendshapes")
     script = """
       const plot = document.getElementById("plot"), box = plot.getBoundingClientRect(), note = {};
       plot.setPointerCapture = () => {};

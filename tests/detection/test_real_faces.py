@@ -24,7 +24,7 @@ def videos(shared: Path) -> Path:
 
 
 def test_a_smile_raises_au12(videos: Path) -> None:
-    table = duchenne.detect(videos / "head-pose-face-detection-male.mp4")
+    table = duchenne.detect(videos / "head-pose-face-detection-male.mp4", model="blendshapes")
     assert table.frame.tolist() == list(range(62))
     assert (table.face == 0).all()
     assert (table.time_s.diff().dropna() - 0.08).abs().max() < 1e-3
@@ -38,7 +38,7 @@ def test_a_smile_raises_au12(videos: Path) -> None:
 
 
 def test_a_turning_head_changes_yaw_and_the_smile_stays_away(videos: Path) -> None:
-    table = duchenne.detect(videos / "head-pose-face-detection-female.mp4")
+    table = duchenne.detect(videos / "head-pose-face-detection-female.mp4", model="blendshapes")
     assert table.yaw.max() - table.yaw.min() > 60
     assert table.AU12_s.max() < 0.05
 

@@ -142,7 +142,7 @@ def test_half_the_size_changes_little(shared: Path, tmp_path: Path) -> None:
     pictures = list(read_pictures(video))[::4]
     small = [cv2.resize(one.image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)[:134] for one in pictures]
     path = write_video(tmp_path / "half.mp4", small, codec="libx264", options={"crf": "23"})  # type: ignore[arg-type]
-    with Detector() as detector:
+    with Detector("blendshapes") as detector:
         usual, half = ([frame.faces[0] for frame in detector.frames(some)] for some in (pictures, path))
     assert all(not face.face.flag and "narrow" in face.face.quality for face in half)
     apart = np.abs([one.scores - two.scores for one, two in zip(usual, half, strict=True)])

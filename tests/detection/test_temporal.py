@@ -102,22 +102,27 @@ def test_a_baseline_is_subtracted_per_person() -> None:
 @pytest.mark.usefixtures("scripted")
 class TestOnFilms:
     def test_seconds_of_the_input_as_baseline(self, film: Film) -> None:
-        table = duchenne.detect(film("a.mov", [20, 30, 20, 0, 70, 110]), baseline="0-0.12")
+        table = duchenne.detect(film("a.mov", [20, 30, 20, 0, 70, 110]), baseline="0-0.12", model="blendshapes")
         assert table.AU12_s.tolist() == pytest.approx([0, 0.1, 0, np.nan, 0.5, -0.1, np.nan], abs=1e-6, nan_ok=True)
         assert table.flag.fillna("").tolist()[-1] == "small"
 
     def test_a_recording_as_baseline(self, film: Film, tmp_path: Path) -> None:
         rest, path = film("rest.mov", [20, 40, 30]), film("a.mov", [50, 20])
         out = tmp_path / "out"
-        assert main(["detect", str(path), "--baseline", str(rest), "-o", f"{out}/", "--quiet"]) == 0
-        table = duchenne.detect(path, baseline=str(rest), output=out)
+        assert (
+            main(["detect", "--model", "blendshapes", str(path), "--baseline", str(rest), "-o", f"{out}/", "--quiet"])
+            == 0
+        )
+        table = duchenne.detect(path, baseline=str(rest), output=out, model="blendshapes")
         assert table.AU12_s.tolist() == pytest.approx([0.2, -0.1], abs=1e-6)
         film("rest.mov", [10])  # another resting face: made anew
-        assert duchenne.detect(path, baseline=str(rest), output=out).AU12_s.tolist() == pytest.approx([0.4, 0.1])
+        assert duchenne.detect(
+            path, baseline=str(rest), output=out, model="blendshapes"
+        ).AU12_s.tolist() == pytest.approx([0.4, 0.1])
 
     def test_an_input_without_a_resting_face_stops_nothing(self, film: Film, tmp_path: Path) -> None:
         paths = [film("a.mov", [0, 0, 30]), film("b.mov", [30, 40, 50])]
-        done = detect_files(paths, DetectSettings(baseline="0-0.08"), output=tmp_path / "out")
+        done = detect_files(paths, DetectSettings(baseline="0-0.08"), output=tmp_path / "out", model="blendshapes")
         assert list(done.failures) == [str(paths[0])]
         assert "no face in seconds 0-0.08" in done.failures[str(paths[0])]
         assert [path.name for path in done.tables] == ["b_aus.csv"]
@@ -134,7 +139,7 @@ class TestOnFilms:
             duchenne.detect(path, baseline="7-9")
 
     def test_smoothing(self, film: Film) -> None:
-        table = duchenne.detect(film("a.mov", [10, 40, 10, 0, 90]), smooth_s=0.08)
+        table = duchenne.detect(film("a.mov", [10, 40, 10, 0, 90]), smooth_s=0.08, model="blendshapes")
         assert table.AU12_s.tolist() == pytest.approx([0.25, 0.2, 0.25, np.nan, 0.9], nan_ok=True)
 
     def test_every_nth_frame(self, film: Film) -> None:

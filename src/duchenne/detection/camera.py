@@ -25,7 +25,7 @@ from duchenne.detection.job import Outcome, settings_record
 from duchenne.detection.overlay import bars
 from duchenne.detection.results import FrameResult, Rows
 from duchenne.detection.settings import DetectSettings
-from duchenne.detectors.base import AuModel
+from duchenne.detectors.base import AuModel, score_scale
 from duchenne.errors import InputError, UsageError
 from duchenne.faces.decode import Picture
 from duchenne.tables.writing import is_folder, table_writer, write_record
@@ -166,7 +166,7 @@ def watch(
         UsageError: when a setting needs a recording.
         InputError: when the output cannot be written.
     """
-    outcome, interrupted, shown = Outcome(name), False, bars(model.columns)
+    outcome, interrupted, shown = Outcome(name), False, bars(model.columns, score_scale(model))
     waiting: list[FrameResult] = []
     with ExitStack() as stack:
         stack.enter_context(closing(pictures))
@@ -175,7 +175,7 @@ def watch(
 
         def flush() -> None:
             if writer is not None and waiting:
-                writer.write(FORMATS[settings.format](Rows(waiting, model.columns)))
+                writer.write(FORMATS[settings.format](Rows(waiting, model.columns, score_scale(model))))
             waiting.clear()
 
         console = Console()

@@ -17,7 +17,7 @@ from duchenne.detection.results import FrameResult
 from duchenne.detection.runner import Run, run_jobs
 from duchenne.detection.settings import DetectSettings, Format
 from duchenne.detection.temporal import Baseline, check_baseline_columns, resting_faces
-from duchenne.detectors.base import AuModel
+from duchenne.detectors.base import DUCHENNE, AuModel
 from duchenne.detectors.opening import load_model
 from duchenne.devices import Precision
 from duchenne.errors import InputError, UsageError
@@ -67,7 +67,7 @@ class Detection:
 def detect(
     inputs: Inputs,
     *,
-    model: str | AuModel = "blendshapes",
+    model: str | AuModel = DUCHENNE,
     output: str | Path | None = None,
     format: Format = "duchenne",
     overlay: str | Path | None = None,
@@ -75,6 +75,7 @@ def detect(
     anonymous: bool = False,
     min_face: int = 32,
     sides: bool = False,
+    all_aus: bool = False,
     every: int = 1,
     start_s: float = 0.0,
     end_s: float | None = None,
@@ -96,7 +97,7 @@ def detect(
 
     Args:
         inputs: a file, folder or pattern, or several.
-        model: `blendshapes`, the folder of a detector, an ONNX file made of one, or an open model.
+        model: `duchenne`, `blendshapes`, the folder of a detector, an ONNX file made of one, or an open model.
         output: where to write it as well: `FILE.csv` or `FILE.parquet` for one table of all inputs, `DIR/` for one
             table per input (those finished by an earlier call are not made again).
         format: `duchenne`, or the column names of `openface` or `fex` (py-feat); see docs/tables.md.
@@ -106,6 +107,7 @@ def detect(
         anonymous: overlay and report show landmarks in place of the picture.
         min_face: faces narrower than this many pixels get no AUs (flag `small`).
         sides: also give `AUxx_left` and `AUxx_right` (the subject's), where the model has them.
+        all_aus: of `duchenne`, also give action units that nobody judged on real faces; else they are null.
         every: read only frames 0, N, 2N ...
         start_s: leave out frames before this time; rows are those that the whole video would give.
         end_s: leave out frames from this time on.
@@ -132,6 +134,7 @@ def detect(
         format=format,
         min_face=min_face,
         sides=sides,
+        all_aus=all_aus,
         every=every,
         start_s=start_s,
         end_s=end_s,
@@ -162,7 +165,7 @@ def detect(
 def detect_frames(
     source: str | Path | Iterable[Picture],
     *,
-    model: str | AuModel = "blendshapes",
+    model: str | AuModel = DUCHENNE,
     min_face: int = 32,
     sequence: float | None = None,
     mirrored: bool = False,
@@ -184,7 +187,7 @@ def detect_frames(
         UsageError: when the model is unknown, or cannot compute so.
         InputError: when nothing can be read; after the last frame that could be, when the file is damaged.
     """
-    with Detector(_opened(model, False, device, precision), min_face=min_face) as detector:
+    with Detector(_opened(model, DetectSettings(), device, precision), min_face=min_face) as detector:
         yield from detector.frames(source, assembly=Assembly(sequence, (), mirrored))
 
 
@@ -192,7 +195,7 @@ def detect_files(
     inputs: Inputs,
     settings: DetectSettings | None = None,
     *,
-    model: str | AuModel = "blendshapes",
+    model: str | AuModel = DUCHENNE,
     output: str | Path | None = None,
     overlay: str | Path | None = None,
     report: str | Path | None = None,
@@ -227,7 +230,7 @@ def detect_files(
         InputError: when an output cannot be written, or the baseline cannot be read.
     """
     settings = settings or DetectSettings()
-    opened = _opened(model, settings.sides, device, precision)
+    opened = _opened(model, settings, device, precision)
     if workers < 1:
         raise UsageError(f"workers is {workers}; it must be 1 or more.")
     if settings.anonymous and overlay is None and report is None:
@@ -271,11 +274,16 @@ def detect_files(
     return done
 
 
-def _opened(model: str | AuModel, sides: bool, device: str, precision: Precision) -> AuModel:
+def _opened(model: str | AuModel, settings: DetectSettings, device: str, precision: Precision) -> AuModel:
     if isinstance(model, str):
-        return load_model(model, sides=sides, device=device, precision=precision)
-    if sides or device != "auto" or precision != "float32":
-        raise UsageError("sides, device and precision are for models given by name; an open model is as it was opened.")
+        return load_model(
+            model, sides=settings.sides, device=device, precision=precision, all_aus=settings.all_aus,
+            decisions=settings.baseline is None,
+        )  # fmt: skip
+    if settings.sides or settings.all_aus or device != "auto" or precision != "float32":
+        raise UsageError(
+            "sides, all_aus, device and precision are for models given by name; an open model is as it was opened."
+        )
     return model
 
 

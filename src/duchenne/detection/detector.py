@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from duchenne.detection.ahead import ahead
 from duchenne.detection.results import DetectedFace, FrameResult, batches
-from duchenne.detectors.base import AuModel
+from duchenne.detectors.base import DUCHENNE, AuModel
 from duchenne.detectors.opening import load_model
 from duchenne.faces.align import crop_face, crop_matrix
 from duchenne.faces.batch import FaceBatch
@@ -27,13 +27,14 @@ _TOGETHER_BYTES: Final = 96 * 2**20  # or fewer where they are large
 _AHEAD: Final = 4  # pictures that wait between two stages at most: decoded, searched, landmarked
 _NO_BLENDSHAPES: Final = np.full(52, np.nan, dtype=np.float32)
 _PLAIN: Final = Assembly()
+_NO_MESH: Final = np.full((478, 3), np.nan, dtype=np.float32)
 _Found = tuple[Picture, list[Face], list[int]]
 
 
 class Detector:
     """Finds everyone in pictures and reads their action units. Use it in a `with` block, or close it."""
 
-    def __init__(self, model: str | AuModel = "blendshapes", *, min_face: int = 32, threads: int | None = None) -> None:
+    def __init__(self, model: str | AuModel = DUCHENNE, *, min_face: int = 32, threads: int | None = None) -> None:
         """Opens the models.
 
         Args:
@@ -123,6 +124,7 @@ class Detector:
         blendshapes = np.stack(
             [_NO_BLENDSHAPES if face.blendshapes is None else face.blendshapes for _, face in chosen]
         )
+        mesh = np.stack([_NO_MESH if face.mesh is None else face.mesh for _, face in chosen])
         side = self.model.crop_px
         crops = None
         if side is not None:
@@ -132,7 +134,7 @@ class Detector:
                     for (picture, _), points in zip(chosen, landmarks, strict=True)
                 ]
             )
-        return self.model.score(FaceBatch(landmarks, blendshapes, crops))
+        return self.model.score(FaceBatch(landmarks, blendshapes, crops, mesh))
 
 
 def _chosen(pictures: Iterable[Picture], every: int, end_s: float | None) -> Iterator[Picture]:

@@ -18,7 +18,7 @@ from duchenne.detection.formats import FORMATS
 from duchenne.detection.results import FrameResult, Rows
 from duchenne.detection.settings import DetectSettings
 from duchenne.detection.temporal import Baseline, resting_faces, smooth
-from duchenne.detectors.base import AuModel
+from duchenne.detectors.base import AuModel, score_scale
 from duchenne.errors import InputError
 from duchenne.faces.decode import Found
 from duchenne.faces.recordings.listing import Assembly
@@ -158,16 +158,18 @@ def run_job(
         InputError: when an output cannot be written.
     """
     outcome, found = Outcome(shown_name(job.path)), Found()
-    columns = detector.model.columns
+    columns, scale = detector.model.columns, score_scale(detector.model)
     with ExitStack() as stack:
         watchers: list[Callable[[FrameResult], None]] = []
         if job.overlay is not None:
             from duchenne.detection.overlay import StillWriter, overlay_writer
 
             if job.overlay.suffix.lower() in STILL_SUFFIXES:
-                watchers.append(StillWriter(job.overlay, columns, anonymous=settings.anonymous).add)
+                watchers.append(StillWriter(job.overlay, columns, anonymous=settings.anonymous, scale=scale).add)
             else:
-                drawn = stack.enter_context(overlay_writer(job.overlay, columns, anonymous=settings.anonymous))
+                drawn = stack.enter_context(
+                    overlay_writer(job.overlay, columns, anonymous=settings.anonymous, scale=scale)
+                )
                 watchers.append(drawn.add)
         page = None
         if job.report is not None:
@@ -194,10 +196,10 @@ def run_job(
             waiting.append(result.without_image())
             advance()
             if len(waiting) == _PIECE_FRAMES:
-                write(FORMATS[settings.format](Rows(waiting, columns)))
+                write(FORMATS[settings.format](Rows(waiting, columns, scale)))
                 waiting = []
         if waiting:
-            write(FORMATS[settings.format](Rows(waiting, columns)))
+            write(FORMATS[settings.format](Rows(waiting, columns, scale)))
         outcome.start_s, outcome.notes = found.start_s, found.notes
         if not outcome.frames and outcome.failure is None:
             outcome.failure = f"{job.path}: has no frame in the time that was asked for; change start_s and end_s."

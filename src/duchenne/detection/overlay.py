@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from duchenne.detection.drawing import draw_bars, draw_faces
 from duchenne.detection.results import FrameResult
+from duchenne.detectors.base import Z
 from duchenne.errors import UsageError
 from duchenne.files import replacing
 
@@ -25,17 +26,18 @@ _MOST_PX: Final = 1080
 _PANEL_PX: Final = 260
 _TICKS: Final = 90_000  # of time stamps, per second
 _FULL: Final = {"p": 1.0, "s": 1.0, "r": 5.0}
+_FULL_Z: Final = 5.0  # standard deviations
 
 
 class OverlayWriter:
     """Takes the frames of one video in order. Made by `overlay_writer`."""
 
-    def __init__(self, temporary: Path, columns: Sequence[str], *, anonymous: bool) -> None:
+    def __init__(self, temporary: Path, columns: Sequence[str], *, anonymous: bool, scale: str | None = None) -> None:
         import av
 
         if _CODEC not in av.codecs_available:
             raise UsageError(f"--overlay needs {_CODEC}, which this FFmpeg lacks; install PyAV from its wheels.")
-        self._bars = bars(columns)
+        self._bars = bars(columns, scale)
         self._anonymous = anonymous
         self._container: Any = av.open(str(temporary), "w")
         self._stream: Any = None
@@ -78,8 +80,8 @@ class OverlayWriter:
 class StillWriter:
     """Takes the one frame of a picture and draws it to an image file."""
 
-    def __init__(self, path: Path, columns: Sequence[str], *, anonymous: bool) -> None:
-        self._path, self._bars, self._anonymous = path, bars(columns), anonymous
+    def __init__(self, path: Path, columns: Sequence[str], *, anonymous: bool, scale: str | None = None) -> None:
+        self._path, self._bars, self._anonymous = path, bars(columns, scale), anonymous
 
     def add(self, result: FrameResult) -> None:
         """Draws the frame.
@@ -109,20 +111,23 @@ class _Empty(Exception):
 
 
 @contextmanager
-def overlay_writer(path: Path, columns: Sequence[str], *, anonymous: bool) -> Iterator[OverlayWriter]:
+def overlay_writer(
+    path: Path, columns: Sequence[str], *, anonymous: bool, scale: str | None = None
+) -> Iterator[OverlayWriter]:
     """A writer whose file appears as `path` when the block ends well and a frame was added, else not at all.
 
     Args:
         path: ends in `.mp4`, `.mkv` or `.webm`.
         columns: of the model whose scores are drawn.
         anonymous: draw landmarks in place of the picture.
+        scale: of raw scores, see `duchenne.detectors.base.score_scale`.
 
     Raises:
         InputError: when it cannot be written.
     """
     try:
         with replacing(path) as temporary:
-            writer = OverlayWriter(temporary, columns, anonymous=anonymous)
+            writer = OverlayWriter(temporary, columns, anonymous=anonymous, scale=scale)
             try:
                 yield writer
             finally:
@@ -133,10 +138,10 @@ def overlay_writer(path: Path, columns: Sequence[str], *, anonymous: bool) -> It
         pass
 
 
-def bars(columns: Sequence[str]) -> list[tuple[str, int, float]]:
+def bars(columns: Sequence[str], scale: str | None = None) -> list[tuple[str, int, float]]:
     """(label, column, value of a full bar) per AU: its probability, else its raw score, else its intensity."""
     chosen: dict[str, tuple[str, int, float]] = {}
-    for kind, full in _FULL.items():
+    for kind, full in (_FULL | ({"s": _FULL_Z} if scale == Z else {})).items():
         for index, column in enumerate(columns):
             au, _, ending = column.partition("_")
             if ending == kind:

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from duchenne._version import __version__
 from duchenne.detection.drawing import draw_faces, draw_portrait, face_colour
-from duchenne.detection.results import POSE_COLUMNS, FrameResult, Rows, plain_table
-from duchenne.detectors.base import AuModel
+from duchenne.detection.results import POSE_COLUMNS, SCALE_COLUMN, FrameResult, Rows, plain_table
+from duchenne.detectors.base import AuModel, score_scale
 from duchenne.facs import ACTION_UNITS
 from duchenne.files import write_text
 from duchenne.pages import jpeg_uri, render_page
-from duchenne.tables.episodes import SCORE_THRESHOLD, Measure, find_measures, frame_seconds
+from duchenne.tables.episodes import Measure, find_measures, frame_seconds
 from duchenne.tables.quality import advice
 from duchenne.tables.summarize import Summary, summarize
 
@@ -85,7 +85,7 @@ class ReportCollector:
 
     def _flush(self) -> None:
         if self._waiting:
-            self._pieces.append(plain_table(Rows(self._waiting, self._model.columns)))
+            self._pieces.append(plain_table(Rows(self._waiting, self._model.columns, score_scale(self._model))))
             self._waiting = []
 
 
@@ -132,7 +132,8 @@ def render(
         "failure": failure,
         "anonymous": anonymous,
         "raw": any(measure.column.endswith("_s") for measure in measures),
-        "threshold": SCORE_THRESHOLD,
+        "threshold": _threshold(table, measures),
+        "is_z": SCALE_COLUMN in table,
         "frames": len(frames),
         "duration_s": float(frame_seconds(times).sum()),
         "faceless": int(table["face"].isna().sum()),
@@ -208,13 +209,26 @@ def _page_data(
                 "au": measure.au,
                 "name": ACTION_UNITS[measure.au].name if measure.au in ACTION_UNITS else "",
                 "column": measure.column,
-                "full": 5.0 if measure.column.endswith("_r") else 1.0,
+                "full": _full(table, measure),
                 "threshold": None if measure.decision else measure.threshold,
             }
             for measure in seen
         ],
         "faces": faces,
     }
+
+
+def _threshold(table: pd.DataFrame, measures: Sequence[Measure]) -> float | None:
+    """From where raw scores on the page count as present; None where the model decides."""
+    shown = (m for m in measures if m.column.endswith("_s") and not m.decision and table[m.column].notna().any())
+    return next((measure.threshold for measure in shown), None)
+
+
+def _full(table: pd.DataFrame, measure: Measure) -> float:
+    """The value at the top of a curve; standard deviations have no upper end."""
+    if measure.column.endswith("_s") and SCALE_COLUMN in table:
+        return max(5.0, float(np.ceil(table[measure.column].max())))
+    return 5.0 if measure.column.endswith("_r") else 1.0
 
 
 def _thousandths(values: pd.Series[Any]) -> list[int | None]:

@@ -17,6 +17,7 @@ T = TypeVar("T")
 FACE_COLUMNS: Final = ("source", "frame", "time_s", "face", "score", "x", "y", "width", "height", "flag")
 POSE_COLUMNS: Final = ("pitch", "yaw", "roll")
 QUALITY_COLUMN: Final = "quality"
+SCALE_COLUMN: Final = "au_scale"
 
 
 @dataclass(frozen=True)
@@ -93,12 +94,14 @@ class Rows:
         frame: (N,) int64. time_s: (N,) float64. number: (N,) float64, the face. score: (N,) float64.
         box: (N, 4) x, y, width, height in pixels. pose: (N, 3) pitch, yaw, roll in degrees.
         landmarks: (N, 68, 2) pixels. values: (N, C) of the model.
+        scale: what raw scores count, see `duchenne.detectors.base.score_scale`.
     """
 
-    def __init__(self, results: Sequence[FrameResult], columns: Sequence[str]) -> None:
+    def __init__(self, results: Sequence[FrameResult], columns: Sequence[str], scale: str | None = None) -> None:
         pairs = [(result, face) for result in results for face in (result.faces or (None,))]
         count = len(pairs)
         self.columns = tuple(columns)
+        self.scale = scale
         self.source = [result.source for result, _ in pairs]
         self.flag = [face.face.flag or None if face else None for _, face in pairs]
         self.quality = [" ".join(face.face.quality) or None if face else None for _, face in pairs]
@@ -128,6 +131,10 @@ class Rows:
         return whole_numbers(self.number)
 
 
+def _scale_of(rows: Rows) -> pd.api.extensions.ExtensionArray:
+    return pd.array([None if np.isnan(number) else rows.scale for number in rows.number], dtype="str")
+
+
 def whole_numbers(values: NDArray[np.float64]) -> pd.arrays.IntegerArray:
     """(N,) whole numbers or NaN as nullable integers."""
     missing = np.isnan(values)
@@ -136,6 +143,8 @@ def whole_numbers(values: NDArray[np.float64]) -> pd.arrays.IntegerArray:
 
 def plain_table(rows: Rows) -> pd.DataFrame:
     """The library's own table: `FACE_COLUMNS`, the model's columns, `POSE_COLUMNS`, `QUALITY_COLUMN`.
+
+    `SCALE_COLUMN` follows where the scale of raw scores is known, and says which.
 
     Numbers are rounded to what they carry (microseconds, hundredths of a pixel and of a degree, five decimals of a
     score), so that a CSV file reads back as the same table.
@@ -156,5 +165,6 @@ def plain_table(rows: Rows) -> pd.DataFrame:
             },
             **{name: pose[:, column] for column, name in enumerate(POSE_COLUMNS)},
             QUALITY_COLUMN: pd.array(rows.quality, dtype="str"),
+            **({SCALE_COLUMN: _scale_of(rows)} if rows.scale else {}),
         }
     )

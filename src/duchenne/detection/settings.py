@@ -27,6 +27,8 @@ class DetectSettings:
     """faces narrower than this many pixels are listed without action units"""
     sides: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """also give the left and the right side, AUxx_left and AUxx_right (the subject's), where the model has them"""
+    all_aus: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """of the model `duchenne`, also action units that nobody judged on real faces; else they are empty"""
     every: int = 1
     """read only every Nth frame: 0, N, 2N ..."""
     start_s: float = 0.0

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from duchenne.faces.batch import FaceBatch
 
 BLENDSHAPES: Final = "blendshapes"
-"""The model that needs no training."""
+"""MediaPipe's blendshapes as they are."""
 
 
 class AuModel(Protocol):
@@ -37,3 +37,8 @@ class AuModel(Protocol):
     def describe(self) -> dict[str, Any]:
         """What a reader of the table must know of the model (JSON), for the record beside the output."""
         ...
+
+
+def score_scale(model: AuModel) -> str | None:
+    """What a model's `AUxx_s` count: `Z`, or None for a scale of its own."""
+    return getattr(model, "scale", None)

@@ -16,9 +16,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from duchenne.detectors.measures import MESH_POINTS
+from duchenne.detectors.standard import StandardModel, scale, scores_of
+from duchenne.detectors.base import DUCHENNE
 from duchenne.detectors.calibrating.calibration import Curve, log_odds
 from duchenne.detectors.files import JSON, LoadedDetector, load_detector
-from duchenne.detectors.onnx_model import DETECTOR_KEY, ENCODER_KEY, input_names, open_session
+from duchenne.detectors.onnx_model import DETECTOR_KEY, ENCODER_KEY, STANDARD_KEY, input_names, open_session
 from duchenne.errors import DuchenneError, UsageError
 from duchenne.features.parts import EncoderPart
 from duchenne.files import replacing
@@ -95,16 +98,35 @@ class DetectorGraph(nn.Module):
         return torch.cat([chance, read], dim=1)[:, self.order]
 
 
+class StandardGraph(nn.Module):
+    """The package's own detector as one module: `mesh` (N, 478, 3) and `blendshapes` (N, 52) -> `scores` (N, A)."""
+
+    template: Tensor
+    mean: Tensor
+    weights: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in ("template", "mean", "weights"):
+            self.register_buffer(name, torch.from_numpy(getattr(scale(), name).astype(np.float32)))
+
+    def forward(self, mesh: Tensor, blendshapes: Tensor) -> Tensor:
+        """All coordinates of the mesh in one unit, as `duchenne.detectors.base.FaceBatch` has them."""
+        sides: Tensor = scores_of(mesh, blendshapes, self.template, self.mean, self.weights, torch)
+        return sides.mean(1)
+
+
 def export(*, model: str | Path, out: str | Path) -> Path:
-    """Writes a detector (`fit`) or an encoder (`pretrain`) as one ONNX file.
+    """Writes a detector (`fit`, or `duchenne`) or an encoder (`pretrain`) as one ONNX file.
 
     A detector's graph goes from pictures, blendshapes or landmarks to calibrated probabilities, an encoder's from
-    `faces` (N, 3, side, side) RGB in [0, 1] to `features` (N, D). Mean and standard deviation are inside. The metadata
-    hold the detector's or encoder's record as JSON. Before the file is written, ONNX Runtime computes it on random
-    inputs and must give what torch gives.
+    `faces` (N, 3, side, side) RGB in [0, 1] to `features` (N, D); that of `duchenne` from MediaPipe's `mesh`
+    (N, 478, 3) and `blendshapes` (N, 52) to `scores` (N, A), of all its action units. Mean and standard deviation are
+    inside. The metadata hold the detector's or encoder's record as JSON. Before the file is written, ONNX Runtime
+    computes it on random inputs and must give what torch gives.
 
     Args:
-        model: a detector's folder, a run, or an `encoder.safetensors`.
+        model: `duchenne`, a detector's folder, a run, or an `encoder.safetensors`.
         out: the file; ends in `.onnx`.
 
     Returns:
@@ -124,7 +146,12 @@ def export(*, model: str | Path, out: str | Path) -> Path:
     except ImportError as error:
         raise UsageError("export needs the extra: pip install 'duchenne[onnx]'.") from error
     module: nn.Module
-    if (Path(model) / JSON).is_file():
+    if str(model) == DUCHENNE:
+        about = StandardModel(all_aus=True, decisions=False)
+        module, names, output = StandardGraph(), ["mesh", "blendshapes"], "scores"
+        shapes = [(MESH_POINTS, 3), (_WIDTHS["blendshapes"],)]
+        metadata = {STANDARD_KEY: json.dumps({"columns": about.columns, **about.describe()}, allow_nan=False)}
+    elif (Path(model) / JSON).is_file():
         loaded = load_detector(model)
         module, names, output = DetectorGraph(loaded), input_names(loaded.record), "probability"
         shapes = [_shape(part.spec()) for part in loaded.parts]
@@ -161,8 +188,8 @@ def _graph(module: nn.Module, examples: Sequence[Tensor], names: list[str], outp
 
 def _check(path: Path, inputs: dict[str, NDArray[np.float32]], wanted: NDArray[np.float32], output: str) -> None:
     (found,) = open_session(path).run([output], inputs)
-    scale = 1.0 if output == "probability" else max(1.0, float(np.abs(wanted).max()))
-    difference = float(np.abs(found - wanted).max()) / scale
+    largest = 1.0 if output == "probability" else max(1.0, float(np.abs(wanted).max()))
+    difference = float(np.abs(found - wanted).max()) / largest
     if not difference < LARGEST_DIFFERENCE:
         raise DuchenneError(
             f"ONNX Runtime's {output} differs from torch's by {difference:.2g}, so nothing was written; "

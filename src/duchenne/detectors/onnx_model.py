@@ -22,6 +22,7 @@ from duchenne.features.pictures import aligned_points, encoder_pictures, stored_
 
 DETECTOR_KEY: Final = "duchenne_detector"
 ENCODER_KEY: Final = "duchenne_encoder"
+STANDARD_KEY: Final = "duchenne_standard"
 _MOST_THREADS: Final = 4
 
 
@@ -44,6 +45,8 @@ class OnnxModel(FittedModel):
         self._path = Path(path)
         self._session = open_session(self._path)
         stored = self._session.get_modelmeta().custom_metadata_map
+        if STANDARD_KEY in stored:
+            raise InputError(f"{path}: is the detector of the package for other programs; here use --model duchenne.")
         if DETECTOR_KEY not in stored:
             what = "an encoder without action units" if ENCODER_KEY in stored else "no detector of this library"
             raise InputError(f"{path}: is {what}; make a detector with `duchenne fit` and export that.")

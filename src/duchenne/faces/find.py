@@ -53,6 +53,8 @@ class Face:
             picture's right, roll as the head tilts clockwise in the picture.
         flag: why there are no landmarks: "small" (narrower than asked for) or "no_landmarks"; "" where there are.
         quality: what makes numbers read off it less sure, see `duchenne.faces.quality`; nothing for small ones.
+        mesh: (478, 3) float32, MediaPipe's points: x and y in pixels, z in the same unit and smaller nearer to the
+            camera; or None.
     """
 
     box: tuple[float, float, float, float]
@@ -62,6 +64,7 @@ class Face:
     pose: tuple[float, float, float] | None = None
     flag: str = ""
     quality: tuple[str, ...] = ()
+    mesh: NDArray[np.float32] | None = None
 
 
 def silent_options(options: Any) -> Any:
@@ -233,8 +236,9 @@ class FaceFinder:
         result = self._mesh(cut_square(image, corner, side, _SQUARE_PX))
         if not result.face_landmarks:
             return Face(box, score, flag="no_landmarks", quality=quality_words(image, box, None))
-        mesh = result.face_landmarks[0]
-        points = np.array([(mesh[index].x, mesh[index].y) for index in MESH_TO_68]) * side + corner
+        mesh = np.array([(point.x, point.y, point.z) for point in result.face_landmarks[0]]) * side
+        mesh[:, :2] += corner
+        points = mesh[list(MESH_TO_68), :2]
         middle = points.mean(axis=0)
         if not (x <= middle[0] <= x + width and y <= middle[1] <= y + height):
             # It saw a neighbour.
@@ -245,7 +249,9 @@ class FaceFinder:
         values = np.array([category.score for category in categories], dtype=np.float32)
         pose = _pose(result.facial_transformation_matrixes[0])
         words = quality_words(image, box, pose, points)
-        return Face(box, score, points.astype(np.float32), values, pose, quality=words)
+        return Face(
+            box, score, points.astype(np.float32), values, pose, quality=words, mesh=mesh.astype(np.float32)
+        )  # fmt: skip
 
 
 def _awaited(picture: Picture, faces: list[Future[Face]]) -> tuple[Picture, list[Face]]:

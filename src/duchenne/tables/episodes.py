@@ -9,10 +9,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from duchenne.detection.results import SCALE_COLUMN
 from duchenne.facs import au_column
 
 SCORE_THRESHOLD: Final = 0.3
 """From where a raw score counts as present. A convention, not a validated cut: choose your own where you know more."""
+Z_THRESHOLD: Final = 2.0
+"""The same for scores in standard deviations over neutral faces: the model `duchenne` decides there itself."""
 PROBABILITY_THRESHOLD: Final = 0.5
 INTENSITY_THRESHOLD: Final = 2.0
 """Intensity B, as in the data sets that code intensities."""
@@ -47,8 +50,15 @@ class Episode(NamedTuple):
     stop: int
 
 
-def find_measures(columns: Sequence[str], score_threshold: float = SCORE_THRESHOLD) -> list[Measure]:
-    """The measures of a table's columns, by ascending AU."""
+def find_measures(columns: Sequence[str], score_threshold: float | None = None) -> list[Measure]:
+    """The measures of a table's columns, by ascending AU.
+
+    Args:
+        columns: of a table.
+        score_threshold: from where raw scores count as present; None for the convention of their scale.
+    """
+    if score_threshold is None:
+        score_threshold = Z_THRESHOLD if SCALE_COLUMN in columns else SCORE_THRESHOLD
     thresholds = {"p": PROBABILITY_THRESHOLD, "s": score_threshold, "r": INTENSITY_THRESHOLD}
     numbers = sorted(
         {int(name[2:4]) for name in columns if name[:2] == "AU" and name[2:4].isdigit() and name[4:5] == "_"}

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from duchenne.errors import UsageError
 from duchenne.tables.episodes import (
-    SCORE_THRESHOLD,
     Measure,
     find_episodes,
     find_measures,
@@ -63,7 +62,7 @@ def summarize(
     *,
     trials: pd.DataFrame | str | Path | None = None,
     names: pd.DataFrame | str | Path | None = None,
-    threshold: float = SCORE_THRESHOLD,
+    threshold: float | None = None,
     combinations: Sequence[str] = COMBINATIONS,
     fps: float | None = None,
 ) -> Summary:
@@ -76,7 +75,8 @@ def summarize(
             `baseline_onset_s, baseline_offset_s` for the window that the trial is compared with.
         names: a table or CSV file with `source, face, name`: who is who. Equal names are one person, an empty one
             leaves the face out; the column `face` then holds names.
-        threshold: from where a raw score counts as present. Probabilities: 0.5; intensities: 2.
+        threshold: from where a raw score counts as present; None for 2 where it counts standard deviations over neutral
+            faces (the model `duchenne`), else 0.3. Probabilities: 0.5; intensities: 2.
         combinations: AUs joined by `+`.
         fps: frames per second, for tables that have no times.
 
@@ -87,7 +87,7 @@ def summarize(
         UsageError: when a combination cannot be read or the threshold is not above 0.
         InputError: when a column is missing, or a trial or a named face is not in the table.
     """
-    if not threshold > 0:
+    if threshold is not None and not threshold > 0:
         raise UsageError(f"threshold is {threshold}; it must be above 0.")
     if fps is not None and not 0 < fps < math.inf:
         raise UsageError(f"fps is {fps:g}; it must be above 0.")

@@ -34,8 +34,8 @@ class DetectArguments:
     """a camera in place of inputs, 0 for the first; q stops"""
     camera_address: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """--camera may be an address or a file that OpenCV opens, which may use the network"""
-    model: str = "blendshapes"
-    """a detector: a folder made by `fit` or an ONNX file; `blendshapes` gives raw scores, AUxx_s, untrained"""
+    model: str = "duchenne"
+    """a detector: `duchenne`, which comes with the package, a folder made by `fit`, an ONNX file; or `blendshapes`"""
     output: Annotated[str | None, tyro.conf.arg(aliases=["-o"], metavar="FILE.csv|FILE.parquet|DIR/")] = None
     """one table of all inputs, or a folder for one table per input (those finished by an earlier run are kept)"""
     overlay: Annotated[str | None, tyro.conf.arg(metavar="FILE.mp4|DIR/")] = None
@@ -104,7 +104,10 @@ def _watch(given: DetectArguments, source: str) -> int:
         if value:
             raise UsageError(f"--camera goes without {word}; record a video for that.")
     settings = given.settings
-    model = load_model(given.model, sides=settings.sides, device=given.device, precision=given.precision)
+    model = load_model(
+        given.model, sides=settings.sides, device=given.device, precision=given.precision, all_aus=settings.all_aus,
+        decisions=settings.baseline is None,
+    )  # fmt: skip
     with stop_key() as pressed:
         outcome, interrupted = watch(
             camera(source, address=given.camera_address), f"camera {source}", settings, model,

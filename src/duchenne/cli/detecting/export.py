@@ -15,7 +15,7 @@ class ExportArguments:
     """Writes a detector or an encoder as one ONNX file, with everything `detect` needs to know inside."""
 
     model: str
-    """A detector made by `fit`, a run, or an encoder.safetensors."""
+    """`duchenne`, a detector made by `fit`, a run, or an encoder.safetensors."""
     out: Path
     """File to write, FILE.onnx."""
 

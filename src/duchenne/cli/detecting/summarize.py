@@ -28,8 +28,8 @@ class SummarizeArguments:
     """source, face, name: who is who; equal names are one person, an empty name leaves the face out"""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="DIR")] = Path()
     """where to write; the working folder by default"""
-    threshold: float = 0.3
-    """from where a raw score (AUxx_s) counts as present; a convention, choose your own where you know more"""
+    threshold: float | None = None
+    """from where a raw score (AUxx_s) counts as present; by convention 2 for the model duchenne, 0.3 for others"""
     combinations: tuple[str, ...] = ("6+12", "1+4", "1+2+5", "12+14")
     """action units that are looked at together"""
     fps: float | None = None

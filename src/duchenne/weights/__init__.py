@@ -1,0 +1,1 @@
+"""What the package's own detector was given: statistics and evidence, never pictures. See `model_card.md`."""
