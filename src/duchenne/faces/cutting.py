@@ -17,7 +17,7 @@ from duchenne.data.datasets.tree import Stored, read_stored
 from duchenne.data.writing import PartWriter, encode_jpeg
 from duchenne.errors import InputError
 from duchenne.faces.align import Fit, crop_face, crop_matrix, transform_points
-from duchenne.faces.decode import read_pictures
+from duchenne.faces.decode import read_picture
 from duchenne.faces.find import Face, FaceFinder
 from duchenne.faces.recordings.stills import decode_still
 
@@ -165,7 +165,7 @@ class Cutter:
 def _picture(item: TableImage) -> NDArray[np.uint8]:
     if item.member:
         return decode_still(read_stored(Stored(item.path, item.member)), str(Path(item.path, item.member)))
-    return next(read_pictures(item.path)).image
+    return read_picture(item.path)
 
 
 def reason(error: InputError, path: Path) -> str:
