@@ -17,8 +17,8 @@ import duchenne
 from duchenne.cli.main import main
 from duchenne.detection.detect import detect_files, detect_frames
 from duchenne.detection.settings import DetectSettings
-from duchenne.detection.writing import output_names, read_table
 from duchenne.errors import UsageError
+from duchenne.tables.writing import output_names, read_table
 
 pytestmark = pytest.mark.usefixtures("scripted")
 

@@ -13,7 +13,7 @@ import duchenne
 from duchenne.cli.main import main
 from duchenne.data.joined_times import outside_note
 from duchenne.data.prepared import Prepared
-from duchenne.detection.summarize import summarize
+from duchenne.tables.summarize import summarize
 
 
 def test_the_sentence() -> None:

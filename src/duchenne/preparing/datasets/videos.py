@@ -1,0 +1,84 @@
+"""Reader `videos`: a folder of plain or coded videos, searched through all its levels; everyone seen is a subject."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Final
+
+from duchenne.errors import InputError
+from duchenne.faces.decode import probe
+from duchenne.faces.recordings.formats import VIDEO_SUFFIXES
+from duchenne.faces.recordings.listing import (
+    Assembly,
+    frames_of_sequence,
+    join_chapters,
+    list_media,
+    list_sequences,
+)
+from duchenne.preparing.codes.video_codes import read_codes
+from duchenne.preparing.sources.parts import Plan, VideoPart
+from duchenne.preparing.sources.tree import check_root
+
+_PLAIN: Final = Assembly()
+
+
+def plan_videos(
+    root: Path,
+    labels: Path | None = None,
+    coder: str | None = None,
+    *,
+    assembly: Assembly = _PLAIN,
+    chapters: bool = False,
+) -> Plan:
+    """Lists the videos under `root`, with their codes where there are any.
+
+    Args:
+        root: folder of the videos.
+        labels: a file or folder of codes, see `codes.read_codes`.
+        coder: whose codes to take where several coded the same video.
+        assembly: how a file or a folder of pictures becomes one recording.
+        chapters: files whose names tell chapters are one recording, named as the first.
+
+    Raises:
+        InputError: when `root` is not a folder, cannot be read or holds no video, or for bad codes.
+    """
+    check_root(root)
+    paths = list_media([root], VIDEO_SUFFIXES) if assembly.sequence_fps is None else list_sequences([root])
+    joined = join_chapters(paths) if chapters else dict.fromkeys(paths, ())
+    paths = list(joined)
+    assemblies = {path: replace(assembly, chapters=joined[path]) for path in paths}
+    # Names that are no UTF-8 are stored with question marks.
+    sources = [path.relative_to(root).as_posix().encode(errors="replace").decode() for path in paths]
+    inputs = [[source, *_sizes(path, assemblies[path])] for source, path in zip(sources, paths)]
+    parts = [
+        VideoPart(path, source, frames_of(path, assemblies[path]), assembly=assemblies[path])
+        for path, source in zip(paths, sources)
+    ]
+    if labels is None:
+        return Plan(parts, (), "none", inputs)
+    codes = read_codes(labels, sources, coder)
+    parts = [replace(part, codes=codes.videos.get(part.source)) for part in parts]
+    digests = {
+        source: hashlib.sha256(repr(asdict(given)).encode()).hexdigest() for source, given in codes.videos.items()
+    }
+    missing = [source for source in sources if source not in codes.videos]
+    notes = list(codes.notes)
+    if missing:
+        notes.append(f"{labels}: names {len(codes.videos)} of {len(sources)} videos; the others have no labels.")
+    return Plan(parts, codes.aus, codes.label_kind, [inputs, sorted(digests.items())], notes)
+
+
+def _sizes(path: Path, assembly: Assembly) -> list[int]:
+    """By which changed inputs are known: the sizes of a recording's files."""
+    files = [path, *assembly.chapters] if assembly.sequence_fps is None else frames_of_sequence(path)
+    return [file.stat().st_size if file.exists() else 0 for file in files]
+
+
+def frames_of(path: Path, assembly: Assembly = _PLAIN) -> int:
+    """Number of frames by the header of a video, for the progress bar; 1 where it cannot be read."""
+    try:
+        return probe(path, assembly).frames or 1
+    except InputError:
+        return 1  # reported when its turn comes
