@@ -25,8 +25,8 @@ from duchenne.detectors.measures import (
     aligned,
     measured,
 )
-from duchenne.detectors.standard import PRESENT_FROM, StandardModel, scale
 from duchenne.detectors.opening import load_model
+from duchenne.detectors.standard import PRESENT_FROM, StandardModel, scale
 from duchenne.errors import UsageError
 from duchenne.faces.batch import FaceBatch
 from duchenne.faces.decode import read_pictures

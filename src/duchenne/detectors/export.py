@@ -16,12 +16,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from duchenne.detectors.measures import MESH_POINTS
-from duchenne.detectors.standard import StandardModel, scale, scores_of
 from duchenne.detectors.base import DUCHENNE
 from duchenne.detectors.calibrating.calibration import Curve, log_odds
 from duchenne.detectors.files import JSON, LoadedDetector, load_detector
+from duchenne.detectors.measures import MESH_POINTS
 from duchenne.detectors.onnx_model import DETECTOR_KEY, ENCODER_KEY, STANDARD_KEY, input_names, open_session
+from duchenne.detectors.standard import StandardModel, scale, scores_of
 from duchenne.errors import DuchenneError, UsageError
 from duchenne.features.parts import EncoderPart
 from duchenne.files import replacing

@@ -16,8 +16,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from duchenne.detectors.measures import COMBINATIONS, MEASURES, MESH_POINTS, aligned, measured
 from duchenne.detectors.base import DUCHENNE, Z
+from duchenne.detectors.measures import COMBINATIONS, MEASURES, MESH_POINTS, aligned, measured
 from duchenne.faces.batch import FaceBatch
 from duchenne.facs import au_column
 

@@ -81,13 +81,15 @@ class Found:
 
     Attributes:
         start_s: what the recording's own clock says where `time_s` is 0; None where it has none.
-        end_s: where the last picture ends.
+        end_s: where the recording ends, as players show it.
+        shown_s: where its last picture ends, by the rate.
         frames: given.
         notes: sentences without the file's name that a user should know: jumps of the clock, streams left out ...
     """
 
     start_s: float | None = None
     end_s: float = 0.0
+    shown_s: float = 0.0
     frames: int = 0
     notes: list[str] = field(default_factory=list)
 
@@ -141,17 +143,29 @@ def read_pictures(path: str | Path, assembly: Assembly = _PLAIN, found: Found | 
         yield picture
 
 
+def read_picture(path: str | Path) -> NDArray[np.uint8]:
+    """The picture of an image file, (H, W, 3) RGB uint8, as displayed; of several the first.
+
+    Raises:
+        InputError: when it cannot be read, or not in full.
+    """
+    pictures = _read_file(Path(path), Found())
+    image = next(pictures).image
+    next(pictures, None)  # what is damaged says so at its end
+    return image
+
+
 def _read_sequence(folder: Path, fps: float, found: Found) -> Iterator[Picture]:
     paths = frames_of_sequence(folder)
     broken: list[str] = []
     for number, path in enumerate(paths):
         try:
-            image = next(_read_file(path, Found())).image
+            image = read_picture(path)
         except InputError as error:
             broken.append(str(error))
             continue
         yield Picture(image, number, number / fps)
-    found.end_s = len(paths) / fps
+    found.end_s = found.shown_s = len(paths) / fps
     if broken:
         raise InputError(f"{folder}: {len(broken)} of {len(paths)} pictures could not be read; the first: {broken[0]}")
     if not paths:
@@ -171,8 +185,9 @@ def _read_chapters(paths: list[Path], found: Found) -> Iterator[Picture]:
         found.start_s = own.start_s if number == 0 else found.start_s
         found.notes += [f"chapter {path.name} begins at {begin_s:.2f} s"] if number else []
         found.notes += [f"chapter {path.name} {note}" for note in own.notes]
-        frames, begin_s = frames + given, begin_s + own.end_s
-        found.end_s = begin_s
+        found.end_s = begin_s + own.end_s
+        frames, begin_s = frames + given, begin_s + own.shown_s
+        found.shown_s = begin_s
     if broken:
         later = "; times after it are too early by what is missing" if len(paths) > 1 else ""
         raise InputError(f"{'; '.join(broken).rstrip('.')}{later}.")
@@ -189,6 +204,7 @@ def _read_file(path: Path, found: Found) -> Iterator[Picture]:
         for number, (image, time_s) in enumerate(read_pages(data, path)):
             yield Picture(image, number, time_s)
             found.end_s, before_s = time_s + (time_s - before_s), time_s
+        found.shown_s = found.end_s
         if data[:4] != b"RIFF":
             found.notes.append(f"has {number + 1} pages and no times; 25 pages a second were taken")
 
@@ -199,9 +215,7 @@ def _read_container(path: Path, found: Found) -> Iterator[Picture]:
     with open_container(path) as container:
         tiles = heif.read_grid(path)
         if tiles is not None:
-            yield Picture(
-                heif.read_tiles(container, tiles, path, lambda stream: decoded(container, stream, [])), 0, 0.0
-            )
+            yield Picture(heif.read_tiles(container, tiles, path), 0, 0.0)
             return
         end = ending(path)
         stream = video_stream(container, path, notes)
@@ -209,25 +223,26 @@ def _read_container(path: Path, found: Found) -> Iterator[Picture]:
         rate = frame_rate(stream)
         clock = Clock(start_s(container, stream), 1 / rate, container.format.name in BROADCAST)
         fields, pictures = Deinterlacer(), Pictures(stream)
-        first_s, stamped, kind = 0.0, False, ""
+        number, first_s, stamped, kind = 0, 0.0, False, ""
 
         def made(frame: Any) -> Picture:
-            nonlocal first_s, stamped, kind
-            number, stamp_s = clock.frames, None if frame.time is None else float(frame.time)
+            nonlocal number, first_s, stamped, kind
+            stamp_s = None if frame.time is None else float(frame.time)
             time_s = 0.0 if is_image else clock.next(stamp_s)
-            first_s = time_s if number == 0 else first_s
+            first_s, number = time_s if number == 0 else first_s, number + 1
             stamped, kind = stamped or stamp_s is not None, kind or transfer(frame)
-            return Picture(pictures.picture(frame), number, time_s)
+            return Picture(pictures.picture(frame), number - 1, time_s)
 
         for frame in decoded(container, stream, damage):
             yield from map(made, fields.add(frame))
         yield from map(made, fields.finish())
-        number, stated = (1 if is_image and not damage else clock.frames), stream.frames
+        stated = stream.frames
         long_s, step_s = duration_s(stream), max(clock.step_s, clock.longest_s)
-        found.end_s = 0.0 if is_image else clock.time_s + clock.step_s
+        found.shown_s = 0.0 if is_image else clock.time_s + clock.step_s
         begin_s = 0.0 if stream.start_time is None else float(stream.start_time * stream.time_base)
         begin_s -= clock.start_s or 0.0
-        short = long_s is not None and stated > number and found.end_s - begin_s < long_s - 2 * step_s
+        short = long_s is not None and stated > number and found.shown_s - begin_s < long_s - 2 * step_s
+        found.end_s = max(found.shown_s, _whole_s(container, clock)) if end != "cut" and not short else found.shown_s
         dropped = stated - number if container.format.name == "avi" and not (short or damage) else 0
         clocked = stamped and container.format.name not in ("jpeg_pipe", "mjpeg")
     found.start_s = clock.start_s if clocked and not is_image else None
@@ -249,6 +264,14 @@ def _read_container(path: Path, found: Found) -> Iterator[Picture]:
         what = "truncated" if truncated else f"damaged in {count} place{'s' * (count > 1)}"
         expected = f" of {stated}" if stated else ""
         raise InputError(f"{path}: is {what}; {number}{expected} frames were read, replace the file to have the rest.")
+
+
+def _whole_s(container: Any, clock: Clock) -> float:
+    """Where all of a recording ends by its header, 0 where that is unknown: sound may go on, the last picture stay."""
+    if not container.duration or clock.jumps or container.format.name in BROADCAST:
+        return 0.0
+    from_zero = container.format.name.startswith("matroska")  # the duration there counts from its clock's 0
+    return float(container.duration) / 1e6 - ((clock.start_s or 0.0) if from_zero else 0.0)
 
 
 def _probe(path: Path) -> VideoInfo:

@@ -19,8 +19,8 @@ BLURRED: Final = 0.25
 a Gaussian with a standard deviation of 2 % of their width 0.26 or more, of 3 % 0.28 or less, of 5 % 0.21 or less."""
 DARK: Final = 48.0
 """A face of which the brightest twentieth is darker than this, of 255, counts as dark: lit skin of any colour has its
-lights. On faces of the sample videos made darker (with a sensor's noise of 2 levels), blendshapes change by 0.02 to
-0.03 on average from there on, twice as much as at half the light, and faces are lost soon after."""
+lights. Of faces of the sample videos made darker (with a sensor's noise of 2 levels), blendshapes change by 0.01 to
+0.04 on average about there, twice as much as at half the light, and faces are lost soon after."""
 EDGE: Final = 0.02
 """A box that comes nearer to the edge of the picture than this share of its size is cut: boxes end at the edge."""
 QUALITY_WORDS: Final = ("narrow", "turned", "cut", "blurred", "dark")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from duchenne.data.shards import PartWriter, encode_jpeg
 from duchenne.errors import InputError
 from duchenne.faces.align import crop_face, crop_matrix, transform_points
-from duchenne.faces.decode import read_pictures
+from duchenne.faces.decode import read_picture
 from duchenne.faces.recordings.stills import decode_still
 from duchenne.preparing.cropping import COUNTS, Cropper, process_finder, reason
 from duchenne.preparing.cutting_videos import cut_video
@@ -118,4 +118,4 @@ class Cutter(Cropper):
 def _picture(item: TableImage) -> NDArray[np.uint8]:
     if item.member:
         return decode_still(read_stored(Stored(item.path, item.member)), str(Path(item.path, item.member)))
-    return next(read_pictures(item.path)).image
+    return read_picture(item.path)

@@ -66,7 +66,7 @@ class Clock:
         self.frames += 1
         if stamp_s is None or (number and stamp_s == last_s):  # counted on, without adding up rounding errors
             first, first_s = self._anchor
-            self.time_s = first_s + (number - first) * self.step_s
+            self.time_s = first_s + (number - first) * self._nominal_s
             return self.time_s
         if self.start_s is None or (not number and stamp_s < self.start_s):
             self.start_s = stamp_s
@@ -76,7 +76,7 @@ class Clock:
             moved_s = 0.0 if last_s is None else stamp_s - last_s
             back = time_s <= before_s and moved_s < -_BACK_STEPS * self._nominal_s
             if back or (self.jumps_forward and moved_s > LONGEST_GAP_S):
-                time_s = before_s + self.step_s
+                time_s = before_s + self._nominal_s
                 self._shift_s = time_s - (stamp_s - self.start_s)
                 self.jumps.append(Jump(number, time_s, (last_s or 0.0) - self.start_s, stamp_s - self.start_s))
             elif time_s <= before_s:

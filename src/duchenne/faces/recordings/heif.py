@@ -6,7 +6,7 @@ ISO/IEC 23008-12, 6.6.2.3 (grid), and ISO/IEC 14496-12, 8.11 (item properties an
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from duchenne.errors import InputError
 from duchenne.faces.recordings.colours import Pictures, oriented
 from duchenne.faces.recordings.formats import check_pixels
+from duchenne.faces.recordings.streams import decoded, set_up
 
 _MOST_BYTES: Final = 8 * 2**20  # of the description; a phone's has 4 to 40 thousand
 _BRANDS: Final = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"avif", b"mif2")
@@ -61,14 +62,13 @@ def read_grid(path: Path) -> Grid | None:
         return None
 
 
-def read_tiles(container: Any, grid: Grid, path: Path, decode: Callable[[Any], Iterator[Any]]) -> NDArray[np.uint8]:
+def read_tiles(container: Any, grid: Grid, path: Path) -> NDArray[np.uint8]:
     """The picture, (H, W, 3) RGB uint8, upright.
 
     Args:
         container: open.
         grid: of its picture.
         path: for errors.
-        decode: gives the frames of a stream.
 
     Raises:
         InputError: when a tile is missing or damaged.
@@ -79,11 +79,15 @@ def read_tiles(container: Any, grid: Grid, path: Path, decode: Callable[[Any], I
     for place, number in enumerate(grid.tiles):
         row, column = divmod(place, grid.columns)
         stream = streams.get(number)
-        frame = next(decode(stream), None) if stream is not None and stream.codec_context is not None else None
-        container.seek(0)
-        if frame is None:
+        frames: list[Any] = []
+        damage: list[str] = []
+        if stream is not None and stream.codec_context is not None:
+            set_up(stream)
+            frames = list(decoded(container, stream, damage))
+            container.seek(0)
+        if not frames or damage:
             raise InputError(f"{path}: tile {place + 1} of {len(grid.tiles)} cannot be decoded; replace it.")
-        tile = Pictures(stream).picture(frame)
+        tile = Pictures(stream).picture(frames[0])
         height, width = tile.shape[:2]
         if height * grid.rows < grid.height or width * grid.columns < grid.width:
             raise InputError(f"{path}: its tiles do not cover its {grid.width} x {grid.height} pixels; replace it.")

@@ -217,9 +217,9 @@ def is_jpeg_stream(data: bytes) -> bool:
     if not data.startswith(b"\xff\xd8\xff"):
         return False
     end = jpeg_end(data)
-    return data[end : end + 3] == b"\xff\xd8\xff" and not any(
-        marker == 0xE2 and data[start : start + 4] == b"MPF\0" for marker, start, _ in _segments(data)
-    )
+    if data[end : end + 3] != b"\xff\xd8\xff" or _jpeg_size(data) != _jpeg_size(data[end : end + 2**16]):
+        return False
+    return not any(marker == 0xE2 and data[start : start + 4] == b"MPF\0" for marker, start, _ in _segments(data))
 
 
 def _is_complete(data: bytes) -> bool:

@@ -37,9 +37,9 @@ def video_stream(container: Any, path: Path, notes: list[str] | None = None) -> 
     """
     known = [stream for stream in container.streams.video if stream.codec_context is not None]
     known = [stream for stream in known if stream.codec_context.name != "ansi"]  # FFmpeg draws text files as pictures
-    if known and all(int(stream.disposition) & _TILE for stream in known):
+    if known and all(stream.disposition.value & _TILE for stream in known):
         raise InputError(f"{path}: its picture is made of tiles in a way that is not read; save it as JPEG.")
-    videos = [stream for stream in known if not int(stream.disposition) & (_ATTACHED | _THUMBNAILS | _TILE)]
+    videos = [stream for stream in known if not stream.disposition.value & (_ATTACHED | _THUMBNAILS | _TILE)]
     if not videos:
         if known or container.streams.audio:
             cover = " and a cover" if known else ""
@@ -47,20 +47,23 @@ def video_stream(container: Any, path: Path, notes: list[str] | None = None) -> 
         if container.streams.video:
             raise InputError(f"{path}: its video cannot be decoded (unknown or encrypted); convert it to MP4.")
         raise InputError(f"{path}: holds no picture; name images or videos.")
-    best = max(videos, key=lambda stream: (stream.width * stream.height, int(stream.disposition) & _DEFAULT))
+    best = max(videos, key=lambda stream: (stream.width * stream.height, stream.disposition.value & _DEFAULT))
     if len(videos) > 1 and notes is not None:
         chosen = f"number {videos.index(best) + 1} ({best.width} x {best.height})"
         notes.append(f"holds {len(videos)} video streams; {chosen} was read")
     check_pixels(path, best.width, best.height)
-    best.codec_context.options = {
-        "max_pixels": str(MOST_PIXELS),
-        **({"err_detect": _STRICT} if best.codec_context.name in _SILENT else {}),
-    }
-    if best.codec_context.name == "h264":
-        # Threads that share the slices of a picture forget to mark it as corrupt; those that share pictures do not. So
-        # many on every machine, because what is painted over damage depends on it.
-        best.codec_context.thread_type, best.codec_context.thread_count = "FRAME", 2
+    set_up(best)
     return best
+
+
+def set_up(stream: Any) -> None:
+    """Has the decoder of a stream that is not yet open refuse huge pictures, and say what it cannot read."""
+    coder = stream.codec_context
+    strict = {"err_detect": _STRICT} if coder.name in _SILENT else {}
+    coder.options = {"max_pixels": str(MOST_PIXELS), **strict}
+    if coder.name == "h264":
+        # Threads that share the slices of a picture forget to mark it as corrupt; those that share pictures may, too.
+        coder.thread_count = 1
 
 
 def decoded(container: Any, stream: Any, damage: list[str]) -> Iterator[Any]:
