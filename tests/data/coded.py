@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from duchenne.data.datasets.codes import Codes, read_codes
-from duchenne.data.datasets.exports import read_events
+from duchenne.preparing.codes.exports import read_events
+from duchenne.preparing.codes.video_codes import Codes, read_codes
 
 SOURCES = ["a.mp4", "b.mp4", "p01.mp4"]
 

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from tests.data.coded import SOURCES, at, read_codes_events, said, write
 
-from duchenne.data.datasets.codes import read_codes
-from duchenne.data.datasets.exports import read_events
-from duchenne.data.datasets.parts import VideoPart
-from duchenne.data.datasets.videos import plan_videos
 from duchenne.errors import InputError
+from duchenne.preparing.codes.exports import read_events
+from duchenne.preparing.codes.video_codes import read_codes
+from duchenne.preparing.datasets.videos import plan_videos
+from duchenne.preparing.sources.parts import VideoPart
 
 AGGREGATED = (
     "Observation id,Observation date,Description,Observation type,Source,Time offset (s),Coding duration,"

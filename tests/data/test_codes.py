@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from duchenne.preparing.datasets.programs.notation import parse_au, parse_time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duchenne.data.datasets.codes import read_codes
-from duchenne.data.datasets.exports import read_events
-from duchenne.data.datasets.programs.notation import parse_au, parse_time
-from duchenne.data.datasets.tables import read_rows
 from duchenne.errors import InputError
+from duchenne.preparing.codes.exports import read_events
+from duchenne.preparing.codes.video_codes import read_codes
+from duchenne.preparing.sources.tables import read_rows
 
 SOURCES = ["a.mp4", "sub/b.mov", "sub/c.avi", "other/c.avi"]
 TIMES = [frame / 10 for frame in range(30)]

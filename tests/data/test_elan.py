@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from duchenne.preparing.datasets.programs.notation import aus_of_name, parse_aus, who_of_names
 from tests.data.coded import SOURCES, at, read_codes_events, said, write
 
-from duchenne.data.datasets.codes import read_codes
-from duchenne.data.datasets.exports import read_events
-from duchenne.data.datasets.programs.notation import aus_of_name, parse_aus, who_of_names
 from duchenne.errors import InputError
+from duchenne.preparing.codes.exports import read_events
+from duchenne.preparing.codes.video_codes import read_codes
 
 
 @pytest.mark.parametrize(

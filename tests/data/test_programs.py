@@ -9,9 +9,9 @@ import pytest
 from openpyxl import Workbook
 from tests.data.coded import SOURCES, at, said, write
 
-from duchenne.data.datasets.codes import read_codes
-from duchenne.data.datasets.exports import read_events
 from duchenne.errors import InputError
+from duchenne.preparing.codes.exports import read_events
+from duchenne.preparing.codes.video_codes import read_codes
 
 OBSERVER = (
     "Date_Time_Absolute_dmy_hmsf,Time_Relative_hms,Time_Relative_sf,Duration_sf,Observation,Event_Log,Subject,"

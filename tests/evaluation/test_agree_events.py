@@ -12,8 +12,8 @@ from tests.data.test_boris import AGGREGATED, boris
 
 from duchenne.cli.main import main
 from duchenne.errors import InputError, UsageError
-from duchenne.evaluation.agree import agree
-from duchenne.evaluation.codings import read_coding
+from duchenne.tables.agree import agree
+from duchenne.tables.codings import read_coding
 
 HEAD = "source,au,onset_s,offset_s,coder\n"
 ANN, BEN = "a.mp4,12,0,4,ann\n", "a.mp4,12,2,6,ben\n"

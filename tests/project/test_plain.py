@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from duchenne.preparing.datasets.names import read_names
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
@@ -15,9 +16,8 @@ from rich.progress import Progress
 
 import duchenne
 from duchenne.cli.main import main
-from duchenne.data.datasets.names import read_names
 from duchenne.data.spreadsheets import csv_text, read_csv_table
-from duchenne.detection.model_card import _table
+from duchenne.detectors.model_card import _table
 from duchenne.plain import as_cell, as_code, as_line, as_markdown, as_written
 from duchenne.progress import _Words
 

@@ -19,8 +19,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from duchenne.data.datasets.tables import NOT_CODED, delimiter_of, workbook_cells
 from duchenne.plain import as_cell, as_written
+from duchenne.preparing.sources.tables import NOT_CODED, delimiter_of, workbook_cells
 
 _SAMPLE_BYTES: Final = 65_536
 _UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from duchenne.data.datasets.programs.notation import parse_time
 from duchenne.data.spreadsheets import as_numbers
 from duchenne.detection.formats import FEX_SAME, OPENFACE_POSE_SIGNS
 from duchenne.errors import InputError
-from duchenne.evaluation.codings import Coding, coding_of
 from duchenne.facs import au_column
+from duchenne.preparing.datasets.programs.notation import parse_time
+from duchenne.tables.codings import Coding, coding_of
 
 _ENDINGS: Final = {"occurrence": "c", "intensity": "r", "probability": "p", "score": "s"}
 _RATES: Final = (5, 10, 12, 12.5, 15, 20, 24, 25, 30, 48, 50, 60, 100, 120, 240)

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from duchenne.data.spreadsheets import as_numbers
-from duchenne.detection.episodes import find_measures
 from duchenne.detection.foreign_tables import as_ours
 from duchenne.errors import InputError, UsageError
-from duchenne.evaluation.codings import read_numbers
+from duchenne.tables.codings import read_numbers
+from duchenne.tables.episodes import find_measures
 
 _LIKE_AU: Final = re.compile(r"((occ|int)_)?au[ _]?\d", re.IGNORECASE)
 _SUFFIXES: Final = (".csv", ".parquet", ".xlsx", ".tsv")

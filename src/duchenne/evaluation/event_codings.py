@@ -11,13 +11,13 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from duchenne.data.datasets.codes import FaceCodes, event_arrays, event_codes
-from duchenne.data.datasets.exports import read_events
-from duchenne.data.datasets.names import Sources
-from duchenne.data.datasets.programs.events import Event
 from duchenne.errors import InputError
-from duchenne.evaluation.codings import Coding, Floats, Kind, stem_of
 from duchenne.facs import ACTION_UNITS
+from duchenne.preparing.codes.exports import read_events
+from duchenne.preparing.codes.video_codes import FaceCodes, event_arrays, event_codes
+from duchenne.preparing.datasets.names import Sources
+from duchenne.preparing.datasets.programs.events import Event
+from duchenne.tables.codings import Coding, Floats, Kind, stem_of
 
 _MOST_FRAMES: Final = 5_000_000
 

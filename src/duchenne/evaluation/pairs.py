@@ -11,10 +11,20 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from duchenne.errors import InputError
-from duchenne.evaluation.codings import Coding, Floats
-from duchenne.evaluation.scoring import number
 from duchenne.facs import au_column
-from duchenne.metrics import RESAMPLES, cohen_kappa, f1_from_counts, gwet_ac1, icc, interval, ratio, resample, roc_auc
+from duchenne.metrics import (
+    RESAMPLES,
+    cohen_kappa,
+    f1_from_counts,
+    gwet_ac1,
+    icc,
+    interval,
+    json_number,
+    ratio,
+    resample,
+    roc_auc,
+)
+from duchenne.tables.codings import Coding, Floats
 
 COLUMNS: Final = (
     "au", "first", "second", "frames", "first_present", "second_present", "kappa", "kappa_low", "kappa_high", "ac1",
@@ -89,7 +99,7 @@ def compare_pair(
     summary = {
         "first": first.name, "second": second.name, "joined_by": joined.by, **joined.counts,
         "facs_agreement": _facs_agreement(list(cells.values())),
-        "mean_kappa": number(table["kappa"].mean()), "mean_ac1": number(table["ac1"].mean()),
+        "mean_kappa": json_number(table["kappa"].mean()), "mean_ac1": json_number(table["ac1"].mean()),
         "only_first": [au_column(au) for au in first.aus if au not in aus],
         "only_second": [au_column(au) for au in second.aus if au not in aus],
     }  # fmt: skip
@@ -188,7 +198,7 @@ def _presence(cells: Floats) -> dict[str, Any]:
 def _facs_agreement(cells: Sequence[Floats]) -> float | None:
     """Twice the action units that both coded, over all that either coded (Ekman, Friesen & Hager 2002)."""
     total = np.sum([cell.sum(axis=0) for cell in cells], axis=0) if cells else np.zeros(4)
-    return number(f1_from_counts(*total[:3])) if total[:3].sum() else None
+    return json_number(f1_from_counts(*total[:3])) if total[:3].sum() else None
 
 
 def _strengths(measures: Sequence[Floats], kinds: Sequence[str], known: NDArray[np.bool_]) -> dict[str, float]:

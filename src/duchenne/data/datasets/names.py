@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from duchenne.data.datasets.tables import read_rows
 from duchenne.errors import InputError
+from duchenne.preparing.sources.tables import read_rows
 
 
 class Sources:

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from duchenne.data.datasets.programs.events import Event
+from duchenne.preparing.datasets.programs.events import Event
+
 from duchenne.errors import InputError
 
 

@@ -17,7 +17,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final
 
-from duchenne.data.datasets.programs.events import (
+from duchenne.preparing.datasets.programs.events import (
     Event,
     Stretch,
     behaviour,
@@ -28,9 +28,10 @@ from duchenne.data.datasets.programs.events import (
     subject_of,
     time_of,
 )
-from duchenne.data.datasets.programs.notation import parse_time
-from duchenne.data.datasets.tables import Row
+from duchenne.preparing.datasets.programs.notation import parse_time
+
 from duchenne.errors import InputError
+from duchenne.preparing.sources.tables import Row
 
 _LARGEST: Final = 1 << 28
 _MEDIA: Final = ("media file name", "media file path", "media file", "media file(s)")

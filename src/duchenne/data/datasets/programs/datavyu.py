@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from duchenne.data.datasets.programs.events import (
+from duchenne.preparing.datasets.programs.events import (
     Event,
     Stretch,
     in_order,
@@ -21,15 +21,16 @@ from duchenne.data.datasets.programs.events import (
     of_text,
     of_value,
 )
-from duchenne.data.datasets.programs.notation import (
+from duchenne.preparing.datasets.programs.notation import (
     Said,
     aus_of_name,
     parse_aus,
     parse_intensity,
     who_of_names,
 )
-from duchenne.data.datasets.tables import Row, decode_text
+
 from duchenne.errors import InputError
+from duchenne.preparing.sources.tables import Row, decode_text
 
 _COLUMN: Final = re.compile(r"(?P<name>.+?) \((?P<kind>MATRIX|TEXT|NOMINAL),(?:true|false),.*?\)(?:-(?P<codes>.*))?")
 _CELL: Final = re.compile(r"(\d+):(\d{2}):(\d{2}):(\d{3}),(\d+):(\d{2}):(\d{2}):(\d{3}),(.*)")

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Final
 from xml.etree import ElementTree
 
-from duchenne.data.datasets.programs.elan import Annotation, events_of, name_of, shifted
-from duchenne.data.datasets.programs.events import Event, Stretch, in_order, subject_of
-from duchenne.data.datasets.programs.notation import aus_of_name, parse_intensity, without_mark
-from duchenne.data.datasets.tables import Row
+from duchenne.preparing.datasets.programs.elan import Annotation, events_of, name_of, shifted
+from duchenne.preparing.datasets.programs.events import Event, Stretch, in_order, subject_of
+from duchenne.preparing.datasets.programs.notation import aus_of_name, parse_intensity, without_mark
+
 from duchenne.errors import InputError
+from duchenne.preparing.sources.tables import Row
 
 _UNITS: Final = {"milliseconds": 1e-3, "pal-frames": 0.04, "ntsc-frames": 1001 / 30000}
 _LARGEST: Final = 1 << 28

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from duchenne.data.datasets.programs.events import (
+from duchenne.preparing.datasets.programs.events import (
     Event,
     Stretch,
     in_order,
@@ -20,14 +20,15 @@ from duchenne.data.datasets.programs.events import (
     subject_of,
     time_of,
 )
-from duchenne.data.datasets.programs.notation import (
+from duchenne.preparing.datasets.programs.notation import (
     aus_of_name,
     parse_aus,
     parse_time,
     who_of_names,
 )
-from duchenne.data.datasets.tables import Row
+
 from duchenne.errors import InputError
+from duchenne.preparing.sources.tables import Row
 
 _COLUMN: Final = re.compile(r"(.+?) - (hh:mm:ss[.,:]?.*|ss[.,]ms.*|ms.*|PAL.*|NTSC.*)", re.IGNORECASE)
 _DURATION: Final = re.compile(

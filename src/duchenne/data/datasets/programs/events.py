@@ -8,9 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
-
-from duchenne.data.datasets.programs.notation import (
+from duchenne.preparing.datasets.programs.notation import (
     NOT_VISIBLE,
     Said,
     aus_of_name,
@@ -21,7 +19,9 @@ from duchenne.data.datasets.programs.notation import (
     parse_time,
     without_mark,
 )
-from duchenne.data.datasets.tables import Row
+from numpy.typing import NDArray
+
+from duchenne.preparing.sources.tables import Row
 
 LONGEST_FRAME_S: Final = 0.04
 """Frames are taken to last no longer than this where they are further apart (`--fps`)."""

@@ -12,8 +12,8 @@ import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from duchenne.data.datasets.tables import LETTERS, NOT_CODED
 from duchenne.facs import ACTION_UNITS
+from duchenne.preparing.sources.tables import LETTERS, NOT_CODED
 
 WORDS: Final = {
     "trace": 1.0, "slight": 2.0, "marked": 3.0, "pronounced": 3.0, "severe": 4.0, "extreme": 4.0, "maximum": 5.0,

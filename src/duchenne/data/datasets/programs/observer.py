@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from duchenne.data.datasets.programs.events import (
+from duchenne.preparing.datasets.programs.events import (
     Event,
     Stretch,
     behaviour,
@@ -15,7 +15,8 @@ from duchenne.data.datasets.programs.events import (
     subject_of,
     time_of,
 )
-from duchenne.data.datasets.tables import Row
+
+from duchenne.preparing.sources.tables import Row
 
 TIMES: Final = ("time_relative_sf", "time_relative_hmsf", "time_relative_s", "time_relative_hms")
 """Columns of the time, the most exact first."""

@@ -1,0 +1,77 @@
+"""`duchenne summarize`: a table of action units, summed up per person, episode, combination and trial."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from duchenne.plain import tell as print
+
+
+@dataclass(kw_only=True)
+class SummarizeArguments:
+    """Sums up a table of action units per person, episode, combination and trial.
+
+    Writes NAME_summary.csv, NAME_episodes.csv, NAME_combinations.csv, NAME_quality.csv and, with --trials,
+    NAME_trials.csv. NAME is that of the table, or of the folder where there are several.
+    """
+
+    tables: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="AUS.csv|DIR ...")]
+    """tables that `duchenne detect` wrote in any format, or the folder of `-o DIR/`; OpenFace's and py-feat's too"""
+    trials: Annotated[Path | None, tyro.conf.arg(metavar="TRIALS.csv")] = None
+    """trial, onset_s, offset_s; source where there are several; baseline_onset_s, baseline_offset_s to compare with"""
+    names: Annotated[Path | None, tyro.conf.arg(metavar="NAMES.csv")] = None
+    """source, face, name: who is who; equal names are one person, an empty name leaves the face out"""
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="DIR")] = Path()
+    """where to write; the working folder by default"""
+    threshold: float = 0.3
+    """from where a raw score (AUxx_s) counts as present; a convention, choose your own where you know more"""
+    combinations: tuple[str, ...] = ("6+12", "1+4", "1+2+5", "12+14")
+    """action units that are looked at together"""
+    fps: float | None = None
+    """frames per second, for tables that have no times (py-feat's)"""
+
+
+def main(arguments: list[str]) -> int:
+    """Runs `duchenne summarize`; returns its exit status."""
+    given = tyro.cli(SummarizeArguments, prog="duchenne summarize", args=arguments)
+    from duchenne.data.spreadsheets import csv_text
+    from duchenne.detection.study_tables import table_files
+    from duchenne.files import write_text
+    from duchenne.tables.quality import advice
+    from duchenne.tables.summarize import summarize
+
+    summary = summarize(
+        given.tables, trials=given.trials, names=given.names, threshold=given.threshold,
+        combinations=given.combinations, fps=given.fps,
+    )  # fmt: skip
+    for sentence in summary.notes:
+        print(f"duchenne summarize: {sentence}", file=sys.stderr)
+    name = _name(table_files(given.tables))
+    parts = {
+        "summary": summary.faces,
+        "episodes": summary.episodes,
+        "combinations": summary.combinations,
+        "quality": summary.quality,
+        "trials": summary.trials,
+    }
+    for ending, part in parts.items():
+        if part is not None:
+            path = given.output / f"{name}_{ending}.csv"
+            write_text(path, csv_text(part))
+            print(f"{path}: {len(part)} rows")
+    for sentence in advice(summary.quality):
+        print(sentence)
+    return 0
+
+
+def _name(files: list[Path]) -> str:
+    """Of one table its own name, of several that of the folder that they lie in."""
+    if len(files) == 1:
+        return files[0].stem.removesuffix("_aus")
+    folders = {file.absolute().parent for file in files}
+    return folders.pop().name if len(folders) == 1 else "all"

@@ -1,0 +1,323 @@
+"""Codes of videos: rows per frame, or events with onset and offset, per video and face.
+
+An AU that is coded in one of the videos is taken to have been looked for in every video that the codes name: outside
+its events it is absent. An event with au `coded` limits that to the stretches it spans, `none` names a video in which
+nothing happens. Videos that the codes do not name stay without labels, and so does what could not be coded.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from duchenne.errors import InputError
+from duchenne.facs import ACTION_UNITS, au_column, intensity_column
+from duchenne.preparing.codes.exports import SUFFIXES, is_events, read_events
+from duchenne.preparing.datasets.names import Sources
+from duchenne.preparing.datasets.programs.events import Event, within
+from duchenne.preparing.datasets.whose import Sessions, as_subject, people_of, told_apart, with_faces
+from duchenne.preparing.sources.tables import (
+    Row,
+    au_columns,
+    not_read_note,
+    read_rows,
+    unknown_aus_note,
+    unknown_labels_note,
+)
+
+Labels = dict[str, Any]
+_NEAR_S: Final = 0.02
+
+
+@dataclass(frozen=True)
+class FaceCodes:
+    """The codes of one face of one video (face None: of its main face).
+
+    Attributes:
+        events: what happened when; used where `rows` is empty.
+        coded: (onset, offset) of the stretches that were coded; all of it where empty.
+        unknown: stretches in which one AU, or all, could not be judged.
+        rows: frame number or time stamp in seconds -> labels.
+        by_time: whether `rows` goes by time stamps.
+    """
+
+    events: tuple[Event, ...] = ()
+    coded: tuple[tuple[float, float], ...] = ()
+    unknown: tuple[Event, ...] = ()
+    rows: Mapping[float, Labels] = field(default_factory=dict)
+    by_time: bool = False
+
+
+@dataclass(frozen=True)
+class VideoCodes:
+    """The codes of one video: face number, or None for the main face, -> codes."""
+
+    aus: tuple[int, ...]
+    faces: Mapping[int | None, FaceCodes]
+
+    def labels(self, face: int | None, frames: Sequence[int], times_s: Sequence[float]) -> list[Labels]:
+        """AU columns -> values for each given frame of one face; empty where it was not coded."""
+        codes = self.faces[face]
+        if not codes.rows:
+            return self._of_events(codes, np.asarray(times_s, dtype=np.float64))
+        if not codes.by_time:
+            return [dict(codes.rows.get(frame, {})) for frame in frames]
+        known = sorted(codes.rows)
+        reach = max(_NEAR_S, 0.5 * min(_spacing(known), _spacing(times_s)) + 1e-6)
+        found = []
+        for time_s in times_s:
+            place = bisect_left(known, time_s)
+            nearest = min(known[max(0, place - 1) : place + 1], key=lambda other: abs(other - time_s))
+            found.append(dict(codes.rows[nearest]) if abs(nearest - time_s) <= reach else {})
+        return found
+
+    def _of_events(self, codes: FaceCodes, times_s: NDArray[np.float64]) -> list[Labels]:
+        coded, found = event_arrays(self.aus, codes, times_s)
+        labels: list[Labels] = [{} for _ in times_s]
+        for au, (present, strength, unseen) in found.items():
+            for place in np.flatnonzero(coded & unseen):
+                labels[place] |= {intensity_column(au): None, au_column(au): None}
+            for place in np.flatnonzero(coded & ~unseen):
+                known = strength[place] >= 0 or not present[place]
+                labels[place][intensity_column(au)] = max(0.0, float(strength[place])) if known else None
+                labels[place][au_column(au)] = None if strength[place] >= 0 else int(present[place])
+        return labels
+
+
+class Found(NamedTuple):
+    """One AU in every frame: whether it is there, how much (-1 where not coded), whether it could not be judged."""
+
+    present: NDArray[np.bool_]
+    strength: NDArray[np.float64]
+    unseen: NDArray[np.bool_]
+
+
+def event_arrays(
+    aus: Sequence[int], codes: FaceCodes, times_s: NDArray[np.float64]
+) -> tuple[NDArray[np.bool_], dict[int, Found]]:
+    """What events say of frames.
+
+    Args:
+        aus: that were looked for.
+        codes: the events of one face.
+        times_s: (N,) time stamps of the frames.
+
+    Returns:
+        (N,) whether a frame was coded at all, and AU -> what was found; absent frames are neither present nor unseen.
+    """
+    spacing_s = _spacing(times_s.tolist())
+    coded = np.full(len(times_s), not codes.coded)
+    for onset_s, offset_s in codes.coded:
+        coded |= within(times_s, onset_s, offset_s, spacing_s)
+    empty = np.zeros(len(times_s), dtype=bool)
+    found = {au: Found(empty.copy(), np.full(len(times_s), -1.0), empty.copy()) for au in aus}
+    for event in codes.unknown:
+        for au in aus if event.au is None else {event.au} & set(aus):
+            found[au].unseen[event.holds(times_s, spacing_s)] = True
+    for event in codes.events:
+        if event.au in found:
+            holds, (present, strength, _) = event.holds(times_s, spacing_s), found[event.au]
+            present[holds] = True
+            if event.intensity is not None:
+                strength[holds] = np.maximum(strength[holds], event.intensity)
+    return coded, found
+
+
+@dataclass(frozen=True)
+class Codes:
+    """All codes of a data set.
+
+    Attributes:
+        videos: source of the video -> its codes.
+        aus: FACS numbers, ascending.
+        label_kind: intensity where any is given.
+        notes: sentences for the user.
+    """
+
+    videos: Mapping[str, VideoCodes]
+    aus: tuple[int, ...]
+    label_kind: Literal["occurrence", "intensity"]
+    notes: Sequence[str]
+
+
+def read_codes(
+    path: Path,
+    sources: Sequence[str],
+    coder: str | None = None,
+    names: Mapping[tuple[str, int], str] | None = None,
+) -> Codes:
+    """Reads a file of codes, or every such file of a folder.
+
+    Args:
+        path: of a table (rows per frame or events), or a file or export of ELAN, BORIS, The Observer or Datavyu.
+        sources: the videos, as paths relative to the root. Codes name them by path, file name or stem; a file without
+            such a column belongs to the video whose stem it has.
+        coder: whose codes to take where several coded the same video: a coder, or a session of coding.
+        names: (source, face) -> name of who that is; tells which face the subjects of the codes are.
+
+    Raises:
+        InputError: when a file cannot be read or understood, or names a video that is not there, or it is not clear
+            whose codes to take or which face a subject is.
+    """
+    by_file: dict[Path, list[Event]] = {}
+    rows: dict[str, list[tuple[Event, Row]]] = defaultdict(list)  # each row, and of whom it is
+    index = Sources(sources)
+    columns: dict[Path, list[tuple[str, int, bool]]] = {}
+    notes: list[str] = []
+    for file in _files(path):
+        if is_events(file):
+            by_file[file] = [_of_video(event, index, file) for event in read_events(file, notes)]
+            continue
+        header, given = read_rows(file)
+        columns[file] = au_columns(file, header)
+        used = [column for column, *_ in columns[file]]
+        notes += unknown_labels_note(file, given, used)
+        notes += not_read_note(file, header, {*_ROW_COLUMNS, *used})
+        for event, row in _places(file, header, given, index):
+            rows[event.source].append((event, row))
+    events = told_apart(by_file)
+    found = {event.au for event in events if event.au is not None}
+    found |= {au for of in columns.values() for _, au, _ in of}
+    notes += unknown_aus_note(path, found)
+    ordered = tuple(sorted(found & set(ACTION_UNITS)))
+    if not ordered:
+        raise InputError(f"{path}: holds no AU of those that are known; check its columns.")
+    known = [event for event in events if event.au is None or event.au in ACTION_UNITS]
+    by_video: dict[str, list[Event]] = defaultdict(list)
+    for event in known:
+        by_video[event.source].append(event)
+    both = sorted(set(by_video) & set(rows))
+    if both:
+        raise InputError(f"{path}: {both[0]} has both events and rows per frame; keep one of them.")
+    named = people_of(names or {})
+    sessions = Sessions(coder)
+    videos: dict[str, dict[int | None, FaceCodes]] = {}
+    for source, given_events in by_video.items():
+        mine = sessions.choose(source, [as_subject(event, named[source]) for event in given_events])
+        videos[source] = event_codes(with_faces(source, mine, named[source]))
+    for source, pairs in rows.items():
+        mine = sessions.choose(source, [as_subject(event, named[source]) for event, _ in pairs])
+        row_of = {event.where: row for event, row in pairs}
+        placed = [(event, row_of[event.where]) for event in with_faces(source, mine, named[source])]
+        videos[source] = _row_codes(source, placed, columns)
+    sessions.check(path)
+    graded = any(event.intensity is not None for event in known) or any(
+        intensity for of in columns.values() for _, au, intensity in of if au in ACTION_UNITS
+    )
+    return Codes(
+        {source: VideoCodes(ordered, faces) for source, faces in videos.items()},
+        ordered,
+        "intensity" if graded else "occurrence",
+        notes,
+    )
+
+
+_ROW_COLUMNS: Final = ("source", "path", "frame", "time_s", "face", "subject", "coder")
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    files = sorted(
+        one for one in path.iterdir()
+        if one.suffix.lower() in SUFFIXES and not one.name.startswith((".", "~$")) and one.is_file()
+        and (one.suffix.lower() != ".gz" or one.name.lower().endswith(".boris.gz"))
+    )  # fmt: skip
+    if not files:
+        raise InputError(f"{path}: holds no file of codes ({', '.join(SUFFIXES)}); name the codes.")
+    return files
+
+
+def _of_video(event: Event, sources: Sources, file: Path) -> Event:
+    """The event in the time of the video that is meant."""
+    for name, ahead_s in ((event.source, 0.0), *event.others):
+        source = sources.find(name)
+        if source is not None:
+            return event.at(source, ahead_s)
+    if event.observation.startswith(event.source):  # no recording was named; sessions are often called `p01 MK`
+        source = sources.find_start(event.observation) or sources.find(file.stem) or sources.find_start(file.stem)
+        if source is not None:
+            return event.at(source)
+    raise InputError(f"{event.where}: no video or several are meant by `{event.source}`; give its path under --root.")
+
+
+def event_codes(events: Sequence[Event]) -> dict[int | None, FaceCodes]:
+    """Face -> its codes."""
+    faces = {}
+    for face in dict.fromkeys(event.face for event in events):
+        own = [event for event in events if event.face == face]
+        faces[face] = FaceCodes(
+            tuple(event for event in own if event.kind == "au"),
+            tuple((event.onset_s, event.offset_s) for event in own if event.kind == "coded"),
+            tuple(event for event in own if event.kind == "unknown"),
+        )
+    return faces
+
+
+def _places(file: Path, header: Sequence[str], rows: Sequence[Row], sources: Sources) -> list[tuple[Event, Row]]:
+    """Of whom each row is, as an event without length; `onset_s` is its time, or its frame's number."""
+    by_time = "frame" not in header
+    if by_time and "time_s" not in header:
+        raise InputError(f"{file}: has neither a column `frame` (from 0) nor `time_s`; add one.")
+    found = []
+    for row in rows:
+        name = row.get("source") or row.get("path") or file.stem
+        source = sources.find(name)
+        if source is None:
+            raise row.error("source", f"no video or several are meant by `{name}`; give its path under --root.")
+        place = row.number_of("time_s", low=0) if by_time else row.whole_number_of("frame")
+        if place is None:
+            raise row.error("time_s" if by_time else "frame", "is empty; fill it in.")
+        event = Event(
+            source, None, place, place, face=row.whole_number_of("face"), coder=row.get("coder"),
+            where=f"{file}, row {row.number}", subject=row.get("subject"),
+        )  # fmt: skip
+        found.append((event, row))
+    return found
+
+
+def _row_codes(
+    source: str, rows: Sequence[tuple[Event, Row]], columns: Mapping[Path, Sequence[tuple[str, int, bool]]]
+) -> dict[int | None, FaceCodes]:
+    files = list(dict.fromkeys(row.path for _, row in rows))
+    if len(files) > 1:
+        raise InputError(f"{files[1]}: {source} is coded in another file already; keep one of them.")
+    by_time = "frame" not in rows[0][1].values
+    faces: dict[int | None, dict[float, Labels]] = defaultdict(dict)
+    known = [column for column in columns[files[0]] if column[1] in ACTION_UNITS]
+    for event, row in rows:
+        given = faces[event.face]
+        if event.onset_s in given:
+            raise row.error(
+                "time_s" if by_time else "frame", f"{source} at {event.onset_s:g} is coded twice; keep one row."
+            )
+        given[event.onset_s] = row_labels(row, known)
+    return {face: FaceCodes(rows=given, by_time=by_time) for face, given in faces.items()}
+
+
+def row_labels(row: Row, columns: Sequence[tuple[str, int, bool]]) -> Labels:
+    """The AU columns of a row: occurrence 0 or 1, intensity 0 to 5 or A to E; others see `tables.NOT_CODED`.
+
+    Raises:
+        InputError: for any other value.
+    """
+    labels: Labels = {}
+    for column, au, is_intensity in columns:
+        if is_intensity:
+            labels[intensity_column(au)] = row.intensity_of(column)
+        else:
+            labels[au_column(au)] = row.occurrence_of(column)
+    return labels
+
+
+def _spacing(times_s: Sequence[float]) -> float:
+    steps = sorted(b - a for a, b in pairwise(times_s))
+    return steps[len(steps) // 2] if steps else _NEAR_S

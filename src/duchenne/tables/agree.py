@@ -1,0 +1,211 @@
+"""`duchenne agree`: how far codings of action units agree, frame by frame: coders, tools, coder and tool."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+
+from duchenne import plots
+from duchenne.data.spreadsheets import csv_text
+from duchenne.errors import InputError, UsageError
+from duchenne.evaluation.event_codings import EventCoding, even_frames, read_event_codings
+from duchenne.evaluation.pairs import Limits, compare_pair, join
+from duchenne.evaluation.reliability import alpha_of, fleiss_kappa, unit_sums
+from duchenne.facs import ACTION_UNITS, au_column
+from duchenne.files import write_text
+from duchenne.metrics import RESAMPLES, interval, json_number, resample
+from duchenne.pages import render_page
+from duchenne.preparing.codes.exports import holds_events
+from duchenne.tables.codings import Coding, Floats, read_coding
+
+RELIABILITY: Final = (
+    "au", "coders", "frames", "fleiss_kappa", "alpha", "alpha_low", "alpha_high", "alpha_intensity",
+    "alpha_intensity_low", "alpha_intensity_high",
+)  # fmt: skip
+
+
+def agree(
+    *tables: str | Path,
+    out: str | Path,
+    by: Literal["auto", "time", "frame"] = "auto",
+    threshold: float = 0.5,
+    intensity_from: float = 2.0,
+    tolerance_s: float = 0.5,
+    max_lag_s: float = 1.0,
+    step_s: float = 0.04,
+) -> pd.DataFrame:
+    """Compares codings per action unit, every pair and all at once.
+
+    Writes `agreement.csv`, `reliability.csv`, `summary.json` and `report.html` into `out`.
+
+    Args:
+        tables: two or more CSV, .xlsx or Parquet tables, see `duchenne.tables.codings`, or files of events and
+            exports as `prepare --labels` reads; one file is enough where several people coded in it. Where two differ
+            in kind, the earlier one is the reference.
+        out: folder to write to.
+        by: join rows by `time` (nearest, at most half a frame apart) or `frame`; auto takes time where both have it.
+        threshold: from which a probability counts as present.
+        intensity_from: from which an intensity counts as present.
+        tolerance_s: two events match where they overlap or their onsets lie this close, each used once.
+        max_lag_s: the largest shift that is looked at.
+        step_s: between the frames that are compared where no table has frames: events alone.
+
+    Returns:
+        One row per action unit that both of a pair have. `kappa, ac1, f1` compare presence; their intervals resample
+        sources (null with fewer than two). `icc_*` compare intensities, `correlation` any two measures; `auc` ranks
+        the second's measure against the first's presence. `lag_s` above 0: the second is later. Null: undefined. With
+        more than two codings `first_coder` and `second_coder` say which pair. `reliability.csv` has Fleiss' kappa and
+        Krippendorff's alpha over all codings.
+
+    Raises:
+        UsageError: for a wrong number, or fewer than two codings.
+        InputError: when a table cannot be read or two share no action unit or no frame.
+    """
+    if not 0 < threshold < 1 or not 0 < intensity_from <= 5 or tolerance_s < 0 or max_lag_s < 0 or not step_s > 0:
+        raise UsageError(
+            "--threshold must lie in 0 to 1, --intensity-from in 0 to 5; --tolerance-s, --max-lag-s from 0, --step-s "
+            "above 0."
+        )
+    limits = Limits(threshold, intensity_from, tolerance_s, max_lag_s)
+    codings = _read([Path(table) for table in tables], intensity_from, step_s)
+    pairs = [(*pair, *compare_pair(*pair, limits, by)) for pair in combinations(codings, 2)]
+    several = len(codings) > 2
+    rows = [
+        table.assign(first_coder=first.name, second_coder=second.name) if several else table
+        for first, second, table, _ in pairs
+    ]
+    table = pd.concat(rows, ignore_index=True)
+    if several:
+        table = table[["first_coder", "second_coder", *table.columns[:-2]]]
+    reliability = _reliability(codings, limits, by)
+    settings = {"threshold": threshold, "intensity_from": intensity_from, "tolerance_s": tolerance_s}
+    all_of = {"coders": [coding.name for coding in codings], "mean_alpha": json_number(reliability["alpha"].mean())}
+    summary: dict[str, Any] = pairs[0][3] | settings | all_of
+    if several:
+        means = {
+            name: json_number(table[column].mean()) for name, column in (("mean_kappa", "kappa"), ("mean_ac1", "ac1"))
+        }
+        summary = settings | all_of | means | {"pairs": [found for *_, found in pairs]}
+    out = Path(out)
+    for name, part in (("agreement.csv", table), ("reliability.csv", reliability)):
+        write_text(out / name, csv_text(part))
+    write_text(out / "summary.json", json.dumps(summary, indent=1) + "\n")
+    write_text(out / "report.html", _page(table, summary, reliability))
+    return table
+
+
+def _read(paths: Sequence[Path], intensity_from: float, step_s: float) -> list[Coding]:
+    """The codings of all files, events put onto the frames of the first table, or onto even ones."""
+    found: list[Coding | EventCoding] = []
+    for path in paths:
+        found += read_event_codings(path) if holds_events(path) else [read_coding(path)]
+    found = _told_apart(found, paths)
+    if len(found) < 2:
+        raise UsageError("agreement needs two codings; name two files, or one in which several people coded.")
+    framed = next((one for one in found if isinstance(one, Coding)), None)
+    events = [one for one in found if isinstance(one, EventCoding)]
+    if framed is not None:
+        if events and not framed.keys["time_s"].notna().all():
+            raise InputError(f"{framed.name}: has no time for every row, so events cannot be joined; add time_s.")
+        # A table without names of sources is about the only one that the events are of.
+        named = [str(name) for name in framed.keys["source"].unique()]
+        keys = framed.keys
+        return [one if isinstance(one, Coding) else one.renamed(named).on(keys, intensity_from) for one in found]
+    first, *others = events
+    events = [first, *(one.renamed(list(first.videos)) for one in others)]
+    sources = {source for one in events for source in one.videos}
+    ends = {source: max(one.end_s(source) for one in events) for source in sources}
+    return [one.on(even_frames(one, ends, step_s), intensity_from) for one in events]
+
+
+def _told_apart(found: Sequence[Coding | EventCoding], paths: Sequence[Path]) -> list[Coding | EventCoding]:
+    """With names that differ: of files of one name in several folders, the folder too."""
+    if len({one.name for one in found}) == len(found):
+        return list(found)
+    return [replace(one, name=f"{number}: {one.name}") for number, one in enumerate(found, start=1)]
+
+
+def _reliability(codings: Sequence[Coding], limits: Limits, by: Literal["auto", "time", "frame"]) -> pd.DataFrame:
+    """Per action unit, over all codings that have it: Fleiss' kappa and Krippendorff's alpha."""
+    first = codings[0]
+    places = [np.arange(len(first.keys))] + [np.full(len(first.keys), -1) for _ in codings[1:]]
+    for place, other in zip(places[1:], codings[1:]):
+        joined = join(first, other, by=by)
+        place[joined.first] = joined.second
+    source = pd.factorize(first.keys["source"])[0]
+    rows = []
+    for au in sorted({au for coding in codings for au in coding.aus}):
+        present, strength = [], []
+        for place, coding in zip(places, codings):
+            coded = coding.present(au, threshold=limits.threshold, intensity_from=limits.intensity_from)
+            if coded is not None:
+                present.append(_at(coded, place))
+            much = coding.values.get((au, "intensity"))
+            if much is not None:
+                strength.append(_at(much, place))
+        if len(present) > 1:
+            rows.append(_row(au, np.stack(present), strength, source))
+    table = pd.DataFrame(rows, columns=list(RELIABILITY))
+    return table.astype(dict.fromkeys(RELIABILITY[3:], "float64")).round(6)
+
+
+def _row(au: int, present: Floats, strength: Sequence[Floats], source: Any) -> dict[str, Any]:
+    known = ~np.isnan(present)
+    whole = present[:, known.all(axis=0)]
+    counts = np.stack([(whole == 1).sum(axis=0), (whole == 0).sum(axis=0)], axis=1)
+    row = {
+        "au": au_column(au), "coders": len(present), "frames": int((known.sum(axis=0) > 1).sum()),
+        "fleiss_kappa": fleiss_kappa(counts), **_alpha("alpha", present, source),
+    }  # fmt: skip
+    return row | (_alpha("alpha_intensity", np.stack(strength), source) if len(strength) > 1 else {})
+
+
+def _alpha(name: str, values: Floats, source: Any) -> dict[str, float]:
+    """Alpha with an interval over resampled sources. Of 0 and 1, squared differences are nominal ones."""
+    parts = np.stack([unit_sums(values[:, source == one], "interval") for one in np.unique(source)])
+    found = {name: alpha_of(parts.sum(axis=0))}
+    if len(parts) > 1:
+        drawn = resample(np.zeros(len(parts), dtype=np.int64), resamples=RESAMPLES)
+        low, high = interval(np.array([alpha_of(np.tensordot(weights, parts, axes=1)) for weights in drawn]))
+        found |= {f"{name}_low": float(low), f"{name}_high": float(high)}
+    return found
+
+
+def _at(values: Floats, place: Any) -> Floats:
+    return np.where(place >= 0, values[np.maximum(place, 0)], np.nan)
+
+
+def _page(table: pd.DataFrame, summary: dict[str, Any], reliability: pd.DataFrame) -> str:
+    rows, units = (_records(part) for part in (table, reliability))
+    several = "pairs" in summary
+    coded = [row for row in (units if several else rows) if row["alpha" if several else "kappa"] is not None]
+    names = (
+        {"alpha": "alpha", "Fleiss' kappa": "fleiss_kappa"} if several else {"kappa": "kappa", "AC1": "ac1", "F1": "f1"}
+    )
+    estimates = {
+        name: [
+            {"value": row[column], "low": row.get(f"{column}_low"), "high": row.get(f"{column}_high")} for row in coded
+        ]
+        for name, column in names.items()
+    }
+    bar = 0.667 if several else 0.4
+    chart = plots.bars([row["au"] for row in coded], estimates, label="agreement", baseline=bar) if coded else None
+    known = {row["au"]: ACTION_UNITS[int(row["au"][2:])].name for row in rows if int(row["au"][2:]) in ACTION_UNITS}
+    values = {
+        "title": "agreement", "rows": rows, "reliability": units, "summary": summary, "names": known,
+        "chart": Markup(chart) if chart else None, "measures": ", ".join(names),
+    }  # fmt: skip
+    return render_page("duchenne.tables", "agree.jinja", values)
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(key): value for key, value in row.items()} for row in
+            table.astype(object).where(table.notna(), None).to_dict("records")]  # fmt: skip
