@@ -12,6 +12,10 @@ class DuchenneError(Exception):
 
     exit_status = 2
 
+    def __str__(self) -> str:
+        """The sentence, in one line whatever a file had in the cell that it quotes."""
+        return " ".join(super().__str__().splitlines())
+
 
 class UsageError(DuchenneError):
     """A wrong argument, configuration key or combination of both (exit status 2)."""

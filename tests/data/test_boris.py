@@ -13,6 +13,8 @@ from tests.data.coded import SOURCES, at, read_codes_events, said, write
 from duchenne.errors import InputError
 from duchenne.preparing.codes.exports import read_events
 from duchenne.preparing.codes.video_codes import read_codes
+from duchenne.preparing.datasets.videos import plan_videos
+from duchenne.preparing.sources.parts import VideoPart
 
 AGGREGATED = (
     "Observation id,Observation date,Description,Observation type,Source,Time offset (s),Coding duration,"
@@ -168,3 +170,17 @@ def test_boris_project_observed_in_part(tmp_path: Path) -> None:
 def test_damaged_projects_are_one_sentence(tmp_path: Path, text: str) -> None:
     with pytest.raises(InputError, match=r"a\.boris"):
         read_events(write(tmp_path, text, "a.boris"))
+
+
+def test_names_reach_the_codes_of_prepare(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"not decoded here")
+    rows = boris(("AU12", 1, 2, "C"), subject="mother") + boris(("AU12", 1, 2, "A"), subject="infant")
+    labels = write(tmp_path, AGGREGATED.format(variable="") + rows, "boris.csv")
+    names = write(tmp_path, "source;face;name;frames\na;0;infant;9\na.mp4;1;mother;9\na.mp4;2;;9\n", "names.csv")
+    (part,) = plan_videos(tmp_path, labels, names=names).parts
+    assert isinstance(part, VideoPart)
+    assert part.codes is not None
+    assert {face: codes.events[0].intensity for face, codes in part.codes.faces.items()} == {0: 1, 1: 3}
+    longer = write(tmp_path, "source,face,name\na,0,infant,9\n", "names.csv")
+    with pytest.raises(InputError, match=r"names\.csv, row 2: has 4 cells under 3 columns"):
+        plan_videos(tmp_path, labels, names=longer)

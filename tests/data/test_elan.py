@@ -148,6 +148,18 @@ def test_elan_export_of_several_files(tmp_path: Path) -> None:
     assert found == [("a.mp4", 0.5), ("b.mp4", pytest.approx(0.5))]
 
 
+def test_files_of_two_coders_of_one_video(tmp_path: Path) -> None:
+    head = '"#file:///x/a.mp4 -- offset: 0"\n'
+    write(tmp_path, head + line("AU12", "C"), "a_MK.txt")
+    write(tmp_path, head + line("AU12", "B"), "a_BT.txt")
+    with pytest.raises(InputError, match=r"a\.mp4: was coded by a_BT\.txt, a_MK\.txt; choose one with --coder"):
+        read_codes(tmp_path, SOURCES)
+    assert at(read_codes(tmp_path, SOURCES, "a_MK.txt"), "a.mp4", [0.7], "AU12_i") == [3]
+    write(tmp_path, head + line("AU6", "B"), "a_BT.txt")  # another AU: a second pass
+    codes = read_codes(tmp_path, SOURCES)
+    assert (at(codes, "a.mp4", [0.7], "AU12_i"), at(codes, "a.mp4", [0.7], "AU06_i")) == ([3], [2])
+
+
 EAF = """<?xml version="1.0" encoding="UTF-8"?>
 <ANNOTATION_DOCUMENT AUTHOR="" DATE="2024-05-01T10:00:00+00:00" FORMAT="3.0" VERSION="3.0">
  <HEADER MEDIA_FILE="" TIME_UNITS="milliseconds">

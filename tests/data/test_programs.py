@@ -41,6 +41,12 @@ def test_observer_two_sessions_and_two_subjects(tmp_path: Path) -> None:
     assert [at(codes, "p01.mp4", [1.5], "AU12_i", face=face) for face in (0, 1)] == [[2], [3]]
 
 
+def test_a_row_that_is_cut_off(tmp_path: Path) -> None:
+    cut = (OBSERVER + observer("p01", "C")).splitlines()
+    with pytest.raises(InputError, match=r"row 2, time_relative_sf: `` is not a time"):
+        read_events(write(tmp_path, "\n".join([cut[0], "01-05-2024,,,,p01,,,AU12"]), "x.csv"))
+
+
 # Datavyu
 
 

@@ -90,7 +90,7 @@ BAD = {
     "image,AU12\na.png,1\n": "has no column `path`",
     "path,AU12\na.png,3\n": "row 2, AU12: `3` is not 0 or 1",
     "path,AU12_i\na.png,F\n": "row 2, AU12_i: `F` is not a number",
-    "path,AU12_i\na.png,9\n": r"row 2, AU12_i: 9 is out of range \(0 to 5\)",
+    "path,AU12_i\na.png,8\n": r"row 2, AU12_i: 8 is out of range \(0 to 5\)",
     "path,emotion\na.png,joy\n": "row 2, emotion: `joy` is not one of neutral, happiness",
     "path,split\na.png,dev\n": "row 2, split: `dev` is not one of train, validation, test",
     "path,subject,clip,frame\na.png,s,c,1\nb.png,s,c,1\n": "row 3: subject s, clip c, frame 1 stands in row 2",

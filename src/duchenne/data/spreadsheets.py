@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import warnings
 from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
@@ -110,13 +111,18 @@ def _read(path: Path, sample: str, encoding: str, dtype: Mapping[str, str] | Non
     header = list(map(str, pd.read_csv(path, nrows=0, index_col=False, **options).columns))
     empty = {name: ("",) if name.strip() in TEXT else _EMPTY for name in header}
     types = {name: "str" for name in header if name.strip() in TEXT} | dict(dtype or {})
-    # Where the first row is longer than the header, pandas takes what is too much for names and shifts the rest.
+    # Where the first row is longer than the header, pandas would take what is too much for names and shift the rest.
     extra = [row[len(header) :] for row in islice(csv.reader(io.StringIO(body), delimiter=separator), 1, 2)]
     if any(any(cells) for cells in extra):
         raise ValueError(f"row 2 has more cells than the {len(header)} columns; correct it")
     if any(extra):
-        options |= {"index_col": False, "usecols": range(len(header))}
-    table = pd.read_csv(path, dtype=types, na_values=empty, skip_blank_lines=False, **options)
+        options["usecols"] = range(len(header))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        try:
+            table = pd.read_csv(path, dtype=types, na_values=empty, skip_blank_lines=False, index_col=False, **options)
+        except pd.errors.ParserWarning as error:
+            raise ValueError(f"a row has more cells than the {len(header)} columns; correct it") from error
     if stated:
         table.index = table.index + 1
     return written_cells(table).dropna(how="all")

@@ -9,6 +9,10 @@ from numpy.typing import NDArray
 
 from duchenne.faces.batch import FaceBatch
 
+DUCHENNE: Final = "duchenne"
+"""The detector that comes with the package."""
+Z: Final = "z"
+"""What `score_scale` says of scores that count standard deviations over neutral faces."""
 BLENDSHAPES: Final = "blendshapes"
 """MediaPipe's blendshapes as they are."""
 

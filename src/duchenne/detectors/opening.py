@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import get_args
 
-from duchenne.detectors.base import BLENDSHAPES, AuModel
+from duchenne.detectors.base import BLENDSHAPES, DUCHENNE, AuModel
 from duchenne.devices import Precision
 from duchenne.errors import UsageError
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from duchenne.data.spreadsheets import as_numbers
 from duchenne.errors import InputError
 from duchenne.facs import au_column
 from duchenne.preparing.codes.programs.notation import parse_time
@@ -49,9 +50,14 @@ def as_ours(table: pd.DataFrame, path: Path, fps: float | None, notes: list[str]
     table = table.set_axis(table.columns.astype(str).str.strip(), axis="columns")
     keys = coding.keys
     stated = next((table[name] for name in ("source", "input", "filename") if name in table), None)
-    ours = pd.DataFrame({"source": keys["source"] if stated is None else stated.astype("str").to_numpy()})
+    ours = pd.DataFrame({"source": keys["source"] if stated is None else stated.fillna("").astype("str").to_numpy()})
     ours["source"] = ours["source"].where(ours["source"] != "", path.stem)
     times, frames = keys["time_s"], keys["frame"]
+    for name, column in (("time", times), ("frame", frames)):
+        lacking = ~np.isfinite(column.to_numpy(dtype=np.float64))
+        if lacking.any() and column.notna().any():
+            row = int(table.index.to_numpy()[lacking.argmax()]) + 2
+            raise InputError(f"{path}, row {row}: has no {name}; correct it.")
     if times.isna().any():
         times = _times(table, ours["source"], frames, path, fps, notes)
     if frames.isna().any():
@@ -59,6 +65,10 @@ def as_ours(table: pd.DataFrame, path: Path, fps: float | None, notes: list[str]
     ours["frame"], ours["time_s"] = frames.astype("int64").to_numpy(), times.to_numpy(dtype=np.float64)
     numbers = pd.to_numeric(table["face"] if "face" in table else keys["face"], errors="coerce")
     named = "face" not in table and bool(numbers.isna().any())
+    odd = numbers.notna() & ~(numbers.mod(1).eq(0) & numbers.ge(0))
+    if odd.any() and not named:
+        row = int(table.index.to_numpy()[odd.to_numpy().argmax()]) + 2
+        raise InputError(f"{path}, row {row}: {numbers[odd].iloc[0]} is no number of a face; correct it.")
     ours["face"] = keys["face"].to_numpy() if named else numbers.astype("Int64").array
     taken = set(coding.aus)
     for (au, kind), values in coding.values.items():
@@ -72,12 +82,20 @@ def as_ours(table: pd.DataFrame, path: Path, fps: float | None, notes: list[str]
         if theirs in table:
             ours[name] = table[theirs].to_numpy()
     if {"pose_Rx", "pose_Ry", "pose_Rz"} <= set(table):
-        pose = np.rad2deg(table[["pose_Rx", "pose_Ry", "pose_Rz"]].to_numpy(dtype=np.float64)) * OPENFACE_POSE_SIGNS
+        columns = [_numbers(table[name], f"{path}: column {name}") for name in ("pose_Rx", "pose_Ry", "pose_Rz")]
+        pose = np.rad2deg(np.stack(columns, axis=1)) * OPENFACE_POSE_SIGNS
         ours[["pitch", "yaw", "roll"]] = np.where(seen[:, None], pose, np.nan)
     # Of a frame in which somebody was seen, rows of nobody say nothing.
     somebody = ours["face"].notna().groupby([ours["source"], ours["frame"]]).transform("any")
     first = ~ours.duplicated(["source", "frame"])
     return ours[ours["face"].notna() | (~somebody & first)].reset_index(drop=True)
+
+
+def _numbers(column: pd.Series[float], where: str) -> NDArray[np.float64]:
+    try:
+        return as_numbers(column, where)
+    except ValueError as error:
+        raise InputError(f"{error}; correct it.") from error
 
 
 def _seen(coding: Coding) -> NDArray[np.bool_]:

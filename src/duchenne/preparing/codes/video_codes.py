@@ -167,14 +167,14 @@ def read_codes(
         InputError: when a file cannot be read or understood, or names a video that is not there, or it is not clear
             whose codes to take or which face a subject is.
     """
-    events: list[Event] = []
+    by_file: dict[Path, list[Event]] = {}
     rows: dict[str, list[tuple[Event, Row]]] = defaultdict(list)  # each row, and of whom it is
     index = Sources(sources)
     columns: dict[Path, list[tuple[str, int, bool]]] = {}
     notes: list[str] = []
     for file in _files(path):
         if is_events(file):
-            events += [_of_video(event, index, file) for event in read_events(file, notes)]
+            by_file[file] = [_of_video(event, index, file) for event in read_events(file, notes)]
             continue
         header, given = read_rows(file)
         columns[file] = au_columns(file, header)
@@ -183,6 +183,7 @@ def read_codes(
         notes += not_read_note(file, header, {*_ROW_COLUMNS, *used})
         for event, row in _places(file, header, given, index):
             rows[event.source].append((event, row))
+    events = told_apart(by_file)
     found = {event.au for event in events if event.au is not None}
     found |= {au for of in columns.values() for _, au, _ in of}
     notes += unknown_aus_note(path, found)

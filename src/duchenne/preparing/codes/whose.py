@@ -48,6 +48,23 @@ class Sessions:
             raise InputError(f"{path}: --coder {self._coder}: there is no such coder; there are {listed}.")
 
 
+def told_apart(by_file: Mapping[Path, Sequence[Event]]) -> list[Event]:
+    """The events of all files; where unnamed coders coded one AU of one video in two files, each file is a session."""
+    files: dict[tuple[str, int], set[Path]] = defaultdict(set)
+    for file, events in by_file.items():
+        for event in events:
+            if event.au is not None and not (event.coder or event.observation):
+                files[event.source, event.au].add(file)
+    twice = {source for (source, _), found in files.items() if len(found) > 1}
+    return [
+        replace(event, observation=file.name)
+        if event.source in twice and not (event.coder or event.observation)
+        else event
+        for file, events in by_file.items()
+        for event in events
+    ]
+
+
 def people_of(names: Mapping[tuple[str, int], str]) -> dict[str, dict[str, list[int]]]:
     """Source -> name -> faces."""
     found: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
