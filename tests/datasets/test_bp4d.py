@@ -272,7 +272,7 @@ def test_arguments_that_do_not_fit(root: Path, tmp_path: Path) -> None:
     for message, arguments in wrong.items():
         with pytest.raises(UsageError, match=message):
             duchenne.prepare("bp4d", root=root, **arguments)  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match="landmarks are read of bp4d, .*, not of bp4d_plus"):
+    with pytest.raises(UsageError, match=r"landmarks are read of bp4d, .*, not of bp4d_plus"):
         duchenne.prepare("bp4d_plus", root=root, out=tmp_path / "o", alignment="dataset")
     with pytest.raises(InputError, match="--alignment dataset needs the landmarks that come with BP4D"):
         duchenne.prepare("bp4d", root=root, out=tmp_path / "o", alignment="dataset")

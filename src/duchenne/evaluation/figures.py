@@ -257,6 +257,7 @@ def curves(
             marker, own = "o" if len(steps) == 1 else None, colours[name] if colours else colour(number)
             axis.plot(steps, values, color=own, linewidth=1.8, marker=marker, label=short(name))
         axis.set_xlabel(across)
+        axis.xaxis.get_major_locator().set_params(integer=True)
         axis.set_ylabel(label)
         axis.grid(visible=True)
         axis.legend(frameon=False, fontsize=9)
