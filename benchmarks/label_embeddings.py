@@ -24,8 +24,8 @@ import duchenne
 from duchenne.config import from_mapping
 from duchenne.data.prepared import Prepared
 from duchenne.evaluation.tuning import score_faces
-from duchenne.metrics import confusion, f1_from_counts, roc_auc
 from duchenne.methods.cl_ile.method import ClIle
+from duchenne.metrics import confusion, f1_from_counts, roc_auc
 from duchenne.training.config import method_run_config
 from duchenne.training.pretrain import train_on, training_rows
 
@@ -69,8 +69,8 @@ def main() -> None:
         base = given.out / f"backbone{seed}"
         if not (base / "encoder.safetensors").is_file():
             duchenne.pretrain(
-                "supervised", data=given.out / "train", out=base, weights="none", seed=seed, max_steps=2 * steps, lr=0.02,
-                quiet=True, **COMMON,
+                "supervised", data=given.out / "train", out=base, weights="none", seed=seed, max_steps=2 * steps,
+                lr=0.02, quiet=True, **COMMON,
             )  # fmt: skip
         for rate in (PRINTED, RAISED):
             for literal in (True, False):

@@ -125,8 +125,8 @@ def _points(
                 entry[clip, number] = Points(place=place, entry=place_in)
     if not entry:
         raise InputError(
-            f"{tree.root}: --alignment dataset needs the landmarks that come with BP4D (2DFeatures/F001_T1.mat ...), with "
-            "an entry for each picture, and there are none; fetch them or choose another alignment."
+            f"{tree.root}: --alignment dataset needs the landmarks that come with BP4D (2DFeatures/F001_T1.mat ...), "
+            "with an entry for each picture, and there are none; fetch them or choose another alignment."
         )
     if lacking:
         survey.missing.append(f"landmarks of sequences (2DFeatures/F001_T1.mat ...): {listed(lacking)}")
