@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 COLOURS: Final = ("#0a7abf", "#e08a00", "#0f9d75", "#c4679d", "#8c6bd1", "#d1552b", "#5ab0de", "#9a9a32")
@@ -257,6 +258,7 @@ def curves(
             marker, own = "o" if len(steps) == 1 else None, colours[name] if colours else colour(number)
             axis.plot(steps, values, color=own, linewidth=1.8, marker=marker, label=short(name))
         axis.set_xlabel(across)
+        axis.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
         axis.set_ylabel(label)
         axis.grid(visible=True)
         axis.legend(frameon=False, fontsize=9)
