@@ -24,7 +24,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "clp": {"backbone": "resnet18", "length": 4, "memory": 24, "support": 10, "bn_splits": 1},
     "cvc": {"backbone": "resnet18", "memory": 12, "cycle_memory": 20, "support": 8, "bn_splits": 1},
     "emoco": {"backbone": "resnet18", "memory": 12, "bn_splits": 1},
-    "fab_net": {"layers": 5},
+    "fab_net": {"layers": 5, "window_steps": 2},
     "knowledge_driven": {
         "backbone": "resnet18",
         "projection_hidden": 32,
@@ -39,7 +39,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "supervised": {"aus": (1, 12), "positive_shares": (0.5, 0.5), "weighting": "none"},
     "temporal_ranking": {"triplets": 3},
     "triplet": {"triplets": 3},
-    "twin_cycle": {"layers": 5},
+    "twin_cycle": {"layers": 5, "window_steps": 2},
 }
 """Method -> fields that make its batches small; every method has a line."""
 
