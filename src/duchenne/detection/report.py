@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from duchenne._version import __version__
 from duchenne.detection.drawing import draw_faces, draw_portrait, face_colour
-from duchenne.detection.results import POSE_COLUMNS, SCALE_COLUMN, FrameResult, Rows, plain_table
+from duchenne.detection.results import POSE_COLUMNS, FrameResult, Rows, plain_table
 from duchenne.detectors.base import AuModel, score_scale
 from duchenne.facs import ACTION_UNITS
 from duchenne.files import write_text
 from duchenne.pages import jpeg_uri, render_page
-from duchenne.tables.episodes import Measure, find_measures, frame_seconds
+from duchenne.tables.episodes import SCALE_COLUMN, Measure, find_measures, frame_seconds
 from duchenne.tables.quality import advice
 from duchenne.tables.summarize import Summary, summarize
 

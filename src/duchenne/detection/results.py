@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from duchenne.errors import InputError
 from duchenne.faces.find import Face
+from duchenne.tables.episodes import SCALE_COLUMN
 
 T = TypeVar("T")
 FACE_COLUMNS: Final = ("source", "frame", "time_s", "face", "score", "x", "y", "width", "height", "flag")
 POSE_COLUMNS: Final = ("pitch", "yaw", "roll")
 QUALITY_COLUMN: Final = "quality"
-SCALE_COLUMN: Final = "au_scale"
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from duchenne.detection.results import SCALE_COLUMN
 from duchenne.facs import au_column
 
+SCALE_COLUMN: Final = "au_scale"
+"""Column that says what raw scores count, where they are not between 0 and 1."""
 SCORE_THRESHOLD: Final = 0.3
 """From where a raw score counts as present. A convention, not a validated cut: choose your own where you know more."""
 Z_THRESHOLD: Final = 2.0

@@ -31,7 +31,7 @@ from duchenne.facs import ACTION_UNITS, au_column, intensity_column
 from duchenne.preparing.codes.exports import SUFFIXES, is_events, read_events
 from duchenne.preparing.codes.names import Sources
 from duchenne.preparing.codes.programs.events import Event, within
-from duchenne.preparing.codes.whose import Sessions, as_subject, people_of, with_faces
+from duchenne.preparing.codes.whose import Sessions, as_subject, people_of, told_apart, with_faces
 
 Labels = dict[str, Any]
 _NEAR_S: Final = 0.02
