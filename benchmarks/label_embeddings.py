@@ -23,7 +23,7 @@ import torch
 import duchenne
 from duchenne.config import from_mapping
 from duchenne.data.prepared import Prepared
-from duchenne.evaluation.tuning import score_faces
+from duchenne.heads.tuning import score_faces
 from duchenne.methods.cl_ile.method import ClIle
 from duchenne.metrics import confusion, f1_from_counts, roc_auc
 from duchenne.training.config import method_run_config

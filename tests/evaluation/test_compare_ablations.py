@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from duchenne.cli.main import main
-from duchenne.data.datasets.partitions import BP4D_PARTS
-from duchenne.evaluation.compare import compare
+from duchenne.data.partitions import BP4D_PARTS
+from duchenne.evaluation.comparing.compare import compare
 from duchenne.facs import AU_SETS, au_column
 from duchenne.published import load_ablations
 

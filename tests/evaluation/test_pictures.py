@@ -15,7 +15,7 @@ from duchenne.data.folds import deal, k_fold
 from duchenne.data.prepared import DatasetInfo, Prepared
 from duchenne.data.writing import PartWriter, encode_jpeg, write_prepared
 from duchenne.errors import InputError, UsageError
-from duchenne.evaluation.compare import compare
+from duchenne.evaluation.comparing.compare import compare
 from duchenne.facs import AU_SETS, au_column
 from duchenne.training.pretrain import training_rows
 

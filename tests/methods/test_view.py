@@ -9,7 +9,8 @@ from tests.methods.made import small_method
 from tests.training.made import moving_squares
 
 import duchenne
-from duchenne.evaluation.encoders import Context, resolve
+from duchenne.features.resolve import resolve
+from duchenne.features.source import Context
 from duchenne.modules.encoder import Encoder, EncoderSpec
 from duchenne.training.runs import load_encoder
 from duchenne.types import ClipBatch

@@ -9,7 +9,7 @@ from tests.methods.made import SMALL
 from tests.training.made import FACE, SIZE_PX, moving_squares
 
 import duchenne
-from duchenne.data.clips import SequenceSampler
+from duchenne.data.clip_samplers import SequenceSampler
 from duchenne.data.epochs import epoch_units, recording_ids
 from duchenne.data.prepared import DatasetInfo, Prepared
 from duchenne.data.writing import PartWriter, encode_jpeg, write_prepared

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from duchenne.data.clips import Clip
+from duchenne.data.clip_samplers import Clip
 from duchenne.data.prepared import Prepared
 from duchenne.data.single_frames import FrameClips
 from duchenne.errors import UsageError

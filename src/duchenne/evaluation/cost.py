@@ -19,7 +19,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from duchenne.devices import resolve_device
 from duchenne.errors import UsageError
-from duchenne.evaluation.encoders import EncoderSource, EnsembleSource, resolve
+from duchenne.features.encoder import EncoderSource
+from duchenne.features.ensemble import EnsembleSource
+from duchenne.features.resolve import resolve
 
 BATCHES: Final = (1, 16)
 """Pictures at a time, of which the time is taken."""

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from duchenne.data.clips import Clip
+from duchenne.data.clip_samplers import Clip
 from duchenne.data.folds import hold_out, people_of
 from duchenne.data.prepared import Prepared
 from duchenne.data.single_frames import FrameClips
