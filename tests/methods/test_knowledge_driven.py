@@ -137,7 +137,9 @@ def test_a_run_holds_people_out(faces, tmp_path):
     )
     lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     assert result.steps == 3
-    assert [line["validation"] < 0 for line in lines if "validation" in line] == [True]
+    scores = [line["validation"] for line in lines if "validation" in line]
+    assert scores
+    assert max(scores) < 0
     assert (out / "encoder_best.safetensors").exists()
     assert json.loads((out / "encoder.json").read_text())["spec"]["last_stage"] == "layer3"
 
