@@ -52,7 +52,9 @@ def whole(name):
     kind = method_class(method)
     units = data_of(name)[config.epoch_of]
     trained = round((1 - config.validation_share) * units)
-    stages = planned(config) if method == "cl_ile" else kind.stages(object.__new__(kind))
+    bare = object.__new__(kind)  # nothing is built
+    bare.__dict__["config"] = config
+    stages = planned(config) if method == "cl_ile" else kind.stages(bare)
     steps = [stage_steps(stage, config, trained) for stage in stages]
     frames = kind.sampler(config).frames
     looked_at = frames + config.separate_frames if method == "clp" and config.terms != "tcl" else frames
@@ -112,8 +114,9 @@ def test_starts_are_the_papers(name):
     method = name.split("/")[0]
     from_imagenet = method in ("temporal_ranking", "triplet", "n_pair", "cl_ile", "supervised", "knowledge_driven")
     config = resolved(name)[1]
-    if config.backbone.startswith("transformers:"):  # the folder brings ImageNet's weights
-        assert (config.weights, config.backbone.removeprefix("transformers:") in hub_folders(name)) == ("none", True)
+    backbone = getattr(config, "backbone", "")  # the flow methods have their own
+    if backbone.startswith("transformers:"):  # the folder brings ImageNet's weights
+        assert (config.weights, backbone.removeprefix("transformers:") in hub_folders(name)) == ("none", True)
         return
     assert config.weights == ("imagenet" if from_imagenet or "bp4d_plus" in name else "none")
 

@@ -229,6 +229,31 @@ EMOCO_MOCO: Final = Setup(
     open={**_MOCO, "temperature": "as EmoCo", "head": "as EmoCo"},
     deviations=(Deviation("on which pictures MoCo was trained is not said: AffectNet is presumed"),),
 )
+_FLOW: Final = {
+    "optimiser": "sgd", "momentum": 0.9, "size_px": 256, "layers": 8, "augment_per": "frame", "curriculum": True,
+    "window_share": 0.5, "window_shift": 0.1, "window_until": 0.85, "window_patience": 15, "weights": "none",
+}  # fmt: skip
+_FLOW_OPEN: Final = {"epochs": "the codes run until they are stopped", "validation_share": "ours"}
+FAB_NET: Final = Setup(
+    paper="Wiles, Koepke & Zisserman, BMVC 2018",
+    data=("voxceleb2",),
+    stated={**_FLOW, "lr": 1e-4, "batch_size": 128, "crop_min": 170 / 190, "crop_max": 189 / 190},
+    open=_FLOW_OPEN,
+    deviations=(Deviation("they trained on VoxCeleb1 as well, for which there is no reader"),),
+)
+TWIN_CYCLE: Final = Setup(
+    paper="Li, Zeng, Shan & Chen, CVPR 2019",
+    data=("voxceleb2",),
+    stated={
+        **_FLOW, "lr": 1e-3, "batch_size": 64, "crop_min": 200 / 224, "crop_max": 223 / 224, "code": "au",
+        "reconstruction_weight": 10.0, "feature_weight": 1.0, "cycle_weight": 1.0, "flow_weight": 0.1,
+    },
+    open=_FLOW_OPEN,
+    deviations=(
+        Deviation("they trained on VoxCeleb1 as well, for which there is no reader"),
+        Deviation("they took one frame a second; prepare with --fps 1 for that"),
+    ),
+)  # fmt: skip
 _SUPERVISED: Final = {
     **_LABELLED_OPEN, "optimiser": "as CL-ILE", "lr": "as CL-ILE", "epochs": "as CL-ILE", "batch_size": "as CL-ILE",
     "schedule": "as CL-ILE", "crop_min": "as CL-ILE", "flip": "as CL-ILE",
@@ -251,6 +276,8 @@ SETUPS: Final[Mapping[str, Setup]] = {
     "triplet/": TC_TRIPLET,
     "n_pair/": TC_N_PAIR,
     "clp/": CLP,
+    "fab_net/": FAB_NET,
+    "twin_cycle/": TWIN_CYCLE,
     "cvc/": CLP_BASELINE,
     "simclr/voxceleb2": CLP_BASELINE,
     "simsiam/": CLP_BASELINE,
