@@ -24,9 +24,9 @@ from duchenne.detectors.opening import load_model
 from duchenne.errors import InputError, UsageError
 from duchenne.faces.align import ALIGNMENT, crop_matrix, transform_points
 from duchenne.faces.batch import FaceBatch
-from duchenne.features.parts import BUILDERS_VARIABLE
 from duchenne.features.resolve import resolve
 from duchenne.features.source import Context
+from duchenne.modules.backbones.builders import BUILDERS_VARIABLE
 
 
 def levels(out: Path, *, subjects: int = 7, known: bool = True, aus: tuple[int, ...] = (1, 12), **wrong: Any) -> Path:

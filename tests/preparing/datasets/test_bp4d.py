@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from tests.datasets.made import Image, bp4d_codes, picture, write, zipped
+from tests.preparing.datasets.made import Image, bp4d_codes, picture, write, zipped
 
 import duchenne
 from duchenne.data.prepared import Prepared

@@ -11,8 +11,9 @@ from torch import nn
 import duchenne
 from duchenne.data.folds import Fold
 from duchenne.errors import UsageError
-from duchenne.evaluation import gradcam, linear_bn
+from duchenne.evaluation.protocols import linear_bn
 from duchenne.evaluation.protocols.linear_bn import Classifier, head_of, train_and_score
+from duchenne.evaluation.report import gradcam
 from duchenne.features.encoder import BATCH
 from duchenne.metrics import roc_auc
 

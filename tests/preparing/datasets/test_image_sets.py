@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from openpyxl import Workbook
-from tests.datasets.made import Image, picture, write, zipped
+from tests.preparing.datasets.made import Image, picture, write, zipped
 
 import duchenne
 from duchenne.data.prepared import Prepared
