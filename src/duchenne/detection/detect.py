@@ -26,14 +26,7 @@ from duchenne.faces.find import MOST_THREADS, usable_cores
 from duchenne.faces.recordings.listing import Assembly, join_chapters, list_media, list_sequences
 from duchenne.files import shown_name
 from duchenne.progress import progress_bar
-from duchenne.tables.writing import (
-    is_folder,
-    output_names,
-    read_table,
-    source_stamp,
-    table_writer,
-    write_record,
-)
+from duchenne.tables.writing import is_folder, output_names, read_table, source_stamp, table_writer, write_record
 
 Inputs = str | Path | Sequence[str | Path]
 OVERLAY_SUFFIXES: Final = (".mp4", ".mkv", ".webm")
