@@ -1,4 +1,4 @@
-"""What is said wherever times that somebody wrote down meet a recording."""
+"""What is reported where codes, trials or rows lie outside a recording."""
 
 from __future__ import annotations
 

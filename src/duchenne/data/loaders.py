@@ -1,6 +1,10 @@
 """Loading batches of clips: what batch a step sees follows from the seed and the step's number alone.
 
 So a resumed run continues with the very batches that it would have had, on any number of processes.
+
+Why not torch's DataLoader: it loads ahead only in other processes, each of which needs the table of frames, and sends
+every batch from one to another. Decoding JPEG releases the interpreter lock, so threads of this process do the same
+without any of that, and nothing is left to clean up when a run is interrupted.
 """
 
 from __future__ import annotations

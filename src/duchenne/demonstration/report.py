@@ -131,7 +131,8 @@ def _verdicts(summary: Mapping[str, Any]) -> list[str]:
 
 
 def _verdict(model: str, summary: Mapping[str, Any], names: Mapping[str, str]) -> str:
-    kinds: dict[str, list[str]] = {"better than": [], "not told apart from": [], "worse than": []}
+    alike = "not distinguishable from"
+    kinds: dict[str, list[str]] = {"better than": [], alike: [], "worse than": []}
     for pair in summary["differences"]:
         if model in (pair["first"], pair["second"]):
             other = pair["second"] if pair["first"] == model else pair["first"]
@@ -139,7 +140,7 @@ def _verdict(model: str, summary: Mapping[str, Any], names: Mapping[str, str]) -
             if pair["second"] == model and low is not None and high is not None:
                 low, high = -high, -low
             known = low is not None and high is not None
-            kind = "better than" if known and low > 0 else "worse than" if known and high < 0 else "not told apart from"
+            kind = "better than" if known and low > 0 else "worse than" if known and high < 0 else alike
             kinds[kind].append(names[other])
     parts = [f"{kind} {_enumerated(others)}" for kind, others in kinds.items() if others]
     return f"{names[model].capitalize()} is {'; '.join(parts)} (in AUC; the interval of the difference decides)."

@@ -1,4 +1,4 @@
-"""`--overlay`: the video or picture again, with boxes, landmarks and bars of action units burnt in."""
+"""`--overlay`: a copy of the video or picture with boxes, landmarks and bars of action units burnt in."""
 
 from __future__ import annotations
 

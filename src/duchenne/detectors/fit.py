@@ -1,4 +1,4 @@
-"""`duchenne fit`: a detector of one's own from coded faces, for `duchenne detect --model`."""
+"""`duchenne fit`: your own detector, trained on coded faces, for `duchenne detect --model`."""
 
 from __future__ import annotations
 
@@ -203,7 +203,7 @@ def _verdict(coded: Coded, showing: int, figures: Mapping[str, Any] | None) -> t
     said = f"kappa {kappa:.2f}, lower bound {low:.2f}"
     if kappa >= KAPPA_BAR and low > LOWER_BAR:
         return True, f"passed: {said}"
-    return False, f"failed: {said}; needed are {KAPPA_BAR:.2f} and more than {LOWER_BAR:.2f}"
+    return False, f"failed: {said}; required: {KAPPA_BAR:.2f} and more than {LOWER_BAR:.2f}"
 
 
 def _only_usable(heads: CalibratedHeads) -> CalibratedHeads:
@@ -232,7 +232,7 @@ def _encoder_data(source: FeatureSource) -> list[dict[str, Any]]:
 def _notes(data: Prepared, coded: Coded, parts: Sequence[Part], number: int) -> tuple[str, ...]:
     notes = []
     if not coded.known:
-        notes.append("It is not known whom all frames show, so nothing tells how it does on people it has not seen.")
+        notes.append("Some frames have no subject, so its performance on people it has not seen is unknown.")
     elif number < FEWEST_TO_VALIDATE:
         notes.append(f"Only {number} subjects: too few to leave one out and judge the rest, so there are no figures.")
     elif number < FEWEST_SHOWING:

@@ -60,7 +60,7 @@ def _meaning(record: DetectorRecord) -> list[str]:
         f"{bar['kappa']:.2f} with a lower bound over {bar['lower_bound']:.2f}, and {bar['subjects_showing']} subjects",
         "who show the action unit.",
         "",
-        "![Probabilities said and shares of frames that show it, on people left out](reliability.png)",
+        "![Predicted probability and share of frames that show the action unit, on people left out](reliability.png)",
         "",
     ]
 

@@ -108,5 +108,5 @@ def check_threshold(threshold: Threshold, target: str) -> Threshold:
     if not fits:
         raise UsageError(f"--threshold {threshold}: must lie between 0 and 1, or be `stored` or `oracle`.")
     if isinstance(threshold, str) and target == "emotion":
-        raise UsageError(f"--threshold {threshold}: of emotions the highest score is said; leave it out.")
+        raise UsageError(f"--threshold {threshold}: for emotions the highest-scoring class is predicted; leave it out.")
     return threshold

@@ -1,4 +1,4 @@
-"""How well a face can be seen: words for what makes the numbers read off it less sure."""
+"""How well a face can be seen: words for what makes its values less reliable."""
 
 from __future__ import annotations
 

@@ -5,6 +5,10 @@ columns of one matrix: each step costs two matrix products for all of them. L-BF
 step size and history; each step starts from the inverse of (c times the features' second moment, plus L2), where c is
 the column's mean of p (1 - p): one eigendecomposition gives it for every column, every L2 and every c.
 
+Why not a library's solver: scikit-learn's and scipy's fit one problem at a time, so that every head would read the
+features again, and `torch.optim.LBFGS` has one step size and one history for all parameters, so that the hardest head
+would set the pace of all others. The tests hold every head to scipy's optimum in float64.
+
 Source: Nocedal & Wright, Numerical Optimization, 2006, chapter 7 (L-BFGS); Boehning, Multinomial logistic regression
 algorithm, 1992 (a multiple of the second moment in place of the Hessian).
 """

@@ -1,4 +1,4 @@
-"""How a set of synthetic faces could mislead: what besides action units orders frames, tells of them, or is easy.
+"""How a set of synthetic faces could mislead: what besides action units orders frames or predicts action units.
 
 Everything is measured on what was written: crops, labels, and the
 renderer's notes in `synthetic.parquet`.

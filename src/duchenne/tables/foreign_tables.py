@@ -119,12 +119,12 @@ def _times(
     for source, own in frames.groupby(sources):
         rate = _rate(np.asarray(own, dtype=np.float64), seconds[own.index])
         if rate is None:
-            raise InputError(f"{path}: {source} is too short to tell its frames per second; say it (--fps).")
+            raise InputError(f"{path}: {source} is too short to derive its frames per second; give them with --fps.")
         found[own.index] = own / rate
         rates.add(rate)
     said = ", ".join(f"{rate:g}" for rate in sorted(rates))
     notes.append(
-        f"{path}: has whole seconds alone; by its frame numbers it has {said} frames a second (--fps says it)."
+        f"{path}: has times in whole seconds only; its frame numbers mean {said} frames per second (or give --fps)."
     )
     return found
 

@@ -109,7 +109,7 @@ def _checked(table: pd.DataFrame, where: str, path: Path, fps: float | None, not
         who = "without a face" if pd.isna(row["face"]) else f"of face {row['face']}"
         line = int(table.index.to_numpy()[twice.argmax()]) + 2
         raise InputError(
-            f"{where}, row {line}: frame {row['frame']} of `{row['source']}` stands twice {who}; keep one row."
+            f"{where}, row {line}: frame {row['frame']} of `{row['source']}` occurs twice {who}; keep one row."
         )
     return table.reset_index(drop=True)
 

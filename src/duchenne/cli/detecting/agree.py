@@ -32,9 +32,9 @@ class AgreeArguments:
     tolerance_s: float = 0.5
     """Two events match where they overlap or begin this close."""
     max_lag_s: float = 1.0
-    """The largest shift that is looked at."""
+    """The largest shift that is tried."""
     step_s: float = 0.04
-    """Between the frames that are compared where all codings are events."""
+    """Interval between the frames that are compared where all codings are events."""
 
 
 def main(arguments: list[str]) -> int:

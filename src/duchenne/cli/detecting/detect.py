@@ -39,13 +39,13 @@ class DetectArguments:
     output: Annotated[str | None, tyro.conf.arg(aliases=["-o"], metavar="FILE.csv|FILE.parquet|DIR/")] = None
     """one table of all inputs, or a folder for one table per input (those finished by an earlier run are kept)"""
     overlay: Annotated[str | None, tyro.conf.arg(metavar="FILE.mp4|DIR/")] = None
-    """the video again, with boxes, landmarks and bars of action units"""
+    """a copy of the video with boxes, landmarks and bars of action units"""
     report: Annotated[str | None, tyro.conf.arg(metavar="FILE.html|DIR/")] = None
-    """a page to look through the action units over time"""
+    """a page that shows the action units over time"""
     workers: int = 1
     """processes, over files"""
     scheduler: Annotated[str | None, tyro.conf.arg(metavar="tcp://HOST:PORT")] = None
-    """a Dask cluster that shares the files instead"""
+    """a Dask cluster that processes the files instead"""
     device: str = "auto"
     """where an encoder computes: auto, cpu, cuda, cuda:N or mps; faces are found on the processor"""
     precision: Precision = "float32"

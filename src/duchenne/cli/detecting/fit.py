@@ -14,19 +14,19 @@ from duchenne.plain import tell as print
 
 @dataclass(frozen=True, kw_only=True)
 class FitArguments:
-    """Trains a detector of one's own for `detect --model DETECTOR`: a linear unit per coded action unit."""
+    """Trains your own detector for `detect --model DETECTOR`: a linear unit per coded action unit."""
 
     model: str
-    """What looks at the faces: blendshapes or landmarks for a few coded clips; RUN, encoder.safetensors, random[:RUN],
-    initial:RUN, pixels, package.module:builder, or several as A+B."""
+    """What the faces are judged by: blendshapes or landmarks for a few coded clips; RUN, encoder.safetensors,
+    random[:RUN], initial:RUN, pixels, package.module:builder, or several as A+B."""
     data: tuple[Path, ...]
     """Prepared data with labels; every labelled face is used."""
     out: Path
     """Folder to write; an earlier detector is replaced."""
     tune: Literal["head", "all"] = "head"
-    """head: linear units on the encoder as it is; all: a copy of the encoder is trained along (a GPU's work)."""
+    """head: linear units on the encoder as it is; all: a copy of the encoder is trained too (best on a GPU)."""
     calibration: Literal["platt", "isotonic"] = "platt"
-    """What makes scores probabilities: two numbers per action unit, or a curve."""
+    """How scores become probabilities: two numbers per action unit, or a curve."""
     by: Annotated[str | None, tyro.conf.arg(metavar="COLUMN|FILE.csv")] = None
     """Judge groups one by one: a column of frames.parquet, or a CSV file with subject and group."""
     seed: int = 0

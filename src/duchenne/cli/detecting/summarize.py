@@ -29,9 +29,9 @@ class SummarizeArguments:
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="DIR")] = Path()
     """where to write; the working folder by default"""
     threshold: float | None = None
-    """from where a raw score (AUxx_s) counts as present; by convention 2 for the model duchenne, 0.3 for others"""
+    """raw scores (AUxx_s) from this value on count as present; by convention 2 for the model duchenne, else 0.3"""
     combinations: tuple[str, ...] = ("6+12", "1+4", "1+2+5", "12+14")
-    """action units that are looked at together"""
+    """action units to report in combination"""
     fps: float | None = None
     """frames per second, for tables that have no times (py-feat's)"""
 

@@ -16,7 +16,7 @@ from duchenne.plain import tell as print
 class CompareArguments:
     """The models of several evaluations in one table, in percent, beside what the papers printed.
 
-    Says in what the protocols differ, and which printed rows are not comparable, and why.
+    Reports how the protocols differ, which printed rows are not comparable, and why.
     """
 
     folders: tyro.conf.Positional[tuple[Path, ...]] = ()

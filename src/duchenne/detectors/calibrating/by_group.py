@@ -1,4 +1,4 @@
-"""Scores of a detector by group of people or frames (`fit --by`): does it do as well on everybody?"""
+"""Scores of a detector by group of people or frames (`fit --by`): does it perform equally well in all groups?"""
 
 from __future__ import annotations
 

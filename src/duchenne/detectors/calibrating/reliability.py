@@ -1,4 +1,4 @@
-"""The reliability curves of a detector as a picture: said to be this likely, how often was it there?"""
+"""The reliability curves of a detector as a picture: how often an action unit is there, by predicted probability."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def reliability_picture(aus: Mapping[str, AuRecord]) -> bytes | None:
         axes.tick_params(labelsize=8)
     for axes in list(panels):
         axes.set_axis_off()
-    figure.supxlabel("probability said", fontsize=9)
+    figure.supxlabel("predicted probability", fontsize=9)
     figure.supylabel("share of frames that show it", fontsize=9)
     out = io.BytesIO()
     figure.savefig(out, format="png", metadata={"Software": None})

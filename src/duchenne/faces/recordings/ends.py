@@ -1,4 +1,4 @@
-"""Whether a recording ends before its end: every kind of file by what it says of itself, none by guessing.
+"""Whether a recording is cut off: judged by what each kind of file states of itself, never by guessing.
 
 Decoders do not notice: what is left of most files decodes without an error.
 """

@@ -131,7 +131,7 @@ def _points(
     if lacking:
         survey.missing.append(f"landmarks of sequences (2DFeatures/F001_T1.mat ...): {listed(lacking)}")
     if uneven:
-        survey.missing.append(f"landmarks that cannot be told apart by picture: {listed(uneven)}")
+        survey.missing.append(f"landmarks that cannot be assigned to pictures: {listed(uneven)}")
     return lambda clip, number: entry.get((clip, number))
 
 
@@ -196,7 +196,7 @@ def read_occurrence(text: str, where: str) -> dict[int, Labels]:
             continue
         frame = frame_number(cells[0], where, number)
         if frame in rows or len(cells) < len(names):
-            what = f"frame {frame} stands there twice" if frame in rows else f"has {len(cells)} of {len(names)} columns"
+            what = f"frame {frame} occurs twice" if frame in rows else f"has {len(cells)} of {len(names)} columns"
             raise InputError(f"{where}, row {number}: {what}; check the file.")
         rows[frame] = {au_column(au): occurrence(cells[place], where, number) for place, au in columns}
     return rows
@@ -216,7 +216,7 @@ def read_intensity(text: str, where: str) -> dict[int, float | None]:
             raise InputError(f"{where}, row {number}: has one column, not frame and intensity; check the file.")
         frame = frame_number(cells[0], where, number)
         if frame in found:
-            raise InputError(f"{where}, row {number}: frame {frame} stands there twice; check the file.")
+            raise InputError(f"{where}, row {number}: frame {frame} occurs twice; check the file.")
         found[frame] = intensity(cells[1], where, number)
     return found
 

@@ -122,7 +122,7 @@ def _labels(tree: Tree) -> tuple[dict[Clip, dict[int, Labels]], list[str]]:
                 raise InputError(f"{name}, row {number}: `{line.strip()}` is not `frame,intensity`; check the file.")
             row = rows.setdefault(int(frame), {})
             if intensity_column(au) in row:
-                raise InputError(f"{name}, row {number}: frame {int(frame)} stands there twice; check the file.")
+                raise InputError(f"{name}, row {number}: frame {int(frame)} occurs twice; check the file.")
             row[intensity_column(au)] = intensity(value, name, number)
     missing = [
         f"codes of {subject}: {', '.join(f'AU{au}' for au in CODED_AUS if au not in aus)}"
@@ -198,7 +198,7 @@ def _read_plus(tree: Tree, options: Options) -> Reading:
                 raise InputError(f"{name}, row {number}: `{line.strip()}` is not `frame.jpg intensity`; check it.")
             row = labels[subject, trial][int(stem)]
             if intensity_column(au) in row:
-                raise InputError(f"{name}, row {number}: frame {int(stem)} stands there twice; check the file.")
+                raise InputError(f"{name}, row {number}: frame {int(stem)} occurs twice; check the file.")
             row[intensity_column(au)] = intensity(cells[1], name, number)
     frames: dict[Clip, dict[int, str]] = defaultdict(dict)
     pictures = tree.index(
@@ -213,7 +213,7 @@ def _read_plus(tree: Tree, options: Options) -> Reading:
     survey.missing += tree.problems
     survey.lacks("codes of subjects", PLUS_SUBJECTS, {subject for subject, _ in labels})
     survey.lacks("pictures of subjects", PLUS_SUBJECTS, {subject for subject, _ in frames})
-    survey.notes.append("these people are in DISFA too; both sets are named `disfa`, so that nobody is taken for two.")
+    survey.notes.append("these people are in DISFA too; both sets are named `disfa`, so that no person counts as two.")
     images = join(tree, survey, frames, labels, options, aus, rate=RATE)
     return Reading(survey, aus, "intensity" if labels else "none", images)
 

@@ -96,7 +96,7 @@ def _read(tree: Tree, options: Options) -> Reading:
             survey.count(f"AU{au} positive", number)
     survey.missing += tree.problems
     if many["pictures"]:
-        survey.missing.append(f"pictures of which two have the name in the table: {listed(many['pictures'])}")
+        survey.missing.append(f"names in the table that two pictures have: {listed(many['pictures'])}")
     if many["rows"]:
         survey.missing.append(f"pictures whose name ends the addresses of two rows: {listed(many['rows'])}")
     report_lost(survey, lost, labels, aus, 1)

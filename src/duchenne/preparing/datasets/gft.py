@@ -118,7 +118,7 @@ def _labels(tree: Tree) -> tuple[dict[Clip, dict[int, Labels]], set[int], list[s
                 raise InputError(f"{name}, row {number}: has {len(cells)} of {len(names)} columns; check the file.")
             frame = frame_number(cells[place], name, number)
             if frame in rows:
-                raise InputError(f"{name}, row {number}: frame {frame} stands there twice; check the file.")
+                raise InputError(f"{name}, row {number}: frame {frame} occurs twice; check the file.")
             rows[frame] = {au_column(au): occurrence(cells[k], name, number) for k, au in columns.items()}
         labels[subject, subject] = rows
         coded |= set(columns.values())

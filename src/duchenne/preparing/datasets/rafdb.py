@@ -48,7 +48,7 @@ def _read_rafdb(tree: Tree, options: Options) -> Reading:
             raise InputError(f"{source}, row {number}: `{line.strip()}` is not `train_00001.jpg 5`; check the file.")
         stem, emotion = name[1].lower(), CODES[int(cells[1])]
         if stem in listed_stems:
-            raise InputError(f"{source}, row {number}: {stem} stands there twice; check the file.")
+            raise InputError(f"{source}, row {number}: {stem} occurs twice; check the file.")
         listed_stems.add(stem)
         split = stem.partition("_")[0]
         counts[split, emotion] += 1
@@ -84,7 +84,7 @@ def _read_rafau(tree: Tree, options: Options) -> Reading:
         if present is None or not name:
             raise InputError(f"{source}, row {number}: `{line.strip()}` is not `0001.jpg 1+2+L4`; check the file.")
         if name[1] in rows:
-            raise InputError(f"{source}, row {number}: {name[1]} stands there twice; check the file.")
+            raise InputError(f"{source}, row {number}: {name[1]} occurs twice; check the file.")
         others.update(au for au in present if au not in RAFAU_AUS)
         rows[name[1]] = {au_column(au): int(au in present) for au in RAFAU_AUS}
     pictures = {

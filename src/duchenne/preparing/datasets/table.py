@@ -58,7 +58,7 @@ def plan_table(root: Path, table: Path, *, detect: bool = True) -> Plan:
             what = (
                 f"subject {key[0]}, clip {key[1]}, frame {key[2]}" if "clip" in header else f"the image {image.source}"
             )
-            raise InputError(f"{table}, row {row.number}: {what} stands in row {seen[key]} already; remove one.")
+            raise InputError(f"{table}, row {row.number}: {what} is already in row {seen[key]}; remove one of the two.")
         seen[key] = row.number
         images.append(image)
     aus = tuple(sorted({au for _, au, _ in columns}))

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.project import prepared_job as job
+from tests.data import prepared_job as job
 
 from duchenne.config import load_mapping, save_mapping
 from duchenne.data.prepared import DatasetInfo, Prepared
@@ -214,7 +214,7 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
 import resource, sys
 from pathlib import Path
 from duchenne.errors import InputError
-from tests.project import prepared_job as job
+from tests.data import prepared_job as job
 resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))
 try:
     job.write(Path(sys.argv[1]), 3)

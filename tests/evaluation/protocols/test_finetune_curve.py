@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from tests.evaluation.test_finetune import BUILDER, FAST
+from tests.evaluation.protocols.test_finetune import BUILDER, FAST
 
 import duchenne
 from duchenne.cli.main import main

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from tests.datasets.made import Image, bp4d_codes, picture, write, zipped
+from tests.preparing.datasets.made import Image, bp4d_codes, picture, write, zipped
 
 import duchenne
 from duchenne.data.prepared import Prepared
@@ -84,7 +84,7 @@ def test_intensities_beside_no_occurrence_are_named(root: Path) -> None:
     assert values(reading)["F001", "T2", 9]["AU12_i"] == 3
     assert "intensities beside no occurrence are left out: F001 T2 (1), F001 T3 (2)." in reading.survey.notes
     write(root / "AUCoding" / "AU_INT" / "AU12" / "F001_T2_AU12.csv", "9,3\n9,1\n")
-    with pytest.raises(InputError, match=r"F001_T2_AU12\.csv, row 2: frame 9 stands there twice"):
+    with pytest.raises(InputError, match=r"F001_T2_AU12\.csv, row 2: frame 9 occurs twice"):
         read(root)
 
 
@@ -175,7 +175,7 @@ def test_the_older_place_of_the_codes(root: Path) -> None:
         ("0,1,1\n2440,0,0\n", "its first line is no header"),
         ("0,1,2\n2440,0,7\n", "row 2: `7` is not 0, 1 or a mark for not coded"),
         ("0,1,2\n2440,0\n", "row 2: has 2 of 3 columns"),
-        ("0,1\n2440,0\n2440,1\n", "row 3: frame 2440 stands there twice"),
+        ("0,1\n2440,0\n2440,1\n", "row 3: frame 2440 occurs twice"),
         ("0,1\nx,0\n", "row 2: `x` is not a frame number"),
         ("0,1\n7.5,0\n", r"row 2: `7\.5` is not a frame number"),
         ('0,1\n"' + "7" * 200_000, "is not a text table"),
@@ -303,7 +303,7 @@ def test_landmarks_that_come_with_it(root: Path) -> None:
     assert found["F001", "T1", 2442] is None  # the fifth: nothing was tracked
     missing = "\n".join(reading.survey.missing)
     assert "landmarks of sequences (2DFeatures/F001_T1.mat ...): M001 T1" in missing
-    assert "landmarks that cannot be told apart by picture: F001 T2 (4 entries, 5 pictures)" in missing
+    assert "landmarks that cannot be assigned to pictures: F001 T2 (4 entries, 5 pictures)" in missing
     assert all(image.points is None for image in read(root).images)
 
 

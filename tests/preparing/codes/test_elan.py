@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.data.coded import SOURCES, at, read_codes_events, said, write
+from tests.preparing.codes.coded import SOURCES, at, read_codes_events, said, write
 
 from duchenne.errors import InputError
 from duchenne.preparing.codes.exports import read_events

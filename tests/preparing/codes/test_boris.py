@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.data.coded import SOURCES, at, read_codes_events, said, write
+from tests.preparing.codes.coded import SOURCES, at, read_codes_events, said, write
 
 from duchenne.errors import InputError
 from duchenne.preparing.codes.exports import read_events

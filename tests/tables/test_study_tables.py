@@ -77,12 +77,12 @@ def test_py_feat_has_no_times(tmp_path: Path) -> None:
     summary = duchenne.summarize(tmp_path / "fex.csv")
     assert summary.episodes[["au", "onset_s", "offset_s"]].to_numpy().tolist() == [[12, 1.0, 2.0]]
     assert sorted(summary.faces["au"]) == [12, 45]
-    assert "30 frames a second" in summary.notes[0]
+    assert "30 frames per second" in summary.notes[0]
     slow = duchenne.summarize(tmp_path / "fex.csv", fps=15)
     assert slow.episodes["onset_s"].tolist() == [2.0]
     assert not slow.notes
     fex(20).to_csv(tmp_path / "short.csv", index=False)
-    with pytest.raises(InputError, match=r"is too short to tell its frames per second; say it \(--fps\)"):
+    with pytest.raises(InputError, match=r"is too short to derive its frames per second; give them with --fps"):
         duchenne.summarize(tmp_path / "short.csv")
 
 
@@ -128,8 +128,8 @@ def test_tables_that_spreadsheets_saved(tmp_path: Path, path: str) -> None:
 
 HEAD = "source,frame,time_s,face,AU12_s\n"
 BAD = {
-    HEAD + "a,0,0,0,1\na,1,1,0,1\na,1,1,0,2\n": r"row 4: frame 1 of `a` stands twice of face 0; keep one row",
-    HEAD + "a,0,0,,\na,0,0,,\n": "row 3: frame 0 of `a` stands twice without a face",
+    HEAD + "a,0,0,0,1\na,1,1,0,1\na,1,1,0,2\n": r"row 4: frame 1 of `a` occurs twice of face 0; keep one row",
+    HEAD + "a,0,0,,\na,0,0,,\n": "row 3: frame 0 of `a` occurs twice without a face",
     HEAD + 'a,0,0,0,"1""2"\n': "column AU12_s, row 2: '1\"2' is no number",
     HEAD + "a,0,0,inf,1\n": "row 2: face is inf",
     HEAD + "a,0,0,0.5,1\n": "row 2: face is 0.5",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.datasets.made import bp4d_codes, picture, write
+from tests.preparing.datasets.made import bp4d_codes, picture, write
 
 import duchenne
 from duchenne.data.folds import from_assignment, from_partition, from_split, is_partition

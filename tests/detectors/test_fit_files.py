@@ -103,7 +103,7 @@ def test_a_run_is_no_detector(tmp_path: Path) -> None:
 
 
 def test_an_unknown_model_names_what_there_is(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="use --model blendshapes, a folder made by `duchenne fit`, or an ONNX"):
+    with pytest.raises(UsageError, match="use --model duchenne or blendshapes, a folder made by `duchenne fit`, or"):
         load_model(str(tmp_path / "none"))
 
 

@@ -104,9 +104,9 @@ def test_how_many_subjects(drawn, subjects, trainings, judged):
 
 
 def test_a_detector_end_to_end(drawn, tmp_path, monkeypatch):
-    monkeypatch.setenv("DUCHENNE_BUILDERS", "tests.detection.test_fit_tuned:build")
+    monkeypatch.setenv("DUCHENNE_BUILDERS", "tests.detectors.test_fit_tuned:build")
     out, plain = tmp_path / "detector", tmp_path / "plain"
-    job = {"model": "tests.detection.test_fit_tuned:build", "data": drawn, "quiet": True}
+    job = {"model": "tests.detectors.test_fit_tuned:build", "data": drawn, "quiet": True}
     table = duchenne.fit(out=out, tune="all", **job)
     duchenne.fit(out=plain, **job)
     assert set(table["au"]) == {"AU01", "AU12", "AU25"}

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.io import savemat
-from tests.datasets.made import Image, disfa_codes, picture, write
 from tests.faces.media import write_video
+from tests.preparing.datasets.made import Image, disfa_codes, picture, write
 
 import duchenne
 from duchenne.data.prepared import Prepared

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from tests.datasets.made import bp4d_codes, picture
+from tests.preparing.datasets.made import bp4d_codes, picture
 
 import duchenne
 from duchenne.data.prepared import Prepared

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.datasets.made import Image, picture, write
 from tests.faces.media import write_video
+from tests.preparing.datasets.made import Image, picture, write
 
 import duchenne
 from duchenne.data.prepared import Prepared

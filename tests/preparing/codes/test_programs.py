@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from openpyxl import Workbook
-from tests.data.coded import SOURCES, at, said, write
+from tests.preparing.codes.coded import SOURCES, at, said, write
 
 from duchenne.errors import InputError
 from duchenne.preparing.codes.exports import read_events

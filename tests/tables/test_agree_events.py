@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from tests.data.test_boris import AGGREGATED, boris
+from tests.preparing.codes.test_boris import AGGREGATED, boris
 
 from duchenne.cli.main import main
 from duchenne.errors import InputError, UsageError

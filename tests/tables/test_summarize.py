@@ -112,7 +112,7 @@ def test_how_well_people_could_be_seen() -> None:
     ).assign(flag=[None, None, "no_landmarks", None])  # fmt: skip
     (row,) = duchenne.summarize(table).quality.to_dict("records")
     assert row.pop("source") == "a.mp4"
-    assert np.isnan(row.pop("blurred")), "the table does not say"
+    assert np.isnan([row.pop("blurred"), row.pop("dark")]).all(), "the table does not say"
     third = pytest.approx(1 / 3, abs=1e-6)
     assert row == {
         "face": 0, "frames": 3, "seen": 0.75, "unread": third, "turned": pytest.approx(2 / 3, abs=1e-6),
@@ -122,9 +122,9 @@ def test_how_well_people_could_be_seen() -> None:
     assert len(sentences) == 4
     assert "turned over 30 degrees for 67 % of the time" in sentences[1]
     assert advice(duchenne.summarize(film_table([0.1])).quality) == []
-    said = table.assign(quality=["cut blurred", None, None, "blurred"])
+    said = table.assign(quality=["cut blurred", None, None, "blurred dark"])
     (row,) = duchenne.summarize(said).quality.to_dict("records")
-    assert [row["cut"], row["blurred"]] == pytest.approx([1 / 3, 2 / 3], abs=1e-6)
+    assert [row["cut"], row["blurred"], row["dark"]] == pytest.approx([1 / 3, 2 / 3, 1 / 3], abs=1e-6)
 
 
 def test_trials_are_compared_with_their_own_baseline() -> None:

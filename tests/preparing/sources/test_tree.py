@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from tests.datasets.made import write
+from tests.preparing.datasets.made import write
 
 from duchenne.errors import InputError
 from duchenne.preparing.sources import tree as tree_module

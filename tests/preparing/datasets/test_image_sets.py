@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from openpyxl import Workbook
-from tests.datasets.made import Image, picture, write, zipped
+from tests.preparing.datasets.made import Image, picture, write, zipped
 
 import duchenne
 from duchenne.data.prepared import Prepared
@@ -73,7 +73,7 @@ def test_emotionet_two_pictures_of_one_name(tmp_path: Path) -> None:
     picture(root / "more" / "one.jpg")
     reading = read(root, "emotionet")
     assert list(column(reading, "AU01")) == ["images/two faces.JPG"]
-    assert "pictures of which two have the name in the table: one.jpg" in reading.survey.missing
+    assert "names in the table that two pictures have: one.jpg" in reading.survey.missing
 
 
 def test_emotionet_numbered_folders(tmp_path: Path) -> None:
