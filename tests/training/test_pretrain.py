@@ -1,10 +1,12 @@
 """The pretrain job: what a run holds, exact resume, interruption, and what is refused."""
 
 import json
+import logging
 import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import pytest
 import torch
@@ -399,3 +401,21 @@ def test_a_plateau_lowers_the_learning_rate():
     for score in (0.1, 0.0, 0.0, 0.0):
         constant.take(score, TrainingConfig())
     assert constant.factor == 1
+
+
+def test_the_process_is_left_as_it_was(squares, tmp_path):
+    logger, level = logging.getLogger("lightning_fabric"), logging.getLogger("lightning_fabric").level
+    threads = torch.get_num_threads()
+    logger.setLevel(logging.DEBUG)
+    try:
+        torch.set_num_threads(1)
+        duchenne.pretrain("temporal_ranking", data=squares, out=tmp_path / "run", **{**FAST, "max_steps": 2})
+        torch.set_num_threads(3)
+        filters = list(warnings.filters)
+        duchenne.pretrain("temporal_ranking", data=squares, out=tmp_path / "run", resume=True, **FAST)
+        assert torch.get_num_threads() == 3
+        assert logger.level == logging.DEBUG
+        assert warnings.filters == filters
+    finally:
+        logger.setLevel(level)
+        torch.set_num_threads(threads)

@@ -236,7 +236,7 @@ def _finish_job(out: Path, info: DatasetInfo, number: int) -> None:
     missing = [missing_path(out, index) for index in range(number) if missing_path(out, index).exists()]
     if missing:
         with replacing(out / MISSING_FILE) as temporary:
-            pq.writearrow_table(pa.concat_tables(pq.readarrow_table(path) for path in missing), temporary)
+            pq.write_table(pa.concat_tables(pq.readarrow_table(path) for path in missing), temporary)
     if failures:
         with replacing(out / "failures.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([("source", "reason"), *(map(as_cell, row) for row in failures)])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -135,6 +136,40 @@ def train_on(
     Raises:
         UsageError, InputError, DuchenneError: see `pretrain`.
     """
+    with process_kept():
+        return _train_on(
+            method, config, prepared, rows, out, job=job, recipe=recipe, resume=resume, quiet=quiet, tell=tell
+        )
+
+
+@contextmanager
+def process_kept() -> Iterator[None]:
+    """Silences Fabric's remarks inside; afterwards threads, warning filters and log level are as they were before."""
+    threads, logger = torch.get_num_threads(), logging.getLogger("lightning_fabric")
+    level = logger.level
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning_fabric")
+            logger.setLevel(logging.WARNING)
+            yield
+    finally:
+        logger.setLevel(level)
+        torch.set_num_threads(threads)
+
+
+def _train_on(
+    method: str,
+    config: Any,
+    prepared: Prepared,
+    rows: NDArray[np.int64],
+    out: Path,
+    *,
+    job: Mapping[str, Any],
+    recipe: tuple[str | None, Mapping[str, Any]] | None,
+    resume: bool,
+    quiet: bool,
+    tell: Callable[[str], None],
+) -> tuple[PretrainResult, Method]:
     chosen = method_class(method)
     if config.validation_share and not chosen.validates():
         raise UsageError(
@@ -165,8 +200,6 @@ def train_on(
         *_repeated(config.batch_size, len(training)), *_notes(config.size_px, prepared), *_left_out(labels, prepared),
     )  # fmt: skip
 
-    warnings.filterwarnings("ignore", module="lightning_fabric")
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     fabric = make_fabric(config, device)
     if config.batch_size % fabric.world_size:
         raise UsageError(f"--batch-size {config.batch_size} is not divisible by the {fabric.world_size} processes.")
