@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import math
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +29,7 @@ from duchenne.methods.registry import figures_of, method_class
 from duchenne.published.settings import compare_settings
 from duchenne.training.config import method_run_config
 from duchenne.training.held_out import sample_clips, split_clips, split_subjects
-from duchenne.training.loop import Trainer, average_buffers, make_fabric
+from duchenne.training.loop import Trainer, average_buffers, make_fabric, process_kept
 from duchenne.training.methods_text import methods_text
 from duchenne.training.recipes import load_recipe, recipe_names
 from duchenne.training.runs import EncoderRecord, TrainedOn, build_method, save_encoder, seen_before
@@ -140,21 +137,6 @@ def train_on(
         return _train_on(
             method, config, prepared, rows, out, job=job, recipe=recipe, resume=resume, quiet=quiet, tell=tell
         )
-
-
-@contextmanager
-def process_kept() -> Iterator[None]:
-    """Silences Fabric's remarks inside; afterwards threads, warning filters and log level are as they were before."""
-    threads, logger = torch.get_num_threads(), logging.getLogger("lightning_fabric")
-    level = logger.level
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="lightning_fabric")
-            logger.setLevel(logging.WARNING)
-            yield
-    finally:
-        logger.setLevel(level)
-        torch.set_num_threads(threads)
 
 
 def _train_on(
@@ -370,14 +352,18 @@ def _check_side(method: Method, config: Any) -> None:
     """Refuses a side of the pictures that the backbone cannot take, before anything is trained."""
     smallest_px = method.encoder.backbone.smallest_px
     if config.size_px < smallest_px:
-        raise UsageError(f"--size-px {config.size_px}: {config.backbone} takes pictures from {smallest_px} px.")
-    if ":" in config.backbone:  # not ours: it says so itself, in its own words
+        raise UsageError(
+            f"--size-px {config.size_px}: {method.encoder.spec.backbone} takes pictures from {smallest_px} px."
+        )
+    if ":" in method.encoder.spec.backbone:  # not ours: it says so itself, in its own words
         try:
             with torch.no_grad():
                 method.encoder.eval()(torch.zeros(1, 3, config.size_px, config.size_px))
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
             reason = " ".join(str(error).split())[:160]
-            raise UsageError(f"--size-px {config.size_px}: {config.backbone} cannot take it ({reason}).") from error
+            raise UsageError(
+                f"--size-px {config.size_px}: {method.encoder.spec.backbone} cannot take it ({reason})."
+            ) from error
         method.train()
 
 
