@@ -347,3 +347,24 @@ def test_schema_has_labels_only_where_coded() -> None:
     assert base[:8] == ["subject", "clip", "frame", "time_s", "shard", "offset", "size", "split"]
     assert set(frames_schema(occurrence).names) - set(base) == {"AU01", "AU12"}
     assert set(frames_schema(job.dataset()).names) - set(base) == {"AU01", "AU12", "AU01_i", "AU12_i"}
+
+
+def test_landmarks_are_read_once_and_by_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests.training.made import FACE, moving_squares
+
+    data = moving_squares(tmp_path / "squares", clips=2, frames=4)
+    reads: list[Any] = []
+    read_table = pq.read_table
+
+    def counted(*args: Any, **options: Any) -> Any:
+        reads.append(options.get("columns"))
+        return read_table(*args, **options)
+
+    monkeypatch.setattr(pq, "read_table", counted)
+    np.testing.assert_array_equal(data.landmarks(np.array([5, 1])), np.stack([FACE.reshape(68, 2)] * 2))
+    assert data.landmarks().shape == (8, 68, 2)
+    assert data.blendshapes(np.array([3])).shape == (1, 52)
+    data.blendshapes()
+    assert reads == [["landmarks"], ["blendshapes"]]
+    with pytest.raises(ValueError, match="read-only"):
+        data.landmarks()[0] = 0

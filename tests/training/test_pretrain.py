@@ -1,10 +1,12 @@
 """The pretrain job: what a run holds, exact resume, interruption, and what is refused."""
 
 import json
+import logging
 import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import pytest
 import torch
@@ -19,6 +21,7 @@ from duchenne.errors import DuchenneError, InputError, UsageError
 from duchenne.methods.registry import METHODS, method_class
 from duchenne.training.checkpoints import load_checkpoint
 from duchenne.training.config import TrainingConfig
+from duchenne.training.loop import process_kept
 from duchenne.training.recipes import load_recipe, recipe_names
 from duchenne.training.runs import initial_encoder, load_encoder, random_encoder
 from duchenne.training.schedules import Plateau, rate_factor
@@ -399,3 +402,25 @@ def test_a_plateau_lowers_the_learning_rate():
     for score in (0.1, 0.0, 0.0, 0.0):
         constant.take(score, TrainingConfig())
     assert constant.factor == 1
+
+
+def test_the_process_is_left_as_it_was(squares, tmp_path):
+    logger, threads = logging.getLogger("lightning_fabric"), torch.get_num_threads()
+    level = logger.level
+    logger.setLevel(logging.DEBUG)
+    try:
+        torch.set_num_threads(1)
+        duchenne.pretrain("temporal_ranking", data=squares, out=tmp_path / "run", **{**FAST, "max_steps": 2})
+        torch.set_num_threads(3)
+        filters = list(warnings.filters)
+        duchenne.pretrain("temporal_ranking", data=squares, out=tmp_path / "run", resume=True, **FAST)
+        assert torch.get_num_threads() == 3
+        assert logger.level == logging.DEBUG
+        assert warnings.filters == filters
+        with pytest.raises(RuntimeError), process_kept():
+            torch.set_num_threads(2)
+            raise RuntimeError
+        assert torch.get_num_threads() == 3
+    finally:
+        logger.setLevel(level)
+        torch.set_num_threads(threads)

@@ -102,12 +102,13 @@ class Prepared:
         codes, self._shard_names = pd.factorize(pd.MultiIndex.from_frame(places))
         self._places = np.stack([codes, self.frames["offset"].to_numpy(), self.frames["size"].to_numpy()], axis=1)
         self._shards: dict[int, NDArray[np.uint8]] = {}
+        self._lists: dict[str, NDArray[np.float32]] = {}
 
     def __len__(self) -> int:
         return len(self.frames)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_shards": {}}  # memory maps are opened anew in every process
+        return {**self.__dict__, "_shards": {}, "_lists": {}}  # every process opens and reads its own
 
     @property
     def aus(self) -> tuple[int, ...]:
@@ -149,13 +150,16 @@ class Prepared:
         codes, _ = pd.factorize(pd.MultiIndex.from_arrays([self.frames["dataset"], *names]))
         return codes.astype(np.int64)
 
-    def landmarks(self) -> NDArray[np.float32]:
-        """(N, 68, 2) in crop pixels; NaN where unknown."""
-        return self._read_list("landmarks").reshape(-1, 68, 2)
+    def landmarks(self, rows: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
+        """(N, 68, 2) in crop pixels, of `rows` where given; NaN where unknown.
 
-    def blendshapes(self) -> NDArray[np.float32]:
-        """(N, 52) in [0, 1]; NaN where unknown."""
-        return self._read_list("blendshapes")
+        The column is read once and kept; without `rows` it is given as it is kept, not to be written to.
+        """
+        return self._list("landmarks", rows).reshape(-1, 68, 2)
+
+    def blendshapes(self, rows: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
+        """(N, 52) in [0, 1], of `rows` where given; NaN where unknown. Read once and kept, as landmarks are."""
+        return self._list("blendshapes", rows)
 
     def jpeg(self, row: int) -> bytes:
         """The JPEG of one row, as stored."""
@@ -207,6 +211,13 @@ class Prepared:
     def _namespaced(self, column: str) -> pd.Series[str]:
         names = self.frames["dataset"].map(dict(enumerate(info.name for info in self.infos)))
         return names + ":" + self.frames[column].astype("string")
+
+    def _list(self, column: str, rows: NDArray[np.int64] | None) -> NDArray[np.float32]:
+        values = self._lists.get(column)
+        if values is None:
+            values = self._lists[column] = self._read_list(column)
+            values.setflags(write=False)
+        return values if rows is None else values[rows]
 
     def _read_list(self, column: str) -> NDArray[np.float32]:
         length, parts = _LISTS[column], []

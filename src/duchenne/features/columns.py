@@ -37,10 +37,11 @@ class ColumnSource:
             InputError: when a face lacks them.
         """
         if self.name == "blendshapes":
-            values = data.blendshapes()[rows]
+            values = data.blendshapes(rows)
         else:
-            side = np.array([info.size_px for info in data.infos], dtype=np.float32)[data.frames["dataset"].to_numpy()]
-            values = (data.landmarks() / side[:, None, None]).reshape(len(data), -1)[rows]
+            side = np.array([info.size_px for info in data.infos], dtype=np.float32)
+            sides = side[data.frames["dataset"].to_numpy()[rows]]
+            values = (data.landmarks(rows) / sides[:, None, None]).reshape(len(rows), -1)
         lacking = int(np.isnan(values).any(axis=1).sum())
         if lacking:
             raise InputError(

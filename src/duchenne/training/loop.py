@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -291,6 +293,21 @@ def stop_requests() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def process_kept() -> Iterator[None]:
+    """Silences Fabric's remarks inside; afterwards threads, warning filters and log level are as they were before."""
+    threads, logger = torch.get_num_threads(), logging.getLogger("lightning_fabric")
+    level = logger.level
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning_fabric")
+            logger.setLevel(logging.WARNING)
+            yield
+    finally:
+        logger.setLevel(level)
+        torch.set_num_threads(threads)
 
 
 def make_fabric(config: TrainingConfig, device: torch.device) -> Fabric:

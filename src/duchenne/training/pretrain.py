@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import math
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,7 +29,7 @@ from duchenne.methods.registry import figures_of, method_class
 from duchenne.published.settings import compare_settings
 from duchenne.training.config import method_run_config
 from duchenne.training.held_out import sample_clips, split_clips, split_subjects
-from duchenne.training.loop import Trainer, average_buffers, make_fabric
+from duchenne.training.loop import Trainer, average_buffers, make_fabric, process_kept
 from duchenne.training.methods_text import methods_text
 from duchenne.training.recipes import load_recipe, recipe_names
 from duchenne.training.runs import EncoderRecord, TrainedOn, build_method, save_encoder, seen_before
@@ -135,6 +133,25 @@ def train_on(
     Raises:
         UsageError, InputError, DuchenneError: see `pretrain`.
     """
+    with process_kept():
+        return _train_on(
+            method, config, prepared, rows, out, job=job, recipe=recipe, resume=resume, quiet=quiet, tell=tell
+        )
+
+
+def _train_on(
+    method: str,
+    config: Any,
+    prepared: Prepared,
+    rows: NDArray[np.int64],
+    out: Path,
+    *,
+    job: Mapping[str, Any],
+    recipe: tuple[str | None, Mapping[str, Any]] | None,
+    resume: bool,
+    quiet: bool,
+    tell: Callable[[str], None],
+) -> tuple[PretrainResult, Method]:
     chosen = method_class(method)
     if config.validation_share and not chosen.validates():
         raise UsageError(
@@ -165,8 +182,6 @@ def train_on(
         *_repeated(config.batch_size, len(training)), *_notes(config.size_px, prepared), *_left_out(labels, prepared),
     )  # fmt: skip
 
-    warnings.filterwarnings("ignore", module="lightning_fabric")
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     fabric = make_fabric(config, device)
     if config.batch_size % fabric.world_size:
         raise UsageError(f"--batch-size {config.batch_size} is not divisible by the {fabric.world_size} processes.")

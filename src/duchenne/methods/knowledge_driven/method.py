@@ -79,7 +79,7 @@ class KnowledgeDriven(Method):
         Raises:
             InputError: when no frame that may be used has landmarks.
         """
-        if not known("landmarks", data.landmarks()[rows]).any():
+        if not known("landmarks", data.landmarks(rows)).any():
             raise InputError(
                 f"{data.paths[0]}: knowledge_driven finds the areas of a face by its landmarks, and the column "
                 "`landmarks` of frames.parquet is empty; prepare the data with face detection (without --no-detect)."
