@@ -60,7 +60,9 @@ def write_frames(folder: Path, levels: list[int]) -> Path:
 def test_folders_of_frames(tmp_path: Path) -> None:
     one, two = write_frames(tmp_path / "s" / "one", [20, 40, 60]), write_frames(tmp_path / "s" / "two", [80] * 12)
     out = tmp_path / "out"
-    done = detect_files(tmp_path / "s", DetectSettings(sequence=50), output=f"{out}/", overlay=f"{out}/")
+    done = detect_files(
+        tmp_path / "s", DetectSettings(sequence=50), model="blendshapes", output=f"{out}/", overlay=f"{out}/"
+    )
     assert [path.name for path in done.tables] == ["one_aus.csv", "two_aus.csv"]
     table = read_table(out / "one_aus.csv")
     assert set(table.source) == {str(one)}
@@ -68,10 +70,14 @@ def test_folders_of_frames(tmp_path: Path) -> None:
     assert table.AU12_s.tolist() == pytest.approx([0.2, 0.4, 0.6])
     assert read_table(out / "two_aus.csv").frame.tolist() == list(range(12))
     assert (out / "one_overlay.mp4").exists()
-    again = detect_files(tmp_path / "s", DetectSettings(sequence=50), output=f"{out}/", overlay=f"{out}/")
+    again = detect_files(
+        tmp_path / "s", DetectSettings(sequence=50), model="blendshapes", output=f"{out}/", overlay=f"{out}/"
+    )
     assert again.finished == 2
     cv2.imwrite(str(two / "13.png"), picture(80)[:, :, ::-1])
-    again = detect_files(tmp_path / "s", DetectSettings(sequence=50), output=f"{out}/", overlay=f"{out}/")
+    again = detect_files(
+        tmp_path / "s", DetectSettings(sequence=50), model="blendshapes", output=f"{out}/", overlay=f"{out}/"
+    )
     assert again.finished == 1
     assert len(read_table(out / "two_aus.csv")) == 13
     assert [frame.time_s for frame in detect_frames(one, sequence=10)] == [0.0, 0.1, 0.2]
@@ -83,7 +89,7 @@ def test_chapters(film: Film, tmp_path: Path) -> None:
     film("GH010007.mov", [20, 30, 40])
     film("GH020007.mov", [50, 60])
     film("GH010008.mov", [70])
-    table = duchenne.detect(tmp_path, chapters=True)
+    table = duchenne.detect(tmp_path, chapters=True, model="blendshapes")
     first = table[table.source == str(tmp_path / "GH010007.mov")]
     assert first.frame.tolist() == [0, 1, 2, 3, 4]
     np.testing.assert_allclose(first.time_s, np.arange(5) / 25, atol=1e-3)

@@ -116,7 +116,8 @@ def test_boxes_follow_the_pixels(seed, rotation, mirror):
     if mirror:
         picture, moved, area = picture.flip(-1), mirror_boxes(moved, SIZE, FLIP), FLIP[area]
     moved, share = clip_boxes(moved, SIZE, 1)
-    if share[0, area] < 0.2:
+    # Of a rotated box that the border cuts, the corner that reaches furthest may lie outside the picture.
+    if share[0, area] < (0.2 if rotation == 0 else 0.999):
         return
     tolerance = 1.0 if rotation == 0 else 2.5  # the painted corner of a rotated box is thinner than half a pixel
     assert moved[0, area].tolist() == pytest.approx(extent(picture), abs=tolerance)

@@ -20,7 +20,6 @@ import pyarrow.parquet as pq
 
 from duchenne.config import save_mapping, to_mapping
 from duchenne.data.prepared import Prepared, read_info
-from duchenne.errors import InputError
 from duchenne.files import replacing, write_text
 from duchenne.pages import jpeg_uri, render_page
 from duchenne.plain import as_cell
@@ -108,13 +107,7 @@ def apply_names(out: Path, names: Path) -> None:
         table = table.filter(pa.array([place != before for place, before in zip(places, [None, *places])]))
     sources, clips = table["source"].to_pylist(), table["clip"].to_pylist()
     faces = [face_number(clip) for clip in clips]
-    given = read_names(names, sorted(set(sources)))
-    gone = sorted(set(given) - set(zip(sources, faces)))
-    if gone:
-        raise InputError(
-            f"{names}: there is no face {gone[0][1]} in `{gone[0][0]}`; faces.html beside the prepared data shows "
-            "which there are."
-        )
+    given = read_names(names, sorted(set(sources)), set(zip(sources, faces)))
     subjects = [given.get(key, f"{PurePosixPath(key[0]).with_suffix('')}#{key[1]}") for key in zip(sources, faces)]
     place = table.schema.get_field_index("subject")
     table = table.set_column(place, table.schema.field(place), pa.array(subjects, type=pa.string()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path, PurePosixPath
 
 from duchenne.data.cells import read_rows
@@ -39,25 +39,28 @@ class Sources:
         return fits[0] if len(fits) == 1 else None
 
 
-def read_names(path: Path, sources: Sequence[str]) -> dict[tuple[str, int], str]:
+def read_names(
+    path: Path, sources: Sequence[str], known: Collection[tuple[str, int]] | None = None
+) -> dict[tuple[str, int], str]:
     """Who is who in videos.
 
     Args:
         path: a table with `source, face, name`; a source may be given by its file name.
         sources: of the videos, as paths relative to the root.
+        known: every (source, face) that was found; None where nobody has looked yet.
 
     Returns:
         (source, face) -> name; empty where the face is to be left out.
 
     Raises:
-        InputError: when it cannot be read, names a video that is not there, or a face twice.
+        InputError: when it cannot be read, names a video or a face that is not there, or a face twice.
     """
     _, rows = read_rows(path, ("source", "face", "name"))
     given: dict[tuple[str, int], str] = {}
     index = Sources(sources)
     for row in rows:
         source, face = index.find(row.get("source")), row.whole_number_of("face")
-        if source is None or face is None:
+        if source is None or face is None or (known is not None and (source, face) not in known):
             raise InputError(
                 f"{path}, row {row.number}: there is no face {row.get('face')} in `{row.get('source')}`; "
                 "faces.html beside the prepared data shows which there are."
