@@ -161,11 +161,11 @@ class PartWriter:
                     row[au_column(au)] = int(intensity >= self._info.positive_from)
         if self._missing:
             with replacing(missing_path(self._out, self._index)) as temporary:
-                pq.writearrow_table(arrow_table(self._missing, labels_schema(self._info)), temporary)
+                pq.write_table(arrow_table(self._missing, labels_schema(self._info)), temporary)
         notes = json.dumps({"counts": self._counts, "failures": self._failures, "recordings": self._recordings})
         table = arrow_table(self._rows, frames_schema(self._info))
         with replacing(part_path(self._out, self._index)) as temporary:
-            pq.writearrow_table(table.replace_schema_metadata({"duchenne": notes}), temporary)
+            pq.write_table(table.replace_schema_metadata({"duchenne": notes}), temporary)
 
 
 def part_path(out: Path, index: int) -> Path:

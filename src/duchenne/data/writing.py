@@ -227,16 +227,16 @@ def _finish_job(out: Path, info: DatasetInfo, number: int) -> None:
         left.unlink()
     with replacing(out / "frames.parquet") as temporary, pq.ParquetWriter(temporary, schema) as writer:
         for index in range(number):
-            table = pq.readarrow_table(part_path(out, index))
+            table = pq.read_table(part_path(out, index))
             notes = json.loads(table.schema.metadata[b"duchenne"])
             counts.update(notes["counts"])
             failures += [(source, reason) for source, reason in notes["failures"]]
             recordings += notes.get("recordings", [])
-            writer.writearrow_table(table.replace_schema_metadata(None))
+            writer.write_table(table.replace_schema_metadata(None))
     missing = [missing_path(out, index) for index in range(number) if missing_path(out, index).exists()]
     if missing:
         with replacing(out / MISSING_FILE) as temporary:
-            pq.writearrow_table(pa.concat_tables(pq.readarrow_table(path) for path in missing), temporary)
+            pq.write_table(pa.concat_tables(pq.read_table(path) for path in missing), temporary)
     if failures:
         with replacing(out / "failures.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([("source", "reason"), *(map(as_cell, row) for row in failures)])
