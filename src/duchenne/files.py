@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,6 +13,7 @@ from duchenne.errors import InputError
 
 _LONGEST_NAME: Final = 255
 """Bytes of a file name, in every common file system."""
+_CHUNK: Final = 2**20
 
 
 @contextmanager
@@ -87,3 +89,12 @@ def write_text(path: str | Path, text: str) -> None:
     """Writes `text` as UTF-8 to `path` in one step (see `replacing`)."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def file_hash(path: str | Path) -> str:
+    """SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()

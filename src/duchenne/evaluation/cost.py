@@ -20,7 +20,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from duchenne.devices import resolve_device
 from duchenne.errors import UsageError
 from duchenne.features.encoder import EncoderSource
-from duchenne.features.ensemble import EnsembleSource
 from duchenne.features.resolve import resolve
 
 BATCHES: Final = (1, 16)
@@ -79,7 +78,7 @@ def model_cost(name: str, *, device: str = "auto") -> Cost:
         InputError: when it cannot be read.
     """
     source = resolve(name)
-    members = source.members if isinstance(source, EnsembleSource) else [source]
+    members = source.members
     networks = [member for member in members if isinstance(member, EncoderSource)]
     if len(networks) < len(members):
         raise UsageError(f"--model {name}: is no network, so it has no cost of its own; name a run or an encoder.")

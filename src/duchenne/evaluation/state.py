@@ -12,30 +12,22 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import sys
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import torch
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
-from torch import nn
 
 from duchenne.data.prepared import Prepared
-from duchenne.features.columns import PixelSource
-from duchenne.features.encoder import EncoderSource
-from duchenne.features.ensemble import EnsembleSource
-from duchenne.features.files import FileSource
 from duchenne.features.source import Context, Features, FeatureSource
-from duchenne.files import replacing
+from duchenne.files import file_hash, replacing
 
 FOLDER: Final = "unfinished"
 BLOCK: Final = 8192
 """Faces whose features are stored together; a whole number of an encoder's batches, so that none changes."""
-_CHUNK: Final = 2**20
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -112,11 +104,12 @@ def kept_features(
         context: how to compute them.
         state: holds the finished blocks.
     """
-    if isinstance(source, EnsembleSource):
-        return np.concatenate([kept_features(m, data, rows, context, state) for m in source.members], axis=1)
-    if not isinstance(source, EncoderSource | PixelSource):
+    members = source.members
+    if len(members) > 1:
+        return np.concatenate([kept_features(m, data, rows, context, state) for m in members], axis=1)
+    if not source.stored_by_block:
         return source.features(data, rows, context)
-    key = {"features": fingerprint(source, context.seed), "feature": context.feature}
+    key = {"features": source.fingerprint(context.seed), "feature": context.feature}
     out: Features | None = None
     for start in range(0, len(rows), BLOCK):
         part = rows[start : start + BLOCK]
@@ -136,19 +129,8 @@ def kept_features(
 
 
 def fingerprint(source: FeatureSource, seed: int) -> Any:
-    """Names what a source computes: its weights for an encoder, the bytes of a file of features, else its name.
-
-    Args:
-        source: one `--model`.
-        seed: of untrained weights.
-    """
-    if isinstance(source, EnsembleSource):
-        return [fingerprint(member, seed) for member in source.members]
-    if isinstance(source, EncoderSource):
-        return [source.describe(), _module_hash(source.build(seed))]
-    if isinstance(source, FileSource):
-        return [source.describe(), file_hash(source.path)]
-    return source.name
+    """See `FeatureSource.fingerprint`."""
+    return source.fingerprint(seed)
 
 
 def data_hash(data: Prepared) -> list[list[str]]:
@@ -157,31 +139,10 @@ def data_hash(data: Prepared) -> list[list[str]]:
     return [[file_hash(path / name) for name in ("dataset.yaml", "frames.parquet")] for path in data.paths]
 
 
-def file_hash(path: str | Path) -> str:
-    """SHA-256 of a file."""
-    digest = hashlib.sha256()
-    with Path(path).open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
 def array_hash(*arrays: NDArray[Any]) -> str:
     """SHA-256 of the kinds, shapes and values of arrays."""
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(f"{array.dtype} {array.shape} ".encode())
         digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
-
-
-def _module_hash(module: nn.Module) -> str:
-    """Of weights, buffers and layers, and of the file that the module's class stands in (a builder's code)."""
-    digest = hashlib.sha256(repr(module).encode())
-    for name, value in sorted(module.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy().tobytes())
-    file = getattr(sys.modules.get(type(module).__module__), "__file__", None)
-    if file and Path(file).is_file():
-        digest.update(Path(file).read_bytes())
     return digest.hexdigest()

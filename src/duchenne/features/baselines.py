@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from duchenne.data.prepared import Prepared
 from duchenne.features.encoder import EncoderSource
-from duchenne.features.ensemble import EnsembleSource
 from duchenne.features.resolve import resolve
 from duchenne.features.source import FeatureSource
 
@@ -36,7 +35,7 @@ def baselines_of(
     """
     added: list[FeatureSource] = []
     left_out: dict[str, str] = {}
-    encoders = [part for source in sources for part in _parts(source) if isinstance(part, EncoderSource)]
+    encoders = [part for source in sources for part in source.members if isinstance(part, EncoderSource)]
     if encoders and not any(part.seeded for part in encoders):
         run = encoders[0].name.removeprefix("initial:")
         added.append(resolve(f"random:{run}" if Path(run).exists() else "random"))
@@ -51,11 +50,3 @@ def baselines_of(
         else:
             added.append(resolve(name))
     return added, left_out
-
-
-def _parts(source: FeatureSource) -> Iterator[FeatureSource]:
-    if isinstance(source, EnsembleSource):
-        for member in source.members:
-            yield from _parts(member)
-    else:
-        yield source

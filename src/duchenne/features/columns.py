@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from duchenne.data.prepared import Prepared
 from duchenne.errors import InputError
 from duchenne.features.encoder import picture_batches
-from duchenne.features.source import Context, Features, Pictures, Rows
+from duchenne.features.source import Context, Features, Pictures, Rows, SingleSource
 from duchenne.training.runs import TrainedOn
 
 PIXELS_SIDE: Final = 32
 
 
 @dataclass
-class ColumnSource:
+class ColumnSource(SingleSource):
     """Columns of the prepared data."""
 
     name: Literal["blendshapes", "landmarks"]
@@ -53,12 +53,13 @@ class ColumnSource:
 
 
 @dataclass
-class PixelSource:
+class PixelSource(SingleSource):
     """The crop itself."""
 
     name: str = "pixels"
     seeded: bool = False
     trained_on: tuple[TrainedOn, ...] = ()
+    stored_by_block = sees_pictures = True
 
     def describe(self) -> dict[str, Any]:
         """See `FeatureSource`."""

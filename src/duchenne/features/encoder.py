@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, cast
 
 import numpy as np
@@ -13,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from duchenne.errors import UsageError
-from duchenne.features.source import Context, FeatureKind, Features, Pictures, Rows, finite
+from duchenne.features.source import Context, FeatureKind, Features, Pictures, Rows, SingleSource, finite
 from duchenne.training.runs import TrainedOn
 
 LARGEST_SIDE_PX: Final = 224
@@ -22,7 +25,7 @@ DECODERS: Final = 2
 
 
 @dataclass
-class EncoderSource:
+class EncoderSource(SingleSource):
     """A torch encoder, run over the crops."""
 
     name: str
@@ -31,10 +34,15 @@ class EncoderSource:
     facts: dict[str, Any]
     seeded: bool = False
     trained_on: tuple[TrainedOn, ...] = ()
+    stored_by_block = sees_pictures = True
 
     def describe(self) -> dict[str, Any]:
         """See `FeatureSource`."""
         return {**self.facts, "size_px": self.size_px}
+
+    def fingerprint(self, seed: int) -> Any:
+        """See `FeatureSource`: with the weights."""
+        return [self.describe(), _module_hash(self.build(seed))]
 
     def side_px(self, data: Pictures) -> int:
         """Side of the pictures that the encoder is shown."""
@@ -105,3 +113,15 @@ def picture_batches(
             if start + batch < len(rows):
                 waiting = ahead.submit(read, start + batch)
             yield start, pictures
+
+
+def _module_hash(module: nn.Module) -> str:
+    """Of weights, buffers and layers, and of the file that the module's class stands in (a builder's code)."""
+    digest = hashlib.sha256(repr(module).encode())
+    for name, value in sorted(module.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy().tobytes())
+    file = getattr(sys.modules.get(type(module).__module__), "__file__", None)
+    if file and Path(file).is_file():
+        digest.update(Path(file).read_bytes())
+    return digest.hexdigest()

@@ -30,6 +30,20 @@ class EnsembleSource:
         """What any member has seen."""
         return tuple(item for member in self.members for item in member.trained_on)
 
+    @property
+    def stored_by_block(self) -> bool:
+        """No: its members are stored by themselves."""
+        return False
+
+    @property
+    def sees_pictures(self) -> bool:
+        """Whether all members do."""
+        return all(member.sees_pictures for member in self.members)
+
+    def fingerprint(self, seed: int) -> Any:
+        """See `FeatureSource`."""
+        return [member.fingerprint(seed) for member in self.members]
+
     def describe(self) -> dict[str, Any]:
         """See `FeatureSource`."""
         return {"kind": "ensemble", "members": [{"model": m.name, **m.describe()} for m in self.members]}

@@ -12,12 +12,13 @@ import pyarrow.parquet as pq
 
 from duchenne.data.prepared import Prepared
 from duchenne.errors import InputError
-from duchenne.features.source import Context, Features, Rows, finite
+from duchenne.features.source import Context, Features, Rows, SingleSource, finite
+from duchenne.files import file_hash
 from duchenne.training.runs import TrainedOn
 
 
 @dataclass
-class FileSource:
+class FileSource(SingleSource):
     """Features computed elsewhere, joined by subject, clip and frame."""
 
     name: str
@@ -28,6 +29,10 @@ class FileSource:
     def describe(self) -> dict[str, Any]:
         """See `FeatureSource`."""
         return {"kind": "features", "file": self.path.name}
+
+    def fingerprint(self, seed: int) -> Any:
+        """See `FeatureSource`: with the bytes of the file."""
+        return [self.describe(), file_hash(self.path)]
 
     def features(self, data: Prepared, rows: Rows, context: Context) -> Features:
         """See `FeatureSource`.

@@ -27,8 +27,6 @@ from duchenne.faces.decode import read_pictures
 from duchenne.faces.find import FaceFinder
 from duchenne.facs import au_column
 from duchenne.features.columns import PixelSource
-from duchenne.features.encoder import EncoderSource
-from duchenne.features.ensemble import EnsembleSource
 from duchenne.features.resolve import resolve
 from duchenne.features.source import Context, FeatureKind, Features, FeatureSource
 from duchenne.files import replacing, write_text
@@ -165,15 +163,14 @@ def nearness(data: Prepared, units: Features, top: int) -> dict[str, float | Non
     }
 
 
-def _members(source: FeatureSource) -> list[EncoderSource | PixelSource]:
-    parts: Sequence[Any] = source.members if isinstance(source, EnsembleSource) else [source]
-    for part in parts:
-        if not isinstance(part, EncoderSource | PixelSource):
+def _members(source: FeatureSource) -> list[FeatureSource]:
+    for part in source.members:
+        if not part.sees_pictures:
             raise UsageError(f"--model {part.name}: cannot look at a new picture; use an encoder or `pixels`.")
-    return list(parts)
+    return list(source.members)
 
 
-def _features(members: Sequence[EncoderSource | PixelSource], pictures: Any, count: int, context: Context) -> Features:
+def _features(members: Sequence[FeatureSource], pictures: Any, count: int, context: Context) -> Features:
     return np.concatenate([member.features(pictures, np.arange(count), context) for member in members], axis=1)
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 import torch
@@ -68,6 +68,29 @@ class FeatureSource(Protocol):
         """What it has seen."""
         ...
 
+    @property
+    def members(self) -> Sequence[FeatureSource]:
+        """The sources whose features lie side by side; only itself where it is a single one."""
+        ...
+
+    @property
+    def stored_by_block(self) -> bool:
+        """Whether its features take long enough to be stored while an evaluation runs."""
+        ...
+
+    @property
+    def sees_pictures(self) -> bool:
+        """Whether crops alone are enough for it, see `Pictures`."""
+        ...
+
+    def fingerprint(self, seed: int) -> Any:
+        """Names what it computes, as plain values: another fingerprint means other features.
+
+        Args:
+            seed: of untrained weights.
+        """
+        ...
+
     def describe(self) -> dict[str, Any]:
         """What it is, as plain values for `summary.json`."""
         ...
@@ -75,6 +98,23 @@ class FeatureSource(Protocol):
     def features(self, data: Prepared, rows: Rows, context: Context) -> Features:
         """(len(rows), D) finite features."""
         ...
+
+
+class SingleSource:
+    """What most sources answer that stand for themselves; base class of their own ones."""
+
+    name: str
+    stored_by_block: ClassVar[bool] = False
+    sees_pictures: ClassVar[bool] = False
+
+    @property
+    def members(self) -> Sequence[Any]:
+        """See `FeatureSource`."""
+        return (self,)
+
+    def fingerprint(self, seed: int) -> Any:
+        """See `FeatureSource`; the name is enough where it says everything, as `blendshapes` does."""
+        return self.name
 
 
 def finite(values: Features, name: str) -> Features:

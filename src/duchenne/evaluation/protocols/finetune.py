@@ -30,7 +30,7 @@ from duchenne.evaluation.state import fingerprint
 from duchenne.facs import au_column
 from duchenne.features.encoder import EncoderSource
 from duchenne.features.resolve import resolve
-from duchenne.features.source import Context, Features, FeatureSource
+from duchenne.features.source import Context, Features, FeatureSource, SingleSource
 from duchenne.heads.linear import L2_CANDIDATES, LinearSettings
 from duchenne.heads.tuning import TuneSettings, learnable_shares, score_faces, tune_encoder
 from duchenne.methods.families.labelled_method import LabelledMethod
@@ -46,7 +46,7 @@ Found = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
-class MethodSource:
+class MethodSource(SingleSource):
     """One `--method`: learned anew in every fold, from the labels of its training rows.
 
     Attributes:
