@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from duchenne._version import __version__
 
 _FUNCTIONS = {
+    "Method": "duchenne.methods.base",
+    "Prepared": "duchenne.data.prepared",
     "agree": "duchenne.tables.agree",
     "camera": "duchenne.detection.camera",
     "compare": "duchenne.evaluation.comparing.compare",
@@ -24,6 +26,7 @@ _FUNCTIONS = {
     "export": "duchenne.detectors.export",
     "fit": "duchenne.detectors.fit",
     "info": "duchenne.cli.info",
+    "load_encoder": "duchenne.training.runs",
     "prepare": "duchenne.preparing.prepare",
     "pretrain": "duchenne.training.pretrain",
     "retrieve": "duchenne.features.retrieve",
@@ -31,12 +34,14 @@ _FUNCTIONS = {
     "synth": "duchenne.synthetic.synth",
 }
 __all__ = [
-    "__version__", "agree", "camera", "compare", "convert", "demo", "detect", "detect_frames", "embed", "evaluate",
-    "export", "fit", "info", "prepare", "pretrain", "retrieve", "summarize", "synth",
+    "Method", "Prepared", "__version__", "agree", "camera", "compare", "convert", "demo", "detect", "detect_frames",
+    "embed", "evaluate", "export", "fit", "info", "load_encoder", "prepare", "pretrain", "retrieve", "summarize",
+    "synth",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
     from duchenne.cli.info import info
+    from duchenne.data.prepared import Prepared
     from duchenne.demonstration.job import demo
     from duchenne.detection.camera import camera
     from duchenne.detection.detect import detect, detect_frames
@@ -46,12 +51,14 @@ if TYPE_CHECKING:
     from duchenne.evaluation.evaluate import evaluate
     from duchenne.features.embed import embed
     from duchenne.features.retrieve import retrieve
+    from duchenne.methods.base import Method
     from duchenne.preparing.prepare import prepare
     from duchenne.synthetic.synth import synth
     from duchenne.tables.agree import agree
     from duchenne.tables.summarize import summarize
     from duchenne.training.convert import convert
     from duchenne.training.pretrain import pretrain
+    from duchenne.training.runs import load_encoder
 
 
 def __getattr__(name: str) -> Any:

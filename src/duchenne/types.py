@@ -53,7 +53,9 @@ class StepOutput:
     Attributes:
         loss: () scalar to minimise.
         logs: name -> number or () tensor, for the log only (detached).
+        kept: name -> tensor that `Method.after_step` takes up, such as the keys that enter a memory (detached).
     """
 
     loss: Tensor
     logs: Mapping[str, Tensor | float] = field(default_factory=dict)
+    kept: Mapping[str, Tensor] = field(default_factory=dict)

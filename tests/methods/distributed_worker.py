@@ -25,7 +25,7 @@ class Step(nn.Module):
         self.method = method
 
     def forward(self, batch):
-        return self.method.training_step(batch).loss
+        return self.method.training_step(batch)
 
 
 def augmented(method):
@@ -36,8 +36,9 @@ def augmented(method):
 def step_alone(name: str) -> Method:
     """The whole batch in one process; to be called before there is a process group, so that nothing is gathered."""
     alone = small_method(name, bn_splits=2)
-    alone.training_step(augmented(alone)).loss.backward()
-    alone.after_step()
+    output = alone.training_step(augmented(alone))
+    output.loss.backward()
+    alone.after_step(output)
     return alone
 
 
@@ -46,8 +47,9 @@ def compare(name: str, rank: int, alone: Method) -> list[float]:
     batch = augmented(shared)
     wrapped = DistributedDataParallel(Step(shared), broadcast_buffers=False)
     half = CLIPS // 2
-    wrapped(batch.select(slice(rank * half, (rank + 1) * half))).backward()
-    shared.after_step()
+    output = wrapped(batch.select(slice(rank * half, (rank + 1) * half)))
+    output.loss.backward()
+    shared.after_step(output)
     gradient = statistics = 0.0
     for one, other in zip(alone.parameters(), shared.parameters(), strict=True):
         if one.grad is not None:

@@ -27,7 +27,7 @@ def step(method, clips=4, seed=0):
     batch = method.augment(random_batch(method, clips))
     output = method.training_step(batch)
     output.loss.backward()
-    method.after_step()
+    method.after_step(output)
     output.loss = output.loss.detach()
     return batch, output
 
@@ -68,11 +68,11 @@ def test_keys_enter_the_memory_after_the_step_with_their_person():
     before = method.memory.rows.clone()
     torch.manual_seed(0)
     batch = method.augment(random_batch(method, 4))
-    method.training_step(batch)
+    output = method.training_step(batch)
     assert torch.equal(method.memory.rows, before)
-    keys = method._pending[0]
+    keys = output.kept["keys"]
     assert float((keys @ before.T).max()) < 0.999  # never scored against themselves
-    method.after_step()
+    method.after_step(output)
     written = method.memory.ids("identity") >= 0
     assert sorted(method.memory.ids("identity")[written].tolist()) == [0, 0, 0, 0, 1, 1, 1, 1]
     rows = method.memory.rows[written]

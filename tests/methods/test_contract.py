@@ -64,7 +64,7 @@ def test_any_batch_size(name, clips):
     method = small_method(name)
     output = step(method, max(clips, method.smallest_batch()))
     output.loss.backward()
-    method.after_step()
+    method.after_step(output)
     assert torch.isfinite(output.loss)
 
 
@@ -77,8 +77,9 @@ def test_equal_batches_give_equal_losses(name):
 @pytest.mark.parametrize("name", METHODS)
 def test_state_round_trip(name):
     method, other = small_method(name), small_method(name, seed=7)
-    step(method, 3).loss.backward()
-    method.after_step()
+    output = step(method, 3)
+    output.loss.backward()
+    method.after_step(output)
     other.load_state_dict(method.state_dict())
     assert torch.equal(step(method, 3, seed=5).loss, step(other, 3, seed=5).loss)
 

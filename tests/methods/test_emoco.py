@@ -29,7 +29,7 @@ def batch_of(method, clips=6, seed=0):
 def step(method, batch):
     output = method.training_step(batch)
     output.loss.backward()
-    method.after_step()
+    method.after_step(output)
     return output
 
 
@@ -58,7 +58,7 @@ def test_keys_enter_the_memory_of_their_emotion_after_the_step():
     output = method.training_step(batch)
     assert torch.equal(method.queue.rows, before)
     output.loss.backward()
-    method.after_step()
+    method.after_step(output)
     labels = batch.labels["emotion"][:, 0]
     for emotion in range(7):
         number = int((labels == emotion).sum())
@@ -72,8 +72,8 @@ def test_more_faces_of_an_emotion_than_its_memory_holds():
     method = small_method(NAME, memory=4)
     batch = batch_of(method, 6)
     batch.labels["emotion"][:] = 3
-    step(method, batch)
-    keys = method._keys[0]
+    output = step(method, batch)
+    keys = output.kept["keys"]
     assert int(method.queue.filled[3]) == 4
     assert int(method.queue.filled.sum()) == 4
     assert torch.allclose(torch.roll(method.queue.rows[3], -int(method.queue.place[3]), 0), keys[2:], atol=1e-6)
@@ -85,7 +85,7 @@ def test_the_loss_is_that_of_the_formula():
     batch = batch_of(method)
     queues, weight = method.queue.rows.clone(), method.classifier.weight
     output = method.training_step(batch)
-    keys, labels, _ = method._keys
+    keys, labels = output.kept["keys"], output.kept["labels"]
     torch.manual_seed(0)
     query = torch.nn.functional.normalize(method.head(method.encoder(batch.images[:, 0])), dim=1)
     expected = emotion_contrastive_loss(query, keys, queues, weight, labels)

@@ -147,11 +147,11 @@ def test_cvc_sees_two_frames():
 def test_keys_enter_the_memory_after_the_step(name):
     method = small_method(name)
     before = method.queue.rows.clone()
-    step(method)
+    _, output = step(method)
     assert torch.equal(method.queue.rows, before)
-    keys = method._keys if name == "moco" else method._keys[0]
+    keys = output.kept["keys" if name == "moco" else "key"]
     assert float((keys @ before.T).max()) < 0.999
-    method.after_step()
+    method.after_step(output)
     assert torch.equal(method.queue.rows[:4], keys)
     assert int(method.queue.filled) == 4
 

@@ -234,6 +234,17 @@ class Prepared:
         return np.concatenate(parts)
 
 
+def open_prepared(data: str | Path | Prepared | Sequence[str | Path]) -> Prepared:
+    """Opens a folder, or several as one; prepared data that is open already is given back as it is.
+
+    Raises:
+        InputError: when a folder cannot be opened, see `Prepared`.
+    """
+    if isinstance(data, Prepared):
+        return data
+    return Prepared([data] if isinstance(data, str | Path) else data)
+
+
 def resized(picture: NDArray[np.uint8], size_px: int) -> NDArray[np.uint8]:
     """A crop (H, W, 3) at another side: averaged over areas where it shrinks, bilinear where it grows."""
     if picture.shape[:2] == (size_px, size_px):

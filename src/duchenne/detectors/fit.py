@@ -13,7 +13,7 @@ import pandas as pd
 
 from duchenne._version import __version__
 from duchenne.data.folds import check_apart, from_assignment
-from duchenne.data.prepared import Prepared
+from duchenne.data.prepared import Prepared, open_prepared
 from duchenne.detectors.calibrating.by_group import group_rows, group_scores
 from duchenne.detectors.calibrating.calibrated import (
     FEWEST_SHOWING,
@@ -55,7 +55,7 @@ _TUNED: Final = "The encoder was trained along, on these people too; the figures
 def fit(
     *,
     model: str,
-    data: str | Path | Sequence[str | Path],
+    data: str | Path | Prepared | Sequence[str | Path],
     out: str | Path,
     tune: Literal["head", "all"] = "head",
     calibration: Calibration = "platt",
@@ -72,7 +72,7 @@ def fit(
     Args:
         model: what looks at the faces: `blendshapes` or `landmarks` for a few coded clips; or a run, an encoder file,
             `random`, `pixels`, `package.module:builder`, or several joined by `+`. It is not changed.
-        data: one or several prepared folders with labels.
+        data: one or several prepared folders with labels, or such data that is open.
         out: the detector to write; an earlier one is replaced.
         tune: `head` trains linear units on the encoder as it is; `all` trains a copy of the encoder along, seven times
             (see `duchenne.detectors.tuned`).
@@ -96,7 +96,7 @@ def fit(
         raise UsageError(
             f"--tune all: --model {model} is no single encoder, so there is nothing to train; leave it out."
         )
-    prepared = Prepared([data] if isinstance(data, str | Path) else list(data))
+    prepared = open_prepared(data)
     coded = coded_rows(prepared)
     crop_px = prepared.infos[0].size_px
     parts = parts_of(source, crop_px=crop_px, seed=seed)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from torch import nn
 
-from duchenne.data.prepared import Prepared
+from duchenne.data.prepared import Prepared, open_prepared
 from duchenne.devices import resolve_device
 from duchenne.errors import UsageError
-from duchenne.features.resolve import resolve
-from duchenne.features.source import Context, FeatureKind
+from duchenne.features.resolve import source_of
+from duchenne.features.source import Context, FeatureKind, FeatureSource
 from duchenne.files import replacing
 from duchenne.progress import progress_bar
 
@@ -23,8 +24,8 @@ ROWS_AT_ONCE: Final = 65536
 
 def embed(
     *,
-    model: str,
-    data: str | Path,
+    model: str | nn.Module | FeatureSource,
+    data: str | Path | Prepared | Sequence[str | Path],
     out: str | Path,
     feature: FeatureKind = "embedding",
     seed: int = 0,
@@ -34,8 +35,8 @@ def embed(
     """Writes one feature vector per prepared face.
 
     Args:
-        model: what to embed with, see `duchenne.features.resolve`.
-        data: a prepared folder.
+        model: what to embed with: a word, see `duchenne.features.resolve`, a torch module, or a source of features.
+        data: one or several prepared folders, or prepared data that is open.
         out: `FILE.parquet`: subject, clip, frame, feature (a fixed-size list of float32), in the order of the data.
         feature: `embedding` for what the encoder gives, `pooled` for its averaged last map.
         seed: of untrained weights.
@@ -52,7 +53,7 @@ def embed(
     out = Path(out)
     if out.suffix != ".parquet":
         raise UsageError(f"--out {out}: the table is written as Parquet; give a name that ends in .parquet.")
-    source, prepared = resolve(model), Prepared([data])
+    source, prepared = source_of(model), open_prepared(data)
     chosen = resolve_device(device)
 
     def tables() -> Iterator[pa.Table]:

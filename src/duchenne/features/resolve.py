@@ -15,6 +15,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from torch import nn
+
 from duchenne.errors import InputError, UsageError
 from duchenne.features.columns import ColumnSource, PixelSource
 from duchenne.features.encoder import EncoderSource
@@ -26,6 +28,23 @@ from duchenne.training.runs import LoadedEncoder, initial_encoder, load_encoder,
 
 _WORDS: Final = ("random", "pixels", "blendshapes", "landmarks")
 """Mean the same whatever folders there are; `./random` is a folder."""
+
+
+def source_of(model: str | nn.Module | FeatureSource) -> FeatureSource:
+    """A source of features from a word (see `resolve`), from a torch module that is at hand, or from itself.
+
+    A module takes (B, 3, H, W) pictures in [0, 1] to (B, D); its `size_px`, where it has one, is H and W. It is set
+    to evaluation mode and may be moved to another device.
+
+    Raises:
+        UsageError, InputError: see `resolve`.
+    """
+    if isinstance(model, str):
+        return resolve(model)
+    if isinstance(model, nn.Module):
+        facts = {"kind": "module", "class": type(model).__qualname__}
+        return EncoderSource(type(model).__name__, lambda seed: model, getattr(model, "size_px", None), facts)
+    return model
 
 
 def resolve(name: str) -> FeatureSource:

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from duchenne.data.prepared import DatasetInfo, Prepared
+from duchenne.data.prepared import DatasetInfo, Prepared, open_prepared
 from duchenne.data.shards import encode_jpeg
 from duchenne.data.spreadsheets import plain_cells
 from duchenne.devices import resolve_device
@@ -58,7 +58,7 @@ class QueryFaces:
 def retrieve(
     *,
     model: str | Sequence[str],
-    data: str | Path,
+    data: str | Path | Prepared,
     query: str | Path,
     out: str | Path,
     top: int = 5,
@@ -71,7 +71,7 @@ def retrieve(
     Args:
         model: an encoder or `pixels`, see `duchenne.features.resolve`; of several, what each finds is shown
             below one another.
-        data: a prepared folder.
+        data: a prepared folder, or prepared data that is open.
         query: a picture; of a video, the first frame.
         out: `FILE.html` to write the page to; the table goes beside it as `FILE.csv`.
         top: neighbours per face, each of another clip.
@@ -96,7 +96,7 @@ def retrieve(
     chosen = resolve_device(device)
     members = {name: _members(resolve(name)) for name in names}
     members.setdefault("pixels", [PixelSource()])  # its numbers stand beside
-    prepared = Prepared([data])
+    prepared = open_prepared(data)
     crops = _query_crops(query, prepared.infos[0].size_px)
     context = Context(device=chosen, feature=feature)
     found: dict[str, tuple[NDArray[np.int64], Features]] = {}

@@ -153,8 +153,8 @@ class Method(nn.Module, ABC):
         """Encoders that are kept beside `encoder`, by name: a run saves them as `encoder_NAME`; none by default."""
         return {}
 
-    def after_step(self) -> None:
-        """Called after the optimiser: the only place where momentum weights and queues move."""
+    def after_step(self, output: StepOutput) -> None:
+        """Called after the optimiser with what the step gave: the only place where momentum weights and queues move."""
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Parameter groups for the optimiser of the stage; every trainable parameter once.

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from duchenne._version import __version__
@@ -19,7 +18,7 @@ from duchenne.data.epochs import epoch_units, recording_ids
 from duchenne.data.folds import from_partition, from_picture_parts, is_partition, k_fold
 from duchenne.data.labels import LabelSpec
 from duchenne.data.loaders import ClipLoader
-from duchenne.data.prepared import Prepared
+from duchenne.data.prepared import Prepared, open_prepared
 from duchenne.devices import computes_bf16, resolve_device
 from duchenne.errors import InputError, UsageError
 from duchenne.facs import au_column
@@ -32,7 +31,16 @@ from duchenne.training.held_out import sample_clips, split_clips, split_subjects
 from duchenne.training.loop import Trainer, average_buffers, make_fabric, process_kept
 from duchenne.training.methods_text import methods_text
 from duchenne.training.recipes import load_recipe, recipe_names
-from duchenne.training.runs import EncoderRecord, TrainedOn, build_method, save_encoder, seen_before
+from duchenne.training.runs import (
+    EncoderRecord,
+    LoadedEncoder,
+    TrainedOn,
+    build_method,
+    check_side,
+    load_encoder,
+    save_encoder,
+    seen_before,
+)
 from duchenne.training.sync_batchnorm import check_sync_batchnorm, synchronised
 
 
@@ -52,11 +60,19 @@ class PretrainResult:
     finished: bool
     notes: tuple[str, ...]
 
+    def load_encoder(self) -> LoadedEncoder:
+        """The encoder that was trained, see `duchenne.load_encoder`.
+
+        Raises:
+            InputError: when the training is not finished.
+        """
+        return load_encoder(self.out)
+
 
 def pretrain(
     method: str,
     *,
-    data: str | Path | Sequence[str | Path],
+    data: str | Path | Prepared | Sequence[str | Path],
     out: str | Path,
     recipe: str | None = None,
     exclude_fold: str | None = None,
@@ -69,7 +85,7 @@ def pretrain(
 
     Args:
         method: name, see `duchenne info`.
-        data: prepared folders.
+        data: one or several prepared folders, or prepared data that is open.
         out: the run folder to make.
         recipe: name of a shipped recipe or path of a YAML file; its values replace the method's defaults.
         exclude_fold: `I/K`: leave out the subjects that `evaluate --folds K` tests in its fold I (from 0; first seed);
@@ -91,8 +107,7 @@ def pretrain(
     kind = method_run_config(method)
     values = load_recipe(recipe, method) if recipe else {}
     config: Any = from_mapping(kind, {**values, **fields}, where=f"recipe {recipe}" if recipe else f"pretrain {method}")
-    paths = [data] if isinstance(data, str | Path) else list(data)
-    prepared = Prepared(paths)
+    prepared = open_prepared(data)
     job = {"exclude_fold": exclude_fold} if exclude_fold else {}
     rows = training_rows(prepared, exclude_fold)
     of = (recipe, values) if recipe in recipe_names() else None
@@ -186,7 +201,7 @@ def _train_on(
     if config.batch_size % fabric.world_size:
         raise UsageError(f"--batch-size {config.batch_size} is not divisible by the {fabric.world_size} processes.")
     built = build_method(method, config)
-    _check_side(built, config)
+    check_side(built, config)
     if config.sync_batchnorm:
         built = synchronised(built, fabric.world_size)
     smallest = built.smallest_batch() * fabric.world_size
@@ -346,21 +361,6 @@ def _papers(recipe: tuple[str | None, Mapping[str, Any]] | None, config: Any, da
     alignment = ", ".join(sorted({info.alignment for info in data.infos}))
     found = compare_settings(recipe[0], config, recipe[1], data=names, alignment=alignment)
     return found.sentences() if found else []
-
-
-def _check_side(method: Method, config: Any) -> None:
-    """Refuses a side of the pictures that the backbone cannot take, before anything is trained."""
-    name, smallest_px = method.encoder.spec.backbone, method.encoder.backbone.smallest_px
-    if config.size_px < smallest_px:
-        raise UsageError(f"--size-px {config.size_px}: {name} takes pictures from {smallest_px} px.")
-    if ":" in name:  # not ours: it says so itself, in its own words
-        try:
-            with torch.no_grad():
-                method.encoder.eval()(torch.zeros(1, 3, config.size_px, config.size_px))
-        except (RuntimeError, ValueError, TypeError, IndexError) as error:
-            reason = " ".join(str(error).split())[:160]
-            raise UsageError(f"--size-px {config.size_px}: {name} cannot take it ({reason}).") from error
-        method.train()
 
 
 def _repeated(batch: int, clips: int) -> list[str]:

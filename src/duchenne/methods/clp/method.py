@@ -131,6 +131,7 @@ class CLP(Method):
         the last frame, `spread` (0 where the embedding has collapsed); `similarity`, the mean cosine of query and key.
         """
         config, loss, logs = self.config, batch.images.new_zeros(()), dict[str, Tensor | float]()
+        kept: dict[str, Tensor] = {}
         length = 0 if config.terms == "cir" else config.length
         separate = 0 if config.terms == "tcl" else config.separate_frames
         seen = batch.images[:, : length + separate]
@@ -140,15 +141,15 @@ class CLP(Method):
         if separate:
             query = unit_rows(self.cir_head(features[:, length:].flatten(0, 1)))
             key = unit_rows(self.key_network(batch.images[:, length + separate :].flatten(0, 1)))
-            loss = loss + config.beta * self._reconstruction(query, key, self._identities(batch), logs)
-        return StepOutput(loss, logs)
+            kept = {"keys": key, "identities": self._identities(batch)}
+            loss = loss + config.beta * self._reconstruction(query, key, kept["identities"], logs)
+        return StepOutput(loss, logs, kept)
 
-    def after_step(self) -> None:
+    def after_step(self, output: StepOutput) -> None:
         """The momentum encoder follows, the keys enter the memory, and the support is drawn anew."""
         if self.config.terms != "tcl":
             self.key_network.update()
-            keys, identities = self._pending
-            self.memory.push(keys, identity=identities)
+            self.memory.push(output.kept["keys"], identity=output.kept["identities"])
             self.memory.deal()
 
     def smallest_batch(self) -> int:
@@ -170,7 +171,6 @@ class CLP(Method):
         self, query: Tensor, key: Tensor, identities: Tensor, logs: dict[str, Tensor | float]
     ) -> Tensor:
         config, same, same_negatives = self.config, None, None
-        self._pending = key, identities
         if config.mask_same != "none":
             kept = self.memory.split(self.memory.ids("identity"))
             same = identities[:, None] == kept[0]

@@ -86,8 +86,7 @@ class CVC(ViewMethod):
         collapsed.
         """
         query, cycle_query = self._parts(self.heads(self.encoder(batch.images[:, 0])))
-        self._keys = self._parts(self.key_network(batch.images[:, 1]))
-        key, cycle_key = self._keys
+        key, cycle_key = self._parts(self.key_network(batch.images[:, 1]))
         temperature = self.config.temperature
         video = info_nce_loss(query, key, self.queue.rows, temperature=temperature)
         cycle = cross_identity_reconstruction_loss(
@@ -99,14 +98,13 @@ class CVC(ViewMethod):
             "similarity": (query.detach() * key).sum(1).mean(),
             "spread": spread(query),
         }
-        return StepOutput(video + self.config.cycle_weight * cycle, logs)
+        return StepOutput(video + self.config.cycle_weight * cycle, logs, {"key": key, "cycle_key": cycle_key})
 
-    def after_step(self) -> None:
+    def after_step(self, output: StepOutput) -> None:
         """The momentum encoder follows, the keys enter their memories, and the support is drawn anew."""
         self.key_network.update()
-        key, cycle_key = self._keys
-        self.queue.push(key)
-        self.cycle_memory.push(cycle_key)
+        self.queue.push(output.kept["key"])
+        self.cycle_memory.push(output.kept["cycle_key"])
         self.cycle_memory.deal()
 
     def _parts(self, rows: Tensor) -> tuple[Tensor, Tensor]:

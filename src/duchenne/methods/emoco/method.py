@@ -112,22 +112,23 @@ class EmoCo(ViewMethod):
         emotion = emotion_loss(query, weight, labels)
         right = ((query.detach() @ weight.detach().to(query).T).argmax(1) == labels).float().mean()
         loss, logs = config.emotion_weight * emotion, {"emotion": emotion.detach(), "accuracy": right}
+        kept: dict[str, Tensor] = {}
         if self.key_network is not None:
             keys = unit_rows(self.key_network(batch.images[:, 1]))
             images = batch.rows[:, 0]
             contrast = self._contrast(query, keys, weight, labels, images)
             loss = loss + config.contrast_weight * contrast
-            self._keys = keys, labels, images
+            kept = {"keys": keys, "labels": labels, "images": images}
             logs |= {"contrast": contrast.detach(), "similarity": (query.detach() * keys).sum(1).mean()}
-        return StepOutput(loss, {**logs, "spread": spread(query)})
+        return StepOutput(loss, {**logs, "spread": spread(query)}, kept)
 
-    def after_step(self) -> None:
+    def after_step(self, output: StepOutput) -> None:
         """The momentum encoder follows and the keys enter the memory of their emotion."""
         if self.key_network is None:
             return
         self.key_network.update()
-        keys, labels, images = self._keys
-        ids = {"image": images} if self.config.mask_own_image else {}
+        keys, labels = output.kept["keys"], output.kept["labels"]
+        ids = {"image": output.kept["images"]} if self.config.mask_own_image else {}
         self.queue.push(keys, labels=labels if self.config.queues == "per_class" else None, **ids)
 
     def _contrast(self, query: Tensor, keys: Tensor, weight: Tensor, labels: Tensor, images: Tensor) -> Tensor:

@@ -65,16 +65,16 @@ class MoCo(ViewMethod):
         Logs `similarity`, the mean cosine of query and key, and `spread`, 0 where the embedding has collapsed.
         """
         query = unit_rows(self.head(self.encoder(batch.images[:, 0])))
-        self._keys = unit_rows(self.key_network(batch.images[:, 1]))
-        loss = info_nce_loss(query, self._keys, self.queue.rows, temperature=self.config.temperature)
-        similarity = (query.detach() * self._keys).sum(1).mean()
-        return StepOutput(loss, {"similarity": similarity, "spread": spread(query)})
+        keys = unit_rows(self.key_network(batch.images[:, 1]))
+        loss = info_nce_loss(query, keys, self.queue.rows, temperature=self.config.temperature)
+        similarity = (query.detach() * keys).sum(1).mean()
+        return StepOutput(loss, {"similarity": similarity, "spread": spread(query)}, {"keys": keys})
 
     def validation_score(self, batch: ClipBatch) -> Tensor:
         """Minus the loss against the memory as it is."""
         return self.minus_loss(batch)
 
-    def after_step(self) -> None:
+    def after_step(self, output: StepOutput) -> None:
         """The momentum encoder follows and the keys enter the memory."""
         self.key_network.update()
-        self.queue.push(self._keys)
+        self.queue.push(output.kept["keys"])
