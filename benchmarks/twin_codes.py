@@ -32,11 +32,12 @@ from duchenne.config import load_mapping
 from duchenne.data.folds import from_assignment, k_fold, people_of
 from duchenne.data.prepared import Prepared
 from duchenne.devices import resolve_device
-from duchenne.evaluation import known
-from duchenne.evaluation.encoders import Context, resolve
-from duchenne.evaluation.linear import linear_protocol
-from duchenne.evaluation.probe_measures import regression, standardised
+from duchenne.evaluation.protocols import known
+from duchenne.evaluation.protocols.probe_measures import regression, standardised
 from duchenne.evaluation.scoring import Predictions, Summariser
+from duchenne.features.resolve import resolve
+from duchenne.features.source import Context
+from duchenne.heads.linear import linear_protocol
 from duchenne.metrics import RESAMPLES, interval, ratio, resample
 
 SIZE_PX, FOLDS = 64, 3

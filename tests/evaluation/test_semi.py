@@ -12,7 +12,7 @@ import duchenne
 from duchenne.cli.main import main
 from duchenne.data.folds import Fold
 from duchenne.errors import UsageError
-from duchenne.evaluation.label_share import reduced
+from duchenne.evaluation.protocols.label_share import reduced
 from duchenne.evaluation.semi.group_sparse import (
     EXACT,
     GAMMA,

@@ -8,7 +8,7 @@ from typing import Final
 
 from torch import Tensor
 
-import duchenne
+from duchenne._version import __version__
 from duchenne.errors import InputError, UsageError
 from duchenne.modules.encoder import Encoder, EncoderSpec
 from duchenne.training.released import released_state, which_released
@@ -59,7 +59,7 @@ def convert(weights: str | Path, *, out: str | Path) -> Path:
             alignment="the crops of VoxCeleb2",
             weights=f"released by the authors ({Path(weights).name})",
             steps=0,
-            duchenne=duchenne.__version__,
+            duchenne=__version__,
             trained_on=trained_on,
         )
         save_encoder(out, encoder, record, name=name)

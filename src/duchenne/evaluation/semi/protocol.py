@@ -9,11 +9,11 @@ import numpy as np
 
 from duchenne.data.folds import Fold
 from duchenne.errors import UsageError
-from duchenne.evaluation.encoders import Features, FeatureSource
-from duchenne.evaluation.frozen import Found, run_classifiers
-from duchenne.evaluation.linear import LinearSettings
-from duchenne.evaluation.protocols import Job, Outcome
+from duchenne.evaluation.job import Job, Outcome
+from duchenne.evaluation.protocols.frozen import Found, run_classifiers
 from duchenne.evaluation.semi.learning import Prior, learn_semi
+from duchenne.features.source import Features, FeatureSource
+from duchenne.heads.linear import LinearSettings
 
 
 def run_semi(source: FeatureSource, job: Job, settings: LinearSettings, prior: Prior) -> Outcome:
