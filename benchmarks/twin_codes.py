@@ -45,9 +45,11 @@ LEARNED: Final = {"subjects": 64, "clips": 4, "frames": 48}
 TESTED: Final = {"subjects": 40, "clips": 4, "frames": 16}
 ARMS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "recipe": ("twin_cycle", {}),
+    "AU flow as printed": ("twin_cycle", {"flow_weight": 0.1}),
+    "AU flow x 10": ("twin_cycle", {"flow_weight": 1.0}),
+    "AU flow x 30": ("twin_cycle", {"flow_weight": 3.0}),
     "curriculum": ("twin_cycle", {"curriculum": True}),
     "crop per clip": ("twin_cycle", {"augment_per": "clip"}),
-    "AU flow x 10": ("twin_cycle", {"flow_weight": 1.0}),
     "FAb-Net": ("fab_net", {}),
 }
 """Name -> method and what differs from its recipe `cpu/METHOD`."""

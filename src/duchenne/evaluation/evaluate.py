@@ -175,7 +175,7 @@ def evaluate(
             f"evaluate {protocol}: --method, --tune, --epochs, --batch-size, --lr, --head-lr, --layer-decay, "
             "--patience, --curve and --workers belong to evaluate finetune; leave them out."
         )
-    if (protocol == "semi") != (prior in PRIORS):
+    if prior not in (PRIORS if protocol == "semi" else (None,)):
         raise UsageError(
             f"evaluate semi: needs --prior {' or '.join(PRIORS)}, how labels go together; other protocols have none."
         )

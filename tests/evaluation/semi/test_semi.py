@@ -287,6 +287,8 @@ def test_settings_without_meaning(tmp_path):
         duchenne.evaluate("semi", **given)
     with pytest.raises(UsageError, match="--prior"):
         duchenne.evaluate("linear", prior="rbm", **given)
+    with pytest.raises(UsageError, match="--prior"):
+        duchenne.evaluate("semi", prior="groups", **given)
     with pytest.raises(UsageError, match="one emotion"):
         duchenne.evaluate("semi", prior="rbm", target="emotion", **given)
     with pytest.raises(UsageError, match="inverse_frequency"):
