@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> int:
             size: side of the crops in pixels.
             seed: everything follows from it; two seeds share no person.
             head: natural motion of the head, or nearly still.
-            style: how faces are rendered; mixed draws natural or drawn for each clip, modelled are heads in three dimensions.
+            style: how faces are rendered; mixed draws natural or drawn for each clip; modelled: heads in 3-D, [faces].
             aus: off holds every action unit at 0 in otherwise the same clips.
             workers: processes, 0 for one per core; the result does not depend on it.
             stats: measure how the set could mislead: print it and write stats.csv beside it.

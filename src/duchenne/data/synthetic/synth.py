@@ -89,8 +89,8 @@ def synth(
         size_px: side of the crops.
         seed: everything follows from it; two seeds share no subject.
         head: `natural` motion, or nearly `still`.
-        style: `natural`, `drawn`, `mixed` (one of these two drawn for each clip), or `modelled`: three-dimensional heads
-            (extra `[faces]`).
+        style: `natural`, `drawn`, `mixed` (one of these two drawn for each clip), or `modelled`: heads in three
+            dimensions (extra `[faces]`).
         aus: `off` holds every AU at 0 in otherwise the same clips.
         workers: number of processes, 0 for one per core; the bytes written do not depend on it.
         stats: measure the result (see `stats.synth_stats`) and write `stats.csv` beside it.

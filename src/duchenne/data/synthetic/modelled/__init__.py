@@ -15,7 +15,9 @@ def prepare_modelled() -> None:
         InputError: when assets or the cache cannot be had.
     """
     if find_spec("numba") is None:
-        raise UsageError("--style modelled needs the extra: pip install 'duchenne[faces]'.")
+        from duchenne.data.synthetic.modelled.bake import EXTRA
+
+        raise UsageError(EXTRA)
     from duchenne.data.synthetic.modelled.draw import warm_up
 
     warm_up()

@@ -1,8 +1,8 @@
 """MakeHuman's textures and proxies (CC0): looked up in a folder, else fetched once and checked by SHA-256.
 
-`DUCHENNE_MAKEHUMAN` names a folder with `textures/` and `proxies/`; without it the user's cache is looked at, and what is
-missing there is fetched from the official repositories at the commits below. Without network and folder, faces have
-procedural skin and no hair but what is painted: `available` says which.
+`DUCHENNE_MAKEHUMAN` names a folder with `textures/` and `proxies/`; without it the user's cache is looked at, and what
+is missing there is fetched from the official repositories at the commits below. `none` in its place does without: then
+faces have procedural skin, plain eyes, painted brows and no hair, and they are baked apart from the others.
 """
 
 from __future__ import annotations
@@ -18,11 +18,14 @@ from typing import Final
 from duchenne.errors import InputError, UsageError
 
 VARIABLE: Final = "DUCHENNE_MAKEHUMAN"
+NONE: Final = "none"
 _ASSETS: Final = "makehumancommunity/makehuman-assets/8cf9645b975a98eea056b140df11a1d278da0d10"
 _MAKEHUMAN: Final = "makehumancommunity/makehuman/a8bc2d54ff0ac92e78ff71431b1023eda42bf482"
 _LARGE: Final = "https://media.githubusercontent.com/media/"  # what Git LFS keeps
 _PLAIN: Final = "https://raw.githubusercontent.com/"
-_ADVICE: Final = f"connect to the network once, or name a folder that holds it in {VARIABLE}"
+_ADVICE: Final = (
+    f"connect to the network once, name a folder that holds it in {VARIABLE}, or do without: {VARIABLE}={NONE}"
+)
 
 
 @cache
@@ -30,6 +33,11 @@ def known() -> dict[str, tuple[str, str]]:
     """Every asset, as `textures/FILE` or `proxies/...`, with its SHA-256 and its path in its repository."""
     text = files("duchenne.data.synthetic.modelled").joinpath("assets.csv").read_text("utf-8")
     return {row["file"]: (row["sha256"], row["path"]) for row in csv.DictReader(text.splitlines())}
+
+
+def are_wanted() -> bool:
+    """Whether faces are to wear MakeHuman's assets."""
+    return os.environ.get(VARIABLE) != NONE
 
 
 def asset(name: str) -> Path:

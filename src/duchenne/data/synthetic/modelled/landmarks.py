@@ -1,8 +1,8 @@
 """The 68 landmarks as vertices of MakeHuman's base mesh.
 
-Found by rendering neutral heads from the front, letting MediaPipe find their landmarks, and taking for each the visible
-vertex that lies nearest over all of them, the two sides being mirror images, and those of the lower lip going with the
-jaw.
+Found by rendering 70 neutral heads in many poses, letting MediaPipe find their landmarks, and taking for each the
+visible vertex that lies nearest over all of them, the two sides being mirror images, and those of the lower lip going
+with the jaw.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from duchenne.data.synthetic.modelled.bake import heads
 
 VERTICES: Final[tuple[int, ...]] = (
-    5769, 5236, 5750, 5205, 5241, 893, 5295, 727, 747, 7449, 11901, 7595, 11850, 11816, 12347, 11845, 12366,  # jaw
-    261, 225, 224, 205, 208, 6983, 6980, 6998, 6999, 7030,  # brows
+    718, 5185, 5203, 5238, 5241, 737, 5295, 5292, 5296, 11898, 11901, 7457, 11850, 11847, 11814, 11797, 7441,  # jaw
+    255, 225, 224, 205, 208, 6983, 6980, 6998, 6999, 7024,  # brows
     136, 131, 201, 294, 358, 313, 317, 7076, 7119,  # nose
-    1061, 7, 4865, 4870, 1071, 1068, 11488, 11483, 6791, 7753, 7760, 7763,  # eyes
-    3736, 411, 456, 455, 7215, 7171, 10404, 7233, 7241, 492, 486, 478,  # outer lip
-    499, 453, 468, 7213, 7248, 7280, 540, 535,  # inner lip
+    6758, 7, 4865, 70, 1071, 1068, 6854, 11483, 6791, 13354, 7760, 7763,  # eyes
+    3736, 410, 456, 455, 7215, 7170, 10404, 7233, 7245, 492, 490, 478,  # outer lip
+    499, 453, 468, 7213, 7248, 7236, 523, 481,  # inner lip
 )  # fmt: skip
 """Numbers in the base mesh, in the order of `duchenne.facs.LANDMARK_GROUPS`."""
 

@@ -97,8 +97,11 @@ def read_binding(path: Path) -> Binding:
         elif parts[0] == "delete_verts":
             break
     return Binding(
-        np.array(vertices, dtype=np.int64).reshape(-1, 3), np.array(weights), np.array(offsets), (scales["x"], scales["y"], scales["z"])
-    )  # fmt: skip
+        np.array(vertices, dtype=np.int64).reshape(-1, 3),
+        np.array(weights),
+        np.array(offsets),
+        (scales["x"], scales["y"], scales["z"]),
+    )
 
 
 def read_target(path: Path, vertices: int) -> Floats:

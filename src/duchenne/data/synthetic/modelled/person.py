@@ -176,7 +176,8 @@ def person(seed: int, subject: int) -> Person:
     texture, cheek = painting.draw_skin(rng, own, front, traits, mouth_y=mouth_y, brow=brow)
     relief, steepest = relief_maps(places, texels, painting.CORNER, painting.SHAPE, _texels(places, texels), rng)
     return Person(
-        together, np.concatenate(all_moves, axis=2).astype(np.float32), np.concatenate(all_rests, axis=1).astype(np.float32),
+        together, np.concatenate(all_moves, axis=2).astype(np.float32),
+        np.concatenate(all_rests, axis=1).astype(np.float32),
         np.concatenate(faces), np.concatenate(uv), np.concatenate(kinds), sheer, (eyeballs[0], eyeballs[1]), texture,
         atlas, relief, steepest, float(age), float(rng.uniform(0.5, 1.3)),
         rng.uniform(0.0, 0.25, 3) if rng.uniform() < 0.15 else None, cheek,
@@ -258,10 +259,10 @@ def _paint(atlas: Bytes, group: str, name: str, rng: np.random.Generator, hair: 
 
 @lru_cache(maxsize=64)
 def _image(name: str, side: int) -> Bytes:
-    picture = cv2.imread(str(asset(name)), cv2.IMREAD_UNCHANGED)
+    picture = np.asarray(cv2.imread(str(asset(name)), cv2.IMREAD_UNCHANGED))
     if picture.shape[2] == 3:
         picture = np.dstack([picture, np.full(picture.shape[:2], 255, np.uint8)])
-    picture = cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
+    picture = np.asarray(cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA))
     return np.asarray(picture[..., [2, 1, 0, 3]], dtype=np.uint8)
 
 

@@ -1,4 +1,4 @@
-"""Skin as a texture: a photographed-looking map of MakeHuman's or a procedural one, with what makes people differ on it."""
+"""Skin as a texture: one of MakeHuman's maps or a procedural one, with what makes people differ painted on it."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ SHAPE: Final = (728, 395)
 _ABSORBS: Final = np.array([0.55, 1.0, 1.45])
 """How much melanin takes of red, green and blue."""
 _PLAIN: Final = np.array([0.80, 0.60, 0.49])  # of the procedural skin, linear
+_INSIDE: Final = ((0.85, 1.0, 0.74, 0.94), (0.92, 0.99, 0.61, 0.66), (0.35, 0.47, 0.0, 0.16))
+"""Where the texture holds the inside of the mouth, the tongue and the sockets: top, bottom, left, right."""
 Front = NDArray[np.float32]
 
 
@@ -34,7 +36,7 @@ def skins() -> dict[str, tuple[bool, bool]]:
 
 @cache
 def _texture(name: str) -> NDArray[np.uint8]:
-    picture = cv2.imread(str(asset(name)), cv2.IMREAD_COLOR_RGB)
+    picture = np.asarray(cv2.imread(str(asset(name)), cv2.IMREAD_COLOR_RGB))
     return np.asarray(cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
@@ -77,17 +79,18 @@ def draw_skin(
     Returns:
         (SIDE, SIDE, 3) uint8, square root of linear light; and the mean colour of the cheeks, (3,) linear.
     """
-    age, gender, african = traits
+    _, gender, african = traits
     is_dark = rng.uniform() < 0.05 + 0.75 * african
+    whole: Any
     if heads.parts:
         fitting = [
-            name for name, (woman, dark) in skins().items() if (dark and is_dark) or (not dark and woman == (gender < 0.5))
-        ]  # fmt: skip
-        if is_dark:
-            fitting = [name for name in fitting if "dark" in name]
+            name for name, (woman, dark) in skins().items() if dark == is_dark and (dark or woman == (gender < 0.5))
+        ]
         whole = (_texture(str(rng.choice(sorted(fitting)))).astype(np.float32) / 255) ** 2
     else:
-        whole = np.ones((SIDE, SIDE, 3), np.float32) * _PLAIN.astype(np.float32)
+        whole = np.broadcast_to(_PLAIN, (SIDE, SIDE, 3)).astype(np.float32)
+        for top, bottom, left, right in _INSIDE:
+            whole[round(top * SIDE) : round(bottom * SIDE), round(left * SIDE) : round(right * SIDE)] = 0.12, 0.03, 0.03
     melanin = rng.uniform(-0.9, 0.1) if is_dark and heads.parts else rng.uniform(1.0, 2.6) if is_dark else (
         rng.choice([rng.uniform(-0.15, 0.35), rng.uniform(0.2, 1.1)])
     )  # fmt: skip

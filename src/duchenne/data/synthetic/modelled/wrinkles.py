@@ -1,7 +1,7 @@
 """Wrinkles as height maps over the skin's texture: where each kind lies, and which action units deepen it.
 
-Lines are drawn on the front view of the mean head, in distances of the outer eye corners, with (0, 0) between the eyes, x
-outward and y down, and carried over to the texture.
+Lines are drawn on the front view of the mean head, in distances of the outer eye corners, with (0, 0) between the eyes,
+x outward and y down, and carried over to the texture.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ def _across(heights: tuple[float, ...], start: float, end: float, sag: float) ->
 
 KINDS: Final[dict[str, tuple[list[Line], float, float, dict[int, float]]]] = {
     # name: lines, half width, depth, action units that deepen it (at intensity 5)
-    "crow's feet": (_fan(0.53, 0.0, (-38, -16, 6, 28, 48), 0.02, 0.22), 0.011, 0.011, {6: 1.0, 7: 0.2}),
+    "crow's feet": (_fan(0.53, 0.0, (-38, -16, 6, 28, 48), 0.02, 0.22), 0.011, 0.019, {6: 1.0, 7: 0.2}),
     "infraorbital furrow": (
         [[(0.17, 0.075), (0.24, 0.125), (0.34, 0.145), (0.44, 0.115), (0.52, 0.06)],
          [(0.22, 0.20), (0.32, 0.225), (0.42, 0.195)]],
-        0.018, 0.014, {6: 1.0, 7: 0.45},
+        0.018, 0.022, {6: 1.0, 7: 0.4},
     ),
     "nose root": (
         [*_across((0.02, 0.075, 0.13), 0.0, 0.085, -0.012), [(0.06, 0.10), (0.10, 0.20), (0.105, 0.30)]],
-        0.012, 0.014, {9: 1.0},
+        0.012, 0.020, {9: 1.0},
     ),
     "glabella": ([[(0.055, -0.13), (0.062, -0.20), (0.055, -0.30)], [(0.10, -0.17), (0.12, -0.25)]], 0.014, 0.016,
                  {4: 1.0, 9: 0.35}),
@@ -60,8 +60,8 @@ KINDS: Final[dict[str, tuple[list[Line], float, float, dict[int, float]]]] = {
                    {12: 0.8, 9: 0.8, 10: 0.9, 14: 0.3, 20: 0.3}),
     "dimple": ([[(0.335, 0.735), (0.355, 0.775), (0.345, 0.825)]], 0.020, 0.022, {14: 1.0, 12: 0.25}),
     "chin": (
-        [[(0.02, 1.04), (0.05, 1.03), (0.07, 1.06)], [(0.0, 1.10), (0.03, 1.11), (0.06, 1.10)], [(0.09, 1.07), (0.11, 1.11)],
-         [(0.0, 0.965), (0.08, 0.97), (0.16, 0.995)]],
+        [[(0.02, 1.04), (0.05, 1.03), (0.07, 1.06)], [(0.0, 1.10), (0.03, 1.11), (0.06, 1.10)],
+         [(0.09, 1.07), (0.11, 1.11)], [(0.0, 0.965), (0.08, 0.97), (0.16, 0.995)]],
         0.016, 0.012, {17: 1.0},
     ),
     "mouth corner": ([[(0.30, 0.80), (0.335, 0.87), (0.34, 0.94)]], 0.016, 0.014, {15: 1.0, 20: 0.5}),
