@@ -33,22 +33,22 @@ import psutil
 import torch
 from mediapipe.tasks import python as tasks
 
-from duchenne.detection.calibrated import CalibratedHeads
 from duchenne.detection.detector import Detector
-from duchenne.detection.detector_files import LoadedDetector, save_detector
-from duchenne.detection.export import export
 from duchenne.detection.job import Job, Outcome, run_job
-from duchenne.detection.model import AuModel
-from duchenne.detection.onnx_model import OnnxModel
-from duchenne.detection.parts import EncoderPart
-from duchenne.detection.records import AuRecord, DetectorRecord
-from duchenne.detection.settings import DetectSettings, Precision
-from duchenne.detection.trained import TrainedModel
-from duchenne.devices import computes_bf16
-from duchenne.evaluation.linear import LinearHead
+from duchenne.detection.settings import DetectSettings
+from duchenne.detectors.base import AuModel
+from duchenne.detectors.calibrating.calibrated import CalibratedHeads
+from duchenne.detectors.export import export
+from duchenne.detectors.files import LoadedDetector, save_detector
+from duchenne.detectors.onnx_model import OnnxModel
+from duchenne.detectors.records import AuRecord, DetectorRecord
+from duchenne.detectors.trained import TrainedModel
+from duchenne.devices import Precision, computes_bf16
 from duchenne.faces.align import ALIGNMENT
 from duchenne.faces.decode import read_pictures
 from duchenne.faces.find import silent_options
+from duchenne.features.parts import EncoderPart
+from duchenne.heads.linear import LinearHead
 from duchenne.model_files import model_path
 from duchenne.modules.encoder import Encoder, EncoderSpec
 

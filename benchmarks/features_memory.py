@@ -26,7 +26,8 @@ import torch
 
 import duchenne
 from duchenne.data.prepared import Prepared
-from duchenne.evaluation.encoders import Context, resolve
+from duchenne.features.resolve import resolve
+from duchenne.features.source import Context
 
 
 def repeated(folder: Path, faces: int, size: int) -> None:

@@ -30,8 +30,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from duchenne.data.folds import Fold, from_assignment
-from duchenne.evaluation.linear import LinearResult, LinearSettings, linear_protocol
 from duchenne.evaluation.scoring import Predictions, Summariser
+from duchenne.heads.linear import LinearResult, LinearSettings, linear_protocol
 from duchenne.metrics import roc_auc
 
 AUS, FOLDS, SUBJECTS, WIDTH, L2 = 12, 3, 41, 512, 0.01

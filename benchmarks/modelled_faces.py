@@ -15,23 +15,23 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from duchenne.synthetic.modelled.draw import Camera, warm_up
+from duchenne.synthetic.modelled.person import person
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from duchenne.data.synthetic.anatomy import SYNTH_AUS
-from duchenne.data.synthetic.modelled.draw import Camera, warm_up
-from duchenne.data.synthetic.modelled.person import person
-from duchenne.data.synthetic.people import draw_scene
-from duchenne.data.synthetic.sampling import plan_clip
-from duchenne.data.synthetic.synth import render_clip
 from duchenne.data.writing import encode_jpeg
-from duchenne.detection.blendshapes import AU_BLENDSHAPES
 from duchenne.detection.measures import COMBINATIONS
-from duchenne.detection.model import FaceBatch
 from duchenne.detection.standard import StandardModel
+from duchenne.detectors.blendshapes import AU_BLENDSHAPES
+from duchenne.faces.batch import FaceBatch
 from duchenne.faces.find import FaceFinder
 from duchenne.faces.landmarks import BLENDSHAPES
 from duchenne.facs import LANDMARK_GROUPS
+from duchenne.synthetic.anatomy import SYNTH_AUS
+from duchenne.synthetic.people import draw_scene
+from duchenne.synthetic.sampling import plan_clip
+from duchenne.synthetic.synth import render_clip
 from synth_sheets import save, tiled, titled
 
 SEED = 9

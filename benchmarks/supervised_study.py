@@ -37,8 +37,9 @@ from sklearn.preprocessing import StandardScaler
 
 import duchenne
 from duchenne.data.prepared import Prepared
-from duchenne.evaluation.encoders import Context, resolve
 from duchenne.faces.find import FaceFinder
+from duchenne.features.resolve import resolve
+from duchenne.features.source import Context
 from duchenne.metrics import RESAMPLES
 from duchenne.training.recipes import load_recipe
 from emotion_study import copied

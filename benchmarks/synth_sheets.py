@@ -16,12 +16,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from duchenne.data.synthetic.anatomy import SYNTH_AUS
-from duchenne.data.synthetic.people import Identity, Scene, draw_identity, draw_scene, still_expression
-from duchenne.data.synthetic.render import finish, render
-from duchenne.data.synthetic.sampling import PROTOTYPES, plan_clip
-from duchenne.data.synthetic.synth import render_clip
 from duchenne.facs import ACTION_UNITS
+from duchenne.synthetic.anatomy import SYNTH_AUS
+from duchenne.synthetic.people import Identity, Scene, draw_identity, draw_scene, still_expression
+from duchenne.synthetic.render import finish, render
+from duchenne.synthetic.sampling import PROTOTYPES, plan_clip
+from duchenne.synthetic.synth import render_clip
 
 LEVELS = (0.0, 1.0, 3.0, 5.0)
 UPPER = (1, 2, 4, 5, 6, 7, 9, 45)

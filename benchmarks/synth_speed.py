@@ -16,10 +16,10 @@ from pathlib import Path
 
 import torch
 
-from duchenne.data.synthetic.render import render
-from duchenne.data.synthetic.sampling import person, plan_clip
-from duchenne.data.synthetic.synth import frames_at_once, render_clip, synth
 from duchenne.data.writing import encode_jpeg
+from duchenne.synthetic.render import render
+from duchenne.synthetic.sampling import person, plan_clip
+from duchenne.synthetic.synth import frames_at_once, render_clip, synth
 
 FRAMES = 48
 REPETITIONS = 7

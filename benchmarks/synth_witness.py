@@ -14,14 +14,14 @@ import numpy as np
 import torch
 from scipy.stats import spearmanr
 
-from duchenne.data.synthetic.anatomy import SYNTH_AUS
-from duchenne.data.synthetic.people import STYLES, draw_identity, draw_scene, still_expression
-from duchenne.data.synthetic.render import render
-from duchenne.data.synthetic.sampling import plan_clip
-from duchenne.data.synthetic.synth import render_clip
 from duchenne.faces.find import FaceFinder
 from duchenne.faces.landmarks import BLENDSHAPES
 from duchenne.facs import LANDMARK_GROUPS
+from duchenne.synthetic.anatomy import SYNTH_AUS
+from duchenne.synthetic.people import STYLES, draw_identity, draw_scene, still_expression
+from duchenne.synthetic.render import render
+from duchenne.synthetic.sampling import plan_clip
+from duchenne.synthetic.synth import render_clip
 
 STANDS_FOR = {
     1: ("browInnerUp",),

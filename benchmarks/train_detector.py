@@ -23,14 +23,14 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
-from duchenne.data.synthetic.anatomy import SYNTH_AUS
-from duchenne.data.synthetic.people import draw_scene, still_expression
-from duchenne.data.synthetic.sampling import person as drawn_person
 from duchenne.detection.measures import aligned
 from duchenne.detection.standard import scale, scores_of
 from duchenne.faces.align import crop_face, crop_matrix
 from duchenne.faces.find import FaceFinder
 from duchenne.metrics import roc_auc
+from duchenne.synthetic.anatomy import SYNTH_AUS
+from duchenne.synthetic.people import draw_scene, still_expression
+from duchenne.synthetic.sampling import person as drawn_person
 
 SEED = 1
 SIZE_PX = 192
@@ -74,12 +74,12 @@ def pictures(style: str, subject: int, count: int) -> Any:
         pose = np.clip(rng.normal(0, 1, 3) * [7, 11, 5], [-20, -28, -15], [20, 28, 15])
         gaze = rng.normal(0, 6, 2)
         if style == "modelled":
-            from duchenne.data.synthetic.modelled.draw import Camera
-            from duchenne.data.synthetic.modelled.person import person
+            from duchenne.synthetic.modelled.draw import Camera
+            from duchenne.synthetic.modelled.person import person
 
             image, _ = Camera(person(SEED, subject), scene, SIZE_PX, rng).frame(aus, pose, gaze)
         else:
-            from duchenne.data.synthetic.render import render
+            from duchenne.synthetic.render import render
 
             expression = still_expression()
             expression.aus[0], expression.gaze[0] = torch.from_numpy(aus), torch.from_numpy(gaze)

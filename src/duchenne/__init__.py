@@ -9,26 +9,26 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from duchenne._version import __version__
 
 _FUNCTIONS = {
-    "agree": "duchenne.evaluation.agree",
+    "agree": "duchenne.tables.agree",
     "camera": "duchenne.detection.camera",
-    "compare": "duchenne.evaluation.compare",
+    "compare": "duchenne.evaluation.comparing.compare",
     "convert": "duchenne.training.convert",
     "demo": "duchenne.demonstration.job",
     "detect": "duchenne.detection.detect",
     "detect_frames": "duchenne.detection.detect",
-    "embed": "duchenne.evaluation.embed",
+    "embed": "duchenne.features.embed",
     "evaluate": "duchenne.evaluation.evaluate",
-    "export": "duchenne.detection.export",
-    "fit": "duchenne.detection.fit",
+    "export": "duchenne.detectors.export",
+    "fit": "duchenne.detectors.fit",
     "info": "duchenne.cli.info",
-    "prepare": "duchenne.faces.prepare",
+    "prepare": "duchenne.preparing.prepare",
     "pretrain": "duchenne.training.pretrain",
-    "retrieve": "duchenne.evaluation.retrieve",
-    "summarize": "duchenne.detection.summarize",
-    "synth": "duchenne.data.synthetic.synth",
+    "retrieve": "duchenne.features.retrieve",
+    "summarize": "duchenne.tables.summarize",
+    "synth": "duchenne.synthetic.synth",
 }
 __all__ = [
     "__version__", "agree", "camera", "compare", "convert", "demo", "detect", "detect_frames", "embed", "evaluate",
@@ -37,19 +37,19 @@ __all__ = [
 
 if TYPE_CHECKING:
     from duchenne.cli.info import info
-    from duchenne.data.synthetic.synth import synth
     from duchenne.demonstration.job import demo
     from duchenne.detection.camera import camera
     from duchenne.detection.detect import detect, detect_frames
-    from duchenne.detection.export import export
-    from duchenne.detection.fit import fit
-    from duchenne.detection.summarize import summarize
-    from duchenne.evaluation.agree import agree
-    from duchenne.evaluation.compare import compare
-    from duchenne.evaluation.embed import embed
+    from duchenne.detectors.export import export
+    from duchenne.detectors.fit import fit
+    from duchenne.evaluation.comparing.compare import compare
     from duchenne.evaluation.evaluate import evaluate
-    from duchenne.evaluation.retrieve import retrieve
-    from duchenne.faces.prepare import prepare
+    from duchenne.features.embed import embed
+    from duchenne.features.retrieve import retrieve
+    from duchenne.preparing.prepare import prepare
+    from duchenne.synthetic.synth import synth
+    from duchenne.tables.agree import agree
+    from duchenne.tables.summarize import summarize
     from duchenne.training.convert import convert
     from duchenne.training.pretrain import pretrain
 

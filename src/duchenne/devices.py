@@ -1,10 +1,16 @@
-"""Choosing where to compute: a device that was asked for is honoured or refused, never ignored."""
+"""Choosing where to compute: a device that was asked for is honoured or refused, never ignored. Imports torch late."""
 
 from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING, Literal
 
 from duchenne.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+Precision = Literal["float32", "bf16"]
+"""In which a network multiplies."""
 
 
 def resolve_device(name: str = "auto") -> torch.device:
@@ -16,6 +22,8 @@ def resolve_device(name: str = "auto") -> torch.device:
     Raises:
         UsageError: when the name is unknown or this machine has no such device.
     """
+    import torch
+
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -36,6 +44,8 @@ def resolve_device(name: str = "auto") -> torch.device:
 
 def computes_bf16(device: torch.device) -> bool:
     """Whether products in bfloat16 run natively there, so that they are faster than float32."""
+    import torch
+
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()

@@ -117,7 +117,7 @@ AREA_BOXES: Final[tuple[str, ...]] = (
 (`17-26` a range, `40,41` a list), shifted by a share of the distance of the eye centres (down and right positive).
 
 Ours: the paper shows the boxes in a figure and does not say which landmarks bound them. Read by
-`duchenne.augment.area_table.parse_box`.
+`duchenne.faces.areas.parse_box`.
 """
 
 AU_AREAS: Final[dict[int, tuple[int, ...]]] = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -328,3 +328,8 @@ def icc(ratings: ArrayLike) -> IntraclassCorrelation:
     if consistent <= 0 or absolute <= 0:
         return IntraclassCorrelation(np.nan, np.nan)
     return IntraclassCorrelation(float((between - rest) / absolute), float((between - rest) / consistent))
+
+
+def json_number(value: Any, digits: int = 6) -> float | None:
+    """A rounded float as JSON files hold it; None where it is undefined."""
+    return None if np.isnan(value) else round(float(value), digits)

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from tests.augment.made import SIZE, face
 
 from duchenne import facs
-from duchenne.augment.area_table import counterparts, parse_box, parse_boxes, parse_pairs, write_pairs
-from duchenne.augment.boxes import area_boxes, clip_boxes, mirror_boxes, move_boxes
 from duchenne.augment.geometry import draw_geometry, move_points, warp
 from duchenne.faces.align import _TEMPLATE, RIGID_POINTS
+from duchenne.faces.areas import counterparts, parse_box, parse_boxes, parse_pairs, write_pairs
+from duchenne.faces.boxes import area_boxes, clip_boxes, mirror_boxes, move_boxes
 
 AREAS = parse_boxes(facs.AREA_BOXES)
 FLIP = counterparts(facs.SYMMETRIC_AREAS, 8)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.training.made import moving_squares
 
-from duchenne.data.clips import Clip, Run, SequenceSampler
+from duchenne.data.clip_samplers import Clip, Run, SequenceSampler
 from duchenne.data.loaders import ClipLoader
 from duchenne.errors import InputError
 from duchenne.methods.temporal_ranking.config import TemporalRankingConfig

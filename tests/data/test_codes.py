@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duchenne.data.datasets.codes import read_codes
-from duchenne.data.datasets.exports import parse_au, parse_time, read_events
-from duchenne.data.datasets.tables import read_rows
 from duchenne.errors import InputError
+from duchenne.preparing.codes.exports import parse_au, parse_time, read_events
+from duchenne.preparing.codes.video_codes import read_codes
+from duchenne.preparing.sources.tables import read_rows
 
 SOURCES = ["a.mp4", "sub/b.mov", "sub/c.avi", "other/c.avi"]
 TIMES = [frame / 10 for frame in range(30)]

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from duchenne.data.frame_labels import LabelSpec
+from duchenne.data.labels import LabelSpec
 from duchenne.data.loaders import ClipLoader
 from duchenne.data.prepared import Prepared
 from duchenne.data.single_frames import FrameSampler
-from duchenne.data.synthetic.synth import synth
 from duchenne.errors import InputError
 from duchenne.facs import EMOTIONS
+from duchenne.synthetic.synth import synth
 
 
 @pytest.fixture(scope="module")

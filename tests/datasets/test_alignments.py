@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from duchenne.data.datasets.points import Points
-from duchenne.data.datasets.tree import Stored
 from duchenne.errors import InputError
 from duchenne.faces.align import EYE_MIDPOINT, Fit, crop_matrix, five_points, transform_points
 from duchenne.faces.shape import MEAN_SHAPE
 from duchenne.facs import LANDMARK_FLIP
+from duchenne.preparing.sources.points import Points
+from duchenne.preparing.sources.tree import Stored
 
 FITS: tuple[Fit, ...] = ("rigid", "five", "all68")
 

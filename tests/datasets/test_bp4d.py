@@ -12,11 +12,11 @@ import pytest
 from tests.datasets.made import Image, bp4d_codes, picture, write, zipped
 
 import duchenne
-from duchenne.data.datasets.bp4d import PLUS_SUBJECTS, SUBJECTS
-from duchenne.data.datasets.reading import Options, Reading
-from duchenne.data.datasets.registry import read_data_set
 from duchenne.data.prepared import Prepared
 from duchenne.errors import InputError, UsageError
+from duchenne.preparing.datasets.bp4d import PLUS_SUBJECTS, SUBJECTS
+from duchenne.preparing.datasets.registry import read_data_set
+from duchenne.preparing.sources.reading import Options, Reading
 
 AUS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 23, 24, 27)
 
@@ -248,7 +248,7 @@ def test_prepared_end_to_end(root: Path, tmp_path: Path, portrait: Image) -> Non
 
 
 def test_the_check_needs_no_folder_and_reads_no_pictures(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from duchenne.cli.prepare import main
+    from duchenne.cli.preparing.prepare import main
 
     for path in root.rglob("*.jpg"):
         path.write_bytes(b"")

@@ -12,11 +12,11 @@ from tests.datasets.made import Image, disfa_codes, picture, write
 from tests.faces.media import write_video
 
 import duchenne
-from duchenne.data.datasets import disfa
-from duchenne.data.datasets.reading import Options, Reading
-from duchenne.data.datasets.registry import read_data_set
 from duchenne.data.prepared import Prepared
 from duchenne.errors import InputError, UsageError
+from duchenne.preparing.datasets import disfa
+from duchenne.preparing.datasets.registry import read_data_set
+from duchenne.preparing.sources.reading import Options, Reading
 
 
 def read(root: Path, name: str = "disfa", **options: object) -> Reading:

@@ -12,12 +12,12 @@ from openpyxl import Workbook
 from tests.datasets.made import Image, picture, write, zipped
 
 import duchenne
-from duchenne.data.datasets.rafdb import parse_units
-from duchenne.data.datasets.reading import Options, Reading
-from duchenne.data.datasets.registry import read_data_set
 from duchenne.data.prepared import Prepared
 from duchenne.errors import InputError
 from duchenne.facs import EMOTIONS
+from duchenne.preparing.datasets.rafdb import parse_units
+from duchenne.preparing.datasets.registry import read_data_set
+from duchenne.preparing.sources.reading import Options, Reading
 
 
 def read(root: Path, name: str, **options: object) -> Reading:

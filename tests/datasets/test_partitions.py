@@ -9,14 +9,14 @@ import pytest
 from tests.datasets.made import bp4d_codes, picture, write
 
 import duchenne
-from duchenne.data.datasets.partitions import (
+from duchenne.data.folds import from_assignment, from_partition, from_split, is_partition
+from duchenne.data.partitions import (
     BP4D_PARTS,
     BP4D_PLUS_PARTS,
     DISFA_PARTS,
     PARTITIONS,
     fold_of_subjects,
 )
-from duchenne.data.folds import from_assignment, from_partition, from_split, is_partition
 from duchenne.data.prepared import DatasetInfo, Prepared, read_info
 from duchenne.errors import InputError, UsageError
 

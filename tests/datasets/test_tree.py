@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from tests.datasets.made import write
 
-from duchenne.data.datasets import tree as tree_module
-from duchenne.data.datasets.tree import Stored, Tree, read_stored
 from duchenne.errors import InputError
+from duchenne.preparing.sources import tree as tree_module
+from duchenne.preparing.sources.tree import Stored, Tree, read_stored
 
 
 def archive(path: Path, members: dict[str, str]) -> Path:

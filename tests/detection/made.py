@@ -8,14 +8,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from duchenne.detection.calibrated import CalibratedHeads
-from duchenne.detection.detector_files import save_detector
-from duchenne.detection.parts import EncoderPart, Part
-from duchenne.detection.records import AuRecord, DetectorRecord
-from duchenne.evaluation.linear import LinearHead
+from duchenne.detectors.calibrating.calibrated import CalibratedHeads
+from duchenne.detectors.files import save_detector
+from duchenne.detectors.records import AuRecord, DetectorRecord
 from duchenne.faces.align import ALIGNMENT
 from duchenne.faces.decode import Picture
 from duchenne.faces.find import Face
+from duchenne.features.parts import EncoderPart, Part
+from duchenne.heads.linear import LinearHead
 from duchenne.modules.encoder import Encoder, EncoderSpec
 
 

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from duchenne.detection.blendshapes import AU_BLENDSHAPES, BlendshapeModel
-from duchenne.detection.model import FaceBatch
+from duchenne.detectors.blendshapes import AU_BLENDSHAPES, BlendshapeModel
+from duchenne.faces.batch import FaceBatch
 from duchenne.faces.landmarks import BLENDSHAPES
 from duchenne.facs import ACTION_UNITS
 

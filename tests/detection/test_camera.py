@@ -18,14 +18,14 @@ from tests.detection.made import picture
 
 import duchenne
 from duchenne.cli.main import main
-from duchenne.detection.blendshapes import BlendshapeModel
 from duchenne.detection.camera import latest_pictures, live_table, stop_key, watch
 from duchenne.detection.detect import detect_frames
 from duchenne.detection.overlay import bars
 from duchenne.detection.settings import DetectSettings
-from duchenne.detection.writing import read_table
+from duchenne.detectors.blendshapes import BlendshapeModel
 from duchenne.errors import InputError, UsageError
 from duchenne.faces.decode import Picture
+from duchenne.tables.writing import read_table
 
 pytestmark = pytest.mark.usefixtures("scripted")
 

@@ -14,9 +14,9 @@ from distributed import LocalCluster
 import duchenne
 from duchenne.cli.main import main
 from duchenne.detection import runner
-from duchenne.detection.blendshapes import BlendshapeModel
 from duchenne.detection.job import Job
 from duchenne.detection.settings import DetectSettings
+from duchenne.detectors.blendshapes import BlendshapeModel
 from duchenne.errors import InputError, UsageError
 
 Film = Callable[..., Path]

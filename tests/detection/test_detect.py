@@ -19,16 +19,16 @@ from tests.detection.made import picture, points
 
 import duchenne
 from duchenne.cli.main import main
-from duchenne.detection.blendshapes import BlendshapeModel
 from duchenne.detection.detect import detect_files, detect_frames
 from duchenne.detection.job import Job, Outcome
-from duchenne.detection.model import FaceBatch
 from duchenne.detection.runner import Run
 from duchenne.detection.settings import DetectSettings
-from duchenne.detection.writing import output_names, read_table
+from duchenne.detectors.blendshapes import BlendshapeModel
 from duchenne.errors import InputError, UsageError
 from duchenne.faces.align import crop_face, crop_matrix
+from duchenne.faces.batch import FaceBatch
 from duchenne.faces.decode import Picture
+from duchenne.tables.writing import output_names, read_table
 
 Film = Callable[..., Path]
 pytestmark = pytest.mark.usefixtures("scripted")
@@ -315,7 +315,7 @@ def test_a_disk_that_fills_up_leaves_nothing(film: Film, tmp_path: Path, monkeyp
     def full(self: object, piece: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("duchenne.detection.writing.TableWriter.write", full)
+    monkeypatch.setattr("duchenne.tables.writing.TableWriter.write", full)
     with pytest.raises(InputError, match="No space left"):
         detect_files(film("a.mov", [0]), output=tmp_path / "out" / "aus.csv")
     assert list((tmp_path / "out").iterdir()) == []

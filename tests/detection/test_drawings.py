@@ -19,12 +19,12 @@ from tests.detection.made import picture, points
 
 import duchenne
 from duchenne.cli.main import main
-from duchenne.detection.blendshapes import BlendshapeModel
 from duchenne.detection.drawing import draw_bars, draw_faces, draw_portrait
 from duchenne.detection.index import write_index
 from duchenne.detection.overlay import bars
 from duchenne.detection.report import ReportCollector
 from duchenne.detection.results import DetectedFace, FrameResult
+from duchenne.detectors.blendshapes import BlendshapeModel
 from duchenne.errors import InputError, UsageError
 from duchenne.faces.find import Face
 

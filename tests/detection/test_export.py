@@ -20,11 +20,12 @@ from tests.detection.made import points, random_encoder, write_detector
 
 import duchenne
 from duchenne.cli.main import main
-from duchenne.detection import export as exporting
-from duchenne.detection.model import FaceBatch, load_model
-from duchenne.detection.onnx_model import DETECTOR_KEY
-from duchenne.detection.parts import ColumnPart, PixelPart
+from duchenne.detectors import export as exporting
+from duchenne.detectors.onnx_model import DETECTOR_KEY
+from duchenne.detectors.opening import load_model
 from duchenne.errors import DuchenneError, InputError, UsageError
+from duchenne.faces.batch import FaceBatch
+from duchenne.features.parts import ColumnPart, PixelPart
 from duchenne.modules.encoder import Encoder, EncoderSpec
 from duchenne.training.runs import EncoderRecord, save_encoder
 
@@ -195,10 +196,10 @@ def test_device_and_precision_are_honoured_or_refused(detector: Path, monkeypatc
     if not torch.cuda.is_available():
         with pytest.raises(UsageError, match="cuda"):
             load_model(str(detector), device="cuda")
-    monkeypatch.setattr("duchenne.detection.trained.computes_bf16", lambda device: False)
+    monkeypatch.setattr("duchenne.detectors.trained.computes_bf16", lambda device: False)
     with pytest.raises(UsageError, match="bfloat16"):
         load_model(str(detector), precision="bf16")
-    monkeypatch.setattr("duchenne.detection.trained.computes_bf16", lambda device: True)
+    monkeypatch.setattr("duchenne.detectors.trained.computes_bf16", lambda device: True)
     fast, usual = load_model(str(detector), precision="bf16"), load_model(str(detector))
     apart = np.abs(fast.score(faces(8)) - usual.score(faces(8)))[:, :5]
     assert 0 < apart.max() < 0.05

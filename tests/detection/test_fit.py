@@ -18,12 +18,14 @@ import duchenne
 from duchenne.cli.main import main
 from duchenne.data.prepared import DatasetInfo
 from duchenne.data.writing import PartWriter, encode_jpeg, write_prepared
-from duchenne.detection.detector_files import load_detector
-from duchenne.detection.model import FaceBatch, load_model
-from duchenne.detection.parts import BUILDERS_VARIABLE
+from duchenne.detectors.files import load_detector
+from duchenne.detectors.opening import load_model
 from duchenne.errors import InputError, UsageError
-from duchenne.evaluation.encoders import Context, resolve
 from duchenne.faces.align import ALIGNMENT, crop_matrix, transform_points
+from duchenne.faces.batch import FaceBatch
+from duchenne.features.parts import BUILDERS_VARIABLE
+from duchenne.features.resolve import resolve
+from duchenne.features.source import Context
 
 
 def levels(out: Path, *, subjects: int = 7, known: bool = True, aus: tuple[int, ...] = (1, 12), **wrong: Any) -> Path:
@@ -147,7 +149,7 @@ def test_new_faces_are_seen_as_the_stored_ones(model: str, tmp_path: Path) -> No
 
 
 def test_landmarks_are_those_of_the_aligned_crop() -> None:
-    from duchenne.detection.parts import ColumnPart
+    from duchenne.features.parts import ColumnPart
 
     rng = np.random.default_rng(0)
     points = rng.normal(0, 30, (2, 68, 2)).astype(np.float32) + 200

@@ -7,9 +7,16 @@ import pytest
 from scipy.optimize import minimize
 from sklearn.metrics import cohen_kappa_score, roc_auc_score
 
-from duchenne.detection.calibrated import HeldOut, held_out, held_out_figures, mean_auc, subject_folds, train_calibrated
-from duchenne.detection.calibration import THRESHOLDS, best_threshold, fit_scaling, probability, reliability
-from duchenne.evaluation.linear import train_heads
+from duchenne.detectors.calibrating.calibrated import (
+    HeldOut,
+    held_out,
+    held_out_figures,
+    mean_auc,
+    subject_folds,
+    train_calibrated,
+)
+from duchenne.detectors.calibrating.calibration import THRESHOLDS, best_threshold, fit_scaling, probability, reliability
+from duchenne.heads.linear import train_heads
 
 
 def sigmoid(x: float) -> float:

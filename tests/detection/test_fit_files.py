@@ -13,9 +13,9 @@ from tests.evaluation.conftest import make
 
 import duchenne
 from duchenne.cli.main import main
-from duchenne.detection import detector_files
-from duchenne.detection.detector_files import load_detector
-from duchenne.detection.model import load_model
+from duchenne.detectors import files as detector_files
+from duchenne.detectors.files import load_detector
+from duchenne.detectors.opening import load_model
 from duchenne.errors import InputError, UsageError
 
 

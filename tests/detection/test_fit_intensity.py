@@ -17,14 +17,15 @@ import duchenne
 from duchenne.cli.main import main
 from duchenne.data.prepared import DatasetInfo, Prepared
 from duchenne.data.writing import PartWriter, encode_jpeg, write_prepared
-from duchenne.detection.calibrated import held_out, subject_folds
-from duchenne.detection.calibration import Curve, fit_curve, log_odds
-from duchenne.detection.coded import coded_rows, levels_of_presence, trained_on
-from duchenne.detection.detector_files import load_detector
-from duchenne.detection.intensity import Intensities, Scale, fit_scale, intensity_figures
-from duchenne.detection.model import FaceBatch, load_model
+from duchenne.detectors.calibrating.calibrated import held_out, subject_folds
+from duchenne.detectors.calibrating.calibration import Curve, fit_curve, log_odds
+from duchenne.detectors.calibrating.intensity import Intensities, Scale, fit_scale, intensity_figures
+from duchenne.detectors.coded import coded_rows, levels_of_presence, trained_on
+from duchenne.detectors.files import load_detector
+from duchenne.detectors.opening import load_model
 from duchenne.errors import InputError, UsageError
 from duchenne.faces.align import ALIGNMENT
+from duchenne.faces.batch import FaceBatch
 from duchenne.metrics import icc
 
 
@@ -243,9 +244,9 @@ def test_groups_from_a_file(data: Path, tmp_path: Path) -> None:
 
 def test_figures_of_a_group_are_those_of_its_rows(data: Path, tmp_path: Path) -> None:
     from duchenne.data.prepared import Prepared
-    from duchenne.detection.by_group import group_rows, group_scores
-    from duchenne.detection.calibrated import HeldOut
-    from duchenne.detection.coded import coded_rows
+    from duchenne.detectors.calibrating.by_group import group_rows, group_scores
+    from duchenne.detectors.calibrating.calibrated import HeldOut
+    from duchenne.detectors.coded import coded_rows
 
     prepared = Prepared([data])
     coded, rng = coded_rows(prepared), np.random.default_rng(0)

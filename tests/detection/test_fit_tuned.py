@@ -12,15 +12,15 @@ from torch import nn
 import duchenne
 from duchenne.data.folds import check_apart
 from duchenne.data.prepared import Prepared
-from duchenne.detection import fit
-from duchenne.detection.calibrated import held_out, subject_folds
-from duchenne.detection.coded import coded_rows
-from duchenne.detection.model import FaceBatch
-from duchenne.detection.trained import open_detector
-from duchenne.detection.tuned import train_tuned, tuned_trainings
+from duchenne.detectors import fit
+from duchenne.detectors.calibrating.calibrated import held_out, subject_folds
+from duchenne.detectors.coded import coded_rows
+from duchenne.detectors.trained import open_detector
+from duchenne.detectors.tuned import train_tuned, tuned_trainings
 from duchenne.errors import InputError, UsageError
-from duchenne.evaluation.encoders import EncoderSource
-from duchenne.evaluation.tuning import TuneSettings
+from duchenne.faces.batch import FaceBatch
+from duchenne.features.encoder import EncoderSource
+from duchenne.heads.tuning import TuneSettings
 
 
 class Small(nn.Module):
@@ -77,7 +77,7 @@ def test_nobodys_labels_touch_the_figures_about_them(drawn):
 
 
 def test_the_head_says_what_the_network_says(drawn, monkeypatch):
-    from duchenne.detection import tuned as module
+    from duchenne.detectors import tuned as module
 
     kept = {}
     original = module._head

@@ -12,10 +12,10 @@ import pytest
 
 import duchenne
 from duchenne.cli.main import main
-from duchenne.detection.blendshapes import BlendshapeModel
 from duchenne.detection.detector import Detector
-from duchenne.detection.writing import read_table
+from duchenne.detectors.blendshapes import BlendshapeModel
 from duchenne.faces.decode import read_pictures
+from duchenne.tables.writing import read_table
 
 
 @pytest.fixture(scope="module")

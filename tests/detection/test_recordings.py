@@ -16,9 +16,9 @@ from tests.faces.media import Image, turn, write_video
 import duchenne
 from duchenne.cli.main import main
 from duchenne.detection.detector import Detector
-from duchenne.detection.writing import read_table
 from duchenne.errors import InputError
 from duchenne.faces.decode import read_pictures
+from duchenne.tables.writing import read_table
 
 
 @pytest.fixture(scope="module")

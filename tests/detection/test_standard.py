@@ -25,9 +25,10 @@ from duchenne.detection.measures import (
     aligned,
     measured,
 )
-from duchenne.detection.model import FaceBatch, load_model
 from duchenne.detection.standard import PRESENT_FROM, StandardModel, scale
+from duchenne.detectors.opening import load_model
 from duchenne.errors import UsageError
+from duchenne.faces.batch import FaceBatch
 from duchenne.faces.decode import read_pictures
 from duchenne.faces.landmarks import BLENDSHAPES
 from duchenne.metrics import roc_auc

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 import duchenne
 from duchenne.cli.main import main
-from duchenne.detection.episodes import find_episodes, find_measures, frame_seconds, is_present
-from duchenne.detection.quality import advice
 from duchenne.errors import InputError, UsageError
+from duchenne.tables.episodes import find_episodes, find_measures, frame_seconds, is_present
+from duchenne.tables.quality import advice
 
 
 def film_table(

@@ -12,9 +12,9 @@ from sklearn.metrics import cohen_kappa_score, roc_auc_score
 
 from duchenne.cli.main import main
 from duchenne.errors import InputError
-from duchenne.evaluation.agree import agree, join
-from duchenne.evaluation.codings import read_coding
 from duchenne.metrics import cohen_kappa, gwet_ac1, icc
+from duchenne.tables.agree import agree, join
+from duchenne.tables.codings import read_coding
 
 
 def counts(a: np.ndarray, b: np.ndarray) -> list[int]:

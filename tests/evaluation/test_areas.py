@@ -17,12 +17,12 @@ from matplotlib.patches import Rectangle
 from tests.augment.made import face
 
 import duchenne
-from duchenne.augment.area_table import AreaTable
 from duchenne.data.prepared import Prepared
 from duchenne.errors import InputError, UsageError
-from duchenne.evaluation import areas
-from duchenne.evaluation.area_figure import area_figure, boxes_of, typical_face
-from duchenne.evaluation.areas import AreaClassifiers, count_fitted, item_groups, load_areas, read_areas
+from duchenne.evaluation.protocols import areas
+from duchenne.evaluation.protocols.areas import AreaClassifiers, count_fitted, item_groups, load_areas, read_areas
+from duchenne.evaluation.report.area_figure import area_figure, boxes_of, typical_face
+from duchenne.faces.areas import AreaTable
 from duchenne.facs import AREA_EDGES, AU_SETS, au_column
 from duchenne.modules.encoder import Encoder, EncoderSpec
 

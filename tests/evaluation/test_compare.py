@@ -14,8 +14,8 @@ import pytest
 import duchenne
 from duchenne.cli.main import main
 from duchenne.errors import DuchenneError
-from duchenne.evaluation.compare import compare
-from duchenne.evaluation.compare_published import PARTS
+from duchenne.evaluation.comparing.compare import compare
+from duchenne.evaluation.comparing.published_rows import PARTS
 from duchenne.facs import AU_SETS, au_column
 from duchenne.published import load
 

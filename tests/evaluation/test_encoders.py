@@ -14,8 +14,9 @@ import torch
 
 from duchenne.data.prepared import Prepared
 from duchenne.errors import InputError, UsageError
-from duchenne.evaluation.embed import embed
-from duchenne.evaluation.encoders import Context, resolve
+from duchenne.features.embed import embed
+from duchenne.features.resolve import resolve
+from duchenne.features.source import Context
 from duchenne.modules.encoder import Encoder, EncoderSpec
 from duchenne.training.runs import EncoderRecord, save_encoder
 

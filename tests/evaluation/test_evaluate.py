@@ -18,10 +18,10 @@ import duchenne
 from duchenne.cli.main import main
 from duchenne.data.prepared import Prepared
 from duchenne.errors import InputError, UsageError
-from duchenne.evaluation.linear import LinearSettings, linear_protocol
-from duchenne.evaluation.maps import MapSettings, choose_points, draw_map, map_features
-from duchenne.evaluation.overlap import overlap
+from duchenne.evaluation.report.maps import MapSettings, choose_points, draw_map, map_features
 from duchenne.evaluation.scoring import COLUMNS, Predictions, model_means, statistics
+from duchenne.features.overlap import overlap
+from duchenne.heads.linear import LinearSettings, linear_protocol
 from duchenne.modules.encoder import Encoder, EncoderSpec
 from duchenne.training.runs import EncoderRecord, TrainedOn, save_encoder
 
@@ -59,7 +59,8 @@ def test_folds_are_stored_and_shared_by_all_models(done: Path) -> None:
 
 def test_scores_equal_scikit_learn_on_the_protocols_scores(faces: Path, tmp_path: Path) -> None:
     from duchenne.data.folds import from_assignment, k_fold
-    from duchenne.evaluation.encoders import Context, resolve
+    from duchenne.features.resolve import resolve
+    from duchenne.features.source import Context
 
     table = duchenne.evaluate(model="landmarks", data=faces, out=tmp_path / "out", l2=0.01, quiet=True, sample_faces=0)
     prepared = Prepared([faces])

@@ -15,11 +15,11 @@ import pytest
 import torch
 
 import duchenne
-from duchenne.evaluation import figures
-from duchenne.evaluation.correlations import distance, label_correlations, score_correlations
-from duchenne.evaluation.gradcam import attention_maps, choose_faces
-from duchenne.evaluation.linear import LinearHead
+from duchenne import plots
+from duchenne.evaluation.report.correlations import distance, label_correlations, score_correlations
+from duchenne.evaluation.report.gradcam import attention_maps, choose_faces
 from duchenne.evaluation.scoring import Predictions
+from duchenne.heads.linear import LinearHead
 from duchenne.modules.encoder import Encoder, EncoderSpec
 from duchenne.training.runs import EncoderRecord, save_encoder
 
@@ -93,10 +93,10 @@ def test_faces_are_hits_misses_and_false_alarms_of_different_people() -> None:
 
 def test_names_in_legends_keep_their_kind_and_end() -> None:
     long = "random:/some/where/deep/in/folders/run_of_today"
-    assert figures.short("pixels") == "pixels"
-    assert figures.short(long).startswith("random:…")
-    assert figures.short(long).endswith("run_of_today")
-    assert len(figures.short(long)) == len(figures.short(long.replace(":", "_"))) == 28
+    assert plots.short("pixels") == "pixels"
+    assert plots.short(long).startswith("random:…")
+    assert plots.short(long).endswith("run_of_today")
+    assert len(plots.short(long)) == len(plots.short(long.replace(":", "_"))) == 28
 
 
 def save_run(folder: Path, margin: float) -> str:
@@ -142,18 +142,18 @@ def test_every_part_of_the_report_has_its_numbers(
 def test_a_sweep_has_a_line_for_each_group() -> None:
     value = {"value": 0.5, "low": None, "high": None}
     runs = [(x, {**value, "value": 0.1 * n}, group) for n, group in enumerate(("a", "b")) for x in (0, 0.01, 1)]
-    page = figures.sweeps({"F1": runs}, {"F1": {"pixels": value}}, label="weight")
+    page = plots.sweeps({"F1": runs}, {"F1": {"pixels": value}}, label="weight")
     for number in range(3):
-        assert figures.colour(number).lower() in page
+        assert plots.colour(number).lower() in page
     assert {"a", "b", "pixels"} <= set(re.findall(r"<text[^>]*>([^<]+)</text>", page))
-    one = figures.sweeps({"F1": [(x, v, "") for x, v, _ in runs[:3]]}, {"F1": {}}, label="weight")
-    assert figures.colour(1).lower() not in one
+    one = plots.sweeps({"F1": [(x, v, "") for x, v, _ in runs[:3]]}, {"F1": {}}, label="weight")
+    assert plots.colour(1).lower() not in one
 
 
 def test_runs_keep_their_colours_and_a_single_value_is_seen() -> None:
-    colours = {"pixels": figures.colour(0), "run": figures.colour(1)}
-    page = figures.curves({"run": ([3], [2.9])}, label="loss", colours=colours)
-    assert figures.colour(1).lower() in page
-    assert figures.colour(0).lower() not in page
-    empty = figures.curves({"run": ([], [])}, label="loss", colours=colours)
+    colours = {"pixels": plots.colour(0), "run": plots.colour(1)}
+    page = plots.curves({"run": ([3], [2.9])}, label="loss", colours=colours)
+    assert plots.colour(1).lower() in page
+    assert plots.colour(0).lower() not in page
+    empty = plots.curves({"run": ([], [])}, label="loss", colours=colours)
     assert page.count("<use ") > empty.count("<use ")

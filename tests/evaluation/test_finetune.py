@@ -14,14 +14,15 @@ from duchenne.cli.main import main
 from duchenne.data.folds import Fold, check_apart, from_assignment, k_fold, people_of
 from duchenne.data.prepared import Prepared
 from duchenne.errors import InputError, UsageError
-from duchenne.evaluation import finetune, tuning
-from duchenne.evaluation.encoders import resolve
 from duchenne.evaluation.evaluate import evaluate
-from duchenne.evaluation.linear import LinearSettings
-from duchenne.evaluation.protocols import Job
+from duchenne.evaluation.job import Job
+from duchenne.evaluation.protocols import finetune
 from duchenne.evaluation.state import State
 from duchenne.evaluation.tasks import make_plans, make_task
-from duchenne.evaluation.tuning import TuneSettings, layer_depths, score_faces, tune_encoder
+from duchenne.features.resolve import resolve
+from duchenne.heads import tuning
+from duchenne.heads.linear import LinearSettings
+from duchenne.heads.tuning import TuneSettings, layer_depths, score_faces, tune_encoder
 from duchenne.modules.encoder import Encoder, EncoderSpec
 
 BUILDER = '''

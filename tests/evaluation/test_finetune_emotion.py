@@ -16,7 +16,7 @@ from duchenne.data.prepared import DatasetInfo, Prepared
 from duchenne.data.writing import PartWriter, encode_jpeg, write_prepared
 from duchenne.evaluation.evaluate import evaluate
 from duchenne.evaluation.tasks import make_task
-from duchenne.evaluation.tuning import Tuned, TuneSettings, score_faces, settle, tune_encoder
+from duchenne.heads.tuning import Tuned, TuneSettings, score_faces, settle, tune_encoder
 from duchenne.modules.encoder import Encoder, EncoderSpec
 
 NAMES = ("neutral", "happiness", "surprise", "sadness")

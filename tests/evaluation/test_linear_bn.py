@@ -10,8 +10,8 @@ from torch import nn
 import duchenne
 from duchenne.data.folds import Fold
 from duchenne.errors import UsageError
-from duchenne.evaluation.encoders import BATCH
-from duchenne.evaluation.linear_bn import Classifier, train_and_score
+from duchenne.evaluation.protocols.linear_bn import Classifier, train_and_score
+from duchenne.features.encoder import BATCH
 from duchenne.metrics import roc_auc
 
 BUILDER = """
@@ -69,7 +69,7 @@ def fit(x, labels, fold):
 
 
 def test_only_batchnorm_layers_move(monkeypatch):
-    monkeypatch.setattr("duchenne.evaluation.linear_bn.LEARNING_RATE", 0.02)  # so few faces are few steps
+    monkeypatch.setattr("duchenne.evaluation.protocols.linear_bn.LEARNING_RATE", 0.02)  # so few faces are few steps
     x, labels, fold = inputs(1500)
     torch.manual_seed(0)
     before = Encoder().state_dict()

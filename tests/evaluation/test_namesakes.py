@@ -11,7 +11,9 @@ import pytest
 
 import duchenne
 from duchenne.data import folds
-from duchenne.evaluation import label_share, linear, probe_measures, quick, thresholds
+from duchenne.evaluation import thresholds
+from duchenne.evaluation.protocols import label_share, probe_measures
+from duchenne.heads import linear, quick
 
 
 @pytest.fixture(scope="module")

@@ -18,8 +18,8 @@ from duchenne.cli.main import main
 from duchenne.data.folds import from_assignment
 from duchenne.data.prepared import Prepared
 from duchenne.errors import UsageError
-from duchenne.evaluation import known, probe_measures
-from duchenne.evaluation.probe_measures import Sums, identity, order, regression, standardised, triplets
+from duchenne.evaluation.protocols import known, probe_measures
+from duchenne.evaluation.protocols.probe_measures import Sums, identity, order, regression, standardised, triplets
 
 GROUP = np.repeat(np.arange(9), 24)
 CLIPS = np.arange(216) // 8

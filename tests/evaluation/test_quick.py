@@ -12,8 +12,8 @@ from sklearn.preprocessing import StandardScaler
 
 from duchenne.data.folds import Fold, from_assignment
 from duchenne.errors import UsageError
-from duchenne.evaluation import quick
-from duchenne.evaluation.quick import nearest_neighbours, ridge
+from duchenne.heads import quick
+from duchenne.heads.quick import nearest_neighbours, ridge
 
 N, D = 240, 7
 

@@ -17,8 +17,11 @@ import torch
 from duchenne.cli.main import main
 from duchenne.data.prepared import Prepared
 from duchenne.evaluation import state
-from duchenne.evaluation.encoders import Context, EncoderSource, EnsembleSource, PixelSource
 from duchenne.evaluation.state import FOLDER, State, array_hash, fingerprint, kept_features
+from duchenne.features.columns import PixelSource
+from duchenne.features.encoder import EncoderSource
+from duchenne.features.ensemble import EnsembleSource
+from duchenne.features.source import Context
 
 BUILDER = """
 import torch

@@ -11,7 +11,7 @@ import pytest
 from duchenne.cli.main import main
 from duchenne.data.prepared import Prepared
 from duchenne.errors import UsageError
-from duchenne.evaluation.retrieve import nearness, retrieve
+from duchenne.features.retrieve import nearness, retrieve
 
 
 def by_loops(data: Prepared, units: np.ndarray, top: int) -> tuple[float, float]:

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score, roc_auc_score
 
 from duchenne.data.prepared import Prepared
-from duchenne.evaluation.encoders import Context, EncoderSource
 from duchenne.evaluation.scoring import Predictions, cells, spread, statistics
+from duchenne.features.encoder import EncoderSource
+from duchenne.features.source import Context
 
 Measure = Callable[[np.ndarray, np.ndarray, np.ndarray], float]
 

@@ -17,13 +17,13 @@ from torch import nn
 
 import duchenne
 from duchenne.cli.main import main
+from duchenne.data.across import coded_alone, common_level, levels, occurrence_from
 from duchenne.data.folds import Fold
 from duchenne.data.prepared import Prepared
 from duchenne.errors import InputError, UsageError
-from duchenne.evaluation import areas, linear_bn
-from duchenne.evaluation.across import coded_alone, common_level, levels, occurrence_from
-from duchenne.evaluation.label_share import reduced
-from duchenne.evaluation.sweep import sweep_values
+from duchenne.evaluation.comparing.sweep import sweep_values
+from duchenne.evaluation.protocols import areas, linear_bn
+from duchenne.evaluation.protocols.label_share import reduced
 from duchenne.evaluation.thresholds import best_limits
 
 PLAIN: dict[str, Any] = {"model": "landmarks", "l2": 0.1, "baselines": False, "maps": "none", "quiet": True}

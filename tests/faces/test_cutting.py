@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 from tests.faces.media import Image, flat, write_video
 
-from duchenne.data.datasets.codes import FaceCodes, VideoCodes
-from duchenne.data.datasets.exports import Event
-from duchenne.data.datasets.parts import VideoPart
 from duchenne.data.prepared import DatasetInfo, Prepared
 from duchenne.data.writing import write_prepared
-from duchenne.faces import cutting_videos
 from duchenne.faces.align import _TEMPLATE, RIGID_POINTS
-from duchenne.faces.cutting import Cutter
 from duchenne.faces.decode import Picture
 from duchenne.faces.find import Face
+from duchenne.preparing import cutting_videos
+from duchenne.preparing.codes.exports import Event
+from duchenne.preparing.codes.video_codes import FaceCodes, VideoCodes
+from duchenne.preparing.cutting import Cutter
+from duchenne.preparing.sources.parts import VideoPart
 
 RNG = np.random.default_rng(0)
 ROOMS = RNG.integers(0, 255, (2, 9, 16, 3), dtype=np.uint8).repeat(20, axis=1).repeat(20, axis=2)

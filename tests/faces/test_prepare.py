@@ -152,8 +152,8 @@ def test_everyone_left_out_can_be_taken_back(tmp_path: Path, monkeypatch: pytest
     write_video(root / "one.mp4", [flat(9)] * 2)
     info = DatasetInfo(name="made", aus=(), label_kind="none", alignment="as given", size_px=32, licence="-")
     write_prepared(out, info, [0], one_face, workers=1, quiet=True)
-    monkeypatch.setattr("duchenne.faces.prepare.write_prepared", lambda *_, **__: None)  # nothing is searched anew
-    monkeypatch.setattr("duchenne.faces.prepare.model_path", lambda _: None)
+    monkeypatch.setattr("duchenne.preparing.prepare.write_prepared", lambda *_, **__: None)  # nothing is searched anew
+    monkeypatch.setattr("duchenne.preparing.prepare.model_path", lambda _: None)
     names.write_text("source,face,name\none,0,\n")
     with pytest.raises(InputError, match="all 1 crops were left out by name"):
         duchenne.prepare("videos", root=root, out=out, names=names, quiet=True)

@@ -11,9 +11,9 @@ import pytest
 from tests.faces.media import Image, flat, quadrants
 
 import duchenne
-from duchenne.data.datasets.table import plan_table
 from duchenne.data.prepared import Prepared
 from duchenne.errors import InputError
+from duchenne.preparing.datasets.table import plan_table
 
 
 @pytest.fixture(scope="module")

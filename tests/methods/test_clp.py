@@ -7,7 +7,7 @@ from tests.methods.made import random_batch, small_config, small_method
 from tests.training.made import moving_squares
 
 import duchenne
-from duchenne.data.clips import Clip, Run
+from duchenne.data.clip_samplers import Clip, Run
 from duchenne.errors import InputError, UsageError
 from duchenne.methods.clp.config import CLPConfig
 from duchenne.methods.clp.method import CLP

@@ -8,7 +8,7 @@ import torch
 from tests.methods.made import random_batch, small_method
 from torch.nn import functional
 
-from duchenne.data.clips import Clip, Run
+from duchenne.data.clip_samplers import Clip, Run
 from duchenne.methods.n_pair.loss import n_pair_mc_loss
 from duchenne.methods.triplet.config import TripletConfig
 from duchenne.methods.triplet.loss import triplet_loss

@@ -12,9 +12,9 @@ import pytest
 import duchenne
 from duchenne.cli.main import COMMANDS, main
 from duchenne.config import from_mapping, load_mapping
-from duchenne.data.datasets.partitions import PARTITIONS
-from duchenne.data.datasets.registry import DATA_SETS
+from duchenne.data.partitions import PARTITIONS
 from duchenne.methods.registry import METHODS
+from duchenne.preparing.datasets.registry import DATA_SETS
 from duchenne.training.config import TrainingConfig, method_run_config
 from duchenne.training.recipes import load_recipe, recipe_names
 

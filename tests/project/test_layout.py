@@ -92,7 +92,7 @@ def test_imports_go_upwards_only() -> None:
     "line",
     [
         "from duchenne.training.pretrain import pretrain",
-        "import duchenne.evaluation.embed",
+        "import duchenne.features.embed",
         "def f():\n    from duchenne import detect",
         "from duchenne.data import prepared",
     ],

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from scipy.interpolate import CubicHermiteSpline
 from torch import Tensor
 
-from duchenne.data.synthetic import relief
-from duchenne.data.synthetic.anatomy import SYNTH_AUS
-from duchenne.data.synthetic.canvas import Canvas
-from duchenne.data.synthetic.curves import graph_curve
-from duchenne.data.synthetic.expression import shape_of
-from duchenne.data.synthetic.head import Egg, project, rotation_matrix
-from duchenne.data.synthetic.people import draw_identity, still_expression
+from duchenne.synthetic import relief
+from duchenne.synthetic.anatomy import SYNTH_AUS
+from duchenne.synthetic.canvas import Canvas
+from duchenne.synthetic.curves import graph_curve
+from duchenne.synthetic.expression import shape_of
+from duchenne.synthetic.head import Egg, project, rotation_matrix
+from duchenne.synthetic.people import draw_identity, still_expression
 
 
 @given(st.integers(0, 10_000), st.integers(3, 8))

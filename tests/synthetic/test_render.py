@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from duchenne.data.synthetic import paint
-from duchenne.data.synthetic.anatomy import SYNTH_AUS
-from duchenne.data.synthetic.expression import shape_of
-from duchenne.data.synthetic.people import (
+from duchenne.synthetic import paint
+from duchenne.synthetic.anatomy import SYNTH_AUS
+from duchenne.synthetic.expression import shape_of
+from duchenne.synthetic.people import (
     Expression,
     Identity,
     Scene,
@@ -20,7 +20,7 @@ from duchenne.data.synthetic.people import (
     draw_scene,
     still_expression,
 )
-from duchenne.data.synthetic.render import finish, render
+from duchenne.synthetic.render import finish, render
 
 SIZE_PX = 128
 FINE_PX = 256
@@ -209,10 +209,10 @@ def test_the_camera_blurs_and_adds_noise() -> None:
 
 @pytest.mark.shared
 def test_detectors_made_for_real_faces_find_them_where_they_are(shared: object) -> None:
-    from duchenne.data.synthetic.sampling import person as drawn
-    from duchenne.data.synthetic.sampling import plan_clip
-    from duchenne.data.synthetic.synth import render_clip
     from duchenne.faces.find import FaceFinder
+    from duchenne.synthetic.sampling import person as drawn
+    from duchenne.synthetic.sampling import plan_clip
+    from duchenne.synthetic.synth import render_clip
 
     found, errors = 0, []
     with FaceFinder() as finder:

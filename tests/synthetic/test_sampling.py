@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from duchenne.data.synthetic.anatomy import SYNTH_AUS
-from duchenne.data.synthetic.people import fields_equal
-from duchenne.data.synthetic.sampling import PROTOTYPES, ClipPlan, person, plan_clip
+from duchenne.synthetic.anatomy import SYNTH_AUS
+from duchenne.synthetic.people import fields_equal
+from duchenne.synthetic.sampling import PROTOTYPES, ClipPlan, person, plan_clip
 
 FRAMES = 64
 

@@ -11,13 +11,13 @@ import torch
 
 from duchenne.cli.main import main
 from duchenne.data.prepared import Prepared
-from duchenne.data.synthetic.anatomy import SYNTH_AUS
-from duchenne.data.synthetic.sampling import plan_clip
-from duchenne.data.synthetic.stats import read_stats, synth_stats
-from duchenne.data.synthetic.synth import synth, synthetic_clip
 from duchenne.errors import InputError, UsageError
 from duchenne.faces.align import OUTER_EYE_CORNERS
 from duchenne.facs import au_column, intensity_column
+from duchenne.synthetic.anatomy import SYNTH_AUS
+from duchenne.synthetic.sampling import plan_clip
+from duchenne.synthetic.stats import read_stats, synth_stats
+from duchenne.synthetic.synth import synth, synthetic_clip
 
 # A seed with frames in which nothing moves.
 SEED = next(

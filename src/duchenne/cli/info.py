@@ -13,7 +13,7 @@ from typing import Any
 
 import tyro
 
-from duchenne import __version__
+from duchenne._version import __version__
 from duchenne.errors import DuchenneError
 
 
@@ -102,7 +102,7 @@ def _recipes() -> dict[str, str]:
 
 
 def _data_sets() -> dict[str, str]:
-    from duchenne.faces.arguments import READERS
+    from duchenne.preparing.arguments import READERS
 
     return {**READERS, "synth": "procedural faces with exact action units, made by `duchenne synth`"}
 

@@ -26,7 +26,14 @@ COMMANDS: Final[dict[str, str]] = {
     "agree": "how far two such tables agree: coders, tools, coder and tool",
     "info": "versions, device, methods, data sets, model files",
 }
-"""Every command, in the order of a study; module `duchenne.cli.NAME` holds its `main(arguments) -> exit status`."""
+"""Every command, in the order of a study."""
+
+_ROOMS: Final = {
+    "preparing": ("synth", "prepare"),
+    "learning": ("pretrain", "convert", "evaluate", "compare", "embed", "retrieve"),
+    "detecting": ("fit", "detect", "export", "summarize", "agree"),
+}
+"""Where commands lie; those named in no room lie in `duchenne.cli` itself."""
 
 _GO_ON: Final = ("demo", "synth", "prepare", "evaluate")
 """Commands that find what an interrupted call finished; the others start over or say themselves how to go on."""
@@ -46,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(_overview())
         return 0 if words else 2
     if words[0] == "--version":
-        from duchenne import __version__
+        from duchenne._version import __version__
 
         print(__version__)
         return 0
@@ -57,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"duchenne: there is no command `{words[0]}`; did you mean `{near[0]}`?", file=sys.stderr)
         return 2
     try:
-        status: int = import_module(f"duchenne.cli.{words[0]}").main(words[1:])
+        status: int = import_module(command_module(words[0])).main(words[1:])
         sys.stdout.flush()
     except DuchenneError as error:
         print(f"duchenne {words[0]}: {error}", file=sys.stderr)
@@ -70,6 +77,12 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return status
+
+
+def command_module(name: str) -> str:
+    """The module that holds a command's `main(arguments) -> exit status`."""
+    rooms = [room for room, names in _ROOMS.items() if name in names]
+    return ".".join(["duchenne.cli", *rooms, name])
 
 
 def _overview() -> str:

@@ -1,1 +1,1 @@
-"""Prepared data: the on-disk format, what samples clips from it, and its folds."""
+"""The prepared format, what samples from it, its labels and folds; making it from recordings belongs to `preparing`."""

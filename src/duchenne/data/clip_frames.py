@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from duchenne.data.clips import DEFAULT_UNIT_S, Clip, Run
+from duchenne.data.clip_samplers import DEFAULT_UNIT_S, Clip, Run
 from duchenne.data.prepared import Prepared
 from duchenne.errors import InputError
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from duchenne.data.datasets.partitions import PARTITIONS, fold_of_subjects
+from duchenne.data.partitions import PARTITIONS, fold_of_subjects
 from duchenne.data.prepared import DatasetInfo
 from duchenne.data.spreadsheets import read_csv_table
 from duchenne.errors import InputError, UsageError

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from duchenne.data.clips import Clip
-from duchenne.data.frame_labels import LabelSpec
+from duchenne.data.clip_samplers import Clip
+from duchenne.data.labels import LabelSpec
 from duchenne.data.prepared import Prepared
 from duchenne.types import ClipBatch
 

@@ -8,8 +8,8 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
-from duchenne.data.clips import DEFAULT_UNIT_S, Clip, Run
-from duchenne.data.frame_labels import LabelSpec, known
+from duchenne.data.clip_samplers import DEFAULT_UNIT_S, Clip, Run
+from duchenne.data.labels import LabelSpec, known
 from duchenne.data.prepared import Prepared
 from duchenne.errors import InputError
 

@@ -1,7 +1,7 @@
 """CSV files as programs of any country write them, read into one kind of table.
 
 Where the comma is the decimal mark, R and Excel write semicolons between cells; spreadsheets add byte-order marks and
-rows of empty cells. `duchenne.data.datasets.tables` reads codes cell by cell; this reads tables of numbers at once.
+rows of empty cells. `duchenne.preparing.sources.tables` reads codes cell by cell; this reads tables of numbers at once.
 """
 
 from __future__ import annotations

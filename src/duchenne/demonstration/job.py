@@ -21,9 +21,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from duchenne.config import load_mapping
-from duchenne.data.synthetic.anatomy import SYNTH_AUS
-from duchenne.data.synthetic.sampling import RATE, ClipPlan
-from duchenne.data.synthetic.synth import synth, synthetic_clip
 from duchenne.demonstration import STEPS
 from duchenne.demonstration.report import write_demo_report
 from duchenne.detection.detect import detect
@@ -31,6 +28,9 @@ from duchenne.errors import UsageError
 from duchenne.evaluation.evaluate import evaluate
 from duchenne.files import replacing
 from duchenne.model_files import FACE_FILES, model_path
+from duchenne.synthetic.anatomy import SYNTH_AUS
+from duchenne.synthetic.sampling import RATE, ClipPlan
+from duchenne.synthetic.synth import synth, synthetic_clip
 from duchenne.training.pretrain import pretrain
 from duchenne.training.recipes import load_recipe
 
@@ -116,7 +116,7 @@ def smiling_clip(seed: int) -> tuple[NDArray[np.uint8], ClipPlan]:
     Returns:
         Frames (T, FILM_PX, FILM_PX, 3) RGB uint8, and the plan with the exact action units.
     """
-    from duchenne.data.synthetic.sampling import plan_clip
+    from duchenne.synthetic.sampling import plan_clip
 
     length, place = 3 * int(RATE), SYNTH_AUS.index(12)
     for subject in range(100):

@@ -16,16 +16,16 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-import duchenne
+from duchenne import plots
+from duchenne._version import __version__
 from duchenne.data.prepared import Prepared
-from duchenne.data.synthetic.anatomy import SYNTH_AUS
-from duchenne.data.synthetic.sampling import RATE, ClipPlan
 from duchenne.data.writing import encode_jpeg
-from duchenne.evaluation import figures
-from duchenne.evaluation.report import log_curve
+from duchenne.evaluation.report.page import log_curve
 from duchenne.facs import ACTION_UNITS, au_column
 from duchenne.files import write_text
 from duchenne.pages import jpeg_uri, render_page
+from duchenne.synthetic.anatomy import SYNTH_AUS
+from duchenne.synthetic.sampling import RATE, ClipPlan
 
 SHOWN_AUS: Final = (12, 4, 1, 26)
 """Action units of the timeline."""
@@ -72,10 +72,10 @@ def write_demo_report(
             "size_px": data.infos[0].size_px,
         },
         "clips": _clips(data),
-        "ordering": Markup(figures.curves(logs, label="in the right order")),
+        "ordering": Markup(plots.curves(logs, label="in the right order")),
         "steps": max(steps[-1] for steps, _ in logs.values()),
         "overview": Markup(
-            figures.overview(
+            plots.overview(
                 means,
                 {"auc": 0.5, "f1": always},
                 {"auc": "AUC (dashed: chance)", "f1": "F1 (dashed: calling everything present)"},
@@ -104,7 +104,7 @@ def _rows(summary: Mapping[str, Any], names: Mapping[str, tuple[str, str]]) -> A
         auc, f1 = (summary["models"][model]["mean_of_folds"][metric] for metric in ("auc", "f1"))
         lead = differences.get(model, {}).get("mean_of_folds", {}).get("auc")
         yield {
-            "name": names[model][0], "what": names[model][1], "colour": figures.colour(number),
+            "name": names[model][0], "what": names[model][1], "colour": plots.colour(number),
             "auc": _short(auc["value"]), "auc_between": _between(auc),
             "f1": _short(f1["value"]), "f1_between": _between(f1),
             "lead": _short(lead["value"], "+") if lead else "", "lead_between": _between(lead, "+") if lead else "",
@@ -161,25 +161,25 @@ def _film(frames: NDArray[np.uint8], number: int = 8) -> list[dict[str, Any]]:
 def _timeline(plan: ClipPlan, detected: pd.DataFrame) -> str:
     """Detected scores and exact intensities over time, one small panel per action unit."""
     first = detected[detected["face"].isna() | (detected["face"] == 0)]
-    with mpl.rc_context(figures.STYLE):
+    with mpl.rc_context(plots.STYLE):
         figure = Figure(figsize=(9.2, 4.2), layout="constrained")
         panels = figure.subplots(2, 2, sharex=True, sharey=True).ravel()
         for number, (axis, au) in enumerate(zip(panels, SHOWN_AUS, strict=True)):
             exact = plan.aus[:, :, SYNTH_AUS.index(au)].mean(1) / 5
-            axis.plot(np.arange(len(exact)) / RATE, exact, "--", color=figures.TEXT, linewidth=1.2, alpha=0.7)
-            axis.plot(first["time_s"], first[f"{au_column(au)}_s"], color=figures.colour(number), linewidth=1.8)
+            axis.plot(np.arange(len(exact)) / RATE, exact, "--", color=plots.TEXT, linewidth=1.2, alpha=0.7)
+            axis.plot(first["time_s"], first[f"{au_column(au)}_s"], color=plots.colour(number), linewidth=1.8)
             axis.set_title(f"AU{au} {ACTION_UNITS[au].name}", fontsize=10, loc="left")
             axis.set_ylim(0, 1)
             axis.grid(visible=True)
         for axis in panels[2:]:
             axis.set_xlabel("seconds")
-        return figures.to_svg(figure)
+        return plots.to_svg(figure)
 
 
 def _made(seconds: Mapping[str, float]) -> str:
     parts = ", ".join(f"{name} {value:.0f} s" for name, value in seconds.items())
     software: Sequence[str] = (
-        f"duchenne {duchenne.__version__}", f"torch {torch.__version__}", f"Python {platform.python_version()}",
+        f"duchenne {__version__}", f"torch {torch.__version__}", f"Python {platform.python_version()}",
         f"{torch.get_num_threads()} threads",
     )  # fmt: skip
     whole = f"Made in {sum(seconds.values()):.0f} s ({parts}; what an earlier call had finished is not counted)."

@@ -1,1 +1,1 @@
-"""Detection of action units in people's own images and videos."""
+"""Running a detector over pictures, recordings or a camera; what a detector is belongs to `detectors`."""

@@ -20,13 +20,13 @@ from rich.table import Table
 from duchenne.detection.detector import Detector
 from duchenne.detection.formats import FORMATS
 from duchenne.detection.job import Outcome, settings_record
-from duchenne.detection.model import AuModel, score_scale
 from duchenne.detection.overlay import bars
 from duchenne.detection.results import FrameResult, Rows
 from duchenne.detection.settings import DetectSettings
-from duchenne.detection.writing import is_folder, table_writer, write_record
+from duchenne.detectors.base import AuModel, score_scale
 from duchenne.errors import InputError, UsageError
 from duchenne.faces.decode import Picture
+from duchenne.tables.writing import is_folder, table_writer, write_record
 
 _PIECE_FRAMES: Final = 64
 _MOST_FACES: Final = 4  # shown; all are written

@@ -13,12 +13,18 @@ import pandas as pd
 
 from duchenne.detection.detector import Detector
 from duchenne.detection.job import OVERLAY_ENDING, REPORT_ENDING, STILL_SUFFIXES, Job, Outcome, settings_record
-from duchenne.detection.model import DUCHENNE, AuModel, load_model
 from duchenne.detection.results import FrameResult
 from duchenne.detection.runner import Run, run_jobs
-from duchenne.detection.settings import DetectSettings, Format, Precision
+from duchenne.detection.settings import DetectSettings, Format
 from duchenne.detection.temporal import Baseline, check_baseline_columns, resting_faces
-from duchenne.detection.writing import (
+from duchenne.detectors.base import DUCHENNE, AuModel
+from duchenne.detectors.opening import load_model
+from duchenne.devices import Precision
+from duchenne.errors import InputError, UsageError
+from duchenne.faces.decode import Picture, list_media, probe
+from duchenne.faces.find import MOST_THREADS, usable_cores
+from duchenne.progress import progress_bar
+from duchenne.tables.writing import (
     is_folder,
     output_names,
     read_table,
@@ -26,10 +32,6 @@ from duchenne.detection.writing import (
     table_writer,
     write_record,
 )
-from duchenne.errors import InputError, UsageError
-from duchenne.faces.decode import Picture, list_media, probe
-from duchenne.faces.find import MOST_THREADS, usable_cores
-from duchenne.progress import progress_bar
 
 Inputs = str | Path | Sequence[str | Path]
 OVERLAY_SUFFIXES: Final = (".mp4", ".mkv", ".webm")

@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duchenne.detection.ahead import ahead
-from duchenne.detection.model import DUCHENNE, AuModel, FaceBatch, load_model
 from duchenne.detection.results import DetectedFace, FrameResult, batches
+from duchenne.detectors.base import DUCHENNE, AuModel
+from duchenne.detectors.opening import load_model
 from duchenne.faces.align import crop_face, crop_matrix
+from duchenne.faces.batch import FaceBatch
 from duchenne.faces.decode import Picture, read_pictures
 from duchenne.faces.find import Face, FaceFinder
 from duchenne.faces.track import FaceTracker

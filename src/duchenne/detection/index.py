@@ -14,13 +14,13 @@ from urllib.parse import quote
 
 import numpy as np
 
-from duchenne import __version__
+from duchenne._version import __version__
 from duchenne.detection.drawing import face_colour
-from duchenne.detection.episodes import frame_seconds
 from duchenne.detection.job import REPORT_ENDING
 from duchenne.errors import InputError
 from duchenne.files import write_text
 from duchenne.pages import render_page
+from duchenne.tables.episodes import frame_seconds
 
 INDEX_NAME: Final = "index.html"
 _DATA: Final = re.compile(r'<script id="data" type="application/json">(.*?)</script>', re.DOTALL)

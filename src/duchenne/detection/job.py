@@ -11,14 +11,14 @@ from typing import Any, Final
 
 import pandas as pd
 
-from duchenne import __version__
+from duchenne._version import __version__
 from duchenne.detection.ahead import ahead
 from duchenne.detection.detector import Detector
 from duchenne.detection.formats import FORMATS
-from duchenne.detection.model import AuModel, score_scale
 from duchenne.detection.results import FrameResult, Rows
 from duchenne.detection.settings import DetectSettings
 from duchenne.detection.temporal import Baseline, resting_faces, smooth
+from duchenne.detectors.base import AuModel, score_scale
 from duchenne.errors import InputError
 from duchenne.facs import ACTION_UNITS, au_column
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duchenne.detection.drawing import draw_bars, draw_faces
-from duchenne.detection.model import Z
 from duchenne.detection.results import FrameResult
+from duchenne.detectors.base import Z
 from duchenne.errors import UsageError
 from duchenne.files import replacing
 
@@ -120,7 +120,7 @@ def overlay_writer(
         path: ends in `.mp4`, `.mkv` or `.webm`.
         columns: of the model whose scores are drawn.
         anonymous: draw landmarks in place of the picture.
-        scale: of raw scores, see `duchenne.detection.model.score_scale`.
+        scale: of raw scores, see `duchenne.detectors.base.score_scale`.
 
     Raises:
         InputError: when it cannot be written.

@@ -12,16 +12,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from duchenne import __version__
+from duchenne._version import __version__
 from duchenne.detection.drawing import draw_faces, draw_portrait, face_colour
-from duchenne.detection.episodes import Measure, find_measures, frame_seconds
-from duchenne.detection.model import AuModel, score_scale
-from duchenne.detection.quality import advice
 from duchenne.detection.results import POSE_COLUMNS, SCALE_COLUMN, FrameResult, Rows, plain_table
-from duchenne.detection.summarize import Summary, summarize
+from duchenne.detectors.base import AuModel, score_scale
 from duchenne.facs import ACTION_UNITS
 from duchenne.files import write_text
 from duchenne.pages import jpeg_uri, render_page
+from duchenne.tables.episodes import Measure, find_measures, frame_seconds
+from duchenne.tables.quality import advice
+from duchenne.tables.summarize import Summary, summarize
 
 _THUMBNAILS: Final = 60  # at least so many are kept of a long video, at most twice as many
 _THUMBNAIL_PX: Final = 104  # side

@@ -94,7 +94,7 @@ class Rows:
         frame: (N,) int64. time_s: (N,) float64. number: (N,) float64, the face. score: (N,) float64.
         box: (N, 4) x, y, width, height in pixels. pose: (N, 3) pitch, yaw, roll in degrees.
         landmarks: (N, 68, 2) pixels. values: (N, C) of the model.
-        scale: what raw scores count, see `duchenne.detection.model.score_scale`.
+        scale: what raw scores count, see `duchenne.detectors.base.score_scale`.
     """
 
     def __init__(self, results: Sequence[FrameResult], columns: Sequence[str], scale: str | None = None) -> None:

@@ -17,11 +17,11 @@ import pandas as pd
 
 from duchenne.detection.detector import Detector
 from duchenne.detection.job import Job, Outcome, run_job
-from duchenne.detection.model import AuModel
 from duchenne.detection.settings import DetectSettings
 from duchenne.detection.temporal import Baseline
-from duchenne.detection.writing import read_record, source_stamp, table_writer, write_record
+from duchenne.detectors.base import AuModel
 from duchenne.errors import InputError, UsageError
+from duchenne.tables.writing import read_record, source_stamp, table_writer, write_record
 
 Write = Callable[[pd.DataFrame], None]
 _LOOK_EVERY_S: Final = 1.0

@@ -13,7 +13,6 @@ import tyro
 from duchenne.errors import UsageError
 
 Format = Literal["duchenne", "openface", "fex"]
-Precision = Literal["float32", "bf16"]
 _RANGE: Final = re.compile(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)")
 
 

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duchenne.detection.measures import COMBINATIONS, MEASURES, MESH_POINTS, aligned, measured
-from duchenne.detection.model import DUCHENNE, FaceBatch, Z
+from duchenne.detectors.base import DUCHENNE, Z
+from duchenne.faces.batch import FaceBatch
 from duchenne.facs import au_column
 
 PRESENT_FROM: Final = 2.0

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-import duchenne
+from duchenne._version import __version__
 from duchenne.data.prepared import Prepared
 
 
@@ -33,7 +33,7 @@ def describe_data(data: Prepared, number: int, *, trained: int) -> dict[str, Any
 def versions() -> dict[str, str]:
     """Of everything that numbers may depend on, and the number of threads."""
     return {
-        "duchenne": duchenne.__version__,
+        "duchenne": __version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": np.__version__,

@@ -14,40 +14,42 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from duchenne.data.across import common_level, levels
 from duchenne.data.prepared import Prepared
 from duchenne.devices import resolve_device
 from duchenne.errors import UsageError
-from duchenne.evaluation.across import common_level, levels
-from duchenne.evaluation.areas import AREA_PROTOCOLS, load_areas, run_areas, run_areas_tuned
-from duchenne.evaluation.baselines import baselines_of
+from duchenne.evaluation.comparing.sweep import sweep_values
 from duchenne.evaluation.describing import describe_data, versions
-from duchenne.evaluation.encoders import EncoderSource, FeatureKind, FeatureSource, resolve
-from duchenne.evaluation.finetune import resolve_method, run_finetune, weighting_of
-from duchenne.evaluation.frozen import run_knn, run_linear, run_ridge
-from duchenne.evaluation.gradcam import Attention, attention_of
-from duchenne.evaluation.label_share import Efficiency, LabelUnit, check_shares
-from duchenne.evaluation.linear import L2_CANDIDATES, LinearSettings, Weighting
-from duchenne.evaluation.linear_bn import run_linear_bn
-from duchenne.evaluation.maps import POINTS, MapKind, MapSettings, choose_points
+from duchenne.evaluation.job import Job, Outcome
 from duchenne.evaluation.missing import missing_rows
-from duchenne.evaluation.overlap import overlap
-from duchenne.evaluation.probes import probes
-from duchenne.evaluation.protocols import Job, Outcome
-from duchenne.evaluation.report import write_report
+from duchenne.evaluation.protocols.areas import AREA_PROTOCOLS, load_areas, run_areas, run_areas_tuned
+from duchenne.evaluation.protocols.finetune import resolve_method, run_finetune, weighting_of
+from duchenne.evaluation.protocols.frozen import run_knn, run_linear, run_ridge
+from duchenne.evaluation.protocols.label_share import Efficiency, LabelUnit, check_shares
+from duchenne.evaluation.protocols.linear_bn import run_linear_bn
+from duchenne.evaluation.protocols.probes import probes
+from duchenne.evaluation.report.gradcam import Attention, attention_of
+from duchenne.evaluation.report.maps import POINTS, MapKind, MapSettings, choose_points
+from duchenne.evaluation.report.page import write_report
 from duchenne.evaluation.scoring import COLUMNS, Predictions, Summariser, always_positive, cells, spread, undefined
 from duchenne.evaluation.state import State, array_hash, data_hash
-from duchenne.evaluation.sweep import sweep_values
 from duchenne.evaluation.tasks import DEFAULT_FOLDS, Target, describe_folds, fold_of, folds_table, make_plans, make_task
 from duchenne.evaluation.thresholds import Threshold, check_threshold, decisions
-from duchenne.evaluation.tuning import Tune, TuneSettings
+from duchenne.features.baselines import baselines_of
+from duchenne.features.encoder import EncoderSource
+from duchenne.features.overlap import overlap
+from duchenne.features.resolve import resolve
+from duchenne.features.source import FeatureKind, FeatureSource
 from duchenne.files import replacing, write_text
+from duchenne.heads.linear import L2_CANDIDATES, LinearSettings, Weighting
+from duchenne.heads.tuning import Tune, TuneSettings
 from duchenne.metrics import RESAMPLES
 
 PROTOCOLS: Final[dict[str, Callable[..., Outcome]]] = {
     "linear": run_linear, "linear+bn": run_linear_bn, "knn": run_knn, "ridge": run_ridge, "finetune": run_finetune,
     "areas": run_areas, "areas+finetune": run_areas_tuned,
 }  # fmt: skip
-"""Name -> protocol, see `duchenne.evaluation.protocols`."""
+"""Name -> protocol, see `duchenne.evaluation.job`."""
 MAPPED: Final = ("linear", "knn", "ridge")
 """Those that draw maps of the features."""
 PENALISED: Final = ("linear", "ridge")
@@ -96,13 +98,13 @@ def evaluate(
     """Scores representations under one protocol, subjects never on both sides.
 
     Writes `scores.csv`, `summary.json`, `folds.csv` and `report.html` into `out`, and `label_efficiency.csv` where
-    shares of the labels are asked for; `probes` have a table of their own (see `duchenne.evaluation.probes`). When it
+    shares of the labels are asked for; `probes` have a table of their own (see `duchenne.evaluation.protocols.probes`). When it
     is interrupted, the same call goes on from what was finished (see `duchenne.evaluation.state`).
 
     Args:
         protocol: `linear`, `linear+bn`, `finetune`, `areas`, `areas+finetune`, for a quick look `knn`
             or `ridge`, or `probes`.
-        model: one or several, see `duchenne.evaluation.encoders`.
+        model: one or several, see `duchenne.features.resolve`.
         method: with `finetune`: methods that learn from labels, trained in every fold: `NAME` or `NAME:RECIPE`.
         data: prepared data with labels.
         out: folder to write to.
@@ -120,19 +122,19 @@ def evaluate(
         l2: penalty strengths; of several, one per fold is chosen on held-out training subjects.
         threshold: on the sigmoid of a score, from which an AU is called present; `stored`: learned on held-out
             training subjects; `oracle`: the best for the tested faces, see `duchenne.evaluation.thresholds`.
-        label_share: shares of the training labels to evaluate with as well, see `duchenne.evaluation.label_share`.
+        label_share: shares of the training labels to evaluate with as well, see `duchenne.evaluation.protocols.label_share`.
         label_unit: what is left out: `subjects`, `clips` or `frames`.
-        areas: YAML with areas of the face for the protocols on areas, see `duchenne.augment.area_table.AreaTable`.
+        areas: YAML with areas of the face for the protocols on areas, see `duchenne.faces.areas.AreaTable`.
         sweep: a key of the runs' `config.yaml`, against which the report draws their scores; a second: a line for each
             of its values.
         tune: with `finetune`: what of an encoder is trained, `head` (nothing), `bn` (BatchNorm) or `all`; for this and
-            the next, see `duchenne.evaluation.tuning`.
+            the next, see `duchenne.heads.tuning`.
         epochs, batch_size, lr, head_lr, layer_decay, patience: with `finetune`: how it is trained.
         workers: with `finetune`: folds trained at the same time.
-        baselines: add an untrained encoder, `blendshapes` and `landmarks`, see `duchenne.evaluation.baselines`.
+        baselines: add an untrained encoder, `blendshapes` and `landmarks`, see `duchenne.features.baselines`.
         sample_faces: faces shown in the report; 0 keeps pictures out of it.
         maps: two-dimensional maps of the features in the report: `pca`, `tsne` (seconds per model) or `none`.
-        map_items, map_emotion, map_subjects, map_faces: what is on them, see `duchenne.evaluation.maps.MapSettings`.
+        map_items, map_emotion, map_subjects, map_faces: what is on them, see `duchenne.evaluation.report.maps.MapSettings`.
         device: auto, cpu, cuda, cuda:N or mps.
         quiet: show no progress.
 

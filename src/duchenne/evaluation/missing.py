@@ -65,7 +65,7 @@ def missing_rows(data: Prepared, task: Task, positive_from: float | None) -> Mis
     Args:
         data: what the task was made from.
         task: its items, rows and subjects.
-        positive_from: see `duchenne.evaluation.across.occurrence_from`.
+        positive_from: see `duchenne.data.across.occurrence_from`.
     """
     columns = ["subject", "split", *task.items] if not task.exclusive else ["subject", "split", "emotion"]
     tables = []

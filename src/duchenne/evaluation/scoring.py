@@ -18,6 +18,7 @@ from duchenne.metrics import (
     f1_always_positive,
     f1_from_counts,
     interval,
+    json_number,
     ratio,
     resample,
     roc_auc,
@@ -263,10 +264,10 @@ def spread(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         values = means[metric].dropna()
         few = len(values) < 2
         out[metric] = {
-            "values": [number(value) for value in means[metric]],
-            "sd": None if few else number(values.std(ddof=1)),
-            "low": None if few else number(values.min()),
-            "high": None if few else number(values.max()),
+            "values": [json_number(value) for value in means[metric]],
+            "sd": None if few else json_number(values.std(ddof=1)),
+            "low": None if few else json_number(values.min()),
+            "high": None if few else json_number(values.max()),
         }
     return out
 
@@ -278,10 +279,10 @@ def always_positive(items: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> 
         mine = [row for row in rows if row["item"] == item]
         positives, negatives = (sum(row[name] for row in mine) for name in ("positives", "negatives"))
         by_item[item] = {
-            "mean_of_folds": number(np.mean([row["f1_always_positive"] for row in mine])),
-            "pooled": number(f1_always_positive(positives, negatives)),
+            "mean_of_folds": json_number(np.mean([row["f1_always_positive"] for row in mine])),
+            "pooled": json_number(f1_always_positive(positives, negatives)),
         }
-    means = {name: number(np.mean([values[name] for values in by_item.values()])) for name in AGGREGATES}
+    means = {name: json_number(np.mean([values[name] for values in by_item.values()])) for name in AGGREGATES}
     return {**means, "items": by_item}
 
 
@@ -291,11 +292,6 @@ def undefined(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {"auc": len(found), "of": len(rows), "cells": found}
 
 
-def number(value: Any) -> float | None:
-    """A float with six digits; None where undefined."""
-    return None if np.isnan(value) else round(float(value), DIGITS)
-
-
 def _macro(values: Floats) -> Floats:
     return mean_defined(values, axis=1)
 
@@ -303,4 +299,4 @@ def _macro(values: Floats) -> Floats:
 def _estimate(values: Floats) -> dict[str, float | None]:
     """The first value (all subjects once) with the percentile interval of the others."""
     low, high = interval(values[1:])
-    return {"value": number(values[0]), "low": number(low), "high": number(high)}
+    return {"value": json_number(values[0]), "low": json_number(low), "high": json_number(high)}

@@ -25,15 +25,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from duchenne.data.prepared import Prepared
-from duchenne.evaluation.encoders import (
-    Context,
-    EncoderSource,
-    EnsembleSource,
-    Features,
-    FeatureSource,
-    FileSource,
-    PixelSource,
-)
+from duchenne.features.columns import PixelSource
+from duchenne.features.encoder import EncoderSource
+from duchenne.features.ensemble import EnsembleSource
+from duchenne.features.files import FileSource
+from duchenne.features.source import Context, Features, FeatureSource
 from duchenne.files import replacing
 
 FOLDER: Final = "unfinished"

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from duchenne.data.across import across, occurrence_from
 from duchenne.data.folds import (
     Fold,
     check_apart,
@@ -24,7 +25,6 @@ from duchenne.data.folds import (
 )
 from duchenne.data.prepared import Prepared
 from duchenne.errors import InputError, UsageError
-from duchenne.evaluation.across import across, occurrence_from
 from duchenne.evaluation.scoring import Predictions
 from duchenne.facs import EMOTIONS, au_column
 
@@ -69,7 +69,7 @@ def make_task(data: Prepared, target: Target, positive_from: float | None = None
     Args:
         data: with labels.
         target: `au` (occurrence) or `emotion`.
-        positive_from: see `duchenne.evaluation.across.occurrence_from`; None: as each data set says.
+        positive_from: see `duchenne.data.across.occurrence_from`; None: as each data set says.
 
     Raises:
         InputError: when the data hold no such labels.

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from duchenne.data.folds import Fold, hold_out
 from duchenne.errors import UsageError
-from duchenne.evaluation.protocols import Job, Outcome
-from duchenne.evaluation.scoring import Predictions, number
+from duchenne.evaluation.job import Job, Outcome
+from duchenne.evaluation.scoring import Predictions
 from duchenne.evaluation.tasks import decide
-from duchenne.metrics import f1_from_counts
+from duchenne.metrics import f1_from_counts, json_number
 
 Threshold = float | Literal["stored", "oracle"]
 HELD_OUT: Final = 0.2
@@ -50,7 +50,7 @@ def decisions(
         limits = None if task.exclusive else _limits(threshold, job, seed, score, run)
         runs[seed] = decide(task, plan, score, limits)
         if isinstance(threshold, str) and limits is not None:
-            chances[str(seed)] = [dict(zip(task.items, map(number, 1 / (1 + np.exp(-fold))))) for fold in limits]
+            chances[str(seed)] = [dict(zip(task.items, map(json_number, 1 / (1 + np.exp(-fold))))) for fold in limits]
     return runs, {"thresholds": chances} if chances else {}
 
 

@@ -1,1 +1,1 @@
-"""Faces in images and videos: decode, find, track, align, prepare."""
+"""Vision primitives for faces: decode, find, follow, align, judge; nothing here knows data sets or prepared data."""

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from duchenne.data.frame_labels import LabelSpec
+from duchenne.data.labels import LabelSpec
 from duchenne.data.loaders import ClipSampler
 from duchenne.data.prepared import Prepared
 from duchenne.modules.encoder import Encoder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import duchenne
+from duchenne._version import __version__
 from duchenne.errors import InputError, UsageError
 from duchenne.modules.encoder import Encoder, EncoderSpec
 from duchenne.training.runs import EncoderRecord, TrainedOn, save_encoder
@@ -42,7 +42,7 @@ def convert(weights: str | Path, *, out: str | Path) -> Path:
         alignment="the crops of VoxCeleb2",
         weights=f"released by the authors ({Path(weights).name})",
         steps=0,
-        duchenne=duchenne.__version__,
+        duchenne=__version__,
         trained_on=(TrainedOn(dataset="voxceleb2", subjects=(), labels=False, licence="none stated by the authors"),),
     )
     save_encoder(out, encoder, record)

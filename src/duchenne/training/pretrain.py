@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-import duchenne
+from duchenne._version import __version__
 from duchenne.config import from_mapping, load_mapping, save_mapping, to_mapping
-from duchenne.data.clips import Clip
+from duchenne.data.clip_samplers import Clip
 from duchenne.data.folds import from_partition, hold_out, is_partition, k_fold, people_of
-from duchenne.data.frame_labels import LabelSpec
+from duchenne.data.labels import LabelSpec
 from duchenne.data.loaders import ClipLoader
 from duchenne.data.prepared import Prepared
 from duchenne.data.single_frames import FrameClips
@@ -141,7 +141,7 @@ def train_on(
     config = chosen.complete(config, prepared, rows_trained)
     device = resolve_device(config.device)
     bf16 = config.precision == "bf16" or (config.precision == "auto" and computes_bf16(device))
-    stored = {"method": method, "duchenne": duchenne.__version__, "data": [str(path) for path in prepared.paths]}
+    stored = {"method": method, "duchenne": __version__, "data": [str(path) for path in prepared.paths]}
     stored |= {**job, **to_mapping(config)}
     check_sync_batchnorm(config, device)
     _check_out(out, stored, resume=resume)
@@ -187,7 +187,7 @@ def train_on(
             weights=config.weights,
             steps=step,
             validation=score,
-            duchenne=duchenne.__version__,
+            duchenne=__version__,
             trained_on=(*own, *earlier),
         )
 

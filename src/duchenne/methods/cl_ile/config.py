@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from duchenne.methods.labelled_config import LabelledConfig
+from duchenne.methods.families.labelled_config import LabelledConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,7 +23,7 @@ from duchenne.methods.cl_ile.loss import (
     label_likeness,
     orthogonality_loss,
 )
-from duchenne.methods.labelled_method import LabelledMethod
+from duchenne.methods.families.labelled_method import LabelledMethod
 from duchenne.modules.encoder import Encoder, EncoderSpec
 from duchenne.modules.split_batchnorm import split_batchnorm
 from duchenne.modules.token_encoder import TokenEncoder

@@ -18,7 +18,7 @@ from duchenne.methods.base import Method
 from duchenne.methods.clp.config import CLPConfig
 from duchenne.methods.clp.loss import cross_identity_reconstruction_loss, temporal_contrastive_loss
 from duchenne.methods.clp.sampler import SequenceAndFrames
-from duchenne.methods.view_method import check_memory, memory_dtype, memory_notes, unit_rows
+from duchenne.methods.families.view_method import check_memory, memory_dtype, memory_notes, unit_rows
 from duchenne.modules.encoder import Encoder, EncoderSpec
 from duchenne.modules.gather import world
 from duchenne.modules.heads import projection_head

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duchenne.data.clip_frames import draw_frames
-from duchenne.data.clips import Clip, SequenceSampler
+from duchenne.data.clip_samplers import Clip, SequenceSampler
 
 
 class SequenceAndFrames(SequenceSampler):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from duchenne.methods.view_config import MomentumConfig
+from duchenne.methods.families.view_config import MomentumConfig
 
 
 @dataclass(frozen=True, kw_only=True)

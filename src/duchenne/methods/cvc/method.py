@@ -13,7 +13,14 @@ from duchenne.data.prepared import Prepared
 from duchenne.losses.info_nce import info_nce_loss
 from duchenne.methods.clp.loss import cross_identity_reconstruction_loss
 from duchenne.methods.cvc.config import CVCConfig
-from duchenne.methods.view_method import ViewMethod, check_memory, memory_dtype, memory_notes, spread, unit_rows
+from duchenne.methods.families.view_method import (
+    ViewMethod,
+    check_memory,
+    memory_dtype,
+    memory_notes,
+    spread,
+    unit_rows,
+)
 from duchenne.modules.heads import projection_head
 from duchenne.modules.momentum import MomentumCopy
 from duchenne.modules.queue import Queue

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from duchenne.facs import EMOTIONS
-from duchenne.methods.view_config import MomentumConfig
+from duchenne.methods.families.view_config import MomentumConfig
 
 
 @dataclass(frozen=True, kw_only=True)

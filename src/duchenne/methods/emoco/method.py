@@ -10,13 +10,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from duchenne.data.frame_labels import LabelSpec
+from duchenne.data.labels import LabelSpec
 from duchenne.data.prepared import Prepared
 from duchenne.data.single_frames import FrameSampler
 from duchenne.errors import InputError
 from duchenne.methods.emoco.config import EmoCoConfig
 from duchenne.methods.emoco.loss import contrastive_rows, emotion_loss
-from duchenne.methods.view_method import ViewMethod, check_memory, memory_dtype, memory_notes, spread, unit_rows
+from duchenne.methods.families.view_method import (
+    ViewMethod,
+    check_memory,
+    memory_dtype,
+    memory_notes,
+    spread,
+    unit_rows,
+)
 from duchenne.modules.heads import projection_head
 from duchenne.modules.momentum import MomentumCopy
 from duchenne.modules.queue import Queue

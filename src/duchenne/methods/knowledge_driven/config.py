@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from duchenne.augment.area_table import counterparts, parse_boxes, parse_pairs, write_pairs
+from duchenne.faces.areas import counterparts, parse_boxes, parse_pairs, write_pairs
 from duchenne.facs import AREA_BOXES, AREA_RELATIONS, SYMMETRIC_AREAS
 
 

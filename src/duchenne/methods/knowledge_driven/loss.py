@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from duchenne.augment.area_table import counterparts
+from duchenne.faces.areas import counterparts
 from duchenne.facs import FACIAL_AREAS, SYMMETRIC_AREAS
 from duchenne.losses.precision import at_least_float32
 

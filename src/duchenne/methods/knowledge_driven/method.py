@@ -12,14 +12,14 @@ from kornia.enhance import adjust_hue
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from duchenne.augment.area_table import counterparts, parse_boxes, parse_pairs
-from duchenne.augment.boxes import area_boxes, clip_boxes, mirror_boxes, move_boxes
 from duchenne.augment.colour import draw_colour, jitter_colour
 from duchenne.augment.geometry import draw_geometry, warp
-from duchenne.data.frame_labels import LabelSpec, known
+from duchenne.data.labels import LabelSpec, known
 from duchenne.data.prepared import Prepared
 from duchenne.data.single_frames import FrameSampler
 from duchenne.errors import InputError
+from duchenne.faces.areas import counterparts, parse_boxes, parse_pairs
+from duchenne.faces.boxes import area_boxes, clip_boxes, mirror_boxes, move_boxes
 from duchenne.methods.base import Method
 from duchenne.methods.knowledge_driven.config import KnowledgeDrivenConfig
 from duchenne.methods.knowledge_driven.loss import inter_area_loss, intra_area_loss, prediction_loss

@@ -10,8 +10,15 @@ from torch import nn
 
 from duchenne.data.prepared import Prepared
 from duchenne.losses.info_nce import info_nce_loss
+from duchenne.methods.families.view_method import (
+    ViewMethod,
+    check_memory,
+    memory_dtype,
+    memory_notes,
+    spread,
+    unit_rows,
+)
 from duchenne.methods.moco.config import MoCoConfig
-from duchenne.methods.view_method import ViewMethod, check_memory, memory_dtype, memory_notes, spread, unit_rows
 from duchenne.modules.heads import projection_head
 from duchenne.modules.momentum import MomentumCopy
 from duchenne.modules.queue import Queue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from duchenne.methods.sequence_config import SequenceConfig
+from duchenne.methods.families.sequence_config import SequenceConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
+from duchenne.methods.families.sequence_method import SequenceMethod
 from duchenne.methods.n_pair.config import NPairConfig
 from duchenne.methods.n_pair.loss import n_pair_mc_loss
-from duchenne.methods.sequence_method import SequenceMethod
 from duchenne.types import ClipBatch, StepOutput
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from duchenne.methods.families.view_method import ViewMethod, spread, unit_rows
 from duchenne.methods.simclr.config import SimCLRConfig
 from duchenne.methods.simclr.loss import nt_xent_loss
-from duchenne.methods.view_method import ViewMethod, spread, unit_rows
 from duchenne.modules.gather import gather_rows
 from duchenne.modules.heads import projection_head
 from duchenne.types import ClipBatch, StepOutput

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from duchenne.methods.view_config import ViewsConfig
+from duchenne.methods.families.view_config import ViewsConfig
 
 
 @dataclass(frozen=True, kw_only=True)

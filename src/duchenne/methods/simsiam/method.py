@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from duchenne.methods.families.view_method import ViewMethod, spread, unit_rows
 from duchenne.methods.simsiam.config import SimSiamConfig
 from duchenne.methods.simsiam.loss import prediction_similarity_loss
-from duchenne.methods.view_method import ViewMethod, spread, unit_rows
 from duchenne.modules.heads import projection_head
 from duchenne.modules.split_batchnorm import split_batchnorm
 from duchenne.types import ClipBatch, StepOutput

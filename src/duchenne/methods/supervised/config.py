@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from duchenne.methods.labelled_config import LabelledConfig
+from duchenne.methods.families.labelled_config import LabelledConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from duchenne.losses.weighted_bce import weighted_bce
-from duchenne.methods.labelled_method import LabelledMethod
+from duchenne.methods.families.labelled_method import LabelledMethod
 from duchenne.methods.supervised.config import SupervisedConfig
 from duchenne.modules.encoder import Encoder, EncoderSpec
 from duchenne.modules.split_batchnorm import split_batchnorm

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from duchenne.methods.sequence_config import MarginConfig
+from duchenne.methods.families.sequence_config import MarginConfig
 
 
 @dataclass(frozen=True, kw_only=True)

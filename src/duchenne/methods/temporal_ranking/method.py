@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from duchenne.methods.sequence_method import SequenceMethod
+from duchenne.methods.families.sequence_method import SequenceMethod
 from duchenne.methods.temporal_ranking.config import TemporalRankingConfig
 from duchenne.methods.temporal_ranking.loss import ranking_triplet_loss
 from duchenne.types import ClipBatch, StepOutput

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from duchenne.data.clips import Clip, SequenceSampler
+from duchenne.data.clip_samplers import Clip, SequenceSampler
 from duchenne.losses.distance import row_distance
-from duchenne.methods.sequence_method import SequenceMethod
+from duchenne.methods.families.sequence_method import SequenceMethod
 from duchenne.methods.triplet.config import TripletConfig
 from duchenne.methods.triplet.loss import triplet_loss
 from duchenne.types import ClipBatch, StepOutput

@@ -15,9 +15,9 @@ def prepare_modelled() -> None:
         InputError: when assets or the cache cannot be had.
     """
     if find_spec("numba") is None:
-        from duchenne.data.synthetic.modelled.bake import EXTRA
+        from duchenne.synthetic.modelled.bake import EXTRA
 
         raise UsageError(EXTRA)
-    from duchenne.data.synthetic.modelled.draw import warm_up
+    from duchenne.synthetic.modelled.draw import warm_up
 
     warm_up()

@@ -31,7 +31,7 @@ _ADVICE: Final = (
 @cache
 def known() -> dict[str, tuple[str, str]]:
     """Every asset, as `textures/FILE` or `proxies/...`, with its SHA-256 and its path in its repository."""
-    text = files("duchenne.data.synthetic.modelled").joinpath("assets.csv").read_text("utf-8")
+    text = files("duchenne.synthetic.modelled").joinpath("assets.csv").read_text("utf-8")
     return {row["file"]: (row["sha256"], row["path"]) for row in csv.DictReader(text.splitlines())}
 
 

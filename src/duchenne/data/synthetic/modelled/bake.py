@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from duchenne.synthetic.modelled.assets import are_wanted, asset, known
+from duchenne.synthetic.modelled.mesh import Binding, Floats, Ints, read_binding, read_obj, read_target
 from numpy.typing import NDArray
 
-from duchenne.data.synthetic.modelled.assets import are_wanted, asset, known
-from duchenne.data.synthetic.modelled.mesh import Binding, Floats, Ints, read_binding, read_obj, read_target
 from duchenne.errors import InputError, UsageError
 from duchenne.files import replacing
 

@@ -8,18 +8,18 @@ from typing import Final
 import cv2
 import numpy as np
 import torch
+from duchenne.synthetic.modelled import skin as painting
+from duchenne.synthetic.modelled.landmarks import landmark_rows
+from duchenne.synthetic.modelled.mesh import Floats
+from duchenne.synthetic.modelled.person import RESTS, Person, person
+from duchenne.synthetic.modelled.raster import fill, fill_depth, half_size, lay_over, normals, shade
+from duchenne.synthetic.modelled.wrinkles import strengths
 from numpy.typing import NDArray
 
-from duchenne.data.synthetic.anatomy import SYNTH_AUS
-from duchenne.data.synthetic.head import PIVOT, rotation_matrix
-from duchenne.data.synthetic.modelled import skin as painting
-from duchenne.data.synthetic.modelled.landmarks import landmark_rows
-from duchenne.data.synthetic.modelled.mesh import Floats
-from duchenne.data.synthetic.modelled.person import RESTS, Person, person
-from duchenne.data.synthetic.modelled.raster import fill, fill_depth, half_size, lay_over, normals, shade
-from duchenne.data.synthetic.modelled.wrinkles import strengths
-from duchenne.data.synthetic.people import Scene, draw_scene
-from duchenne.data.synthetic.sampling import ClipPlan, stream
+from duchenne.synthetic.anatomy import SYNTH_AUS
+from duchenne.synthetic.head import PIVOT, rotation_matrix
+from duchenne.synthetic.people import Scene, draw_scene
+from duchenne.synthetic.sampling import ClipPlan, stream
 
 _SHADOW_PX: Final = 160
 _PART: Final = SYNTH_AUS.index(25)

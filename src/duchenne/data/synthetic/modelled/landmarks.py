@@ -11,9 +11,8 @@ from functools import cache
 from typing import Final
 
 import numpy as np
+from duchenne.synthetic.modelled.bake import heads
 from numpy.typing import NDArray
-
-from duchenne.data.synthetic.modelled.bake import heads
 
 VERTICES: Final[tuple[int, ...]] = (
     718, 5185, 5203, 5238, 5241, 737, 5295, 5292, 5296, 11898, 11901, 7457, 11850, 11847, 11814, 11797, 7441,  # jaw

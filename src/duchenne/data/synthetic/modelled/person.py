@@ -8,17 +8,17 @@ from typing import Final
 
 import cv2
 import numpy as np
+from duchenne.synthetic.modelled import skin as painting
+from duchenne.synthetic.modelled.assets import asset, known
+from duchenne.synthetic.modelled.bake import Heads, heads
+from duchenne.synthetic.modelled.landmarks import landmark_rows
+from duchenne.synthetic.modelled.mesh import Floats, Ints
+from duchenne.synthetic.modelled.raster import EYE, HAIR, OTHER, SKIN
+from duchenne.synthetic.modelled.units import action_units, sided
+from duchenne.synthetic.modelled.wrinkles import relief_maps
 from numpy.typing import NDArray
 
-from duchenne.data.synthetic.modelled import skin as painting
-from duchenne.data.synthetic.modelled.assets import asset, known
-from duchenne.data.synthetic.modelled.bake import Heads, heads
-from duchenne.data.synthetic.modelled.landmarks import landmark_rows
-from duchenne.data.synthetic.modelled.mesh import Floats, Ints
-from duchenne.data.synthetic.modelled.raster import EYE, HAIR, OTHER, SKIN
-from duchenne.data.synthetic.modelled.units import action_units, sided
-from duchenne.data.synthetic.modelled.wrinkles import relief_maps
-from duchenne.data.synthetic.sampling import stream
+from duchenne.synthetic.sampling import stream
 
 ATLAS: Final = 1024
 _PLACES: Final = {

@@ -7,12 +7,11 @@ from typing import Any, Final
 
 import cv2
 import numpy as np
+from duchenne.synthetic.modelled.assets import asset, known
+from duchenne.synthetic.modelled.bake import Heads
+from duchenne.synthetic.modelled.mesh import Floats
 from numpy.typing import NDArray
 from scipy.interpolate import LinearNDInterpolator
-
-from duchenne.data.synthetic.modelled.assets import asset, known
-from duchenne.data.synthetic.modelled.bake import Heads
-from duchenne.data.synthetic.modelled.mesh import Floats
 
 SIDE: Final = 1024
 """Texels of the whole texture; the head takes about 370 x 700 of them."""

@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+from duchenne.synthetic.modelled.bake import Heads
+from duchenne.synthetic.modelled.mesh import Floats
 
-from duchenne.data.synthetic.anatomy import SYNTH_AUS
-from duchenne.data.synthetic.modelled.bake import Heads
-from duchenne.data.synthetic.modelled.mesh import Floats
+from duchenne.synthetic.anatomy import SYNTH_AUS
 
 Recipe = dict[str, float]
 

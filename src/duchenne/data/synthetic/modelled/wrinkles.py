@@ -10,10 +10,9 @@ from typing import Final
 
 import cv2
 import numpy as np
+from duchenne.synthetic.modelled.mesh import Floats
 from numpy.typing import NDArray
 from scipy.interpolate import LinearNDInterpolator
-
-from duchenne.data.synthetic.modelled.mesh import Floats
 
 Line = list[tuple[float, float]]
 

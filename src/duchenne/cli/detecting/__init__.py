@@ -1,0 +1,1 @@
+"""Commands that make and run detectors, and read their tables."""

@@ -1,0 +1,50 @@
+"""`duchenne fit --model M --data PREPARED... --out DETECTOR`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from math import isnan
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitArguments:
+    """Trains a detector of one's own for `detect --model DETECTOR`: a linear unit per coded action unit."""
+
+    model: str
+    """What looks at the faces: blendshapes or landmarks for a few coded clips; RUN, encoder.safetensors, random[:RUN],
+    initial:RUN, pixels, package.module:builder, or several as A+B."""
+    data: tuple[Path, ...]
+    """Prepared data with labels; every labelled face is used."""
+    out: Path
+    """Folder to write; an earlier detector is replaced."""
+    tune: Literal["head", "all"] = "head"
+    """head: linear units on the encoder as it is; all: a copy of the encoder is trained along (a GPU's work)."""
+    calibration: Literal["platt", "isotonic"] = "platt"
+    """What makes scores probabilities: two numbers per action unit, or a curve."""
+    by: Annotated[str | None, tyro.conf.arg(metavar="COLUMN|FILE.csv")] = None
+    """Judge groups one by one: a column of frames.parquet, or a CSV file with subject and group."""
+    seed: int = 0
+    """Of the folds and of untrained weights."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:N or mps."""
+    quiet: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Show no progress."""
+
+
+def main(arguments: list[str]) -> int:
+    """Parses the arguments, trains, and prints one line per action unit."""
+    parsed = tyro.cli(FitArguments, args=arguments, prog="duchenne fit")
+
+    from duchenne.detectors.fit import fit  # heavy; not needed for --help
+
+    table = fit(**asdict(parsed))
+    for row in table.to_dict("records"):
+        auc = "-   " if row["auc"] is None or isnan(row["auc"]) else f"{row['auc']:.2f}"
+        intensity = "" if isnan(row["icc"]) else f"  intensity: ICC {row['icc']:.2f}, MAE {row['mae']:.2f}"
+        print(f"{row['au']}  {row['frames']} frames, {row['present']} present  AUC {auc}  {row['why']}{intensity}")
+    print(f"{parsed.out / 'model_card.md'}")
+    return 0

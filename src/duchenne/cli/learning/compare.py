@@ -1,0 +1,47 @@
+"""`duchenne compare DIR...`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareArguments:
+    """The models of several evaluations in one table, in percent, beside what the papers printed.
+
+    Says in what the protocols differ, and which printed rows are not comparable, and why.
+    """
+
+    folders: tyro.conf.Positional[tuple[Path, ...]] = ()
+    """Folders that `duchenne evaluate` wrote."""
+    published: tuple[str, ...] = ()
+    """Data sets whose printed rows to add: bp4d, disfa, gft, emotionet, affectnet, raf-db."""
+    metric: Literal["f1", "auc", "recall"] = "f1"
+    """What is compared; recall of an emotion is what papers call its accuracy."""
+    aggregate: Literal["mean_of_folds", "pooled"] = "mean_of_folds"
+    """Folds averaged, or their predictions together."""
+    out: Path | None = None
+    """FILE.csv (shares of 1), FILE.html or FILE.md to write the table to, or a folder for all three."""
+
+
+def main(arguments: list[str]) -> int:
+    """Parses the arguments, prints the table, and says what differs on stderr."""
+    parsed = tyro.cli(CompareArguments, args=arguments, prog="duchenne compare")
+
+    from duchenne.evaluation.comparing.compare import NUMBERS, compare  # heavy; not needed for --help
+
+    result = compare(**asdict(parsed))
+    numbers = [*result.items, *NUMBERS]
+    shown = result.table.assign(**{name: 100 * result.table[name] for name in numbers})
+    words = {name: "{:.1f}".format for name in numbers}
+    print(
+        shown.fillna(dict.fromkeys(set(shown) - set(numbers), "")).to_string(index=False, formatters=words, na_rep="-")
+    )
+    for sentence in (*result.warnings, *result.explanations):
+        print(f"duchenne compare: {sentence}", file=sys.stderr)
+    return 0

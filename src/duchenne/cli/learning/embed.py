@@ -1,0 +1,40 @@
+"""`duchenne embed --model M --data PREPARED --out FILE.parquet`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedArguments:
+    """Writes the features of every prepared face: subject, clip, frame, feature."""
+
+    model: str
+    """RUN, encoder.safetensors, A+B+C, random[:RUN], initial:RUN, pixels, blendshapes, landmarks, features:FILE.parquet
+    or package.module:builder."""
+    data: Path
+    """A prepared folder."""
+    out: Path
+    """FILE.parquet to write."""
+    feature: Literal["embedding", "pooled"] = "embedding"
+    """What the encoder gives, or its averaged last map."""
+    seed: int = 0
+    """Of untrained weights."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:N or mps."""
+    quiet: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Show no progress."""
+
+
+def main(arguments: list[str]) -> int:
+    """Parses the arguments and writes the table."""
+    parsed = tyro.cli(EmbedArguments, args=arguments, prog="duchenne embed")
+
+    from duchenne.features.embed import embed  # heavy; not needed for --help
+
+    print(f"{parsed.out}: {embed(**asdict(parsed))} faces")
+    return 0

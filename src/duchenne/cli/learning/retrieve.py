@@ -1,0 +1,44 @@
+"""`duchenne retrieve --model RUN --data PREPARED --query IMAGE --out FILE.html`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrieveArguments:
+    """The prepared faces nearest to those of a picture, as a page and a table."""
+
+    model: tuple[str, ...]
+    """One or several, shown below one another: RUN, encoder.safetensors, A+B, random[:RUN], initial:RUN, pixels or
+    package.module:builder."""
+    data: Path
+    """A prepared folder."""
+    query: Path
+    """A picture; of a video, the first frame."""
+    out: Path
+    """FILE.html to write; the table goes beside it as FILE.csv."""
+    top: int = 5
+    """Neighbours of each face, each of another clip."""
+    feature: Literal["embedding", "pooled"] = "embedding"
+    """What the encoder gives, or its averaged last map."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:N or mps."""
+    quiet: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Show no progress."""
+
+
+def main(arguments: list[str]) -> int:
+    """Parses the arguments, searches, and prints the table."""
+    parsed = tyro.cli(RetrieveArguments, args=arguments, prog="duchenne retrieve")
+
+    from duchenne.features.retrieve import retrieve  # heavy; not needed for --help
+
+    table = retrieve(**asdict(parsed))
+    print(table[["model", "face", "rank", "cosine", "subject", "clip", "frame"]].to_string(index=False))
+    print(f"{parsed.out}")
+    return 0

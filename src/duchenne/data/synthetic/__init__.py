@@ -1,1 +1,0 @@
-"""Procedural faces with exact action units, landmarks and motion."""

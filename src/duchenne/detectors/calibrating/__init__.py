@@ -1,0 +1,1 @@
+"""From raw scores to probabilities, intensities and decisions, and the evidence for them."""

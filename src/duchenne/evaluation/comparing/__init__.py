@@ -1,0 +1,1 @@
+"""Several evaluations, and the papers' rows, side by side."""

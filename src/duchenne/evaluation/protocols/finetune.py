@@ -1,0 +1,247 @@
+"""The `finetune` protocol: encoders trained further in every fold, and methods that learn from labels trained in each.
+
+Of a `--model` a fresh copy is trained with one linear unit per item on the fold's training rows (`tuning.py`; AdamW,
+1e-4 for the encoder and 1e-3 for the units, 10 epochs). A `--method` is pretrained from the start on the same rows and
+says itself what it sees. Either way no tested person, and nobody of the same name in another data set, has any part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+from torch import nn
+
+from duchenne.config import from_mapping, to_mapping
+from duchenne.data.folds import Fold, check_apart, hold_out
+from duchenne.data.prepared import Prepared
+from duchenne.errors import InputError, UsageError
+from duchenne.evaluation.job import Job, Outcome
+from duchenne.evaluation.protocols.frozen import plan_hash
+from duchenne.evaluation.state import fingerprint
+from duchenne.facs import au_column
+from duchenne.features.encoder import EncoderSource
+from duchenne.features.resolve import resolve
+from duchenne.features.source import Context, Features, FeatureSource
+from duchenne.heads.linear import L2_CANDIDATES, LinearSettings
+from duchenne.heads.tuning import TuneSettings, learnable_shares, score_faces, tune_encoder
+from duchenne.methods.families.labelled_method import LabelledMethod
+from duchenne.methods.registry import method_class
+from duchenne.progress import progress_bar
+from duchenne.training.config import method_run_config
+from duchenne.training.pretrain import train_on
+from duchenne.training.recipes import load_recipe
+from duchenne.training.runs import TrainedOn
+
+Found = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class MethodSource:
+    """One `--method`: learned anew in every fold, from the labels of its training rows.
+
+    Attributes:
+        name: as given, `NAME` or `NAME:RECIPE`.
+        method: of the registry.
+        config: of its runs; seed and device are the evaluation's.
+    """
+
+    name: str
+    method: str
+    config: Any
+    seeded: bool = True
+    trained_on: tuple[TrainedOn, ...] = ()
+
+    def describe(self) -> dict[str, Any]:
+        """What it is, as plain values for `summary.json`."""
+        return {"kind": "method", "method": self.method, "settings": to_mapping(self.config)}
+
+    def features(self, data: Prepared, rows: NDArray[np.int64], context: Context) -> Features:
+        """There are none outside of a fold.
+
+        Raises:
+            UsageError: always.
+        """
+        raise UsageError(f"--method {self.name}: is trained in every fold; use evaluate finetune.")
+
+
+def resolve_method(name: str) -> MethodSource:
+    """Finds out what a `--method` means: `supervised`, `cl_ile`, or one of them with a recipe, `cl_ile:cpu/cl_ile`.
+
+    Raises:
+        UsageError: when there is no such method or recipe, or it does not learn from action unit labels.
+    """
+    method, _, recipe = name.partition(":")
+    if not issubclass(method_class(method), LabelledMethod):
+        raise UsageError(
+            f"--method {method}: learns without action unit labels; pretrain it and name the run with --model."
+        )
+    values = load_recipe(recipe, method) if recipe else {}
+    return MethodSource(name, method, from_mapping(method_run_config(method), values, where=f"--method {name}"))
+
+
+def weighting_of(sources: Sequence[FeatureSource]) -> str | None:
+    """The weighting of classes that all methods among the sources train with; None where they differ."""
+    found = {source.config.weighting for source in sources if isinstance(source, MethodSource)}
+    return str(found.pop()) if len(found) == 1 else None
+
+
+def run_finetune(
+    source: FeatureSource, job: Job, settings: LinearSettings, *, tuning: TuneSettings, workers: int = 1
+) -> Outcome:
+    """The protocol, see the module's first lines.
+
+    Args:
+        source: an encoder, or a method.
+        job: the evaluation.
+        settings: of which the weighting is used.
+        tuning: how encoders are trained.
+        workers: folds that are trained at the same time, each in a process of its own.
+
+    Raises:
+        UsageError: for settings that have no meaning here, and for models that are no encoder.
+    """
+    if settings.l2 != L2_CANDIDATES:
+        raise UsageError("evaluate finetune: nothing is penalised by --l2; leave it out.")
+    if not isinstance(source, EncoderSource | MethodSource):
+        raise UsageError(f"evaluate finetune: --model {source.name} is no single encoder; use evaluate linear.")
+    folds = [(seed, number) for seed, plan in job.plans.items() for number in range(len(plan))]
+    for seed, number in folds:
+        check_apart([job.plans[seed][number]], job.task.subjects)
+    scores = {seed: np.full(job.task.labels.shape, np.nan, dtype=np.float32) for seed in job.plans}
+    facts: dict[str, Any] = {}
+    width = 0
+    with progress_bar(quiet=job.quiet) as bar:
+        task = bar.add_task(source.name[-32:], total=len(folds), note="folds")
+        for (seed, number), found in zip(folds, _folds(source, job, settings, tuning, workers, folds), strict=True):
+            scores[seed][job.plans[seed][number].test] = found["score"]
+            facts.setdefault(str(seed), []).append(
+                {name: values.tolist() for name, values in found.items() if name not in ("score", "width")}
+            )
+            width = int(found["width"])
+            bar.advance(task)
+    training = {"weighting": settings.weighting, **asdict(tuning)} if isinstance(source, EncoderSource) else {}
+    return Outcome(scores=scores, width=width, facts={"training": training, "folds": facts})
+
+
+def _folds(
+    source: EncoderSource | MethodSource,
+    job: Job,
+    settings: LinearSettings,
+    tuning: TuneSettings,
+    workers: int,
+    folds: list[tuple[int, int]],
+) -> Iterator[Found]:
+    """What was found for every (seed, fold), in their order; finished ones are read back."""
+    if workers == 1:
+        yield from (_fold(source, job, settings, tuning, seed, number) for seed, number in folds)
+        return
+    threads = max(1, torch.get_num_threads() // workers)
+    run = Parallel(n_jobs=workers, return_as="generator")
+    is_method = isinstance(source, MethodSource)
+    try:
+        yield from run(
+            delayed(_fold_elsewhere)(source.name, is_method, threads, job, settings, tuning, seed, number)
+            for seed, number in folds
+        )
+    except BrokenProcessPool as error:
+        raise InputError(
+            "evaluate finetune: a worker process was ended, or not started, most likely for want of memory; run the "
+            "same command with fewer --workers, it goes on where it stopped."
+        ) from error
+
+
+def _fold_elsewhere(name: str, is_method: bool, threads: int, *rest: Any) -> Found:
+    """`_fold` in another process; the source is found again by its name, as its code may not travel."""
+    torch.set_num_threads(threads)
+    source = resolve_method(name) if is_method else resolve(name)
+    assert isinstance(source, EncoderSource | MethodSource)
+    return _fold(source, *rest)
+
+
+def _fold(
+    source: EncoderSource | MethodSource,
+    job: Job,
+    settings: LinearSettings,
+    tuning: TuneSettings,
+    seed: int,
+    number: int,
+) -> Found:
+    fold = job.plans[seed][number]
+    key: dict[str, Any] = {
+        "finetune": source.describe(), "seed": seed, "start": job.weights_seed(seed), "fold": number,
+        "folds": plan_hash([fold]),
+    }  # fmt: skip
+    if isinstance(source, EncoderSource):
+        started = job.weights_seed(seed) if source.seeded else 0
+        key |= {"model": fingerprint(source, started), "feature": job.feature, "tuning": asdict(tuning)}
+        key |= {"weighting": settings.weighting}
+    stored = job.state.get(**key)
+    if stored is None:
+        if isinstance(source, EncoderSource):
+            stored = _tuned(source, job, settings, tuning, seed, number)
+        else:
+            stored = _learned(source, job, seed, fold, job.state.folder(**key))
+        job.state.put(stored, **key)
+    return stored
+
+
+def _tuned(
+    source: EncoderSource, job: Job, settings: LinearSettings, tuning: TuneSettings, seed: int, number: int
+) -> dict[str, NDArray[Any]]:
+    task, fold = job.task, job.plans[seed][number]
+    held = np.zeros(len(task.rows), dtype=bool)
+    if tuning.patience:
+        held = hold_out(task.people, fold.train, share=tuning.held_out, seed=seed)
+    train, size_px = fold.train & ~held, source.side_px(job.data)
+    network, facts = tune_encoder(
+        source.build(job.weights_seed(seed) if source.seeded else 0),
+        lambda module: source.forward(module, job.feature),
+        job.data, task.rows[train], task.labels[train], tuning,
+        held=(task.rows[held], task.labels[held]) if tuning.patience else None,
+        weighting=settings.weighting, size_px=size_px, seed=(job.weights_seed(seed), number),
+        device=job.device,
+    )  # fmt: skip
+    score = score_faces(network, job.data, task.rows[fold.test], size_px, job.device)
+    score[:, ~learnable_shares(task.labels[train])[1]] = np.nan
+    facts |= {"width": network.units.in_features}
+    return {"score": score, **{name: np.array(value) for name, value in facts.items()}}
+
+
+def _learned(source: MethodSource, job: Job, seed: int, fold: Fold, run: Path) -> dict[str, NDArray[Any]]:
+    task = job.task
+    if task.exclusive:
+        raise UsageError(f"--method {source.name}: learns action units; use --target au.")
+    if not np.array_equal(task.labels, job.data.occurrence(job.data.aus)[task.rows], equal_nan=True):
+        raise UsageError(f"--method {source.name}: learns the labels as coded; leave --positive-from out.")
+    config = replace(source.config, seed=job.weights_seed(seed), device=str(job.device))
+    result, method = train_on(
+        source.method, config, job.data, task.rows[fold.train], run, job={"evaluate": "finetune"},
+        resume=(run / "checkpoint.pt").is_file(), quiet=True,
+    )  # fmt: skip
+    if not result.finished:
+        raise KeyboardInterrupt
+    assert isinstance(method, LabelledMethod)
+    score = np.full((int(fold.test.sum()), len(task.items)), np.nan, dtype=np.float32)
+    learned = [task.items.index(au_column(au)) for au in method.config.aus]
+    network = _Scores(method).eval()
+    score[:, learned] = score_faces(network, job.data, task.rows[fold.test], config.size_px, job.device)
+    return {"score": score, "steps": np.array(result.steps), "width": np.array(method.encoder.feature_dim)}
+
+
+class _Scores(nn.Module):
+    """What a method says of pictures, as a network."""
+
+    def __init__(self, method: LabelledMethod) -> None:
+        super().__init__()
+        self.method = method
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.method.scores(x)

@@ -1,0 +1,149 @@
+"""Label efficiency: the same evaluation with a share of the labels to train on, the tested faces unchanged.
+
+Frames of a clip are near-duplicates: half the frames are nearly all the information. So subjects or clips can be left
+out as well, and shares go down to a hundredth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from duchenne.data.folds import Fold
+from duchenne.data.prepared import Prepared
+from duchenne.errors import UsageError
+from duchenne.evaluation.job import Job, Outcome
+from duchenne.evaluation.scoring import Predictions, Summariser, cells, spread
+from duchenne.evaluation.tasks import Task
+from duchenne.evaluation.thresholds import Threshold, decisions
+
+LabelUnit = Literal["subjects", "clips", "frames"]
+DEFAULT_UNIT: Final = "subjects"
+COLUMNS: Final = ("model", "share", "unit", "training_units", "training_frames", "item", "fold", "seed", "f1", "auc")
+FEWEST_SUBJECTS: Final = 2
+"""One to train on and one to hold out."""
+
+
+def units_of(data: Prepared, task: Task, unit: LabelUnit) -> NDArray[np.int64]:
+    """(N,) the number of the subject, clip or frame of each row of the task.
+
+    Raises:
+        UsageError: when subjects are unknown.
+    """
+    if unit == "frames":
+        return np.arange(len(task.rows))
+    if unit == "clips":
+        return data.clip_ids()[task.rows]
+    if not task.knows_subjects:
+        raise UsageError("--label-unit subjects: some faces have no subject; use clips or frames.")
+    return task.group
+
+
+def reduced(
+    plan: Sequence[Fold], units: NDArray[np.int64], group: NDArray[np.int64], share: float, seed: int
+) -> list[Fold]:
+    """The folds with a share of the units to train on; what a smaller share keeps, a larger one keeps too.
+
+    Args:
+        plan: the folds.
+        units: (N,) see `units_of`.
+        group: (N,) the person of each row, see `Task.people`; rows of at least two are kept.
+        share: of the units of each fold's training rows.
+        seed: of the draw.
+    """
+    out = []
+    for fold in plan:
+        present = np.random.default_rng(seed).permutation(np.unique(units[fold.train]))
+        first = np.full(int(units.max()) + 1, -1)
+        first[units[fold.train]] = group[fold.train]  # frames and clips are of one subject
+        apart = np.unique(first[present], return_index=True)[1]
+        needed = np.sort(apart)[FEWEST_SUBJECTS - 1] + 1 if len(apart) >= FEWEST_SUBJECTS else 1
+        kept = present[: max(round(share * len(present)), int(needed))]
+        out.append(Fold(train=fold.train & np.isin(units, kept), test=fold.test))
+    return out
+
+
+class Efficiency:
+    """Evaluates with shares of the labels and keeps every cell.
+
+    Args:
+        job: the whole evaluation.
+        shares: below 1, ascending; none: there is nothing to do.
+        unit: what is left out.
+
+    Raises:
+        UsageError: when subjects are to be left out but unknown.
+    """
+
+    def __init__(self, job: Job, shares: Sequence[float], unit: LabelUnit) -> None:
+        self._unit, self._rows = unit, list[dict[str, Any]]()
+        units = units_of(job.data, job.task, unit) if shares else np.arange(0)
+        self._units, people = units, job.task.people
+        parts = {
+            share: {seed: reduced(plan, units, people, share, seed) for seed, plan in job.plans.items()}
+            for share in shares
+        }
+        self._jobs = {share: replace(job, plans=plans, maps="none", quiet=True) for share, plans in parts.items()}
+        self._whole = replace(job, maps="none", quiet=True)
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row per model, share, item, fold and seed."""
+        return pd.DataFrame(self._rows, columns=list(COLUMNS))
+
+    def add(
+        self,
+        model: str,
+        whole: Mapping[int, Predictions],
+        run: Callable[[Job], Outcome],
+        threshold: Threshold,
+        summariser: Summariser,
+    ) -> list[dict[str, Any]]:
+        """Evaluates one model with every share.
+
+        Args:
+            model: its name.
+            whole: what was tested with all labels.
+            run: the protocol for this model, as a function of the job.
+            threshold: as for the whole.
+            summariser: of the whole.
+
+        Returns:
+            Per share, 1 last: `share`, mean `training_units` and `training_frames`, `f1` and `auc` with intervals,
+            and the `spread` over splits.
+        """
+        out = []
+        for share, job in {**self._jobs, 1.0: self._whole}.items():
+            runs = dict(whole) if share == 1 else decisions(threshold, job, run(job), run)[0]
+            amounts = {
+                (seed, number): (len(np.unique(self._units[fold.train])), int(fold.train.sum()))
+                for seed, plan in job.plans.items()
+                for number, fold in enumerate(plan)
+            }
+            rows = cells(model, "", job.task.items, job.task.labels, runs)
+            for row in rows:
+                units, frames = amounts[row["seed"], row["fold"]]
+                known = {"share": share, "unit": self._unit, "training_units": units, "training_frames": frames}
+                self._rows.append({**row, **known})
+            units, frames = np.mean(list(amounts.values()), axis=0)
+            means = {"training_units": round(float(units), 2), "training_frames": round(float(frames), 2)}
+            out.append({"share": share, **means, **summariser.means(runs), "spread": spread(rows)})
+        return out
+
+
+def check_shares(shares: Sequence[float], unit: LabelUnit) -> list[float]:
+    """The shares below 1, ascending, each once.
+
+    Raises:
+        UsageError: when one is not above 0 and at most 1, or a unit is named without shares.
+    """
+    if unit != DEFAULT_UNIT and not shares:
+        raise UsageError(f"--label-unit {unit}: says what --label-share leaves out; name shares too.")
+    if any(not 0 < share <= 1 for share in shares):
+        raise UsageError(f"--label-share {' '.join(map(str, shares))}: shares lie above 0 and are at most 1.")
+    return sorted({float(share) for share in shares if share < 1})

@@ -1,0 +1,208 @@
+"""The `linear+bn` protocol: a linear classifier, and the encoder's BatchNorm layers trained along with it.
+
+This is how Li & Shan (CLP, IEEE TIP 2023) evaluate, and the methods that they retrained: "frozen except that in the
+batch-norm layers". The weights of these layers and their statistics follow the training folds, so features cannot be
+computed once, and scores are not comparable with those of the linear protocol.
+
+The classifier is BatchNorm and a linear layer without bias, trained by binary cross-entropy with weighted classes. Of a
+model that is no encoder (landmarks, blendshapes, pixels, a file of features) it is all that is trained.
+Differs: optimiser and length are not stated; here AdamW at 0.001 for 10 epochs in batches of 64, with no choice made on
+tested or held-out faces. Before faces are scored the statistics of the BatchNorm layers that were trained are taken
+anew from at most 4,096 training faces (`tuning.settle_on`), because running means lag behind after few steps.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from duchenne.data.folds import Fold
+from duchenne.errors import UsageError
+from duchenne.evaluation.job import FrozenFeatures, Job, Outcome
+from duchenne.evaluation.protocols.frozen import plan_hash
+from duchenne.features.encoder import BATCH, EncoderSource, encoder_input, picture_batches
+from duchenne.features.ensemble import EnsembleSource
+from duchenne.features.source import Features, FeatureSource
+from duchenne.heads.linear import L2_CANDIDATES, LinearSettings, Weighting
+from duchenne.heads.tuning import SETTLED_FACES, learnable_shares, settle_on, train_batchnorm
+from duchenne.losses.weighted_bce import class_weights, weighted_bce
+from duchenne.progress import progress_bar
+
+EPOCHS: Final = 10
+LEARNING_RATE: Final = 1e-3
+_TRAINING: Final = {
+    "epochs": EPOCHS, "batch_size": BATCH, "optimiser": "adamw", "learning_rate": LEARNING_RATE,
+    "batchnorm_faces": SETTLED_FACES,
+}  # fmt: skip
+
+Batches = Iterator[tuple[int, Any]]
+"""(start, inputs) for `BATCH` rows after another, in order, on the device."""
+
+
+class Classifier(nn.Module):
+    """BatchNorm and one linear unit per item, on an encoder of which only the BatchNorm layers are trained.
+
+    Args:
+        features: inputs -> (B, width); a method of `encoder`.
+        encoder: changed in place.
+        width: number of features.
+        items: number of linear units.
+    """
+
+    def __init__(self, features: Callable[[Tensor], Tensor], encoder: nn.Module, width: int, items: int) -> None:
+        super().__init__()
+        self.features, self.encoder = features, encoder.requires_grad_(False)
+        self.layers = train_batchnorm(encoder)
+        self.head = nn.Sequential(nn.BatchNorm1d(width), nn.Linear(width, items, bias=False))
+
+    def train(self, mode: bool = True) -> Classifier:
+        """Only BatchNorm layers go to training mode; all else of an encoder stays as it is evaluated."""
+        super().train(False)
+        for layer in (*self.layers, self.head):
+            layer.train(mode)
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Inputs -> (B, items) log odds."""
+        return torch.as_tensor(self.head(self.features(x).float()))
+
+
+def run_linear_bn(source: FeatureSource, job: Job, settings: LinearSettings) -> Outcome:
+    """The protocol, see the module's first lines.
+
+    Raises:
+        UsageError: for settings that have no meaning here, and for ensembles and encoders without BatchNorm layers.
+    """
+    if settings.l2 != L2_CANDIDATES:
+        raise UsageError("evaluate linear+bn: nothing is penalised, so --l2 has no meaning; leave it out.")
+    if isinstance(source, EnsembleSource):
+        raise UsageError(f"evaluate linear+bn: --model {source.name} are several; evaluate them one by one.")
+    folds = [fold for plan in job.plans.values() for fold in plan]
+    total = sum(int(fold.test.sum()) + EPOCHS * int(fold.train.sum()) for fold in folds)
+    scores = {seed: np.full(job.task.labels.shape, np.nan, dtype=np.float32) for seed in job.plans}
+    width, layers = 0, 0
+    with progress_bar(quiet=job.quiet) as bar:
+        progress = bar.add_task(source.name[-32:], total=total, note="")
+        frozen = FrozenFeatures(source, job, lambda faces: None)
+        for seed, plan in job.plans.items():
+            start = job.weights_seed(seed)
+            for number, fold in enumerate(plan):
+                bar.update(progress, note=f"fold {number + 1} of {len(plan)}")
+                key = {
+                    "linear+bn": [settings.weighting, _TRAINING], "features": frozen.name(seed), "seed": seed,
+                    "start": start, "fold": number, "folds": plan_hash([fold]),
+                }  # fmt: skip
+                stored = job.state.get(**key)
+                if stored is None:
+                    network, read = _build(source, job, frozen, seed, number)
+                    advance = lambda faces: bar.advance(progress, faces)  # noqa: E731
+                    score = train_and_score(
+                        network, read, job.task.labels, fold, weighting=settings.weighting, seed=(start, number),
+                        device=job.device, advance=advance,
+                    )  # fmt: skip
+                    shape = np.array([network.head[0].num_features, len(network.layers)])
+                    stored = {"score": score, "shape": shape}
+                    job.state.put(stored, **key)
+                else:
+                    bar.advance(progress, int(fold.test.sum()) + EPOCHS * int(fold.train.sum()))
+                scores[seed][fold.test] = stored["score"]
+                width, layers = map(int, stored["shape"])
+    return Outcome(scores=scores, width=width, facts={"training": _TRAINING, "batchnorm_layers": layers})
+
+
+def train_and_score(
+    network: nn.Module,
+    read: Callable[[NDArray[np.int64]], Batches],
+    labels: NDArray[np.floating],
+    fold: Fold,
+    *,
+    weighting: Weighting,
+    seed: tuple[int, int],
+    device: torch.device,
+    advance: Callable[[int], None],
+    groups: Sequence[dict[str, Any]] | None = None,
+) -> NDArray[np.float32]:
+    """Trains a classifier on a fold's training rows, settles its BatchNorm layers there, and scores its tested rows.
+
+    Args:
+        network: changed in place.
+        read: places among the rows -> batches of inputs; a batch of one row is not trained on, as BatchNorm cannot.
+        labels: (N, A) 0, 1 or NaN where unknown.
+        fold: which rows.
+        weighting: of the classes, see `LinearSettings`.
+        seed: of the order of the faces.
+        device: where it runs.
+        advance: called with the number of faces done.
+        groups: parameters with their learning rates; None: all that have a gradient, at `LEARNING_RATE`.
+
+    Returns:
+        (tested rows, A) log odds; NaN for an item whose training rows lack a known positive or negative.
+    """
+    truth = torch.from_numpy(np.where(np.isnan(labels), -1, labels).astype(np.int64))
+    places, tested = np.flatnonzero(fold.train), np.flatnonzero(fold.test)
+    shares, trained = learnable_shares(labels[places])
+    truth[:, ~torch.from_numpy(trained)] = -1
+    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    wanted: list[Any] = list(groups or (some for some in network.parameters() if some.requires_grad))
+    optimiser = torch.optim.AdamW(wanted, lr=LEARNING_RATE, weight_decay=0.0)
+    rng = np.random.default_rng(seed)
+    network.train()
+    for _ in range(EPOCHS):
+        order = rng.permutation(places)
+        for start, x in read(order):
+            some = order[start : start + BATCH]
+            advance(len(some))
+            if len(some) < 2:
+                continue
+            mine = truth[torch.from_numpy(some)].to(device)
+            loss = weighted_bce(network(x), mine, class_weights(mine, shares, weighting))
+            torch.autograd.backward(loss)
+            optimiser.step()
+            optimiser.zero_grad()
+    settle_on(network, read(rng.permutation(places)[:SETTLED_FACES]))
+    score = np.empty((len(tested), labels.shape[1]), dtype=np.float32)
+    with torch.inference_mode():
+        for start, x in read(tested):
+            part = network(x).float().cpu().numpy()
+            score[start : start + len(part)] = part
+            advance(len(part))
+    score[:, ~trained] = np.nan
+    return score
+
+
+def _build(
+    source: FeatureSource, job: Job, frozen: FrozenFeatures, seed: int, fold: int
+) -> tuple[Classifier, Callable[[NDArray[np.int64]], Batches]]:
+    """A fresh classifier for one fold, and what reads its inputs."""
+    read: Callable[[NDArray[np.int64]], Batches]
+    if isinstance(source, EncoderSource):
+        encoder = copy.deepcopy(source.build(job.weights_seed(seed) if source.seeded else 0)).eval()
+        features, side = source.forward(encoder, job.feature), source.side_px(job.data)
+        with torch.no_grad():
+            width = features(torch.zeros(1, 3, side, side)).shape[1]
+
+        def read(places: NDArray[np.int64]) -> Batches:
+            for start, pictures in picture_batches(job.data, job.task.rows[places], side):
+                yield start, encoder_input(pictures, job.device)
+    else:
+        encoder = features = nn.Identity()
+        values: Features = frozen.of(seed)
+        width = values.shape[1]
+
+        def read(places: NDArray[np.int64]) -> Batches:
+            for start in range(0, len(places), BATCH):
+                yield start, torch.from_numpy(values[places[start : start + BATCH]]).to(job.device)
+
+    start = job.weights_seed(seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(np.random.SeedSequence([start, fold]).generate_state(1)[0]))
+        network = Classifier(features, encoder, width, len(job.task.items))
+    if isinstance(source, EncoderSource) and not network.layers:
+        raise UsageError(f"evaluate linear+bn: --model {source.name} has no BatchNorm layers; use evaluate linear.")
+    return network, read

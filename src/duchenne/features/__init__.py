@@ -1,0 +1,1 @@
+"""What turns faces into features, stored or new; training something on features belongs to `heads`."""

@@ -1,0 +1,73 @@
+"""Features that were computed before: a table that `duchenne embed` or anything else wrote."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+from duchenne.data.prepared import Prepared
+from duchenne.errors import InputError
+from duchenne.features.source import Context, Features, Rows, finite
+from duchenne.training.runs import TrainedOn
+
+
+@dataclass
+class FileSource:
+    """Features computed elsewhere, joined by subject, clip and frame."""
+
+    name: str
+    path: Path
+    seeded: bool = False
+    trained_on: tuple[TrainedOn, ...] = ()
+
+    def describe(self) -> dict[str, Any]:
+        """See `FeatureSource`."""
+        return {"kind": "features", "file": self.path.name}
+
+    def features(self, data: Prepared, rows: Rows, context: Context) -> Features:
+        """See `FeatureSource`.
+
+        Raises:
+            InputError: when the file cannot be read, lacks a column or a face, or it or the data name one twice.
+        """
+        try:
+            table = pq.read_table(self.path)
+        except (OSError, ValueError) as error:
+            raise InputError(f"{self.path}: cannot be read as Parquet ({error}).") from error
+        missing = [name for name in ("subject", "clip", "frame", "feature") if name not in table.column_names]
+        if missing:
+            raise InputError(f"{self.path}: has no column `{missing[0]}`; `duchenne embed` writes what is needed.")
+        known, wanted = _keys(table.select(["subject", "clip", "frame"]).to_pandas()), _keys(data.frames)[rows]
+        if wanted.has_duplicates:
+            raise InputError(
+                f"--model {self.name}: several faces are {wanted[wanted.duplicated()][0]} (subject, clip, frame), so "
+                "features cannot be told apart; evaluate one data set at a time."
+            )
+        if known.has_duplicates:
+            twice = known[known.duplicated()][0]
+            raise InputError(f"{self.path}: holds {twice} (subject, clip, frame) more than once; keep one row each.")
+        places = known.get_indexer(wanted)
+        if (places < 0).any():
+            lacking = int((places < 0).sum())
+            raise InputError(
+                f"{self.path}: lacks {lacking} of {len(rows)} labelled faces, first {wanted[places < 0][0]} "
+                "(subject, clip, frame); embed the same prepared data."
+            )
+        try:
+            values = np.stack(table["feature"].to_numpy()).astype(np.float32)[places]
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{self.path}: its features are not lists of numbers of one length.") from error
+        if values.ndim != 2:
+            raise InputError(f"{self.path}: its features are not lists of numbers of one length.")
+        context.advance(len(rows))
+        return finite(values, self.name)
+
+
+def _keys(frames: pd.DataFrame) -> pd.MultiIndex:
+    columns = [frames[name].astype("string").fillna("") for name in ("subject", "clip")]
+    return pd.MultiIndex.from_arrays([*columns, frames["frame"].to_numpy(dtype=np.int64)])

@@ -1,0 +1,82 @@
+"""Reader `table`: images named by a CSV, with whatever is known about each.
+
+Needed is the column `path`; `subject, clip, frame, time_s, split, emotion`, `AUxx` (0 or 1) and `AUxx_i` (0 to 5 or A
+to E) may be given, and empty cells are unknown.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from duchenne.errors import InputError
+from duchenne.facs import ACTION_UNITS, EMOTIONS
+from duchenne.preparing.codes.video_codes import row_labels
+from duchenne.preparing.sources.parts import Plan, TableImage, plan_images
+from duchenne.preparing.sources.tables import Row, au_columns, read_rows, unknown_aus_note
+from duchenne.preparing.sources.tree import check_root
+
+SPLITS: Final = ("train", "validation", "test")
+
+
+def plan_table(root: Path, table: Path, *, detect: bool = True) -> Plan:
+    """Reads the table and groups its images, sorted by subject, clip, frame and path.
+
+    Args:
+        root: the folder that the paths start from.
+        table: the CSV.
+        detect: whether faces are to be found and aligned.
+
+    Raises:
+        InputError: for a table without `path`, values out of range, or an image or (subject, clip, frame) named twice.
+    """
+    check_root(root)
+    header, rows = read_rows(table, ("path",))
+    if "clip" in header and "frame" not in header:
+        raise InputError(f"{table}: has a column `clip` but no `frame`; add it, so that the frames have an order.")
+    columns = list(au_columns(header))
+    notes = unknown_aus_note(table, {au for _, au, _ in columns})
+    columns = [column for column in columns if column[1] in ACTION_UNITS]
+    images, seen = [], dict[Any, int]()
+    for row in rows:
+        image = _image(root, row, columns)
+        values = image.values
+        key = (values["subject"], values["clip"], values["frame"])
+        if key in seen:
+            what = (
+                f"subject {key[0]}, clip {key[1]}, frame {key[2]}" if "clip" in header else f"the image {image.source}"
+            )
+            raise InputError(f"{table}, row {row.number}: {what} stands in row {seen[key]} already; remove one.")
+        seen[key] = row.number
+        images.append(image)
+    aus = tuple(sorted({au for _, au, _ in columns}))
+    kind: Literal["none", "occurrence", "intensity"]
+    kind = "intensity" if any(intensity for *_, intensity in columns) else "occurrence" if aus else "none"
+    return plan_images(images, aus, kind, detect=detect, notes=notes)
+
+
+def _image(root: Path, row: Row, columns: list[tuple[str, int, bool]]) -> TableImage:
+    name = row.get("path").replace("\\", "/")
+    if not name:
+        raise row.error("path", "is empty; fill it in.")
+    path = Path(name) if Path(name).is_absolute() else root / name
+    source = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+    frame = row.whole_number_of("frame")
+    values = {
+        "subject": row.get("subject") or None,
+        "clip": row.get("clip") or source,
+        "frame": 0 if frame is None else frame,
+        "time_s": row.number_of("time_s", low=0),
+        "split": _one_of(row, "split", SPLITS, {"val": "validation", "valid": "validation", "training": "train"}),
+        "emotion": _one_of(row, "emotion", EMOTIONS, {}),
+        **row_labels(row, columns),
+    }
+    return TableImage(path, source, values)
+
+
+def _one_of(row: Row, column: str, allowed: tuple[str, ...], also: dict[str, str]) -> str | None:
+    text = row.get(column).lower()
+    value = also.get(text, text)
+    if value and value not in allowed:
+        raise row.error(column, f"`{text}` is not one of {', '.join(allowed)}; correct it.")
+    return value or None

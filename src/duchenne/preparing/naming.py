@@ -1,0 +1,146 @@
+"""Who was found in the videos: a page to look at, and a table to name, merge and leave out faces afterwards.
+
+The faces' own names, `stem#face`, can always be told from the clips (`file#face.run`), so names can be given and
+changed at any time: only `frames.parquet` is written anew. Rows that are left out wait in `left_out.parquet`.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from duchenne.config import save_mapping, to_mapping
+from duchenne.data.prepared import Prepared, read_info
+from duchenne.errors import InputError
+from duchenne.files import replacing, write_text
+from duchenne.pages import jpeg_uri, render_page
+from duchenne.preparing.codes.video_codes import Sources
+from duchenne.preparing.sources.tables import read_rows
+
+_PICTURES: Final = 4
+_PICTURE_PX: Final = 96
+_MOST_FACES: Final = 2000
+
+
+@dataclass(frozen=True)
+class FoundFace:
+    """One face of one video.
+
+    Attributes:
+        source: the video.
+        face: its number.
+        subject: its name in the prepared data.
+        rows: of the prepared table, in order of time.
+        first_s: when it is first seen.
+        last_s: when it is last seen.
+    """
+
+    source: str
+    face: int
+    subject: str
+    rows: tuple[int, ...]
+    first_s: float
+    last_s: float
+
+
+def found_faces(data: Prepared) -> list[FoundFace]:
+    """Everyone in prepared videos, by video and number."""
+    frames = data.frames[["source", "clip", "subject", "time_s"]].copy()
+    frames["face"] = [face_number(clip) for clip in frames["clip"]]
+    found = []
+    for _, rows in frames.groupby(["source", "face"], sort=True):
+        first, times = rows.iloc[0], rows["time_s"]
+        span = float(times.min()), float(times.max())
+        found.append(FoundFace(first["source"], int(first["face"]), first["subject"], tuple(rows.index), *span))
+    return found
+
+
+def face_number(clip: str) -> int:
+    """The face of a clip `file#face.run`."""
+    return int(clip.rsplit("#", 1)[1].split(".")[0])
+
+
+def write_sheet(out: Path) -> None:
+    """Writes `faces.html`, which shows every face found, and `names.csv`, a list of them to be filled in.
+
+    Files that are there already are left alone: `names.csv` may have been filled in.
+    """
+    data = Prepared([out])
+    faces = found_faces(data)
+    if not (out / "names.csv").exists():
+        with replacing(out / "names.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+            table = csv.writer(file)
+            table.writerow(["source", "face", "name", "frames"])
+            table.writerows([face.source, face.face, face.subject, len(face.rows)] for face in faces)
+    if not (out / "faces.html").exists():
+        shown = [{"face": face, "pictures": list(_pictures(data, face))} for face in faces[:_MOST_FACES]]
+        values = {"title": "faces found", "name": data.infos[0].name, "shown": shown, "all": len(faces)}
+        write_text(out / "faces.html", render_page("duchenne.preparing", "faces.html.jinja", values))
+
+
+def apply_names(out: Path, names: Path) -> None:
+    """Gives the faces of a prepared folder the names of a table; replaces names given before.
+
+    Args:
+        out: the prepared folder.
+        names: a CSV with `source, face, name`: equal names are one subject, an empty one leaves the face out; faces
+            that are not listed keep their own name.
+
+    Raises:
+        InputError: when the table cannot be read, lists a face twice or one that is not there.
+    """
+    frames, left = out / "frames.parquet", out / "left_out.parquet"
+    table = pq.read_table(frames)
+    if left.exists():
+        table = pa.concat_tables([table, pq.read_table(left)])
+        table = table.sort_by([("shard", "ascending"), ("offset", "ascending")])
+        places = list(zip(table["shard"].to_pylist(), table["offset"].to_pylist()))
+        # A row is in both where the last naming was interrupted between its two files.
+        table = table.filter(pa.array([place != before for place, before in zip(places, [None, *places])]))
+    sources, clips = table["source"].to_pylist(), table["clip"].to_pylist()
+    faces = [face_number(clip) for clip in clips]
+    given = _read_names(names, sorted(set(sources)), set(zip(sources, faces)))
+    subjects = [given.get(key, f"{PurePosixPath(key[0]).with_suffix('')}#{key[1]}") for key in zip(sources, faces)]
+    place = table.schema.get_field_index("subject")
+    table = table.set_column(place, table.schema.field(place), pa.array(subjects, type=pa.string()))
+    kept = pc.not_equal(table["subject"], "")
+    info = read_info(out)
+    counts = {**info.counts, "crops": pc.sum(kept).as_py() or 0, "left_out": pc.sum(pc.invert(kept)).as_py() or 0}
+    with replacing(left) as temporary:  # first, so that a row is lost to neither when this is interrupted
+        pq.write_table(table.filter(pc.invert(kept)), temporary)
+    with replacing(frames) as temporary:
+        pq.write_table(table.filter(kept), temporary)
+    save_mapping(out / "dataset.yaml", to_mapping(replace(info, counts=counts)))
+
+
+def _read_names(path: Path, sources: list[str], known: set[tuple[str, int]]) -> dict[tuple[str, int], str]:
+    _, rows = read_rows(path, ("source", "face", "name"))
+    given: dict[tuple[str, int], str] = {}
+    index = Sources(sources)
+    for row in rows:
+        source, face = index.find(row.get("source")), row.whole_number_of("face")
+        if source is None or face is None or (source, face) not in known:
+            raise InputError(
+                f"{path}, row {row.number}: there is no face {row.get('face')} in `{row.get('source')}`; "
+                "faces.html beside the prepared data shows which there are."
+            )
+        if (source, face) in given:
+            raise InputError(f"{path}, row {row.number}: face {face} of {source} is listed twice; remove one.")
+        given[source, face] = row.get("name")
+    return given
+
+
+def _pictures(data: Prepared, face: FoundFace) -> Iterator[str]:
+    for place in np.unique(np.linspace(0, len(face.rows) - 1, _PICTURES + 2).round().astype(int)[1:-1]):
+        small = data.image(face.rows[place], _PICTURE_PX)
+        _, jpeg = cv2.imencode(".jpg", small[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 80])
+        yield jpeg_uri(jpeg.tobytes())

@@ -1,0 +1,1 @@
+"""Rendered faces with exact labels, written as prepared data; nothing here looks at real recordings."""

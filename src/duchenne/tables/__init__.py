@@ -1,0 +1,1 @@
+"""What scientists do with tables of action units afterwards; making such tables belongs to `detection`."""

@@ -1,0 +1,310 @@
+"""`duchenne agree`: how far two tables of action units agree, frame by frame: coders, tools, coder and tool."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from duchenne import plots
+from duchenne.errors import InputError, UsageError
+from duchenne.facs import ACTION_UNITS, au_column
+from duchenne.files import replacing, write_text
+from duchenne.metrics import (
+    RESAMPLES,
+    cohen_kappa,
+    f1_from_counts,
+    gwet_ac1,
+    icc,
+    interval,
+    json_number,
+    ratio,
+    resample,
+    roc_auc,
+)
+from duchenne.pages import render_page
+from duchenne.tables.codings import Coding, Floats, read_coding
+
+COLUMNS: Final = (
+    "au", "first", "second", "frames", "first_present", "second_present", "kappa", "kappa_low", "kappa_high", "ac1",
+    "f1", "icc_absolute", "icc_consistency", "correlation", "auc", "first_events", "second_events", "event_f1", "lag_s",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Which rows of two codings are the same face at the same moment.
+
+    Attributes:
+        first, second: (N,) row numbers.
+        group: (N,) a number per source and face.
+        source: (N,) a number per source.
+        time_s: (N,) time of the first coding, NaN where it has none.
+        by: what joined them.
+        counts: matched and unmatched rows and sources.
+    """
+
+    first: NDArray[np.int64]
+    second: NDArray[np.int64]
+    group: NDArray[np.int64]
+    source: NDArray[np.int64]
+    time_s: Floats
+    by: str
+    counts: dict[str, int]
+
+
+def agree(
+    first: str | Path,
+    second: str | Path,
+    *,
+    out: str | Path,
+    by: Literal["auto", "time", "frame"] = "auto",
+    threshold: float = 0.5,
+    intensity_from: float = 2.0,
+    tolerance_s: float = 0.5,
+    max_lag_s: float = 1.0,
+) -> pd.DataFrame:
+    """Compares two tables per action unit. Writes `agreement.csv`, `summary.json` and `report.html` into `out`.
+
+    Args:
+        first: a CSV or Parquet table, see `duchenne.tables.codings`; where they differ, the reference.
+        second: another one.
+        out: folder to write to.
+        by: join rows by `time` (nearest, at most half a frame apart) or `frame`; auto takes time where both have it.
+        threshold: from which a probability counts as present.
+        intensity_from: from which an intensity counts as present.
+        tolerance_s: two events match where they overlap or their onsets lie this close, each used once.
+        max_lag_s: the largest shift that is looked at.
+
+    Returns:
+        One row per action unit that both tables have. `kappa, ac1, f1` compare presence; their intervals resample
+        sources (null with fewer than two). `icc_*` compare intensities, `correlation` any two measures; `auc` ranks
+        the second's measure against the first's presence. `lag_s` above 0: the second is later. Null: undefined.
+
+    Raises:
+        UsageError: for a wrong number.
+        InputError: when a table cannot be read or the two share no action unit or no frame.
+    """
+    if not 0 < threshold < 1 or not 0 < intensity_from <= 5 or tolerance_s < 0 or max_lag_s < 0:
+        raise UsageError(
+            "--threshold must lie in 0 to 1, --intensity-from in 0 to 5; --tolerance-s, --max-lag-s from 0."
+        )
+    codings = (read_coding(first), read_coding(second))
+    aus = sorted(set(codings[0].aus) & set(codings[1].aus))
+    if not aus:
+        raise InputError(f"{first} and {second} have no action unit in common.")
+    joined = join(*codings, by=by)
+    rows, cells = [], {}
+    for au in aus:
+        measures = [coding.strength(au)[1][rows_] for coding, rows_ in zip(codings, (joined.first, joined.second))]
+        kinds = [coding.strength(au)[0] for coding in codings]
+        coded = [coding.present(au, threshold=threshold, intensity_from=intensity_from) for coding in codings]
+        present = [None if p is None else p[r] for p, r in zip(coded, (joined.first, joined.second))]
+        known = ~np.isnan(measures[0]) & ~np.isnan(measures[1])
+        row: dict[str, Any] = {"au": au_column(au), "first": kinds[0], "second": kinds[1], "frames": int(known.sum())}
+        if present[0] is not None and present[1] is not None:
+            cells[au] = _cells(present[0], present[1], joined.source)
+            row |= _presence(cells[au]) | _events(present[0], present[1], joined, tolerance_s)
+        if present[0] is not None and kinds[1] != "occurrence":
+            truth = np.where(known, present[0], np.nan)
+            row["auc"] = roc_auc(truth[:, None], np.nan_to_num(measures[1])[:, None])[0]
+        row |= _strengths(measures, kinds, known) | {"lag_s": _lag(measures, known, joined, max_lag_s)}
+        rows.append(row)
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    table = table.astype(dict.fromkeys(COLUMNS[4:], "float64")).round(6)
+    summary = {
+        "first": codings[0].name, "second": codings[1].name, "joined_by": joined.by, **joined.counts,
+        "threshold": threshold, "intensity_from": intensity_from, "tolerance_s": tolerance_s,
+        "facs_agreement": _facs_agreement(list(cells.values())),
+        "mean_kappa": json_number(table["kappa"].mean()), "mean_ac1": json_number(table["ac1"].mean()),
+        "only_first": [au_column(au) for au in codings[0].aus if au not in aus],
+        "only_second": [au_column(au) for au in codings[1].aus if au not in aus],
+    }  # fmt: skip
+    out = Path(out)
+    with replacing(out / "agreement.csv") as temporary:
+        table.to_csv(temporary, index=False)
+    write_text(out / "summary.json", json.dumps(summary, indent=1) + "\n")
+    write_text(out / "report.html", _page(table, summary))
+    return table
+
+
+def join(first: Coding, second: Coding, *, by: Literal["auto", "time", "frame"] = "auto") -> Joined:
+    """Finds the rows of two codings that belong together: same source (by file stem), same face, same moment.
+
+    Where each table has one source, or one face per source, their names and numbers need not be equal.
+
+    Raises:
+        InputError: when a table lacks what they are joined by, or nothing matches.
+    """
+    keys = [first.keys.copy(), second.keys.copy()]
+    if all(key["source"].nunique() == 1 for key in keys) or any((key["source"] == "").all() for key in keys):
+        if any(key["source"].nunique() > 1 for key in keys):
+            raise InputError(f"{first.name} and {second.name}: one has several sources, the other no column `source`.")
+        for key in keys:
+            key["source"] = ""
+    if all(int(key.groupby("source")["face"].nunique().max()) == 1 for key in keys):
+        for key in keys:
+            key["face"] = "0"
+    timed = all(key["time_s"].notna().all() for key in keys)
+    framed = all(key["frame"].notna().all() for key in keys)
+    chosen = ("time" if timed else "frame") if by == "auto" else by
+    if (chosen == "time" and not timed) or (chosen == "frame" and not framed):
+        raise InputError(
+            f"{first.name} and {second.name}: not both have {chosen} for every row; join by the other (--by)."
+        )
+    column = "time_s" if chosen == "time" else "frame"
+    for key in keys:
+        key["row"] = np.arange(len(key))
+    parts = []
+    groups = keys[1].groupby(["source", "face"])
+    for number_, (name, mine) in enumerate(keys[0].groupby(["source", "face"])):
+        if name in groups.groups:
+            pairs = _match(mine, groups.get_group(name), column)
+            parts.append(pairs.assign(group=number_, source=str(name[0])))
+    matched = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    if not len(matched):
+        raise InputError(
+            f"{first.name} and {second.name}: no frame of one is in the other; check source, face and {column}."
+        )
+    sources = [set(key["source"]) for key in keys]
+    counts = {
+        "frames": len(matched),
+        "only_first_frames": len(keys[0]) - len(matched),
+        "only_second_frames": len(keys[1]) - len(matched),
+        "sources": int(matched["source"].nunique()),
+        "only_first_sources": len(sources[0] - sources[1]),
+        "only_second_sources": len(sources[1] - sources[0]),
+    }
+    rows = (matched["row_first"].to_numpy(np.int64), matched["row_second"].to_numpy(np.int64))
+    codes = pd.factorize(matched["source"])[0].astype(np.int64)
+    time_s = first.keys["time_s"].to_numpy(np.float64)[rows[0]]
+    return Joined(*rows, matched["group"].to_numpy(np.int64), codes, time_s, chosen, counts)
+
+
+def _match(mine: pd.DataFrame, other: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Row numbers of nearest moments, each used once, in time order."""
+    mine, other = (part.sort_values(column)[[column, "row"]] for part in (mine, other))
+    if column == "frame":
+        return mine.merge(other, on="frame", suffixes=("_first", "_second"))
+    steps = [float(np.median(np.diff(part[column]))) if len(part) > 1 else 0.04 for part in (mine, other)]
+    pairs = pd.merge_asof(
+        mine.assign(at=mine[column]), other.rename(columns={"row": "row_second"}).assign(there=other[column]),
+        on=column, direction="nearest", tolerance=0.5 * max(steps) + 1e-6,  # type: ignore[arg-type]
+    ).dropna(subset=["row_second"])  # fmt: skip
+    pairs["apart"] = (pairs["at"] - pairs["there"]).abs()
+    pairs = pairs.sort_values(["apart", "at"]).drop_duplicates("row_second").sort_values("at")
+    return pairs.rename(columns={"row": "row_first"}).astype({"row_second": np.int64})
+
+
+def _cells(first: Floats, second: Floats, source: NDArray[np.int64]) -> Floats:
+    """(S, 4) frames per source: both present, only first, only second, neither."""
+    masks = ((first == 1) & (second == 1), (first == 1) & (second == 0), (first == 0) & (second == 1),
+             (first == 0) & (second == 0))  # fmt: skip
+    return np.stack([np.bincount(source, weights=mask, minlength=int(source.max()) + 1) for mask in masks], axis=1)
+
+
+def _presence(cells: Floats) -> dict[str, Any]:
+    total = cells.sum(axis=0)
+    low, high = np.nan, np.nan
+    if len(cells) > 1:
+        drawn = resample(np.zeros(len(cells), dtype=np.int64), resamples=RESAMPLES) @ cells
+        low, high = (float(bound) for bound in interval(cohen_kappa(*drawn.T)))
+    return {
+        "first_present": float(ratio(total[0] + total[1], total.sum())),
+        "second_present": float(ratio(total[0] + total[2], total.sum())),
+        "kappa": float(cohen_kappa(*total)), "kappa_low": low, "kappa_high": high, "ac1": float(gwet_ac1(*total)),
+        "f1": float(f1_from_counts(total[0], total[2], total[1])),
+    }  # fmt: skip
+
+
+def _facs_agreement(cells: Sequence[Floats]) -> float | None:
+    """Twice the action units that both coded, over all that either coded (Ekman, Friesen & Hager 2002)."""
+    total = np.sum([cell.sum(axis=0) for cell in cells], axis=0) if cells else np.zeros(4)
+    return json_number(f1_from_counts(*total[:3])) if total[:3].sum() else None
+
+
+def _strengths(measures: Sequence[Floats], kinds: Sequence[str], known: NDArray[np.bool_]) -> dict[str, float]:
+    pair = np.stack([measure[known] for measure in measures])
+    out = {"correlation": _correlation(pair)}
+    if kinds[0] == kinds[1] == "intensity":
+        out["icc_absolute"], out["icc_consistency"] = icc(pair.T)
+    return out
+
+
+def _correlation(pair: Floats) -> float:
+    """Pearson's r of two rows (2, N); NaN where it is undefined."""
+    if pair.shape[1] < 3 or bool((np.ptp(pair, axis=1) == 0).any()):
+        return float("nan")
+    return float(np.asarray(np.corrcoef(pair))[0, 1])
+
+
+def _runs(present: Floats, joined: Joined) -> Iterator[tuple[int, float, float]]:
+    """(group, onset, offset) in seconds of every stretch of presence; unknown frames end one."""
+    for group in np.unique(joined.group):
+        rows = np.flatnonzero(joined.group == group)
+        on = np.r_[False, present[rows] == 1, False]
+        starts, ends = np.flatnonzero(~on[:-1] & on[1:]), np.flatnonzero(on[:-1] & ~on[1:]) - 1
+        for start, end in zip(joined.time_s[rows[starts]], joined.time_s[rows[ends]]):
+            yield int(group), float(start), float(end)
+
+
+def _events(first: Floats, second: Floats, joined: Joined, tolerance_s: float) -> dict[str, Any]:
+    if np.isnan(joined.time_s).any():
+        return {}
+    mine, others = list(_runs(first, joined)), list(_runs(second, joined))
+    free, matched = list(others), 0
+    for group, onset, offset in mine:
+        near = [
+            e
+            for e in free
+            if e[0] == group and ((e[1] <= offset and onset <= e[2]) or abs(e[1] - onset) <= tolerance_s)
+        ]
+        if near:
+            free.remove(min(near, key=lambda event: abs(event[1] - onset)))
+            matched += 1
+    f1 = float(f1_from_counts(matched, len(others) - matched, len(mine) - matched))
+    return {"first_events": len(mine), "second_events": len(others), "event_f1": f1 if mine or others else np.nan}
+
+
+def _lag(measures: Sequence[Floats], known: NDArray[np.bool_], joined: Joined, max_lag_s: float) -> float:
+    """The shift of the second table, in seconds, at which the two measures correlate most; NaN without time."""
+    steps = np.diff(joined.time_s)[np.diff(joined.group) == 0]
+    if np.isnan(joined.time_s).any() or not len(steps) or np.median(steps) <= 0:
+        return float("nan")
+    step = float(np.median(steps))
+    best, found = -np.inf, float("nan")
+    for shift in sorted(range(-int(max_lag_s / step), int(max_lag_s / step) + 1), key=abs):
+        pairs = []
+        for group in np.unique(joined.group):
+            rows = np.flatnonzero(joined.group == group)
+            if abs(shift) >= len(rows):
+                continue
+            early, late = (rows[: len(rows) - shift], rows[shift:]) if shift >= 0 else (rows[-shift:], rows[:shift])
+            good = known[early] & known[late]
+            pairs.append(np.stack([measures[0][early[good]], measures[1][late[good]]]))
+        value = _correlation(np.concatenate(pairs, axis=1)) if pairs else float("nan")
+        if value > best + 1e-9:
+            best, found = value, shift * step
+    return found
+
+
+def _page(table: pd.DataFrame, summary: dict[str, Any]) -> str:
+    clean = table.astype(object).where(table.notna(), None)
+    rows = clean.to_dict("records")
+    coded = [row for row in rows if row["kappa"] is not None]
+    estimates = {
+        "kappa": [{"value": row["kappa"], "low": row["kappa_low"], "high": row["kappa_high"]} for row in coded],
+        "AC1": [{"value": row["ac1"], "low": None, "high": None} for row in coded],
+        "F1": [{"value": row["f1"], "low": None, "high": None} for row in coded],
+    }
+    chart = plots.bars([row["au"] for row in coded], estimates, label="agreement", baseline=0.4) if coded else None
+    names = {row["au"]: ACTION_UNITS[int(row["au"][2:])].name for row in rows if int(row["au"][2:]) in ACTION_UNITS}
+    values = {"title": "agreement", "rows": rows, "summary": summary, "names": names}
+    return render_page("duchenne.tables", "agree.jinja", {**values, "chart": Markup(chart) if chart else None})
