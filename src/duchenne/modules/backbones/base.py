@@ -17,7 +17,6 @@ class Backbone(nn.Module):
         stages: names of the stages whose maps can be asked for, in order.
         channels: of the last map.
         feature_dim: width of what `forward` gives.
-        reduction: the input's side against the last map's.
         smallest_px: side of the smallest picture it takes.
         input_mean, input_std: of the three channels, taken out of pictures in [0, 1] before it sees them.
     """
@@ -25,10 +24,20 @@ class Backbone(nn.Module):
     stages: tuple[str, ...]
     channels: int
     feature_dim: int
-    reduction: int
     smallest_px: int = 1
     input_mean: tuple[float, float, float] = IMAGENET_MEAN
     input_std: tuple[float, float, float] = IMAGENET_STD
+
+    def known_stage(self, stage: str | None) -> str:
+        """The name of a stage that there is, None being the last.
+
+        Raises:
+            ValueError: when there is no such stage.
+        """
+        stage = stage or self.stages[-1]
+        if stage not in self.stages:
+            raise ValueError(f"there is no stage {stage!r}; choose one of {', '.join(self.stages)}")
+        return stage
 
     def feature_map(self, x: Tensor, stage: str | None = None) -> Tensor:
         """The map after a stage, None for the last: (B, 3, H, W), normalised -> (B, C, h, w)."""

@@ -105,7 +105,6 @@ class BuiltBackbone(Backbone):
             raise UsageError(f"--backbone {name}: gives no feature vector (B, D) of a picture.")
         self.feature_dim = features.shape[1]
         self.channels = self.feature_dim if maps is None else maps.shape[1]
-        self.reduction = 32 if maps is None else max(1, round(side / maps.shape[-1]))
 
     def feature_map(self, x: Tensor, stage: str | None = None) -> Tensor:
         """See `Backbone`.

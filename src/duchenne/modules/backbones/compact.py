@@ -46,7 +46,7 @@ class Compact(Backbone):
         for stage, width in zip(self.stages, _WIDTHS):
             setattr(self, stage, nn.Sequential(*_twice(channels, width), nn.MaxPool2d(2)))
             channels = width
-        self.channels, self.reduction, self.smallest_px = channels, 4 * 2 ** (len(self.stages) - 1), SMALLEST_PX
+        self.channels, self.smallest_px = channels, SMALLEST_PX
         self.readout: nn.Module | None = None
         self.feature_dim = channels * CELLS**2
         if last_stage is None:
@@ -69,9 +69,7 @@ class Compact(Backbone):
         Raises:
             ValueError: when there is no such stage, or the picture is smaller than 64 px.
         """
-        stage = stage or self.stages[-1]
-        if stage not in self.stages:
-            raise ValueError(f"there is no stage {stage!r}; choose one of {', '.join(self.stages)}")
+        stage = self.known_stage(stage)
         if min(x.shape[-2:]) < SMALLEST_PX:
             raise ValueError(f"compact takes pictures from {SMALLEST_PX} px, not {min(x.shape[-2:])} px")
         x = self.relu(self.conv1(x))

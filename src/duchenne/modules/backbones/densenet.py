@@ -50,7 +50,6 @@ class DenseNet121(Backbone):
     Attributes:
         stages: names of the blocks that there are.
         channels, feature_dim: of the last map, which is averaged: 1,024 after layer4.
-        reduction: the input's side against the last map's.
         smallest_px: side of the smallest picture it takes.
         later: beginnings of the keys of blocks that are not built.
     """
@@ -77,7 +76,6 @@ class DenseNet121(Backbone):
             parts["norm5"] = nn.BatchNorm2d(channels)
         self.features = nn.Sequential(parts)
         self.channels = self.feature_dim = channels
-        self.reduction = 4 * 2 ** (len(self.stages) - 1)
         built = len(self.stages)
         self.later = tuple(
             f"features.{part}."
@@ -101,9 +99,7 @@ class DenseNet121(Backbone):
         Raises:
             ValueError: when there is no such stage.
         """
-        stage = stage or self.stages[-1]
-        if stage not in self.stages:
-            raise ValueError(f"there is no stage {stage!r}; choose one of {', '.join(self.stages)}")
+        stage = self.known_stage(stage)
         end = f"denseblock{self.stages.index(stage) + 1}"
         for name, part in self.features.named_children():
             x = part(x)

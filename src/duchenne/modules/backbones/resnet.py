@@ -93,7 +93,6 @@ class ResNet(Backbone):
             blocks += [block(channels_in, channels, stride=1) for _ in range(depth - 1)]
             setattr(self, stage, nn.Sequential(*blocks))
         self.channels = self.feature_dim = channels_in
-        self.reduction = 4 * 2 ** (len(self.stages) - 1)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -111,9 +110,7 @@ class ResNet(Backbone):
         Raises:
             ValueError: when there is no such stage.
         """
-        stage = stage or self.stages[-1]
-        if stage not in self.stages:
-            raise ValueError(f"there is no stage {stage!r}; choose one of {', '.join(self.stages)}")
+        stage = self.known_stage(stage)
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         for name in self.stages[: self.stages.index(stage) + 1]:
             x = getattr(self, name)(x)

@@ -52,7 +52,7 @@ class Strided(Backbone):
             setattr(self, stage, nn.Sequential(*parts))
             before = width
         self.channels = self.feature_dim = before
-        self.reduction = self.smallest_px = 2**layers
+        self.smallest_px = 2**layers
 
     def feature_map(self, x: Tensor, stage: str | None = None) -> Tensor:
         """The map after a stage, None for the last: (B, 3, H, W) in [0, 1] -> (B, C, h, w).
@@ -60,10 +60,7 @@ class Strided(Backbone):
         Raises:
             ValueError: when there is no such stage, or the pictures are too small for it.
         """
-        stage = stage or self.stages[-1]
-        if stage not in self.stages:
-            raise ValueError(f"there is no stage {stage!r}; choose one of {', '.join(self.stages)}")
-        return self.between(x, None, stage)
+        return self.between(x, None, self.known_stage(stage))
 
     def between(self, x: Tensor, after: str | None, stage: str | None = None) -> Tensor:
         """Goes on from the map after one stage (None: from pictures) to that after a later one (None: the last).

@@ -60,10 +60,7 @@ class TransformersBackbone(Backbone):
         Raises:
             ValueError: when there is no such stage.
         """
-        stage = stage or self._last or self.stages[-1]
-        if stage not in self.stages:
-            raise ValueError(f"there is no stage {stage!r}; choose one of {', '.join(self.stages)}")
-        return self._maps(x)[self._places[stage]]
+        return self._maps(x)[self._places[self.known_stage(stage or self._last)]]
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, H, W), normalised -> (B, feature_dim)."""
@@ -129,7 +126,6 @@ class TransformersBackbone(Backbone):
         self.stages = tuple(sorted(name for name in self._places if name <= last))
         chosen = maps[self._places[self._last]] if self._last in self._places else maps[-1]
         self.channels = self.feature_dim = chosen.shape[1]
-        self.reduction = max(1, round(side / chosen.shape[-1]))
 
     def _maps(self, x: Tensor) -> list[Tensor]:
         out = self.network(x, output_hidden_states=True, **self._options)
