@@ -7,7 +7,7 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -27,7 +27,7 @@ from duchenne.detection.results import FrameResult, Rows
 from duchenne.detection.settings import DetectSettings
 from duchenne.detectors.base import AuModel, score_scale
 from duchenne.errors import InputError, UsageError
-from duchenne.faces.decode import Picture
+from duchenne.faces.decode import Picture, turned_round
 from duchenne.tables.writing import is_folder, table_writer, write_record
 
 _PIECE_FRAMES: Final = 64
@@ -89,11 +89,6 @@ def _is_device(name: str) -> bool:
         return stat.S_ISCHR(os.stat(name).st_mode)
     except (OSError, ValueError):
         return False
-
-
-def _turned_round(pictures: Iterable[Picture]) -> Iterator[Picture]:
-    for picture in pictures:
-        yield Picture(np.ascontiguousarray(picture.image[:, ::-1]), picture.frame, picture.time_s)
 
 
 def latest_pictures(capture: Capture) -> Generator[Picture]:
@@ -183,7 +178,7 @@ def watch(
         if not quiet and console.is_terminal:
             live = stack.enter_context(Live(console=console, auto_refresh=False, transient=True))
         detector = stack.enter_context(Detector(model, min_face=settings.min_face))
-        taken = _turned_round(pictures) if settings.mirrored else pictures
+        taken = map(turned_round, pictures) if settings.mirrored else pictures
         frames = detector.frames(taken, every=settings.every, start_s=settings.start_s, end_s=settings.end_s)
         before_s = 0.0
         try:

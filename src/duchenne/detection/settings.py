@@ -11,9 +11,9 @@ from typing import Annotated, Final, Literal, get_args
 import tyro
 
 from duchenne.errors import UsageError
+from duchenne.faces.recordings.formats import MOST_FPS
 
 Format = Literal["duchenne", "openface", "fex"]
-MOST_FPS: Final = 10_000.0
 _RANGE: Final = re.compile(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)")
 
 

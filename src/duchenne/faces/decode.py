@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -138,9 +138,12 @@ def read_pictures(path: str | Path, assembly: Assembly = _PLAIN, found: Found | 
         pictures = _read_file(path, found)
     for picture in pictures:
         found.frames += 1
-        if assembly.mirrored:
-            picture = Picture(np.ascontiguousarray(picture.image[:, ::-1]), picture.frame, picture.time_s)
-        yield picture
+        yield turned_round(picture) if assembly.mirrored else picture
+
+
+def turned_round(picture: Picture) -> Picture:
+    """A picture left for right: what was its mirror image, upright."""
+    return replace(picture, image=np.ascontiguousarray(picture.image[:, ::-1]))
 
 
 def read_picture(path: str | Path) -> NDArray[np.uint8]:

@@ -8,11 +8,11 @@ from typing import Any, Final
 
 from duchenne.errors import UsageError
 from duchenne.faces.align import ALIGNMENTS
+from duchenne.faces.recordings.formats import MOST_FPS
 from duchenne.preparing.datasets.registry import DATA_SETS
 from duchenne.preparing.sources.reading import Reading
 
 MIN_CROP_PX: Final = 32
-MOST_FPS: Final = 10_000.0
 READERS: Final[dict[str, str]] = {
     "videos": "a folder of videos; with --labels, coded ones",
     "table": "images named by a CSV (--table), with their labels",

@@ -118,8 +118,8 @@ def join_chapters(paths: Iterable[Path]) -> Mapping[Path, tuple[Path, ...]]:
     """
     groups: dict[tuple[str, ...], dict[int, Path]] = defaultdict(dict)
     for path in paths:
-        fits = next((fit for fit in (pattern.fullmatch(path.stem) for pattern in _CHAPTERS) if fit), None)
-        if fit := fits:
+        fit = next((fit for fit in (pattern.fullmatch(path.stem) for pattern in _CHAPTERS) if fit), None)
+        if fit:
             key = ("G" if fit["key"].upper() in ("GO", "G") else fit["key"].upper(), fit["rest"])
             number = int(fit["number"] or 0)
         else:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from duchenne.errors import InputError
 from duchenne.faces.recordings.formats import MOST_PIXELS
-from duchenne.faces.recordings.stills import check_still, eight_bit, listening, stated_size
+from duchenne.faces.recordings.stills import TIFF_MARKS, check_still, eight_bit, listening, stated_size
 
 _TOGETHER: Final = 16  # pictures decoded at a time, fewer where they are large
 _RATE: Final = 25.0
@@ -25,7 +25,7 @@ def count_pages(data: bytes) -> int:
     """How many pictures an image file holds, those counted that a cut took away; 1 where it is of a kind with one."""
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return max(1, len(list(_webp_delays(data))))
-    if data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+    if data.startswith(TIFF_MARKS):
         return len(_tiff_pages(data))
     return 1
 

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from duchenne.errors import InputError
 from duchenne.faces.recordings.formats import check_pixels
 
-_TIFF: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_SIGNATURES: Final = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"P5", b"P6", b"\0\0\0\x0cjP", *_TIFF)
-_DEEP: Final = (b"\x89PNG", b"P5", b"P6", b"\0\0\0\x0cjP", *_TIFF)
+TIFF_MARKS: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_SIGNATURES: Final = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"P5", b"P6", b"\0\0\0\x0cjP", *TIFF_MARKS)
+_DEEP: Final = (b"\x89PNG", b"P5", b"P6", b"\0\0\0\x0cjP", *TIFF_MARKS)
 """Pictures that may have more than 8 bits."""
 _LISTENING: Final = threading.Lock()
 # What libjpeg and libtiff say of damage. Webcams put a few bytes too many before a mark, which is no damage.
@@ -146,7 +146,7 @@ def stated_size(data: bytes) -> tuple[int, int] | None:
         return abs(width), abs(height)
     if data[:4] == b"RIFF":
         return _webp_size(data)
-    if data.startswith(_TIFF):
+    if data.startswith(TIFF_MARKS):
         return _tiff_size(data)
     if data.startswith((b"P5", b"P6")):
         numbers = re.findall(rb"\d+", re.sub(rb"#[^\n]*", b"", data[2:512]))
