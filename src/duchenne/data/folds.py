@@ -206,13 +206,16 @@ def is_partition(folds: str) -> bool:
     return folds == "parts" or (":" in folds and not Path(folds).is_file())
 
 
-def from_partition(name: str, infos: Sequence[DatasetInfo], subjects: Iterable[str | None]) -> NDArray[np.int64]:
+def from_partition(
+    name: str, infos: Sequence[DatasetInfo], subjects: Iterable[str | None], splits: Iterable[str | None] = ()
+) -> NDArray[np.int64]:
     """The fold that tests each row, by a published partition or by the parts that `prepare --parts` was given.
 
     Args:
         name: of `partitions.PARTITIONS`, or `parts`.
         infos: what each data set says of itself.
         subjects: (N,) `dataset:subject` of each row.
+        splits: (N,) column `split` of each row, which holds the parts of pictures of unknown people.
 
     Returns:
         (N,) fold, -1 where the subject is never tested.
@@ -221,6 +224,8 @@ def from_partition(name: str, infos: Sequence[DatasetInfo], subjects: Iterable[s
         UsageError: for an unknown name, or one of another data set.
         InputError: when there are no parts, or they lack a subject.
     """
+    if name == "parts" and all(info.settings.get("parts_of") == "pictures" for info in infos):
+        return from_picture_parts(splits)
     fold_of: dict[str, int] = {}
     for info in infos:
         if name == "parts":

@@ -18,7 +18,6 @@ from duchenne.data.folds import (
     from_assignment,
     from_file,
     from_partition,
-    from_picture_parts,
     from_split,
     is_partition,
     k_fold,
@@ -163,10 +162,8 @@ def make_plan(data: Prepared, task: Task, folds: str, seed: int) -> list[Fold]:
     """
     if folds.isdigit():
         return from_assignment(k_fold(task.subjects, int(folds), seed=seed, pictures=data.clip_ids()[task.rows]))
-    if folds == "parts" and all(info.settings.get("parts_of") == "pictures" for info in data.infos):
-        return from_assignment(from_picture_parts(data.frames["split"].iloc[task.rows]))
     if is_partition(folds):
-        return from_assignment(from_partition(folds, data.infos, task.subjects))
+        return from_assignment(from_partition(folds, data.infos, task.subjects, data.frames["split"].iloc[task.rows]))
     if folds != "split":
         if not Path(folds).is_file():
             raise UsageError(

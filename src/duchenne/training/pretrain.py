@@ -15,7 +15,7 @@ from duchenne._version import __version__
 from duchenne.config import from_mapping, load_mapping, save_mapping, to_mapping
 from duchenne.data.clip_samplers import Clip
 from duchenne.data.epochs import epoch_units, recording_ids
-from duchenne.data.folds import from_partition, from_picture_parts, is_partition, k_fold
+from duchenne.data.folds import from_partition, is_partition, k_fold
 from duchenne.data.labels import LabelSpec
 from duchenne.data.loaders import ClipLoader
 from duchenne.data.prepared import Prepared, open_prepared
@@ -301,10 +301,8 @@ def training_rows(data: Prepared, exclude_fold: str | None = None) -> NDArray[np
         units = data.clip_ids()[tellable.index]
         if drawn:
             fold = k_fold(tellable, int(folds), pictures=units)
-        elif folds == "parts" and all(info.settings.get("parts_of") == "pictures" for info in data.infos):
-            fold = from_picture_parts(data.frames["split"].iloc[tellable.index])
         else:
-            fold = from_partition(folds, data.infos, tellable)
+            fold = from_partition(folds, data.infos, tellable, data.frames["split"].iloc[tellable.index])
         tested = np.flatnonzero(fold == int(number))
         if not len(tested):
             raise UsageError(f"--exclude-fold {exclude_fold}: nobody is tested in that fold; count from 0.")
