@@ -1,7 +1,7 @@
 """Tables of numbers as programs of any country write them, read at once into one kind of table.
 
 Where the comma is the decimal mark, R and Excel write semicolons between cells; spreadsheets add byte-order marks, rows
-of empty cells, and an apostrophe before what they would calculate. `data.datasets.tables` reads codes cell by cell.
+of empty cells, and an apostrophe before what they would calculate. `data.cells` reads codes cell by cell.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def read_csv_table(path: Path, dtype: Mapping[str, str] | None = None) -> pd.Dat
         data.decode(encoding)
     except UnicodeDecodeError:
         encoding = "cp1252"
-    return _read(path, data[:_SAMPLE_BYTES].decode(encoding, errors="replace"), encoding, dtype)
+    return _read(data, encoding, dtype)
 
 
 def as_numbers(column: pd.Series[float], where: str) -> NDArray[np.float64]:
@@ -97,7 +97,8 @@ def _as_cell(cell: Any) -> Any:
     return as_cell(cell) if isinstance(cell, str) else cell
 
 
-def _read(path: Path, sample: str, encoding: str, dtype: Mapping[str, str] | None) -> pd.DataFrame:
+def _read(data: bytes, encoding: str, dtype: Mapping[str, str] | None) -> pd.DataFrame:
+    sample = data[:_SAMPLE_BYTES].decode(encoding, errors="replace")
     stated = re.match(r"sep=(.)\r?\n", sample, re.IGNORECASE)
     body = sample[stated.end() :] if stated else sample
     separator = delimiter_of(sample[: sample.rfind("\n") + 1] or sample)
@@ -108,7 +109,7 @@ def _read(path: Path, sample: str, encoding: str, dtype: Mapping[str, str] | Non
         "sep": separator, "decimal": decimal, "encoding": encoding, "skiprows": 1 if stated else 0,
         "skipinitialspace": True, "keep_default_na": False,
     }  # fmt: skip
-    header = list(map(str, pd.read_csv(path, nrows=0, index_col=False, **options).columns))
+    header = list(map(str, pd.read_csv(io.BytesIO(data), nrows=0, index_col=False, **options).columns))
     empty = {name: ("",) if name.strip() in TEXT else _EMPTY for name in header}
     types = {name: "str" for name in header if name.strip() in TEXT} | dict(dtype or {})
     # Where the first row is longer than the header, pandas would take what is too much for names and shift the rest.
@@ -120,7 +121,9 @@ def _read(path: Path, sample: str, encoding: str, dtype: Mapping[str, str] | Non
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)
         try:
-            table = pd.read_csv(path, dtype=types, na_values=empty, skip_blank_lines=False, index_col=False, **options)
+            table = pd.read_csv(
+                io.BytesIO(data), dtype=types, na_values=empty, skip_blank_lines=False, index_col=False, **options
+            )
         except pd.errors.ParserWarning as error:
             raise ValueError(f"a row has more cells than the {len(header)} columns; correct it") from error
     if stated:
