@@ -17,7 +17,7 @@ import torch
 from duchenne.cli.main import main
 from duchenne.data.prepared import Prepared
 from duchenne.evaluation import state
-from duchenne.evaluation.state import FOLDER, State, array_hash, fingerprint, kept_features
+from duchenne.evaluation.state import FOLDER, State, array_hash, kept_features
 from duchenne.features.columns import PixelSource
 from duchenne.features.encoder import EncoderSource
 from duchenne.features.ensemble import EnsembleSource
@@ -122,7 +122,7 @@ def test_a_part_is_used_only_under_its_whole_key(tmp_path: Path) -> None:
 
 def test_fingerprints_tell_weights_and_files_apart(tmp_path: Path) -> None:
     def name(module: Mean) -> Any:
-        return fingerprint(source(module), 0)
+        return source(module).fingerprint(0)
 
     assert name(Mean(1.0)) == name(Mean(1.0))
     assert name(Mean(1.0)) != name(Mean(1.0000001))

@@ -31,7 +31,7 @@ class TrainedModel(FittedModel):
             name: as the user gave it.
             loaded: from `load_detector`.
             device: see `duchenne.devices.resolve_device`.
-            precision: see `duchenne.detectors.base.load_model`.
+            precision: see `duchenne.detectors.opening.load_model`.
 
         Raises:
             UsageError: when the device is not there, does not compute in that precision, or is not made use of.

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from duchenne.data.folds import Fold
 from duchenne.data.prepared import Prepared
 from duchenne.evaluation.report.maps import MapKind, map_features
-from duchenne.evaluation.state import State, array_hash, fingerprint, kept_features
+from duchenne.evaluation.state import State, array_hash, kept_features
 from duchenne.evaluation.tasks import Task
 from duchenne.faces.areas import AreaTable
 from duchenne.features.source import Context, FeatureKind, Features, FeatureSource
@@ -108,7 +108,7 @@ class FrozenFeatures:
 
     def name(self, seed: int) -> Any:
         """What the features depend on, for keys of the state."""
-        return [self._job.feature, fingerprint(self._source, self._weights_seed(seed))]
+        return [self._job.feature, self._source.fingerprint(self._weights_seed(seed))]
 
     def points(self) -> NDArray[np.float64] | None:
         """The map of the last seed's features, stored once drawn; None where no map is wanted."""

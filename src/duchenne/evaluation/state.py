@@ -128,11 +128,6 @@ def kept_features(
     return out
 
 
-def fingerprint(source: FeatureSource, seed: int) -> Any:
-    """See `FeatureSource.fingerprint`."""
-    return source.fingerprint(seed)
-
-
 def data_hash(data: Prepared) -> list[list[str]]:
     """Of every prepared folder the hashes of `dataset.yaml` and `frames.parquet` (where every picture lies, and how
     long it is)."""

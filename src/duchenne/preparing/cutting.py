@@ -34,13 +34,12 @@ class Cutter(Cropper):
             for image in part.images:
                 self._cut_image(writer, image, part.detect)
                 writer.advance()
+        elif isinstance(part, VideoPart):
+            cut_video(self, writer, part, writer.advance)
         else:
-            if isinstance(part, VideoPart):
-                cut_video(self, writer, part, writer.advance)
-            else:
-                for video in part.videos:
-                    cut_video(self, writer, video)
-                    writer.advance()
+            for video in part.videos:
+                cut_video(self, writer, video)
+                writer.advance()
 
     def _cut_image(self, writer: PartWriter, item: TableImage, detect: bool) -> None:
         writer.count("files")

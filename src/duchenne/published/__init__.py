@@ -19,9 +19,6 @@ from typing import Final, Literal, NamedTuple, cast
 
 Metric = Literal["f1", "auc", "recall"]
 Protocol = Literal["linear", "linear+bn", "frozen", "areas", "finetune", "areas+finetune", "supervised"]
-ABLATION_COLUMNS: Final = (
-    "paper", "table", "dataset", "method", "recipe", "protocol", "metric", "value", "note",
-)  # fmt: skip
 COLUMNS: Final = ("paper", "table", "dataset", "method", "protocol", "metric", "item", "value", "note")
 AVERAGE: Final = "average"
 SPREAD_OVER_SPLITS: Final = 6.5

@@ -107,7 +107,7 @@ def _read(paths: Sequence[Path], intensity_from: float, step_s: float) -> list[C
     found: list[Coding | EventCoding] = []
     for path in paths:
         found += read_event_codings(path) if holds_events(path) else [read_coding(path)]
-    found = _told_apart(found, paths)
+    found = _told_apart(found)
     if len(found) < 2:
         raise UsageError("agreement needs two codings; name two files, or one in which several people coded.")
     framed = next((one for one in found if isinstance(one, Coding)), None)
@@ -126,8 +126,8 @@ def _read(paths: Sequence[Path], intensity_from: float, step_s: float) -> list[C
     return [one.on(even_frames(one, ends, step_s), intensity_from) for one in events]
 
 
-def _told_apart(found: Sequence[Coding | EventCoding], paths: Sequence[Path]) -> list[Coding | EventCoding]:
-    """With names that differ: of files of one name in several folders, the folder too."""
+def _told_apart(found: Sequence[Coding | EventCoding]) -> list[Coding | EventCoding]:
+    """With names that differ: numbered where files of one name lie in several folders."""
     if len({one.name for one in found}) == len(found):
         return list(found)
     return [replace(one, name=f"{number}: {one.name}") for number, one in enumerate(found, start=1)]

@@ -24,7 +24,7 @@ _NESTED: Final = (
 _DEEPEST: Final = 4
 _SLOW: Final = re.compile(r"(^|[._])(encoder_k|key|momentum|target|ema|slow|student)(?=[._]|$)")
 _PARTS: Final = ("conv1", "bn1", "layer1", "layer2", "layer3", "layer4")
-_CHILDREN: Final = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
+CHILDREN: Final = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
 """Children of torchvision's ResNet by their place in `nn.Sequential(*resnet.children())`."""
 _DEPTHS: Final[dict[tuple[bool, tuple[int, ...]], str]] = {
     (False, (2, 2, 2, 2)): "resnet18", (False, (3, 4, 6, 3)): "resnet34", (True, (3, 4, 6, 3)): "resnet50",
@@ -88,7 +88,7 @@ def resnet_state(state: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
     named = {}
     for key, value in state.items():
         first, _, rest = key.removeprefix(prefix).partition(".")
-        first = first if f"{prefix}conv1.weight" in state else _CHILDREN.get(first, "")
+        first = first if f"{prefix}conv1.weight" in state else CHILDREN.get(first, "")
         if key.startswith(prefix) and first in _PARTS:
             named[f"backbone.{first}.{rest}"] = value
     return named

@@ -211,20 +211,16 @@ def build_method(name: str, config: Any) -> Method:
 
 def check_side(method: Method, config: Any) -> None:
     """Refuses a side of the pictures that the backbone cannot take, before anything is trained."""
-    smallest_px = method.encoder.backbone.smallest_px
+    name, smallest_px = method.encoder.spec.backbone, method.encoder.backbone.smallest_px
     if config.size_px < smallest_px:
-        raise UsageError(
-            f"--size-px {config.size_px}: {method.encoder.spec.backbone} takes pictures from {smallest_px} px."
-        )
-    if ":" in method.encoder.spec.backbone:  # not ours: it says so itself, in its own words
+        raise UsageError(f"--size-px {config.size_px}: {name} takes pictures from {smallest_px} px.")
+    if ":" in name:  # not ours: it says so itself, in its own words
         try:
             with torch.no_grad():
                 method.encoder.eval()(torch.zeros(1, 3, config.size_px, config.size_px))
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
             reason = " ".join(str(error).split())[:160]
-            raise UsageError(
-                f"--size-px {config.size_px}: {method.encoder.spec.backbone} cannot take it ({reason})."
-            ) from error
+            raise UsageError(f"--size-px {config.size_px}: {name} cannot take it ({reason}).") from error
         method.train()
 
 

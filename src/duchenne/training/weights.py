@@ -17,7 +17,7 @@ from duchenne.errors import InputError, UsageError
 from duchenne.model_files import IMAGENET_FILES, model_path
 from duchenne.modules.backbones.resnet import STAGES
 from duchenne.modules.encoder import Encoder
-from duchenne.training.foreign import find_state, load_tensors, name_of, not_finite, resnet_state
+from duchenne.training.foreign import CHILDREN, find_state, load_tensors, name_of, not_finite, resnet_state
 from duchenne.training.released import released_state, which_released
 
 UNREADABLE: Final = (
@@ -27,8 +27,6 @@ UNREADABLE: Final = (
 """What `torch.load(weights_only=True)` raises on files that torch did not write."""
 _OLD_DENSE: Final = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
 """Names in torchvision's files of DenseNet, from before points were forbidden in the names of modules."""
-_SEQUENTIAL: Final = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
-"""Children of torchvision's ResNet by their place in `nn.Sequential(*resnet.children())`."""
 
 
 def apply_weights(encoder: Encoder, source: str) -> None:
@@ -138,8 +136,8 @@ def encoder_state(state: dict[str, Tensor]) -> dict[str, Tensor]:
     named = {}
     for key, value in state.items():
         released = re.fullmatch(r"resnet\d+\.(\d)\.(.+)", key)
-        if released and released[1] in _SEQUENTIAL:
-            named[f"backbone.{_SEQUENTIAL[released[1]]}.{released[2]}"] = value
+        if released and released[1] in CHILDREN:
+            named[f"backbone.{CHILDREN[released[1]]}.{released[2]}"] = value
         elif key.startswith("fc1."):
             named[f"embedding.{key.removeprefix('fc1.')}"] = value
         elif not key.startswith(("fc.", "classifier.")):

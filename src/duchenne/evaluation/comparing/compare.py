@@ -14,7 +14,7 @@ import pandas as pd
 from duchenne.data.spreadsheets import written_cells
 from duchenne.errors import InputError, UsageError
 from duchenne.evaluation.comparing.published_rows import Evaluation, explain, find_rows, table_rows
-from duchenne.evaluation.comparing.writing import check_out, write_comparison
+from duchenne.evaluation.comparing.writing import REMARKS, check_out, write_comparison
 from duchenne.evaluation.scoring import mean_defined
 from duchenne.published import Metric
 
@@ -26,7 +26,6 @@ OWN_KEYS: Final = ("l2", "areas")
 """Of some protocols only."""
 DATA_KEYS: Final = ("name", "alignment", "size_px", "label_kind", "crops")
 NUMBERS: Final = ("mean", "low", "high")
-REMARKS: Final = ("same_method", "comparable_with", "differs", "caution", "note")
 _FIXED: Final = {"evaluation", "model", "protocol", *NUMBERS, *REMARKS}
 
 

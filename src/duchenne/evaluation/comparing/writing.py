@@ -18,6 +18,8 @@ from duchenne.published import PROTOCOLS
 
 SUFFIXES: Final = (".csv", ".html", ".md")
 NAME: Final = "comparison"
+REMARKS: Final = ("same_method", "comparable_with", "differs", "caution", "note")
+"""Columns of words that stand beside published rows."""
 
 
 def check_out(out: str | Path) -> None:
@@ -93,7 +95,7 @@ def _markdown(
     table: pd.DataFrame, items: Sequence[str], title: str, warnings: Sequence[str], explanations: Sequence[str]
 ) -> str:
     numbers = [*items, "mean"]
-    words = [name for name in ("same_method", "comparable_with", "differs", "caution", "note") if name in table]
+    words = [name for name in REMARKS if name in table]
     header = ["evaluation", "model", "protocol", *numbers, *(word.replace("_", " ") for word in words)]
     lines = [
         f"# {title}",

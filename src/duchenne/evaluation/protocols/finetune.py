@@ -26,7 +26,6 @@ from duchenne.errors import InputError, UsageError
 from duchenne.evaluation.job import Job, Outcome
 from duchenne.evaluation.protocols.frozen import plan_hash
 from duchenne.evaluation.scoring import mean_defined
-from duchenne.evaluation.state import fingerprint
 from duchenne.facs import au_column
 from duchenne.features.encoder import EncoderSource
 from duchenne.features.resolve import resolve
@@ -183,7 +182,7 @@ def _fold(
     }  # fmt: skip
     if isinstance(source, EncoderSource):
         started = job.weights_seed(seed) if source.seeded else 0
-        key |= {"model": fingerprint(source, started), "feature": job.feature, "tuning": asdict(tuning)}
+        key |= {"model": source.fingerprint(started), "feature": job.feature, "tuning": asdict(tuning)}
         key |= {"weighting": settings.weighting}
     stored = job.state.get(**key)
     if stored is None:

@@ -103,8 +103,8 @@ def learn_semi(
         raw = scorer(rows[fold.train]), scorer(rows[fold.test])
         score[np.ix_(fold.test, trained)] = _log_odds(raw[0], own[fold.train], raw[1], balanced)
         chosen.append((*best, int(hidden.sum())))
-    strengths, counts, unlabelled = zip(*chosen)
-    return SemiResult(score, tuple(strengths), tuple(counts), tuple(unlabelled))
+    penalties, counted, unlabelled = zip(*chosen)
+    return SemiResult(score, tuple(penalties), tuple(counted), tuple(unlabelled))
 
 
 def _choose(

@@ -38,7 +38,7 @@ def plan_videos(
 
     Args:
         root: folder of the videos.
-        labels: a file or folder of codes, see `codes.read_codes`.
+        labels: a file or folder of codes, see `video_codes.read_codes`.
         coder: whose codes to take where several coded the same video.
         names: a table of `source, face, name`; tells which face the subjects of the codes are.
         assembly: how a file or a folder of pictures becomes one recording.
