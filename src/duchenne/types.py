@@ -53,7 +53,8 @@ class StepOutput:
     Attributes:
         loss: () scalar to minimise.
         logs: name -> number or () tensor, for the log only (detached).
-        kept: name -> tensor that `Method.after_step` takes up, such as the keys that enter a memory (detached).
+        kept: name -> tensor that `Method.after_step` takes up, such as the keys that enter a memory (detached); see
+            `Method.remember`.
     """
 
     loss: Tensor

@@ -38,7 +38,7 @@ def step_alone(name: str) -> Method:
     alone = small_method(name, bn_splits=2)
     output = alone.training_step(augmented(alone))
     output.loss.backward()
-    alone.after_step(output)
+    alone.after_step()
     return alone
 
 
@@ -49,7 +49,7 @@ def compare(name: str, rank: int, alone: Method) -> list[float]:
     half = CLIPS // 2
     output = wrapped(batch.select(slice(rank * half, (rank + 1) * half)))
     output.loss.backward()
-    shared.after_step(output)
+    shared.after_step()
     gradient = statistics = 0.0
     for one, other in zip(alone.parameters(), shared.parameters(), strict=True):
         if one.grad is not None:

@@ -27,7 +27,7 @@ def step(method, clips=4, seed=0):
     batch = method.augment(random_batch(method, clips))
     output = method.training_step(batch)
     output.loss.backward()
-    method.after_step(output)
+    method.after_step()
     output.loss = output.loss.detach()
     return batch, output
 
@@ -72,7 +72,7 @@ def test_keys_enter_the_memory_after_the_step_with_their_person():
     assert torch.equal(method.memory.rows, before)
     keys = output.kept["keys"]
     assert float((keys @ before.T).max()) < 0.999  # never scored against themselves
-    method.after_step(output)
+    method.after_step()
     written = method.memory.ids("identity") >= 0
     assert sorted(method.memory.ids("identity")[written].tolist()) == [0, 0, 0, 0, 1, 1, 1, 1]
     rows = method.memory.rows[written]

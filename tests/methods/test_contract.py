@@ -1,6 +1,8 @@
 """What holds for every method of the registry."""
 
+import copy
 import dataclasses
+import inspect
 import json
 import subprocess
 import sys
@@ -64,7 +66,7 @@ def test_any_batch_size(name, clips):
     method = small_method(name)
     output = step(method, max(clips, method.smallest_batch()))
     output.loss.backward()
-    method.after_step(output)
+    method.after_step()
     assert torch.isfinite(output.loss)
 
 
@@ -79,7 +81,7 @@ def test_state_round_trip(name):
     method, other = small_method(name), small_method(name, seed=7)
     output = step(method, 3)
     output.loss.backward()
-    method.after_step(output)
+    method.after_step()
     other.load_state_dict(method.state_dict())
     assert torch.equal(step(method, 3, seed=5).loss, step(other, 3, seed=5).loss)
 
@@ -87,6 +89,23 @@ def test_state_round_trip(name):
 @pytest.mark.parametrize("name", METHODS)
 def test_smallest_batch_follows_the_splits(name):
     assert small_method(name, bn_splits=4).smallest_batch() == 8
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_after_step_takes_no_argument(name):
+    """As other tools call it; only what keeps something of a step can miss it."""
+    assert list(inspect.signature(type(small_method(name)).after_step).parameters) == ["self"]
+
+
+def test_a_step_is_kept_once():
+    method = small_method("moco")
+    with pytest.raises(RuntimeError, match="follows a training_step"):
+        method.after_step()
+    step(method, 4).loss.backward()
+    copy.deepcopy(method).after_step()
+    method.after_step()
+    with pytest.raises(RuntimeError, match="follows a training_step"):
+        method.after_step()
 
 
 def test_two_processes_equal_one():

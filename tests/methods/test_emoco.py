@@ -29,7 +29,7 @@ def batch_of(method, clips=6, seed=0):
 def step(method, batch):
     output = method.training_step(batch)
     output.loss.backward()
-    method.after_step(output)
+    method.after_step()
     return output
 
 
@@ -58,7 +58,7 @@ def test_keys_enter_the_memory_of_their_emotion_after_the_step():
     output = method.training_step(batch)
     assert torch.equal(method.queue.rows, before)
     output.loss.backward()
-    method.after_step(output)
+    method.after_step()
     labels = batch.labels["emotion"][:, 0]
     for emotion in range(7):
         number = int((labels == emotion).sum())

@@ -151,7 +151,7 @@ def test_keys_enter_the_memory_after_the_step(name):
     assert torch.equal(method.queue.rows, before)
     keys = output.kept["keys" if name == "moco" else "key"]
     assert float((keys @ before.T).max()) < 0.999
-    method.after_step(output)
+    method.after_step()
     assert torch.equal(method.queue.rows[:4], keys)
     assert int(method.queue.filled) == 4
 

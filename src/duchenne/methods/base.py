@@ -62,6 +62,7 @@ class Method(nn.Module, ABC):
     def __init__(self, config: Any) -> None:
         super().__init__()
         self.config = config
+        self._kept: Mapping[str, Tensor] | None = None
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -106,7 +107,27 @@ class Method(nn.Module, ABC):
 
     @abstractmethod
     def training_step(self, batch: ClipBatch) -> StepOutput:
-        """The loss of an augmented batch; equal batches give equal losses."""
+        """The loss of an augmented batch; equal batches give equal losses.
+
+        A method whose `after_step` needs something of the step, such as keys, gives it as `StepOutput.kept` and ends
+        with `return self.remember(output)`.
+        """
+
+    def remember(self, output: StepOutput) -> StepOutput:
+        """Holds what the output of a step keeps until `after_step`, and returns the output."""
+        self._kept = output.kept
+        return output
+
+    def kept(self) -> Mapping[str, Tensor]:
+        """`StepOutput.kept` of the step just made, once.
+
+        Raises:
+            RuntimeError: when no step was made since the last call.
+        """
+        if self._kept is None:
+            raise RuntimeError("after_step() follows a training_step(); there was none since the last one.")
+        kept, self._kept = self._kept, None
+        return kept
 
     def stages(self) -> tuple[Stage, ...]:
         """The stages of the training, in order; one unless a method's paper says otherwise."""
@@ -153,8 +174,8 @@ class Method(nn.Module, ABC):
         """Encoders that are kept beside `encoder`, by name: a run saves them as `encoder_NAME`; none by default."""
         return {}
 
-    def after_step(self, output: StepOutput) -> None:
-        """Called after the optimiser with what the step gave: the only place where momentum weights and queues move."""
+    def after_step(self) -> None:
+        """Called after the optimiser's step: the only place where momentum weights and queues move."""
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Parameter groups for the optimiser of the stage; every trainable parameter once.

@@ -203,7 +203,7 @@ class Trainer:
         for optimiser in self.optimisers:
             optimiser.step()
             optimiser.zero_grad()
-        self.method.after_step(output)
+        self.method.after_step()
         for name, value in {"loss": output.loss, **output.logs}.items():
             meter.values.setdefault(name, []).append(value.detach() if isinstance(value, Tensor) else value)
         meter.images += batch.images.shape[0] * batch.images.shape[1] * self.fabric.world_size

@@ -143,13 +143,14 @@ class CLP(Method):
             key = unit_rows(self.key_network(batch.images[:, length + separate :].flatten(0, 1)))
             kept = {"keys": key, "identities": self._identities(batch)}
             loss = loss + config.beta * self._reconstruction(query, key, kept["identities"], logs)
-        return StepOutput(loss, logs, kept)
+        return self.remember(StepOutput(loss, logs, kept))
 
-    def after_step(self, output: StepOutput) -> None:
+    def after_step(self) -> None:
         """The momentum encoder follows, the keys enter the memory, and the support is drawn anew."""
         if self.config.terms != "tcl":
+            kept = self.kept()
             self.key_network.update()
-            self.memory.push(output.kept["keys"], identity=output.kept["identities"])
+            self.memory.push(kept["keys"], identity=kept["identities"])
             self.memory.deal()
 
     def smallest_batch(self) -> int:

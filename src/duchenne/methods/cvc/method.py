@@ -98,13 +98,15 @@ class CVC(ViewMethod):
             "similarity": (query.detach() * key).sum(1).mean(),
             "spread": spread(query),
         }
-        return StepOutput(video + self.config.cycle_weight * cycle, logs, {"key": key, "cycle_key": cycle_key})
+        loss = video + self.config.cycle_weight * cycle
+        return self.remember(StepOutput(loss, logs, {"key": key, "cycle_key": cycle_key}))
 
-    def after_step(self, output: StepOutput) -> None:
+    def after_step(self) -> None:
         """The momentum encoder follows, the keys enter their memories, and the support is drawn anew."""
+        kept = self.kept()
         self.key_network.update()
-        self.queue.push(output.kept["key"])
-        self.cycle_memory.push(output.kept["cycle_key"])
+        self.queue.push(kept["key"])
+        self.cycle_memory.push(kept["cycle_key"])
         self.cycle_memory.deal()
 
     def _parts(self, rows: Tensor) -> tuple[Tensor, Tensor]:

@@ -120,15 +120,16 @@ class EmoCo(ViewMethod):
             loss = loss + config.contrast_weight * contrast
             kept = {"keys": keys, "labels": labels, "images": images}
             logs |= {"contrast": contrast.detach(), "similarity": (query.detach() * keys).sum(1).mean()}
-        return StepOutput(loss, {**logs, "spread": spread(query)}, kept)
+        return self.remember(StepOutput(loss, {**logs, "spread": spread(query)}, kept))
 
-    def after_step(self, output: StepOutput) -> None:
+    def after_step(self) -> None:
         """The momentum encoder follows and the keys enter the memory of their emotion."""
         if self.key_network is None:
             return
+        kept = self.kept()
         self.key_network.update()
-        keys, labels = output.kept["keys"], output.kept["labels"]
-        ids = {"image": output.kept["images"]} if self.config.mask_own_image else {}
+        keys, labels = kept["keys"], kept["labels"]
+        ids = {"image": kept["images"]} if self.config.mask_own_image else {}
         self.queue.push(keys, labels=labels if self.config.queues == "per_class" else None, **ids)
 
     def _contrast(self, query: Tensor, keys: Tensor, weight: Tensor, labels: Tensor, images: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from duchenne.losses.window import window_mean
 from duchenne.methods.base import Method
 from duchenne.methods.families.flow_config import FlowConfig
 from duchenne.modules.gather import gather_rows
-from duchenne.types import ClipBatch, StepOutput
+from duchenne.types import ClipBatch
 
 
 class Curriculum(nn.Module):
@@ -135,7 +135,7 @@ class FlowMethod(Method):
         """() mean of losses (B,) within the curriculum's window over the batches of all processes."""
         return window_mean(gather_rows(losses, gradient=True), *self.curriculum.window())
 
-    def after_step(self, output: StepOutput) -> None:
+    def after_step(self) -> None:
         """The curriculum counts the step."""
         self.curriculum.stepped()
 

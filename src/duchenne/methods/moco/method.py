@@ -68,13 +68,14 @@ class MoCo(ViewMethod):
         keys = unit_rows(self.key_network(batch.images[:, 1]))
         loss = info_nce_loss(query, keys, self.queue.rows, temperature=self.config.temperature)
         similarity = (query.detach() * keys).sum(1).mean()
-        return StepOutput(loss, {"similarity": similarity, "spread": spread(query)}, {"keys": keys})
+        return self.remember(StepOutput(loss, {"similarity": similarity, "spread": spread(query)}, {"keys": keys}))
 
     def validation_score(self, batch: ClipBatch) -> Tensor:
         """Minus the loss against the memory as it is."""
         return self.minus_loss(batch)
 
-    def after_step(self, output: StepOutput) -> None:
+    def after_step(self) -> None:
         """The momentum encoder follows and the keys enter the memory."""
+        keys = self.kept()["keys"]
         self.key_network.update()
-        self.queue.push(output.kept["keys"])
+        self.queue.push(keys)
