@@ -12,6 +12,7 @@ import pytest
 from distributed import LocalCluster
 
 import duchenne
+from duchenne import parallel
 from duchenne.cli.main import main
 from duchenne.detection import runner
 from duchenne.detection.job import Job
@@ -44,7 +45,7 @@ def test_a_cluster_writes_what_one_process_writes(
 
 
 def test_no_scheduler_answers(film: Film, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "_ANSWER_S", 1)
+    monkeypatch.setattr(parallel, "_ANSWER_S", 1)
     path = film("a.mov", [0])
     for address in ("tcp://127.0.0.1:9", "nonsense://x"):
         with pytest.raises(InputError, match="no Dask scheduler answers"):

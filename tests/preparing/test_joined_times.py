@@ -41,6 +41,7 @@ def study(tmp_path_factory: pytest.TempPathFactory, portrait: Image) -> Path:
 
 CODES = {
     "events": ("source,au,onset_s,offset_s\na,12,0.1,0.3\na,12,8.0,9.0\n", "1 of 2 events lie outside"),
+    "unknown": ("source,au,onset_s,offset_s\na,12,0.1,0.3\na,unknown,8.0,9.0\n", "1 of 2 events lie outside"),
     "times": ("source,time_s,AU12\na,0.0,1\na,0.2,0\na,61.2,1\n", "1 of 3 rows lie outside"),
     "frames": (
         "source,frame,AU12\na,0,1\na,11,0\na,12,1\n",

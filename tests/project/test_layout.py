@@ -32,6 +32,7 @@ LEVELS = (
         "plain",
         "progress",
         "devices",
+        "parallel",
         "pages",
         "plots",
     },

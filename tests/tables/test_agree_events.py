@@ -70,6 +70,24 @@ def test_events_on_the_frames_of_a_table(tmp_path: Path) -> None:
     ]  # middles .50 .54 .58
 
 
+def test_events_outside_the_frames_of_a_table_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Frames at 60.00 to 63.96 s: of four events of a.mp4 three begin before or end after; nobody has b.mp4."""
+    time_s = 60 + np.arange(100) / 25
+    table = pd.DataFrame({"source": "a.mp4", "frame": np.arange(100), "time_s": time_s, "AU12_c": np.arange(100) % 2})
+    frames = tmp_path / "a_aus.csv"
+    table.to_csv(frames, index=False)
+    lines = "a.mp4,12,1.0,2.0,\na.mp4,12,61.0,62.0,\na.mp4,12,63.0,64.6,\na.mp4,unknown,80,81,\nb.mp4,12,1.0,2.0,\n"
+    events = write(tmp_path, "codes.csv", HEAD + lines)
+    assert main(["agree", str(events), str(frames), "--out", str(tmp_path / "out")]) == 0
+    first = (
+        "codes.csv: a: 3 of 4 events lie outside the recording, which goes from 60.00 to 64.00 s (the first at 1.00 s)."
+    )
+    second = "codes.csv: the table has no frame of b, so what was coded there is left out."
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["notes"] == [first, second]
+    said, page = capsys.readouterr().out, (tmp_path / "out" / "report.html").read_text()
+    assert all(f"note: {sentence}" in said and sentence in page for sentence in (first, second))
+
+
 def test_three_coders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write(tmp_path, "codes.csv", HEAD + ANN + BEN + ANN.replace("ann", "=cy"))
     assert main(["agree", str(path), "--out", str(tmp_path / "out"), "--step-s", "1"]) == 0

@@ -9,11 +9,8 @@ without any of that, and nothing is left to clean up when a run is interrupted.
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import replace
 from typing import Protocol
 
@@ -24,6 +21,7 @@ from numpy.typing import NDArray
 from duchenne.data.clip_samplers import Clip
 from duchenne.data.labels import LabelSpec
 from duchenne.data.prepared import Prepared
+from duchenne.parallel import ahead
 from duchenne.types import ClipBatch
 
 
@@ -123,36 +121,13 @@ class ClipLoader:
 
     def batches(self, start: int, stop: int) -> Generator[ClipBatch, None, None]:
         """The batches of steps `start` to `stop` - 1; up to two are decoded ahead in the background."""
-        ready: queue.Queue[ClipBatch | BaseException] = queue.Queue(maxsize=2)
-        stopped = threading.Event()
 
-        def put(item: ClipBatch | BaseException) -> None:
-            while not stopped.is_set():
-                with suppress(queue.Full):
-                    ready.put(item, timeout=0.1)
-                    return
+        def made() -> Generator[ClipBatch, None, None]:
+            with ThreadPoolExecutor(self.threads) as pool:
+                for step in range(start, stop):
+                    yield self.batch(step, pool)
 
-        def work() -> None:
-            try:
-                with ThreadPoolExecutor(self.threads) as pool:
-                    for step in range(start, stop):
-                        if stopped.is_set():
-                            return
-                        put(self.batch(step, pool))
-            except BaseException as error:
-                put(error)
-
-        worker = threading.Thread(target=work, name="clip-loader", daemon=True)
-        worker.start()
-        try:
-            for _ in range(start, stop):
-                item = ready.get()
-                if isinstance(item, BaseException):
-                    raise item
-                yield item
-        finally:
-            stopped.set()
-            worker.join()
+        yield from ahead(made(), depth=2)
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
         if epoch not in self._orders:

@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import shutil
-import signal
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -38,6 +35,7 @@ from duchenne.data.prepared import (
 from duchenne.data.shards import PartWriter, frames_schema, missing_path, part_path
 from duchenne.errors import InputError, UsageError
 from duchenne.files import replacing
+from duchenne.parallel import Parent, in_processes
 from duchenne.plain import as_cell
 from duchenne.progress import progress_bar
 
@@ -91,20 +89,14 @@ def write_prepared(
                 _produce(out, index, info, parts[index], produce, lambda step: bar.advance(task, step))
                 bar.update(task, completed=start + sizes[index])
         else:
-            run = joblib.delayed(_produce_in_worker)
-            calls = (run(out, index, info, parts[index], produce, os.getpid()) for index in todo)
-            pool = joblib.Parallel(n_jobs=number, return_as="generator_unordered", batch_size=1, max_nbytes=None)
-            try:
-                with _following(out, bar, task, {index: sizes[index] for index in todo}) as running:
-                    with _ignoring_interrupts():  # which the workers inherit: Ctrl-C is this process's to handle
-                        finished = pool(calls)
-                    for index in finished:
-                        bar.advance(task, running.pop(index))
-            except (BrokenProcessPool, BrokenPipeError) as error:
-                raise InputError(
-                    f"{out}: a worker process was ended, or not started, most likely for want of memory; "
-                    "run the same command with fewer --workers, it goes on where it stopped."
-                ) from error
+            parent = Parent()
+            calls = ((out, index, info, parts[index], produce, parent) for index in todo)
+            with (
+                _following(out, bar, task, {index: sizes[index] for index in todo}) as running,
+                in_processes(_produce_in_worker, calls, workers=number, ordered=False, lost=str(out)) as finished,
+            ):
+                for index in finished:
+                    bar.advance(task, running.pop(index))
             bar.update(task, completed=sum(sizes))
     _finish_job(out, info, len(parts))
     return _open(out)
@@ -133,7 +125,7 @@ def _produce(
 
 
 def _produce_in_worker(
-    out: Path, index: int, info: DatasetInfo, part: Any, produce: Callable[[PartWriter, Any], None], parent: int
+    out: Path, index: int, info: DatasetInfo, part: Any, produce: Callable[[PartWriter, Any], None], parent: Parent
 ) -> int:
     """As `_produce`; notes now and then how far it is, and ends when the process that wants the result is gone."""
     done, noted_s = 0, 0.0
@@ -141,27 +133,14 @@ def _produce_in_worker(
     def note(step: int) -> None:
         nonlocal done, noted_s
         done += step
+        parent.end_with()
         if time.monotonic() - noted_s > NOTE_EVERY_S:
-            if parent not in (os.getppid(), os.getpid()):
-                os._exit(1)
             noted_s = time.monotonic()
             with suppress(OSError):  # a full disk shows where it matters
                 part_path(out, index).with_suffix(".progress").write_text(str(done))
 
     note(0)
     return _produce(out, index, info, part, produce, note)
-
-
-@contextmanager
-def _ignoring_interrupts() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

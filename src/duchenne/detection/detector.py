@@ -10,7 +10,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from duchenne.detection.ahead import ahead
 from duchenne.detection.results import DetectedFace, FrameResult, batches
 from duchenne.detectors.base import DUCHENNE, AuModel
 from duchenne.detectors.opening import load_model
@@ -21,6 +20,7 @@ from duchenne.faces.find import Face, FaceFinder
 from duchenne.faces.recordings.listing import Assembly
 from duchenne.faces.track import FaceTracker
 from duchenne.files import shown_name
+from duchenne.parallel import ahead
 
 _TOGETHER: Final = 16  # frames whose faces go through a model of pixels as one batch,
 _TOGETHER_BYTES: Final = 96 * 2**20  # or fewer where they are large

@@ -12,7 +12,6 @@ from typing import Any, Final
 import pandas as pd
 
 from duchenne._version import __version__
-from duchenne.detection.ahead import ahead
 from duchenne.detection.detector import Detector
 from duchenne.detection.formats import FORMATS
 from duchenne.detection.results import FrameResult, Rows
@@ -24,6 +23,7 @@ from duchenne.faces.decode import Found
 from duchenne.faces.recordings.listing import Assembly
 from duchenne.facs import ACTION_UNITS, au_column
 from duchenne.files import shown_name
+from duchenne.parallel import ahead
 
 REPORT_ENDING: Final = "_report.html"
 OVERLAY_ENDING: Final = "_overlay"  # before the suffix

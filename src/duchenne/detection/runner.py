@@ -8,7 +8,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -20,13 +20,12 @@ from duchenne.detection.job import Job, Outcome, run_job
 from duchenne.detection.settings import DetectSettings
 from duchenne.detection.temporal import Baseline
 from duchenne.detectors.base import AuModel
-from duchenne.errors import InputError, UsageError
+from duchenne.errors import InputError
 from duchenne.faces.recordings.listing import frames_of_sequence
+from duchenne.parallel import Parent, in_processes
 from duchenne.tables.writing import read_record, source_stamp, table_writer, write_record
 
 Write = Callable[[pd.DataFrame], None]
-_LOOK_EVERY_S: Final = 1.0
-_ANSWER_S: Final = 10
 _DEAD_S: Final = 600.0  # a half-written file that nobody wrote to for so long is of a run that was killed
 
 
@@ -120,61 +119,20 @@ def run_jobs(
                 yield job, run.process(job, tables.get(job), write, detector, lambda: advance(job, True))  # noqa: B023
                 advance(job, False)
         return
-    import joblib
-
-    parent = None if scheduler else os.getpid()
-    calls = (joblib.delayed(_in_worker)(run, job, tables.get(job), parent, os.getcwd()) for job in jobs)
-    number = -1 if scheduler else min(workers, len(jobs))
-    with _lost_workers(jobs, tables), _cluster(scheduler):
-        pool = joblib.Parallel(n_jobs=number, return_as="generator", batch_size=1, max_nbytes=None)
-        for job, (outcome, pieces) in zip(jobs, pool(calls), strict=True):
-            for piece in pieces:
-                write(piece)
-            yield job, outcome
-            advance(job, False)
-
-
-@contextmanager
-def _cluster(scheduler: str | None) -> Iterator[None]:
-    """Has joblib use a Dask cluster; where `scheduler` is None, whatever it uses already."""
-    if scheduler is None:
-        yield
-        return
-    import joblib
-
+    parent = None if scheduler else Parent()
+    calls = ((run, job, tables.get(job), parent, os.getcwd()) for job in jobs)
     try:
-        from distributed import Client
-    except ImportError as error:
-        raise UsageError("--scheduler needs the extra: pip install 'duchenne[cluster]'.") from error
-    try:
-        client = Client(scheduler, timeout=_ANSWER_S, set_as_default=True)  # type: ignore[no-untyped-call]
-    except (OSError, TimeoutError, ValueError) as error:
-        raise InputError(f"--scheduler {scheduler}: no Dask scheduler answers there; check the address.") from error
-    with client, joblib.parallel_config(backend="dask"):
-        if not client.scheduler_info()["workers"]:
-            raise InputError(f"--scheduler {scheduler}: has no workers; start some with `dask worker {scheduler}`.")
-        yield
-
-
-@contextmanager
-def _lost_workers(jobs: Sequence[Job], tables: Mapping[Job, Path]) -> Iterator[None]:
-    """Sweeps up after workers that were ended; one sentence in place of their tracebacks."""
-    from concurrent.futures.process import BrokenProcessPool
-
-    try:
-        yield
-    except KeyboardInterrupt:
+        with in_processes(
+            _in_worker, calls, workers=min(workers, len(jobs)), lost="detect", resumes=False, scheduler=scheduler
+        ) as results:
+            for job, (outcome, pieces) in zip(jobs, results, strict=True):
+                for piece in pieces:
+                    write(piece)
+                yield job, outcome
+                advance(job, False)
+    except BaseException:  # also that nobody wants the rest
         _sweep(jobs, tables)
         raise
-    except Exception as error:
-        lost = isinstance(error, BrokenProcessPool | BrokenPipeError) or type(error).__name__ == "KilledWorker"
-        if not lost:
-            raise
-        _sweep(jobs, tables)
-        raise InputError(
-            "a worker process was ended, or not started, most likely for want of memory; "
-            "run the same command with fewer workers."
-        ) from error
 
 
 def _sweep(jobs: Sequence[Job], tables: Mapping[Job, Path], unchanged_s: float = 0.0) -> None:
@@ -196,7 +154,7 @@ def _sweep(jobs: Sequence[Job], tables: Mapping[Job, Path], unchanged_s: float =
 
 
 def _in_worker(
-    run: Run, job: Job, table: Path | None, parent: int | None, folder: str
+    run: Run, job: Job, table: Path | None, parent: Parent | None, folder: str
 ) -> tuple[Outcome, list[pd.DataFrame]]:
     """One input, read in another process.
 
@@ -208,15 +166,6 @@ def _in_worker(
         folder: in which its paths are meant.
     """
     pieces: list[pd.DataFrame] = []
-    looked_s = 0.0
-
-    def end_with_parent() -> None:
-        nonlocal looked_s
-        if parent is not None and time.monotonic() - looked_s > _LOOK_EVERY_S:
-            looked_s = time.monotonic()
-            if os.getppid() != parent:
-                os._exit(1)
-
     try:
         os.chdir(folder)
     except OSError as error:
@@ -224,7 +173,8 @@ def _in_worker(
             f"{folder}: a worker does not see this folder ({error.strerror}); work in one that all machines share."
         ) from error
     detector = _open_detector(run)
-    return run.process(job, table, pieces.append, detector, end_with_parent), pieces
+    look = parent.end_with if parent is not None else lambda: None
+    return run.process(job, table, pieces.append, detector, look), pieces
 
 
 _OPEN: Final = threading.local()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from duchenne.errors import UsageError
 from duchenne.features.source import Context, FeatureKind, Features, Pictures, Rows, SingleSource, finite
+from duchenne.parallel import ahead
 from duchenne.training.runs import TrainedOn
 
 LARGEST_SIDE_PX: Final = 224
@@ -102,17 +103,13 @@ def picture_batches(
         size_px: to resize to.
         batch: pictures at a time.
     """
-    with ThreadPoolExecutor(DECODERS) as pool, ThreadPoolExecutor(1) as ahead:
 
-        def read(start: int) -> NDArray[np.uint8]:
-            return data.images(rows[start : start + batch], size_px, pool)
+    def read() -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        with ThreadPoolExecutor(DECODERS) as pool:
+            for start in range(0, len(rows), batch):
+                yield start, data.images(rows[start : start + batch], size_px, pool)
 
-        waiting: Future[NDArray[np.uint8]] = ahead.submit(read, 0)
-        for start in range(0, len(rows), batch):
-            pictures = waiting.result()
-            if start + batch < len(rows):
-                waiting = ahead.submit(read, start + batch)
-            yield start, pictures
+    yield from ahead(read(), depth=1)
 
 
 def _module_hash(module: nn.Module) -> str:

@@ -82,11 +82,10 @@ def cut_video(
 def _outside(part: VideoPart, found: Found) -> Iterator[str]:
     """Sentences on codes that lie outside the recording, which would not be noticed: they label nothing."""
     for codes in part.codes.faces.values() if part.codes is not None else ():
-        spans = [*((event.onset_s, event.offset_s) for event in codes.events), *codes.coded]
         places = [(place, place) for place in codes.rows]
         last = part.first_frame + found.frames - 1
         for sentence in (
-            outside_note("events", spans, found.end_s),
+            outside_note("events", codes.spans, found.end_s),
             outside_note("rows", places, found.end_s)
             if codes.by_time
             else outside_note("rows", places, last, begin=part.first_frame, slack=0, unit="frames"),

@@ -63,7 +63,7 @@ def agree(
         sources (null with fewer than two). `icc_*` compare intensities, `correlation` any two measures; `auc` ranks
         the second's measure against the first's presence. `lag_s` above 0: the second is later. Null: undefined. With
         more than two codings `first_coder` and `second_coder` say which pair. `reliability.csv` has Fleiss' kappa and
-        Krippendorff's alpha over all codings.
+        Krippendorff's alpha over all codings. `attrs["notes"]`: sentences on events outside the frames of the table.
 
     Raises:
         UsageError: for a wrong number, or fewer than two codings.
@@ -75,7 +75,7 @@ def agree(
             "above 0."
         )
     limits = Limits(threshold, intensity_from, tolerance_s, max_lag_s)
-    codings = _read([Path(table) for table in tables], intensity_from, step_s)
+    codings, notes = _read([Path(table) for table in tables], intensity_from, step_s)
     pairs = [(*pair, *compare_pair(*pair, limits, by)) for pair in combinations(codings, 2)]
     several = len(codings) > 2
     rows = [
@@ -86,8 +86,13 @@ def agree(
     if several:
         table = table[["first_coder", "second_coder", *table.columns[:-2]]]
     reliability = _reliability(codings, limits, by)
+    table.attrs["notes"] = notes
     settings = {"threshold": threshold, "intensity_from": intensity_from, "tolerance_s": tolerance_s}
-    all_of = {"coders": [coding.name for coding in codings], "mean_alpha": json_number(reliability["alpha"].mean())}
+    all_of: dict[str, Any] = {
+        "coders": [coding.name for coding in codings],
+        "notes": notes,
+        "mean_alpha": json_number(reliability["alpha"].mean()),
+    }
     summary: dict[str, Any] = pairs[0][3] | settings | all_of
     if several:
         means = {
@@ -102,8 +107,8 @@ def agree(
     return table
 
 
-def _read(paths: Sequence[Path], intensity_from: float, step_s: float) -> list[Coding]:
-    """The codings of all files, events put onto the frames of the first table, or onto even ones."""
+def _read(paths: Sequence[Path], intensity_from: float, step_s: float) -> tuple[list[Coding], list[str]]:
+    """The codings of all files, events put onto the frames of the first table, or onto even ones; what was left out."""
     found: list[Coding | EventCoding] = []
     for path in paths:
         found += read_event_codings(path) if holds_events(path) else [read_coding(path)]
@@ -118,12 +123,14 @@ def _read(paths: Sequence[Path], intensity_from: float, step_s: float) -> list[C
         # A table without names of sources is about the only one that the events are of.
         named = [str(name) for name in framed.keys["source"].unique()]
         keys = framed.keys
-        return [one if isinstance(one, Coding) else one.renamed(named).on(keys, intensity_from) for one in found]
+        found = [one if isinstance(one, Coding) else one.renamed(named) for one in found]
+        notes = [note for one in found if isinstance(one, EventCoding) for note in one.outside(keys)]
+        return [one if isinstance(one, Coding) else one.on(keys, intensity_from) for one in found], notes
     first, *others = events
     events = [first, *(one.renamed(list(first.videos)) for one in others)]
     sources = {source for one in events for source in one.videos}
     ends = {source: max(one.end_s(source) for one in events) for source in sources}
-    return [one.on(even_frames(one, ends, step_s), intensity_from) for one in events]
+    return [one.on(even_frames(one, ends, step_s), intensity_from) for one in events], []
 
 
 def _told_apart(found: Sequence[Coding | EventCoding]) -> list[Coding | EventCoding]:

@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from duchenne.data.joined_times import outside_note
 from duchenne.errors import InputError
 from duchenne.facs import ACTION_UNITS
 from duchenne.preparing.codes.exports import read_events
@@ -38,11 +39,28 @@ class EventCoding:
 
     def end_s(self, source: str) -> float:
         """When the last thing that was coded in a source ends."""
-        spans = [
-            span for codes in self.videos.get(source, {}).values()
-            for span in (*codes.coded, *((e.onset_s, e.offset_s) for e in (*codes.events, *codes.unknown)))
-        ]  # fmt: skip
-        return max((offset for _, offset in spans), default=0.0)
+        return max((offset for _, offset in self._spans(source)), default=0.0)
+
+    def outside(self, keys: pd.DataFrame) -> list[str]:
+        """Sentences on what was coded where the frames of a table do not reach: it takes no part in any comparison.
+
+        Args:
+            keys: `source, face, frame, time_s` as in `Coding`.
+        """
+        found = []
+        for source in self.videos:
+            times = np.sort(keys["time_s"].to_numpy(dtype=np.float64)[(keys["source"] == source).to_numpy()])
+            spans = self._spans(source)
+            if not len(times):
+                found.append(f"{self.name}: the table has no frame of {source}, so what was coded there is left out.")
+                continue
+            step_s = float(np.median(np.diff(np.unique(times)))) if len(np.unique(times)) > 1 else 0.0
+            sentence = outside_note("events", spans, float(times[-1]) + step_s, begin=float(times[0]))
+            found += [f"{self.name}: {source}: {sentence}."] if sentence else []
+        return found
+
+    def _spans(self, source: str) -> list[tuple[float, float]]:
+        return [span for codes in self.videos.get(source, {}).values() for span in codes.spans]
 
     def renamed(self, others: Sequence[str]) -> EventCoding:
         """With the names that others give to the same sources: `p01 MK` is `p01`; one source each is the same one."""

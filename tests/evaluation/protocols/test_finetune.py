@@ -3,6 +3,7 @@
 import json
 from concurrent.futures.process import BrokenProcessPool
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -204,7 +205,7 @@ def test_a_lost_worker_is_one_sentence(faces, small, tmp_path, monkeypatch):
 
         return run
 
-    monkeypatch.setattr(finetune, "Parallel", lost)
+    monkeypatch.setattr(joblib, "Parallel", lost)
     with pytest.raises(InputError, match="with fewer --workers, it goes on where it stopped"):
         evaluate("finetune", model=small, data=faces, out=tmp_path / "out", folds=2, workers=2, **FAST)
 

@@ -58,5 +58,7 @@ def main(arguments: list[str]) -> int:
     ]
     shown = table[[name for name in columns if name in table]]
     print(shown.to_string(index=False, float_format="{:.2f}".format, na_rep="-"))
+    for note in table.attrs["notes"]:
+        print(f"note: {note}")
     print(f"{parsed['out'] / 'report.html'}")
     return 0

@@ -8,21 +8,19 @@ says itself what it sees. Either way no tested person, and nobody of the same na
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from torch import nn
 
 from duchenne.config import from_mapping, to_mapping
 from duchenne.data.folds import Fold, check_apart, hold_out
 from duchenne.data.prepared import Prepared
-from duchenne.errors import InputError, UsageError
+from duchenne.errors import UsageError
 from duchenne.evaluation.job import Job, Outcome
 from duchenne.evaluation.protocols.frozen import plan_hash
 from duchenne.evaluation.scoring import mean_defined
@@ -35,6 +33,7 @@ from duchenne.heads.tuning import TuneSettings, learnable_shares, score_faces, t
 from duchenne.methods.families.labelled_method import LabelledMethod
 from duchenne.methods.registry import method_class
 from duchenne.metrics import confusion, f1_from_counts, roc_auc
+from duchenne.parallel import in_processes
 from duchenne.progress import progress_bar
 from duchenne.training.config import method_run_config
 from duchenne.training.pretrain import train_on
@@ -145,18 +144,10 @@ def _folds(
         yield from (_fold(source, job, settings, tuning, seed, number) for seed, number in folds)
         return
     threads = max(1, torch.get_num_threads() // workers)
-    run = Parallel(n_jobs=workers, return_as="generator")
     is_method = isinstance(source, MethodSource)
-    try:
-        yield from run(
-            delayed(_fold_elsewhere)(source.name, is_method, threads, job, settings, tuning, seed, number)
-            for seed, number in folds
-        )
-    except BrokenProcessPool as error:
-        raise InputError(
-            "evaluate finetune: a worker process was ended, or not started, most likely for want of memory; run the "
-            "same command with fewer --workers, it goes on where it stopped."
-        ) from error
+    calls = ((source.name, is_method, threads, job, settings, tuning, *fold) for fold in folds)
+    with in_processes(_fold_elsewhere, calls, workers=workers, lost="evaluate finetune") as results:
+        yield from results
 
 
 def _fold_elsewhere(name: str, is_method: bool, threads: int, *rest: Any) -> Found:

@@ -55,6 +55,11 @@ class FaceCodes:
     rows: Mapping[float, Labels] = field(default_factory=dict)
     by_time: bool = False
 
+    @property
+    def spans(self) -> list[tuple[float, float]]:
+        """Onset and offset of everything that was coded as a stretch of time."""
+        return [*((event.onset_s, event.offset_s) for event in (*self.events, *self.unknown)), *self.coded]
+
 
 @dataclass(frozen=True)
 class VideoCodes:

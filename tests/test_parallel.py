@@ -1,0 +1,149 @@
+"""Working ahead, or elsewhere, changes nothing but the time it takes, and leaves nothing running."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from duchenne.errors import InputError
+from duchenne.parallel import ahead, in_processes
+
+
+def named_threads() -> int:
+    return sum(thread.name == "duchenne ahead" for thread in threading.enumerate())
+
+
+@given(st.lists(st.one_of(st.none(), st.integers())), st.integers(1, 5))
+def test_the_same_items_in_order(items: list[int | None], depth: int) -> None:
+    assert list(ahead(items, depth)) == items
+    assert named_threads() == 0
+
+
+def test_an_error_comes_after_what_came_before_it() -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        yield 2
+        raise ValueError("broken")
+
+    found = []
+    with pytest.raises(ValueError, match="broken"):
+        found.extend(iter(ahead(items(), 1)))
+    iterator = ahead(items(), 3)
+    assert [next(iterator), next(iterator)] == [1, 2]
+    with pytest.raises(ValueError, match="broken"):
+        next(iterator)
+
+
+def test_it_never_runs_further_ahead_than_asked() -> None:
+    taken = []
+
+    def items() -> Iterator[int]:
+        for number in range(100):
+            taken.append(number)
+            yield number
+
+    iterator = ahead(items(), 3)
+    next(iterator)
+    deadline_s = time.monotonic() + 10
+    while len(taken) < 5 and time.monotonic() < deadline_s:
+        time.sleep(0.01)
+    time.sleep(0.1)
+    assert len(taken) == 5  # one used, three waiting, one in hand
+    iterator.close()
+    assert named_threads() == 0
+
+
+def test_leaving_early_closes_the_source() -> None:
+    closed = threading.Event()
+
+    def items() -> Iterator[int]:
+        try:
+            yield from range(1000)
+        finally:
+            closed.set()
+
+    for item in ahead(items(), 2):
+        if item == 3:
+            break
+    assert closed.wait(5)
+
+
+def doubled(number: int, seconds: float = 0.0) -> tuple[int, int]:
+    time.sleep(seconds)
+    return 2 * number, os.getpid()
+
+
+def ended(_: int) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_results_come_in_order_from_other_processes() -> None:
+    with in_processes(doubled, [(1, 0.4), (2,), (3,)], workers=2, lost="this") as results:
+        found = list(results)
+    assert [value for value, _ in found] == [2, 4, 6]
+    assert os.getpid() not in {process for _, process in found}
+
+
+def test_a_process_that_was_ended_is_one_sentence() -> None:
+    calls = [(number,) for number in range(4)]
+    with (
+        pytest.raises(InputError, match=r"this: a worker process was ended, .*fewer --workers"),
+        in_processes(ended, calls, workers=2, lost="this") as results,
+    ):
+        list(results)
+
+
+def test_no_process_works_on_after_an_interruption() -> None:
+    """Results are asked for one by one; then Ctrl-C comes while two calls that take a minute are running."""
+    processes = []
+
+    def use() -> None:
+        calls = [(1,), (2,), (3, 60.0), (4, 60.0)]
+        with warnings.catch_warnings(), in_processes(doubled, calls, workers=2, lost="this") as results:
+            warnings.simplefilter("error")
+            processes.extend(next(results)[1] for _ in range(2))
+            raise KeyboardInterrupt
+
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        use()
+    assert time.monotonic() - started < 50
+    while any(map(is_running, processes)):
+        assert time.monotonic() - started < 50
+        time.sleep(0.05)
+
+
+def test_a_worker_ends_with_its_parent() -> None:
+    code = (
+        "import os, sys, time; sys.path[:0] = {path!r}\n"
+        "from duchenne.parallel import Parent\n"
+        "parent = Parent()\n"
+        "child = os.fork()\n"
+        "if child:\n"
+        "    print(child, flush=True); os._exit(0)\n"
+        "while True:\n"
+        "    parent.end_with(); time.sleep(0.05)\n"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", code.format(path=sys.path)], stdout=subprocess.PIPE, check=True, text=True, timeout=30
+    ).stdout
+    deadline = time.monotonic() + 20
+    while is_running(int(said)):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
