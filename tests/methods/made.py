@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from duchenne.methods.base import Method
+from duchenne.methods.base import Method, RunFacts
 from duchenne.training.config import method_run_config
 from duchenne.training.runs import build_method
 from duchenne.types import ClipBatch
@@ -42,6 +42,10 @@ SMALL: dict[str, dict[str, Any]] = {
     "twin_cycle": {"layers": 5, "window_steps": 2},
 }
 """Method -> fields that make its batches small; every method has a line."""
+
+
+RUN = RunFacts(batch_size=4, size_px=32)
+"""A job of the small methods."""
 
 
 def small_config(name: str, **fields: Any) -> Any:

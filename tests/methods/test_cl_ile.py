@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tests.methods import cl_ile_worker
-from tests.methods.made import random_batch, small_config, small_method
+from tests.methods.made import RUN, random_batch, small_config, small_method
 from tests.training.made import moving_squares
 
 import duchenne
@@ -364,7 +364,7 @@ def test_images_of_nobody_known_are_refused(squares):
     prepared = Prepared([squares])
     prepared.frames["subject"] = None
     with pytest.raises(InputError, match="learns who is who"):
-        ClIle.complete(small_config("cl_ile"), prepared, np.arange(len(prepared)))
+        ClIle.complete(small_config("cl_ile"), prepared, np.arange(len(prepared)), RUN)
 
 
 def test_its_labels_are_remembered(run, squares, tmp_path):

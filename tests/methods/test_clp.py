@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from tests.methods.made import random_batch, small_config, small_method
+from tests.methods.made import RUN, random_batch, small_config, small_method
 from tests.training.made import moving_squares
 
 import duchenne
@@ -200,13 +200,13 @@ def test_one_person_alone_is_refused(squares, tmp_path):
     config = small_config("clp", batch_size=4)
     one = np.flatnonzero((data.frames["subject"] == "S0").to_numpy(dtype=bool))
     with pytest.raises(InputError, match="only one subject may be used"):
-        CLP.complete(config, data, one)
-    assert CLP.complete(small_config("clp", batch_size=4, mask_same="clip"), data, one)
-    assert CLP.complete(small_config("clp", batch_size=4, mask_same="none"), data, one)
-    assert CLP.complete(small_config("clp", batch_size=4, terms="tcl", memory=2, support=1), data, one)
+        CLP.complete(config, data, one, RUN)
+    assert CLP.complete(small_config("clp", batch_size=4, mask_same="clip"), data, one, RUN)
+    assert CLP.complete(small_config("clp", batch_size=4, mask_same="none"), data, one, RUN)
+    assert CLP.complete(small_config("clp", batch_size=4, terms="tcl", memory=2, support=1), data, one, RUN)
     data.frames["subject"] = data.frames["subject"].mask(data.frames["clip"] == "clip 1")
     with pytest.raises(InputError, match="is empty in 30 rows"):
-        CLP.complete(config, data, np.arange(len(data)))
+        CLP.complete(config, data, np.arange(len(data)), RUN)
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,14 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from tests.methods.made import SMALL, random_batch, small_method
+from tests.training.made import moving_squares
 
 from duchenne.errors import UsageError
+from duchenne.methods.base import RunFacts
 from duchenne.methods.registry import METHODS, config_class, method_class
 from duchenne.training.config import TrainingConfig, method_run_config
 
@@ -95,6 +98,25 @@ def test_smallest_batch_follows_the_splits(name):
 def test_after_step_takes_no_argument(name):
     """As other tools call it; only what keeps something of a step can miss it."""
     assert list(inspect.signature(type(small_method(name)).after_step).parameters) == ["self"]
+
+
+def test_a_method_needs_nothing_of_the_job_but_its_facts(tmp_path):
+    """`complete` takes the method's own configuration, which has neither batch size nor size of pictures."""
+    data = moving_squares(tmp_path / "squares", clips=9, frames=8)
+    rows = np.arange(len(data))
+    facts = {"batch_size": 4, "size_px": 64, "holds_out": True}
+    for name in METHODS:
+        chosen = method_class(name)
+        config = chosen.Config(**({"layers": 6} if name in ("fab_net", "twin_cycle") else {}))
+        found = chosen.complete(config, data, rows, RunFacts(**facts))
+        assert type(found) is chosen.Config
+        if name == "cl_ile":  # a ResNet's last map has a cell for 32 px, those at the edge included
+            assert found.token_side == 2
+            assert chosen.complete(config, data, rows, RunFacts(**{**facts, "size_px": 80})).token_side == 3
+    with pytest.raises(UsageError, match="--memory 12 is smaller than the 13 keys of one step"):
+        method_class("moco").complete(
+            method_class("moco").Config(memory=12), data, rows, RunFacts(batch_size=13, size_px=64)
+        )
 
 
 def test_a_step_is_kept_once():

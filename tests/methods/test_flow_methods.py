@@ -13,8 +13,9 @@ from tests.training.made import moving_squares
 
 import duchenne
 from duchenne.errors import UsageError
+from duchenne.losses.reconstruction import reconstruction_loss
 from duchenne.losses.window import window_mean
-from duchenne.methods.fab_net.loss import merge_sources, reconstruction_loss
+from duchenne.methods.fab_net.loss import merge_sources
 from duchenne.methods.families.flow_method import Curriculum
 from duchenne.methods.twin_cycle.loss import Codes, code_distance, feature_consistency, flow_size, merge_flows
 from duchenne.modules.backbones.strided import build_strided

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from tests.methods.made import random_batch, small_config, small_method
+from tests.methods.made import RUN, random_batch, small_config, small_method
 from tests.training.made import moving_squares
 
 import duchenne
@@ -233,11 +233,11 @@ def test_namesakes_of_other_data_sets_are_held_out_together(squares, tmp_path):
 def test_action_units_that_cannot_be_learned(squares):
     prepared = Prepared([squares])
     rows = np.flatnonzero(prepared.occurrence([12])[:, 0] == 0)
-    found = Supervised.complete(small_config("supervised", aus=(), positive_shares=()), prepared, rows)
+    found = Supervised.complete(small_config("supervised", aus=(), positive_shares=()), prepared, rows, RUN)
     assert found.aus == (1,)
     assert 0 < found.positive_shares[0] < 1
     with pytest.raises(InputError, match="do not show AU12 both present and absent"):
-        Supervised.complete(small_config("supervised"), prepared, rows)
+        Supervised.complete(small_config("supervised"), prepared, rows, RUN)
 
 
 def test_plateau_needs_clips_held_out(squares, tmp_path):

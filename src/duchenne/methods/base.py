@@ -40,6 +40,23 @@ class Stage:
     lr: float | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class RunFacts:
+    """What a method may know of the job that trains it.
+
+    Attributes:
+        batch_size: clips per step, over all processes.
+        size_px: side of the pictures.
+        processes: that share a batch.
+        holds_out: whether clips are held out for validation.
+    """
+
+    batch_size: int
+    size_px: int
+    processes: int = 1
+    holds_out: bool = False
+
+
 class Method(nn.Module, ABC):
     """Base class of every method.
 
@@ -80,15 +97,17 @@ class Method(nn.Module, ABC):
         return LabelSpec()
 
     @classmethod
-    def complete(cls, config: Any, data: Prepared, rows: NDArray[np.int64]) -> Any:
-        """The configuration with what it leaves to the data filled in, e.g. which action units are coded.
+    def complete(cls, config: Any, data: Prepared, rows: NDArray[np.int64], run: RunFacts) -> Any:
+        """The configuration with what it leaves to data and job filled in, e.g. which action units are coded.
 
         Args:
             config: as given; fields that are set are kept.
             data: trained on.
             rows: those that may be used.
+            run: the job.
 
         Raises:
+            UsageError: when the job does not suit the configuration.
             InputError: when the data lacks what the method needs.
         """
         return config

@@ -23,7 +23,7 @@ from duchenne.devices import computes_bf16, resolve_device
 from duchenne.errors import InputError, UsageError
 from duchenne.facs import au_column
 from duchenne.files import replacing, write_text
-from duchenne.methods.base import Method, Stage
+from duchenne.methods.base import Method, RunFacts, Stage
 from duchenne.methods.registry import figures_of, method_class
 from duchenne.published.settings import compare_settings
 from duchenne.training.config import method_run_config
@@ -175,7 +175,11 @@ def _train_on(
     rows_trained, rows_held = rows, rows[:0]
     if config.validation_by == "subject" and config.validation_share:
         rows_trained, rows_held = split_subjects(prepared, rows, config.validation_share, config.seed)
-    config = chosen.complete(config, prepared, rows_trained)
+    facts = RunFacts(
+        batch_size=config.batch_size, size_px=config.size_px, processes=config.devices,
+        holds_out=bool(config.validation_share),
+    )  # fmt: skip
+    config = chosen.complete(config, prepared, rows_trained, facts)
     device = resolve_device(config.device)
     bf16 = config.precision == "bf16" or (config.precision == "auto" and computes_bf16(device))
     stored = {"method": method, "duchenne": __version__, "data": [str(path) for path in prepared.paths]}

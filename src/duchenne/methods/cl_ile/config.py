@@ -28,6 +28,9 @@ class ClIleConfig(LabelledConfig):
     """Learning rate of stage `backbone` (paper: 1e-4)."""
     subject_numbers: tuple[int, ...] = ()
     """Numbers of the training subjects, one row of identity-label embeddings each; filled in from the data."""
+    token_side: int | None = None
+    """Cells along a side of the network's last feature map, of which each has its own position; filled in from the side
+    of the pictures."""
     layers: int = 1
     """Of each transformer encoder (not stated)."""
     heads: int = 8

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import matplotlib as mpl
 import numpy as np
@@ -15,6 +15,7 @@ from torch.nn import functional
 from duchenne.data.prepared import Prepared
 from duchenne.facs import au_column
 from duchenne.methods.cl_ile.method import ClIle
+from duchenne.modules.backbones.build import cell_px
 
 FRAMES: Final = 1000
 """At most so many frames, evenly spaced, are predicted for the relations."""
@@ -65,8 +66,8 @@ def _embeddings(embeddings: NDArray[np.float32], names: list[str]) -> Figure:
 def _relations(method: ClIle, data: Prepared, rows: NDArray[np.int64], names: list[str]) -> Figure:
     """How action units go together: in the model's label embeddings, in what it says, and in the labels."""
     chosen = rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), FRAMES)).astype(np.int64))]
-    config: Any = method.config  # the job's, which has the pictures' side too
-    device, size_px = method.label_embeddings.device, config.size_px
+    device = method.label_embeddings.device
+    size_px = method.encoder.spec.token_side * cell_px(method.config.backbone)
     said: list[NDArray[np.float32]] = []
     with torch.no_grad():
         for start in range(0, len(chosen), _BATCH):

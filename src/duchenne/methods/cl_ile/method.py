@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch.nn import functional
 from duchenne.data.prepared import Prepared
 from duchenne.errors import InputError
 from duchenne.losses.weighted_bce import weighted_bce
-from duchenne.methods.base import Stage
+from duchenne.methods.base import RunFacts, Stage
 from duchenne.methods.cl_ile.config import ClIleConfig
 from duchenne.methods.cl_ile.loss import (
     identity_label_loss,
@@ -56,9 +57,7 @@ class ClIle(LabelledMethod):
             token_heads=config.heads,
             token_hidden=config.hidden,
             token_dropout=config.dropout,
-            token_side=-(
-                -getattr(config, "size_px", 224) // cell_px(config.backbone)
-            ),  # the job's pictures, where a job is known
+            token_side=config.token_side or _side(config.backbone, 224),  # the paper's pictures
             token_pooling=config.pooling,
         )
         self.encoder = Encoder(spec)
@@ -74,7 +73,7 @@ class ClIle(LabelledMethod):
         self.start_stage(0)
 
     @classmethod
-    def complete(cls, config: Any, data: Prepared, rows: NDArray[np.int64]) -> Any:
+    def complete(cls, config: Any, data: Prepared, rows: NDArray[np.int64], run: RunFacts) -> Any:
         """Fills in the action units, how often each is present, and the subjects.
 
         Raises:
@@ -86,7 +85,11 @@ class ClIle(LabelledMethod):
                 f"{data.paths[0]}: some frames have no subject, and cl_ile learns who is who; prepare them with "
                 "subjects, or use the method supervised."
             )
-        return replace(super().complete(config, data, rows), subject_numbers=tuple(int(number) for number in numbers))
+        return replace(
+            super().complete(config, data, rows, run),
+            subject_numbers=tuple(int(number) for number in numbers),
+            token_side=config.token_side or _side(config.backbone, run.size_px),
+        )
 
     def stages(self) -> tuple[Stage, ...]:
         """See the class."""
@@ -203,3 +206,8 @@ def _planned(config: ClIleConfig) -> tuple[Stage, ...]:
         )
         stages.insert(0, own)
     return tuple(stages)
+
+
+def _side(backbone: str, size_px: int) -> int:
+    """Cells along a side of the last feature map of pictures of this side."""
+    return math.ceil(size_px / cell_px(backbone))

@@ -14,11 +14,12 @@ from duchenne.augment.frames import change_frames
 from duchenne.data.clip_frames import ClipFrames
 from duchenne.data.prepared import Prepared
 from duchenne.errors import InputError
-from duchenne.methods.base import Method
+from duchenne.losses.rows import unit_rows
+from duchenne.methods.base import Method, RunFacts
 from duchenne.methods.clp.config import CLPConfig
 from duchenne.methods.clp.loss import cross_identity_reconstruction_loss, temporal_contrastive_loss
 from duchenne.methods.clp.sampler import SequenceAndFrames
-from duchenne.methods.families.view_method import check_memory, memory_dtype, memory_notes, unit_rows
+from duchenne.methods.families.memory import check_memory, memory_dtype, memory_notes
 from duchenne.modules.encoder import Encoder, EncoderSpec
 from duchenne.modules.gather import world
 from duchenne.modules.heads import projection_head
@@ -66,7 +67,7 @@ class CLP(Method):
         return SequenceAndFrames(config.length, config.stride, separate, config.interval_unit)
 
     @classmethod
-    def complete(cls, config: Any, data: Prepared, rows: NDArray[np.int64]) -> Any:
+    def complete(cls, config: Any, data: Prepared, rows: NDArray[np.int64], run: RunFacts) -> Any:
         """Refuses data of one person (or clip) where that person's keys are masked, and a memory that is too small.
 
         Raises:
@@ -75,7 +76,7 @@ class CLP(Method):
         """
         if config.terms == "tcl":
             return config
-        check_memory(config, config.batch_size * config.separate_frames)
+        check_memory(config, run.batch_size * config.separate_frames)
         if config.mask_same == "none":
             return config
         people = (data.subject_ids() if config.mask_same == "subject" else data.clip_ids())[rows]

@@ -11,16 +11,12 @@ from torch import Tensor, nn
 
 from duchenne.data.prepared import Prepared
 from duchenne.losses.info_nce import info_nce_loss
-from duchenne.methods.clp.loss import cross_identity_reconstruction_loss
+from duchenne.losses.reconstruction import cross_identity_reconstruction_loss
+from duchenne.losses.rows import spread, unit_rows
+from duchenne.methods.base import RunFacts
 from duchenne.methods.cvc.config import CVCConfig
-from duchenne.methods.families.view_method import (
-    ViewMethod,
-    check_memory,
-    memory_dtype,
-    memory_notes,
-    spread,
-    unit_rows,
-)
+from duchenne.methods.families.memory import check_memory, memory_dtype, memory_notes
+from duchenne.methods.families.view_method import ViewMethod
 from duchenne.modules.heads import projection_head
 from duchenne.modules.momentum import MomentumCopy
 from duchenne.modules.queue import Queue
@@ -64,10 +60,10 @@ class CVC(ViewMethod):
         self.cycle_memory = SplitMemory(config.cycle_memory, config.embedding_dim, config.support, dtype=dtype)
 
     @classmethod
-    def complete(cls, config: Any, data: Prepared, rows: NDArray[np.int64]) -> Any:
+    def complete(cls, config: Any, data: Prepared, rows: NDArray[np.int64], run: RunFacts) -> Any:
         """Refuses memories smaller than a batch."""
-        check_memory(config, config.batch_size)
-        check_memory(config, config.batch_size, name="cycle_memory")
+        check_memory(config, run.batch_size)
+        check_memory(config, run.batch_size, name="cycle_memory")
         return config
 
     @classmethod

@@ -14,16 +14,12 @@ from duchenne.data.labels import LabelSpec
 from duchenne.data.prepared import Prepared
 from duchenne.data.single_frames import FrameSampler
 from duchenne.errors import InputError
+from duchenne.losses.rows import spread, unit_rows
+from duchenne.methods.base import RunFacts
 from duchenne.methods.emoco.config import EmoCoConfig
 from duchenne.methods.emoco.loss import contrastive_rows, emotion_loss
-from duchenne.methods.families.view_method import (
-    ViewMethod,
-    check_memory,
-    memory_dtype,
-    memory_notes,
-    spread,
-    unit_rows,
-)
+from duchenne.methods.families.memory import check_memory, memory_dtype, memory_notes
+from duchenne.methods.families.view_method import ViewMethod
 from duchenne.modules.heads import projection_head
 from duchenne.modules.momentum import MomentumCopy
 from duchenne.modules.queue import Queue
@@ -65,7 +61,7 @@ class EmoCo(ViewMethod):
         return LabelSpec(emotions=config.classes)
 
     @classmethod
-    def complete(cls, config: Any, data: Prepared, rows: NDArray[np.int64]) -> Any:
+    def complete(cls, config: Any, data: Prepared, rows: NDArray[np.int64], run: RunFacts) -> Any:
         """Fills in the emotions that are shown; checks that a single memory holds the keys of one batch.
 
         Raises:
@@ -81,7 +77,7 @@ class EmoCo(ViewMethod):
                 f"{lacking} nowhere in frames that may be used; prepare data with such labels, or choose --emotions."
             )
         if config.queues == "single" and config.contrast_weight:
-            check_memory(config, config.batch_size)
+            check_memory(config, run.batch_size)
         return replace(config, emotions=shown)
 
     @classmethod

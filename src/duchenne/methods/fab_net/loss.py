@@ -1,4 +1,4 @@
-"""FAb-Net's merging of sources and reconstruction loss: pure functions."""
+"""FAb-Net's merging of sources, a pure function; its reconstruction loss lies in `duchenne.losses.reconstruction`."""
 
 from __future__ import annotations
 
@@ -24,15 +24,3 @@ def merge_sources(samples: Tensor, confidence: Tensor) -> Tensor:
     if samples.ndim != 5 or confidence.shape != (*samples.shape[:2], *samples.shape[3:]):
         raise ValueError("need samples (B, S, 3, H, W) and confidence (B, S, H, W)")
     return (samples * confidence.softmax(1)[:, :, None]).sum(1)
-
-
-@at_least_float32
-def reconstruction_loss(made: Tensor, target: Tensor) -> Tensor:
-    """Mean absolute difference of each picture: (B, 3, H, W) twice -> (B,).
-
-    Raises:
-        ValueError: when the shapes differ.
-    """
-    if made.shape != target.shape or made.ndim != 4:
-        raise ValueError("need two batches of pictures of one shape (B, 3, H, W)")
-    return (made - target).abs().flatten(1).mean(1)

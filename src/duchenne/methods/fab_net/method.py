@@ -9,9 +9,10 @@ from torch import Tensor
 
 from duchenne.data.clip_frames import ClipFrames
 from duchenne.data.loaders import ClipSampler
+from duchenne.losses.reconstruction import reconstruction_loss
 from duchenne.methods.base import Stage
 from duchenne.methods.fab_net.config import FabNetConfig
-from duchenne.methods.fab_net.loss import merge_sources, reconstruction_loss
+from duchenne.methods.fab_net.loss import merge_sources
 from duchenne.methods.families.flow_method import FlowMethod
 from duchenne.modules.encoder import Encoder, EncoderSpec
 from duchenne.modules.flow import FlowDecoder, sample

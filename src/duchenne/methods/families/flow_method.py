@@ -16,7 +16,7 @@ from duchenne.data.loaders import ClipSampler
 from duchenne.data.prepared import Prepared
 from duchenne.errors import UsageError
 from duchenne.losses.window import window_mean
-from duchenne.methods.base import Method
+from duchenne.methods.base import Method, RunFacts
 from duchenne.methods.families.flow_config import FlowConfig
 from duchenne.modules.gather import gather_rows
 from duchenne.types import ClipBatch
@@ -98,19 +98,19 @@ class FlowMethod(Method):
         return ClipFrames(2)
 
     @classmethod
-    def complete(cls, config: Any, data: Prepared, rows: NDArray[np.int64]) -> Any:
+    def complete(cls, config: Any, data: Prepared, rows: NDArray[np.int64], run: RunFacts) -> Any:
         """Refuses pictures of another side than the network's, and a curriculum that could never move.
 
         Raises:
             UsageError: see above.
         """
-        if config.size_px != 2**config.layers:
-            near = max(4, min(9, round(np.log2(config.size_px))))
+        if run.size_px != 2**config.layers:
+            near = max(4, min(9, round(np.log2(run.size_px))))
             raise UsageError(
-                f"--size-px {config.size_px}: {config.layers} layers need pictures of {2**config.layers} px; use that, "
+                f"--size-px {run.size_px}: {config.layers} layers need pictures of {2**config.layers} px; use that, "
                 f"or --layers {near} with --size-px {2**near}."
             )
-        if config.curriculum and not config.window_steps and not config.validation_share:
+        if config.curriculum and not config.window_steps and not run.holds_out:
             raise UsageError(
                 "--validation-share 0: the curriculum moves on when validations stop getting better; hold clips out, "
                 "or give --window-steps N, or --no-curriculum."

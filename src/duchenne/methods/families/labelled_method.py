@@ -19,7 +19,7 @@ from duchenne.data.single_frames import FrameSampler
 from duchenne.errors import InputError
 from duchenne.facs import au_column
 from duchenne.losses.weighted_bce import Weighting, class_weights, prior_shift, selective_weights
-from duchenne.methods.base import Method
+from duchenne.methods.base import Method, RunFacts
 from duchenne.methods.families.labelled_config import LabelledConfig
 from duchenne.types import ClipBatch
 
@@ -57,7 +57,7 @@ class LabelledMethod(Method):
         return LabelSpec(aus=config.aus)
 
     @classmethod
-    def complete(cls, config: Any, data: Prepared, rows: NDArray[np.int64]) -> Any:
+    def complete(cls, config: Any, data: Prepared, rows: NDArray[np.int64], run: RunFacts) -> Any:
         """Fills in the action units and how often each is present.
 
         Raises:

@@ -20,7 +20,7 @@ from duchenne.data.single_frames import FrameSampler
 from duchenne.errors import InputError
 from duchenne.faces.areas import counterparts, parse_boxes, parse_pairs
 from duchenne.faces.boxes import area_boxes, clip_boxes, mirror_boxes, move_boxes
-from duchenne.methods.base import Method
+from duchenne.methods.base import Method, RunFacts
 from duchenne.methods.knowledge_driven.config import KnowledgeDrivenConfig
 from duchenne.methods.knowledge_driven.loss import inter_area_loss, intra_area_loss, prediction_loss
 from duchenne.methods.knowledge_driven.predictors import Predictors
@@ -73,7 +73,7 @@ class KnowledgeDriven(Method):
         return LabelSpec(landmarks=True)
 
     @classmethod
-    def complete(cls, config: Any, data: Prepared, rows: NDArray[np.int64]) -> Any:
+    def complete(cls, config: Any, data: Prepared, rows: NDArray[np.int64], run: RunFacts) -> Any:
         """Nothing is filled in; checks that there are landmarks.
 
         Raises:

@@ -10,14 +10,10 @@ from torch import Tensor, nn
 
 from duchenne.data.prepared import Prepared
 from duchenne.losses.info_nce import info_nce_loss
-from duchenne.methods.families.view_method import (
-    ViewMethod,
-    check_memory,
-    memory_dtype,
-    memory_notes,
-    spread,
-    unit_rows,
-)
+from duchenne.losses.rows import spread, unit_rows
+from duchenne.methods.base import RunFacts
+from duchenne.methods.families.memory import check_memory, memory_dtype, memory_notes
+from duchenne.methods.families.view_method import ViewMethod
 from duchenne.methods.moco.config import MoCoConfig
 from duchenne.modules.heads import projection_head
 from duchenne.modules.momentum import MomentumCopy
@@ -45,9 +41,9 @@ class MoCo(ViewMethod):
         self.queue = Queue(config.memory, config.embedding_dim, dtype=memory_dtype(config))
 
     @classmethod
-    def complete(cls, config: Any, data: Prepared, rows: NDArray[np.int64]) -> Any:
+    def complete(cls, config: Any, data: Prepared, rows: NDArray[np.int64], run: RunFacts) -> Any:
         """Refuses a memory smaller than a batch."""
-        check_memory(config, config.batch_size)
+        check_memory(config, run.batch_size)
         return config
 
     @classmethod

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from duchenne.methods.families.view_method import ViewMethod, spread, unit_rows
+from duchenne.losses.rows import spread, unit_rows
+from duchenne.methods.families.view_method import ViewMethod
 from duchenne.methods.simclr.config import SimCLRConfig
 from duchenne.methods.simclr.loss import nt_xent_loss
 from duchenne.modules.gather import gather_rows

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from duchenne.methods.families.view_method import ViewMethod, spread, unit_rows
+from duchenne.losses.rows import spread, unit_rows
+from duchenne.methods.families.view_method import ViewMethod
 from duchenne.methods.simsiam.config import SimSiamConfig
 from duchenne.methods.simsiam.loss import prediction_similarity_loss
 from duchenne.modules.heads import projection_head

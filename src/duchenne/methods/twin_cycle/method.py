@@ -8,7 +8,7 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor
 
-from duchenne.methods.fab_net.loss import reconstruction_loss
+from duchenne.losses.reconstruction import reconstruction_loss
 from duchenne.methods.families.flow_method import FlowMethod
 from duchenne.methods.twin_cycle.config import TwinCycleConfig
 from duchenne.methods.twin_cycle.loss import Codes, feature_consistency, flow_size, merge_flows
