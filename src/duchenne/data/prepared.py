@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from duchenne.config import from_mapping, load_mapping
 from duchenne.errors import InputError
+from duchenne.faces.resize import resized
 from duchenne.facs import au_column, intensity_column
 
 FORMAT_VERSION: Final = 1
@@ -243,14 +244,6 @@ def open_prepared(data: str | Path | Prepared | Sequence[str | Path]) -> Prepare
     if isinstance(data, Prepared):
         return data
     return Prepared([data] if isinstance(data, str | Path) else data)
-
-
-def resized(picture: NDArray[np.uint8], size_px: int) -> NDArray[np.uint8]:
-    """A crop (H, W, 3) at another side: averaged over areas where it shrinks, bilinear where it grows."""
-    if picture.shape[:2] == (size_px, size_px):
-        return picture
-    way = cv2.INTER_AREA if picture.shape[0] > size_px else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(picture, (size_px, size_px), interpolation=way), dtype=np.uint8)
 
 
 def read_info(path: str | Path) -> DatasetInfo:

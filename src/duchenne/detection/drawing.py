@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duchenne.detection.results import DetectedFace, FrameResult
+from duchenne.faces.resize import resized
 from duchenne.facs import LANDMARK_GROUPS
 
 FACE_COLOURS: Final = (
@@ -50,12 +51,8 @@ def draw_faces(result: FrameResult, size: tuple[int, int], *, anonymous: bool) -
     assert result.image is not None, "the frame's picture was dropped"
     height, width = result.image.shape[:2]
     scale = np.array([size[0] / width, size[1] / height])
-    if anonymous:
-        canvas = np.full((size[1], size[0], 3), _BACKGROUND, np.uint8)
-    else:
-        shrinks = size[0] < width
-        way = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        canvas = np.asarray(cv2.resize(result.image, size, interpolation=way), dtype=np.uint8)
+    empty = np.full((size[1], size[0], 3), _BACKGROUND, np.uint8)
+    canvas = empty if anonymous else resized(result.image, *size).copy()
     thick = max(1, round(size[1] / 540))
     for detected in result.faces:
         colour = face_colour(detected.number)
@@ -95,8 +92,7 @@ def draw_portrait(
         return canvas
     rows = np.clip(np.arange(top, top + side), 0, image.shape[0] - 1)
     columns = np.clip(np.arange(left, left + side), 0, image.shape[1] - 1)
-    way = cv2.INTER_AREA if side > size_px else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(image[np.ix_(rows, columns)], (size_px, size_px), interpolation=way), dtype=np.uint8)
+    return resized(image[np.ix_(rows, columns)], size_px)
 
 
 def _contours(canvas: NDArray[np.uint8], points: NDArray[np.floating], colour: tuple[int, int, int]) -> None:

@@ -44,8 +44,9 @@ from duchenne.features.overlap import overlap
 from duchenne.features.resolve import resolve
 from duchenne.features.source import FeatureKind, FeatureSource
 from duchenne.files import replacing, write_text
-from duchenne.heads.linear import L2_CANDIDATES, LinearSettings, Weighting
+from duchenne.heads.linear import L2_CANDIDATES, LinearSettings
 from duchenne.heads.tuning import Tune, TuneSettings
+from duchenne.losses.weighted_bce import Weighting
 from duchenne.metrics import RESAMPLES
 
 PROTOCOLS: Final[dict[str, Callable[..., Outcome]]] = {

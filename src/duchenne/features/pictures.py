@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from duchenne.data.prepared import resized
 from duchenne.data.shards import encode_jpeg
 from duchenne.faces.align import crop_matrix, transform_points
 from duchenne.faces.batch import FaceBatch
+from duchenne.faces.resize import resized
 
 
 def stored_crops(batch: FaceBatch) -> list[NDArray[np.uint8]]:

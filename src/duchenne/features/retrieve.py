@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import cv2
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -25,6 +24,7 @@ from duchenne.errors import InputError, UsageError
 from duchenne.faces.align import crop_face, crop_matrix
 from duchenne.faces.decode import read_pictures
 from duchenne.faces.find import FaceFinder
+from duchenne.faces.resize import resized
 from duchenne.facs import au_column
 from duchenne.features.columns import PixelSource
 from duchenne.features.resolve import resolve
@@ -50,9 +50,7 @@ class QueryFaces:
         self, rows: NDArray[np.int64], size_px: int, pool: ThreadPoolExecutor | None = None
     ) -> NDArray[np.uint8]:
         """(N, size_px, size_px, 3) RGB uint8."""
-        shrinks = self.crops.shape[1] > size_px
-        way = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        return np.stack([cv2.resize(self.crops[row], (size_px, size_px), interpolation=way) for row in rows])
+        return np.stack([resized(self.crops[row], size_px) for row in rows])
 
 
 def retrieve(
@@ -241,5 +239,4 @@ def _write(
 
 
 def _small(image: NDArray[np.uint8]) -> str:
-    resized = cv2.resize(image, (FACE_PX, FACE_PX), interpolation=cv2.INTER_AREA)
-    return jpeg_uri(encode_jpeg(np.asarray(resized, dtype=np.uint8)))
+    return jpeg_uri(encode_jpeg(resized(image, FACE_PX)))

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 import torch
@@ -25,9 +25,9 @@ from torch import Tensor
 from duchenne.data.folds import Fold, hold_out
 from duchenne.errors import UsageError
 from duchenne.heads.logistic import CHUNK_ROWS, Curvature, Fitted, Problems, fit_heads
+from duchenne.losses.weighted_bce import Weighting
 from duchenne.metrics import roc_auc
 
-Weighting = Literal["balanced", "inverse_frequency", "none"]
 SMALL_VALUES: Final = 2**22
 L2_CANDIDATES: Final = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 

@@ -24,8 +24,7 @@ from duchenne.augment.geometry import draw_geometry, warp
 from duchenne.errors import UsageError
 from duchenne.features.encoder import encoder_input, picture_batches
 from duchenne.features.source import Pictures
-from duchenne.heads.linear import Weighting
-from duchenne.losses.weighted_bce import class_weights, weighted_bce
+from duchenne.losses.weighted_bce import Weighting, class_weights, weighted_bce
 from duchenne.metrics import roc_auc
 
 Tune = Literal["head", "bn", "all"]

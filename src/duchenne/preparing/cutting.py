@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +14,7 @@ from duchenne.errors import InputError
 from duchenne.faces.align import crop_face, crop_matrix, transform_points
 from duchenne.faces.decode import read_picture
 from duchenne.faces.recordings.stills import decode_still
+from duchenne.faces.resize import resized
 from duchenne.preparing.cropping import COUNTS, Cropper, process_finder, reason
 from duchenne.preparing.cutting_videos import cut_video
 from duchenne.preparing.sources.parts import ImagesPart, TableImage, VideoPart, VideosPart
@@ -108,10 +108,7 @@ class Cutter(Cropper):
         data = read_stored(Stored(item.path, item.member))
         if image.shape[0] == self.size_px and data.startswith(b"\xff\xd8"):
             return {}, data
-        shrinks = image.shape[0] > self.size_px
-        size = (self.size_px, self.size_px)
-        resized = cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-        return {}, encode_jpeg(np.asarray(resized, dtype=np.uint8))
+        return {}, encode_jpeg(resized(image, self.size_px))
 
 
 def _picture(item: TableImage) -> NDArray[np.uint8]:

@@ -32,9 +32,9 @@ from duchenne.evaluation.report.maps import map_features
 from duchenne.features.encoder import BATCH, EncoderSource, encoder_input, picture_batches
 from duchenne.features.ensemble import EnsembleSource
 from duchenne.features.source import Features, FeatureSource
-from duchenne.heads.linear import L2_CANDIDATES, LinearHead, LinearSettings, Weighting
+from duchenne.heads.linear import L2_CANDIDATES, LinearHead, LinearSettings
 from duchenne.heads.tuning import SETTLED_FACES, learnable_shares, settle_on, train_batchnorm
-from duchenne.losses.weighted_bce import class_weights, weighted_bce
+from duchenne.losses.weighted_bce import Weighting, class_weights, weighted_bce
 from duchenne.progress import progress_bar
 
 EPOCHS: Final = 10

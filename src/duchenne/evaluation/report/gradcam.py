@@ -22,7 +22,8 @@ from duchenne.evaluation.job import FrozenFeatures, Job
 from duchenne.evaluation.protocols.linear_bn import head_of, restored
 from duchenne.evaluation.scoring import Predictions
 from duchenne.features.encoder import EncoderSource, encoder_input
-from duchenne.heads.linear import LinearHead, Weighting, train_heads
+from duchenne.heads.linear import LinearHead, train_heads
+from duchenne.losses.weighted_bce import Weighting
 
 FEWEST_CELLS: Final = 4
 FACES_PER_ITEM: Final = 4
