@@ -31,8 +31,9 @@ from duchenne.detectors.calibrating.calibrated import (
 from duchenne.detectors.calibrating.calibration import Calibration
 from duchenne.detectors.calibrating.intensity import Intensities
 from duchenne.features.encoder import EncoderSource
+from duchenne.heads.fit_network import learnable_shares
 from duchenne.heads.linear import LinearHead
-from duchenne.heads.tuning import Tuned, TuneSettings, learnable_shares, score_faces, tune_encoder
+from duchenne.heads.tuning import Tuned, TuneSettings, score_faces, tune_encoder
 
 GROUPS: Final = 3
 """Of subjects: seven trainings in all."""

@@ -1,15 +1,14 @@
 """Training an encoder further, with one linear unit per item on top: what `evaluate finetune` and `fit --tune` share.
 
 The head is BatchNorm without weights of its own and a linear layer, so that it can be read as a linear unit on
-standardised features. Class weights are those of the linear protocol. Before a network is used, the statistics of the
-BatchNorm layers that were trained are taken anew from training faces: running means lag behind the weights, and after
-few steps are still half those of an untrained layer, which moves every score of an item by the same amount.
+standardised features. Class weights are those of the linear protocol. The encoder multiplies in bfloat16 while it is
+trained, where the device does so natively, and in float32 when faces are scored.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -18,20 +17,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from duchenne.augment.geometry import draw_geometry, warp
+from duchenne.devices import computes_bf16
 from duchenne.errors import UsageError
 from duchenne.features.encoder import encoder_input, picture_batches
 from duchenne.features.source import Pictures
-from duchenne.losses.weighted_bce import Weighting, class_weights, weighted_bce
+from duchenne.heads.fit_network import SETTLED_FACES, Targets, fit_epoch, settle_on, train_batchnorm
+from duchenne.losses.weighted_bce import Weighting
 from duchenne.metrics import roc_auc
 
 Tune = Literal["head", "bn", "all"]
 SMALLEST_CROP: Final = 0.9
 """Smallest side of the random crops, as a share of the picture's."""
-SETTLED_FACES: Final = 4096
-"""Most training faces from which BatchNorm statistics are taken anew."""
 Rows = NDArray[np.int64]
 
 
@@ -100,7 +98,9 @@ class Tuned(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
-        return torch.as_tensor(self.units(self.standardise(self.features(x).float())))
+        features = self.features(x).float()
+        with torch.autocast(x.device.type, enabled=False):
+            return torch.as_tensor(self.units(self.standardise(features)))
 
 
 def tune_encoder(
@@ -143,9 +143,7 @@ def tune_encoder(
     Raises:
         UsageError: when nothing can be trained, or the held-out subjects show no item both present and absent.
     """
-    truth = torch.from_numpy(np.where(np.isnan(labels), -1, labels).astype(np.int64))
-    shares, learnable = learnable_shares(labels)
-    truth[:, ~torch.from_numpy(learnable)] = -1
+    targets, bf16 = Targets.of(labels, weighting), computes_bf16(device)
     with _seeded(seed):
         network = _build(copy.deepcopy(encoder), forward, labels.shape[1], settings.tune, size_px)
         network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -155,16 +153,11 @@ def tune_encoder(
         for _ in range(settings.epochs):
             network.train()
             order = rng.permutation(len(rows))
-            for start, pictures in picture_batches(data, rows[order], size_px, settings.batch_size):
-                places = torch.from_numpy(order[start : start + len(pictures)])
-                advance(len(pictures))
-                if len(pictures) < 2:  # BatchNorm cannot work on one
-                    continue
-                mine = truth[places].to(device)
-                loss = weighted_bce(network(augmented(pictures, device)), mine, class_weights(mine, shares, weighting))
-                torch.autograd.backward(loss)
-                optimiser.step()
-                optimiser.zero_grad()
+            batches = (
+                (order[start : start + len(pictures)], augmented(pictures, device))
+                for start, pictures in picture_batches(data, rows[order], size_px, settings.batch_size)
+            )
+            fit_epoch(network, batches, targets, optimiser, device=device, bf16=bf16, advance=advance)
             if watch is not None:
                 shown, some = copy.deepcopy(network), np.random.default_rng([*seed, 1]).permutation(len(rows))
                 with torch.random.fork_rng(devices=[]):
@@ -197,52 +190,9 @@ def settle(network: Tuned, data: Pictures, rows: Rows, batch_size: int, size_px:
         batch_size: faces per batch; one face alone is left out.
         size_px: side of the pictures.
         device: where it runs.
-
-    Source: "precise BatchNorm" of Wu & Johnson, Rethinking "Batch" in BatchNorm, 2021.
     """
     pictures = picture_batches(data, rows[:SETTLED_FACES], size_px, batch_size)
     settle_on(network, ((start, encoder_input(some, device)) for start, some in pictures))
-
-
-def settle_on(network: nn.Module, batches: Iterable[tuple[int, Any]]) -> None:
-    """Sets the statistics of all BatchNorm layers that `network.train()` puts in training mode, see `settle`.
-
-    Args:
-        network: changed in place, and left in evaluation mode.
-        batches: (start, inputs) of the faces: a tensor, or several of equal length.
-    """
-    layers = [
-        layer
-        for layer in network.train().modules()
-        if isinstance(layer, _BatchNorm) and layer.training and layer.running_mean is not None
-    ]
-    momentum = [layer.momentum for layer in layers]
-    network.eval()
-    for layer in layers:
-        layer.train()
-    with torch.no_grad():
-        for start, x in batches:
-            faces = len(x if isinstance(x, Tensor) else x[0])
-            if faces < 2:
-                continue
-            for layer in layers:
-                layer.momentum = faces / (start + faces)  # all faces so far count alike
-            network(x)
-    for layer, own in zip(layers, momentum, strict=True):
-        layer.momentum = own
-    network.eval()
-
-
-def train_batchnorm(encoder: nn.Module) -> list[nn.Module]:
-    """The BatchNorm layers of an encoder, whose weights then have a gradient."""
-    return [layer.requires_grad_(True) for layer in encoder.modules() if isinstance(layer, _BatchNorm)]
-
-
-def learnable_shares(labels: NDArray[np.floating]) -> tuple[list[float], NDArray[np.bool_]]:
-    """(A,) share of positives among the known labels (0.5 where an item cannot be learned), and whether it can."""
-    known, present = (~np.isnan(labels)).sum(0), (labels == 1).sum(0)
-    learnable = (present > 0) & (present < known)
-    return np.where(learnable, present / np.maximum(known, 1), 0.5).tolist(), learnable
 
 
 def augmented(pictures: NDArray[np.uint8], device: torch.device) -> Tensor:

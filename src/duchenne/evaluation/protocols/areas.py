@@ -36,8 +36,8 @@ from duchenne.faces.boxes import area_boxes, clip_boxes
 from duchenne.features.encoder import BATCH, EncoderSource, encoder_input, picture_batches
 from duchenne.features.ensemble import EnsembleSource
 from duchenne.features.source import FeatureSource, finite
+from duchenne.heads.fit_network import SETTLED_FACES
 from duchenne.heads.linear import L2_CANDIDATES, LinearSettings
-from duchenne.heads.tuning import SETTLED_FACES
 from duchenne.modules.heads import projection_head
 from duchenne.modules.roi_align import roi_align
 from duchenne.progress import progress_bar

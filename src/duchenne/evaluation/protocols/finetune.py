@@ -28,8 +28,9 @@ from duchenne.facs import au_column
 from duchenne.features.encoder import EncoderSource
 from duchenne.features.resolve import resolve
 from duchenne.features.source import Context, Features, FeatureSource, SingleSource
+from duchenne.heads.fit_network import learnable_shares
 from duchenne.heads.linear import L2_CANDIDATES, LinearSettings
-from duchenne.heads.tuning import TuneSettings, learnable_shares, score_faces, tune_encoder
+from duchenne.heads.tuning import TuneSettings, score_faces, tune_encoder
 from duchenne.methods.families.labelled_method import LabelledMethod
 from duchenne.methods.registry import method_class
 from duchenne.metrics import confusion, f1_from_counts, roc_auc

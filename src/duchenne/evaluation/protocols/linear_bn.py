@@ -32,9 +32,9 @@ from duchenne.evaluation.report.maps import map_features
 from duchenne.features.encoder import BATCH, EncoderSource, encoder_input, picture_batches
 from duchenne.features.ensemble import EnsembleSource
 from duchenne.features.source import Features, FeatureSource
+from duchenne.heads.fit_network import SETTLED_FACES, Targets, fit_epoch, settle_on, train_batchnorm
 from duchenne.heads.linear import L2_CANDIDATES, LinearHead, LinearSettings
-from duchenne.heads.tuning import SETTLED_FACES, learnable_shares, settle_on, train_batchnorm
-from duchenne.losses.weighted_bce import Weighting, class_weights, weighted_bce
+from duchenne.losses.weighted_bce import Weighting
 from duchenne.progress import progress_bar
 
 EPOCHS: Final = 10
@@ -193,10 +193,8 @@ def train_and_score(
     Returns:
         (tested rows, A) log odds; NaN for an item whose training rows lack a known positive or negative.
     """
-    truth = torch.from_numpy(np.where(np.isnan(labels), -1, labels).astype(np.int64))
     places, tested = np.flatnonzero(fold.train), np.flatnonzero(fold.test)
-    shares, trained = learnable_shares(labels[places])
-    truth[:, ~torch.from_numpy(trained)] = -1
+    targets = Targets.of(labels, weighting, places)
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     wanted: list[Any] = list(groups or (some for some in network.parameters() if some.requires_grad))
     optimiser = torch.optim.AdamW(wanted, lr=LEARNING_RATE, weight_decay=0.0)
@@ -204,16 +202,8 @@ def train_and_score(
     network.train()
     for _ in range(EPOCHS):
         order = rng.permutation(places)
-        for start, x in read(order):
-            some = order[start : start + BATCH]
-            advance(len(some))
-            if len(some) < 2:
-                continue
-            mine = truth[torch.from_numpy(some)].to(device)
-            loss = weighted_bce(network(x), mine, class_weights(mine, shares, weighting))
-            torch.autograd.backward(loss)
-            optimiser.step()
-            optimiser.zero_grad()
+        batches = ((order[start : start + BATCH], x) for start, x in read(order))
+        fit_epoch(network, batches, targets, optimiser, device=device, advance=advance)
     settle_on(network, read(rng.permutation(places)[:SETTLED_FACES]))
     score = np.empty((len(tested), labels.shape[1]), dtype=np.float32)
     with torch.inference_mode():
@@ -221,7 +211,7 @@ def train_and_score(
             part = network(x).float().cpu().numpy()
             score[start : start + len(part)] = part
             advance(len(part))
-    score[:, ~trained] = np.nan
+    score[:, ~targets.learnable] = np.nan
     return score
 
 
