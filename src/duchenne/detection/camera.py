@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -20,11 +20,11 @@ from rich.live import Live
 from rich.table import Table
 
 from duchenne.detection.detector import Detector
-from duchenne.detection.formats import FORMATS
 from duchenne.detection.job import Outcome, settings_record
 from duchenne.detection.overlay import bars
-from duchenne.detection.results import FrameResult, Rows
+from duchenne.detection.results import FrameResult
 from duchenne.detection.settings import DetectSettings
+from duchenne.detection.sinks import RowSink
 from duchenne.detectors.base import AuModel, score_scale
 from duchenne.errors import InputError, UsageError
 from duchenne.faces.decode import Picture, turned_round
@@ -162,17 +162,13 @@ def watch(
         InputError: when the output cannot be written.
     """
     outcome, interrupted, shown = Outcome(name), False, bars(model.columns, score_scale(model))
-    waiting: list[FrameResult] = []
     with ExitStack() as stack:
         stack.enter_context(closing(pictures))
         _check(settings, output)
-        writer = None if output is None else stack.enter_context(table_writer(Path(output)))
-
-        def flush() -> None:
-            if writer is not None and waiting:
-                writer.write(FORMATS[settings.format](Rows(waiting, model.columns, score_scale(model))))
-            waiting.clear()
-
+        rows = None
+        if output is not None:
+            writer = stack.enter_context(table_writer(Path(output)))
+            rows = RowSink(writer.write, settings, model, piece_frames=_PIECE_FRAMES)
         console = Console()
         live = None
         if not quiet and console.is_terminal:
@@ -184,17 +180,17 @@ def watch(
         try:
             for result in frames:
                 outcome.count(result)
-                waiting.append(FrameResult(name, result.frame, result.time_s, result.faces, None))
+                if rows is not None:
+                    rows.add(replace(result, source=name))
                 if live is not None:
                     live.update(live_table(result, shown, result.time_s - before_s), refresh=True)
                 before_s = result.time_s
-                if len(waiting) == _PIECE_FRAMES:
-                    flush()
                 if should_stop():
                     break
         except KeyboardInterrupt:
             interrupted = True
-        flush()
+        if rows is not None:
+            rows.flush()
     if output is not None and Path(output).suffix.lower() == ".parquet" and outcome.frames:
         write_record(Path(output), {**settings_record(settings, model), "inputs": [asdict(outcome)]})
     return outcome, interrupted

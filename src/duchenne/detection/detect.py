@@ -12,10 +12,11 @@ from typing import Any, Final
 import pandas as pd
 
 from duchenne.detection.detector import Detector
-from duchenne.detection.job import OVERLAY_ENDING, REPORT_ENDING, STILL_SUFFIXES, Job, Outcome, settings_record
+from duchenne.detection.job import OVERLAY_ENDING, REPORT_ENDING, Job, Outcome, settings_record
 from duchenne.detection.results import FrameResult
 from duchenne.detection.runner import Run, run_jobs
 from duchenne.detection.settings import DetectSettings, Format
+from duchenne.detection.sinks import STILL_SUFFIXES
 from duchenne.detection.temporal import Baseline, check_baseline_columns, resting_faces
 from duchenne.detectors.base import DUCHENNE, AuModel
 from duchenne.detectors.opening import load_model

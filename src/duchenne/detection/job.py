@@ -13,11 +13,11 @@ import pandas as pd
 
 from duchenne._version import __version__
 from duchenne.detection.detector import Detector
-from duchenne.detection.formats import FORMATS
-from duchenne.detection.results import FrameResult, Rows
+from duchenne.detection.results import FrameResult
 from duchenne.detection.settings import DetectSettings
+from duchenne.detection.sinks import RowSink, Sink, open_overlay
 from duchenne.detection.temporal import Baseline, resting_faces, smooth
-from duchenne.detectors.base import AuModel, score_scale
+from duchenne.detectors.base import AuModel
 from duchenne.errors import InputError
 from duchenne.faces.decode import Found
 from duchenne.faces.recordings.listing import Assembly
@@ -27,7 +27,6 @@ from duchenne.parallel import ahead
 
 REPORT_ENDING: Final = "_report.html"
 OVERLAY_ENDING: Final = "_overlay"  # before the suffix
-STILL_SUFFIXES: Final = (".png", ".jpg", ".jpeg")
 _PACKAGES: Final = ("mediapipe", "opencv-contrib-python", "av", "numpy")  # what the numbers depend on
 _AHEAD: Final = 4  # frames read while earlier ones are drawn and written
 _PIECE_FRAMES: Final = 512  # frames per piece of a table, the unit of writing
@@ -158,29 +157,20 @@ def run_job(
         InputError: when an output cannot be written.
     """
     outcome, found = Outcome(shown_name(job.path)), Found()
-    columns, scale = detector.model.columns, score_scale(detector.model)
     with ExitStack() as stack:
-        watchers: list[Callable[[FrameResult], None]] = []
+        rows = RowSink(write, settings, detector.model, piece_frames=_PIECE_FRAMES)
+        sinks: list[Sink] = []
         if job.overlay is not None:
-            from duchenne.detection.overlay import StillWriter, overlay_writer
-
-            if job.overlay.suffix.lower() in STILL_SUFFIXES:
-                watchers.append(StillWriter(job.overlay, columns, anonymous=settings.anonymous, scale=scale).add)
-            else:
-                drawn = stack.enter_context(
-                    overlay_writer(job.overlay, columns, anonymous=settings.anonymous, scale=scale)
-                )
-                watchers.append(drawn.add)
+            sinks.append(open_overlay(stack, job.overlay, settings, detector.model))
         page = None
         if job.report is not None:
             from duchenne.detection.report import ReportCollector
 
             page = ReportCollector(detector.model, anonymous=settings.anonymous)
-            watchers.append(page.add)
+            sinks.append(page)
 
         # What is drawn and written is made while the next frames are looked at.
         frames = stack.enter_context(closing(ahead(read_frames(job, detector, settings, common, found), _AHEAD)))
-        waiting: list[FrameResult] = []
         while True:
             # Only what reading raises is this input's failure; what writing raises ends the run.
             try:
@@ -191,15 +181,10 @@ def run_job(
             if result is None:
                 break
             outcome.count(result)
-            for watch in watchers:
-                watch(result)
-            waiting.append(result.without_image())
+            for sink in (*sinks, rows):
+                sink.add(result)
             advance()
-            if len(waiting) == _PIECE_FRAMES:
-                write(FORMATS[settings.format](Rows(waiting, columns, scale)))
-                waiting = []
-        if waiting:
-            write(FORMATS[settings.format](Rows(waiting, columns, scale)))
+        rows.flush()
         outcome.start_s, outcome.notes = found.start_s, found.notes
         if not outcome.frames and outcome.failure is None:
             outcome.failure = f"{job.path}: has no frame in the time that was asked for; change start_s and end_s."
