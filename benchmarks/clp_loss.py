@@ -13,14 +13,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from torch.nn import functional
@@ -28,6 +24,7 @@ from torch.nn import functional
 from duchenne.devices import resolve_device
 from duchenne.methods.clp.loss import cross_identity_reconstruction_loss
 from duchenne.modules.split_memory import SplitMemory
+from measuring import machine, now, spread, use
 
 DIM = 128
 LIMIT_S, LIMIT_MIB = 0.3, 400
@@ -77,24 +74,6 @@ def measure(case: str, batch: int, size: int, support: int, runs: int, device: t
     return {"mib": mib, "seconds": seconds, "memory_mib": memory.rows.numel() * memory.rows.element_size() / 2**20}
 
 
-def now(device: torch.device) -> float:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter()
-
-
-def use(device: torch.device, *, begin: bool = False) -> float:
-    """The highest use of memory since it was last begun, in MiB; `begin` gives the use at this moment."""
-    if device.type == "cuda":
-        if begin:
-            torch.cuda.reset_peak_memory_stats(device)
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    if begin:
-        Path("/proc/self/clear_refs").write_text("5")  # Linux: the highest resident size begins at the present one
-    status = Path("/proc/self/status").read_text()
-    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 2**10
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--batch", type=int, default=256)
@@ -111,18 +90,15 @@ def main() -> None:
     if arguments.case:
         print(json.dumps(measure(arguments.case, *sizes, device)))
         return
-    print(
-        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {arguments.threads} threads, {device}"
-    )
-    print(f"torch {torch.__version__}; batch {sizes[0]}, memory {sizes[1]:,} x {DIM}, support {sizes[2]:,}")
+    print(machine(device))
+    print(f"batch {sizes[0]}, memory {sizes[1]:,} x {DIM}, support {sizes[2]:,}")
     for case, words in CASES.items():
         done = subprocess.run(
             [sys.executable, __file__, *sys.argv[1:], "--case", case], capture_output=True, text=True, check=True
         )
         found = json.loads(done.stdout)
         seconds = found["seconds"]
-        spread = f"{min(seconds):.3f} to {max(seconds):.3f}"
-        print(f"{words:<42} {statistics.median(seconds):.3f} s ({spread})  {found['mib']:6.1f} MiB", end="")
+        print(f"{words:<42} {spread(seconds)} s  {found['mib']:6.1f} MiB", end="")
         met = statistics.median(seconds) <= LIMIT_S and found["mib"] <= LIMIT_MIB
         print(f"  aim {'met' if met else 'missed'}" if case in ("loss", "masked") else "")
     print(f"The memory itself: {found['memory_mib']:.0f} MiB.")

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import statistics
 import tempfile
 import time
@@ -51,6 +50,7 @@ from duchenne.features.parts import EncoderPart
 from duchenne.heads.linear import LinearHead
 from duchenne.model_files import model_path
 from duchenne.modules.encoder import Encoder, EncoderSpec
+from measuring import machine, spread
 
 AUS = ("AU01", "AU02", "AU04", "AU05", "AU06", "AU09", "AU12", "AU15", "AU17", "AU20", "AU25", "AU26")
 BASE = "decoding + MediaPipe"
@@ -164,10 +164,6 @@ def arms(people: int, folder: Path) -> Iterator[Arm]:
         yield Arm(f"detect, ResNet-18 {size_px} px, ONNX", detecting(exported(size_px, folder)))
 
 
-def spread(values: list[float], digits: int) -> str:
-    return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("videos", type=Path, nargs="+")
@@ -181,7 +177,7 @@ def main() -> None:
     given = parser.parse_args()
     cores = len(os.sched_getaffinity(0))
     print(
-        f"{platform.machine()}, {cores} cores, torch {torch.__version__} with {torch.get_num_threads()} threads, "
+        f"{machine()}, {cores} cores usable, "
         f"MediaPipe {mediapipe.__version__}, OpenCV {cv2.__version__}, ONNX Runtime {onnxruntime.__version__}"
     )
     with tempfile.TemporaryDirectory() as folder:

@@ -11,12 +11,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import torch
@@ -25,6 +22,7 @@ from torch.nn import functional
 from duchenne.devices import resolve_device
 from duchenne.methods.emoco.loss import emotion_contrastive_loss
 from duchenne.modules.queue import Queue
+from measuring import machine, now, use
 
 DIM = 128
 LIMIT_MIB = 400
@@ -52,24 +50,6 @@ def measure(case: str, batch: int, classes: int, size: int, runs: int, device: t
         call()
         seconds.append(now(device) - start)
     return {"mib": mib, "seconds": seconds, "queues_mib": queue.rows.numel() * queue.rows.element_size() / 2**20}
-
-
-def now(device: torch.device) -> float:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter()
-
-
-def use(device: torch.device, *, begin: bool = False) -> float:
-    """The highest use of memory since it was last begun, in MiB; `begin` gives the use at this moment."""
-    if device.type == "cuda":
-        if begin:
-            torch.cuda.reset_peak_memory_stats(device)
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    if begin:
-        Path("/proc/self/clear_refs").write_text("5")  # Linux: the highest resident size begins at the present one
-    status = Path("/proc/self/status").read_text()
-    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 2**10
 
 
 def main() -> None:
@@ -102,13 +82,10 @@ def main() -> None:
             f"({min(seconds):.3f} to {max(seconds):.3f}), {found['mib']:.0f} MiB beyond the queues' "
             f"{found['queues_mib']:.0f} (aim: at most {LIMIT_MIB})"
         )
-    machine = {
-        "machine": platform.machine(), "cores": os.cpu_count(), "threads": torch.get_num_threads(),
-        "device": str(device), "torch": torch.__version__,
-    }  # fmt: skip
-    print(f"batch {arguments.batch}, {arguments.classes} queues of {arguments.memory}; {machine}")
+    about = machine(device)
+    print(f"batch {arguments.batch}, {arguments.classes} queues of {arguments.memory}; {about}")
     if arguments.out:
-        arguments.out.write_text(json.dumps({"results": results, "machine": machine}, indent=1) + "\n")
+        arguments.out.write_text(json.dumps({"results": results, "machine": about}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -11,10 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,6 +22,7 @@ from duchenne.methods.base import Method
 from duchenne.training.config import method_run_config
 from duchenne.training.runs import build_method
 from duchenne.types import ClipBatch
+from measuring import machine, now
 
 STEPS, WARM_UP = 4, 1
 CASES = {
@@ -41,12 +39,6 @@ def timed(step: Callable[[], object], device: torch.device) -> float:
             start = now(device)
         step()
     return (now(device) - start) / STEPS
-
-
-def now(device: torch.device) -> float:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter()
 
 
 def steps_of(method: Method, batch: ClipBatch) -> tuple[Callable[[], object], Callable[[], object]]:
@@ -97,13 +89,10 @@ def main() -> None:
         clip = [1000 * value / arguments.clips for value in seconds]
         rows_out[name] = {"median_ms": statistics.median(clip), "min_ms": min(clip), "max_ms": max(clip)}
         print(f"{name:38} {statistics.median(clip):8.2f} ms a clip ({min(clip):.2f} to {max(clip):.2f})", flush=True)
-    machine = {
-        "machine": platform.machine(), "cores": os.cpu_count(), "threads": torch.get_num_threads(),
-        "device": str(device), "torch": torch.__version__, "size_px": arguments.size, "clips": arguments.clips,
-    }  # fmt: skip
-    print(machine)
+    about = {**machine(device), "size_px": arguments.size, "clips": arguments.clips}
+    print(about)
     if arguments.out:
-        arguments.out.write_text(json.dumps({"rows": rows_out, "machine": machine}, indent=1) + "\n")
+        arguments.out.write_text(json.dumps({"rows": rows_out, "machine": about}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

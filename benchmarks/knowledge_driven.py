@@ -13,12 +13,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,6 +28,7 @@ from duchenne.methods.knowledge_driven.loss import inter_area_loss, intra_area_l
 from duchenne.methods.knowledge_driven.method import KnowledgeDriven
 from duchenne.modules.roi_align import roi_align
 from duchenne.types import ClipBatch
+from measuring import machine, now, use
 
 AREAS, DIM = 8, 128
 LIMIT_MIB = 512
@@ -41,12 +39,6 @@ def timed(call: Callable[[], object], device: torch.device) -> float:
     start = now(device)
     call()
     return now(device) - start
-
-
-def now(device: torch.device) -> float:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter()
 
 
 def losses(embeddings: Tensor, predicted: Tensor) -> Tensor:
@@ -97,18 +89,6 @@ def loss_memory(batch: int, device: torch.device) -> float:
     return use(device) - before
 
 
-def use(device: torch.device, *, begin: bool = False) -> float:
-    """The highest use of memory since it was last begun, in MiB; `begin` gives the use at this moment."""
-    if device.type == "cuda":
-        if begin:
-            torch.cuda.reset_peak_memory_stats(device)
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    if begin:
-        Path("/proc/self/clear_refs").write_text("5")  # Linux: the highest resident size begins at the present one
-    status = Path("/proc/self/status").read_text()
-    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 2**10
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--batch", type=int, default=128)
@@ -140,13 +120,10 @@ def main() -> None:
     both = (median["RoIAlign"] + median["losses"]) / median["step"]
     print(f"RoIAlign and losses together: {both:.1%} of the step (aim: at most 10 %)")
     print(f"losses at batch {arguments.memory_batch}: {memory:.0f} MiB (aim: at most {LIMIT_MIB})")
-    machine = {
-        "machine": platform.machine(), "cores": os.cpu_count(), "threads": torch.get_num_threads(),
-        "device": str(device), "bf16": computes_bf16(device), "torch": torch.__version__,
-    }  # fmt: skip
-    print(f"batch {arguments.batch} at {arguments.size} px, two views; {machine}")
+    about = machine(device)
+    print(f"batch {arguments.batch} at {arguments.size} px, two views; {about}")
     if arguments.out:
-        result = {"seconds": seconds, "share": both, "memory_mib": memory, "machine": machine}
+        result = {"seconds": seconds, "share": both, "memory_mib": memory, "machine": about}
         arguments.out.write_text(json.dumps(result, indent=1) + "\n")
 
 

@@ -33,6 +33,7 @@ from duchenne.data.folds import Fold, from_assignment
 from duchenne.evaluation.scoring import Predictions, Summariser
 from duchenne.heads.linear import LinearResult, LinearSettings, linear_protocol
 from duchenne.metrics import roc_auc
+from measuring import machine
 
 AUS, FOLDS, SUBJECTS, WIDTH, L2 = 12, 3, 41, 512, 0.01
 
@@ -95,7 +96,7 @@ def main() -> None:
     one, five = LinearSettings(l2=(L2,)), LinearSettings()
     report: dict[str, Any] = {
         "faces": given.faces, "features": WIDTH, "aus": AUS, "folds": FOLDS, "runs": given.runs,
-        "machine": f"{processor()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}",
+        "machine": f"{machine()['processor']}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}",
         "versions": {
             "python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__,
             "scikit-learn": sklearn.__version__, "threads": torch.get_num_threads(),
@@ -122,13 +123,6 @@ def main() -> None:
     print(text)
     if given.out:
         given.out.write_text(text + "\n")
-
-
-def processor() -> str:
-    """The processor's name, as Linux tells it."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    return next((line.split(": ", 1)[1] for line in lines if line.startswith("model name")), platform.processor())
 
 
 if __name__ == "__main__":

@@ -9,8 +9,6 @@ blendshapes); the whole job (also following, cropping, encoding, writing). A rou
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import statistics
 import tempfile
 import time
@@ -23,6 +21,7 @@ import duchenne
 from duchenne.faces.decode import read_pictures
 from duchenne.faces.find import FaceFinder
 from duchenne.faces.recordings.listing import list_media
+from measuring import machine, spread
 
 
 def decode(paths: list[Path]) -> int:
@@ -65,12 +64,10 @@ def main() -> None:
         w, s = wall[name], spent[name]
         share = statistics.median(s) / base
         print(
-            f"{name:22} {statistics.median(w):6.2f} s ({min(w):.2f} to {max(w):.2f}); processor "
-            f"{statistics.median(s):6.2f} s ({min(s):.2f} to {max(s):.2f}), {share:.2f} of finding; "
+            f"{name:22} {spread(w, 2)} s; processor {spread(s, 2)} s, {share:.2f} of finding; "
             f"{frames / statistics.median(w):.1f} frames/s"
         )
-    print(f"{len(paths)} videos, {frames} frames, {faces} faces; {platform.machine()}, {os.cpu_count()} cores, "
-          f"OpenCV {cv2.__version__}, Python {platform.python_version()}")  # fmt: skip
+    print(f"{len(paths)} videos, {frames} frames, {faces} faces; OpenCV {cv2.__version__}; {machine()}")  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -13,11 +13,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import tempfile
-import time
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -28,6 +25,7 @@ import duchenne
 from duchenne.devices import computes_bf16, resolve_device
 from duchenne.methods.temporal_ranking.config import TemporalRankingConfig
 from duchenne.methods.temporal_ranking.method import TemporalRanking
+from measuring import machine, now
 
 STEPS, WARM_UP = 12, 4
 FIELDS = {"weights": "none", "validation_share": 0.0, "lr": 0.01, "quiet": True}
@@ -42,19 +40,13 @@ def bare(size_px: int, clips: int, device: torch.device, backbone: str) -> float
     start = 0.0
     for step in range(WARM_UP + STEPS):
         if step == WARM_UP:
-            start = synchronised(device)
+            start = now(device)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=computes_bf16(device)):
             loss = method.encoder(images).float().square().mean()
         loss.backward()
         optimiser.step()
         optimiser.zero_grad()
-    return STEPS * len(images) / (synchronised(device) - start)
-
-
-def synchronised(device: torch.device) -> float:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter()
+    return STEPS * len(images) / (now(device) - start)
 
 
 def job(data: Path, size_px: int, clips: int, device: str, backbone: str, colour: float) -> tuple[float, float]:
@@ -103,13 +95,10 @@ def main() -> None:
         spread = f"({row['min']:.1f} to {row['max']:.1f}), {row['of_bare']:.2f} of bare"
         others = f", {row['of_first']:.2f} of {arguments.backbones[0]}" if len(arguments.backbones) > 1 else ""
         print(f"{name + ', ' + kind:34} {row['median']:7.1f} images/s {spread}{others}")
-    machine = {
-        "machine": platform.machine(), "cores": os.cpu_count(), "threads": torch.get_num_threads(),
-        "device": str(device), "bf16": computes_bf16(device), "torch": torch.__version__,
-    }  # fmt: skip
-    print(f"waiting for data: {statistics.median(waited):.1%} of the time; {arguments.size} px, {machine}")
+    about = machine(device)
+    print(f"waiting for data: {statistics.median(waited):.1%} of the time; {arguments.size} px, {about}")
     if arguments.out:
-        arguments.out.write_text(json.dumps({"rows": rows, "waiting": waited, "machine": machine}, indent=1) + "\n")
+        arguments.out.write_text(json.dumps({"rows": rows, "waiting": waited, "machine": about}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -20,14 +20,10 @@ from duchenne.data.shards import encode_jpeg
 from duchenne.synthetic.render import render
 from duchenne.synthetic.sampling import person, plan_clip
 from duchenne.synthetic.synth import frames_at_once, render_clip, synth
+from measuring import machine
 
 FRAMES = 48
 REPETITIONS = 7
-
-
-def processor() -> str:
-    with open("/proc/cpuinfo", encoding="utf-8") as file:
-        return next((line.split(":")[1].strip() for line in file if line.startswith("model name")), platform.machine())
 
 
 def measure(size_px: int, device: str) -> None:
@@ -79,7 +75,9 @@ if __name__ == "__main__":
     options = parser.parse_args()
     torch.set_num_threads(1)
     where = (
-        torch.cuda.get_device_name() if options.device != "cpu" else f"one core of {processor()}, time of the process"
+        torch.cuda.get_device_name()
+        if options.device != "cpu"
+        else f"one core of {machine()['processor']}, time of the process"
     )
     print(f"{where}; Python {platform.python_version()}, torch {torch.__version__}")
     for size in (64, 128, 256):
