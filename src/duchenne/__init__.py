@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from duchenne._version import __version__
 
 _FUNCTIONS = {
+    "Detector": "duchenne.detection.detector",
     "Method": "duchenne.methods.base",
     "Prepared": "duchenne.data.prepared",
     "agree": "duchenne.tables.agree",
@@ -34,9 +35,9 @@ _FUNCTIONS = {
     "synth": "duchenne.synthetic.synth",
 }
 __all__ = [
-    "Method", "Prepared", "__version__", "agree", "camera", "compare", "convert", "demo", "detect", "detect_frames",
-    "embed", "evaluate", "export", "fit", "info", "load_encoder", "prepare", "pretrain", "retrieve", "summarize",
-    "synth",
+    "Detector", "Method", "Prepared", "__version__", "agree", "camera", "compare", "convert", "demo", "detect",
+    "detect_frames", "embed", "evaluate", "export", "fit", "info", "load_encoder", "prepare", "pretrain",
+    "retrieve", "summarize", "synth",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from duchenne.demonstration.job import demo
     from duchenne.detection.camera import camera
     from duchenne.detection.detect import detect, detect_frames
+    from duchenne.detection.detector import Detector
     from duchenne.detectors.export import export
     from duchenne.detectors.fit import fit
     from duchenne.evaluation.comparing.compare import compare

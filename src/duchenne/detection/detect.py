@@ -19,7 +19,7 @@ from duchenne.detection.settings import DetectSettings, Format
 from duchenne.detection.sinks import STILL_SUFFIXES
 from duchenne.detection.temporal import Baseline, check_baseline_columns, resting_faces
 from duchenne.detectors.base import DUCHENNE, AuModel
-from duchenne.detectors.opening import load_model
+from duchenne.detectors.opening import open_model
 from duchenne.devices import Precision
 from duchenne.errors import InputError, UsageError
 from duchenne.faces.decode import Picture, probe
@@ -269,16 +269,10 @@ def detect_files(
 
 
 def _opened(model: str | AuModel, settings: DetectSettings, device: str, precision: Precision) -> AuModel:
-    if isinstance(model, str):
-        return load_model(
-            model, sides=settings.sides, device=device, precision=precision, all_aus=settings.all_aus,
-            decisions=settings.baseline is None,
-        )  # fmt: skip
-    if settings.sides or settings.all_aus or device != "auto" or precision != "float32":
-        raise UsageError(
-            "sides, all_aus, device and precision are for models given by name; an open model is as it was opened."
-        )
-    return model
+    return open_model(
+        model, sides=settings.sides, device=device, precision=precision, all_aus=settings.all_aus,
+        decisions=settings.baseline is None,
+    )  # fmt: skip
 
 
 def _nowhere(piece: pd.DataFrame) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import Any, Final, Literal, get_args, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from duchenne.detection.results import DetectedFace, FrameResult, batches
 from duchenne.detectors.base import DUCHENNE, AuModel
-from duchenne.detectors.opening import load_model
+from duchenne.detectors.opening import open_model
+from duchenne.devices import Precision
+from duchenne.errors import UsageError
 from duchenne.faces.align import crop_face, crop_matrix
 from duchenne.faces.batch import FaceBatch
 from duchenne.faces.decode import Found, Picture, read_pictures
@@ -28,25 +30,47 @@ _AHEAD: Final = 4  # pictures that wait between two stages at most: decoded, sea
 _NO_BLENDSHAPES: Final = np.full(52, np.nan, dtype=np.float32)
 _PLAIN: Final = Assembly()
 _NO_MESH: Final = np.full((478, 3), np.nan, dtype=np.float32)
+Channels = Literal["rgb", "bgr"]
 _Found = tuple[Picture, list[Face], list[int]]
 
 
 class Detector:
-    """Finds everyone in pictures and reads their action units. Use it in a `with` block, or close it."""
+    """Finds everyone in pictures and reads their action units. Build it once; use it in a `with` block, or close it.
 
-    def __init__(self, model: str | AuModel = DUCHENNE, *, min_face: int = 32, threads: int | None = None) -> None:
+    Threads may share one: what they get is what one thread alone gets. Finding faces in a picture takes turns.
+
+    Example:
+        >>> detector = duchenne.Detector()
+        >>> detector(picture).au["AU12"]
+    """
+
+    def __init__(
+        self,
+        model: str | AuModel = DUCHENNE,
+        *,
+        min_face: int = 32,
+        threads: int | None = None,
+        sides: bool = False,
+        all_aus: bool = False,
+        device: str = "auto",
+        precision: Precision = "float32",
+    ) -> None:
         """Opens the models.
 
         Args:
-            model: the name of one, or one that is open already.
+            model: the name of one, as in `duchenne.detect`, or one that is open already.
             min_face: narrower faces (pixels) are reported with flag `small` and without action units.
             threads: that put landmarks on faces; None for one per core, at most 4. Results are the same for any number.
+            sides: of a named model, see `duchenne.detect`; `all_aus`, `device` and `precision` likewise.
+            all_aus: see there.
+            device: see there.
+            precision: see there.
 
         Raises:
-            UsageError: when the model is unknown.
+            UsageError: when the model is unknown, or an option is not for it.
             InputError: when a model file is missing.
         """
-        self.model = load_model(model) if isinstance(model, str) else model
+        self.model = open_model(model, sides=sides, all_aus=all_aus, device=device, precision=precision)
         self._finder = FaceFinder(min_face_px=min_face, threads=threads)
 
     def __enter__(self) -> Detector:
@@ -60,6 +84,40 @@ class Detector:
     def close(self) -> None:
         """Frees the models."""
         self._finder.close()
+
+    @overload
+    def __call__(self, pictures: NDArray[np.uint8], *, channels: Channels = "rgb") -> FrameResult: ...
+
+    @overload
+    def __call__(self, pictures: Sequence[NDArray[np.uint8]], *, channels: Channels = "rgb") -> list[FrameResult]: ...
+
+    def __call__(
+        self, pictures: NDArray[np.uint8] | Sequence[NDArray[np.uint8]], *, channels: Channels = "rgb"
+    ) -> FrameResult | list[FrameResult]:
+        """Everyone in pictures that have nothing to do with each other.
+
+        Args:
+            pictures: (H, W, 3) uint8, or several: a list, or (N, H, W, 3).
+            channels: their order; OpenCV's own reading gives `bgr`.
+
+        Returns:
+            Of one picture its result, of several a list; faces from left to right, numbered from 0 in each.
+
+        Raises:
+            UsageError: when something is no such picture.
+        """
+        if isinstance(pictures, np.ndarray) and pictures.ndim != 4:
+            return self._pictures([checked_picture(pictures, channels)])[0]
+        return self._pictures([checked_picture(picture, channels) for picture in pictures])
+
+    def _pictures(self, images: list[NDArray[np.uint8]]) -> list[FrameResult]:
+        """Results of pictures, each as that of its file would be; scored together where the model sees pixels."""
+        together = [
+            (picture, faces, list(range(len(faces))))
+            for number, image in enumerate(images)
+            for picture, faces in self._finder.follow([Picture(image, number, 0.0)])
+        ]
+        return [result for batch in batches(together, _is_full) for result in self._scored("", batch)]
 
     def frames(
         self,
@@ -112,7 +170,7 @@ class Detector:
         missing = np.full(len(self.model.columns), np.nan, dtype=np.float32)
         for picture, faces, numbers in batch:
             detected = tuple(
-                DetectedFace(number, face, next(scores) if _is_readable(face) else missing)
+                DetectedFace(number, face, next(scores) if _is_readable(face) else missing, self.model.columns)
                 for face, number in zip(faces, numbers, strict=True)
             )
             yield FrameResult(source, picture.frame, picture.time_s, detected, picture.image)
@@ -135,6 +193,24 @@ class Detector:
                 ]
             )
         return self.model.score(FaceBatch(landmarks, blendshapes, crops, mesh))
+
+
+def checked_picture(picture: Any, channels: Channels) -> NDArray[np.uint8]:
+    """A picture as RGB.
+
+    Raises:
+        UsageError: when it is none that faces can be looked for in.
+    """
+    if channels not in get_args(Channels):
+        raise UsageError(f"there are no channels `{channels}`; choose {' or '.join(get_args(Channels))}.")
+    kind: Any = getattr(picture, "dtype", type(picture).__name__)
+    shape: tuple[int, ...] = tuple(getattr(picture, "shape", ()))
+    if kind != np.uint8 or len(shape) != 3 or shape[2] != 3 or 0 in shape:
+        raise UsageError(
+            f"a picture must be a NumPy array (height, width, 3) of uint8, 0 to 255, not {kind} {shape}; "
+            "multiply values of 0 to 1 by 255, and repeat a grey channel three times."
+        )
+    return np.ascontiguousarray(picture if channels == "rgb" else picture[:, :, ::-1])
 
 
 def _chosen(pictures: Iterable[Picture], every: int, end_s: float | None) -> Iterator[Picture]:

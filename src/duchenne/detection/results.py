@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from duchenne.errors import InputError
+from duchenne.errors import InputError, UsageError
 from duchenne.faces.find import Face
 from duchenne.tables.episodes import SCALE_COLUMN
 
@@ -28,14 +28,31 @@ class DetectedFace:
         number: the same for the same person over the frames of a video, from 0.
         face: box, landmarks, pose and flag, as found.
         scores: (C,) in the order of the model's columns; NaN where the model gives none.
+        columns: names of the scores, see `duchenne.detectors.base.AuModel`.
     """
 
     number: int
     face: Face
     scores: NDArray[np.float32]
+    columns: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def values(self) -> dict[str, float]:
+        """Column -> value, as in a row of the table: `AU12_p`, `AU12_c` ...; NaN where the model gives none."""
+        return dict(zip(self.columns, map(float, self.scores), strict=True))
+
+    @property
+    def au(self) -> dict[str, float]:
+        """Action unit -> its finest measure: probability, else intensity, else raw score; `au["AU12"]`."""
+        found: dict[str, float] = {}
+        for ending in ("_p", "_r", "_s"):
+            for column, value in self.values.items():
+                if column.endswith(ending):
+                    found.setdefault(column.removesuffix(ending), value)
+        return found
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FrameResult:
     """One decoded frame and its faces, from left to right.
 
@@ -56,6 +73,31 @@ class FrameResult:
     def without_image(self) -> FrameResult:
         """The same, without the pixels."""
         return replace(self, image=None)
+
+    @property
+    def au(self) -> dict[str, float]:
+        """That of the only face, see `DetectedFace.au`.
+
+        Raises:
+            UsageError: when there is none, or are several: use those of `faces`.
+        """
+        if len(self.faces) != 1:
+            raise UsageError(f"the picture shows {len(self.faces)} faces; use the `au` of each of result.faces.")
+        return self.faces[0].au
+
+    def table(self) -> pd.DataFrame:
+        """A row per face, as `detect` gives it (without the column that names the scale of raw scores)."""
+        columns = self.faces[0].columns if self.faces else ()
+        return plain_table(Rows([self], columns))
+
+    def __repr__(self) -> str:
+        """Short: pictures and landmarks are left out."""
+        where = f"{self.source or 'picture'}, frame {self.frame}, {self.time_s:g} s"
+        return f"<{where}: {len(self.faces)} {'face' if len(self.faces) == 1 else 'faces'}>"
+
+    def _repr_html_(self) -> str:
+        """A table for notebooks."""
+        return str(self.table().to_html(index=False, na_rep="", max_cols=40))
 
 
 def batches(items: Iterable[T], is_full: Callable[[list[T]], bool]) -> Iterator[list[T]]:

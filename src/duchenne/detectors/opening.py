@@ -64,3 +64,28 @@ def load_model(
     from duchenne.detectors.trained import open_detector
 
     return open_detector(name, device=device, precision=precision)
+
+
+def open_model(
+    model: str | AuModel,
+    *,
+    sides: bool = False,
+    device: str = "auto",
+    precision: Precision = "float32",
+    all_aus: bool = False,
+    decisions: bool = True,
+) -> AuModel:
+    """A model by its name, see `load_model`, or one that is open already.
+
+    Raises:
+        UsageError, InputError: see `load_model`; also when an open model is to be opened otherwise.
+    """
+    if isinstance(model, str):
+        return load_model(
+            model, sides=sides, device=device, precision=precision, all_aus=all_aus, decisions=decisions
+        )  # fmt: skip
+    if sides or all_aus or device != "auto" or precision != "float32":
+        raise UsageError(
+            "sides, all_aus, device and precision are for models given by name; an open model is as it was opened."
+        )
+    return model

@@ -11,6 +11,7 @@ import ctypes
 import math
 import os
 import sys
+import threading
 import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -90,7 +91,7 @@ def usable_cores() -> int:
 
 
 class FaceFinder:
-    """Finds every face of pictures and videos. Use it from one thread at a time, close it (or use `with`).
+    """Finds every face of pictures and videos. Threads may share it; close it, or use `with`.
 
     Attributes:
         min_face_px: faces whose box is narrower are reported with flag "small" and without landmarks.
@@ -129,6 +130,7 @@ class FaceFinder:
         self._landmarkers: list[Any] = []
         self._free: SimpleQueue[Any] = SimpleQueue()
         self._pool: ThreadPoolExecutor | None = None
+        self._opening = threading.Lock()
         # Closed before the interpreter takes MediaPipe's modules apart: its own destructor comes too late.
         self._close = weakref.finalize(self, _close, self._landmarkers)
         self._open_landmarkers(1)
@@ -172,9 +174,10 @@ class FaceFinder:
         Raises:
             InputError: that of `pictures`, after everything that came before it was given.
         """
-        if self._pool is None:
-            self._open_landmarkers(self.threads)
-            self._pool = ThreadPoolExecutor(self.threads, "duchenne landmarks")
+        with self._opening:
+            if self._pool is None:
+                self._open_landmarkers(self.threads)
+                self._pool = ThreadPoolExecutor(self.threads, "duchenne landmarks")
         with _one_opencv_thread():
             yield from self._followed(pictures, self._pool, depth, start_s)
 
@@ -289,22 +292,26 @@ def _one_opencv_thread() -> Iterator[None]:
         cv2.setNumThreads(before)
 
 
+_QUIETENING: Final = threading.Lock()  # the process has one standard error
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keeps the C++ sides of MediaPipe and OpenCV from writing to the terminal while their models are loaded.
 
     They write to the process's standard error directly and offer no switch; Python's exceptions are not touched.
     """
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
-    sys.stderr.flush()
-    kept = os.dup(2)
-    null = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(null, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(null)
-        cv2.utils.logging.setLogLevel(level)
+    with _QUIETENING:
+        level = cv2.utils.logging.getLogLevel()
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+        sys.stderr.flush()
+        kept = os.dup(2)
+        null = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(null, 2)
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            os.close(null)
+            cv2.utils.logging.setLogLevel(level)

@@ -7,6 +7,7 @@ at which YuNet is surest.
 
 from __future__ import annotations
 
+import threading
 from math import floor
 from typing import Any, Final
 
@@ -57,7 +58,7 @@ def nearness(box: tuple[float, ...] | NDArray[np.float64], other: tuple[float, .
 
 
 class FaceSearch:
-    """YuNet. Use it from one thread at a time."""
+    """YuNet. Threads may share it; they wait for each other."""
 
     def __init__(self, min_face_px: float) -> None:
         """Loads the model.
@@ -71,6 +72,7 @@ class FaceSearch:
         path = str(model_path("face_detection_yunet_2026may.onnx"))
         self._min_face_px = min_face_px
         self._detector = cv2.FaceDetectorYN.create(path, "", (320, 320), KEPT_SCORE, _OVERLAP, 5000)
+        self._alone = threading.Lock()  # YuNet keeps the size of its input
 
     def everywhere(self, image: NDArray[np.uint8], *, thorough: bool = True) -> Boxes:
         """Everyone in a picture (H, W, 3) RGB, in reading order; a pure function of the picture.
@@ -114,8 +116,10 @@ class FaceSearch:
     def _run(self, picture: NDArray[np.uint8], shape: tuple[int, ...]) -> Boxes:
         """Faces in a copy of the picture, in pixels of the picture of the given shape."""
         height, width = picture.shape[:2]
-        self._detector.setInputSize((width, height))
-        rows: Any = self._detector.detect(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1]
+        turned = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+        with self._alone:
+            self._detector.setInputSize((width, height))
+            rows: Any = self._detector.detect(turned)[1]
         if rows is None:
             return np.empty((0, 5))
         factor = np.array([shape[1] / width, shape[0] / height])

@@ -1,0 +1,102 @@
+"""One detector in a program: plain arrays in, named action units out, from any number of threads."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+
+import duchenne
+from duchenne.detection.results import DetectedFace
+from duchenne.errors import UsageError
+from duchenne.faces.decode import read_pictures
+from duchenne.faces.find import Face
+
+@pytest.fixture(scope="module")
+def pictures(shared: Path) -> list[NDArray[np.uint8]]:
+    """Pictures with one, several and no people, of two sizes."""
+    found = []
+    for name in ("head-pose-face-detection-female-and-male.mp4", "face-demographics-walking.mp4"):
+        frames = [picture.image for picture in read_pictures(shared / "data" / "intel-sample-videos" / name)]
+        found += [frames[0], frames[len(frames) // 2]]
+    return [*found, np.zeros((240, 320, 3), np.uint8)]
+
+
+@pytest.fixture(scope="module")
+def detector() -> Any:
+    with duchenne.Detector() as opened:
+        yield opened
+
+
+def numbers(result: Any) -> list[Any]:
+    return [(face.number, face.face.box, face.face.pose, face.scores.tolist()) for face in result.faces]
+
+
+def test_several_threads_get_what_one_gets(detector: Any, pictures: list[NDArray[np.uint8]]) -> None:
+    alone = [numbers(detector(picture)) for picture in pictures]
+    assert [len(found) for found in alone][-1] == 0
+    assert max(len(found) for found in alone) > 1
+    jobs = [number % len(pictures) for number in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda number: numbers(detector(pictures[number])), jobs))
+    np.testing.assert_equal(together, [alone[number] for number in jobs])
+
+
+def test_a_picture_is_what_its_file_is(detector: Any, pictures: list[NDArray[np.uint8]], tmp_path: Path) -> None:
+    import cv2
+
+    cv2.imwrite(str(tmp_path / "a.png"), pictures[0][:, :, ::-1])
+    table = duchenne.detect(tmp_path / "a.png").drop(columns=["source", "scale"], errors="ignore")
+    own = detector(pictures[0]).table()
+    shared = [name for name in table if name in own]
+    assert "AU12_s" in shared
+    pd.testing.assert_frame_equal(own[shared], table[shared])
+    bgr = detector(np.ascontiguousarray(pictures[0][:, :, ::-1]), channels="bgr")
+    np.testing.assert_equal(numbers(bgr), numbers(detector(pictures[0])))
+
+
+def test_several_pictures_are_read_one_by_one(detector: Any, pictures: list[NDArray[np.uint8]]) -> None:
+    np.testing.assert_equal(
+        [numbers(result) for result in detector(pictures)], [numbers(detector(picture)) for picture in pictures]
+    )
+    stacked = np.stack([pictures[0], pictures[1]])
+    assert [len(result.faces) for result in detector(stacked)] == [
+        len(detector(pictures[number]).faces) for number in (0, 1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("picture", "words"),
+    [
+        (np.zeros((8, 8, 3)), "float64"),
+        (np.zeros((8, 8), np.uint8), r"uint8 \(8, 8\)"),
+        (np.zeros((8, 8, 4), np.uint8), r"\(8, 8, 4\)"),
+        (np.zeros((0, 8, 3), np.uint8), r"\(0, 8, 3\)"),
+        ("a.png", "str"),
+    ],
+)  # fmt: skip
+def test_what_is_no_picture_is_refused(detector: Any, picture: Any, words: str) -> None:
+    with pytest.raises(UsageError, match=f"a picture must be a NumPy array .*{words}"):
+        detector(picture if not isinstance(picture, str) else [picture])
+
+
+def test_unknown_channels(detector: Any) -> None:
+    with pytest.raises(UsageError, match="no channels `gbr`; choose rgb or bgr"):
+        detector(np.zeros((8, 8, 3), np.uint8), channels="gbr")
+
+
+def test_action_units_by_name(detector: Any, pictures: list[NDArray[np.uint8]]) -> None:
+    face = DetectedFace(0, Face((0, 0, 9, 9), 0.9), np.array([0.25, 1, 3.5, 0.1, 0.5], np.float32), (
+        "AU12_p", "AU12_c", "AU12_r", "AU06_s", "AU06_left"))  # fmt: skip
+    assert face.au == {"AU12": 0.25, "AU06": pytest.approx(0.1)}
+    assert face.values["AU12_r"] == 3.5
+    result = next(result for result in detector(pictures) if len(result.faces) != 1)
+    with pytest.raises(UsageError, match=f"shows {len(result.faces)} faces"):
+        result.au  # noqa: B018
+    assert len(repr(result)) < 80
+    assert "<table" in result._repr_html_()
