@@ -44,13 +44,11 @@ def main(arguments: list[str]) -> int:
         config=(tyro.conf.FlagCreatePairsOff,),
     )
 
-    from duchenne.evaluation.evaluate import open_protocol  # heavy; not needed for --help
-    from duchenne.features.resolve import resolve
+    from duchenne.evaluation.evaluate import evaluate, open_protocol  # heavy; not needed for --help
 
     given = {field: getattr(parsed, field) for field in named if field in entry.fields}
-    protocol = open_protocol(name, given, models=len(parsed.model))
-    table = protocol.evaluate([resolve(model) for model in parsed.model], parsed.data, parsed.out)
-    for line in protocol.lines(table, parsed.out):
+    table = evaluate(name, model=parsed.model, data=parsed.data, out=parsed.out, **given)
+    for line in open_protocol(name, given, models=len(parsed.model)).lines(table, parsed.out):
         print(line)
     return 0
 
