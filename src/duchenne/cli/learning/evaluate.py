@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import tyro
 
 from duchenne.evaluation.protocols.registry import PROTOCOLS, check_fields, find_protocol
+from duchenne.keywords import names_given
 from duchenne.plain import tell as print
 
 
@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
         return 0 if arguments else 2
     name, words = arguments[0], arguments[1:]
     entry = find_protocol(name)
-    named = _names(words)
+    named = names_given(words)
     check_fields(name, named)
     everything: Any = dataclass(frozen=True, kw_only=True)(type("Arguments", (entry.arguments, InputArguments), {}))
     parsed = tyro.cli(
@@ -51,12 +51,6 @@ def main(arguments: list[str]) -> int:
     for line in open_protocol(name, given, models=len(parsed.model)).lines(table, parsed.out):
         print(line)
     return 0
-
-
-def _names(words: Sequence[str]) -> list[str]:
-    """The fields whose flags are among the words."""
-    flags = [word[2:].partition("=")[0].replace("-", "_") for word in words if word.startswith("--")]
-    return [flag.removeprefix("no_") for flag in flags]
 
 
 def _usage() -> str:

@@ -9,15 +9,12 @@ Adding a protocol:
 
 from __future__ import annotations
 
-import dataclasses
-import typing
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from duchenne.config import from_mapping
 from duchenne.errors import UsageError
 from duchenne.evaluation.arguments import (
     CommonArguments,
@@ -27,6 +24,7 @@ from duchenne.evaluation.arguments import (
     ScoredArguments,
 )
 from duchenne.heads.settings import PenaltySettings, TuneSettings
+from duchenne.keywords import field_names, flag, from_keywords
 
 if TYPE_CHECKING:
     from duchenne.evaluation.protocols.base import Protocol
@@ -61,8 +59,8 @@ class FinetuneArguments(TuneSettings, FeatureArguments, ScoredArguments):
     def check_given(self, given: Collection[str], models: int) -> None:
         """See `CommonArguments`."""
         super().check_given(given, models + len(self.method))
-        of_encoders = {field.name for field in dataclasses.fields(TuneSettings)} | {"feature", "weighting"}
-        foreign = [_flag(name) for name in given if name in of_encoders]
+        of_encoders = field_names(TuneSettings) | {"feature", "weighting"}
+        foreign = [flag(name) for name in given if name in of_encoders]
         if not models and foreign:
             raise UsageError(
                 f"evaluate finetune: {', '.join(foreign)} speaks of encoders (--model); a --method is trained as its "
@@ -72,8 +70,7 @@ class FinetuneArguments(TuneSettings, FeatureArguments, ScoredArguments):
     @property
     def tuning(self) -> TuneSettings:
         """How encoders are trained, by itself."""
-        fields = (field.name for field in dataclasses.fields(TuneSettings) if field.init)
-        return TuneSettings(**{name: getattr(self, name) for name in fields})
+        return TuneSettings(**{name: getattr(self, name) for name in field_names(TuneSettings)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,7 +159,7 @@ class Entry:
     @property
     def fields(self) -> set[str]:
         """Names of what it may be asked."""
-        return {field.name for field in dataclasses.fields(self.arguments) if field.init}
+        return field_names(self.arguments)
 
     def load(self) -> type[Protocol[Any]]:
         """The class."""
@@ -207,15 +204,11 @@ def check_fields(protocol: str, names: Iterable[str]) -> None:
         others = [other for other, entry in PROTOCOLS.items() if name in entry.fields]
         if name not in own and others:
             fitting = "`, `evaluate ".join(others)
-            raise UsageError(
-                f"{_flag(name)}: is for `evaluate {fitting}`, not for `evaluate {protocol}`; leave it out."
-            )
+            raise UsageError(f"{flag(name)}: is for `evaluate {fitting}`, not for `evaluate {protocol}`; leave it out.")
 
 
 def read_arguments(protocol: str, given: Mapping[str, Any], *, models: int) -> CommonArguments:
-    """The arguments of a protocol from Python values.
-
-    One value stands for a list of one, a text for a path, a number for a text, and NumPy's numbers for Python's.
+    """The arguments of a protocol from Python values, see `from_keywords`.
 
     Args:
         protocol: its name.
@@ -227,25 +220,6 @@ def read_arguments(protocol: str, given: Mapping[str, Any], *, models: int) -> C
     """
     check_fields(protocol, given)
     kind = find_protocol(protocol).arguments
-    hints = typing.get_type_hints(kind)
-    plain = {name: _plain(value, hints[name]) if name in hints else value for name, value in given.items()}
-    arguments = from_mapping(kind, plain, where=f"evaluate {protocol}")
+    arguments = from_keywords(kind, given, where=f"evaluate {protocol}")
     arguments.check_given(given, models)
     return arguments
-
-
-def _plain(value: Any, hint: Any) -> Any:
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    if typing.get_origin(hint) is tuple:
-        values = value if isinstance(value, list | tuple) else (value,)
-        return tuple(_plain(item, typing.get_args(hint)[0]) for item in values)
-    if isinstance(value, str) and (hint is Path or Path in typing.get_args(hint)):
-        return Path(value)
-    if hint is str and isinstance(value, int | Path) and not isinstance(value, bool):
-        return str(value)
-    return value
-
-
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
