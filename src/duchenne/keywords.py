@@ -36,6 +36,13 @@ def field_names(kind: type) -> set[str]:
     return {field.name for field in dataclasses.fields(kind) if field.init}
 
 
+def post_init_of(parents: object) -> None:
+    """Runs the `__post_init__` of what a dataclass inherits after the class that calls this with `super()`."""
+    further = getattr(parents, "__post_init__", None)
+    if further is not None:
+        further()
+
+
 def flag(name: str) -> str:
     """A field as it is written on the command line."""
     return f"--{name.replace('_', '-')}"

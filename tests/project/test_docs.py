@@ -14,7 +14,9 @@ from duchenne.cli.main import COMMANDS, main
 from duchenne.config import from_mapping, load_mapping
 from duchenne.data.partitions import PARTITIONS
 from duchenne.evaluation.protocols.registry import PROTOCOLS
+from duchenne.keywords import field_names
 from duchenne.methods.registry import METHODS
+from duchenne.preparing.arguments import READERS, settings_class
 from duchenne.preparing.datasets.registry import DATA_SETS
 from duchenne.training.config import TrainingConfig, method_run_config
 from duchenne.training.recipes import load_recipe, recipe_names
@@ -46,9 +48,13 @@ def offered(capsys: pytest.CaptureFixture[str], *words: str) -> set[str]:
     return flags - {"--help"}
 
 
-@pytest.mark.parametrize("name", sorted(set(COMMANDS) - {"pretrain", "evaluate"}))
+@pytest.mark.parametrize("name", sorted(set(COMMANDS) - {"prepare", "pretrain", "evaluate"}))
 def test_every_flag_is_documented(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert documented(name) == offered(capsys, name)
+
+
+def test_every_flag_of_prepare_is_documented(capsys: pytest.CaptureFixture[str]) -> None:
+    assert documented("prepare") == set().union(*(offered(capsys, "prepare", reader) for reader in READERS))
 
 
 def test_every_flag_of_evaluate_is_documented_with_its_protocols(capsys: pytest.CaptureFixture[str]) -> None:
@@ -121,6 +127,12 @@ def test_python_calls_have_the_right_arguments(page: Path) -> None:
                     if node.func.attr == "evaluate":
                         protocol = ast.literal_eval(node.args[0]) if node.args else "linear"
                         assert set(named) <= {"model", "data", "out", *PROTOCOLS[protocol].fields}
+                    if node.func.attr == "prepare":
+                        assert set(named) <= {
+                            "root",
+                            "out",
+                            *field_names(settings_class(ast.literal_eval(node.args[0]))),
+                        }
 
 
 def test_pages_name_no_path_of_one_computer() -> None:

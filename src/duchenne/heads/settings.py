@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from duchenne.errors import UsageError
+from duchenne.keywords import post_init_of
 
 Weighting = Literal["balanced", "inverse_frequency", "none"]
 Tune = Literal["head", "bn", "all"]
@@ -27,9 +28,7 @@ class PenaltySettings:
         """
         if not self.l2 or min(self.l2) <= 0:
             raise UsageError(f"--l2 {' '.join(map(str, self.l2))}: needs at least one strength, all above 0.")
-        further = getattr(super(), "__post_init__", None)  # of what a dataclass inherits beside this
-        if further is not None:
-            further()
+        post_init_of(super())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +87,4 @@ class TuneSettings:
             raise UsageError("--epochs must be at least 1, --batch-size at least 2, --patience at least 0.")
         if min(self.lr, self.head_lr) <= 0 or not 0 < self.layer_decay <= 1:
             raise UsageError("--lr and --head-lr must be above 0, --layer-decay above 0 and at most 1.")
-        further = getattr(super(), "__post_init__", None)  # of what a dataclass inherits beside this
-        if further is not None:
-            further()
+        post_init_of(super())
