@@ -83,8 +83,8 @@ def cell(out: Path, seed: int, subjects: int, fields: dict[str, Any]) -> list[An
     for protocol in ("areas", "linear"):
         folder = out / f"{protocol}_{seed}"
         duchenne.evaluate(
-            protocol, model=list(models), data=tested, out=folder, sample_faces=0, maps="none", baselines=False,
-            quiet=True,
+            protocol, model=list(models), data=tested, out=folder, sample_faces=0, baselines=False, quiet=True,
+            **({"maps": "none"} if protocol == "linear" else {}),
         )  # fmt: skip
         summary = json.loads((folder / "summary.json").read_text())
         leads = {(pair["first"], pair["second"]): pair["mean_of_folds"]["auc"] for pair in summary["differences"]}

@@ -103,9 +103,7 @@ class Study:
         """The summary of an evaluation."""
         folder = self.out / name
         if not (folder / "summary.json").exists():
-            duchenne.evaluate(
-                protocol, out=folder, sample_faces=0, maps="none", baselines=False, quiet=True, **arguments
-            )
+            duchenne.evaluate(protocol, out=folder, sample_faces=0, baselines=False, quiet=True, **arguments)
         return json.loads((folder / "summary.json").read_text())
 
     def seed(self, seed: int) -> dict[str, list[dict[str, Any]]]:
@@ -121,7 +119,7 @@ class Study:
         methods = [f"{method}:{self.recipe(method)}" for method in LABELLED]
         names = {str(ranking): "temporal ranking, other people", untrained: "untrained"}
         names |= dict(zip(methods, LABELLED, strict=True))
-        linear = self.evaluated(f"linear_{seed}", "linear", model=frozen, data=people, **shares)
+        linear = self.evaluated(f"linear_{seed}", "linear", model=frozen, data=people, maps="none", **shares)
         learned = self.evaluated(f"learned_{seed}", "finetune", method=methods, data=people)
         tuned = self.evaluated(
             f"tuned_{seed}", "finetune", model=[str(ranking), untrained], data=people, epochs=scale["epochs"], **shares

@@ -17,6 +17,7 @@ from duchenne.errors import UsageError
 from duchenne.faces.decode import read_pictures
 from duchenne.faces.find import Face
 
+
 @pytest.fixture(scope="module")
 def pictures(shared: Path) -> list[NDArray[np.uint8]]:
     """Pictures with one, several and no people, of two sizes."""

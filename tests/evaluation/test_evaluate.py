@@ -179,7 +179,7 @@ def test_maps_that_cannot_be_drawn(faces: Path, tmp_path: Path) -> None:
         ({"map_subjects": 11}, "must lie between 0"),
         ({"map_faces": 1}, "must be at least 2"),
         ({"map_faces": 30, "maps": "none"}, "there are no maps"),
-        ({"map_faces": 30, "protocol": "areas"}, "draws no maps of features"),
+        ({"map_faces": 30, "protocol": "areas"}, "--map-faces: is for .* not for `evaluate areas`"),
     ):
         with pytest.raises(UsageError, match=why):
             duchenne.evaluate(**{**job, **settings})  # type: ignore[arg-type]

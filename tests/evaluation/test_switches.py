@@ -25,6 +25,7 @@ from duchenne.evaluation.comparing.sweep import sweep_values
 from duchenne.evaluation.protocols import areas, linear_bn
 from duchenne.evaluation.protocols.label_share import reduced
 from duchenne.evaluation.thresholds import best_limits
+from duchenne.heads.settings import L2_CANDIDATES
 
 PLAIN: dict[str, Any] = {"model": "landmarks", "l2": 0.1, "baselines": False, "maps": "none", "quiet": True}
 
@@ -111,7 +112,7 @@ def test_repeats_train_alike(faces: Path, tmp_path: Path, monkeypatch: pytest.Mo
         return np.zeros((int(fold.test.sum()), labels.shape[1]), dtype=np.float32)
 
     monkeypatch.setattr(module, "train_and_score", train)
-    settings = {key: value for key, value in PLAIN.items() if key != "l2"}
+    settings = {key: value for key, value in PLAIN.items() if key not in ("l2", "maps")}
     duchenne.evaluate(protocol, data=faces, out=tmp_path, seeds=2, repeats=2, folds=2, **settings)
     first, repeated, other, last = (began[place : place + 2] for place in range(0, 8, 2))
     assert first == repeated
@@ -278,10 +279,12 @@ def test_quick_looks(faces: Path, tmp_path: Path, protocol: str) -> None:
     assert table.loc[table["item"] == "AU12", "auc"].mean() > 0.75
     assert summary_of(tmp_path)["protocol"]["name"] == protocol
     assert "quick look" in (tmp_path / "report.html").read_text()
-    with pytest.raises(UsageError, match="--weighting inverse_frequency"):
+    with pytest.raises(UsageError, match="`weighting` must be one of 'balanced', 'none'"):
         duchenne.evaluate(protocol, data=faces, out=tmp_path, weighting="inverse_frequency", **settings)
 
 
 def test_knn_has_no_penalty(faces: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="--l2 has no meaning"):
-        duchenne.evaluate("knn", data=faces, out=tmp_path, **PLAIN)
+    settings = {key: value for key, value in PLAIN.items() if key != "l2"}
+    for given in (0.1, L2_CANDIDATES):  # the latter is the default of protocols that have it
+        with pytest.raises(UsageError, match=r"--l2: is for .* not for `evaluate knn`"):
+            duchenne.evaluate("knn", data=faces, out=tmp_path, l2=given, **settings)

@@ -13,7 +13,10 @@ import duchenne
 from duchenne.cli.main import COMMANDS, main
 from duchenne.config import from_mapping, load_mapping
 from duchenne.data.partitions import PARTITIONS
+from duchenne.evaluation.protocols.registry import PROTOCOLS
+from duchenne.keywords import field_names
 from duchenne.methods.registry import METHODS
+from duchenne.preparing.arguments import READERS, settings_class
 from duchenne.preparing.datasets.registry import DATA_SETS
 from duchenne.training.config import TrainingConfig, method_run_config
 from duchenne.training.recipes import load_recipe, recipe_names
@@ -45,9 +48,25 @@ def offered(capsys: pytest.CaptureFixture[str], *words: str) -> set[str]:
     return flags - {"--help"}
 
 
-@pytest.mark.parametrize("name", sorted(set(COMMANDS) - {"pretrain"}))
+@pytest.mark.parametrize("name", sorted(set(COMMANDS) - {"prepare", "pretrain", "evaluate"}))
 def test_every_flag_is_documented(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert documented(name) == offered(capsys, name)
+
+
+def test_every_flag_of_prepare_is_documented(capsys: pytest.CaptureFixture[str]) -> None:
+    assert documented("prepare") == set().union(*(offered(capsys, "prepare", reader) for reader in READERS))
+
+
+def test_every_flag_of_evaluate_is_documented_with_its_protocols(capsys: pytest.CaptureFixture[str]) -> None:
+    has = {protocol: offered(capsys, "evaluate", protocol) for protocol in PROTOCOLS}
+    everyone, scored, some = section("evaluate").split("| flag |")[1:]
+    told: dict[str, set[str]] = {}
+    for table, protocols in ((everyone, {*has}), (scored, {*has} - {"probes"}), (some, set())):
+        for row in re.findall(r"^\| (`--.*)$", table, re.MULTILINE):
+            flags, what, *_ = row.split(" | ")
+            named = protocols or set(re.findall(r"`([^`]+)`", what.partition(":")[0]))
+            told |= dict.fromkeys(re.findall(r"--[a-z][a-z0-9-]*", flags), named)
+    assert told == {flag: {name for name in has if flag in has[name]} for flag in set().union(*has.values())}
 
 
 def test_every_flag_of_pretrain_is_documented(capsys: pytest.CaptureFixture[str]) -> None:
@@ -105,6 +124,15 @@ def test_python_calls_have_the_right_arguments(page: Path) -> None:
                     arguments = [None] * len(node.args)
                     named = {item.arg: None for item in node.keywords if item.arg}
                     inspect.signature(getattr(duchenne, node.func.attr)).bind(*arguments, **named)
+                    if node.func.attr == "evaluate":
+                        protocol = ast.literal_eval(node.args[0]) if node.args else "linear"
+                        assert set(named) <= {"model", "data", "out", *PROTOCOLS[protocol].fields}
+                    if node.func.attr == "prepare":
+                        assert set(named) <= {
+                            "root",
+                            "out",
+                            *field_names(settings_class(ast.literal_eval(node.args[0]))),
+                        }
 
 
 def test_pages_name_no_path_of_one_computer() -> None:

@@ -25,6 +25,7 @@ LEVELS = (
         "_version",
         "facs",
         "config",
+        "keywords",
         "types",
         "metrics",
         "errors",

@@ -1,7 +1,7 @@
 """What every protocol of `evaluate` is given and gives back.
 
-A protocol is a function (source, job, settings) -> Outcome: it trains on the training rows of every fold of every seed
-and scores the tested rows. Folds, decisions, counting, intervals and the report are the same for all of them.
+A protocol (`protocols/base.py`) takes a source and a `Job` and gives an `Outcome`: it trains on the training rows of
+every fold of every seed and scores the tested rows.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from duchenne.data.folds import Fold
 from duchenne.data.prepared import Prepared
-from duchenne.evaluation.report.maps import MapKind, map_features
+from duchenne.evaluation.arguments import MapKind
+from duchenne.evaluation.report.maps import map_features
 from duchenne.evaluation.state import State, array_hash, kept_features
 from duchenne.evaluation.tasks import Task
-from duchenne.faces.areas import AreaTable
 from duchenne.features.source import Context, FeatureKind, Features, FeatureSource
 
 
@@ -38,7 +38,6 @@ class Job:
         map_places: (P,) places among the task's rows of the faces on it.
         state: finished parts, for going on after an interruption.
         quiet: show no progress.
-        areas: of the face, for the protocols that look at them one by one.
     """
 
     data: Prepared
@@ -50,7 +49,6 @@ class Job:
     state: State
     quiet: bool
     repeats: int = 1
-    areas: AreaTable = field(default_factory=AreaTable)
     map_places: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     def weights_seed(self, seed: int) -> int:

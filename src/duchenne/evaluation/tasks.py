@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,11 +25,9 @@ from duchenne.data.folds import (
 )
 from duchenne.data.prepared import Prepared
 from duchenne.errors import InputError, UsageError
+from duchenne.evaluation.arguments import DEFAULT_FOLDS, Target
 from duchenne.evaluation.scoring import Predictions
 from duchenne.facs import EMOTIONS, au_column
-
-Target = Literal["au", "emotion"]
-DEFAULT_FOLDS: Final = "3"
 
 
 @dataclass(frozen=True)

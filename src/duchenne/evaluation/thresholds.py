@@ -11,19 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from duchenne.data.folds import Fold, hold_out
-from duchenne.errors import UsageError
+from duchenne.evaluation.arguments import Threshold
 from duchenne.evaluation.job import Job, Outcome
 from duchenne.evaluation.scoring import Predictions
 from duchenne.evaluation.tasks import decide
 from duchenne.metrics import f1_from_counts, json_number
 
-Threshold = float | Literal["stored", "oracle"]
 HELD_OUT: Final = 0.2
 """Share of the training subjects on which `stored` thresholds are chosen."""
 
@@ -96,17 +95,3 @@ def _learned(job: Job, seed: int, fold: Fold, run: Callable[[Job], Outcome]) -> 
     inner = Fold(train=fold.train & ~held, test=held, unlabelled=hidden)
     found = run(replace(job, plans={seed: [inner]}, maps="none", quiet=True))
     return best_limits(job.task.labels[held], found.scores[seed][held])
-
-
-def check_threshold(threshold: Threshold, target: str) -> Threshold:
-    """The threshold as it was given.
-
-    Raises:
-        UsageError: when it is neither a number between 0 and 1 nor one of the words, or has no meaning.
-    """
-    fits = threshold in ("stored", "oracle") if isinstance(threshold, str) else 0 < threshold < 1
-    if not fits:
-        raise UsageError(f"--threshold {threshold}: must lie between 0 and 1, or be `stored` or `oracle`.")
-    if isinstance(threshold, str) and target == "emotion":
-        raise UsageError(f"--threshold {threshold}: for emotions the highest-scoring class is predicted; leave it out.")
-    return threshold

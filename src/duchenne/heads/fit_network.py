@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from duchenne.losses.weighted_bce import Weighting, class_weights, weighted_bce
+from duchenne.losses.weighted_bce import class_weights, weighted_bce
+from duchenne.losses.weightings import Weighting
 
 SETTLED_FACES: Final = 4096
 """Most training faces from which BatchNorm statistics are taken anew."""

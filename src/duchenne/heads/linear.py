@@ -25,35 +25,12 @@ from torch import Tensor
 from duchenne.data.folds import Fold, hold_out
 from duchenne.errors import UsageError
 from duchenne.heads.logistic import CHUNK_ROWS, Curvature, Fitted, Problems, fit_heads
-from duchenne.losses.weighted_bce import Weighting
+from duchenne.heads.settings import L2_CANDIDATES as L2_CANDIDATES
+from duchenne.heads.settings import LinearSettings as LinearSettings
+from duchenne.losses.weightings import Weighting
 from duchenne.metrics import roc_auc
 
 SMALL_VALUES: Final = 2**22
-L2_CANDIDATES: Final = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class LinearSettings:
-    """How the linear units are fitted.
-
-    Attributes:
-        l2: strengths of the penalty on the weights of standardised features, relative to a mean loss with mean weight
-            1; of several, one per fold is chosen by the mean AUC over AUs on held-out training subjects.
-        weighting: of the two classes. `balanced`: 1/(2p) for positives, 1/(2(1-p)) for negatives, p the share of
-            positives among the training rows with a known label; `inverse_frequency`: one weight per AU, proportional
-            to 1/p, mean 1 over AUs; `none`.
-        held_out: share of the training subjects that choose the L2 strength.
-        tolerance: of the final fits, see `logistic.fit_heads`; the candidates' is ten times as wide.
-    """
-
-    l2: tuple[float, ...] = L2_CANDIDATES
-    weighting: Weighting = "balanced"
-    held_out: float = 0.2
-    tolerance: float = 1e-6
-
-    def __post_init__(self) -> None:
-        if not self.l2 or min(self.l2) <= 0:
-            raise UsageError(f"--l2 {' '.join(map(str, self.l2))}: needs at least one strength, all above 0.")
 
 
 @dataclass(frozen=True)

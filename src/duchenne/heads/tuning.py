@@ -10,8 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -24,47 +23,14 @@ from duchenne.errors import UsageError
 from duchenne.features.encoder import encoder_input, picture_batches
 from duchenne.features.source import Pictures
 from duchenne.heads.fit_network import SETTLED_FACES, Targets, fit_epoch, settle_on, train_batchnorm
-from duchenne.losses.weighted_bce import Weighting
+from duchenne.heads.settings import Tune
+from duchenne.heads.settings import TuneSettings as TuneSettings
+from duchenne.losses.weightings import Weighting
 from duchenne.metrics import roc_auc
 
-Tune = Literal["head", "bn", "all"]
 SMALLEST_CROP: Final = 0.9
 """Smallest side of the random crops, as a share of the picture's."""
 Rows = NDArray[np.int64]
-
-
-@dataclass(frozen=True, kw_only=True)
-class TuneSettings:
-    """How an encoder is trained further.
-
-    Attributes:
-        tune: `head`: nothing of it, only the units; `bn`: its BatchNorm layers; `all`.
-        epochs: passes over the training faces.
-        batch_size: faces per step.
-        lr: of the encoder (AdamW).
-        head_lr: of the units.
-        layer_decay: factor of the learning rate from each part of the encoder to the one before it.
-        patience: epochs without a better AUC on held-out training subjects after which training stops; the best epoch
-            is kept. 0: all epochs, on all training subjects.
-        held_out: share of the training subjects that are held out where `patience` is not 0.
-        curve: whether tested faces are scored after every epoch too. Nothing is chosen by these scores.
-    """
-
-    tune: Tune = "all"
-    epochs: int = 10
-    batch_size: int = 64
-    lr: float = 1e-4
-    head_lr: float = 1e-3
-    layer_decay: float = 1.0
-    patience: int = 0
-    held_out: float = 0.2
-    curve: bool = False
-
-    def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch_size < 2 or self.patience < 0:
-            raise UsageError("--epochs must be at least 1, --batch-size at least 2, --patience at least 0.")
-        if min(self.lr, self.head_lr) <= 0 or not 0 < self.layer_decay <= 1:
-            raise UsageError("--lr and --head-lr must be above 0, --layer-decay above 0 and at most 1.")
 
 
 class Tuned(nn.Module):

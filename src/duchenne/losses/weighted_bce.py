@@ -10,9 +10,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from duchenne.losses.precision import at_least_float32
+from duchenne.losses.weightings import Weighting
 
-Weighting = Literal["balanced", "inverse_frequency", "none"]
-"""Weights from how often each label is positive in the training data."""
 Selective = Literal["selective", "selective_per_label"]
 """Weights from each batch: Hand, Castillo & Chellappa, AAAI 2018."""
 EVENED_OUT: Final = frozenset({"balanced", "selective"})

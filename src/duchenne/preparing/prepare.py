@@ -8,19 +8,19 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import pyarrow.parquet as pq
 
 from duchenne.data.prepared import MISSING_FILE, RECORDINGS_FILE, DatasetInfo, read_info
 from duchenne.data.writing import write_prepared
-from duchenne.errors import InputError
+from duchenne.errors import InputError, UsageError
 from duchenne.faces.align import ALIGNMENT, ALIGNMENTS, Fit
-from duchenne.faces.find import MIN_FACE_PX
 from duchenne.faces.recordings.listing import Assembly
 from duchenne.facs import au_column
+from duchenne.keywords import field_names
 from duchenne.model_files import FACE_FILES, model_path
-from duchenne.preparing.arguments import check_arguments, check_media
+from duchenne.preparing.arguments import check_media, read_settings
 from duchenne.preparing.cropping import process_finder
 from duchenne.preparing.cutting import Cutter
 from duchenne.preparing.cutting_videos import SMOOTHING_S
@@ -28,13 +28,19 @@ from duchenne.preparing.datasets.registry import DATA_SETS, read_data_set
 from duchenne.preparing.datasets.table import plan_table
 from duchenne.preparing.datasets.videos import plan_videos
 from duchenne.preparing.naming import apply_names, write_sheet
+from duchenne.preparing.settings import (
+    Alignment,
+    DataSetSettings,
+    PrepareSettings,
+    RateSettings,
+    TableSettings,
+    VideosSettings,
+)
 from duchenne.preparing.sources.parts import Plan
-from duchenne.preparing.sources.reading import Options
+from duchenne.preparing.sources.reading import Options, Reading
 from duchenne.preparing.sources.survey import Survey
 
-CROP_PX: Final = 256
 _SHOWN: Final = 20  # notes on recordings
-Alignment = Literal["frame", "smooth", "five", "all68", "dataset", "none"]
 
 
 @dataclass(frozen=True)
@@ -73,164 +79,177 @@ class Preparation:
         )
 
 
-def prepare(
-    dataset: str,
-    *,
-    root: str | Path,
-    out: str | Path | None = None,
-    check: bool = False,
-    labels: str | Path | None = None,
-    coder: str | None = None,
-    table: str | Path | None = None,
-    detect: bool = True,
-    names: str | Path | None = None,
-    sequence: float | None = None,
-    chapters: bool = False,
-    mirrored: bool = False,
-    aus: Literal["protocol", "all"] | None = None,
-    frames: Literal["coded", "all"] | None = None,
-    emotions: Literal[7, 8] | None = None,
-    camera: Literal["left", "right"] | None = None,
-    parts: str | Path | None = None,
-    per_subject: int | None = None,
-    seed: int | None = None,
-    missing: Literal["drop", "negative"] = "drop",
-    workers: int = 0,
-    size_px: int = CROP_PX,
-    min_face: float = MIN_FACE_PX,
-    fps: float | None = None,
-    alignment: Alignment = "frame",
-    positive_from: float | None = None,
-    name: str | None = None,
-    licence: str | None = None,
-    quiet: bool = False,
-) -> Preparation:
+@dataclass(frozen=True)
+class _Task:
+    """What a reader wants prepared.
+
+    Attributes:
+        plan: the parts.
+        alignment: of the crops.
+        positive_from: the lowest intensity that counts as present.
+        chosen: settings of this reader alone, as they are stored with the data.
+        survey: of a data set.
+    """
+
+    plan: Plan
+    alignment: Alignment
+    positive_from: float
+    chosen: Mapping[str, Any]
+    survey: Survey | None = None
+
+
+def prepare(dataset: str, *, root: str | Path, out: str | Path | None = None, **fields: Any) -> Preparation:
     """Finds, follows, aligns and stores every face of a data set; goes on where an earlier run stopped.
 
     Args:
         dataset: name of a reader, see `arguments.READERS`.
         root: folder of the data.
-        out: the prepared folder to write.
-        check: (data sets) only say what was found of it and what is missing; no picture is read, nothing written.
-        labels: (videos) the codes: a table, a file or export of ELAN, BORIS, The Observer or Datavyu, or a folder.
-        coder: (videos) whose codes to take where several coded the same video, or the session of coding.
-        table: (table) the CSV.
-        detect: (table) find and align a face in every image; False is `alignment="none"`.
-        names: (videos) a CSV `source, face, name` that names, merges and leaves out the faces found. It may be given or
-            changed at any time, and costs no new search; unless the codes are of several subjects, who are found in it.
-        sequence: (videos) every folder of pictures is one recording with so many frames per second.
-        chapters: (videos) files whose names tell chapters (GoPro's, a DVD's, NAME_part1 ...) are one recording.
-        mirrored: (videos) the recordings are mirror images; they are turned round before anything else.
-        aus: (data sets) action units of the published protocol (default), or all that are coded and known.
-        frames: (data sets) those with labels (default), or all.
-        emotions: (data sets) 8 (default), or 7 to leave out contempt.
-        camera: (disfa) which of the two; left by default.
-        parts: (data sets) a CSV `subject, part` that divides the subjects: train, validation and test give the split,
-            other names folds for `evaluate --folds parts`.
-        per_subject: (voxceleb2) how many utterances to draw of every speaker; all by default.
-        seed: (voxceleb2) of that draw; 0 by default.
-        missing: labelled inputs of which there is no crop are left out of evaluations, or count as predicted absent.
-        workers: processes; 0 for one per core. Any number writes the same bytes.
-        size_px: side of the crops.
-        min_face: faces narrower than this many pixels are counted and not kept.
-        fps: (videos) frames per second to keep; all by default.
-        alignment: `frame`: by eye corners and nose; `smooth`: that, smoothed over time (videos); `five`: by eye
-            centres, nose tip and mouth corners; `all68`: by all landmarks; `dataset`: by those that the data set
-            brings; `none`: the images are aligned crops.
-        positive_from: the lowest coded intensity (0 to 5) that counts as present; 2, or the data set's own.
-        name: of the data set, which namespaces its subjects; that of the reader, or of the `root` folder.
-        licence: of the data; it travels into checkpoints and model cards.
-        quiet: show no progress.
+        out: the prepared folder to write; None where only a `check` of a data set is wanted.
+        **fields: any setting of the reader, as `duchenne prepare DATASET --help` lists them, with underscores:
+            `labels="codes.csv"`, `min_face=48`, `alignment="smooth"` ...; the side of the crops is `size_px`. See
+            `duchenne.preparing.settings`.
 
     Returns:
         The folder and what was counted. Inputs that failed are in `failures.csv` there, each with its reason, and
         labels without a crop in `missing.parquet`; for videos `faces.html` there shows everyone who was found.
 
     Raises:
-        UsageError: for an unknown reader, a bad or unfitting argument, or an `out` that holds something else.
+        UsageError: for an unknown reader, a setting that it does not have or that does not fit, or an `out` that holds
+            something else.
         InputError: when the inputs cannot be read, nothing could be written, or no face was kept at all.
     """
-    check_arguments(locals())
-    root, min_face = Path(root), float(min_face)
-    known = DATA_SETS.get(dataset)
-    detect = detect and alignment != "none"
-    alignment = alignment if detect else "none"
-    if positive_from is None:
-        positive_from = (known and known.positive_from) or (1.0 if known else 2.0)
-    positive_from = float(positive_from)  # as it is stored, from whatever caller
-    chosen: dict[str, Any] = {}
-    survey = None
-    if known is not None:
-        options = Options(
-            aus=aus or "protocol", frames=frames or "coded", emotions=emotions or 8, camera=camera or "left",
-            points=alignment == "dataset", positive_from=positive_from, per_subject=per_subject, seed=seed or 0,
-        )  # fmt: skip
-        reading = read_data_set(dataset, root, options)
-        stored = sorted(known.options - {"fps", "points", "per_subject"})
-        chosen = {option: getattr(options, option) for option in stored}
-        chosen |= {"per_subject": per_subject, "seed": options.seed} if per_subject is not None else {}
-        if parts is not None:
-            chosen |= reading.divide(Path(parts))
-        survey = reading.survey
-        if check:
-            return Preparation(None, {}, (), survey)
-        check_media(root, reading, alignment=alignment, fps=fps)
-        if not reading.images and not reading.videos:
-            lacking = survey.missing[0] if survey.missing else "no frame has a label; --frames all takes them without"
-            raise InputError(f"{root}: there is nothing to prepare: {lacking}.")
-        plan = reading.plan(detect=detect)
-    elif dataset == "table":
-        plan = plan_table(root, Path(str(table)), detect=detect)
+    settings = read_settings(dataset, fields)
+    root = Path(root)
+    if isinstance(settings, DataSetSettings) and settings.check:
+        return Preparation(None, {}, (), _read_data_set(dataset, root, settings)[0].survey)
+    if out is None:
+        raise UsageError("--out: name the folder to write, or ask for --check only.")
+    if isinstance(settings, DataSetSettings):
+        task = _of_data_set(dataset, root, settings)
+    elif isinstance(settings, TableSettings):
+        task = _of_table(root, settings)
     else:
-        assembly = Assembly(None if sequence is None else float(sequence), (), mirrored)
-        chosen = {name: value for name, value in (("sequence", assembly.sequence_fps), ("mirrored", mirrored)) if value}
-        given = [None if file is None else Path(file) for file in (labels, names)]
-        plan = plan_videos(root, given[0], coder, given[1], assembly=assembly, chapters=chapters)
-    info = DatasetInfo(
-        name=name or (known and (known.namespace or known.name)) or root.resolve().name,
-        aus=plan.aus,
-        label_kind=plan.label_kind,
-        alignment=_alignment(alignment),
-        size_px=size_px,
-        licence=licence or (known and known.licence) or "not stated",
-        positive_from=positive_from,
+        assert isinstance(settings, VideosSettings)
+        task = _of_videos(root, settings)
+    info = _describe(dataset, root, settings, task)
+    _write(Path(out), info, settings, task)
+    if isinstance(settings, VideosSettings):
+        _name_faces(Path(out), settings.names)
+    notes = [*task.plan.notes, *_of_recordings(Path(out)), *_lost(Path(out))]
+    done = Preparation(Path(out), read_info(out).counts, notes, task.survey)
+    if not done.counts["crops"]:
+        raise InputError(f"{root}: {_why_empty(done)}")
+    return done
+
+
+def _of_data_set(dataset: str, root: Path, settings: DataSetSettings) -> _Task:
+    reading, chosen = _read_data_set(dataset, root, settings)
+    survey = reading.survey
+    check_media(root, reading, alignment=settings.alignment, fps=_rate(settings))
+    if not reading.images and not reading.videos:
+        lacking = survey.missing[0] if survey.missing else "no frame has a label; --frames all takes them without"
+        raise InputError(f"{root}: there is nothing to prepare: {lacking}.")
+    plan = reading.plan(detect=settings.alignment != "none")
+    return _Task(plan, settings.alignment, _level(dataset, settings), {**chosen, "missing": settings.missing}, survey)
+
+
+def _read_data_set(dataset: str, root: Path, settings: DataSetSettings) -> tuple[Reading, dict[str, Any]]:
+    """What is found of a data set, and what was chosen of it."""
+    options = Options(
+        **{name: getattr(settings, name) for name in field_names(Options) & field_names(type(settings))}
+        | {"positive_from": _level(dataset, settings), "points": settings.alignment == "dataset"}
+    )
+    reading = read_data_set(dataset, root, options)
+    stored = sorted(DATA_SETS[dataset].options - {"fps", "points", "per_subject"})
+    chosen = {option: getattr(options, option) for option in stored}
+    if options.per_subject is not None:
+        chosen |= {"per_subject": options.per_subject, "seed": options.seed}
+    if settings.parts is not None:
+        chosen |= reading.divide(settings.parts)
+    return reading, chosen
+
+
+def _of_table(root: Path, settings: TableSettings) -> _Task:
+    alignment = settings.alignment if settings.detect else "none"
+    plan = plan_table(root, settings.table, detect=alignment != "none")
+    return _Task(plan, alignment, _level("table", settings), {"missing": settings.missing})
+
+
+def _of_videos(root: Path, settings: VideosSettings) -> _Task:
+    assembly = Assembly(settings.sequence, (), settings.mirrored)
+    said = (("sequence", assembly.sequence_fps), ("mirrored", settings.mirrored))
+    plan = plan_videos(
+        root, settings.labels, settings.coder, settings.names, assembly=assembly, chapters=settings.chapters
+    )
+    chosen = {name: value for name, value in said if value}
+    return _Task(plan, settings.alignment, _level("videos", settings), chosen)
+
+
+def _level(dataset: str, settings: PrepareSettings) -> float:
+    """The lowest intensity that counts as present."""
+    if settings.positive_from is not None:
+        return settings.positive_from
+    known = DATA_SETS.get(dataset)
+    return (known and known.positive_from) or (1.0 if known else 2.0)
+
+
+def _rate(settings: PrepareSettings) -> float | None:
+    """Frames per second to keep; None: all, or there are no videos."""
+    return settings.fps if isinstance(settings, RateSettings) else None
+
+
+def _describe(dataset: str, root: Path, settings: PrepareSettings, task: _Task) -> DatasetInfo:
+    """What `dataset.yaml` says."""
+    known, fps = DATA_SETS.get(dataset), _rate(settings)
+    return DatasetInfo(
+        name=settings.name or (known and (known.namespace or known.name)) or root.resolve().name,
+        aus=task.plan.aus,
+        label_kind=task.plan.label_kind,
+        alignment=_alignment(task.alignment),
+        size_px=settings.size_px,
+        licence=settings.licence or (known and known.licence) or "not stated",
+        positive_from=task.positive_from,
         settings={
             "reader": dataset,
-            "min_face_px": min_face,
-            **({"fps": float(fps)} if fps is not None else {}),
-            **chosen,
-            **({"missing": missing} if dataset != "videos" else {}),
-            "inputs": _digest(plan),
+            "min_face_px": settings.min_face,
+            **({"fps": fps} if fps is not None else {}),
+            **task.chosen,
+            "inputs": _digest(task.plan),
         },
     )
-    folder = Path(str(out))
-    if detect and alignment != "dataset":
+
+
+def _write(out: Path, info: DatasetInfo, settings: PrepareSettings, task: _Task) -> None:
+    """Cuts and stores every part that is not there yet."""
+    alignment, parts = task.alignment, task.plan.parts
+    if alignment not in ("none", "dataset"):
         for file in FACE_FILES:  # before there are workers, and before anything is written
             model_path(file)
     fit: Fit = alignment if alignment in ("five", "all68") else "rigid"
     try:
         write_prepared(
-            folder,
+            out,
             info,
-            plan.parts,
-            Cutter(size_px, min_face, fps, alignment == "smooth", fit, alignment == "dataset"),
-            workers=workers,
-            units=[part.units for part in plan.parts],
+            parts,
+            Cutter(
+                settings.size_px, settings.min_face, _rate(settings), alignment == "smooth", fit, alignment == "dataset"
+            ),
+            workers=settings.workers,
+            units=[part.units for part in parts],
             description=f"preparing {info.name}",
-            quiet=quiet,
+            quiet=settings.quiet,
         )
     finally:
         process_finder.cache_clear()
-    if dataset == "videos":
-        counts = read_info(folder).counts
-        if counts["crops"]:
-            write_sheet(folder)
-        if names is not None and (counts["crops"] or counts.get("left_out")):  # those left out can be taken back
-            apply_names(folder, Path(names))
-    done = Preparation(folder, read_info(folder).counts, [*plan.notes, *_of_recordings(folder), *_lost(folder)], survey)
-    if not done.counts["crops"]:
-        raise InputError(f"{root}: {_why_empty(done)}")
-    return done
+
+
+def _name_faces(out: Path, names: Path | None) -> None:
+    """Shows everyone who was found, and applies the names that were given to them."""
+    counts = read_info(out).counts
+    if counts["crops"]:
+        write_sheet(out)
+    if names is not None and (counts["crops"] or counts.get("left_out")):  # those left out can be taken back
+        apply_names(out, names)
 
 
 def _digest(plan: Plan) -> str:

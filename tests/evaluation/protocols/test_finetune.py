@@ -18,11 +18,11 @@ from duchenne.errors import InputError, UsageError
 from duchenne.evaluation.evaluate import evaluate
 from duchenne.evaluation.job import Job
 from duchenne.evaluation.protocols import finetune
+from duchenne.evaluation.protocols.registry import FinetuneArguments
 from duchenne.evaluation.state import State
 from duchenne.evaluation.tasks import make_plans, make_task
 from duchenne.features.resolve import resolve
 from duchenne.heads import tuning
-from duchenne.heads.linear import LinearSettings
 from duchenne.heads.tuning import TuneSettings, layer_depths, score_faces, tune_encoder
 from duchenne.modules.encoder import Encoder, EncoderSpec
 
@@ -45,7 +45,7 @@ def build():
     torch.manual_seed(0)
     return Small()
 '''  # fmt: skip
-FAST = {"epochs": 2, "batch_size": 16, "lr": 1e-3, "sample_faces": 0, "maps": "none", "baselines": False, "quiet": True}
+FAST = {"epochs": 2, "batch_size": 16, "lr": 1e-3, "sample_faces": 0, "baselines": False, "quiet": True}
 
 
 @pytest.fixture
@@ -224,7 +224,7 @@ def test_methods_are_trained_in_every_fold(faces, tmp_path, monkeypatch):
         "method: supervised\nsize_px: 32\nbatch_size: 8\nmax_steps: 2\nschedule: constant\nvalidation_share: 0\n"
     )
     names = [f"supervised:{recipe}", "cl_ile:smoke/cl_ile"]
-    job = {"data": faces, "folds": 2, "sample_faces": 0, "maps": "none", "quiet": True}
+    job = {"data": faces, "folds": 2, "sample_faces": 0, "quiet": True}
     table = evaluate("finetune", method=names, out=tmp_path / "out", **job)
     assert list(table["model"].unique()) == names
     assert table["auc"].notna().all()
@@ -276,20 +276,21 @@ def test_repeats_train_alike(faces, small, tmp_path, monkeypatch):
     for source in (finetune.resolve_method("supervised:smoke/supervised"), resolve(small)):
         for seed in plans:
             with pytest.raises(Begun):
-                finetune._fold(source, job, LinearSettings(), TuneSettings(), seed, 1)
+                finetune._fold(source, job, FinetuneArguments(), TuneSettings(), seed, 1)
     assert began == [0, 0, 1, 1, (0, 1), (0, 1), (1, 1), (1, 1)]
 
 
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"protocol": "linear", "model": "pixels", "tune": "bn"}, "belong to evaluate finetune"),
-        ({"protocol": "linear", "model": (), "method": "supervised"}, "belong to evaluate finetune"),
+        ({"protocol": "linear", "model": "pixels", "tune": "bn"}, "--tune: is for `evaluate finetune`, not"),
+        ({"protocol": "linear", "model": (), "method": "supervised"}, "--method: is for `evaluate finetune`, not"),
         ({"method": "supervised:smoke/supervised", "tune": "bn"}, "is trained as its recipe says"),
+        ({"method": "supervised:smoke/supervised", "tune": "all"}, "--tune speaks of encoders"),
         ({"method": "supervised:smoke/supervised", "weighting": "none"}, "is trained as its recipe says"),
-        ({"model": "random", "maps": "tsne"}, "draws no maps of features"),
+        ({"model": "random", "maps": "tsne"}, "--maps: is for .* not for `evaluate finetune`"),
         ({"model": "landmarks"}, "is no single encoder"),
-        ({"model": "random", "l2": 0.1}, "nothing is penalised"),
+        ({"model": "random", "l2": 0.1}, "--l2: is for .* not for `evaluate finetune`"),
         ({"method": "supervisd"}, "did you mean `supervised`"),
         ({"method": "triplet"}, "learns without action unit labels"),
         ({"method": "supervised:smoke/supervised", "target": "emotion"}, "learns action units"),
@@ -306,7 +307,7 @@ def test_what_is_refused(fields, message, faces, tmp_path):
 def test_on_the_command_line(faces, small, tmp_path, capsys):
     words = ["evaluate", "finetune", "--model", small, "--data", str(faces), "--out", str(tmp_path / "out")]
     words += ["--epochs", "1", "--batch-size", "16", "--tune", "bn", "--layer-decay", "0.5", "--patience", "1"]
-    words += ["--folds", "2", "--maps", "none", "--sample-faces", "0", "--no-baselines", "--quiet"]
+    words += ["--folds", "2", "--sample-faces", "0", "--no-baselines", "--quiet"]
     assert main(words) == 0
     assert "AUC" in capsys.readouterr().out
 
@@ -354,7 +355,7 @@ def test_folds_of_ones_own_that_part_namesakes_are_refused(make_faces, tmp_path)
 def test_the_check_runs_before_every_training(faces, small, tmp_path, monkeypatch):
     """Folds that share a person never reach a training, wherever they come from."""
     both = [Fold(train=np.ones(168, dtype=bool), test=np.ones(168, dtype=bool))]
-    monkeypatch.setattr("duchenne.evaluation.evaluate.make_plans", lambda *rest, **more: {0: both})
+    monkeypatch.setattr("duchenne.evaluation.setup.make_plans", lambda *rest, **more: {0: both})
     monkeypatch.setattr(finetune, "_folds", lambda *rest: pytest.fail("trained"))
     with pytest.raises(InputError, match="6 names lie on both sides of fold 0"):
         evaluate("finetune", model=small, data=faces, out=tmp_path / "out", **FAST)

@@ -99,7 +99,7 @@ def accuracy(
         model = "mouth_nets:build"
         table = evaluate(
             "finetune", model=model, data=mouths(shuffled), out=tmp_path / "out", target="emotion", folds=2, epochs=4,
-            batch_size=16, lr=1e-3, head_lr=1e-2, sample_faces=0, maps="none", baselines=False, quiet=True,
+            batch_size=16, lr=1e-3, head_lr=1e-2, sample_faces=0, baselines=False, quiet=True,
         )  # fmt: skip
         assert set(table["item"]) == set(NAMES)
         found = json.loads((tmp_path / "out" / "summary.json").read_text())["models"][model]

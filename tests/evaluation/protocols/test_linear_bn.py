@@ -13,7 +13,6 @@ from duchenne.data.folds import Fold
 from duchenne.errors import UsageError
 from duchenne.evaluation.protocols import linear_bn
 from duchenne.evaluation.protocols.linear_bn import Classifier, head_of, train_and_score
-from duchenne.evaluation.report import gradcam
 from duchenne.features.encoder import BATCH
 from duchenne.metrics import roc_auc
 
@@ -160,7 +159,7 @@ def test_evaluation(faces, here):
     [
         ({"model": "normed:plain"}, "has no BatchNorm layers"),
         ({"model": "normed:normalised+landmarks"}, "are several; evaluate them one by one"),
-        ({"model": "landmarks", "l2": 0.1}, "--l2 has no meaning"),
+        ({"model": "landmarks", "l2": 0.1}, "--l2: is for `evaluate linear`, .* not for `evaluate linear.bn`"),
     ],
 )
 def test_what_has_no_meaning_is_refused(fields, sentence, faces, here):
@@ -190,7 +189,6 @@ def test_figures_of_every_encoder_as_the_first_fold_trained_it(faces, here, monk
         return network, read
 
     monkeypatch.setattr(linear_bn, "restored", watched)
-    monkeypatch.setattr(gradcam, "restored", watched)
     (here / "other.py").write_text(BUILDER.replace("manual_seed(0)", "manual_seed(1)"))
     models = ["normed:normalised", "other:normalised"]
     duchenne.evaluate(

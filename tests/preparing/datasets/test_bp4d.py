@@ -266,7 +266,7 @@ def test_arguments_that_do_not_fit(root: Path, tmp_path: Path) -> None:
         "--camera: is for `prepare disfa`": {"out": tmp_path / "o", "camera": "left"},
         "says itself what is present": {"out": tmp_path / "o", "positive_from": 2},
         "--alignment smooth: needs videos": {"out": tmp_path / "o", "alignment": "smooth"},
-        "--missing keep: must be drop or negative": {"out": tmp_path / "o", "missing": "keep"},
+        "`missing` must be one of 'drop', 'negative'": {"out": tmp_path / "o", "missing": "keep"},
         "--labels: is for `prepare videos`": {"out": tmp_path / "o", "labels": "codes.csv"},
     }
     for message, arguments in wrong.items():

@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import torch
@@ -28,16 +29,16 @@ from duchenne.config import from_mapping, load_mapping
 from duchenne.data.labels import LabelSpec
 from duchenne.errors import InputError, UsageError
 from duchenne.evaluation.job import FrozenFeatures, Job, Outcome
+from duchenne.evaluation.protocols.base import ScoredProtocol
 from duchenne.evaluation.protocols.frozen import plan_hash
 from duchenne.evaluation.protocols.linear_bn import EPOCHS, LEARNING_RATE, Batches, train_and_score
+from duchenne.evaluation.protocols.registry import AreasArguments
 from duchenne.evaluation.state import array_hash
 from duchenne.faces.areas import AreaTable, parse_boxes, parse_groups
 from duchenne.faces.boxes import area_boxes, clip_boxes
 from duchenne.features.encoder import BATCH, EncoderSource, encoder_input, picture_batches
-from duchenne.features.ensemble import EnsembleSource
 from duchenne.features.source import FeatureSource, finite
 from duchenne.heads.fit_network import SETTLED_FACES
-from duchenne.heads.linear import L2_CANDIDATES, LinearSettings
 from duchenne.modules.heads import projection_head
 from duchenne.modules.roi_align import roi_align
 from duchenne.progress import progress_bar
@@ -48,7 +49,6 @@ HIDDEN: Final = (1024, 128)
 ENCODER_RATE: Final = 1e-4
 SMALLEST: Final = 16 / 224
 """Smallest side of an area, as a share of the picture's."""
-AREA_PROTOCOLS: Final = ("areas", "areas+finetune")
 _TRAINING: Final = {
     "stage": STAGE, "grid": GRID, "hidden": list(HIDDEN), "epochs": EPOCHS, "batch_size": BATCH, "optimiser": "adamw",
     "learning_rate": LEARNING_RATE, "batchnorm_faces": SETTLED_FACES,
@@ -101,85 +101,101 @@ class AreaNetwork(nn.Module):
         return torch.as_tensor(self.classifiers(read_areas(self.encoder, *x)))
 
 
-def load_areas(path: str | Path | None, protocol: str) -> AreaTable:
-    """The areas of a YAML file, or the default ones.
-
-    Args:
-        path: of the file; None for the default ones.
-        protocol: that they are for.
+def load_areas(path: Path | None) -> AreaTable:
+    """The areas of a YAML file; None for the default ones.
 
     Raises:
-        UsageError: when the protocol looks at no areas, or the file does not describe any.
-        InputError: when the file cannot be read.
+        UsageError: when the file does not describe any.
+        InputError: when it cannot be read.
     """
-    if path is None:
-        return AreaTable()
-    if protocol not in AREA_PROTOCOLS:
-        raise UsageError(f"evaluate {protocol}: looks at whole faces, so --areas has no meaning; leave it out.")
-    return from_mapping(AreaTable, load_mapping(path), where=str(path))
+    return AreaTable() if path is None else from_mapping(AreaTable, load_mapping(path), where=str(path))
 
 
-def run_areas(source: FeatureSource, job: Job, settings: LinearSettings) -> Outcome:
+class Areas(ScoredProtocol[AreasArguments]):
     """The protocol on a frozen encoder, see the module's first lines.
 
+    Attributes:
+        areas: of the face.
+        tuned: whether the encoder is trained along.
+
     Raises:
-        UsageError: for settings that have no meaning here, ensembles, and encoders without a `feature_map`.
-        InputError: when a face has no landmarks to find its areas by.
+        UsageError: when the file of areas does not describe any.
+        InputError: when it cannot be read.
     """
-    return _run(source, job, settings, "head")
+
+    name = "areas"
+    text = (
+        "for each group of facial areas a perceptron with hidden layers of 1,024 and 128 on the features of the "
+        "group's areas, standardised with the training folds' statistics (BatchNorm), on a frozen encoder"
+    )
+    single_models = True
+    tuned: ClassVar[bool] = False
+
+    def __init__(self, arguments: AreasArguments) -> None:
+        super().__init__(arguments)
+        self.areas = load_areas(arguments.areas)
+
+    def describe(self, models: Sequence[FeatureSource]) -> dict[str, Any]:
+        """See `ScoredProtocol`."""
+        return super().describe(models) | {"areas": asdict(self.areas)}
+
+    def run(self, source: FeatureSource, job: Job) -> Outcome:
+        """See `ScoredProtocol`.
+
+        Raises:
+            UsageError: for encoders without a `feature_map`.
+            InputError: when a face has no landmarks to find its areas by.
+        """
+        weighting = self.arguments.weighting
+        groups = item_groups(self.areas, job.task.items)
+        folds = [fold for plan in job.plans.values() for fold in plan]
+        total = sum(int(fold.test.sum()) + EPOCHS * int(fold.train.sum()) for fold in folds)
+        scores = {seed: np.full(job.task.labels.shape, np.nan, dtype=np.float32) for seed in job.plans}
+        inputs, width = _Inputs(source, job, self.areas, tuned=self.tuned), 0
+        with progress_bar(quiet=job.quiet) as bar:
+            progress = bar.add_task(source.name[-32:], total=total, note="")
+            for seed, plan in job.plans.items():
+                start = job.weights_seed(seed)
+                for number, fold in enumerate(plan):
+                    bar.update(progress, note=f"fold {number + 1} of {len(plan)}")
+                    key = {
+                        self.name: [weighting, _TRAINING, self.areas], "features": inputs.frozen.name(seed),
+                        "seed": seed, "start": start, "fold": number, "folds": plan_hash([fold]),
+                    }  # fmt: skip
+                    stored = job.state.get(**key)
+                    if stored is None:
+                        network, rates, read = inputs.of(seed, number, groups)
+                        advance = lambda faces: bar.advance(progress, faces)  # noqa: E731
+                        score = train_and_score(
+                            network, read, job.task.labels, fold, weighting=weighting, seed=(start, number),
+                            device=job.device, advance=advance, groups=rates,
+                        )  # fmt: skip
+                        stored = {"score": score, "width": np.array(inputs.width)}
+                        job.state.put(stored, **key)
+                    else:
+                        bar.advance(progress, int(fold.test.sum()) + EPOCHS * int(fold.train.sum()))
+                    scores[seed][fold.test] = stored["score"]
+                    width = int(stored["width"])
+        tuned = {"encoder_learning_rate": ENCODER_RATE} if self.tuned else {}
+        fitted = {"areas": inputs.fitted} if inputs.fitted else {}
+        return Outcome(scores=scores, width=width, facts={"training": {**_TRAINING, **tuned}, **fitted})
 
 
-def run_areas_tuned(source: FeatureSource, job: Job, settings: LinearSettings) -> Outcome:
-    """The protocol with the encoder trained along; raises as `run_areas`."""
-    return _run(source, job, settings, "all")
+class AreasFinetune(Areas):
+    """The protocol with the encoder trained along."""
+
+    name = "areas+finetune"
+    text = (
+        "for each group of facial areas a perceptron with hidden layers of 1,024 and 128, trained together with the "
+        "whole encoder"
+    )
+    tuned = True
 
 
 def read_areas(encoder: nn.Module, pictures: Tensor, boxes: Tensor) -> Tensor:
     """The areas of a map: (B, 3, H, H) and (B, areas, 4) in pixels -> (B, areas, channels x 2 x 2)."""
     maps: Tensor = encoder.feature_map(pictures, STAGE)  # type: ignore[operator]
     return roi_align(maps, boxes, output=GRID, scale=maps.shape[-1] / pictures.shape[-1]).flatten(2)
-
-
-def _run(source: FeatureSource, job: Job, settings: LinearSettings, tune: Literal["head", "all"]) -> Outcome:
-    name = "areas" if tune == "head" else "areas+finetune"
-    if settings.l2 != L2_CANDIDATES:
-        raise UsageError(f"evaluate {name}: nothing is penalised, so --l2 has no meaning; leave it out.")
-    if job.task.exclusive:
-        raise UsageError(f"evaluate {name}: areas judge action units; use --target au, or evaluate linear.")
-    if isinstance(source, EnsembleSource):
-        raise UsageError(f"evaluate {name}: --model {source.name} are several; evaluate them one by one.")
-    groups = item_groups(job.areas, job.task.items)
-    folds = [fold for plan in job.plans.values() for fold in plan]
-    total = sum(int(fold.test.sum()) + EPOCHS * int(fold.train.sum()) for fold in folds)
-    scores = {seed: np.full(job.task.labels.shape, np.nan, dtype=np.float32) for seed in job.plans}
-    inputs, width = _Inputs(source, job, tune), 0
-    with progress_bar(quiet=job.quiet) as bar:
-        progress = bar.add_task(source.name[-32:], total=total, note="")
-        for seed, plan in job.plans.items():
-            start = job.weights_seed(seed)
-            for number, fold in enumerate(plan):
-                bar.update(progress, note=f"fold {number + 1} of {len(plan)}")
-                key = {
-                    name: [settings.weighting, _TRAINING, job.areas], "features": inputs.frozen.name(seed),
-                    "seed": seed, "start": start, "fold": number, "folds": plan_hash([fold]),
-                }  # fmt: skip
-                stored = job.state.get(**key)
-                if stored is None:
-                    network, rates, read = inputs.of(seed, number, groups)
-                    advance = lambda faces: bar.advance(progress, faces)  # noqa: E731
-                    score = train_and_score(
-                        network, read, job.task.labels, fold, weighting=settings.weighting, seed=(start, number),
-                        device=job.device, advance=advance, groups=rates,
-                    )  # fmt: skip
-                    stored = {"score": score, "width": np.array(inputs.width)}
-                    job.state.put(stored, **key)
-                else:
-                    bar.advance(progress, int(fold.test.sum()) + EPOCHS * int(fold.train.sum()))
-                scores[seed][fold.test] = stored["score"]
-                width = int(stored["width"])
-    tuned = {} if tune == "head" else {"encoder_learning_rate": ENCODER_RATE}
-    fitted = {"areas": inputs.fitted} if inputs.fitted else {}
-    return Outcome(scores=scores, width=width, facts={"training": {**_TRAINING, **tuned}, **fitted})
 
 
 def count_fitted(boxes: Tensor, side: int) -> dict[str, int]:
@@ -228,8 +244,8 @@ def item_groups(areas: AreaTable, items: Sequence[str]) -> list[Group]:
 class _Inputs:
     """What the classifiers of one model read: values of areas, computed once per seed of the weights, or pictures."""
 
-    def __init__(self, source: FeatureSource, job: Job, tune: Literal["head", "all"]) -> None:
-        self.source, self.job, self.tune = source, job, tune
+    def __init__(self, source: FeatureSource, job: Job, areas: AreaTable, *, tuned: bool) -> None:
+        self.source, self.job, self.areas, self.tuned = source, job, areas, tuned
         self.frozen = FrozenFeatures(source, job, lambda faces: None)
         self.width = 0
         self.fitted: dict[str, int] = {}
@@ -242,7 +258,7 @@ class _Inputs:
         self, seed: int, fold: int, groups: list[Group]
     ) -> tuple[nn.Module, list[dict[str, Any]] | None, Callable[[NDArray[np.int64]], Batches]]:
         """A fresh network for one fold, its learning rates, and what reads its inputs."""
-        if isinstance(self.source, EncoderSource) and self.tune == "all":
+        if isinstance(self.source, EncoderSource) and self.tuned:
             encoder = copy.deepcopy(self.source.build(self.job.weights_seed(seed) if self.source.seeded else 0))
             with torch.no_grad():
                 example = read_areas(encoder.eval(), torch.zeros(1, 3, self.side, self.side), self.boxes[:1])
@@ -288,7 +304,7 @@ class _Inputs:
             assert values is not None
             return values
 
-        return self.job.state.array(fill, areas=self.job.areas, of=self.frozen.name(seed), rows=array_hash(rows))
+        return self.job.state.array(fill, areas=self.areas, of=self.frozen.name(seed), rows=array_hash(rows))
 
     def _pictures(self, places: NDArray[np.int64]) -> Batches:
         rows = self.job.task.rows[places]
@@ -306,7 +322,7 @@ class _Inputs:
                 f"{job.data.paths[0]}: {lacking} of {len(points)} labelled faces have no landmarks in column "
                 "`landmarks`, by which evaluate areas finds the areas of a face; prepare the data with face detection."
             )
-        boxes = area_boxes(torch.from_numpy(points), parse_boxes(job.areas.area_boxes))
+        boxes = area_boxes(torch.from_numpy(points), parse_boxes(self.areas.area_boxes))
         return clip_boxes(boxes, side, SMALLEST * side)[0], count_fitted(boxes, side)
 
     def _check(self, source: EncoderSource) -> None:

@@ -22,15 +22,17 @@ from duchenne.data.folds import Fold, check_apart, hold_out
 from duchenne.data.prepared import Prepared
 from duchenne.errors import UsageError
 from duchenne.evaluation.job import Job, Outcome
+from duchenne.evaluation.protocols.base import ScoredProtocol
 from duchenne.evaluation.protocols.frozen import plan_hash
+from duchenne.evaluation.protocols.registry import FinetuneArguments
 from duchenne.evaluation.scoring import mean_defined
 from duchenne.facs import au_column
 from duchenne.features.encoder import EncoderSource
 from duchenne.features.resolve import resolve
 from duchenne.features.source import Context, Features, FeatureSource, SingleSource
 from duchenne.heads.fit_network import learnable_shares
-from duchenne.heads.linear import L2_CANDIDATES, LinearSettings
-from duchenne.heads.tuning import TuneSettings, score_faces, tune_encoder
+from duchenne.heads.settings import TuneSettings
+from duchenne.heads.tuning import score_faces, tune_encoder
 from duchenne.methods.families.labelled_method import LabelledMethod
 from duchenne.methods.registry import method_class
 from duchenne.metrics import confusion, f1_from_counts, roc_auc
@@ -94,48 +96,63 @@ def weighting_of(sources: Sequence[FeatureSource]) -> str | None:
     return str(found.pop()) if len(found) == 1 else None
 
 
-def run_finetune(
-    source: FeatureSource, job: Job, settings: LinearSettings, *, tuning: TuneSettings, workers: int = 1
-) -> Outcome:
-    """The protocol, see the module's first lines.
+class Finetune(ScoredProtocol[FinetuneArguments]):
+    """The protocol, see the module's first lines."""
 
-    Args:
-        source: an encoder, or a method.
-        job: the evaluation.
-        settings: of which the weighting is used.
-        tuning: how encoders are trained.
-        workers: folds that are trained at the same time, each in a process of its own.
+    name = "finetune"
+    text = (
+        "BatchNorm and one linear unit per item, trained together with the encoder; methods (--method) are trained "
+        "from the start in every fold and give their own scores"
+    )
+    needs_encoder = True
 
-    Raises:
-        UsageError: for settings that have no meaning here, and for models that are no encoder.
-    """
-    if settings.l2 != L2_CANDIDATES:
-        raise UsageError("evaluate finetune: nothing is penalised by --l2; leave it out.")
-    if not isinstance(source, EncoderSource | MethodSource):
-        raise UsageError(f"evaluate finetune: --model {source.name} is no single encoder; use evaluate linear.")
-    folds = [(seed, number) for seed, plan in job.plans.items() for number in range(len(plan))]
-    for seed, number in folds:
-        check_apart([job.plans[seed][number]], job.task.subjects)
-    scores = {seed: np.full(job.task.labels.shape, np.nan, dtype=np.float32) for seed in job.plans}
-    facts: dict[str, Any] = {}
-    width = 0
-    with progress_bar(quiet=job.quiet) as bar:
-        task = bar.add_task(source.name[-32:], total=len(folds), note="folds")
-        for (seed, number), found in zip(folds, _folds(source, job, settings, tuning, workers, folds), strict=True):
-            scores[seed][job.plans[seed][number].test] = found["score"]
-            facts.setdefault(str(seed), []).append(
-                {name: values.tolist() for name, values in found.items() if name not in ("score", "width")}
-            )
-            width = int(found["width"])
-            bar.advance(task)
-    training = {"weighting": settings.weighting, **asdict(tuning)} if isinstance(source, EncoderSource) else {}
-    return Outcome(scores=scores, width=width, facts={"training": training, "folds": facts})
+    def __init__(self, arguments: FinetuneArguments) -> None:
+        super().__init__(arguments)
+        self.feature = arguments.feature
+
+    def own_models(self) -> list[FeatureSource]:
+        """See `ScoredProtocol`: the methods."""
+        return [resolve_method(name) for name in self.arguments.method]
+
+    def check(self, source: FeatureSource) -> None:
+        """See `ScoredProtocol`; methods make their encoders themselves."""
+        if not isinstance(source, MethodSource):
+            super().check(source)
+
+    def describe(self, models: Sequence[FeatureSource]) -> dict[str, Any]:
+        """See `ScoredProtocol`; of methods alone their own weighting, and no feature."""
+        if all(isinstance(source, MethodSource) for source in models):
+            return {"weighting": weighting_of(models)}
+        return super().describe(models)
+
+    def run(self, source: FeatureSource, job: Job) -> Outcome:
+        """See `ScoredProtocol`."""
+        assert isinstance(source, EncoderSource | MethodSource)
+        arguments, tuning = self.arguments, self.arguments.tuning
+        folds = [(seed, number) for seed, plan in job.plans.items() for number in range(len(plan))]
+        for seed, number in folds:
+            check_apart([job.plans[seed][number]], job.task.subjects)
+        scores = {seed: np.full(job.task.labels.shape, np.nan, dtype=np.float32) for seed in job.plans}
+        facts: dict[str, Any] = {}
+        width = 0
+        with progress_bar(quiet=job.quiet) as bar:
+            task = bar.add_task(source.name[-32:], total=len(folds), note="folds")
+            done = _folds(source, job, arguments, tuning, arguments.workers, folds)
+            for (seed, number), found in zip(folds, done, strict=True):
+                scores[seed][job.plans[seed][number].test] = found["score"]
+                facts.setdefault(str(seed), []).append(
+                    {name: values.tolist() for name, values in found.items() if name not in ("score", "width")}
+                )
+                width = int(found["width"])
+                bar.advance(task)
+        training = {"weighting": arguments.weighting, **asdict(tuning)} if isinstance(source, EncoderSource) else {}
+        return Outcome(scores=scores, width=width, facts={"training": training, "folds": facts})
 
 
 def _folds(
     source: EncoderSource | MethodSource,
     job: Job,
-    settings: LinearSettings,
+    settings: FinetuneArguments,
     tuning: TuneSettings,
     workers: int,
     folds: list[tuple[int, int]],
@@ -162,7 +179,7 @@ def _fold_elsewhere(name: str, is_method: bool, threads: int, *rest: Any) -> Fou
 def _fold(
     source: EncoderSource | MethodSource,
     job: Job,
-    settings: LinearSettings,
+    settings: FinetuneArguments,
     tuning: TuneSettings,
     seed: int,
     number: int,
@@ -187,7 +204,7 @@ def _fold(
 
 
 def _tuned(
-    source: EncoderSource, job: Job, settings: LinearSettings, tuning: TuneSettings, seed: int, number: int
+    source: EncoderSource, job: Job, settings: FinetuneArguments, tuning: TuneSettings, seed: int, number: int
 ) -> dict[str, NDArray[Any]]:
     task, fold = job.task, job.plans[seed][number]
     held = np.zeros(len(task.rows), dtype=bool)

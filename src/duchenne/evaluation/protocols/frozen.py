@@ -4,89 +4,141 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from duchenne.data.folds import Fold
-from duchenne.errors import UsageError
 from duchenne.evaluation.job import FrozenFeatures, Job, Outcome
+from duchenne.evaluation.protocols.base import FeatureProtocol
+from duchenne.evaluation.protocols.registry import KnnArguments, LinearArguments, RidgeArguments, SemiArguments
+from duchenne.evaluation.report.gradcam import Attention, attention_of
+from duchenne.evaluation.scoring import Predictions
 from duchenne.evaluation.state import array_hash
+from duchenne.features.encoder import EncoderSource
 from duchenne.features.source import Features, FeatureSource
-from duchenne.heads.linear import L2_CANDIDATES, LinearSettings, linear_protocol
+from duchenne.heads.linear import linear_protocol, train_heads
 from duchenne.heads.quick import LARGEST_REFERENCE, NEIGHBOURS, nearest_neighbours, ridge
+from duchenne.heads.settings import LinearSettings
 from duchenne.progress import progress_bar
 
 Found = Mapping[str, NDArray[Any]]
 """What a classifier gives for one seed: `score` (N, A), and whatever it wants to tell."""
 
 
-def run_linear(source: FeatureSource, job: Job, settings: LinearSettings) -> Outcome:
+P = TypeVar("P", bound=LinearArguments | RidgeArguments | SemiArguments)
+
+
+class PenalisedProtocol(FeatureProtocol[P]):
+    """A protocol whose linear units have an L2 penalty, chosen on held-out training subjects."""
+
+    @property
+    def settings(self) -> LinearSettings:
+        """How the units are fitted."""
+        return LinearSettings(l2=self.arguments.l2, weighting=self.arguments.weighting)
+
+    def describe(self, models: Sequence[FeatureSource]) -> dict[str, Any]:
+        """See `ScoredProtocol`."""
+        settings = self.settings
+        return super().describe(models) | {"l2": list(settings.l2), "held_out": settings.held_out}
+
+
+class Linear(PenalisedProtocol[LinearArguments]):
     """The linear protocol, see `duchenne.heads.linear`."""
-    place = torch.device("cpu") if job.device.type == "mps" else job.device  # MPS has no float64, which sums losses
 
-    def fit(values: Features, plan: Sequence[Fold], seed: int) -> Found:
-        result = linear_protocol(values, job.task.labels, plan, job.task.people, settings, seed=seed, device=place)
-        return {
-            "score": result.score,
-            "l2": np.array(result.l2),
-            "not_converged": np.array(result.not_converged),
-        }
-
-    found, outcome = run_classifiers(source, job, {"linear": asdict(settings)}, fit)
-    facts = {
-        "l2": {str(seed): list(map(float, values["l2"])) for seed, values in found.items()},
-        "not_converged": int(sum(values["not_converged"] for values in found.values())),
-    }
-    return outcome(facts)
-
-
-def run_knn(source: FeatureSource, job: Job, settings: LinearSettings) -> Outcome:
-    """A vote of the nearest training faces, see `duchenne.heads.quick`.
-
-    Raises:
-        UsageError: for settings that have no meaning here.
-    """
-    if settings.l2 != L2_CANDIDATES:
-        raise UsageError("evaluate knn: nothing is penalised, so --l2 has no meaning; leave it out.")
-    balanced = _is_balanced(settings, "knn")
-
-    def fit(values: Features, plan: Sequence[Fold], seed: int) -> Found:
-        return {
-            "score": nearest_neighbours(values, job.task.labels, plan, balanced=balanced, device=job.device),
-        }
-
-    _, outcome = run_classifiers(
-        source, job, {"knn": NEIGHBOURS, "among": LARGEST_REFERENCE, "balanced": balanced}, fit
+    name = "linear"
+    text = (
+        "features standardised with the training folds' statistics (BatchNorm), one linear unit per item, fitted to "
+        "its optimum on frozen features"
     )
-    return outcome({"neighbours": NEIGHBOURS, "among_at_most": LARGEST_REFERENCE})
+
+    def run(self, source: FeatureSource, job: Job) -> Outcome:
+        """See `ScoredProtocol`."""
+        settings, place = self.settings, _float64_device(job)
+
+        def fit(values: Features, plan: Sequence[Fold], seed: int) -> Found:
+            result = linear_protocol(values, job.task.labels, plan, job.task.people, settings, seed=seed, device=place)
+            return {
+                "score": result.score,
+                "l2": np.array(result.l2),
+                "not_converged": np.array(result.not_converged),
+            }
+
+        found, outcome = run_classifiers(source, job, {"linear": asdict(settings)}, fit)
+        return outcome({
+            "l2": _chosen(found),
+            "not_converged": int(sum(values["not_converged"] for values in found.values())),
+        })  # fmt: skip
+
+    def attention(self, source: EncoderSource, job: Job, found: Outcome, tested: Predictions) -> list[Attention]:
+        """See `ScoredProtocol`; the linear units of the first fold are fitted again."""
+        train = job.plans[0][0].train
+        features = FrozenFeatures(source, job, lambda faces: None).of(0)
+        head = train_heads(
+            features[train], job.task.labels[train], [found.facts["l2"]["0"][0]], weighting=self.arguments.weighting,
+            device=_float64_device(job),
+        )[0]  # fmt: skip
+        module = source.build(0).eval().to(job.device)
+        return attention_of(source, job, tested, module, source.forward(module, job.feature), head, head.trained)
 
 
-def run_ridge(source: FeatureSource, job: Job, settings: LinearSettings) -> Outcome:
-    """Least squares in closed form, see `duchenne.heads.quick`.
+class Knn(FeatureProtocol[KnnArguments]):
+    """A vote of the nearest training faces, see `duchenne.heads.quick`."""
 
-    Raises:
-        UsageError: for settings that have no meaning here.
-    """
-    balanced = _is_balanced(settings, "ridge")
+    name = "knn"
+    text = (
+        "a vote of the nearest training faces, by cosine of frozen features standardised with the training folds' "
+        "statistics; a quick look"
+    )
 
-    def fit(values: Features, plan: Sequence[Fold], seed: int) -> Found:
-        found = ridge(
-            values, job.task.labels, plan, job.task.people, settings.l2, balanced=balanced,
-            held_out=settings.held_out, seed=seed,
-        )  # fmt: skip
-        return {"score": found.score, "l2": np.array(found.l2)}
+    def run(self, source: FeatureSource, job: Job) -> Outcome:
+        """See `ScoredProtocol`."""
+        balanced = self.arguments.weighting == "balanced"
 
-    found, outcome = run_classifiers(source, job, {"ridge": asdict(settings)}, fit)
-    return outcome({"l2": {str(seed): list(map(float, values["l2"])) for seed, values in found.items()}})
+        def fit(values: Features, plan: Sequence[Fold], seed: int) -> Found:
+            return {
+                "score": nearest_neighbours(values, job.task.labels, plan, balanced=balanced, device=job.device),
+            }
+
+        _, outcome = run_classifiers(
+            source, job, {"knn": NEIGHBOURS, "among": LARGEST_REFERENCE, "balanced": balanced}, fit
+        )
+        return outcome({"neighbours": NEIGHBOURS, "among_at_most": LARGEST_REFERENCE})
 
 
-def _is_balanced(settings: LinearSettings, protocol: str) -> bool:
-    if settings.weighting == "inverse_frequency":
-        raise UsageError(f"evaluate {protocol}: --weighting inverse_frequency weighs items, which are apart here.")
-    return settings.weighting == "balanced"
+class Ridge(PenalisedProtocol[RidgeArguments]):
+    """Least squares in closed form, see `duchenne.heads.quick`."""
+
+    name = "ridge"
+    text = (
+        "least squares with an L2 penalty on frozen features standardised with the training folds' statistics, read as "
+        "log odds of Gaussian classes; a quick look"
+    )
+
+    def run(self, source: FeatureSource, job: Job) -> Outcome:
+        """See `ScoredProtocol`."""
+        settings = self.settings
+
+        def fit(values: Features, plan: Sequence[Fold], seed: int) -> Found:
+            found = ridge(
+                values, job.task.labels, plan, job.task.people, settings.l2, balanced=settings.weighting == "balanced",
+                held_out=settings.held_out, seed=seed,
+            )  # fmt: skip
+            return {"score": found.score, "l2": np.array(found.l2)}
+
+        found, outcome = run_classifiers(source, job, {"ridge": asdict(settings)}, fit)
+        return outcome({"l2": _chosen(found)})
+
+
+def _chosen(found: Mapping[int, Found]) -> dict[str, list[float]]:
+    """Seed -> the penalty of each fold."""
+    return {str(seed): list(map(float, values["l2"])) for seed, values in found.items()}
+
+
+def _float64_device(job: Job) -> torch.device:
+    return torch.device("cpu") if job.device.type == "mps" else job.device  # MPS has no float64, which sums losses
 
 
 def run_classifiers(

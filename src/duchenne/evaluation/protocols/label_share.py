@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -17,13 +17,12 @@ from numpy.typing import NDArray
 from duchenne.data.folds import Fold
 from duchenne.data.prepared import Prepared
 from duchenne.errors import UsageError
+from duchenne.evaluation.arguments import LabelUnit, Threshold
 from duchenne.evaluation.job import Job, Outcome
 from duchenne.evaluation.scoring import Predictions, Summariser, cells, spread
 from duchenne.evaluation.tasks import Task
-from duchenne.evaluation.thresholds import Threshold, decisions
+from duchenne.evaluation.thresholds import decisions
 
-LabelUnit = Literal["subjects", "clips", "frames"]
-DEFAULT_UNIT: Final = "subjects"
 COLUMNS: Final = ("model", "share", "unit", "training_units", "training_frames", "item", "fold", "seed", "f1", "auc")
 FEWEST_SUBJECTS: Final = 2
 """One to train on and one to hold out."""
@@ -137,16 +136,3 @@ class Efficiency:
             means = {"training_units": round(float(units), 2), "training_frames": round(float(frames), 2)}
             out.append({"share": share, **means, **summariser.means(runs), "spread": spread(rows)})
         return out
-
-
-def check_shares(shares: Sequence[float], unit: LabelUnit) -> list[float]:
-    """The shares below 1, ascending, each once.
-
-    Raises:
-        UsageError: when one is not above 0 and at most 1, or a unit is named without shares.
-    """
-    if unit != DEFAULT_UNIT and not shares:
-        raise UsageError(f"--label-unit {unit}: says what --label-share leaves out; name shares too.")
-    if any(not 0 < share <= 1 for share in shares):
-        raise UsageError(f"--label-share {' '.join(map(str, shares))}: shares lie above 0 and are at most 1.")
-    return sorted({float(share) for share in shares if share < 1})

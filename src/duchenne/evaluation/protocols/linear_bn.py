@@ -27,14 +27,17 @@ from torch import Tensor, nn
 from duchenne.data.folds import Fold
 from duchenne.errors import UsageError
 from duchenne.evaluation.job import FrozenFeatures, Job, Outcome
+from duchenne.evaluation.protocols.base import FeatureProtocol
 from duchenne.evaluation.protocols.frozen import plan_hash
+from duchenne.evaluation.protocols.registry import LinearBNArguments
+from duchenne.evaluation.report.gradcam import Attention, attention_of
 from duchenne.evaluation.report.maps import map_features
+from duchenne.evaluation.scoring import Predictions
 from duchenne.features.encoder import BATCH, EncoderSource, encoder_input, picture_batches
-from duchenne.features.ensemble import EnsembleSource
 from duchenne.features.source import Features, FeatureSource
 from duchenne.heads.fit_network import SETTLED_FACES, Targets, fit_epoch, settle_on, train_batchnorm
-from duchenne.heads.linear import L2_CANDIDATES, LinearHead, LinearSettings
-from duchenne.losses.weighted_bce import Weighting
+from duchenne.heads.linear import LinearHead
+from duchenne.losses.weightings import Weighting
 from duchenne.progress import progress_bar
 
 EPOCHS: Final = 10
@@ -77,60 +80,74 @@ class Classifier(nn.Module):
         return torch.as_tensor(self.head(self.features(x).float()))
 
 
-def run_linear_bn(source: FeatureSource, job: Job, settings: LinearSettings) -> Outcome:
-    """The protocol, see the module's first lines.
+class LinearBN(FeatureProtocol[LinearBNArguments]):
+    """The protocol, see the module's first lines."""
 
-    Raises:
-        UsageError: for settings that have no meaning here, and for ensembles and encoders without BatchNorm layers.
-    """
-    if settings.l2 != L2_CANDIDATES:
-        raise UsageError("evaluate linear+bn: nothing is penalised, so --l2 has no meaning; leave it out.")
-    if isinstance(source, EnsembleSource):
-        raise UsageError(f"evaluate linear+bn: --model {source.name} are several; evaluate them one by one.")
-    folds = [fold for plan in job.plans.values() for fold in plan]
-    total = sum(int(fold.test.sum()) + EPOCHS * int(fold.train.sum()) for fold in folds)
-    scores = {seed: np.full(job.task.labels.shape, np.nan, dtype=np.float32) for seed in job.plans}
-    width, layers, first = 0, 0, (min(job.plans), 0)
-    adapted: dict[str, NDArray[Any]] = {}
-    with progress_bar(quiet=job.quiet) as bar:
-        progress = bar.add_task(source.name[-32:], total=total, note="")
-        frozen = FrozenFeatures(source, job, lambda faces: None)
-        for seed, plan in job.plans.items():
-            start = job.weights_seed(seed)
-            for number, fold in enumerate(plan):
-                bar.update(progress, note=f"fold {number + 1} of {len(plan)}")
-                key = {
-                    "linear+bn": [settings.weighting, _TRAINING], "features": frozen.name(seed), "seed": seed,
-                    "start": start, "fold": number, "folds": plan_hash([fold]),
-                }  # fmt: skip
-                stored = job.state.get(**key)
-                if stored is None:
-                    network, read = _build(source, job, frozen, seed, number)
-                    advance = lambda faces: bar.advance(progress, faces)  # noqa: E731
-                    score = train_and_score(
-                        network, read, job.task.labels, fold, weighting=settings.weighting, seed=(start, number),
-                        device=job.device, advance=advance,
-                    )  # fmt: skip
-                    shape = np.array([network.head[0].num_features, len(network.layers)])
-                    stored = {"score": score, "shape": shape}
+    name = "linear+bn"
+    text = (
+        "BatchNorm and one linear unit per item, trained together with the encoder's BatchNorm layers; not comparable "
+        "with the linear protocol"
+    )
+    single_models = True
+    attention_text = ", by the encoder as it was trained there"
+
+    def run(self, source: FeatureSource, job: Job) -> Outcome:
+        """See `ScoredProtocol`.
+
+        Raises:
+            UsageError: for encoders without BatchNorm layers.
+        """
+        weighting = self.arguments.weighting
+        folds = [fold for plan in job.plans.values() for fold in plan]
+        total = sum(int(fold.test.sum()) + EPOCHS * int(fold.train.sum()) for fold in folds)
+        scores = {seed: np.full(job.task.labels.shape, np.nan, dtype=np.float32) for seed in job.plans}
+        width, layers, first = 0, 0, (min(job.plans), 0)
+        adapted: dict[str, NDArray[Any]] = {}
+        with progress_bar(quiet=job.quiet) as bar:
+            progress = bar.add_task(source.name[-32:], total=total, note="")
+            frozen = FrozenFeatures(source, job, lambda faces: None)
+            for seed, plan in job.plans.items():
+                start = job.weights_seed(seed)
+                for number, fold in enumerate(plan):
+                    bar.update(progress, note=f"fold {number + 1} of {len(plan)}")
+                    key = {
+                        "linear+bn": [weighting, _TRAINING], "features": frozen.name(seed), "seed": seed,
+                        "start": start, "fold": number, "folds": plan_hash([fold]),
+                    }  # fmt: skip
+                    stored = job.state.get(**key)
+                    if stored is None:
+                        network, read = _build(source, job, frozen, seed, number)
+                        advance = lambda faces: bar.advance(progress, faces)  # noqa: E731
+                        score = train_and_score(
+                            network, read, job.task.labels, fold, weighting=weighting, seed=(start, number),
+                            device=job.device, advance=advance,
+                        )  # fmt: skip
+                        shape = np.array([network.head[0].num_features, len(network.layers)])
+                        stored = {"score": score, "shape": shape}
+                        if (seed, number) == first:
+                            stored |= {f"{_KEPT}{name}": values for name, values in trained_state(network).items()}
+                        job.state.put(stored, **key)
+                    else:
+                        bar.advance(progress, int(fold.test.sum()) + EPOCHS * int(fold.train.sum()))
+                    scores[seed][fold.test] = stored["score"]
+                    width, layers = map(int, stored["shape"])
                     if (seed, number) == first:
-                        stored |= {f"{_KEPT}{name}": values for name, values in trained_state(network).items()}
-                    job.state.put(stored, **key)
-                else:
-                    bar.advance(progress, int(fold.test.sum()) + EPOCHS * int(fold.train.sum()))
-                scores[seed][fold.test] = stored["score"]
-                width, layers = map(int, stored["shape"])
-                if (seed, number) == first:
-                    own = {name: values for name, values in stored.items() if name.startswith(_KEPT)}
-                    adapted = {name.removeprefix(_KEPT): values for name, values in own.items()}
-    points = None
-    if job.maps != "none":
-        network, read = restored(source, job, frozen, adapted)
-        with torch.inference_mode():
-            parts = [network.features(x).float().cpu().numpy() for _, x in read(job.map_places)]
-        points = map_features(np.concatenate(parts), job.maps)
-    facts = {"training": _TRAINING, "batchnorm_layers": layers}
-    return Outcome(scores=scores, width=width, facts=facts, points=points, adapted=adapted)
+                        own = {name: values for name, values in stored.items() if name.startswith(_KEPT)}
+                        adapted = {name.removeprefix(_KEPT): values for name, values in own.items()}
+        points = None
+        if job.maps != "none":
+            network, read = restored(source, job, frozen, adapted)
+            with torch.inference_mode():
+                parts = [network.features(x).float().cpu().numpy() for _, x in read(job.map_places)]
+            points = map_features(np.concatenate(parts), job.maps)
+        facts = {"training": _TRAINING, "batchnorm_layers": layers}
+        return Outcome(scores=scores, width=width, facts=facts, points=points, adapted=adapted)
+
+    def attention(self, source: EncoderSource, job: Job, found: Outcome, tested: Predictions) -> list[Attention]:
+        """See `ScoredProtocol`."""
+        network, _ = restored(source, job, FrozenFeatures(source, job, lambda faces: None), found.adapted)
+        learned = ~np.isnan(tested.score[tested.fold == 0]).all(axis=0)
+        return attention_of(source, job, tested, network, network.features, head_of(network), learned)
 
 
 def trained_state(network: Classifier) -> dict[str, NDArray[Any]]:

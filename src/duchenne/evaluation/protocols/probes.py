@@ -25,21 +25,21 @@ from numpy.typing import NDArray
 
 from duchenne import plots
 from duchenne.data.folds import from_assignment, k_fold, people_of
-from duchenne.data.prepared import Prepared
-from duchenne.data.spreadsheets import plain_cells
+from duchenne.data.prepared import Prepared, open_prepared
 from duchenne.devices import resolve_device
 from duchenne.errors import UsageError
 from duchenne.evaluation.describing import describe_data, versions
 from duchenne.evaluation.protocols import known, probe_measures
+from duchenne.evaluation.protocols.base import Protocol, write_table
+from duchenne.evaluation.protocols.registry import ProbesArguments
 from duchenne.evaluation.report.parts import to_data_uri
 from duchenne.evaluation.scoring import Predictions, Summariser
+from duchenne.evaluation.setup import Data, check_names, find_models
 from duchenne.evaluation.state import State, data_hash, kept_features
-from duchenne.features.baselines import baselines_of
-from duchenne.features.overlap import overlap
-from duchenne.features.resolve import resolve
-from duchenne.features.source import Context, FeatureKind
-from duchenne.files import replacing, write_text
-from duchenne.heads.linear import L2_CANDIDATES, LinearSettings, linear_protocol
+from duchenne.features.source import Context, FeatureSource
+from duchenne.files import write_text
+from duchenne.heads.linear import linear_protocol
+from duchenne.heads.settings import LinearSettings
 from duchenne.metrics import RESAMPLES
 from duchenne.pages import render_page
 from duchenne.progress import progress_bar
@@ -53,84 +53,67 @@ EXACT: Final = "known: "
 """Begins the names of rows about what the data know, in place of a model."""
 
 
-def probes(
-    *,
-    model: str | Sequence[str],
-    data: str | Path | Sequence[str | Path],
-    out: str | Path,
-    folds: str | int = 3,
-    feature: FeatureKind = "embedding",
-    l2: float | Sequence[float] = L2_CANDIDATES,
-    baselines: bool = True,
-    device: str = "auto",
-    quiet: bool = False,
-) -> pd.DataFrame:
-    """Measures what features hold: action units, identity, pose, light, order in time.
+class Probes(Protocol[ProbesArguments]):
+    """Measures what features hold: action units, identity, pose, light, order in time."""
 
-    Writes `probes.csv`, `summary.json` and `report.html` into `out`. Goes on after an interruption.
+    name = "probes"
 
-    Args:
-        model: one or several, see `duchenne.features.resolve`.
-        data: prepared data; a probe whose labels they lack is left out and named.
-        out: folder to write to.
-        folds: number of folds without shared subjects.
-        feature: `embedding` for what an encoder gives, `pooled` for its averaged last map.
-        l2: penalty strengths; of several, one per fold is chosen on held-out training subjects.
-        baselines: add an untrained encoder, `blendshapes` and `landmarks`.
-        device: auto, cpu, cuda, cuda:N or mps.
-        quiet: show no progress.
+    def evaluate(self, models: Sequence[FeatureSource], data: Data, out: Path) -> pd.DataFrame:
+        """See `Protocol`. Writes `probes.csv`, `summary.json` and `report.html`.
 
-    Returns:
-        One row per model, probe and item (`mean` over the items first): `value, low, high` (95 %, subjects
-        resampled), `chance` and `cases`.
+        Args:
+            models: those that were named.
+            data: prepared; a probe whose labels they lack is left out and named.
+            out: folder to write to.
 
-    Raises:
-        UsageError: for an unknown model, settings without meaning here, or an encoder that has seen the subjects'
-            labels.
-        InputError: when something cannot be read or written, or subjects are unknown.
-    """
-    names = [model] if isinstance(model, str) else list(model)
-    if not names or len(set(names)) < len(names):
-        raise UsageError("--model: name at least one model, and each only once.")
-    if not str(folds).isdigit():
-        raise UsageError(f"--folds {folds}: probes need a number of folds.")
-    strengths = LinearSettings(l2=(float(l2),) if isinstance(l2, int | float) else tuple(l2)).l2
-    chosen, sources = resolve_device(device), [resolve(name) for name in names]
-    prepared = Prepared([data] if isinstance(data, str | Path) else list(data))
-    everything = np.arange(len(prepared))
-    added, left_out = baselines_of(sources, prepared, everything) if baselines else ([], {})
-    people = prepared.subject_names()
-    seen = {source.name: overlap(source, prepared, people) for source in [*sources, *added]}
-    bench = _Bench(prepared, int(folds), strengths)
-    state = State(out, {"probes": data_hash(prepared), "device": str(chosen), "versions": versions()})
-    rows = bench.exact()
-    for source in [*sources, *added]:
-        with progress_bar(quiet=quiet) as bar:
-            task = bar.add_task(source.name[-32:], total=len(prepared), note="features")
-            context = Context(device=chosen, feature=feature, advance=partial(bar.advance, task))
-            values = kept_features(source, prepared, everything, context, state)
-            bar.update(task, note="probes")
-            rows += bench.measure(source.name, values)
-            bar.update(task, completed=len(prepared), note="")
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
-    summary = {
-        "protocol": {
-            "name": "probes", "folds": int(folds), "feature": feature, "l2": list(strengths),
-            "interval": {"level": 0.95, "resamples": RESAMPLES, "of": "subjects"}, "left_out": bench.left_out,
-            "pose_and_light": "as rendered" if known.rendered(prepared) else "measured on landmarks and crops",
-            "baselines": {"added": [source.name for source in added], "left_out": left_out},
-            "device": chosen.type, "versions": versions(),
-        },
-        "data": [describe_data(prepared, number, trained=0) for number in range(len(prepared.infos))],
-        "models": {source.name: {**source.describe(), "seen": seen[source.name]} for source in [*sources, *added]},
-    }  # fmt: skip
-    out = Path(out)
-    with replacing(out / "probes.csv") as temporary:
-        plain_cells(table).to_csv(temporary, index=False)
-    write_text(out / "summary.json", json.dumps(summary, indent=1) + "\n")
-    write_text(out / "report.html", _page(table, summary))
-    state.clear()
-    return table
+        Returns:
+            One row per model, probe and item (`mean` over the items first): `value, low, high` (95 %, subjects
+            resampled), `chance` and `cases`.
+
+        Raises:
+            UsageError: when an encoder has seen the subjects' labels, or a fold would train on one subject.
+            InputError: when something cannot be read or written, or subjects are unknown.
+        """
+        check_names(models)
+        arguments, strengths = self.arguments, self.arguments.l2
+        chosen, prepared = resolve_device(arguments.device), open_prepared(data)
+        everything = np.arange(len(prepared))
+        found = find_models(models, arguments, prepared, everything, prepared.subject_names())
+        bench = _Bench(prepared, int(arguments.folds), strengths)
+        state = State(out, {"probes": data_hash(prepared), "device": str(chosen), "versions": versions()})
+        rows = bench.exact()
+        for source in found.sources:
+            with progress_bar(quiet=arguments.quiet) as bar:
+                task = bar.add_task(source.name[-32:], total=len(prepared), note="features")
+                context = Context(device=chosen, feature=arguments.feature, advance=partial(bar.advance, task))
+                values = kept_features(source, prepared, everything, context, state)
+                bar.update(task, note="probes")
+                rows += bench.measure(source.name, values)
+                bar.update(task, completed=len(prepared), note="")
+        table = pd.DataFrame(rows, columns=list(COLUMNS))
+        summary = {
+            "protocol": {
+                "name": self.name, "folds": int(arguments.folds), "feature": arguments.feature, "l2": list(strengths),
+                "interval": {"level": 0.95, "resamples": RESAMPLES, "of": "subjects"}, "left_out": bench.left_out,
+                "pose_and_light": "as rendered" if known.rendered(prepared) else "measured on landmarks and crops",
+                "baselines": {"added": [source.name for source in found.added], "left_out": found.left_out},
+                "device": chosen.type, "versions": versions(),
+            },
+            "data": [describe_data(prepared, number, trained=0) for number in range(len(prepared.infos))],
+            "models": {
+                source.name: {**source.describe(), "seen": found.seen[source.name]} for source in found.sources
+            },
+        }  # fmt: skip
+        write_table(out / "probes.csv", table)
+        write_text(out / "summary.json", json.dumps(summary, indent=1) + "\n")
+        write_text(out / "report.html", _page(table, summary))
+        state.clear()
+        return table
+
+    def lines(self, table: pd.DataFrame, out: Path) -> list[str]:
+        """See `Protocol`: a row per model, a column per probe."""
+        means = table[table["item"] == "mean"].pivot(index="model", columns="probe", values="value")
+        return [means.to_string(float_format="%.3f", na_rep=""), f"{out / 'report.html'}"]
 
 
 class _Bench:

@@ -7,7 +7,7 @@ Differs: the map is the last one with at least 4 x 4 cells, because the very las
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -18,12 +18,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from duchenne.data.prepared import Prepared
-from duchenne.evaluation.job import FrozenFeatures, Job
-from duchenne.evaluation.protocols.linear_bn import head_of, restored
+from duchenne.evaluation.job import Job
 from duchenne.evaluation.scoring import Predictions
 from duchenne.features.encoder import EncoderSource, encoder_input
-from duchenne.heads.linear import LinearHead, train_heads
-from duchenne.losses.weighted_bce import Weighting
+from duchenne.heads.linear import LinearHead
 
 FEWEST_CELLS: Final = 4
 FACES_PER_ITEM: Final = 4
@@ -131,44 +129,7 @@ def attention_maps(
     return (cells / highest.clamp(min=1e-12)).float().cpu().numpy()
 
 
-def attention_after_bn(
-    source: EncoderSource, job: Job, tested: Predictions, adapted: Mapping[str, NDArray[np.generic]]
-) -> list[Attention]:
-    """Faces tested in the first fold of the first seed, with the attention of the encoder that was trained there.
-
-    Args:
-        source: the encoder.
-        job: the evaluation by the protocol.
-        tested: its predictions of the first seed.
-        adapted: what was trained in the first fold, see `Outcome`.
-    """
-    network, _ = restored(source, job, FrozenFeatures(source, job, lambda faces: None), adapted)
-    learned = ~np.isnan(tested.score[tested.fold == 0]).all(axis=0)
-    return _attention(source, job, tested, network, network.features, head_of(network), learned)
-
-
 def attention_of(
-    source: EncoderSource, job: Job, tested: Predictions, l2: float, weighting: Weighting
-) -> list[Attention]:
-    """Faces tested in the first fold of the first seed, with the attention of an encoder for what they show.
-
-    Args:
-        source: the encoder.
-        job: the evaluation by the linear protocol.
-        tested: its predictions of the first seed.
-        l2: strength chosen in the first fold, whose linear units are fitted again here.
-        weighting: of the classes.
-    """
-    task, fold = job.task, job.plans[0][0]
-    features = FrozenFeatures(source, job, lambda faces: None).of(0)
-    place = torch.device("cpu") if job.device.type == "mps" else job.device
-    train = fold.train
-    head = train_heads(features[train], task.labels[train], [l2], weighting=weighting, device=place)[0]
-    module = source.build(0).eval().to(job.device)
-    return _attention(source, job, tested, module, source.forward(module, job.feature), head, head.trained)
-
-
-def _attention(
     source: EncoderSource,
     job: Job,
     tested: Predictions,
@@ -177,7 +138,17 @@ def _attention(
     head: LinearHead,
     learned: NDArray[np.bool_],
 ) -> list[Attention]:
-    """The attention of a network and its units; see `attention_maps`. `learned` says which items the units know."""
+    """Faces tested in the first fold of the first seed, with the attention of an encoder for what they show.
+
+    Args:
+        source: the encoder.
+        job: the evaluation.
+        tested: its predictions of the first seed.
+        module: the encoder as it was in that fold, on the job's device and in evaluation mode.
+        forward: gives its features.
+        head: the linear units on them.
+        learned: (A,) which items the units know.
+    """
     task = job.task
     chosen = [
         (item, face, verdict)

@@ -18,10 +18,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from duchenne.errors import UsageError
+from duchenne.evaluation.arguments import MAP_FACES
 from duchenne.plots import COLOURS, STYLE, to_svg
 
-MapKind = Literal["none", "pca", "tsne"]
-POINTS: Final = 1000
 FEW: Final = 100
 """Points up to this number are drawn large."""
 PANELS: Final = 2
@@ -43,7 +42,7 @@ class MapSettings:
         emotion: the maps of items show the faces of this emotion alone; None: all.
     """
 
-    faces: int = POINTS
+    faces: int = MAP_FACES
     subjects: int = 0
     items: tuple[str, ...] = ()
     emotion: str | None = None

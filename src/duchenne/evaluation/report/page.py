@@ -30,25 +30,6 @@ TITLES: Final = {"auc": "AUC", "f1": "F1"}
 ORACLE: Final = (
     "F1 with an oracle's thresholds, chosen on the tested faces: an upper bound, not to be compared with other F1."
 )
-CLASSIFIERS: Final = {
-    "linear": "features standardised with the training folds' statistics (BatchNorm), one linear unit per item, fitted "
-    "to its optimum on frozen features",
-    "linear+bn": "BatchNorm and one linear unit per item, trained together with the encoder's BatchNorm layers; not "
-    "comparable with the linear protocol",
-    "areas": "for each group of facial areas a perceptron with hidden layers of 1,024 and 128 on the features of the "
-    "group's areas, standardised with the training folds' statistics (BatchNorm), on a frozen encoder",
-    "areas+finetune": "for each group of facial areas a perceptron with hidden layers of 1,024 and 128, trained "
-    "together with the whole encoder",
-    "finetune": "BatchNorm and one linear unit per item, trained together with the encoder; methods (--method) are "
-    "trained from the start in every fold and give their own scores",
-    "semi": "one linear unit per item on frozen features standardised with the statistics of the faces learned from: "
-    "labelled and unlabelled ones, with a prior over how labels go together",
-    "knn": "a vote of the nearest training faces, by cosine of frozen features standardised with the training folds' "
-    "statistics; a quick look",
-    "ridge": "least squares with an L2 penalty on frozen features standardised with the training folds' statistics, "
-    "read as log odds of Gaussian classes; a quick look",
-}
-"""Protocol -> what is trained, in words."""
 
 
 def write_report(
@@ -60,11 +41,13 @@ def write_report(
     labels: NDArray[np.floating],
     runs: Mapping[str, Mapping[int, Predictions]],
     *,
+    classifier: str,
     sample_faces: int,
     maps: Mapping[str, NDArray[np.float64]],
     map_places: NDArray[np.integer],
     map_settings: MapSettings,
     attention: Sequence[Attention] = (),
+    attention_text: str = "",
 ) -> None:
     """Writes `report.html`.
 
@@ -76,11 +59,13 @@ def write_report(
         rows: (N,) rows of the data that took part.
         labels: (N, A) 0, 1 or NaN.
         runs: model -> seed -> what was tested.
+        classifier: what is trained, in words.
         sample_faces: how many to show.
         maps: model -> (P, 2) points; empty for no maps.
         map_places: (P,) places of the faces on them among the rows.
         map_settings: what colours them.
-        attention: faces with what the first encoder looked at.
+        attention: faces with what the encoders looked at.
+        attention_text: says more of the encoders that looked.
     """
     models, items = summary["models"], summary["protocol"]["items"]
     names = list(models)
@@ -101,7 +86,7 @@ def write_report(
         "summary": summary,
         "title": f"{summary['protocol']['name']} protocol, {', '.join(part['name'] for part in summary['data'])}",
         "findings": findings(summary),
-        "classifier": CLASSIFIERS[summary["protocol"]["name"]],
+        "classifier": classifier,
         "present_from": _present_from(summary["protocol"]["threshold"]),
         "split": _split(summary["protocol"]),
         "items": items,
@@ -130,6 +115,7 @@ def write_report(
         **parts.epochs(summary, TITLES, colours),
         **parts.correlations(items, labels, {name: runs[name] for name in named}),
         **parts.attention(data, attention),
+        "attention_text": attention_text,
         **parts.face_areas(summary["protocol"]["areas"], data, rows, picture=sample_faces > 0),
         **_maps(maps, data, rows[map_places], labels[map_places], items, map_settings),
         "scores_csv": text_uri(table.to_csv(index=False)),

@@ -9,19 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from typing import Final, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from duchenne.data.folds import Fold, hold_out
+from duchenne.evaluation.arguments import Prior
 from duchenne.evaluation.semi.group_sparse import fit_group_sparse
 from duchenne.evaluation.semi.margins import Units, fit_units
 from duchenne.evaluation.semi.rbm import LabelMachine, fit_machine
 from duchenne.metrics import roc_auc
 
-Prior = Literal["rbm", "group_sparse"]
 PRIORS: Final[tuple[Prior, ...]] = get_args(Prior)
 STRENGTHS: Final[dict[Prior, tuple[float, ...]]] = {
     "rbm": (0.0, 1.0, 3.0, 10.0),

@@ -18,7 +18,8 @@ from duchenne.data.prepared import Prepared
 from duchenne.data.single_frames import FrameSampler
 from duchenne.errors import InputError
 from duchenne.facs import au_column
-from duchenne.losses.weighted_bce import Weighting, class_weights, prior_shift, selective_weights
+from duchenne.losses.weighted_bce import class_weights, prior_shift, selective_weights
+from duchenne.losses.weightings import Weighting
 from duchenne.methods.base import Method, RunFacts
 from duchenne.methods.families.labelled_config import LabelledConfig
 from duchenne.types import ClipBatch

@@ -6,13 +6,14 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from duchenne.data.cells import NOT_CODED, read_rows
 from duchenne.errors import InputError
 from duchenne.faces.recordings.formats import VIDEO_SUFFIXES
 from duchenne.facs import ACTION_UNITS, au_column, intensity_column
 from duchenne.preparing.codes.video_codes import FaceCodes, VideoCodes
+from duchenne.preparing.settings import AusChoice, CameraChoice, DrawChoice, EmotionsChoice, FramesChoice
 from duchenne.preparing.sources.parts import LabelKind, Plan, TableImage, VideoPart, VideosPart, plan_images
 from duchenne.preparing.sources.points import Points
 from duchenne.preparing.sources.survey import Survey, listed
@@ -31,28 +32,16 @@ Clip = tuple[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(AusChoice, FramesChoice, EmotionsChoice, CameraChoice, DrawChoice):
     """What a user may choose of a data set.
 
     Attributes:
-        aus: the action units of the published protocol, or all that are coded and known.
-        frames: those with labels, or all.
-        emotions: 7 leaves out contempt.
-        camera: which of two.
         points: whether the data set's own landmarks are wanted.
         positive_from: the lowest intensity that counts as present.
-        per_subject: videos to draw of every subject; None: all.
-        seed: of that draw.
     """
 
-    aus: Literal["protocol", "all"] = "protocol"
-    frames: Literal["coded", "all"] = "coded"
-    emotions: Literal[7, 8] = 8
-    camera: Literal["left", "right"] = "left"
     points: bool = False
     positive_from: float = 2.0
-    per_subject: int | None = None
-    seed: int = 0
 
 
 @dataclass
