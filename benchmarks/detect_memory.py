@@ -22,6 +22,7 @@ import numpy as np
 import psutil
 
 from duchenne.detection.detect import detect_files
+from duchenne.detection.settings import DetectArguments
 from duchenne.faces.decode import read_pictures
 
 RATE = 25
@@ -78,7 +79,7 @@ def main() -> None:
         start_s = time.perf_counter()
         thread.start()
         report = Path(folder) / "long.html" if given.report else None
-        done = detect_files(video, model=given.model, output=Path(folder) / "long.csv", report=report)
+        done = detect_files(video, DetectArguments(output=Path(folder) / "long.csv", report=report), model=given.model)
         spent_s = time.perf_counter() - start_s
         over.set()
         thread.join()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from duchenne.config import from_mapping
+from duchenne.errors import UsageError
 
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def from_keywords(kind: type[T], given: Mapping[str, Any], *, where: str) -> T:
@@ -24,16 +27,56 @@ def from_keywords(kind: type[T], given: Mapping[str, Any], *, where: str) -> T:
         where: what to call the source in errors.
 
     Raises:
-        UsageError: for an unknown name (with the nearest known one), a wrong type or a missing value.
+        UsageError: for a missing value, an unknown name (with the nearest known one) or a wrong type.
     """
+    check_required(kind, given, where=where)
     hints = typing.get_type_hints(kind)
     plain = {name: _plain(value, hints[name]) if name in hints else value for name, value in given.items()}
     return from_mapping(kind, plain, where=where)
 
 
+def takes(kind: type) -> Callable[[F], F]:
+    """Gives a function with `**fields` the signature that it has in truth: the fields of a dataclass as keywords."""
+
+    def mark(function: F) -> F:
+        shown = inspect.signature(function)
+        own = [some for some in shown.parameters.values() if some.kind is not inspect.Parameter.VAR_KEYWORD]
+        hints, fields = typing.get_type_hints(kind), [field for field in dataclasses.fields(kind) if field.init]
+        more = [
+            inspect.Parameter(
+                field.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default,
+                annotation=hints[field.name],
+            )
+            for field in fields
+        ]
+        function.__signature__ = shown.replace(parameters=[*own, *more])  # type: ignore[attr-defined]
+        return function
+
+    return mark
+
+
 def field_names(kind: type) -> set[str]:
     """The fields that a dataclass can be given."""
     return {field.name for field in dataclasses.fields(kind) if field.init}
+
+
+def check_required(kind: type, names: Collection[str], *, where: str) -> None:
+    """Asks for what a dataclass has no default of.
+
+    Args:
+        kind: the dataclass.
+        names: the fields that were given.
+        where: what to call the command in errors.
+
+    Raises:
+        UsageError: for the first field that is missing.
+    """
+    for field in dataclasses.fields(kind):
+        bare = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        if field.init and bare and field.name not in names:
+            raise UsageError(f"{where}: needs {flag(field.name)}; name it.")
 
 
 def post_init_of(parents: object) -> None:
@@ -63,6 +106,7 @@ def _plain(value: Any, hint: Any) -> Any:
     kinds = typing.get_args(hint) or (hint,)
     if isinstance(value, str) and Path in kinds and str not in kinds:
         return Path(value)
-    if isinstance(value, int | Path) and not isinstance(value, bool) and str in kinds and type(value) not in kinds:
+    fits = any(isinstance(value, one) for one in kinds if isinstance(one, type))
+    if isinstance(value, int | Path) and not isinstance(value, bool) and str in kinds and not fits:
         return str(value)
     return value

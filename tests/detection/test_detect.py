@@ -22,7 +22,7 @@ from duchenne.cli.main import main
 from duchenne.detection.detect import detect_files, detect_frames
 from duchenne.detection.job import Job, Outcome
 from duchenne.detection.runner import Run
-from duchenne.detection.settings import DetectSettings
+from duchenne.detection.settings import DetectArguments
 from duchenne.detectors.blendshapes import BlendshapeModel
 from duchenne.errors import InputError, UsageError
 from duchenne.faces.align import crop_face, crop_matrix
@@ -63,7 +63,7 @@ def test_long_videos_come_in_pieces(film: Film, tmp_path: Path, monkeypatch: pyt
     path = film("a.mov", LEVELS)
     whole = duchenne.detect(path, model="blendshapes")
     for suffix in ("csv", "parquet"):
-        detect_files(path, output=tmp_path / f"t.{suffix}", model="blendshapes")
+        detect_files(path, DetectArguments(output=tmp_path / f"t.{suffix}"), model="blendshapes")
         pd.testing.assert_frame_equal(read_table(tmp_path / f"t.{suffix}"), whole)
 
 
@@ -137,7 +137,7 @@ def test_a_folder_resumes(film: Film, tmp_path: Path, capsys: pytest.CaptureFixt
     before = {path.name: path.stat().st_mtime_ns for path in out.iterdir()}
     assert sorted(before) == ["a_aus.csv", "a_aus.json", "b_aus.csv", "b_aus.json"]
 
-    done = detect_files([one, two], output=out)
+    done = detect_files([one, two], DetectArguments(output=out))
     assert done.finished == 2
     assert {path.name: path.stat().st_mtime_ns for path in out.iterdir()} == before
     pd.testing.assert_frame_equal(duchenne.detect([one, two], output=out), first)
@@ -145,7 +145,7 @@ def test_a_folder_resumes(film: Film, tmp_path: Path, capsys: pytest.CaptureFixt
     half = (out / "a_aus.csv").read_text()
     (out / "a_aus.csv").write_text(half[: len(half) // 2])  # half-written
     (out / "b_aus.json").unlink()  # interrupted before its record
-    assert detect_files([one, two], output=out).finished == 0
+    assert detect_files([one, two], DetectArguments(output=out)).finished == 0
     pd.testing.assert_frame_equal(duchenne.detect([one, two], output=out), first)
 
 
@@ -157,7 +157,7 @@ def test_half_written_files_of_a_killed_run_are_swept_up(film: Film, tmp_path: P
         part.write_text("source,frame")
     for part in (left, other):
         os.utime(part, (1e9, 1e9))
-    detect_files(path, output=out)
+    detect_files(path, DetectArguments(output=out))
     # The other is not of this input, and somebody may still be writing the fresh one.
     assert sorted(part.name for part in out.glob(".*")) == [fresh.name, other.name]
 
@@ -183,22 +183,22 @@ def test_ctrl_c_says_what_happens_next(
     assert sentence in capsys.readouterr().err
     monkeypatch.setattr(Run, "process", process)
     if output == "out/":
-        assert detect_files(paths, output=tmp_path / "out").finished == 1
+        assert detect_files(paths, DetectArguments(output=tmp_path / "out")).finished == 1
     assert not (tmp_path / "all.csv").exists()
 
 
 @pytest.mark.parametrize("change", ["format", "min_face", "source"])
 def test_a_folder_is_made_anew_where_something_changed(film: Film, tmp_path: Path, change: str) -> None:
     path, out = film("a.mov", LEVELS), tmp_path / "out"
-    detect_files(path, output=out)
+    detect_files(path, DetectArguments(output=out))
     if change == "format":
-        assert detect_files(path, DetectSettings(format="openface"), output=out).finished == 0
+        assert detect_files(path, DetectArguments(format="openface", output=out)).finished == 0
         assert "face_id" in read_table(out / "a_aus.csv")
     elif change == "min_face":
-        assert detect_files(path, DetectSettings(min_face=40), output=out).finished == 0
+        assert detect_files(path, DetectArguments(min_face=40, output=out)).finished == 0
     else:
         film("a.mov", [50])
-        assert detect_files(path, output=out).finished == 0
+        assert detect_files(path, DetectArguments(output=out)).finished == 0
         assert len(read_table(out / "a_aus.csv")) == 1
 
 
@@ -252,7 +252,7 @@ def test_a_broken_video_gives_all_frames_before_the_break(film: Film, tmp_path: 
     assert table.AU12_s.tolist() == pytest.approx([(frame + 1) / 100 for frame in table.frame])
     assert list(table.attrs["failures"]) == [str(cut)]
     for _ in range(2):  # finished by the first call, but its failure is still said
-        done = detect_files(cut, output=tmp_path / "out", model="blendshapes")
+        done = detect_files(cut, DetectArguments(output=tmp_path / "out"), model="blendshapes")
         assert f"{len(table)}" in done.failures[str(cut)]
 
 
@@ -307,7 +307,7 @@ def test_no_permission_to_write(film: Film, tmp_path: Path) -> None:
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o500)
     with pytest.raises(InputError, match="cannot be written"):
-        detect_files(film("a.mov", [0]), output=locked / "aus.csv")
+        detect_files(film("a.mov", [0]), DetectArguments(output=locked / "aus.csv"))
 
 
 def test_a_disk_that_fills_up_leaves_nothing(film: Film, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -316,7 +316,7 @@ def test_a_disk_that_fills_up_leaves_nothing(film: Film, tmp_path: Path, monkeyp
 
     monkeypatch.setattr("duchenne.tables.writing.TableWriter.write", full)
     with pytest.raises(InputError, match="No space left"):
-        detect_files(film("a.mov", [0]), output=tmp_path / "out" / "aus.csv")
+        detect_files(film("a.mov", [0]), DetectArguments(output=tmp_path / "out" / "aus.csv"))
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -384,7 +384,7 @@ def test_pictures_as_they_come(film: Film) -> None:
 def test_an_output_folder_that_is_a_file(film: Film, tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("")
     with pytest.raises(InputError, match="cannot be"):
-        detect_files(film("a.mov", [10]), output=tmp_path / "taken" / "aus.csv")
+        detect_files(film("a.mov", [10]), DetectArguments(output=tmp_path / "taken" / "aus.csv"))
 
 
 def test_times_are_the_containers_with_reordered_frames(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from tests.faces.test_clock import write_shifted
 import duchenne
 from duchenne.cli.main import main
 from duchenne.detection.detect import detect_files, detect_frames
-from duchenne.detection.settings import DetectSettings
+from duchenne.detection.settings import DetectArguments, DetectSettings
 from duchenne.errors import UsageError
 from duchenne.tables.writing import output_names, read_table
 
@@ -31,7 +31,7 @@ def test_ranges_and_baselines_count_from_the_start_of_the_recording(tmp_path: Pa
     assert frames.frame.tolist() == [5, 6, 7, 8, 9]
     np.testing.assert_allclose(frames.time_s, np.arange(5, 10) / 25, atol=1e-3)
     assert duchenne.detect(path, baseline="0-0.2").frame.nunique() == 20
-    detect_files(path, output=tmp_path / "out/")
+    detect_files(path, DetectArguments(output=tmp_path / "out/"))
     outcome = json.loads((tmp_path / "out" / "a_aus.json").read_text())["outcome"]
     assert outcome["start_s"] == pytest.approx(1234.5, abs=0.03)
     assert outcome["notes"] == []
@@ -61,7 +61,7 @@ def test_folders_of_frames(tmp_path: Path) -> None:
     one, two = write_frames(tmp_path / "s" / "one", [20, 40, 60]), write_frames(tmp_path / "s" / "two", [80] * 12)
     out = tmp_path / "out"
     done = detect_files(
-        tmp_path / "s", DetectSettings(sequence=50), model="blendshapes", output=f"{out}/", overlay=f"{out}/"
+        tmp_path / "s", DetectArguments(sequence=50, output=f"{out}/", overlay=f"{out}/"), model="blendshapes"
     )
     assert [path.name for path in done.tables] == ["one_aus.csv", "two_aus.csv"]
     table = read_table(out / "one_aus.csv")
@@ -71,12 +71,12 @@ def test_folders_of_frames(tmp_path: Path) -> None:
     assert read_table(out / "two_aus.csv").frame.tolist() == list(range(12))
     assert (out / "one_overlay.mp4").exists()
     again = detect_files(
-        tmp_path / "s", DetectSettings(sequence=50), model="blendshapes", output=f"{out}/", overlay=f"{out}/"
+        tmp_path / "s", DetectArguments(sequence=50, output=f"{out}/", overlay=f"{out}/"), model="blendshapes"
     )
     assert again.finished == 2
     cv2.imwrite(str(two / "13.png"), picture(80)[:, :, ::-1])
     again = detect_files(
-        tmp_path / "s", DetectSettings(sequence=50), model="blendshapes", output=f"{out}/", overlay=f"{out}/"
+        tmp_path / "s", DetectArguments(sequence=50, output=f"{out}/", overlay=f"{out}/"), model="blendshapes"
     )
     assert again.finished == 1
     assert len(read_table(out / "two_aus.csv")) == 13
@@ -134,6 +134,6 @@ def test_names_so_long_that_nothing_can_be_added(film: Film, tmp_path: Path) -> 
     assert names[other] == "b"
     assert len(set(names.values())) == 3
     assert max(len(os.fsencode(name)) for name in names.values()) < 215
-    done = detect_files([long, umlauts, other], output=f"{tmp_path}/out/", report=f"{tmp_path}/out/")
+    done = detect_files([long, umlauts, other], DetectArguments(output=f"{tmp_path}/out/", report=f"{tmp_path}/out/"))
     assert not done.failures
     assert [len(read_table(path)) for path in done.tables] == [1, 1, 1]

@@ -14,7 +14,7 @@ import duchenne
 from duchenne.cli.main import main
 from duchenne.detection.detect import detect_files
 from duchenne.detection.results import DetectedFace, FrameResult
-from duchenne.detection.settings import DetectSettings
+from duchenne.detection.settings import DetectArguments
 from duchenne.detection.temporal import Baseline, resting_faces, smooth
 from duchenne.errors import InputError, UsageError
 from duchenne.faces.find import Face
@@ -122,7 +122,7 @@ class TestOnFilms:
 
     def test_an_input_without_a_resting_face_stops_nothing(self, film: Film, tmp_path: Path) -> None:
         paths = [film("a.mov", [0, 0, 30]), film("b.mov", [30, 40, 50])]
-        done = detect_files(paths, DetectSettings(baseline="0-0.08"), output=tmp_path / "out", model="blendshapes")
+        done = detect_files(paths, DetectArguments(baseline="0-0.08", output=tmp_path / "out"), model="blendshapes")
         assert list(done.failures) == [str(paths[0])]
         assert "no face in seconds 0-0.08" in done.failures[str(paths[0])]
         assert [path.name for path in done.tables] == ["b_aus.csv"]

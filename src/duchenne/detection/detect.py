@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,17 +15,17 @@ from duchenne.detection.detector import Detector
 from duchenne.detection.job import OVERLAY_ENDING, REPORT_ENDING, Job, Outcome, settings_record
 from duchenne.detection.results import FrameResult
 from duchenne.detection.runner import Run, run_jobs
-from duchenne.detection.settings import DetectSettings, Format
+from duchenne.detection.settings import ComputeArguments, DetectArguments, DetectSettings, FrameArguments
 from duchenne.detection.sinks import STILL_SUFFIXES
 from duchenne.detection.temporal import Baseline, check_baseline_columns, resting_faces
 from duchenne.detectors.base import DUCHENNE, AuModel
 from duchenne.detectors.opening import open_model
-from duchenne.devices import Precision
 from duchenne.errors import InputError, UsageError
 from duchenne.faces.decode import Picture, probe
 from duchenne.faces.find import MOST_THREADS, usable_cores
 from duchenne.faces.recordings.listing import Assembly, join_chapters, list_media, list_sequences
 from duchenne.files import shown_name
+from duchenne.keywords import from_keywords, takes
 from duchenne.progress import progress_bar
 from duchenne.tables.writing import is_folder, output_names, read_table, source_stamp, table_writer, write_record
 
@@ -58,31 +58,8 @@ class Detection:
         return {outcome.source: outcome.failure for outcome in self.outcomes if outcome.failure}
 
 
-def detect(
-    inputs: Inputs,
-    *,
-    model: str | AuModel = DUCHENNE,
-    output: str | Path | None = None,
-    format: Format = "duchenne",
-    overlay: str | Path | None = None,
-    report: str | Path | None = None,
-    anonymous: bool = False,
-    min_face: int = 32,
-    sides: bool = False,
-    all_aus: bool = False,
-    every: int = 1,
-    start_s: float = 0.0,
-    end_s: float | None = None,
-    smooth_s: float = 0.0,
-    baseline: str | None = None,
-    sequence: float | None = None,
-    chapters: bool = False,
-    mirrored: bool = False,
-    workers: int = 1,
-    scheduler: str | None = None,
-    device: str = "auto",
-    precision: Precision = "float32",
-) -> pd.DataFrame:
+@takes(DetectArguments)
+def detect(inputs: Inputs, *, model: str | AuModel = DUCHENNE, **fields: Any) -> pd.DataFrame:
     """Action units of everyone in images and videos: one row per face per frame, one empty row where nobody is.
 
     Example:
@@ -92,28 +69,10 @@ def detect(
     Args:
         inputs: a file, folder or pattern, or several.
         model: `duchenne`, `blendshapes`, the folder of a detector, an ONNX file made of one, or an open model.
-        output: where to write it as well: `FILE.csv` or `FILE.parquet` for one table of all inputs, `DIR/` for one
-            table per input (those finished by an earlier call are not made again).
-        format: `duchenne`, or the column names of `openface` or `fex` (py-feat); see docs/tables.md.
-        overlay: the video with boxes, landmarks and bars: `FILE.mp4` (`FILE.png` for a picture), or `DIR/` for several
-            inputs.
-        report: a page to look through: `FILE.html`, or `DIR/` for several inputs, with an `index.html` over all.
-        anonymous: overlay and report show landmarks in place of the picture.
-        min_face: faces narrower than this many pixels get no AUs (flag `small`).
-        sides: also give `AUxx_left` and `AUxx_right` (the subject's), where the model has them.
-        all_aus: of `duchenne`, also give action units that nobody judged on real faces; else they are null.
-        every: read only frames 0, N, 2N ...
-        start_s: leave out frames before this time; rows are those that the whole video would give.
-        end_s: leave out frames from this time on.
-        smooth_s: centred moving average over this many seconds; 0 for none.
-        baseline: subtract the resting face: a recording of it, or seconds of the input as `"0-5"`.
-        sequence: every folder of pictures is one recording with so many frames per second.
-        chapters: files whose names tell chapters (GoPro's, a DVD's, NAME_part1 ...) are one recording.
-        mirrored: the recordings are mirror images; they are turned round before anything else.
-        workers: processes, over files.
-        scheduler: address of a Dask scheduler, `tcp://host:8786`, whose workers share the files instead.
-        device: where an encoder computes: auto, cpu, cuda, cuda:N or mps. Faces are found on the processor.
-        precision: of an encoder: float32, or bf16, which is faster where the device computes it.
+        **fields: those of `DetectArguments`, as `duchenne detect --help` lists them, with underscores. `output` is
+            where to write the table as well: `FILE.csv` or `FILE.parquet` for one table of all inputs, `DIR/` for one
+            table per input (those finished by an earlier call are not made again); `overlay` and `report` likewise.
+            `baseline` is a recording of the resting face, or seconds of the input as `"0-5"`.
 
     Returns:
         The table of all inputs. An input that cannot be read, or only in part, is left out, or there in part, with a
@@ -124,27 +83,11 @@ def detect(
         UsageError: when the model, format, output or another setting makes no sense.
         InputError: when nothing can be read, or an output cannot be written.
     """
-    settings = DetectSettings(
-        format=format,
-        min_face=min_face,
-        sides=sides,
-        all_aus=all_aus,
-        every=every,
-        start_s=start_s,
-        end_s=end_s,
-        smooth_s=smooth_s,
-        baseline=baseline,
-        anonymous=anonymous,
-        sequence=sequence,
-        chapters=chapters,
-        mirrored=mirrored,
-    )
+    arguments = from_keywords(DetectArguments, fields, where="detect")
+    _check_open(model, fields)
     pieces: list[pd.DataFrame] = []
-    collect = pieces.append if output is None else None
-    done = detect_files(
-        inputs, settings, model=model, output=output, overlay=overlay, report=report, workers=workers,
-        scheduler=scheduler, device=device, precision=precision, collect=collect,
-    )  # fmt: skip
+    collect = pieces.append if arguments.output is None else None
+    done = detect_files(inputs, arguments, model=model, collect=collect)
     pieces += [read_table(path) for path in done.tables]
     if not pieces:
         raise InputError(next(iter(done.failures.values())))
@@ -156,47 +99,33 @@ def detect(
     return table
 
 
+@takes(FrameArguments)
 def detect_frames(
-    source: str | Path | Iterable[Picture],
-    *,
-    model: str | AuModel = DUCHENNE,
-    min_face: int = 32,
-    sequence: float | None = None,
-    mirrored: bool = False,
-    device: str = "auto",
-    precision: Precision = "float32",
+    source: str | Path | Iterable[Picture], *, model: str | AuModel = DUCHENNE, **fields: Any
 ) -> Iterator[FrameResult]:
     """The same for one input, frame by frame, with pictures, boxes and landmarks.
 
     Args:
         source: an image or video; or pictures as they come, from a camera for example.
         model: as in `detect`.
-        min_face: as in `detect`.
-        sequence: as in `detect`; for a file or folder.
-        mirrored: as in `detect`; for a file or folder.
-        device: as in `detect`.
-        precision: as in `detect`.
+        **fields: those of `FrameArguments`, as in `detect`; `sequence` and `mirrored` are for a file or folder.
 
     Raises:
         UsageError: when the model is unknown, or cannot compute so.
         InputError: when nothing can be read; after the last frame that could be, when the file is damaged.
     """
-    with Detector(_opened(model, DetectSettings(), device, precision), min_face=min_face) as detector:
-        yield from detector.frames(source, assembly=Assembly(sequence, (), mirrored))
+    arguments = from_keywords(FrameArguments, fields, where="detect_frames")
+    _check_open(model, fields)
+    opened = model_for(model, DetectSettings(), arguments)
+    with Detector(opened, min_face=arguments.min_face) as detector:
+        yield from detector.frames(source, assembly=Assembly(arguments.sequence, (), arguments.mirrored))
 
 
 def detect_files(
     inputs: Inputs,
-    settings: DetectSettings | None = None,
+    arguments: DetectArguments | None = None,
     *,
     model: str | AuModel = DUCHENNE,
-    output: str | Path | None = None,
-    overlay: str | Path | None = None,
-    report: str | Path | None = None,
-    workers: int = 1,
-    scheduler: str | None = None,
-    device: str = "auto",
-    precision: Precision = "float32",
     quiet: bool = True,
     collect: Callable[[pd.DataFrame], None] | None = None,
 ) -> Detection:
@@ -204,15 +133,9 @@ def detect_files(
 
     Args:
         inputs: as in `detect`.
-        settings: which frames and what the rows look like.
+        arguments: as in `detect`; without an output `NAME_aus.csv` is written per input into the working folder, always
+            anew.
         model: as in `detect`.
-        output: as in `detect`; None writes `NAME_aus.csv` per input into the working folder, always anew.
-        overlay: as in `detect`.
-        report: as in `detect`.
-        workers: as in `detect`.
-        scheduler: as in `detect`.
-        device: as in `detect`.
-        precision: as in `detect`.
         quiet: show no progress.
         collect: takes the pieces of the tables in place of files.
 
@@ -223,10 +146,10 @@ def detect_files(
         UsageError: when the model, output or a setting makes no sense.
         InputError: when an output cannot be written, or the baseline cannot be read.
     """
-    settings = settings or DetectSettings()
-    opened = _opened(model, settings, device, precision)
-    if workers < 1:
-        raise UsageError(f"workers is {workers}; it must be 1 or more.")
+    arguments = arguments or DetectArguments()
+    settings, workers, scheduler = arguments.settings, arguments.workers, arguments.scheduler
+    output, overlay, report = arguments.output, arguments.overlay, arguments.report
+    opened = model_for(model, settings, arguments)
     if settings.anonymous and overlay is None and report is None:
         raise UsageError("anonymous changes overlay and report only; ask for one of them.")
     if settings.baseline is not None:
@@ -268,11 +191,22 @@ def detect_files(
     return done
 
 
-def _opened(model: str | AuModel, settings: DetectSettings, device: str, precision: Precision) -> AuModel:
+def model_for(model: str | AuModel, settings: DetectSettings, compute: ComputeArguments) -> AuModel:
+    """The model of a word, as settings want it; one that is open is as it was opened.
+
+    Raises:
+        UsageError, InputError: see `duchenne.detectors.opening.open_model`.
+    """
     return open_model(
-        model, sides=settings.sides, device=device, precision=precision, all_aus=settings.all_aus,
+        model, sides=settings.sides, device=compute.device, precision=compute.precision, all_aus=settings.all_aus,
         decisions=settings.baseline is None,
     )  # fmt: skip
+
+
+def _check_open(model: str | AuModel, given: Collection[str]) -> None:
+    wrong = [name for name in ("sides", "all_aus", "device", "precision") if name in given]
+    if wrong and not isinstance(model, str):
+        raise UsageError(f"{', '.join(wrong)}: for models given by name; an open model is as it was opened.")
 
 
 def _nowhere(piece: pd.DataFrame) -> None:

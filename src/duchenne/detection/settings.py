@@ -1,4 +1,4 @@
-"""What decides what `detect` writes; imports nothing heavy, because the command's help is made from it."""
+"""What `detect` is asked: dataclasses that are its command line and the keywords of Python. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -10,21 +10,59 @@ from typing import Annotated, Final, Literal, get_args
 
 import tyro
 
+from duchenne.devices import Precision
 from duchenne.errors import UsageError
 from duchenne.faces.recordings.formats import MOST_FPS
+from duchenne.keywords import field_names
 
 Format = Literal["duchenne", "openface", "fex"]
 _RANGE: Final = re.compile(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)")
 
 
 @dataclass(frozen=True, kw_only=True)
-class DetectSettings:
+class ComputeArguments:
+    """How an encoder computes."""
+
+    device: str = "auto"
+    """where an encoder computes: auto, cpu, cuda, cuda:N or mps; faces are found on the processor"""
+    precision: Precision = "float32"
+    """of an encoder; bf16 is faster where the device computes it"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceSettings:
+    """Which faces are read, of what."""
+
+    min_face: int = 32
+    """faces narrower than this many pixels are listed without action units"""
+    sequence: Annotated[float | None, tyro.conf.arg(metavar="FPS")] = None
+    """every folder of pictures is one recording with so many frames per second, in the order of their names"""
+    mirrored: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """the recordings are mirror images (some front cameras, conferences): turn them round first"""
+
+    def __post_init__(self) -> None:
+        """Refuses values that make no sense.
+
+        Raises:
+            UsageError: naming the setting.
+        """
+        if self.min_face < 1:
+            raise UsageError(f"min_face is {self.min_face}; it must be 1 pixel or more.")
+        if self.sequence is not None and not 0 < self.sequence < MOST_FPS:
+            raise UsageError(f"sequence is {self.sequence}; it must be over 0 and under {MOST_FPS:g} frames a second.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameArguments(FaceSettings, ComputeArguments):
+    """What `detect_frames` is asked."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectSettings(FaceSettings):
     """How faces are read and what the rows look like. Tables made with other settings are made anew."""
 
     format: Format = "duchenne"
     """column names: our own, OpenFace's, or those of py-feat's Fex"""
-    min_face: int = 32
-    """faces narrower than this many pixels are listed without action units"""
     sides: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """also give the left and the right side, AUxx_left and AUxx_right (the subject's), where the model has them"""
     all_aus: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
@@ -41,12 +79,8 @@ class DetectSettings:
     """subtract the resting face: the median over a recording of it, or over seconds of the input, such as 0-5"""
     anonymous: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """overlay and report show landmarks in place of the picture"""
-    sequence: Annotated[float | None, tyro.conf.arg(metavar="FPS")] = None
-    """every folder of pictures is one recording with so many frames per second, in the order of their names"""
     chapters: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """files whose names tell chapters (GoPro's, a DVD's, NAME_part1 ...) are one recording"""
-    mirrored: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """the recordings are mirror images (some front cameras, conferences): turn them round first"""
 
     def __post_init__(self) -> None:
         """Refuses values that make no sense.
@@ -54,19 +88,16 @@ class DetectSettings:
         Raises:
             UsageError: naming the setting.
         """
+        super().__post_init__()
         if self.format not in get_args(Format):
             near = difflib.get_close_matches(self.format, get_args(Format), n=1, cutoff=0.0)
             raise UsageError(f"there is no format `{self.format}`; did you mean `{near[0]}`?")
-        if self.min_face < 1:
-            raise UsageError(f"min_face is {self.min_face}; it must be 1 pixel or more.")
         if self.every < 1:
             raise UsageError(f"every is {self.every}; it must be 1 (all frames) or more.")
         if self.start_s < 0:
             raise UsageError(f"start_s is {self.start_s}; it must be 0 or more.")
         if self.end_s is not None and not self.end_s > self.start_s:
             raise UsageError(f"end_s is {self.end_s}; it must be after start_s ({self.start_s}).")
-        if self.sequence is not None and not 0 < self.sequence < MOST_FPS:
-            raise UsageError(f"sequence is {self.sequence}; it must be over 0 and under {MOST_FPS:g} frames a second.")
         if self.sequence is not None and self.chapters:
             raise UsageError("sequence and chapters exclude each other; a folder of pictures has no chapters.")
         if self.smooth_s < 0:
@@ -85,3 +116,30 @@ class DetectSettings:
         """The seconds of the input that show the resting face; None where a file does, or nothing."""
         found = _RANGE.fullmatch(self.baseline or "")
         return (float(found[1]), float(found[2])) if found else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectArguments(DetectSettings, ComputeArguments):
+    """All that `detect` is asked: beside the settings, where tables and drawings go, and what computes."""
+
+    output: Annotated[str | Path | None, tyro.conf.arg(aliases=["-o"], metavar="FILE.csv|FILE.parquet|DIR/")] = None
+    """one table of all inputs, or a folder for one table per input (those finished by an earlier run are kept)"""
+    overlay: Annotated[str | Path | None, tyro.conf.arg(metavar="FILE.mp4|DIR/")] = None
+    """a copy of the video with boxes, landmarks and bars of action units"""
+    report: Annotated[str | Path | None, tyro.conf.arg(metavar="FILE.html|DIR/")] = None
+    """a page that shows the action units over time"""
+    workers: int = 1
+    """processes, over files"""
+    scheduler: Annotated[str | None, tyro.conf.arg(metavar="tcp://HOST:PORT")] = None
+    """a Dask cluster that processes the files instead"""
+
+    def __post_init__(self) -> None:
+        """See `FaceSettings`."""
+        super().__post_init__()
+        if self.workers < 1:
+            raise UsageError(f"workers is {self.workers}; it must be 1 or more.")
+
+    @property
+    def settings(self) -> DetectSettings:
+        """What decides what the rows look like, by itself."""
+        return DetectSettings(**{name: getattr(self, name) for name in field_names(DetectSettings)})

@@ -50,8 +50,10 @@ def check_fields(dataset: str, names: Iterable[str]) -> None:
             everywhere = set(DATA_SETS) <= {*others}
             fitting = [f"`prepare {reader}`" for reader in others if not (everywhere and reader in DATA_SETS)]
             fitting += ["data sets"] if everywhere else []
-            instead = "say --alignment none" if name == "detect" else "leave it out"
-            raise UsageError(f"{flag(name)}: is for {', '.join(fitting)}, not for `prepare {dataset}`; {instead}.")
+            shown, instead = flag(name), "leave it out"
+            if name == "detect":
+                shown, instead = "--no-detect", "say --alignment none"
+            raise UsageError(f"{shown}: is for {', '.join(fitting)}, not for `prepare {dataset}`; {instead}.")
 
 
 def read_settings(dataset: str, given: Mapping[str, Any]) -> PrepareSettings:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from duchenne.detection.settings import DetectSettings
-from duchenne.devices import Precision
+from duchenne.detection.settings import DetectArguments
 from duchenne.errors import UsageError
 from duchenne.files import shown_name
 from duchenne.plain import tell as print
@@ -22,7 +21,7 @@ _SHOWN = 6
 
 
 @dataclass(kw_only=True)
-class DetectArguments:
+class CommandArguments:
     """Action units of everyone in images and videos: one row per face per frame.
 
     Inputs are files, folders and patterns. Without -o, NAME_aus.csv is written into the working folder for each.
@@ -36,42 +35,24 @@ class DetectArguments:
     """--camera may be an address or a file that OpenCV opens, which may use the network"""
     model: str = "duchenne"
     """a detector: `duchenne`, which comes with the package, a folder made by `fit`, an ONNX file; or `blendshapes`"""
-    output: Annotated[str | None, tyro.conf.arg(aliases=["-o"], metavar="FILE.csv|FILE.parquet|DIR/")] = None
-    """one table of all inputs, or a folder for one table per input (those finished by an earlier run are kept)"""
-    overlay: Annotated[str | None, tyro.conf.arg(metavar="FILE.mp4|DIR/")] = None
-    """a copy of the video with boxes, landmarks and bars of action units"""
-    report: Annotated[str | None, tyro.conf.arg(metavar="FILE.html|DIR/")] = None
-    """a page that shows the action units over time"""
-    workers: int = 1
-    """processes, over files"""
-    scheduler: Annotated[str | None, tyro.conf.arg(metavar="tcp://HOST:PORT")] = None
-    """a Dask cluster that processes the files instead"""
-    device: str = "auto"
-    """where an encoder computes: auto, cpu, cuda, cuda:N or mps; faces are found on the processor"""
-    precision: Precision = "float32"
-    """of an encoder; bf16 is faster where the device computes it"""
     quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """no progress bar"""
-    settings: Annotated[DetectSettings, tyro.conf.arg(name="")] = field(default_factory=DetectSettings)
-    """what is read"""
+    job: Annotated[DetectArguments, tyro.conf.arg(name="")] = field(default_factory=DetectArguments)
+    """what is read and written"""
 
 
 def main(arguments: list[str]) -> int:
     """Runs `duchenne detect`; returns its exit status."""
-    given = tyro.cli(DetectArguments, prog="duchenne detect", args=arguments)
+    given = tyro.cli(CommandArguments, prog="duchenne detect", args=arguments)
     if given.camera is not None:
         return _watch(given, given.camera)
     from duchenne.detection.detect import detect_files
     from duchenne.tables.writing import is_folder
 
     try:
-        done = detect_files(
-            given.inputs, given.settings, model=given.model, output=given.output, overlay=given.overlay,
-            report=given.report, workers=given.workers, scheduler=given.scheduler, device=given.device,
-            precision=given.precision, quiet=given.quiet,
-        )  # fmt: skip
+        done = detect_files(given.inputs, given.job, model=given.model, quiet=given.quiet)
     except KeyboardInterrupt:
-        if given.output is None or not is_folder(given.output):
+        if given.job.output is None or not is_folder(given.job.output):
             raise  # it starts over
         print("duchenne detect: interrupted; run the same command again to go on.", file=sys.stderr)
         return 130
@@ -87,35 +68,32 @@ def main(arguments: list[str]) -> int:
     return 1 if done.failures else 0
 
 
-def _watch(given: DetectArguments, source: str) -> int:
+def _watch(given: CommandArguments, source: str) -> int:
     from duchenne.detection.camera import camera, stop_key, watch
-    from duchenne.detectors.opening import load_model
+    from duchenne.detection.detect import model_for
 
+    job = given.job
     words = {
         "inputs": given.inputs,
-        "--overlay": given.overlay,
-        "--report": given.report,
-        "--scheduler": given.scheduler,
-        "--workers": given.workers != 1,
-        "--sequence": given.settings.sequence,
-        "--chapters": given.settings.chapters,
+        "--overlay": job.overlay,
+        "--report": job.report,
+        "--scheduler": job.scheduler,
+        "--workers": job.workers != 1,
+        "--sequence": job.sequence,
+        "--chapters": job.chapters,
     }
     for word, value in words.items():
         if value:
             raise UsageError(f"--camera goes without {word}; record a video for that.")
-    settings = given.settings
-    model = load_model(
-        given.model, sides=settings.sides, device=given.device, precision=given.precision, all_aus=settings.all_aus,
-        decisions=settings.baseline is None,
-    )  # fmt: skip
+    model = model_for(given.model, job, job)
     with stop_key() as pressed:
         outcome, interrupted = watch(
-            camera(source, address=given.camera_address), f"camera {source}", settings, model,
-            output=given.output, quiet=given.quiet, should_stop=pressed,
+            camera(source, address=given.camera_address), f"camera {source}", job.settings, model,
+            output=job.output, quiet=given.quiet, should_stop=pressed,
         )  # fmt: skip
     print(f"{_number(outcome.frames, 'frame')} ({outcome.faceless} without a face), {_number(outcome.faces, 'face')}")
-    if given.output is not None and outcome.frames:
-        print(f"-> {given.output}")
+    if job.output is not None and outcome.frames:
+        print(f"-> {job.output}")
     return 130 if interrupted else 0
 
 

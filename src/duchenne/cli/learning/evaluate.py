@@ -9,7 +9,7 @@ from typing import Any
 import tyro
 
 from duchenne.evaluation.protocols.registry import PROTOCOLS, check_fields, find_protocol
-from duchenne.keywords import names_given
+from duchenne.keywords import check_required, names_given
 from duchenne.plain import tell as print
 
 
@@ -36,6 +36,8 @@ def main(arguments: list[str]) -> int:
     named = names_given(words)
     check_fields(name, named)
     everything: Any = dataclass(frozen=True, kw_only=True)(type("Arguments", (entry.arguments, InputArguments), {}))
+    if not {"-h", "--help"} & {*words}:
+        check_required(everything, named, where=f"evaluate {name}")
     parsed = tyro.cli(
         everything,
         args=words,

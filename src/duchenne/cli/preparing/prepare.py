@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from duchenne.keywords import field_names, names_given
+from duchenne.keywords import check_required, field_names, names_given
 from duchenne.plain import tell as print
 
 
@@ -36,6 +36,8 @@ def main(arguments: list[str]) -> int:
     named = ["size_px" if name == "size" else name for name in names_given(words)]
     check_fields(dataset, named)
     everything: Any = dataclass(frozen=True, kw_only=True)(type("Arguments", (kind, InputArguments), {}))
+    if not {"-h", "--help"} & {*words}:
+        check_required(everything, named, where=f"prepare {dataset}")
     parsed = tyro.cli(everything, args=words, prog=f"duchenne prepare {dataset}", description=inspect.getdoc(kind))
 
     from duchenne.preparing.prepare import prepare  # heavy; not needed for --help
