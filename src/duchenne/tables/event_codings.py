@@ -120,7 +120,7 @@ def read_event_codings(path: Path) -> list[EventCoding]:
             for face in dict.fromkeys(_face(event) for event in own):
                 codes = event_codes([replace(event, face=None) for event in own if _face(event) in (face, "")])
                 videos[source][face or "0"] = codes[None]
-        aus = tuple(sorted({event.au for event in events if event.au is not None}))
+        aus = tuple(sorted({event.au for event in events if event.au is not None and event.kind == "au"}))
         found.append(EventCoding(path.name if len(coders) == 1 else f"{path.name}: {name}", videos, aus))
     if not any(one.aus for one in found):
         raise InputError(f"{path}: holds no AU of those that are known; check it.")

@@ -129,6 +129,8 @@ def _of_lines(path: Path, lines: Lines, notes: list[str]) -> list[Event]:
             rows = [Row(path, number, _named(header, cells)) for number, cells in below]
             if layout.read is _own:
                 notes += _unknown_columns(path, header)
+            if layout.read is observer.read_events:
+                notes += observer.rounded_note(path, names)
             return list(layout.read(rows, preamble))
         if elan.is_header(header):
             return elan.read_columns(path, header, below, elan.media_of_block(above), notes)

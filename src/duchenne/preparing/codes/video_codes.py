@@ -189,7 +189,7 @@ def read_codes(
         for event, row in _places(file, header, given, index):
             rows[event.source].append((event, row))
     events = told_apart(by_file)
-    found = {event.au for event in events if event.au is not None}
+    found = {event.au for event in events if event.au is not None and event.kind == "au"}
     found |= {au for of in columns.values() for _, au, _ in of}
     notes += unknown_aus_note(path, found)
     ordered = tuple(sorted(found & set(ACTION_UNITS)))

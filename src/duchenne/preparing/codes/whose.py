@@ -31,10 +31,13 @@ class Sessions:
         coders = {coder or observation for coder, observation in sessions}
         if len(coders) > 1:
             listed = ", ".join(sorted(name or "(unnamed)" for name in coders))
-            raise InputError(f"{source}: was coded by {listed}; choose one with --coder.")
+            raise InputError(
+                f"{source}: was coded by {listed}; choose one with --coder, or, where these are people in it, say "
+                "which face each of them is (--names names.csv)."
+            )
         chosen = [event for event in events if (event.coder, event.observation) in sessions]
         aus = Counter(au for session in sessions for au in {
-            event.au for event in chosen if (event.coder, event.observation) == session and event.au is not None
+            event.au for event in chosen if (event.coder, event.observation) == session and event.kind == "au"
         })  # fmt: skip
         if max(aus.values(), default=0) > 1:  # passes over different AUs belong together, two over one AU do not
             listed = ", ".join(sorted(observation for _, observation in sessions))
@@ -53,7 +56,7 @@ def told_apart(by_file: Mapping[Path, Sequence[Event]]) -> list[Event]:
     files: dict[tuple[str, int], set[Path]] = defaultdict(set)
     for file, events in by_file.items():
         for event in events:
-            if event.au is not None and not (event.coder or event.observation):
+            if event.kind == "au" and event.au is not None and not (event.coder or event.observation):
                 files[event.source, event.au].add(file)
     twice = {source for (source, _), found in files.items() if len(found) > 1}
     return [
