@@ -157,3 +157,17 @@ def test_observer_in_whole_seconds_is_said(tmp_path: Path) -> None:
     assert [note.partition(": ")[2] for note in notes] == [
         "has its times in whole seconds; export Time_Relative_sf too."
     ]
+
+
+def test_own_events_whose_intensity_could_not_be_judged(tmp_path: Path) -> None:
+    rows = "a,12,0,1,C\na,12,1,2,not visible\na,12,2,3,9\na,12,4,5,NA\n"
+    codes = read_codes(write(tmp_path, "source,au,onset_s,offset_s,intensity\n" + rows, "x.csv"), SOURCES)
+    assert at(codes, "a.mp4", [0.5, 1.5, 2.5, 3.5, 4.5], "AU12_i") == [3, None, None, 0, None]
+    assert at(codes, "a.mp4", [1.5, 2.5, 4.5], "AU12") == [None, None, 1]  # without a level it is there
+
+
+@pytest.mark.parametrize("column", ["LAU12", "left_AU12", "AU12L", "my AU 12"])
+def test_columns_of_rows_that_name_an_au_in_passing_are_refused(tmp_path: Path, column: str) -> None:
+    path = write(tmp_path, f"source,frame,AU06,{column}\na,0,1,1\n", "x.csv")
+    with pytest.raises(InputError, match=f"the column `{column}` names an AU and cannot be read"):
+        read_codes(path, SOURCES)

@@ -43,7 +43,8 @@ _COUNTS: Final = re.compile(
     re.IGNORECASE,
 )
 """Tiers in which bare numbers are no AUs."""
-_NO_MODIFIER: Final = ("", "NA", "N/A", "NaN", "nan", "NULL", "-", ".")
+NO_MODIFIER: Final = ("", "NA", "N/A", "na", "n/a", "NaN", "nan", "NULL", "null", "None", "none", "-", ".")
+"""What tables hold where a program has nothing to write, as no intensity or modifier."""
 _NOBODY: Final = ("", "no focal subject", "no subject", "not defined", "none")
 _SIGHT: Final = re.compile(r"visib|sichtbar|view|sight|codab|scorab|quality", re.IGNORECASE)
 """Tiers that say what can be seen."""
@@ -307,7 +308,7 @@ def behaviour(stretch: Stretch, name: str, modifiers: Sequence[str]) -> Iterator
     named = aus_of_name(name)
     own = {au: {level} - {None} for au, level in named}
     for part in (part.strip() for text in modifiers for part in re.split(r"[|,;]+", text)):
-        if part in _NO_MODIFIER or part.lower() == "none":
+        if part in NO_MODIFIER:
             continue
         if is_unknown(part):
             yield from (stretch.event(au, kind="unknown") for au in own)
@@ -356,7 +357,8 @@ def time_of(row: Row, column: str, low: float = 0.0) -> float:
     """
     value = parse_time(row.get(column))
     if value is None:
-        raise row.error(column, f"`{row.get(column)}` is not a time; write seconds, as 12.48.")
+        what = f"`{row.get(column)}` is not a time" if row.get(column) else "is empty"
+        raise row.error(column, f"{what}; write seconds, as 12.48.")
     if value < low:
         raise row.error(column, f"{row.get(column)} lies before the recording; times count from its start.")
     return value
