@@ -171,3 +171,45 @@ def test_columns_of_rows_that_name_an_au_in_passing_are_refused(tmp_path: Path, 
     path = write(tmp_path, f"source,frame,AU06,{column}\na,0,1,1\n", "x.csv")
     with pytest.raises(InputError, match=f"the column `{column}` names an AU and cannot be read"):
         read_codes(path, SOURCES)
+
+
+def datavyu(*columns: tuple[str, str, str]) -> str:
+    return "#4\n" + "".join(
+        f"{name} (MATRIX,true,)-{','.join(f'{code}|NOMINAL' for code in codes.split())}\n"
+        + "".join(f"00:00:01:000,00:00:02:000,({cell})\n" for cell in cells.split())
+        for name, codes, cells in columns
+    )
+
+
+@pytest.mark.parametrize(
+    ("codes", "cell", "expected"),
+    [
+        ("AU12 AU6", "3,2", {12: 3, 6: 2}), ("AU1 AU2 AU12", "0,0,C", {1: 0, 2: 0, 12: 3}),
+        ("AU04 AU12", ",B", {12: 2}), ("au1 au2", "12C,6B", {12: 3, 6: 2}), ("au1 au2", "12,25", {12: None, 25: None}),
+        ("AU1 AU2", "B,C", {1: 2, 2: 3}),
+    ],
+)  # fmt: skip
+def test_datavyu_a_code_for_each_au(tmp_path: Path, codes: str, cell: str, expected: dict[int, float | None]) -> None:
+    found = said(write(tmp_path, datavyu(("facs", codes, cell)), "a.csv"))
+    assert {au: intensity for au, _, _, intensity in found} == expected
+
+
+def test_datavyu_codes_that_may_be_both_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="`au1, au2` may be intensities of AUs or AUs one after another; rename"):
+        read_events(write(tmp_path, datavyu(("facs", "au1 au2", "1,2")), "a.csv"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        datavyu(("facs_mother", "code01", "12C"), ("facs_infant", "code01", "12A")),
+        datavyu(("mother", "au intensity", "12,C"), ("infant", "au intensity", "12,A")),
+        datavyu(("facs", "au intensity who", "12,C,mother 12,A,infant")),
+    ],
+)
+def test_datavyu_two_people_are_not_merged(tmp_path: Path, text: str) -> None:
+    path = write(tmp_path, text, "a.csv")
+    with pytest.raises(InputError, match="infant, mother"):
+        read_codes(path, SOURCES)
+    codes = read_codes(path, SOURCES, names={("a.mp4", 0): "mother", ("a.mp4", 1): "infant"})
+    assert [at(codes, "a.mp4", [1.5], "AU12_i", face=face) for face in (0, 1)] == [[3], [1]]
