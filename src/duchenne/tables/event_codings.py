@@ -52,11 +52,10 @@ class EventCoding:
             times = np.sort(keys["time_s"].to_numpy(dtype=np.float64)[(keys["source"] == source).to_numpy()])
             spans = self._spans(source)
             if not len(times):
-                found.append(f"{self.name}: the table has no frame of {source}, so what was coded there is left out.")
-                continue
+                continue  # `agree` names recordings that one coding lacks
             step_s = float(np.median(np.diff(np.unique(times)))) if len(np.unique(times)) > 1 else 0.0
             sentence = outside_note("events", spans, float(times[-1]) + step_s, begin=float(times[0]))
-            found += [f"{self.name}: {source}: {sentence}."] if sentence else []
+            found += [": ".join(part for part in (self.name, source, f"{sentence}.") if part)] if sentence else []
         return found
 
     def _spans(self, source: str) -> list[tuple[float, float]]:
