@@ -163,3 +163,16 @@ def test_recordings_of_one_coding_alone_are_said(tmp_path: Path) -> None:
         "notes"
     ]
     assert notes == ["x.csv is of p01, z.csv of p09: taken for the same recording."]
+
+
+def test_what_nobody_could_see_takes_part_for_nobody(tmp_path: Path) -> None:
+    """Two people by two coders, 4 s each; the last two seconds nobody could see anybody."""
+    head = "Tier\tParticipant\tBegin Time - msec\tEnd Time - msec\tAnnotation\n"
+    rows = "".join(
+        f"AU12@{who}\t{seen}\t{start}\t{start + 1000}\t\n"
+        for who, start in (("ann", 0), ("ben", 1000))
+        for seen in ("mother", "infant")
+    )
+    path = write(tmp_path, "a.txt", head + rows + "Visibility\t\t2000\t4000\tface not visible\n")
+    (row,) = agree(path, out=tmp_path / "out", step_s=1.0).to_dict("records")
+    assert (row["frames"], row["first_present"], row["kappa"]) == (4, 0.5, -1)

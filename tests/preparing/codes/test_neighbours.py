@@ -12,6 +12,7 @@ from tests.preparing.codes.test_programs import OBSERVER
 from duchenne.errors import InputError
 from duchenne.preparing.codes.exports import read_events
 from duchenne.preparing.codes.video_codes import read_codes
+from duchenne.preparing.datasets.videos import plan_videos
 
 ELAN = "Tier\tBegin Time - msec\tEnd Time - msec\tAnnotation\n"
 
@@ -213,3 +214,20 @@ def test_datavyu_two_people_are_not_merged(tmp_path: Path, text: str) -> None:
         read_codes(path, SOURCES)
     codes = read_codes(path, SOURCES, names={("a.mp4", 0): "mother", ("a.mp4", 1): "infant"})
     assert [at(codes, "a.mp4", [1.5], "AU12_i", face=face) for face in (0, 1)] == [[3], [1]]
+
+
+@pytest.mark.parametrize("names", [None, {("a.mp4", 0): "Kind", ("a.mp4", 1): "Mutter"}])
+def test_what_nobody_could_see_holds_for_all(tmp_path: Path, names: dict[tuple[str, int], str] | None) -> None:
+    text = elan(("FACS Mutter", "12C"), ("FACS Kind", "12A")) + "Visibility\t1500\t2000\tface not visible\n"
+    path = write(tmp_path, text)
+    codes = read_codes(path, SOURCES, None if names else "Mutter", names)
+    for face, intensity in ((0, 1), (1, 3)) if names else ((None, 3),):
+        assert at(codes, "a.mp4", [0.5, 1.2, 1.7, 2.5], "AU12_i", face=face) == [0, intensity, None, 0]
+
+
+def test_codes_of_a_later_chapter_are_told_where_they_belong(tmp_path: Path) -> None:
+    for name in ("GH010042.MP4", "GH020042.MP4"):
+        (tmp_path / name).write_bytes(b"not decoded here")
+    labels = write(tmp_path, "source,au,onset_s,offset_s\nGH020042,12,0,1\n", "codes.csv")
+    with pytest.raises(InputError, match=r"row 2: `GH020042\.MP4` is a chapter of GH010042\.MP4 \(--chapters\)"):
+        plan_videos(tmp_path, labels, chapters=True)
