@@ -13,9 +13,18 @@ from tests.faces.media import Image
 
 
 def write_heic(
-    path: Path, image: Image, *, grid: tuple[int, int] | None = None, irot: int | None = None, imir: int | None = None
+    path: Path,
+    image: Image,
+    *,
+    grid: tuple[int, int] | None = None,
+    irot: int | None = None,
+    imir: int | None = None,
+    orientation: int | None = None,
 ) -> Path:
-    """Encodes a picture; `grid` (rows, columns) of 64-pixel tiles as iPhones do, turned by `irot`, then `imir`."""
+    """Encodes a picture; `grid` (rows, columns) of 64-pixel tiles as iPhones do, turned by `irot`, then `imir`.
+
+    `orientation` is that of EXIF, which says the same again and is not to be followed (23008-12, A.2).
+    """
     height, width = image.shape[:2]
     tiles = [image]
     if grid:
@@ -35,14 +44,23 @@ def write_heic(
     own = {item: [0x81, 2] for item in range(1, number + 1)} | ({primary: [3]} if grid else {})
     own[primary] = own[primary] + turns
     kinds = {item: b"grid" if grid and item == primary else b"hvc1" for item in own}
+    exif = (
+        b""
+        if orientation is None
+        else b"\0\0\0\0MM\0*\0\0\0\x08\0\x01" + struct.pack(">HHIHHI", 0x112, 3, 1, orientation, 0, 0)
+    )
+    kinds |= {number + 2: b"Exif"} if exif else {}
     infos = [_full(b"infe", 2, struct.pack(">HH4s", item, 0, kind), b"\0") for item, kind in kinds.items()]
     ipma = b"".join(struct.pack(">HB", item, len(used)) + bytes(used) for item, used in own.items())
     layout = struct.pack(">BBBBHH", 0, 0, grid[0] - 1, grid[1] - 1, width, height) if grid else b""
     tile_ids = struct.pack(f">HH{number}H", primary, number, *range(1, number + 1))
+    references = [_box(b"dimg", tile_ids)] if grid else []
+    references += [_box(b"cdsc", struct.pack(">HHH", number + 2, 1, primary))] if exif else []
 
     def meta(start: int) -> bytes:
         places = []
-        for item, (_, sample) in enumerate(coded, 1):
+        parts = [*enumerate((sample for _, sample in coded), 1), *([(number + 2, exif)] if exif else [])]
+        for item, sample in parts:
             places.append(struct.pack(">HHHHII", item, 0, 0, 1, start, len(sample)))
             start += len(sample)
         if grid:
@@ -53,12 +71,13 @@ def write_heic(
             _full(b"pitm", 0, struct.pack(">H", primary)),
             _full(b"iloc", 1, struct.pack(">BBH", 0x44, 0, len(places)), *places),
             _full(b"iinf", 0, struct.pack(">H", len(infos)), *infos),
-            *([_full(b"iref", 0, _box(b"dimg", tile_ids)), _box(b"idat", layout)] if grid else []),
+            *([_full(b"iref", 0, *references)] if references else []),
+            *([_box(b"idat", layout)] if grid else []),
             _box(b"iprp", _box(b"ipco", *properties), _full(b"ipma", 0, struct.pack(">I", len(own)), ipma)),
         )  # fmt: skip
 
     head = _box(b"ftyp", b"heic\0\0\0\0mif1heic")
-    samples = [sample for _, sample in coded]
+    samples = [*(sample for _, sample in coded), exif]
     path.write_bytes(head + meta(len(head) + len(meta(0)) + 8) + _box(b"mdat", *samples))
     return path
 

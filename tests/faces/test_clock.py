@@ -138,3 +138,18 @@ def test_clock_by_hand() -> None:
     assert times([0, 0.04, 60.0, 60.04], forward=True) == [0, 0.04, 0.08, 0.12]
     assert times([0, 0.04, 0.04, 0.12, 0.16]) == [0, 0.04, 0.08, 0.12, 0.16]  # one stamp was written twice
     assert times([0, 0.04, 0.03, 0.12]) == [0, 0.04, 0.06, 0.12]
+
+
+@pytest.mark.parametrize("codec", ["mpeg4", "libx264"])
+@pytest.mark.parametrize("number", [5, 40])
+def test_avi_with_frames_that_are_shown_in_another_order(tmp_path: Path, codec: str, number: int) -> None:
+    """AVI has no times of showing, only the order of decoding: stamps of H.264 went 1, 4, 3, 5, 2."""
+    levels = [40 + 4 * place for place in range(number)]
+    path = write_video(
+        tmp_path / "a.avi", map(flat, levels), codec=codec, options={"bf": "3", "x264-params": "b-adapt=0"}
+    )
+    found = Found()
+    pictures = list(read_pictures(path, found=found))
+    assert [picture.time_s for picture in pictures] == pytest.approx([place / 25 for place in range(number)])
+    assert [int(picture.image.mean()) for picture in pictures] == pytest.approx(levels, abs=3)
+    assert (found.start_s, found.end_s, found.notes) == (0.0, pytest.approx(number / 25), [])

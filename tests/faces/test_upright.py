@@ -44,13 +44,26 @@ def by_ffmpeg(path: Path, shape: tuple[int, ...], *options: str) -> Image:
     return np.frombuffer(raw, np.uint8).reshape(-1, *shape[:2], 3)
 
 
-@pytest.mark.parametrize("suffix", ["mp4", "mov"])
+def into(path: Path, other: Path) -> Path:
+    """The same stream in another container."""
+    with av.open(str(path)) as given, av.open(str(other), "w") as container:
+        stream = container.add_stream_from_template(given.streams.video[0])
+        for packet in given.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                container.mux(packet)
+    return other
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv"])
 @pytest.mark.parametrize("way", WAYS)
 def test_all_eight_display_matrices(tmp_path: Path, way: str, suffix: str) -> None:
     """Front cameras of phones mirror; a mirror reads as a rotation by 0 or 180 degrees."""
-    path = write_video(tmp_path / f"a.{suffix}", [quadrants()] * 2)
+    path = write_video(tmp_path / f"a.{suffix.replace('mkv', 'mp4')}", [quadrants()] * 2)
     matrix, show = WAYS[way]
     set_matrix(path, tuple(ONE * value for value in matrix))
+    if suffix == "mkv":  # which has the matrix as angles and a mirror
+        path = into(path, tmp_path / "a.mkv")
     image = next(read_pictures(path)).image
     assert close(image, show(quadrants()))
     assert close(image, by_ffmpeg(path, image.shape)[0], 4.0)
@@ -71,6 +84,39 @@ def test_heic_is_whole_and_upright(
     (picture,) = read_pictures(path)
     assert close(picture.image, wanted, 6.0)
     assert probe(path) == (wanted.shape[1], wanted.shape[0], 1, None, True)
+
+
+@pytest.mark.parametrize(("irot", "orientation"), [(None, 1), (None, 6), (3, 6), (1, 3)])
+@pytest.mark.parametrize("grid", [None, (2, 3)])
+def test_heic_with_exif(tmp_path: Path, grid: tuple[int, int] | None, irot: int | None, orientation: int) -> None:
+    """Every camera writes EXIF beside `irot`; what it says of the orientation does not count again."""
+    size = (100, 150) if grid else (64, 96)
+    path = write_heic(tmp_path / "a.heic", quadrants(*size), grid=grid, irot=irot, orientation=orientation)
+    (picture,) = read_pictures(path)
+    assert close(picture.image, np.rot90(quadrants(*size), irot or 0), 6.0)
+
+
+ORIENTATIONS = {
+    1: "none", 2: "hflip", 3: "half", 4: "vflip", 5: "transpose", 6: "clockwise", 7: "antitranspose",
+    8: "anticlockwise",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+def test_exif_of_photographs_and_animations(tmp_path: Path, orientation: int, suffix: str) -> None:
+    exif = Pillow.Exif()
+    exif[0x0112] = orientation
+    many = suffix != "jpg"
+    images = [quadrants(), np.flipud(quadrants())][: 1 + many]
+    first, *others = map(Pillow.fromarray, images)
+    path = tmp_path / f"a.{suffix}"
+    first.save(path, exif=exif, quality=95, **({"save_all": True, "append_images": others} if many else {}))
+    show = WAYS[ORIENTATIONS[orientation]][1]
+    pictures = list(read_pictures(path))
+    assert [close(picture.image, show(image)) for picture, image in zip(pictures, images, strict=True)] == [
+        True for _ in images
+    ]
 
 
 @pytest.mark.parametrize("orientation", [1, 2, 6, 7])

@@ -82,7 +82,7 @@ def test_events_outside_the_frames_of_a_table_are_said(tmp_path: Path, capsys: p
     first = (
         "codes.csv: a: 3 of 4 events lie outside the recording, which goes from 60.00 to 64.00 s (the first at 1.00 s)."
     )
-    second = "codes.csv: the table has no frame of b, so what was coded there is left out."
+    second = "codes.csv and a_aus.csv: only one of them has b, left out."
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["notes"] == [first, second]
     said, page = capsys.readouterr().out, (tmp_path / "out" / "report.html").read_text()
     assert all(f"note: {sentence}" in said and sentence in page for sentence in (first, second))
@@ -150,3 +150,29 @@ def test_bad_use(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--step-s above 0"):
         agree(path, path, out=tmp_path / "out", step_s=0)
     assert not (tmp_path / "out").exists()
+
+
+def test_recordings_of_one_coding_alone_are_said(tmp_path: Path) -> None:
+    head = "source,au,onset_s,offset_s\n"
+    first = write(tmp_path, "x.csv", head + "p01,12,0,2\np02,12,0,2\n")
+    second = write(tmp_path, "y.csv", head + "p02.mp4,12,0,1\np03,12,0,2\n")
+    notes = agree(first, second, out=tmp_path / "out", step_s=1.0).attrs["notes"]
+    assert notes == ["x.csv and y.csv: only one of them has p01, p03, left out."]
+    alone = write(tmp_path, "z.csv", head + "p09,12,0,1\n")
+    notes = agree(write(tmp_path, "x.csv", head + "p01,12,0,2\n"), alone, out=tmp_path / "out", step_s=1.0).attrs[
+        "notes"
+    ]
+    assert notes == ["x.csv is of p01, z.csv of p09: taken for the same recording."]
+
+
+def test_what_nobody_could_see_takes_part_for_nobody(tmp_path: Path) -> None:
+    """Two people by two coders, 4 s each; the last two seconds nobody could see anybody."""
+    head = "Tier\tParticipant\tBegin Time - msec\tEnd Time - msec\tAnnotation\n"
+    rows = "".join(
+        f"AU12@{who}\t{seen}\t{start}\t{start + 1000}\t\n"
+        for who, start in (("ann", 0), ("ben", 1000))
+        for seen in ("mother", "infant")
+    )
+    path = write(tmp_path, "a.txt", head + rows + "Visibility\t\t2000\t4000\tface not visible\n")
+    (row,) = agree(path, out=tmp_path / "out", step_s=1.0).to_dict("records")
+    assert (row["frames"], row["first_present"], row["kappa"]) == (4, 0.5, -1)

@@ -185,3 +185,27 @@ def test_a_trial_may_have_no_baseline_of_its_own(tmp_path: Path) -> None:
     trials = duchenne.summarize(tmp_path / "t.csv", trials=tmp_path / "trials.csv").trials
     assert trials is not None
     assert trials["change"].tolist() == pytest.approx([2, np.nan], nan_ok=True)
+
+
+def test_tables_of_two_tools_are_each_judged_by_their_own_measure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Four of ten frames of each; beside OpenFace's decisions py-feat's probabilities counted as absent."""
+    present = [3 <= number < 7 for number in range(10)]
+    rows = [f"{number + 1},0,{number / 10},.98,1,{3 * on:.1f},{int(on)}" for number, on in enumerate(present)]
+    text = "frame, face_id, timestamp, confidence, success, AU12_r, AU12_c\n"
+    (tmp_path / "of.csv").write_text(text + "\n".join(rows) + "\n")
+    rows = [f"b.mp4,{number},{0.9 if on else 0.1}" for number, on in enumerate(present)]
+    (tmp_path / "fex.csv").write_text("input,frame,AU12\n" + "\n".join(rows) + "\n")
+    (tmp_path / "trials.csv").write_text("source,trial,onset_s,offset_s\nof,1,0,0.5\nb.mp4,1,0,0.5\nof,2,60,61\n")
+    tables = [str(tmp_path / name) for name in ("of.csv", "fex.csv")]
+    words = ["--fps", "10", "--trials", str(tmp_path / "trials.csv"), "-o", str(tmp_path / "out")]
+    assert main(["summarize", *tables, *words]) == 0
+    assert capsys.readouterr().err.count("1 of 2 trials lie outside") == 1  # said once
+    found = duchenne.summarize(tables, fps=10, trials=tmp_path / "trials.csv")
+    by_source = found.faces.set_index("source")
+    assert by_source["measure"].to_dict() == {"of": "AU12_r", "b.mp4": "AU12_p"}
+    assert by_source[["share", "episodes"]].to_numpy().tolist() == [[0.4, 1], [0.4, 1]]
+    assert by_source["peak"].tolist() == [3, 0.9]
+    assert found.trials is not None
+    assert found.trials["share"].tolist()[:2] == [0.4, 0.4]

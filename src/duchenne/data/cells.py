@@ -28,7 +28,7 @@ NOT_CODED: Final = frozenset(
 SPSS and spreadsheets, and the numbers 9, 99, 999, -1, -9, -99, -999, which are no occurrence and no intensity."""
 _UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
 _AU_COLUMN: Final = re.compile(r"au0?(\d{1,2})(_i)?", re.IGNORECASE)
-_LIKE_AU: Final = re.compile(r"(?:occ_|int_)?au[ _.-]?0*(\d{1,2})(?!\d)(.*)", re.IGNORECASE)
+_LIKE_AU: Final = re.compile(r"(?:^|[^a-z]|\b[lr])au[ _.-]?0*(\d{1,2})(?!\d)(.*)", re.IGNORECASE)
 _LONG: Final = re.compile(r"`([^`]{60})[^`]+`")
 _LARGEST_SHEET: Final = 1 << 28
 _SAMPLE_LINES: Final = 200
@@ -317,7 +317,7 @@ def au_columns(path: Path, header: list[str]) -> list[tuple[str, int, bool]]:
                 raise InputError(f"{path}: the columns `{found[key]}` and `{column}` mean the same; remove one.")
             found[key] = column
             continue
-        like = _LIKE_AU.match(column)
+        like = _LIKE_AU.search(column)
         if like:
             name = f"AU{int(like[1]):02d}"
             meant = {

@@ -21,6 +21,8 @@ from duchenne.files import write_text
 from duchenne.metrics import RESAMPLES, interval, json_number, resample
 from duchenne.pages import render_page
 from duchenne.preparing.codes.exports import holds_events
+from duchenne.preparing.codes.names import Sources
+from duchenne.preparing.sources.survey import listed
 from duchenne.tables.codings import Coding, Floats, read_coding
 from duchenne.tables.event_codings import EventCoding, even_frames, read_event_codings
 from duchenne.tables.pairs import Limits, compare_pair, join
@@ -63,7 +65,8 @@ def agree(
         sources (null with fewer than two). `icc_*` compare intensities, `correlation` any two measures; `auc` ranks
         the second's measure against the first's presence. `lag_s` above 0: the second is later. Null: undefined. With
         more than two codings `first_coder` and `second_coder` say which pair. `reliability.csv` has Fleiss' kappa and
-        Krippendorff's alpha over all codings. `attrs["notes"]`: sentences on events outside the frames of the table.
+        Krippendorff's alpha over all codings. `attrs["notes"]`: sentences on events outside the frames of the
+        table, and on recordings that one coding lacks.
 
     Raises:
         UsageError: for a wrong number, or fewer than two codings.
@@ -115,6 +118,7 @@ def _read(paths: Sequence[Path], intensity_from: float, step_s: float) -> tuple[
     found = _told_apart(found)
     if len(found) < 2:
         raise UsageError("agreement needs two codings; name two files, or one in which several people coded.")
+    unlike = [note for pair in combinations(found, 2) for note in _unlike(*pair)]
     framed = next((one for one in found if isinstance(one, Coding)), None)
     events = [one for one in found if isinstance(one, EventCoding)]
     if framed is not None:
@@ -125,12 +129,28 @@ def _read(paths: Sequence[Path], intensity_from: float, step_s: float) -> tuple[
         keys = framed.keys
         found = [one if isinstance(one, Coding) else one.renamed(named) for one in found]
         notes = [note for one in found if isinstance(one, EventCoding) for note in one.outside(keys)]
-        return [one if isinstance(one, Coding) else one.on(keys, intensity_from) for one in found], notes
+        return [one if isinstance(one, Coding) else one.on(keys, intensity_from) for one in found], notes + unlike
     first, *others = events
     events = [first, *(one.renamed(list(first.videos)) for one in others)]
     sources = {source for one in events for source in one.videos}
     ends = {source: max(one.end_s(source) for one in events) for source in sources}
-    return [one.on(even_frames(one, ends, step_s), intensity_from) for one in events], []
+    return [one.on(even_frames(one, ends, step_s), intensity_from) for one in events], unlike
+
+
+def _unlike(first: Coding | EventCoding, second: Coding | EventCoding) -> list[str]:
+    """A sentence on recordings that only one has, or that are taken for the same and are called otherwise."""
+    mine, theirs = (
+        {str(name) for name in (one.keys["source"].unique() if isinstance(one, Coding) else one.videos)}
+        for one in (first, second)
+    )
+    if "" in mine | theirs or mine == theirs:
+        return []
+    if len(mine) == len(theirs) == 1:
+        return [f"{first.name} is of {mine.pop()}, {second.name} of {theirs.pop()}: taken for the same recording."]
+    known, others = Sources(sorted(mine)), Sources(sorted(theirs))
+    only = [name for name in sorted(mine - theirs) if not (others.find(name) or others.find_start(name))]
+    only += [name for name in sorted(theirs - mine) if not (known.find(name) or known.find_start(name))]
+    return [f"{first.name} and {second.name}: only one of them has {listed(only)}, left out."] if only else []
 
 
 def _told_apart(found: Sequence[Coding | EventCoding]) -> list[Coding | EventCoding]:

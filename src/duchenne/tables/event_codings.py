@@ -18,6 +18,7 @@ from duchenne.preparing.codes.exports import read_events
 from duchenne.preparing.codes.names import Sources
 from duchenne.preparing.codes.programs.events import Event
 from duchenne.preparing.codes.video_codes import FaceCodes, event_arrays, event_codes
+from duchenne.preparing.codes.whose import is_of_all
 from duchenne.tables.codings import Coding, Floats, Kind, stem_of
 
 _MOST_FRAMES: Final = 5_000_000
@@ -52,11 +53,10 @@ class EventCoding:
             times = np.sort(keys["time_s"].to_numpy(dtype=np.float64)[(keys["source"] == source).to_numpy()])
             spans = self._spans(source)
             if not len(times):
-                found.append(f"{self.name}: the table has no frame of {source}, so what was coded there is left out.")
-                continue
+                continue  # `agree` names recordings that one coding lacks
             step_s = float(np.median(np.diff(np.unique(times)))) if len(np.unique(times)) > 1 else 0.0
             sentence = outside_note("events", spans, float(times[-1]) + step_s, begin=float(times[0]))
-            found += [f"{self.name}: {source}: {sentence}."] if sentence else []
+            found += [": ".join(part for part in (self.name, source, f"{sentence}.") if part)] if sentence else []
         return found
 
     def _spans(self, source: str) -> list[tuple[float, float]]:
@@ -107,9 +107,15 @@ def read_event_codings(path: Path) -> list[EventCoding]:
         InputError: when it cannot be read, or holds no AU that is known.
     """
     coders: dict[str, list[Event]] = defaultdict(list)
+    everybody = []
     for event in read_events(path):
-        if event.au is None or event.au in ACTION_UNITS:
+        if is_of_all(event):
+            everybody.append(event)
+        elif event.au is None or event.au in ACTION_UNITS:
             coders[event.coder or event.observation].append(event)
+    for events in coders.values():
+        sources = {event.source for event in events}
+        events += [event for event in everybody if event.source in sources]
     found = []
     for name, events in coders.items():
         videos: dict[str, dict[str, FaceCodes]] = defaultdict(dict)
@@ -117,10 +123,10 @@ def read_event_codings(path: Path) -> list[EventCoding]:
         for event in events:
             by_source[stem_of(event.source)].append(event)
         for source, own in by_source.items():
-            for face in dict.fromkeys(_face(event) for event in own):
+            for face in dict.fromkeys(_face(event) for event in own if not is_of_all(event)):
                 codes = event_codes([replace(event, face=None) for event in own if _face(event) in (face, "")])
                 videos[source][face or "0"] = codes[None]
-        aus = tuple(sorted({event.au for event in events if event.au is not None}))
+        aus = tuple(sorted({event.au for event in events if event.au is not None and event.kind == "au"}))
         found.append(EventCoding(path.name if len(coders) == 1 else f"{path.name}: {name}", videos, aus))
     if not any(one.aus for one in found):
         raise InputError(f"{path}: holds no AU of those that are known; check it.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -96,12 +96,13 @@ def summarize(
     rows = read_aus(table, "the table", fps, notes)
     if names is not None:
         rows = name_faces(rows, names)
-    measures = find_measures(list(rows.columns), threshold)
+    measures_of = _measures_of(rows, threshold)
     tracks = list(read_tracks(rows))
     sources = list(map(str, rows["source"].unique()))
     nobody = [source for source in sources if source not in {track.source for track in tracks}]
     per_face, episodes, together, seen = [], [], [], []
     for track in tracks:
+        measures = measures_of[track.source]
         quality = face_quality(track.rows, track.seconds, track.video_s)
         seen.append({"source": track.source, "face": track.face, **quality})
         present = {measure.au: _present(track, measure) for measure in measures}
@@ -117,7 +118,7 @@ def summarize(
         pd.DataFrame(episodes, columns=[*_KEYS, "au", *_EPISODE_COLUMNS]),
         pd.DataFrame(together, columns=[*_KEYS, "combination", "seconds", "share"]),
         _whole_faces(pd.DataFrame(seen, columns=[*_KEYS, *QUALITY_COLUMNS])),
-        None if windows is None else _trials(tracks, measures, windows),
+        None if windows is None else _trials(tracks, measures_of, windows),
         (*notes, *(() if windows is None else trials_outside(rows, windows))),
     )
 
@@ -211,9 +212,23 @@ def _combination_row(
     }
 
 
-def _trials(tracks: Sequence[Track], measures: Sequence[Measure], trials: pd.DataFrame) -> pd.DataFrame:
+def _measures_of(rows: pd.DataFrame, threshold: float | None) -> dict[str, list[Measure]]:
+    """Source -> the measures that its rows hold: tables of several tools lie beside each other, each with its own."""
+    every = find_measures(list(rows.columns), threshold)
+    found = {}
+    for source, own in rows.groupby("source", sort=False):
+        filled = [str(name) for name in own if own[name].notna().any()]
+        mine = {measure.au: measure for measure in find_measures(filled, threshold)}
+        found[str(source)] = [mine.get(measure.au, measure) for measure in every]
+    return found
+
+
+def _trials(
+    tracks: Sequence[Track], measures_of: Mapping[str, Sequence[Measure]], trials: pd.DataFrame
+) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for window in trials.to_dict("records"):
+        measures = measures_of[window["source"]]
         own = [track for track in tracks if track.source == window["source"]]
         if not own:
             empty = {"source": window["source"], "trial": window["trial"], "frames": 0}

@@ -43,7 +43,7 @@ def test_observer_two_sessions_and_two_subjects(tmp_path: Path) -> None:
 
 def test_a_row_that_is_cut_off(tmp_path: Path) -> None:
     cut = (OBSERVER + observer("p01", "C")).splitlines()
-    with pytest.raises(InputError, match=r"row 2, time_relative_sf: `` is not a time"):
+    with pytest.raises(InputError, match=r"row 2, time_relative_sf: is empty; write seconds"):
         read_events(write(tmp_path, "\n".join([cut[0], "01-05-2024,,,,p01,,,AU12"]), "x.csv"))
 
 

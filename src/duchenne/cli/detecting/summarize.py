@@ -49,8 +49,6 @@ def main(arguments: list[str]) -> int:
         given.tables, trials=given.trials, names=given.names, threshold=given.threshold,
         combinations=given.combinations, fps=given.fps,
     )  # fmt: skip
-    for sentence in summary.notes:
-        print(f"duchenne summarize: {sentence}", file=sys.stderr)
     name = _name(table_files(given.tables))
     parts = {
         "summary": summary.faces,

@@ -34,10 +34,14 @@ class Pictures:
     def __init__(self, stream: Any) -> None:
         self._ratio = float(stream.sample_aspect_ratio or 1)
         self._mapped: tuple[Any, ...] | None = None
+        self._is_apng = stream.codec_context.name == "apng"
+        self._first: tuple[int, int, int, int] | None = None
 
     def picture(self, frame: Any) -> NDArray[np.uint8]:
         """(H, W, 3) RGB uint8: square pixels, upright; HDR reduced to what 8-bit video shows."""
         orientation = display_matrix(frame)
+        if self._is_apng:  # FFmpeg hands the orientation of all to the first picture alone
+            orientation = self._first = orientation or self._first
         hdr = transfer(frame)
         if hdr:
             frame = self._tone_mapped(frame, hdr)
@@ -126,12 +130,22 @@ def display_matrix(frame: Any) -> tuple[int, int, int, int] | None:
 
     A point (x, y) goes to (a x + c y, b x + d y).
     """
-    data = frame.side_data.get("DISPLAYMATRIX")
+    data = _side_data(frame).get("DISPLAYMATRIX")
     if data is None:
         return None
     matrix = np.frombuffer(bytes(data), dtype="=i4")
     a, b, c, d = (int(matrix[place]) for place in (0, 1, 3, 4))
     return None if a > 0 and d > 0 and b == c == 0 else (a, b, c, d)
+
+
+def _side_data(frame: Any) -> Any:
+    try:
+        return frame.side_data
+    except ValueError:  # PyAV fails on all where one is of a kind it has no name for: EXIF, the views of 3D video
+        from av.sidedata.sidedata import Type
+
+        Type._missing_ = classmethod(lambda cls, _: cls.VIDEO_HINT)  # type: ignore[assignment]  # which nothing reads
+        return frame.side_data
 
 
 def oriented(image: NDArray[np.uint8], matrix: tuple[int, int, int, int]) -> NDArray[np.uint8]:

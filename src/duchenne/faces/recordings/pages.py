@@ -13,10 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duchenne.errors import InputError
+from duchenne.faces.recordings.colours import oriented
 from duchenne.faces.recordings.formats import MOST_PIXELS
 from duchenne.faces.recordings.stills import TIFF_MARKS, check_still, eight_bit, listening, stated_size
 
 _TOGETHER: Final = 16  # pictures decoded at a time, fewer where they are large
+_MATRICES: Final = {
+    2: (-1, 0, 0, 1), 3: (-1, 0, 0, -1), 4: (1, 0, 0, -1), 5: (0, 1, 1, 0), 6: (0, 1, -1, 0), 7: (0, -1, -1, 0),
+    8: (0, -1, 1, 0),
+}  # fmt: skip
+"""EXIF's orientation -> how a picture is shown, as `colours.oriented` takes it; 1 is as it is."""
 _RATE: Final = 25.0
 """Pages of a TIFF have no times; they count as frames of so many a second."""
 
@@ -51,6 +57,7 @@ def _read_webp(data: bytes, path: Path) -> Iterator[tuple[NDArray[np.uint8], flo
     delays, size = list(_webp_delays(data)), stated_size(data) or (1, 1)
     step = max(1, min(_TOGETHER, MOST_PIXELS // (size[0] * size[1])))
     raw, time_s = np.frombuffer(data, dtype=np.uint8), 0.0
+    matrix = _MATRICES.get(next((_orientation(data[start:stop]) for start, stop in _webp_chunks(data, b"EXIF")), 1))
     for first in range(0, len(delays), step):
         wanted, frames = delays[first : first + step], []
         with suppress(cv2.error):
@@ -58,7 +65,8 @@ def _read_webp(data: bytes, path: Path) -> Iterator[tuple[NDArray[np.uint8], flo
         if len(frames) != len(wanted):
             raise InputError(f"{path}: is damaged; {first} of {len(delays)} frames were read, replace it.")
         for image, delay_s in zip(frames, wanted, strict=True):
-            yield np.ascontiguousarray(np.asarray(image, dtype=np.uint8)[:, :, 2::-1]), time_s
+            picture = np.ascontiguousarray(np.asarray(image, dtype=np.uint8)[:, :, 2::-1])
+            yield picture if matrix is None else oriented(picture, matrix), time_s
             time_s += delay_s
 
 
@@ -82,12 +90,29 @@ def _read_tiff(data: bytes, path: Path) -> Iterator[tuple[NDArray[np.uint8], flo
 
 def _webp_delays(data: bytes) -> Iterator[float]:
     """How long each picture of an animated WebP is shown, seconds."""
+    for start, _ in _webp_chunks(data, b"ANMF"):
+        yield max(1, int.from_bytes(data[start + 12 : start + 15], "little")) / 1000
+
+
+def _webp_chunks(data: bytes, kind: bytes) -> Iterator[tuple[int, int]]:
+    """From where to where the chunks of a kind go."""
     place = 12
-    while place + 24 <= len(data):
+    while place + 8 <= len(data):
         size = int.from_bytes(data[place + 4 : place + 8], "little")
-        if data[place : place + 4] == b"ANMF":
-            yield max(1, int.from_bytes(data[place + 20 : place + 23], "little")) / 1000
+        if data[place : place + 4] == kind:
+            yield place + 8, place + 8 + size
         place += 8 + size + size % 2
+
+
+def _orientation(exif: bytes) -> int:
+    """EXIF's orientation, 1 to 8; 1 where it says none."""
+    exif = exif.removeprefix(b"Exif\0\0")
+    order: Any = "little" if exif[:2] == b"II" else "big"
+    start = int.from_bytes(exif[4:8], order) + 2
+    for place in range(start, start + 12 * int.from_bytes(exif[start - 2 : start], order), 12):
+        if int.from_bytes(exif[place : place + 2], order) == 0x112:
+            return int.from_bytes(exif[place + 8 : place + 10], order)
+    return 1
 
 
 def _tiff_pages(data: bytes) -> list[int]:

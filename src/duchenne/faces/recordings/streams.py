@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from heapq import heappop, heappush
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +13,8 @@ from duchenne.faces.recordings.formats import MOST_PIXELS, check_pixels
 
 BROADCAST: Final = ("mpegts", "mpeg")
 """Containers whose clock may start over, and that neither say how long they are nor check what they carry."""
+_REORDERED: Final = 16
+"""So many frames at most wait for others in any codec (H.264, A.3.1)."""
 _STRICT: Final = "crccheck+bitstream+buffer+explode+careful"
 _ATTACHED: Final = 0x0400  # FFmpeg's AV_DISPOSITION_*: a cover, a preview picture, part of a larger picture
 _THUMBNAILS: Final = 0x0800
@@ -68,6 +72,41 @@ def set_up(stream: Any) -> None:
 
 def decoded(container: Any, stream: Any, damage: list[str]) -> Iterator[Any]:
     """Frames in the order in which they are shown; what cannot be decoded, or not in full, goes to `damage`."""
+    frames = _decoded(container, stream, damage)
+    return _stamped(frames, stream) if container.format.name == "avi" else frames
+
+
+def _stamped(frames: Iterator[Any], stream: Any) -> Iterator[Any]:
+    """Frames of an AVI with stamps in the order of showing.
+
+    AVI says only when a frame is decoded. Where frames are shown in another order (B-frames) the stamps of neighbours
+    are exchanged, and all are as late as the decoder waits.
+    """
+    first = next(frames, None)
+    if first is None:
+        return
+    if not stream.codec_context.has_b_frames:
+        yield first
+        yield from frames
+        return
+    waiting: list[Any] = []
+    stamps: list[int] = []
+    late: int | None = None
+    for frame in chain([first], frames, repeat(None, _REORDERED)):
+        if frame is not None:
+            waiting.append(frame)
+            if frame.pts is not None:
+                heappush(stamps, frame.pts)
+        if waiting and (frame is None or len(waiting) > _REORDERED):
+            shown, stamp = waiting.pop(0), heappop(stamps) if stamps else None
+            if late is None and stamp is not None:
+                late = stamp - (stream.start_time or 0)
+                late = late if 0 < late <= _REORDERED else 0
+            shown.pts = None if stamp is None else stamp - (late or 0)
+            yield shown
+
+
+def _decoded(container: Any, stream: Any, damage: list[str]) -> Iterator[Any]:
     import av
 
     packets = container.demux(stream)

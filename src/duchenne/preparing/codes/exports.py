@@ -14,7 +14,15 @@ from typing import Final
 from duchenne.data.cells import Row, read_sheets, read_text
 from duchenne.errors import InputError
 from duchenne.preparing.codes.programs import boris, datavyu, eaf, elan, observer
-from duchenne.preparing.codes.programs.events import Event, Stretch, in_order, of_aus, subject_of, time_of
+from duchenne.preparing.codes.programs.events import (
+    NO_MODIFIER,
+    Event,
+    Stretch,
+    in_order,
+    of_aus,
+    subject_of,
+    time_of,
+)
 from duchenne.preparing.codes.programs.notation import Said, is_unknown, names_au, parse_aus, parse_intensity
 
 SUFFIXES: Final = (".csv", ".tsv", ".txt", ".xlsx", ".eaf", ".opf", ".boris", ".gz")
@@ -129,6 +137,8 @@ def _of_lines(path: Path, lines: Lines, notes: list[str]) -> list[Event]:
             rows = [Row(path, number, _named(header, cells)) for number, cells in below]
             if layout.read is _own:
                 notes += _unknown_columns(path, header)
+            if layout.read is observer.read_events:
+                notes += observer.rounded_note(path, names)
             return list(layout.read(rows, preamble))
         if elan.is_header(header):
             return elan.read_columns(path, header, below, elan.media_of_block(above), notes)
@@ -167,6 +177,9 @@ def _own(rows: list[Row], _: Mapping[str, str]) -> Iterator[Event]:
             yield stretch.event(None, kind="coded" if name.lower() == "coded" else "unknown")
             continue
         said = parse_aus(name)
+        if said and row.get("intensity") not in NO_MODIFIER and is_unknown(row.get("intensity")):
+            yield from (stretch.event(au, kind="unknown") for au, _ in said)
+            continue
         if not said:
             raise row.error("au", f"`{name}` is not an AU; write it as 12, AU12 or AU12C.")
         yield from of_aus(stretch, [_graded(row, name, one, len(said)) for one in said])
@@ -174,11 +187,12 @@ def _own(rows: list[Row], _: Mapping[str, str]) -> Iterator[Event]:
 
 def _graded(row: Row, name: str, said: Said, many: int) -> Said:
     text = row.get("intensity")
-    if not text or is_unknown(text):
+    if text in NO_MODIFIER:
         return said
     value = parse_intensity(text)
     if value is None:
-        row.number_of("intensity", low=0, high=5)  # says what is wrong with a number
+        if re.fullmatch(r"[-+\d.,]+", text):
+            row.number_of("intensity", low=0, high=5)  # says what is wrong with a number
         raise row.error("intensity", f"`{text}` is no intensity; write A to E or 0 to 5.")
     if many > 1:
         raise row.error("intensity", f"is one for {many} AUs; write a row for each.")

@@ -158,6 +158,7 @@ def read_codes(
     sources: Sequence[str],
     coder: str | None = None,
     names: Mapping[tuple[str, int], str] | None = None,
+    chapters: Mapping[str, str] | None = None,
 ) -> Codes:
     """Reads a file of codes, or every such file of a folder.
 
@@ -167,6 +168,7 @@ def read_codes(
             such a column belongs to the video whose stem it has.
         coder: whose codes to take where several coded the same video: a coder, or a session of coding.
         names: (source, face) -> name of who that is; tells which face the subjects of the codes are.
+        chapters: file that goes on where another ends -> the recording that it is a part of.
 
     Raises:
         InputError: when a file cannot be read or understood, or names a video that is not there, or it is not clear
@@ -179,7 +181,7 @@ def read_codes(
     notes: list[str] = []
     for file in _files(path):
         if is_events(file):
-            by_file[file] = [_of_video(event, index, file) for event in read_events(file, notes)]
+            by_file[file] = [_of_video(event, index, file, chapters or {}) for event in read_events(file, notes)]
             continue
         header, given = read_rows(file)
         columns[file] = au_columns(file, header)
@@ -189,7 +191,7 @@ def read_codes(
         for event, row in _places(file, header, given, index):
             rows[event.source].append((event, row))
     events = told_apart(by_file)
-    found = {event.au for event in events if event.au is not None}
+    found = {event.au for event in events if event.au is not None and event.kind == "au"}
     found |= {au for of in columns.values() for _, au, _ in of}
     notes += unknown_aus_note(path, found)
     ordered = tuple(sorted(found & set(ACTION_UNITS)))
@@ -241,8 +243,14 @@ def _files(path: Path) -> list[Path]:
     return files
 
 
-def _of_video(event: Event, sources: Sources, file: Path) -> Event:
+def _of_video(event: Event, sources: Sources, file: Path, chapters: Mapping[str, str]) -> Event:
     """The event in the time of the video that is meant."""
+    chapter = Sources(list(chapters)).find(event.source) if chapters else None
+    if chapter is not None:
+        raise InputError(
+            f"{event.where}: `{chapter}` is a chapter of {chapters[chapter]} (--chapters); give times from its "
+            "start, or leave out --chapters."
+        )
     for name, ahead_s in ((event.source, 0.0), *event.others):
         source = sources.find(name)
         if source is not None:

@@ -24,17 +24,20 @@ class Sessions:
         Raises:
             InputError: when several coded and none of them was chosen.
         """
-        sessions = list(dict.fromkeys((event.coder, event.observation) for event in events))
+        sessions = list(dict.fromkeys((event.coder, event.observation) for event in events if not is_of_all(event)))
         self._known |= {name for session in sessions for name in session if name}
         if len(sessions) > 1 and self._coder is not None and any(self._coder in session for session in sessions):
             sessions = [session for session in sessions if self._coder in session]
         coders = {coder or observation for coder, observation in sessions}
         if len(coders) > 1:
             listed = ", ".join(sorted(name or "(unnamed)" for name in coders))
-            raise InputError(f"{source}: was coded by {listed}; choose one with --coder.")
-        chosen = [event for event in events if (event.coder, event.observation) in sessions]
+            raise InputError(
+                f"{source}: was coded by {listed}; choose one with --coder, or, where these are people in it, say "
+                "which face each of them is (--names names.csv)."
+            )
+        chosen = [event for event in events if (event.coder, event.observation) in sessions or is_of_all(event)]
         aus = Counter(au for session in sessions for au in {
-            event.au for event in chosen if (event.coder, event.observation) == session and event.au is not None
+            event.au for event in chosen if (event.coder, event.observation) == session and event.kind == "au"
         })  # fmt: skip
         if max(aus.values(), default=0) > 1:  # passes over different AUs belong together, two over one AU do not
             listed = ", ".join(sorted(observation for _, observation in sessions))
@@ -48,12 +51,17 @@ class Sessions:
             raise InputError(f"{path}: --coder {self._coder}: there is no such coder; there are {listed}.")
 
 
+def is_of_all(event: Event) -> bool:
+    """What was coded at all, and what could not be seen, holds for every coder where nobody's name stands beside it."""
+    return event.kind in ("coded", "unknown") and not (event.coder or event.observation)
+
+
 def told_apart(by_file: Mapping[Path, Sequence[Event]]) -> list[Event]:
     """The events of all files; where unnamed coders coded one AU of one video in two files, each file is a session."""
     files: dict[tuple[str, int], set[Path]] = defaultdict(set)
     for file, events in by_file.items():
         for event in events:
-            if event.au is not None and not (event.coder or event.observation):
+            if event.kind == "au" and event.au is not None and not (event.coder or event.observation):
                 files[event.source, event.au].add(file)
     twice = {source for (source, _), found in files.items() if len(found) > 1}
     return [
@@ -87,7 +95,11 @@ def with_faces(source: str, events: Sequence[Event], named: Mapping[str, Sequenc
     Raises:
         InputError: when there are several subjects and it is not known which face one of them is.
     """
-    faceless = {event.subject for event in events if event.face is None and event.kind in ("au", "unknown")}
+    faceless = {
+        event.subject
+        for event in events
+        if event.face is None and (event.kind == "au" or (event.kind == "unknown" and event.subject))
+    }
     if len(faceless - {""}) == 1:  # programs let people leave the subject open; there is one whom it can be
         one = next(iter(faceless - {""}))
         events = [replace(event, subject=event.subject or one) for event in events]
@@ -106,7 +118,7 @@ def with_faces(source: str, events: Sequence[Event], named: Mapping[str, Sequenc
             placed.append(event)
         elif event.subject in named:
             placed += [replace(event, face=face) for face in named[event.subject]]
-        elif event.kind in ("coded", "none") and not event.subject:
+        elif event.kind in ("coded", "none", "unknown") and not event.subject:
             everybody.append(event)
         else:
             placed.append(event)

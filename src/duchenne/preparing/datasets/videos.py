@@ -61,7 +61,11 @@ def plan_videos(
     ]
     if labels is None:
         return Plan(parts, (), "none", inputs)
-    codes = read_codes(labels, sources, coder, read_names(names, sources) if names is not None else None)
+    parts_of = {
+        later.relative_to(root).as_posix(): source for path, source in zip(paths, sources) for later in joined[path]
+    }
+    who = read_names(names, sources) if names is not None else None
+    codes = read_codes(labels, sources, coder, who, parts_of)
     parts = [replace(part, codes=codes.videos.get(part.source)) for part in parts]
     digests = {
         source: hashlib.sha256(repr(asdict(given)).encode()).hexdigest() for source, given in codes.videos.items()

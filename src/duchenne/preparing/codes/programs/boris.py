@@ -32,7 +32,9 @@ from duchenne.preparing.codes.programs.events import (
 )
 from duchenne.preparing.codes.programs.notation import parse_time
 
+_KINDS: Final = ("START", "STOP", ("POINT", "POINT EVENT"))
 _LARGEST: Final = 1 << 28
+_NOTHING: Final = ("", "NA", "Not found", "Live observation")
 _MEDIA: Final = ("media file name", "media file path", "media file", "media file(s)")
 
 
@@ -87,7 +89,9 @@ def read_aggregated(rows: list[Row], preamble: Mapping[str, str]) -> Iterator[Ev
         if not is_of_aus(row):
             continue  # other behaviours
         onset = time_of(row, "start (s)", -math.inf)
-        offset = time_of(row, "stop (s)", -math.inf) if row.get("stop (s)") not in ("", "NA") else onset
+        offset = time_of(row, "stop (s)", -math.inf) if row.get("stop (s)") not in _NOTHING else onset
+        if row.get("stop (s)") in _NOTHING and row.get("behavior type").upper().startswith("STATE"):
+            raise row.error("Stop (s)", f"{row.get('behavior')} starts and never stops; correct it.")
         yield from _events(row, onset, in_order(row, "Stop (s)", onset, offset), media[_observation(row, preamble)])
 
 
@@ -99,7 +103,7 @@ def read_tabular(rows: list[Row], preamble: Mapping[str, str]) -> Iterator[Event
         [row for row in rows if is_of_aus(row)],
         lambda row: time_of(row, "time", -math.inf),
         lambda row: row.get(status).upper(),
-        ("START", "STOP"),
+        _KINDS,
         lambda row: (
             _observation(row, preamble), observer_of(row.values), row.get("subject"), row.get("behavior"),
             "|".join(_modifiers(row)),
@@ -153,16 +157,16 @@ def _observed(
         return
     first, last = [*(observation.get("observation time interval") or ()), 0, 0][:2]
     if last:  # only a part of the recording was observed
-        whole = Stretch(rows[0], float(first) + media.offset_s, float(last) + media.offset_s, path.stem)
+        whole = Stretch(rows[0], float(first) + media.offset_s, float(last) + media.offset_s, name)
         for part in media.place(replace(whole, coder=coder, observation=name)):
             yield part.event(None, kind="coded")
     found = paired(
-        rows, lambda row: float(row.get("time")), lambda row: row.get("status"), ("START", "STOP"),
+        rows, lambda row: float(row.get("time")), lambda row: row.get("status"), _KINDS,
         lambda row: (row.get("subject"), row.get("behavior"), row.get("modifiers")),
     )  # fmt: skip
     for row, onset, offset in found:
         stretch = Stretch(
-            row, onset, offset, path.stem, coder=coder, subject=subject_of(row.get("subject")), observation=name
+            row, onset, offset, name, coder=coder, subject=subject_of(row.get("subject")), observation=name
         )
         for part in media.place(stretch):
             yield from behaviour(part, row.get("behavior"), [row.get("modifiers")])
@@ -187,7 +191,7 @@ def _observation(row: Row, preamble: Mapping[str, str]) -> str:
 
 
 def _file_of(row: Row) -> str:
-    return next((row.get(column) for column in _MEDIA if row.get(column) not in ("", "NA", "Not found")), "")
+    return next((row.get(column) for column in _MEDIA if row.get(column) not in _NOTHING), "")
 
 
 def _media_of_rows(rows: Sequence[Row], preamble: Mapping[str, str]) -> dict[str, Media]:
@@ -205,10 +209,11 @@ def _media_of_rows(rows: Sequence[Row], preamble: Mapping[str, str]) -> dict[str
         offset_s = parse_time(offset)
         if offset_s is None:
             raise row.error("Time offset (s)", f"`{offset}` is not a time; write seconds.")
-        players = [re.sub(r"^player #\d+:\s*", "", part).split(";") for part in row.get("source").split("|") if part]
+        shown = [part for part in row.get("source").split("|") if part.strip() not in _NOTHING]
+        players = [re.sub(r"^player #\d+:\s*", "", part).split(";") for part in shown]
         lengths = (row.get("media duration (s)").split("|") if players else [""])[0].split(";")
         known = [value for value in map(parse_time, lengths) if value is not None]
-        files = tuple(part.strip() for part in players[0]) if players else ()
+        files = tuple(part.strip() for part in players[0] if part.strip()) if players else ()
         beside = tuple((player[0].strip(), 0.0) for player in players[1:] if len(player) == 1 and len(files) == 1)
         found[name] = Media(files, tuple(known), offset_s, beside)
     for name, media in found.items():

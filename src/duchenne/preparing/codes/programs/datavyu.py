@@ -12,22 +12,26 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from duchenne.data.cells import Row, decode_text
+from duchenne.data.cells import LETTERS, Row, decode_text
 from duchenne.errors import InputError
 from duchenne.preparing.codes.programs.events import (
     Event,
     Stretch,
     in_order,
     is_coding,
+    observer_of,
     of_aus,
     of_text,
     of_value,
+    subject_of,
 )
 from duchenne.preparing.codes.programs.notation import (
+    NOT_VISIBLE,
     Said,
     aus_of_name,
     parse_aus,
     parse_intensity,
+    who_of_codings,
     who_of_names,
 )
 
@@ -36,6 +40,8 @@ _CELL: Final = re.compile(r"(\d+):(\d{2}):(\d{2}):(\d{3}),(\d+):(\d{2}):(\d{2}):
 _WIDE: Final = re.compile(r"(?P<name>.+)\.(?P<code>onset|offset|ordinal|[^.]+)")
 _AU_CODES: Final = re.compile(r"(au|aus|action[_ ]?units?|facs|code|code0?1|value)", re.IGNORECASE)
 _STRENGTHS: Final = re.compile(r"int(ensity|ens)?|strength|level", re.IGNORECASE)
+_OF_AU: Final = re.compile(r"AU_?\d{1,2}", re.IGNORECASE)
+_WHO: Final = re.compile(r"(who|whom|person|subject|participant|actor|partner)([_ ]?(id|name))?", re.IGNORECASE)
 _FEED: Final = re.compile(r"^\s*-?\s*feed:\s*['\"]?(.+?)['\"]?\s*$", re.MULTILINE)
 _LARGEST: Final = 1 << 28
 _MOST: Final = 200
@@ -123,17 +129,64 @@ def read_wide(path: Path, header: Sequence[str], lines: Sequence[tuple[int, list
 
 def _events(columns: Mapping[str, Sequence[Cell]]) -> Iterator[Event]:
     who = who_of_names(list(columns))
+    who |= who_of_codings({name: set(_said(cells)) for name, cells in columns.items() if not aus_of_name(name)})
     for name, cells in columns.items():
         coding = is_coding([value for *_, values in cells for value in values.values()])
-        for row, onset, offset, values in cells:
-            stretch = Stretch(row, onset, in_order(row, name, onset, offset), row.path.stem, coder=who[name])
+        per_au = [] if aus_of_name(name) else _codes_per_au(name, cells)
+        for row, onset, offset, all_values in cells:
+            subject = next((value for code, value in all_values.items() if _WHO.fullmatch(code)), "")
+            stretch = Stretch(
+                row, onset, in_order(row, name, onset, offset), row.path.stem,
+                coder=observer_of(all_values) or who[name], subject=subject_of(subject),
+            )  # fmt: skip
+            values = {code: value for code, value in all_values.items() if not _is_of_people(code)}
             if aus_of_name(name):
                 yield from of_value(stretch, name, _strength_of(values))
+            elif per_au:
+                for code in per_au:
+                    if values.get(code):
+                        yield from of_value(stretch, code, values[code])
             elif _named(values):
                 yield from _named_events(stretch, name, values, coding=coding)
             else:
                 for value in values.values():
                     yield from of_text(stretch, name, value, coding=coding)
+
+
+def _codes_per_au(name: str, cells: Sequence[Cell]) -> list[str]:
+    """The codes of a column that hold the intensity of the AU that they are called after; none where they are a list.
+
+    Raises:
+        InputError: when `au1, au2 ...` may be both.
+    """
+    codes = list(dict.fromkeys(code for *_, values in cells for code in values if _OF_AU.fullmatch(code)))
+    filled = [values[code] for *_, values in cells for code in codes if values.get(code)]
+    numbers = sorted(said.au for code in codes for said in aus_of_name(code))
+    if numbers != list(range(1, len(codes) + 1)):
+        return codes
+    levels = [value for value in filled if parse_intensity(value) is not None]
+    if len(levels) < len(filled):
+        return []
+    if filled and len(codes) > 1 and not any(value.upper() in LETTERS for value in levels):
+        raise cells[0][0].error(
+            name,
+            f"`{', '.join(codes)}` may be intensities of AUs or AUs one after another; rename them (AU01, code01).",
+        )
+    return codes
+
+
+def _said(cells: Sequence[Cell]) -> Iterator[tuple[str, str, int]]:
+    """What a column says, and of whom where it says that itself."""
+    for *_, values in cells:
+        who = next((value for code, value in values.items() if _WHO.fullmatch(code)), "")
+        named = [code for code, value in values.items() if _OF_AU.fullmatch(code) and value]
+        texts = [value for code, value in values.items() if not _is_of_people(code) and not _STRENGTHS.fullmatch(code)]
+        for text in (*named, *texts):
+            yield from ((who, observer_of(values), au) for au, _ in parse_aus(text) if au not in NOT_VISIBLE)
+
+
+def _is_of_people(code: str) -> bool:
+    return _WHO.fullmatch(code) is not None or bool(observer_of({code: "x"}))
 
 
 def _strength_of(values: Mapping[str, str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -23,10 +23,13 @@ from duchenne.preparing.codes.programs.events import (
     time_of,
 )
 from duchenne.preparing.codes.programs.notation import (
+    NOT_VISIBLE,
     aus_of_name,
     parse_aus,
     parse_time,
+    who_of_codings,
     who_of_names,
+    without_mark,
 )
 
 _COLUMN: Final = re.compile(r"(.+?) - (hh:mm:ss[.,:]?.*|ss[.,]ms.*|ms.*|PAL.*|NTSC.*)", re.IGNORECASE)
@@ -82,6 +85,7 @@ def read_columns(
     """
     begin, end, duration = _time_columns(path, header)
     times = {*begin, *end, *duration, *(column for column, name in enumerate(header) if _COLUMN.fullmatch(name))}
+    layout = _long_layout(header, times, lines)
     found = []
     for number, cells, own in _blocks(lines, media):
         row = Row(path, number, {name: cell for name, cell in zip(header, cells) if name})
@@ -93,14 +97,14 @@ def read_columns(
             if column not in times and header[column] and cells[column]
         }
         files = [cells[column] for column, name in enumerate(header) if name.lower() in _FILE_COLUMNS and cells[column]]
-        files += [cell for cell in cells[len(header) - 2 :] if _FILE.fullmatch(cell)]
+        files += [cell for cell in cells[len(header) - 2 :] if _FILE.fullmatch(cell) and cell not in files]
         ahead = own[0][1] if own else 0.0
         names = (*own, *((file, ahead) for file in files[::-1])) or ((path.stem, 0.0),)
         stretch = shifted(Stretch(row, onset, in_order(row, header[begin[0]], onset, offset), ""), names)
-        given = {name.lower(): name for name in rest}
-        if "tier" in given and "annotation" in given:
-            who = subject_of(rest.get(given.get("participant", ""), ""))
-            found.append(Annotation(rest[given["tier"]], rest[given["annotation"]], replace(stretch, subject=who)))
+        if layout is not None:
+            tier, who, value = (cells[place] if 0 <= place < len(cells) else "" for place in layout)
+            if tier:
+                found.append(Annotation(tier, value, replace(stretch, subject=subject_of(who))))
             continue
         found += [
             Annotation(name, value, stretch)
@@ -109,6 +113,31 @@ def read_columns(
         ]
     _tell_offset(path, media, notes)
     return list(events_of(found))
+
+
+def _long_layout(
+    header: Sequence[str], times: Collection[int], lines: Sequence[tuple[int, list[str]]]
+) -> tuple[int, int, int] | None:
+    """Columns of tier, participant and annotation (-1 where there is none); None where every tier has a column.
+
+    ELAN writes them in this order, the times between them, and calls them as the language of its menus has it; where
+    every tier has a column, the times come first.
+    """
+    names = [name.lower() for name in header]
+    if "tier" in names and "annotation" in names:
+        who = names.index("participant") if "participant" in names else -1
+        return names.index("tier"), who, names.index("annotation")
+
+    def is_file(column: int) -> bool:
+        filled = [cells[column] for _, cells in lines if column < len(cells) and cells[column]]
+        return names[column] in _FILE_COLUMNS or (bool(filled) and all(_FILE.fullmatch(cell) for cell in filled))
+
+    texts = [column for column in range(len(header)) if header[column] and column not in times and not is_file(column)]
+    before = [column for column in texts if column < min(times)]
+    after = [column for column in texts if column > max(times)]
+    if not before or any(aus_of_name(header[column]) for column in texts):
+        return None
+    return before[0], before[1] if len(before) > 1 else -1, after[0] if after else -1
 
 
 def read_plain(path: Path, lines: Sequence[tuple[int, list[str]]], media: Media, notes: list[str]) -> list[Event]:
@@ -172,6 +201,12 @@ def events_of(found: Sequence[Annotation]) -> Iterator[Event]:
         values[one.tier].append(one.value)
     who = who_of_names(list(values))
     coding = {tier for tier, texts in values.items() if is_coding(texts)}
+    said = defaultdict(set)
+    for one in found:
+        if one.tier in coding and not aus_of_name(one.tier) and not who[one.tier]:
+            of = (one.stretch.source, one.stretch.subject, one.stretch.coder)
+            said[one.tier] |= {(*of, au) for au, _ in parse_aus(without_mark(one.value)) if au not in NOT_VISIBLE}
+    who |= who_of_codings(said)
     coders = {one.stretch.coder or who[one.tier] for one in found if aus_of_name(one.tier) or one.tier in coding} - {""}
     lone = next(iter(coders)) if len(coders) == 1 else ""  # ELAN lets people leave the annotator of a tier open
     for one in found:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Final, Literal
 
 import numpy as np
@@ -16,10 +17,14 @@ from duchenne.preparing.codes.programs.notation import (
     Said,
     aus_of_name,
     is_unknown,
+    looks_like_code,
     names_au,
+    parse_au,
     parse_aus,
     parse_intensity,
     parse_time,
+    speaks_of_part,
+    unseen_part,
     without_mark,
 )
 
@@ -31,13 +36,29 @@ _OBSERVER: Final = re.compile(
     r"([\s_-]*(id|name))?",
     re.IGNORECASE,
 )
+_WHOLE_FACE: Final = (73, 74)
 _COUNTS: Final = re.compile(
     r"trial|block|item|sentence|question|page|round|take|phase|session|number|\bn[ro]\b|count|condition|stimul|"
     r"utterance|speech|transcri|word|slide|clip|segment|durchgang|frage|satz|essai|ensayo",
     re.IGNORECASE,
 )
 """Tiers in which bare numbers are no AUs."""
+NO_MODIFIER: Final = ("", "NA", "N/A", "na", "n/a", "NaN", "nan", "NULL", "null", "None", "none", "-", ".")
+"""What tables hold where a program has nothing to write, as no intensity or modifier."""
 _NOBODY: Final = ("", "no focal subject", "no subject", "not defined", "none")
+_SIGHT: Final = re.compile(r"visib|sichtbar|view|sight|codab|scorab|quality", re.IGNORECASE)
+"""Tiers that say what can be seen."""
+_DOUBT: Final = re.compile(
+    r"\b(not|no|non|nicht|kein\w*|nein|without|ohne|sans|pas|sin|geen|niet|never|unsure|maybe|perhaps|vielleicht|"
+    r"possibly|peut|quiz[áa]s)\b",
+    re.IGNORECASE,
+)
+_LETTERS: Final = re.compile(r"[A-E]{2,3}|[IV]{2,3}", re.IGNORECASE)
+_GRADED: Final = re.compile(r"\d|(?<!\w)[A-E][/+*?-]+[A-E]?(?!\w)|^[IV]{2,3}$")
+_SCALE: Final = re.compile(
+    r"\b(intensity|int|level|grade|degree|strength|stufe|intensität|stärke|intensité|niveau|intensidad|nivel)\b",
+    re.IGNORECASE,
+)
 _PRESENT: Final = re.compile(r"[^\W\d_]{2,}(?:[\s,;.!'’-]+[^\W\d_]{2,})*[.!]?|[+x✓✔LRUT]", re.IGNORECASE)
 
 
@@ -134,7 +155,9 @@ class Stretch:
 def of_aus(stretch: Stretch, said: Iterable[Said]) -> Iterator[Event]:
     """The events of AUs that were said to be there; FACS's codes for what is not visible make AUs unknown."""
     for au, intensity in said:
-        if au in NOT_VISIBLE:
+        if au in _WHOLE_FACE:
+            yield stretch.event(None, kind="unknown")
+        elif au in NOT_VISIBLE:
             yield from (stretch.event(number, kind="unknown") for number in NOT_VISIBLE[au])
         else:
             yield stretch.event(au, intensity)
@@ -157,15 +180,24 @@ def of_value(stretch: Stretch, name: str, value: str) -> Iterator[Event]:
         yield from (stretch.event(said.au, kind="unknown") for said in named)
         return
     said = parse_aus(text)
+    sided = _sided(text) if len(named) == 1 else None
     if said and {one.au for one in said} <= {one.au for one in named}:
         own = {one.au: one.intensity for one in named}
         yield from of_aus(stretch, [one if one.intensity is not None else Said(one.au, own[one.au]) for one in said])
-    elif not text or _PRESENT.fullmatch(text):
+    elif sided is not None:
+        yield from of_aus(stretch, [Said(named[0].au, sided)])
+    elif not text or (_PRESENT.fullmatch(text) and not _DOUBT.search(text) and not _LETTERS.fullmatch(text)):
         yield from of_aus(stretch, named)
     else:
         raise stretch.row.error(
-            name, f"`{value}` is no intensity; write A to E or 0 to 5, or nothing where it was not coded."
+            name, f"`{value}` is no intensity; write A to E or 0 to 5, or nothing where the intensity was not coded."
         )
+
+
+def _sided(text: str) -> float | None:
+    """The intensity of `C left`, `left C`, `CL`; None where it is none."""
+    said = parse_au(f"AU99 {text}")
+    return None if said is None else said.intensity
 
 
 def of_text(stretch: Stretch, name: str, value: str, *, coding: bool) -> Iterator[Event]:
@@ -182,11 +214,19 @@ def of_text(stretch: Stretch, name: str, value: str, *, coding: bool) -> Iterato
     """
     text = without_mark(value)
     said = [] if not coding and _COUNTS.search(name) else parse_aus(text)
+    part, tier = unseen_part(text), unseen_part(name)
+    about = coding or _SIGHT.search(name) or speaks_of_part(name) or speaks_of_part(text)
     if said:
         yield from of_aus(stretch, said)
+    elif part is not None and about:
+        yield from of_aus(stretch, [Said(part, None)])
+    elif tier is not None:
+        yield from of_aus(stretch, [Said(tier, None)] if parse_intensity(text) != 0 else [])
     elif is_unknown(text) and coding:
         yield stretch.event(None, kind="unknown")
-    elif names_au(text) and (coding or re.search(r"AU[\s_.-]*\d", text, re.IGNORECASE)):
+    elif (names_au(text) and (coding or re.search(r"AU[\s_.-]*\d", text, re.IGNORECASE))) or (
+        coding and looks_like_code(text)
+    ):
         raise stretch.row.error(name, f"`{value}` names an AU and cannot be read; write it as 12C or AU12C+AU6B.")
 
 
@@ -199,40 +239,57 @@ def paired(
     rows: Iterable[Row],
     at: Callable[[Row], float],
     kind: Callable[[Row], str],
-    marks: tuple[str, str],
+    marks: tuple[str, str, Collection[str]],
     key: Callable[[Row], tuple[str, ...]],
 ) -> Iterator[tuple[Row, float, float]]:
-    """(row of the start, onset, offset) where start and stop are rows of their own; any other row is a point event.
+    """(row of the start, onset, offset) where start and stop are rows of their own.
+
+    Args:
+        rows: in any order; of one moment, what runs is stopped before it starts again.
+        at: their times.
+        kind: what they are.
+        marks: kinds that are a start, a stop, and a point event.
+        key: what must be equal of a start and its stop.
 
     Raises:
-        InputError: when something stops that did not start, or the other way about.
+        InputError: when something stops that did not start, or the other way about, or a row is none of these kinds.
     """
+    start, stop, points = marks
     running: dict[tuple[str, ...], tuple[Row, float]] = {}
-    for row in rows:
-        what = kind(row)
-        if what == marks[0]:
-            if key(row) in running:
-                raise row.error("Behavior", f"{row.get('behavior')} starts again before it stopped; correct it.")
-            running[key(row)] = (row, at(row))
-        elif what == marks[1]:
-            if key(row) not in running:
-                raise row.error("Behavior", f"{row.get('behavior')} stops without having started; correct it.")
-            first, onset = running.pop(key(row))
-            yield first, onset, at(row)
-        else:
-            yield row, at(row), at(row)
+    for moment, together in groupby(sorted(rows, key=at), key=at):
+        waiting = list(together)
+        while waiting:
+            row = waiting[0]
+            if kind(row) == start and key(row) in running:
+                row = next((other for other in waiting if kind(other) == stop and key(other) == key(row)), row)
+            waiting.remove(row)
+            if kind(row) == start:
+                if key(row) in running:
+                    raise row.error("Behavior", f"{row.get('behavior')} starts again before it stopped; correct it.")
+                running[key(row)] = (row, moment)
+            elif kind(row) == stop:
+                if key(row) not in running:
+                    raise row.error("Behavior", f"{row.get('behavior')} stops without having started; correct it.")
+                first, onset = running.pop(key(row))
+                yield first, onset, moment
+            elif kind(row) in points:
+                yield row, moment, moment
+            else:
+                raise row.error(
+                    "Behavior", f"{row.get('behavior')}: `{kind(row)}` is none of {start}, {stop}, {', '.join(points)}."
+                )
     for row, _ in running.values():
         raise row.error("Behavior", f"{row.get('behavior')} starts and never stops; correct it.")
 
 
 def is_of_aus(row: Row) -> bool:
-    """Whether the behaviour of a row is named after AUs; others are passed over.
+    """Whether the behaviour of a row is named after AUs, or says that the face is not visible; others are passed over.
 
     Raises:
         InputError: when it names an AU and cannot be read.
     """
     name = row.get("behavior")
-    found = bool(aus_of_name(name))
+    found = bool(aus_of_name(name)) or unseen_part(name) is not None
     if not found and names_au(name):
         raise row.error("Behavior", f"`{name}` names an AU and cannot be read; write it as 12, AU12 or AU12C.")
     return found
@@ -244,21 +301,42 @@ def behaviour(stretch: Stretch, name: str, modifiers: Sequence[str]) -> Iterator
     Raises:
         InputError: when the modifiers say two intensities, or one that is none.
     """
-    found = set()
-    for part in (part for text in modifiers for part in re.split(r"[|,;]+", text)):
-        for word in [part] if parse_intensity(part) is not None else part.split():
-            value = parse_intensity(word)
-            if value is not None and word.lower() != "none":
-                found.add(value)
-            elif re.fullmatch(r"\d+([.,]\d+)?", word) and not is_unknown(word):
-                raise stretch.row.error("Modifier", f"`{word}` is no intensity; write A to E or 0 to 5.")
-    if len(found) > 1:
-        listed = " and ".join(f"{value:g}" for value in sorted(found))
-        raise stretch.row.error("Modifier", f"{name} has the intensities {listed}; keep one.")
-    for au, own in aus_of_name(name):
-        if found and own is not None and own not in found:
-            raise stretch.row.error("Modifier", f"{name} says another intensity than its modifier; keep one.")
-        yield from of_aus(stretch, [Said(au, own if own is not None else next(iter(found), None))])
+    unseen = unseen_part(name)
+    if unseen is not None:
+        yield from of_aus(stretch, [Said(unseen, None)])
+        return
+    named = aus_of_name(name)
+    own = {au: {level} - {None} for au, level in named}
+    for part in (part.strip() for text in modifiers for part in re.split(r"[|,;]+", text)):
+        if part in NO_MODIFIER:
+            continue
+        if is_unknown(part):
+            yield from (stretch.event(au, kind="unknown") for au in own)
+            return
+        said = parse_aus(part) if re.search(r"[A-Z]", part, re.IGNORECASE) else []
+        if said and {au for au, _ in said} <= set(own):
+            for au, level in said:
+                own[au] |= {level} - {None}
+            continue
+        value = _level(part)
+        if value is not None and len(own) > 1:
+            raise stretch.row.error("Modifier", f"`{part}` is one intensity of {len(own)} AUs; code each by itself.")
+        if value is not None:
+            own[named[0].au].add(value)
+        elif said or _GRADED.search(part):
+            raise stretch.row.error("Modifier", f"`{part}` is no intensity; write A to E or 0 to 5.")
+    for au, levels in own.items():
+        if len(levels) > 1:
+            listed = " and ".join(f"{value:g}" for value in sorted(value for value in levels if value is not None))
+            raise stretch.row.error("Modifier", f"{name} has the intensities {listed}; keep one.")
+        yield from of_aus(stretch, [Said(au, next(iter(levels), None))])
+
+
+def _level(part: str) -> float | None:
+    """The intensity that a modifier is, with or without words around it: `C`, `Level 3`, `C left`; None: it is none."""
+    rest = _SCALE.sub(" ", part).strip(" :=")
+    value = parse_intensity(rest)
+    return value if value is not None else _sided(rest) if rest else None
 
 
 def observer_of(values: Mapping[str, str]) -> str:
@@ -278,8 +356,11 @@ def time_of(row: Row, column: str, low: float = 0.0) -> float:
         InputError: when it is none, or before `low`.
     """
     value = parse_time(row.get(column))
-    if value is None or value < low:
-        raise row.error(column, f"`{row.get(column)}` is not a time; write seconds, as 12.48.")
+    if value is None:
+        what = f"`{row.get(column)}` is not a time" if row.get(column) else "is empty"
+        raise row.error(column, f"{what}; write seconds, as 12.48.")
+    if value < low:
+        raise row.error(column, f"{row.get(column)} lies before the recording; times count from its start.")
     return value
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from duchenne.data.cells import LETTERS, NOT_CODED
@@ -28,16 +28,33 @@ NOT_VISIBLE: Final = {
     74: tuple(ACTION_UNITS),
 }
 """FACS codes for brows, eyes, lower face, whole face not visible, and for unscorable -> the AUs unknown then."""
-_UNSEEN_WORDS: Final = re.compile(
-    r"not[\s_-]*(coded|codable|scored|scorable|visible|seen)|un(scorable|codable|known|coded)|missing|occluded|"
-    r"out[\s_-]*of[\s_-]*(view|sight)|off[\s_-]*camera|\?+",
+_UNKNOWN_WORDS: Final = re.compile(
+    r"(not[\s_-]*|un)(coded|scored|known|sure|clear)|missing|unklar|unsicher|unbekannt|\?+", re.IGNORECASE
+)
+_PARTS: Final = {
+    70: r"(?:eye)?brows?|forehead|upper[\s_-]*face|(?:augen)?brauen?|stirn|sourcils?|cejas?",
+    71: r"eyes?|augen?|yeux|ojos?",
+    72: r"lower[\s_-]*face|mouth|lips?|chin|mund|lippen?|kinn|bouche|boca",
+    73: r"(?:whole|entire|full)?[\s_-]*(?:face|head)|gesicht|kopf|visage|cara|faccia|gezicht",
+}
+"""FACS codes for what is not visible -> words for the part of the face."""
+_UNSEEN: Final = (
+    r"(?:not|nicht|non?|niet|pas|n[ãa]o)[\s_-]*(?:visible|seen|in[\s_-]*(?:view|frame)|codable|scorable|sichtbar|"
+    r"[ck]odierbar|erkennbar|bewertbar|codificable|visibile|vis[íi]vel|zichtbaar)|invisible|unsichtbar|"
+    r"un(?:scorable|codable)|occluded|covered|hidden|(?:nicht[\s_-]*im|kein)[\s_-]*bild|verdeckt|cach[ée]|oculto|"
+    r"out[\s_-]*of[\s_-]*(?:view|sight|frame|shot)|off[\s_-]*(?:camera|screen)"
+)
+_PART: Final = "|".join(rf"(?P<p{code}>{words})" for code, words in _PARTS.items())
+_UNSEEN_PART: Final = re.compile(
+    rf"(?:(?:the|das)\s+)?(?:(?:{_PART})[\s_:,-]*)?(?:(?:is|are|ist|sind)\s+)?(?:{_UNSEEN})|(?:no|kein)[\s_-]*(?:face|gesicht)",
     re.IGNORECASE,
 )
+_UNSEEN_REST: Final = re.compile(rf"(?:{_UNSEEN})[\s_:,-]*(?:{_PART})", re.IGNORECASE)
 _WORD: Final = "|".join(WORDS)
 _AU: Final = re.compile(
     rf"""
     (?:(?:L|R|B|U|T|left|right|bilateral|unilateral)[\s_-]*)?       # side, or upper and lower lip
-    (?P<prefix>(?:AUs?|UA|action[\s_]unit)[\s_.-]*)?
+    (?P<prefix>(?:AUs?|UA|action[\s_]unit|AD|M(?=[56]\d))[\s_.-]*)?  # AD19, M57: FACS's other descriptors
     0?(?P<au>\d{{1,2}})
     (?:[\s_-]*(?:L|R|left|right|bilateral|unilateral))?
     (?:(?:[\s_:=-]|intensity|int\.)*\(?(?P<letter>[A-E])\)?
@@ -102,7 +119,24 @@ def parse_intensity(text: str) -> float | None:
 
 def is_unknown(text: str) -> bool:
     """Whether a coder wrote that this could not be coded: `NA`, `9`, `-1`, `not visible`, `?` ..."""
-    return text.strip() in NOT_CODED - {""} or _UNSEEN_WORDS.fullmatch(text.strip()) is not None
+    plain = text.strip()
+    return plain in NOT_CODED - {""} or _UNKNOWN_WORDS.fullmatch(plain) is not None or unseen_part(plain) is not None
+
+
+def unseen_part(text: str) -> int | None:
+    """The FACS code 70 to 73 of what a text says is not visible: `not visible` (73), `mouth occluded` (72); or None."""
+    match = _UNSEEN_PART.fullmatch(text.strip()) or _UNSEEN_REST.fullmatch(text.strip())
+    return None if match is None else next((code for code in _PARTS if match[f"p{code}"]), 73)
+
+
+def speaks_of_part(text: str) -> bool:
+    """Whether a text names the face or a part of it."""
+    return re.search(rf"(?<![^\W_])(?:{'|'.join(_PARTS.values())})(?![^\W_])", text, re.IGNORECASE) is not None
+
+
+def looks_like_code(text: str) -> bool:
+    """Whether a text that is no AU seems to be meant as one: `12?`, `12Cc`, `M12C`; not a sentence with a number."""
+    return re.search(r"\d", text) is not None and re.search(r"[^\W\d_]{4}", text) is None
 
 
 def aus_of_name(name: str) -> list[Said]:
@@ -128,6 +162,22 @@ def names_au(text: str) -> bool:
 def without_mark(text: str) -> str:
     """The text without the annotation's own name that ELAN writes behind it: `C [a1]`."""
     return _MARK.sub("", text.strip()) if not _MARK.fullmatch(text.strip()) else text.strip()
+
+
+def who_of_codings(said: Mapping[str, Collection[Hashable]]) -> dict[str, str]:
+    """Tier that is not named after an AU -> whose it is, where two tiers say the same: `FACS mother`, `FACS infant`.
+
+    Tiers that differ by side or part of the face alone are nobody's.
+
+    Args:
+        said: tier -> what its annotations are about: AUs, with whatever tells them apart already.
+    """
+    found = {}
+    for name, mine in said.items():
+        if any(set(mine) & set(theirs) for other, theirs in said.items() if other != name):
+            words = re.split(r"[\s_.:;,()/@-]+", name)
+            found[name] = " ".join(word for word in words if word and word.lower() not in _NEUTRAL | _OF_TIERS)
+    return {name: who or name for name, who in found.items()} if len(set(found.values())) > 1 else {}
 
 
 def who_of_names(names: Sequence[str]) -> dict[str, str]:
@@ -160,8 +210,27 @@ def parse_time(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
+_OF_TIERS: Final = frozenset(
+    (
+        "facs",
+        "code",
+        "codes",
+        "coding",
+        "aus",
+        "face",
+        "facial",
+        "tier",
+        "upper",
+        "lower",
+        "brow",
+        "brows",
+        "eyes",
+        "mouth",
+    )
+)
 _NEUTRAL: Final = frozenset(
     ("l", "r", "b", "left", "right", "bilateral", "both", "unilateral", "intensity", "int", "strength", "level",
+     "links", "rechts", "gauche", "droite", "izquierda", "derecha",
      "intensität", "intensité", "intensidad", "occurrence", "onset", "apex", "offset", "action", "unit", "au")
 )  # fmt: skip
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
 from typing import Final
 
 from duchenne.data.cells import Row
@@ -17,9 +19,16 @@ from duchenne.preparing.codes.programs.events import (
     time_of,
 )
 
+_WHOLE: Final = ("time_relative_s", "time_relative_hms")
 TIMES: Final = ("time_relative_sf", "time_relative_hmsf", "time_relative_s", "time_relative_hms")
 """Columns of the time, the most exact first."""
 _MEDIA: Final = ("media_file", "media file", "video_file", "video file")
+
+
+def rounded_note(path: Path, names: Collection[str]) -> list[str]:
+    """A sentence where the times are in whole seconds, which misses frames."""
+    time = next(name for name in TIMES if name in names)
+    return [f"{path}: has its times in whole seconds; export Time_Relative_sf too."] if time in _WHOLE else []
 
 
 def read_events(rows: list[Row], _: Mapping[str, str]) -> Iterator[Event]:
@@ -27,9 +36,9 @@ def read_events(rows: list[Row], _: Mapping[str, str]) -> Iterator[Event]:
     time = next(name for name in TIMES if name in rows[0].values)
     found = paired(
         [row for row in rows if is_of_aus(row)],
-        lambda row: time_of(row, time),
+        lambda row: time_of(row, time, -math.inf),
         lambda row: row.get("event_type").lower(),
-        ("state start", "state stop"),
+        ("state start", "state stop", ("point", "point event", "state point")),
         lambda row: (
             row.get("observation"), row.get("event_log"), observer_of(row.values), row.get("subject"),
             row.get("behavior"),
