@@ -157,7 +157,8 @@ def test_a_run_says_it_before_its_first_step_and_keeps_it(tmp_path: Path, capsys
     assert main(words) == 0
     said = capsys.readouterr().err
     for part in ("weights none; the paper: imagenet.", "size_px 32; the paper: 256.",
-                 "batch_size 4; its authors' code: 48.", "the data are squares; the paper's: voxceleb2.", "distances are squared"):  # fmt: skip
+                 "batch_size 4; its authors' code: 48.", "the data are squares; the paper's: voxceleb2.",
+                 "distances are squared"):  # fmt: skip
         assert part in said
 
     assert "weights none; the paper: imagenet." in " ".join((out / "methods.txt").read_text().split())

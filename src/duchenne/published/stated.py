@@ -1,7 +1,7 @@
 """What the five papers state of their training, field by field, what they leave open, and what is ours. No torch.
 
-Recipes name a paper by the longest prefix in `SETUPS`. A field is in `stated` where the paper gives the value or its authors'
-code does (then it is in `by_code` too), in `open` where neither does, with the reason for ours.
+Recipes name a paper by the longest prefix in `SETUPS`. A field is in `stated` where the paper gives the value or its
+authors' code does (then it is in `by_code` too), in `open` where neither does, with the reason for ours.
 """
 
 from __future__ import annotations
