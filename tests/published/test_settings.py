@@ -95,6 +95,19 @@ def test_a_value_of_the_users_own_is_not_given_our_reason() -> None:
     assert "weight_decay 0.0001 (as MoCo)" in found.sentences()[-1]
 
 
+def test_steps_in_place_of_epochs_are_said() -> None:
+    for name, fields, said in (
+        ("clp/voxceleb2", {"max_steps": 7}, "max_steps 7; the paper: 200 epochs."),
+        ("temporal_ranking/voxceleb2_k1", {"max_steps": 7}, "max_steps 7; its authors' code: 50 epochs."),
+        ("cl_ile/bp4d", {"backbone_steps": 9}, "backbone_steps 9; the paper: 300 epochs."),
+        ("knowledge_driven/bp4d_plus", {"max_steps": 7}, "max_steps 7 (not as in the recipe)"),
+    ):
+        config, values = resolved(name, **fields)
+        found = compare_settings(name, config, values)
+        assert found is not None
+        assert any(said in sentence for sentence in found.sentences()), found.sentences()
+
+
 def test_what_only_the_authors_code_states_is_not_called_the_papers() -> None:
     """The text of temporal ranking's paper has neither batch nor epochs; its rate and its start it has."""
     name = "temporal_ranking/voxceleb2_k1"

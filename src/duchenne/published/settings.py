@@ -15,6 +15,8 @@ from duchenne.config import from_mapping
 from duchenne.published.stated import OURS, ROWS, SETUPS, Setup
 
 _NOT_THE_PAPERS: Final = ("cpu/", "smoke/")
+_STEPS: Final = {"epochs": "max_steps", "backbone_epochs": "backbone_steps"}
+"""Field -> the one that takes precedence over it where it is set."""
 
 
 class Comparison(NamedTuple):
@@ -117,12 +119,20 @@ def compare_settings(
     if setup is None:
         return None
     stated = expected(recipe, values)
-    changed = [(name, getattr(config, name), there) for name, there in stated.items() if getattr(config, name) != there]
     plain = from_mapping(type(config), values, where=recipe)
-    chosen = [
-        (name, getattr(config, name), why if getattr(config, name) == getattr(plain, name) else "")
-        for name, why in setup.open.items()
-    ]
+    changed: list[tuple[str, Any, Any]] = []
+    by_code = set(setup.by_code)
+    for name, there in stated.items():
+        own = _in_force(name, config)
+        if own != name:
+            changed.append((own, getattr(config, own), f"{there} epochs"))
+            by_code |= {own} if name in setup.by_code else set()
+        elif getattr(config, name) != there:
+            changed.append((name, getattr(config, name), there))
+    chosen: list[tuple[str, Any, str]] = []
+    for name, why in setup.open.items():
+        own = _in_force(name, config)
+        chosen.append((own, getattr(config, own), why if getattr(config, own) == getattr(plain, own) else ""))
     ours = [
         item.sentence for item in setup.deviations if item.field is None or getattr(config, item.field) != item.literal
     ]
@@ -133,10 +143,16 @@ def compare_settings(
         if settings.get("reader") in setup.data and settings.get(option) != wanted
     }  # fmt: skip
     return Comparison(
-        setup.paper, tuple(changed), setup.by_code, tuple(ours), tuple(chosen),
+        setup.paper, tuple(changed), frozenset(by_code), tuple(ours), tuple(chosen),
         tuple(sorted(otherwise, key=str)), (tuple(data), setup.data) if strange else None,
         (alignment, setup.alignment) if alignment and setup.alignment else None,
     )  # fmt: skip
+
+
+def _in_force(name: str, config: Any) -> str:
+    """The field that says what another one says, where it takes precedence and is set."""
+    steps = _STEPS.get(name, name)
+    return name if getattr(config, steps, None) is None else steps
 
 
 def _named(name: str, value: Any) -> str:
