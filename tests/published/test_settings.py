@@ -87,6 +87,78 @@ def test_what_is_said() -> None:
     assert not any("means over the batch" in sentence for sentence in again.sentences())
 
 
+def test_a_value_of_the_users_own_is_not_given_our_reason() -> None:
+    config, values = resolved("clp/voxceleb2", temperature=0.5)
+    found = compare_settings("clp/voxceleb2", config, values)
+    assert found is not None
+    assert "temperature 0.5 (not as in the recipe)" in found.sentences()[-1]
+    assert "weight_decay 0.0001 (as MoCo)" in found.sentences()[-1]
+
+
+def test_steps_in_place_of_epochs_are_said() -> None:
+    for name, fields, said in (
+        ("clp/voxceleb2", {"max_steps": 7}, "max_steps 7; the paper: 200 epochs."),
+        ("temporal_ranking/voxceleb2_k1", {"max_steps": 7}, "max_steps 7; its authors' code: 50 epochs."),
+        ("cl_ile/bp4d", {"backbone_steps": 9}, "backbone_steps 9; the paper: 300 epochs."),
+        ("knowledge_driven/bp4d_plus", {"max_steps": 7}, "max_steps 7 (not as in the recipe)"),
+    ):
+        config, values = resolved(name, **fields)
+        found = compare_settings(name, config, values)
+        assert found is not None
+        assert any(said in sentence for sentence in found.sentences()), found.sentences()
+
+
+def test_what_only_the_authors_code_states_is_not_called_the_papers() -> None:
+    """The text of temporal ranking's paper has neither batch nor epochs; its rate and its start it has."""
+    name = "temporal_ranking/voxceleb2_k1"
+    config, values = resolved(name, batch_size=4, epochs=1, lr=0.5, weights="none")
+    found = compare_settings(name, config, values)
+    assert found is not None
+    said = [sentence.split(": ", 1)[1] for sentence in found.sentences()[:4]]
+    assert sorted(said) == [
+        "batch_size 4; its authors' code: 48.", "epochs 1; its authors' code: 50.", "lr 0.5; the paper: 0.001.",
+        "weights none; the paper: imagenet.",
+    ]  # fmt: skip
+    for setup in SETUPS.values():
+        assert setup.by_code <= set(setup.stated)
+
+
+def test_how_the_data_were_prepared_is_compared() -> None:
+    """All frames of BP4D+ (not only coded ones), eight videos of a speaker: said where the data are the paper's."""
+    for name, reader, option, there, flag in (
+        ("knowledge_driven/bp4d_plus", "bp4d_plus", "frames", "all", "--frames coded"),
+        ("simclr/bp4d_plus", "bp4d_plus", "frames", "all", "--frames coded"),
+        ("clp/voxceleb2", "voxceleb2", "per_subject", 8, "--per-subject coded"),
+    ):
+        config, values = resolved(name)
+        for value, expected in (("coded", True), (there, False)):
+            settings = {"reader": reader, option: value}
+            found = compare_settings(name, config, values, data=(reader,), prepared=[settings])
+            assert found is not None
+            assert any(f"{flag}; the paper's: {there}." in sentence for sentence in found.sentences()) is expected
+        other = compare_settings(name, config, values, data=("synth",), prepared=[{"reader": "synth"}])
+        assert other is not None
+        assert not other.prepared  # that they are other data is said instead
+    config, values = resolved("clp/voxceleb2")
+    found = compare_settings("clp/voxceleb2", config, values, data=("voxceleb2",), prepared=[{"reader": "voxceleb2"}])
+    assert found is not None
+    assert found.prepared == (("per_subject", None, 8),)
+    assert any("the data were prepared without --per-subject; the paper's: 8." in line for line in found.sentences())
+
+
+def test_simclr_is_not_said_to_have_its_authors_optimiser() -> None:
+    """Theirs is LARS; ours is MoCo's, and MoCo's first version lowers the rate in steps, not by a cosine."""
+    for name in ("simclr/voxceleb2", "simclr/bp4d_plus"):
+        config, values = resolved(name)
+        found = compare_settings(name, config, values)
+        assert found is not None
+        assert "optimiser sgd (as MoCo; the authors' is LARS)" in found.sentences()[-1]
+    config, values = resolved("moco/voxceleb2")
+    found = compare_settings("moco/voxceleb2", config, values)
+    assert found is not None
+    assert "schedule cosine (as MoCo v2; v1 lowers the rate in two steps)" in found.sentences()[-1]
+
+
 def test_a_run_says_it_before_its_first_step_and_keeps_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from duchenne.cli.main import main
 
@@ -97,8 +169,9 @@ def test_a_run_says_it_before_its_first_step_and_keeps_it(tmp_path: Path, capsys
              "--max-steps", "1", "--quiet"]  # fmt: skip
     assert main(words) == 0
     said = capsys.readouterr().err
-    for part in ("weights none; the paper: imagenet.", "size_px 32; the paper: 256.", "batch_size 4; the paper: 48.",
-                 "the data are squares; the paper's: voxceleb2.", "distances are squared"):  # fmt: skip
+    for part in ("weights none; the paper: imagenet.", "size_px 32; the paper: 256.",
+                 "batch_size 4; its authors' code: 48.", "the data are squares; the paper's: voxceleb2.",
+                 "distances are squared"):  # fmt: skip
         assert part in said
 
     assert "weights none; the paper: imagenet." in " ".join((out / "methods.txt").read_text().split())

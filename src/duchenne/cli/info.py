@@ -50,7 +50,7 @@ def info(*, model: str | Sequence[str] = (), device: str = "auto") -> dict[str, 
     Returns:
         Section -> name -> what is known of it, in plain words:
         `versions` (of duchenne, Python, the platform and every package that duchenne requires), `devices` (those that
-        `--device` takes), `methods` (of `duchenne pretrain`), `backbones` (that every method takes), `recipes` (with
+        `--device` takes), `methods` (of `duchenne pretrain`), `backbones` (that methods take), `recipes` (with
         the method each is for), `data_sets` (the readers of `duchenne prepare`, and `synth`) and `model_files` (where
         each lies, or where it would come from).
         With `model`: each model -> input, features, parameters, multiply-adds, time.

@@ -58,7 +58,7 @@ def mirror_boxes(boxes: Tensor, size_px: int, counterparts: Sequence[int]) -> Te
     Args:
         boxes: (N, A, 4).
         size_px: side of the pictures.
-        counterparts: of every area, see `area_table.counterparts`.
+        counterparts: of every area, see `areas.counterparts`.
 
     Returns:
         (N, A, 4).

@@ -94,10 +94,19 @@ class Encoder(nn.Module):
         if self.spec.view >= 1:
             return x
         height, width = int(x.shape[-2]), int(x.shape[-1])
-        kept = [max(1, round(self.spec.view * side)) for side in (height, width)]
-        top, left = (height - kept[0]) // 2, (width - kept[1]) // 2
-        centre = x[..., top : top + kept[0], left : left + kept[1]]
+        (top, rows), (left, columns) = self._centre(height), self._centre(width)
+        centre = x[..., top : top + rows, left : left + columns]
         return functional.interpolate(centre, (height, width), mode="bilinear", align_corners=False)
+
+    def look_boxes(self, boxes: Tensor, side: int) -> Tensor:
+        """Where boxes of whole faces lie in what `look` shows of them: (..., 4) in pixels of `side` -> the same."""
+        start, kept = self._centre(side)
+        return (boxes - start) * (side / kept)
+
+    def _centre(self, side: int) -> tuple[int, int]:
+        """First pixel and number of pixels that are seen of a side."""
+        kept = min(side, max(1, round(self.spec.view * side)))
+        return (side - kept) // 2, kept
 
     def feature_map(self, x: Tensor, stage: str | None = None) -> Tensor:
         """The map after a stage of the backbone, None for the last, of pictures as they are (not of their centre):

@@ -11,9 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from duchenne.config import from_mapping
 from duchenne.published.stated import OURS, ROWS, SETUPS, Setup
 
 _NOT_THE_PAPERS: Final = ("cpu/", "smoke/")
+_STEPS: Final = {"epochs": "max_steps", "backbone_epochs": "backbone_steps"}
+"""Field -> the one that takes precedence over it where it is set."""
 
 
 class Comparison(NamedTuple):
@@ -21,33 +24,46 @@ class Comparison(NamedTuple):
 
     Attributes:
         paper: authors, venue and year.
-        changed: (field, value here, value in the paper) of what the paper states otherwise.
+        changed: (field, value here, value in the paper) of what the paper, or its authors' code, states otherwise.
+        by_code: of these fields, those that the code states and the paper does not.
         ours: sentences on what is done in another way than printed, whatever the fields say.
-        chosen: (field, value here, why) of what the paper does not state.
+        chosen: (field, value here, why) of what the paper does not state; why is empty where the value is not the
+            recipe's.
+        prepared: (option of `duchenne prepare`, value here, value in the paper) where the data differ in it.
         data: names of the data sets here and in the paper, where they differ.
         alignment: of the faces, here and in the paper, where both are known.
     """
 
     paper: str
     changed: tuple[tuple[str, Any, Any], ...]
+    by_code: frozenset[str]
     ours: tuple[str, ...]
     chosen: tuple[tuple[str, Any, str], ...]
+    prepared: tuple[tuple[str, Any, Any], ...]
     data: tuple[tuple[str, ...], tuple[str, ...]] | None
     alignment: tuple[str, str] | None
 
     def sentences(self) -> list[str]:
         """All of it, one sentence each; empty where nothing differs and nothing was chosen."""
-        found = [f"Differs from {self.paper}: {_named(name, here)}; the paper: {_value(there)}."
-                 for name, here, there in self.changed]  # fmt: skip
+        found = []
+        for name, here, there in self.changed:
+            source = "its authors' code" if name in self.by_code else "the paper"
+            found.append(f"Differs from {self.paper}: {_named(name, here)}; {source}: {_value(there)}.")
         found += [f"Differs from {self.paper}: {sentence}." for sentence in self.ours]
         if self.data:
             here, there = (", ".join(names) for names in self.data)
             found.append(f"Differs from {self.paper}: the data are {here}; the paper's: {there}.")
+        for option, value, wanted in self.prepared:
+            flag = f"--{option.replace('_', '-')}"
+            here = f"without {flag}" if value is None else f"with {flag} {_value(value)}"
+            found.append(f"Differs from {self.paper}: the data were prepared {here}; the paper's: {_value(wanted)}.")
         if self.alignment:
             here, there = self.alignment
             found.append(f"Differs from {self.paper}: faces are aligned by {here}; the paper's: {there}.")
         if self.chosen:
-            listed = ", ".join(f"{_named(name, here)} ({why})" for name, here, why in self.chosen)
+            listed = ", ".join(
+                f"{_named(name, here)} ({why or 'not as in the recipe'})" for name, here, why in self.chosen
+            )
             found.append(f"Not stated by {self.paper}, so chosen here: {listed}.")
         return found
 
@@ -78,7 +94,13 @@ def expected(recipe: str, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def compare_settings(
-    recipe: str, config: Any, values: Mapping[str, Any], *, data: Sequence[str] = (), alignment: str = ""
+    recipe: str,
+    config: Any,
+    values: Mapping[str, Any],
+    *,
+    data: Sequence[str] = (),
+    alignment: str = "",
+    prepared: Sequence[Mapping[str, Any]] = (),
 ) -> Comparison | None:
     """A configuration beside the paper of its recipe.
 
@@ -88,6 +110,7 @@ def compare_settings(
         values: of the recipe's file.
         data: names or readers of the data sets that are trained on; empty: not compared.
         alignment: of their faces, in words; empty: not compared.
+        prepared: `settings` of each data set, see `DatasetInfo`.
 
     Returns:
         None where the recipe follows no paper.
@@ -96,16 +119,40 @@ def compare_settings(
     if setup is None:
         return None
     stated = expected(recipe, values)
-    changed = [(name, getattr(config, name), there) for name, there in stated.items() if getattr(config, name) != there]
-    chosen = [(name, getattr(config, name), why) for name, why in setup.open.items()]
+    plain = from_mapping(type(config), values, where=recipe)
+    changed: list[tuple[str, Any, Any]] = []
+    by_code = set(setup.by_code)
+    for name, there in stated.items():
+        own = _in_force(name, config)
+        if own != name:
+            changed.append((own, getattr(config, own), f"{there} epochs"))
+            by_code |= {own} if name in setup.by_code else set()
+        elif getattr(config, name) != there:
+            changed.append((name, getattr(config, name), there))
+    chosen: list[tuple[str, Any, str]] = []
+    for name, why in setup.open.items():
+        own = _in_force(name, config)
+        chosen.append((own, getattr(config, own), why if getattr(config, own) == getattr(plain, own) else ""))
     ours = [
         item.sentence for item in setup.deviations if item.field is None or getattr(config, item.field) != item.literal
     ]
     strange = bool(data and setup.data) and not set(data) <= set(setup.data)
+    otherwise = {
+        (option, settings.get(option), wanted)
+        for settings in prepared for option, wanted in setup.prepared.items()
+        if settings.get("reader") in setup.data and settings.get(option) != wanted
+    }  # fmt: skip
     return Comparison(
-        setup.paper, tuple(changed), tuple(ours), tuple(chosen), (tuple(data), setup.data) if strange else None,
+        setup.paper, tuple(changed), frozenset(by_code), tuple(ours), tuple(chosen),
+        tuple(sorted(otherwise, key=str)), (tuple(data), setup.data) if strange else None,
         (alignment, setup.alignment) if alignment and setup.alignment else None,
     )  # fmt: skip
+
+
+def _in_force(name: str, config: Any) -> str:
+    """The field that says what another one says, where it takes precedence and is set."""
+    steps = _STEPS.get(name, name)
+    return name if getattr(config, steps, None) is None else steps
 
 
 def _named(name: str, value: Any) -> str:

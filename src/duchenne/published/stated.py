@@ -1,7 +1,7 @@
 """What the five papers state of their training, field by field, what they leave open, and what is ours. No torch.
 
-Recipes name a paper by the longest prefix in `SETUPS`. A field is in `stated` where the paper (or, where marked, its
-authors' code) gives the value, in `open` where it gives none, with the reason for ours.
+Recipes name a paper by the longest prefix in `SETUPS`. A field is in `stated` where the paper gives the value or its
+authors' code does (then it is in `by_code` too), in `open` where neither does, with the reason for ours.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ class Setup:
         open: field -> why ours is what it is.
         deviations: what is ours although the paper says otherwise.
         alignment: of the faces; empty: not said.
+        by_code: fields of `stated` that the paper does not state, but its authors' code.
+        prepared: option of `duchenne prepare` -> value, by which the paper's data come about.
     """
 
     paper: str
@@ -45,6 +47,8 @@ class Setup:
     open: Mapping[str, str] = field(default_factory=dict)
     deviations: tuple[Deviation, ...] = ()
     alignment: str = ""
+    by_code: frozenset[str] = frozenset()
+    prepared: Mapping[str, Any] = field(default_factory=dict)
 
 
 _KSRL: Final = "Chang & Wang, CVPR 2022"
@@ -53,10 +57,12 @@ _CL_ILE: Final = "Lian et al., BMVC 2023"
 _TC: Final = "Lu, Tavabi & Soleymani, BMVC 2020"
 _CLP: Final = "Li & Shan, IEEE TIP 2023"
 
+_ALL_FRAMES: Final = {"frames": "all"}
 KSRL: Final = Setup(
     paper=_KSRL,
     alignment="68 landmarks of dlib",
     data=("bp4d_plus",),
+    prepared=_ALL_FRAMES,
     stated={
         "backbone": "resnet50", "projection_hidden": 2048, "projection_dim": 128, "predictor_hidden": 1024,
         "temperature": 0.07, "contrast_weight": 0.01, "intra_weight": 0.1, "prediction_weight": 1.0, "crop_min": 1.0,
@@ -133,8 +139,12 @@ _SEQUENCES: Final[dict[str, Any]] = {
     "backbone": "resnet18", "weights": "imagenet", "embedding_dim": 256, "interval": 1, "triplets": 10,
     "optimiser": "sgd", "lr": 1e-3, "momentum": 0.9, "weight_decay": 0.0, "schedule": "constant", "size_px": 256,
     "batch_size": 48, "epochs": 50, "epoch_of": "video", "validation_share": 0.2, "validation_by": "video",
-    "crop_min": 200 / 224, "crop_max": 223 / 224, "rotation": 0.0, "colour": 0.0, "flip": False,
+    "crop_min": 200 / 224, "crop_max": 223 / 224, "augment_per": "frame", "rotation": 0.0, "colour": 0.0, "flip": False,
 }  # fmt: skip
+_SEQUENCE_CODE: Final = frozenset({
+    "weight_decay", "schedule", "batch_size", "epochs", "epoch_of", "crop_min", "crop_max", "augment_per", "rotation",
+    "colour", "flip",
+})  # fmt: skip
 _SEQUENCE_DEVIATIONS: Final = (
     Deviation("crops come from the whole aligned face; the authors' code first pads it and cuts the centre"),
     Deviation("the size of the crop is drawn for every frame; the authors' code draws it once for the whole training"),
@@ -151,7 +161,7 @@ TC: Final = Setup(
     alignment="none, as VoxCeleb2 has cut them",
     data=("voxceleb2",),
     stated={**_SEQUENCES, "margin": 0.03},
-    open={},
+    by_code=_SEQUENCE_CODE,
     deviations=(_SQUARED, *_SEQUENCE_DEVIATIONS),
 )
 TC_TRIPLET: Final = replace(
@@ -173,6 +183,7 @@ CLP: Final = Setup(
     paper=_CLP,
     alignment="SeetaFace",
     data=("voxceleb2",),
+    prepared={"per_subject": 8},
     stated={
         "backbone": "resnet34", "hidden_dim": 256, "embedding_dim": 128, "terms": "both", "length": 9, "stride": 2,
         "separate_frames": 2, "margin": 0.03, "weighting": "inverse_sqrt", "distance": "euclidean", "beta": 0.1,
@@ -198,35 +209,40 @@ _VIEWS: Final = {
     "weight_decay": "the authors'", "schedule": "the authors'", "lr": "the authors', scaled to the batch",
     "batch_size": "as many pictures a step as the method it is compared with", "epochs": "as many steps likewise",
 }  # fmt: skip
+_SIMCLR: Final = {
+    **_VIEWS, "optimiser": "as MoCo; the authors' is LARS", "momentum": "as MoCo", "weight_decay": "as MoCo",
+    "lr": "as MoCo, scaled to the batch; the authors' is for LARS", "temperature": "the authors'",
+}  # fmt: skip
 _MOCO: Final = {**_VIEWS, "memory": "the authors'", "temperature": "the authors'", "head": "the authors'"}
 _MOCO_V1: Final[dict[str, Any]] = {"views": "moco_v1", "temperature": 0.07, "head": "linear"}
-_MOCO_OPEN: Final = {name: why for name, why in _MOCO.items() if name not in _MOCO_V1}
-_STEPS: Final = Deviation("the rate falls by a cosine; MoCo v1 lowers it in two steps")
+_MOCO_OPEN: Final = {
+    **{name: why for name, why in _MOCO.items() if name not in _MOCO_V1},
+    "schedule": "as MoCo v2; v1 lowers the rate in two steps",
+}
 CLP_BASELINE: Final = replace(
     CLP, stated={"backbone": "resnet34", "size_px": 224}, open={**_VIEWS, "views": "its own"}, deviations=()
 )
-CLP_MOCO: Final = replace(
-    CLP_BASELINE, stated={**CLP_BASELINE.stated, **_MOCO_V1}, open=_MOCO_OPEN, deviations=(_STEPS,)
-)
-KSRL_BASELINE: Final = Setup(
+CLP_MOCO: Final = replace(CLP_BASELINE, stated={**CLP_BASELINE.stated, **_MOCO_V1}, open=_MOCO_OPEN)
+CLP_SIMCLR: Final = replace(CLP_BASELINE, open={**_SIMCLR, "views": "its own"})
+KSRL_SIMCLR: Final = Setup(
     paper=_KSRL,
     alignment="68 landmarks of dlib",
     data=("bp4d_plus",),
+    prepared=_ALL_FRAMES,
     stated={"size_px": 224, "epoch_of": "frame", "validation_share": 0.3, "validation_by": "subject"},
-    open={**_VIEWS, "backbone": "as the method it is compared with", "views": "its own"},
+    open={**_SIMCLR, "backbone": "as the method it is compared with", "views": "its own"},
 )
 KSRL_MOCO: Final = replace(
-    KSRL_BASELINE,
-    stated={**KSRL_BASELINE.stated, **_MOCO_V1},
+    KSRL_SIMCLR,
+    stated={**KSRL_SIMCLR.stated, **_MOCO_V1},
     open={**_MOCO_OPEN, "backbone": "as the method it is compared with"},
-    deviations=(_STEPS,),
 )
 EMOCO_MOCO: Final = Setup(
     paper=_EMOCO,
     alignment="5 points of SeetaFace",
     data=("affectnet",),
     stated={"backbone": "resnet50", "views": "moco_v1", "size_px": 224},
-    open={**_MOCO, "temperature": "as EmoCo", "head": "as EmoCo"},
+    open={**_MOCO, "temperature": "as EmoCo", "head": "as EmoCo", "schedule": "as EmoCo"},
     deviations=(Deviation("on which pictures MoCo was trained is not said: AffectNet is presumed"),),
 )
 _FLOW: Final = {
@@ -234,25 +250,30 @@ _FLOW: Final = {
     "window_share": 0.5, "window_shift": 0.1, "window_until": 0.85, "window_patience": 15, "weights": "none",
 }  # fmt: skip
 _FLOW_OPEN: Final = {"epochs": "the codes run until they are stopped", "validation_share": "ours"}
+_FAB_NET: Final[dict[str, Any]] = {
+    **_FLOW, "lr": 1e-4, "batch_size": 128, "crop_min": 170 / 190, "crop_max": 189 / 190, "sources": 1,
+}  # fmt: skip
+_TWIN_CYCLE: Final[dict[str, Any]] = {
+    **_FLOW, "lr": 1e-3, "batch_size": 64, "crop_min": 200 / 224, "crop_max": 223 / 224, "code": "au",
+    "reconstruction_weight": 10.0, "feature_weight": 1.0, "cycle_weight": 1.0, "flow_weight": 0.1,
+}  # fmt: skip
 FAB_NET: Final = Setup(
     paper="Wiles, Koepke & Zisserman, BMVC 2018",
     data=("voxceleb2",),
-    stated={**_FLOW, "lr": 1e-4, "batch_size": 128, "crop_min": 170 / 190, "crop_max": 189 / 190},
+    stated=_FAB_NET,
+    by_code=frozenset(_FAB_NET) - {"sources"},
+    prepared={"fps": 1.0},
     open=_FLOW_OPEN,
     deviations=(Deviation("they trained on VoxCeleb1 as well, for which there is no reader"),),
 )
 TWIN_CYCLE: Final = Setup(
     paper="Li, Zeng, Shan & Chen, CVPR 2019",
     data=("voxceleb2",),
-    stated={
-        **_FLOW, "lr": 1e-3, "batch_size": 64, "crop_min": 200 / 224, "crop_max": 223 / 224, "code": "au",
-        "reconstruction_weight": 10.0, "feature_weight": 1.0, "cycle_weight": 1.0, "flow_weight": 0.1,
-    },
+    prepared={"fps": 1.0},
+    stated=_TWIN_CYCLE,
+    by_code=frozenset(_TWIN_CYCLE) - {"code"},
     open=_FLOW_OPEN,
-    deviations=(
-        Deviation("they trained on VoxCeleb1 as well, for which there is no reader"),
-        Deviation("they took one frame a second; prepare with --fps 1 for that"),
-    ),
+    deviations=(Deviation("they trained on VoxCeleb1 as well, for which there is no reader"),),
 )  # fmt: skip
 _SUPERVISED: Final = {
     **_LABELLED_OPEN, "optimiser": "as CL-ILE", "lr": "as CL-ILE", "epochs": "as CL-ILE", "batch_size": "as CL-ILE",
@@ -279,9 +300,9 @@ SETUPS: Final[Mapping[str, Setup]] = {
     "fab_net/": FAB_NET,
     "twin_cycle/": TWIN_CYCLE,
     "cvc/": CLP_BASELINE,
-    "simclr/voxceleb2": CLP_BASELINE,
+    "simclr/voxceleb2": CLP_SIMCLR,
     "simsiam/": CLP_BASELINE,
-    "simclr/bp4d_plus": KSRL_BASELINE,
+    "simclr/bp4d_plus": KSRL_SIMCLR,
     "moco/voxceleb2": CLP_MOCO,
     "moco/bp4d_plus": KSRL_MOCO,
     "moco/affectnet": EMOCO_MOCO,
@@ -289,7 +310,7 @@ SETUPS: Final[Mapping[str, Setup]] = {
 """Start of a recipe's name -> the training that it is after."""
 ROWS: Final = (
     "clp/ablation_", "clp/length_", "clp/stride_", "cl_ile/a", "emoco/", "knowledge_driven/alpha_",
-    "knowledge_driven/lambda_", "temporal_ranking/", "supervised/cl_ile_",
+    "knowledge_driven/lambda_", "temporal_ranking/", "supervised/cl_ile_", "fab_net/",
 )  # fmt: skip
 """Recipes that are rows of a table or points of a curve of their paper: what they set is the paper's."""
 OURS: Final = ("emoco/affectnet_moco_v2",)

@@ -361,7 +361,8 @@ def _papers(recipe: tuple[str | None, Mapping[str, Any]] | None, config: Any, da
         return []
     names = sorted({str(info.settings.get("reader", info.name)) for info in data.infos})
     alignment = ", ".join(sorted({info.alignment for info in data.infos}))
-    found = compare_settings(recipe[0], config, recipe[1], data=names, alignment=alignment)
+    prepared = [info.settings for info in data.infos]
+    found = compare_settings(recipe[0], config, recipe[1], data=names, alignment=alignment, prepared=prepared)
     return found.sentences() if found else []
 
 

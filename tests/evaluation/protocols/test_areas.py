@@ -109,6 +109,32 @@ def test_width_of_the_paper():
 
 
 @pytest.mark.parametrize("protocol", ["areas", "areas+finetune"])
+def test_encoders_trained_on_crops_see_the_centre_here_too(located, tmp_path, monkeypatch, protocol):
+    """Half of a face of 48 px: pixels 12 to 36, shown at twice the size; boxes move along and are cut to it."""
+    (tmp_path / "centre_builders.py").write_text(
+        "from duchenne.modules.encoder import Encoder, EncoderSpec\n"
+        "def build():\n    return Encoder(EncoderSpec(backbone='strided4', view=0.5))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    shown, boxes, original = [], [], areas.read_areas
+    monkeypatch.setattr(areas, "read_areas", lambda *inputs: boxes.append(inputs[2]) or original(*inputs))
+    whole = Encoder.feature_map
+    monkeypatch.setattr(Encoder, "feature_map", lambda self, x, stage: shown.append(x) or whole(self, x, stage))
+    evaluate(located, tmp_path / "out", protocol, "centre_builders:build")
+    data = Prepared([located])
+    example = next(n for n, x in enumerate(shown) if x.any())  # not the blank one that tells the width
+    picture = torch.from_numpy(data.images(np.arange(len(data.frames)), 48)).permute(0, 3, 1, 2) / 255
+    centres = torch.nn.functional.interpolate(picture[..., 12:36, 12:36], (48, 48), mode="bilinear")
+    assert (centres - shown[example][0].cpu()).abs().amax((1, 2, 3)).min() < 1e-6
+    expected = (torch.from_numpy(boxes_of(data, 0, AreaTable(), 48)) - 12) * 2
+    inside = ((expected >= 0) & (expected <= 48)).all(1) & ((expected[:, 2:] - expected[:, :2]).amin(1) > 48 * 16 / 224)
+    assert inside.any()
+    torch.testing.assert_close(boxes[example][0].double()[inside], expected[inside], atol=1e-3, rtol=0)
+    assert (boxes[example] >= 0).all()
+    assert (boxes[example] <= 48).all()
+
+
+@pytest.mark.parametrize("protocol", ["areas", "areas+finetune"])
 def test_any_encoder_with_a_feature_map(located, builders, tmp_path, protocol):
     table = evaluate(located, tmp_path / "out", protocol)
     assert len(table) == 3 * 2

@@ -9,7 +9,8 @@ no pictures (blendshapes, landmarks, a file of features) have no areas; their pe
 Differs: class weights, optimiser and length are not stated. Here inputs are standardised by BatchNorm without weights;
 AdamW at 0.001 (encoder 0.0001 where it is trained) for 10 epochs in batches of 64, with no choice made on tested or
 held-out faces; `--weighting none` and `balanced` are two tables. Before faces are scored the statistics of the
-BatchNorm layers that were trained are taken anew from at most 4,096 training faces, as in `linear_bn`.
+BatchNorm layers that were trained are taken anew from at most 4,096 training faces, as in `linear_bn`. Encoders that
+were trained on crops (`EncoderSpec.view`) see the centre of a face here too, and areas are cut to it.
 """
 
 from __future__ import annotations
@@ -193,8 +194,9 @@ class AreasFinetune(Areas):
 
 
 def read_areas(encoder: nn.Module, pictures: Tensor, boxes: Tensor) -> Tensor:
-    """The areas of a map: (B, 3, H, H) and (B, areas, 4) in pixels -> (B, areas, channels x 2 x 2)."""
-    maps: Tensor = encoder.feature_map(pictures, STAGE)  # type: ignore[operator]
+    """The areas of a map: (B, 3, H, H) and (B, areas, 4) in pixels of what it sees -> (B, areas, channels x 2 x 2)."""
+    seen = encoder.look(pictures) if hasattr(encoder, "look") else pictures  # type: ignore[operator]
+    maps: Tensor = encoder.feature_map(seen, STAGE)  # type: ignore[operator]
     return roi_align(maps, boxes, output=GRID, scale=maps.shape[-1] / pictures.shape[-1]).flatten(2)
 
 
@@ -250,9 +252,9 @@ class _Inputs:
         self.width = 0
         self.fitted: dict[str, int] = {}
         if isinstance(source, EncoderSource):
-            self._check(source)
+            encoder = self._checked(source)
             self.side = source.side_px(job.data)
-            self.boxes, self.fitted = self._boxes(self.side)
+            self.boxes, self.fitted = self._boxes(self.side, encoder)
 
     def of(
         self, seed: int, fold: int, groups: list[Group]
@@ -312,8 +314,9 @@ class _Inputs:
             boxes = self.boxes[torch.from_numpy(places[start : start + len(pictures)])].to(self.job.device)
             yield start, (encoder_input(pictures, self.job.device), boxes)
 
-    def _boxes(self, side: int) -> tuple[Tensor, dict[str, int]]:
-        """(N, areas, 4) of the task's rows, and how many had to be fitted into the picture, see `count_fitted`."""
+    def _boxes(self, side: int, encoder: nn.Module) -> tuple[Tensor, dict[str, int]]:
+        """(N, areas, 4) of the task's rows in pixels of what an encoder sees of a face, and how many had to be fitted
+        into it, see `count_fitted`."""
         job = self.job
         points = LabelSpec(landmarks=True, size_px=side).read(job.data)["landmarks"][job.task.rows]
         lacking = int(np.isnan(points).any(axis=(1, 2)).sum())
@@ -323,11 +326,15 @@ class _Inputs:
                 "`landmarks`, by which evaluate areas finds the areas of a face; prepare the data with face detection."
             )
         boxes = area_boxes(torch.from_numpy(points), parse_boxes(self.areas.area_boxes))
+        if hasattr(encoder, "look_boxes"):
+            boxes = encoder.look_boxes(boxes, side)  # type: ignore[operator]
         return clip_boxes(boxes, side, SMALLEST * side)[0], count_fitted(boxes, side)
 
-    def _check(self, source: EncoderSource) -> None:
-        if not hasattr(source.build(0), "feature_map"):
+    def _checked(self, source: EncoderSource) -> nn.Module:
+        encoder = source.build(0)
+        if not hasattr(encoder, "feature_map"):
             raise UsageError(
                 f"evaluate areas: --model {source.name} has no feature_map(x, stage), so its areas cannot be read; "
                 "use evaluate linear."
             )
+        return encoder

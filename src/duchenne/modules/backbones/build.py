@@ -1,4 +1,4 @@
-"""Backbones by name, open to every method.
+"""Backbones by name, open to every method but those with a network of their own (FAb-Net, twin-cycle).
 
 resnet18 | resnet34 | resnet50 | resnet152   with torchvision's state-dict keys; their last map is averaged
 densenet121                                  with torchvision's state-dict keys; its last map is averaged
