@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,6 +15,8 @@ from duchenne.errors import InputError
 _LONGEST_NAME: Final = 255
 """Bytes of a file name, in every common file system."""
 _CHUNK: Final = 2**20
+_LARGEST_TEXT: Final = 2**26
+"""Bytes of a file of settings or a record."""
 
 
 @contextmanager
@@ -83,6 +86,57 @@ def walk(folder: str | Path) -> Iterator[tuple[str, list[str]]]:
         seen.add(real)
         folders[:] = [name for name in folders if not name.startswith(".")]
         yield place, [name for name in names if not name.startswith(".")]
+
+
+def check_file(path: str | Path) -> None:
+    """Refuses what is no regular file: a pipe or a device might never end.
+
+    Raises:
+        InputError: in one sentence; also where nothing is there.
+    """
+    try:
+        mode = Path(path).stat().st_mode
+    except OSError as error:
+        if isinstance(error, FileNotFoundError):
+            raise InputError(f"{path}: there is no such file; check the path.") from error
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions.") from error
+    except ValueError as error:  # a NUL in it
+        raise InputError(f"{str(path)!r}: cannot be a file name ({error}); check the path.") from error
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
+        raise InputError(f"{path}: cannot be read: it is {kind}, not a file; name the file itself.")
+
+
+def read_bytes(path: str | Path, most: int = _LARGEST_TEXT) -> bytes:
+    """The content of a regular file.
+
+    Args:
+        path: of the file.
+        most: bytes; a larger one is refused.
+
+    Raises:
+        InputError: when it is missing, no regular file, too large, or cannot be read.
+    """
+    path = Path(path)
+    check_file(path)
+    try:
+        if path.stat().st_size > most:
+            raise InputError(f"{path}: is larger than {most >> 20} MB, too large for what it should be.")
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions.") from error
+
+
+def read_text(path: str | Path, most: int = _LARGEST_TEXT) -> str:
+    """The content of a text file in UTF-8, see `read_bytes`.
+
+    Raises:
+        InputError: as `read_bytes`, and when it is no UTF-8.
+    """
+    try:
+        return read_bytes(path, most).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: cannot be read ({error}).") from error
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -30,6 +30,7 @@ from rich.progress import Progress, TaskID
 
 from duchenne.config import load_mapping, save_mapping, to_mapping
 from duchenne.data.prepared import (
+    FORMAT_VERSION,
     MISSING_FILE,
     RECORDINGS_FILE,
     DatasetInfo,
@@ -197,13 +198,15 @@ def _claim(out: Path, job: Mapping[str, Any]) -> bool:
         raise UsageError(f"{out}: is a file; name a folder for --out.")
     if (out / "job.yaml").is_file():
         before = load_mapping(out / "job.yaml")
+        finished = (out / "dataset.yaml").is_file()
+        if finished and before.get("format_version") in range(1, FORMAT_VERSION):  # still read, and named in
+            job = {**job, "format_version": before["format_version"]}
         if before != json.loads(json.dumps(job)):
             changed = sorted(key for key in {*before, *job} if before.get(key) != json.loads(json.dumps(job)).get(key))
             raise UsageError(
                 f"{out}: holds the data of another job ({', '.join(changed)} differ); "
                 "name another --out or delete this folder."
             )
-        finished = (out / "dataset.yaml").is_file()
         if finished and (out / "parts").is_dir():  # killed after its last file
             shutil.rmtree(out / "parts")
         return finished
@@ -225,18 +228,22 @@ def _finish_job(out: Path, info: DatasetInfo, number: int) -> None:
     schema = frames_schema(info)
     for left in out.rglob(".*.part.*"):  # of a run that was killed
         left.unlink()
-    with replacing(out / "frames.parquet") as temporary, pq.ParquetWriter(temporary, schema) as writer:
+    with (
+        replacing(out / "frames.parquet") as temporary,
+        pq.ParquetWriter(temporary, schema, write_page_checksum=True) as writer,
+    ):
         for index in range(number):
             table = pq.read_table(part_path(out, index))
             notes = json.loads(table.schema.metadata[b"duchenne"])
             counts.update(notes["counts"])
             failures += [(source, reason) for source, reason in notes["failures"]]
             recordings += notes.get("recordings", [])
-            writer.write_table(table.replace_schema_metadata(None))
+            writer.write_table(table.replace_schema_metadata(schema.metadata))
     missing = [missing_path(out, index) for index in range(number) if missing_path(out, index).exists()]
     if missing:
         with replacing(out / MISSING_FILE) as temporary:
-            pq.write_table(pa.concat_tables(pq.read_table(path) for path in missing), temporary)
+            table = pa.concat_tables(pq.read_table(path) for path in missing)
+            pq.write_table(table, temporary, write_page_checksum=True)
     if failures:
         with replacing(out / "failures.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([("source", "reason"), *(map(as_cell, row) for row in failures)])
