@@ -100,6 +100,8 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], *, where: str) -> T:
     Raises:
         UsageError: for an unknown key (with the nearest known one), a wrong type or a missing required field.
     """
+    if not isinstance(values, Mapping):
+        raise UsageError(f"{where} must be a mapping, not {_short(values)}.")
     fields = {field.name: field for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
     hints = _hints(cls)
     for key in values:

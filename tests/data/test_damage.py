@@ -14,7 +14,7 @@ from tests.data import prepared_job as job
 
 from duchenne.config import load_mapping, save_mapping
 from duchenne.data.prepared import Prepared
-from duchenne.errors import InputError
+from duchenne.errors import DuchenneError, InputError
 from duchenne.evaluation.tasks import make_task
 from duchenne.training.pretrain import training_rows
 
@@ -109,7 +109,7 @@ def test_impossible_values_are_refused(folder: Path, change: Callable[[pd.DataFr
 )
 def test_an_impossible_description_is_refused(folder: Path, key: str, value: object, message: str) -> None:
     save_mapping(folder / "dataset.yaml", {**load_mapping(folder / "dataset.yaml"), key: value})
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(DuchenneError) as caught:
         Prepared([folder])
     assert message in str(caught.value)
 

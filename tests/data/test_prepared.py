@@ -357,13 +357,13 @@ def test_landmarks_are_read_once_and_by_row(tmp_path: Path, monkeypatch: pytest.
 
     data = moving_squares(tmp_path / "squares", clips=2, frames=4)
     reads: list[Any] = []
-    read_table = pq.read_table
+    read = pq.ParquetFile.read
 
     def counted(*args: Any, **options: Any) -> Any:
         reads.append(options.get("columns"))
-        return read_table(*args, **options)
+        return read(*args, **options)
 
-    monkeypatch.setattr(pq, "read_table", counted)
+    monkeypatch.setattr(pq.ParquetFile, "read", counted)
     np.testing.assert_array_equal(data.landmarks(np.array([5, 1])), np.stack([FACE.reshape(68, 2)] * 2))
     assert data.landmarks().shape == (8, 68, 2)
     assert data.blendshapes(np.array([3])).shape == (1, 52)

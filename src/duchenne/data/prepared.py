@@ -26,10 +26,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from duchenne.config import Range, Side, check_ranges, from_mapping, load_mapping
-from duchenne.data.frames import FRAMES_FILE, Layout, check_places, read_list, read_table
-from duchenne.errors import InputError, UsageError
+from duchenne.data.stored.frames import FRAMES_FILE, Layout, check_places, read_list, read_table
+from duchenne.errors import InputError
 from duchenne.facs import ACTION_UNITS, au_column, intensity_column
-from duchenne.files import check_file
 
 FORMAT_VERSION: Final = 2
 """Since 2 every crop has a checksum; folders of version 1 are read, too."""
@@ -219,7 +218,6 @@ class Prepared:
         opened = self._shards.get(code)
         if opened is None:
             path = self._shard_path(row)
-            check_file(path)
             try:
                 opened = np.memmap(path, dtype=np.uint8, mode="r")
             except (OSError, ValueError) as error:
@@ -278,6 +276,7 @@ def read_info(path: str | Path) -> DatasetInfo:
 
     Raises:
         InputError: when the folder is missing, not whole, or of another format version.
+        UsageError: when `dataset.yaml` holds an unknown key or an impossible value.
     """
     path = Path(path)
     if not path.is_dir():
@@ -294,10 +293,7 @@ def read_info(path: str | Path) -> DatasetInfo:
             f"{file}: has format version {version}, this version of duchenne reads 1 to {FORMAT_VERSION}; prepare the "
             "data again."
         )
-    try:
-        return from_mapping(DatasetInfo, values, where=str(file))
-    except UsageError as error:
-        raise InputError(f"{str(error).rstrip('.')}; correct it or prepare the data again.") from error
+    return from_mapping(DatasetInfo, values, where=str(file))
 
 
 def _check_count(path: Path, info: DatasetInfo, rows: int) -> None:

@@ -19,8 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from duchenne.data.frames import BLENDSHAPES_LENGTH, LANDMARKS_LENGTH
 from duchenne.data.prepared import DatasetInfo
+from duchenne.data.stored.frames import BLENDSHAPES_LENGTH, LANDMARKS_LENGTH
 from duchenne.errors import InputError
 from duchenne.facs import au_column, intensity_column
 from duchenne.files import replacing
@@ -47,14 +47,13 @@ def frames_schema(info: DatasetInfo) -> pa.Schema:
     """The Arrow schema of `frames.parquet` for a data set (its AUs decide the label columns)."""
     fields = [
         ("subject", pa.string()), ("clip", pa.string()), ("frame", pa.int64()), ("time_s", pa.float64()),
-        ("shard", pa.string()), ("offset", pa.int64()), ("size", pa.int64()), ("crc32", pa.uint32()),
-        ("split", pa.string()),
+        ("shard", pa.string()), ("offset", pa.int64()), ("size", pa.int64()), ("split", pa.string()),
         *((au_column(au), pa.int8()) for au in info.aus),
         *((intensity_column(au), pa.float32()) for au in info.aus if info.label_kind == "intensity"),
         ("emotion", pa.string()),
         ("landmarks", pa.list_(pa.float32(), LANDMARKS_LENGTH)),
         ("blendshapes", pa.list_(pa.float32(), BLENDSHAPES_LENGTH)),
-        ("score", pa.float32()), ("source", pa.string()),
+        ("score", pa.float32()), ("source", pa.string()), ("crc32", pa.uint32()),
     ]  # fmt: skip
     return pa.schema([pa.field(name, kind) for name, kind in fields], info.layout().metadata())
 

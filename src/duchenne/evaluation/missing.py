@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from duchenne.data.frames import read_table
 from duchenne.data.prepared import MISSING_FILE, Prepared
+from duchenne.data.stored.frames import read_table
 from duchenne.evaluation.scoring import Predictions
 from duchenne.evaluation.tasks import Task
 from duchenne.facs import au_column, intensity_column

@@ -244,8 +244,7 @@ def _train_on(
         validation=load(held_out) if len(held_out) else None, save_best=save_best,
         validate_every=config.validate_every or math.ceil(len(training) / config.batch_size),
     )  # fmt: skip
-    if resume:
-        trainer.resume()
+    notes += tuple(trainer.resume()) if resume else ()
     if fabric.is_global_zero:
         save_mapping(out / "config.yaml", stored)
         for path in [] if resume else list(out.iterdir()):
@@ -377,7 +376,7 @@ _BEST = "encoder_best"
 
 def _leftover(name: str) -> bool:
     """Whether a run that was interrupted before its first checkpoint leaves a file of this name."""
-    return name in ("config.yaml", "log.jsonl") or name.startswith(_BEST)
+    return name in ("config.yaml", "log.jsonl", "checkpoint.json") or name.startswith(_BEST)
 
 
 def _notes(size_px: int, data: Prepared) -> list[str]:
