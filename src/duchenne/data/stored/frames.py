@@ -7,7 +7,7 @@ is opened, instead of moving a score without a word.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from duchenne.config import parse_json
+from duchenne.data.stored.parquet import BROKEN, broken, read_parquet
 from duchenne.errors import InputError
 from duchenne.facs import ACTION_UNITS, au_column, intensity_column
 from duchenne.files import check_file
@@ -48,8 +48,6 @@ _FARTHEST: Final = 16.0
 _LISTS: Final = {"landmarks": LANDMARKS_LENGTH, "blendshapes": BLENDSHAPES_LENGTH}
 _PICTURE: Final = {"shard", "offset", "size", "crc32"}
 _CODED: Final = {column(au) for au in ACTION_UNITS for column in (au_column, intensity_column)}
-BROKEN: Final = (pa.ArrowException, OSError, ValueError, LookupError, TypeError, OverflowError)
-"""What pyarrow raises on files that are damaged."""
 
 
 @dataclass(frozen=True)
@@ -96,13 +94,13 @@ def read_table(path: Path, layout: Layout, *, pictures: bool = True) -> pd.DataF
     Raises:
         InputError: when the file cannot be read, a column is missing or of another type, or a value is impossible.
     """
-    table = _read(path, lambda name: name not in _LISTS)
+    table = read_parquet(path, lambda name: name not in _LISTS)
     _check_note(table, layout, path)
     table = _checked(table.replace_schema_metadata(None), layout, path, pictures)
     try:
         frames: pd.DataFrame = table.to_pandas(types_mapper=_NULLABLE.get)
     except BROKEN as error:  # texts that are no UTF-8
-        raise _broken(path, error) from error
+        raise broken(path, error) from error
     for name in _TEXTS:
         if name not in frames:
             frames[name] = pd.array([None] * len(frames), dtype="string")
@@ -123,7 +121,7 @@ def read_list(path: Path, column: str, side_px: int, rows: int) -> NDArray[np.fl
     """
     length = _LISTS[column]
     out = np.full((rows, length), np.nan, dtype=np.float32)
-    table = _read(path, lambda name: name == column)
+    table = read_parquet(path, lambda name: name == column)
     if column not in table.column_names:
         return out
     values = table[column].combine_chunks()
@@ -183,23 +181,6 @@ def check_places(frames: pd.DataFrame, path: Path) -> tuple[NDArray[np.int64], l
             f"{path / 'shards' / names[codes[row]]}: ends before the picture of row {row}; prepare the data again."
         )
     return codes.astype(np.int64), names
-
-
-def _read(path: Path, wanted: Callable[[str], bool]) -> pa.Table:
-    check_file(path)
-    try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            columns = [name for name in file.schema_arrow.names if wanted(name)]
-            if len(set(columns)) < len(columns):
-                raise ValueError("a column stands in it twice")
-            return file.read(columns=columns)
-    except BROKEN as error:
-        raise _broken(path, error) from error
-
-
-def _broken(path: Path, error: Exception) -> InputError:
-    reason = " ".join(str(error).split())[:160] or type(error).__name__
-    return InputError(f"{path}: cannot be read ({reason}); prepare the data again.")
 
 
 def _check_note(table: pa.Table, layout: Layout, path: Path) -> None:
