@@ -38,7 +38,7 @@ from duchenne.data.prepared import (
 )
 from duchenne.data.shards import PartWriter, frames_schema, missing_path, part_path
 from duchenne.errors import InputError, UsageError
-from duchenne.files import replacing
+from duchenne.files import is_leftover, locked, replacing
 from duchenne.plain import as_cell
 from duchenne.progress import progress_bar
 
@@ -78,6 +78,22 @@ def write_prepared(
         InputError: when it cannot be written.
     """
     out = Path(out)
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out}: is a file; name a folder for --out.")
+    with locked(out):
+        return _write(out, info, parts, produce, workers, units, description, quiet)
+
+
+def _write(
+    out: Path,
+    info: DatasetInfo,
+    parts: Sequence[Any],
+    produce: Callable[[PartWriter, Any], None],
+    workers: int,
+    units: Sequence[int] | None,
+    description: str,
+    quiet: bool,
+) -> Prepared | None:
     job = {**to_mapping(replace(info, counts={})), "parts": len(parts)}
     if _claim(out, job):
         return _open(out)
@@ -194,8 +210,6 @@ def _following(out: Path, bar: Progress, task: TaskID, running: dict[int, int]) 
 
 def _claim(out: Path, job: Mapping[str, Any]) -> bool:
     """Makes `out` the place of this job; True where it is finished already."""
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"{out}: is a file; name a folder for --out.")
     if (out / "job.yaml").is_file():
         before = load_mapping(out / "job.yaml")
         finished = (out / "dataset.yaml").is_file()
@@ -210,7 +224,7 @@ def _claim(out: Path, job: Mapping[str, Any]) -> bool:
         if finished and (out / "parts").is_dir():  # killed after its last file
             shutil.rmtree(out / "parts")
         return finished
-    if out.is_dir() and any(not path.match(".job.*.part.yaml") for path in out.iterdir()):
+    if out.is_dir() and any(not is_leftover(path.name) for path in out.iterdir()):
         raise UsageError(f"{out}: is not empty and not prepared data; name another --out.")
     save_mapping(out / "job.yaml", json.loads(json.dumps(job)))
     try:
