@@ -244,7 +244,7 @@ class Prepared:
             rows_of = self.frames["dataset"].value_counts()
             values = self._lists[column] = np.concatenate(
                 [
-                    read_list(path / FRAMES_FILE, column, info.size_px, int(rows_of[number]))
+                    read_list(path / FRAMES_FILE, column, info.layout(), int(rows_of[number]))
                     for number, (path, info) in enumerate(zip(self.paths, self.infos))
                 ]
             )

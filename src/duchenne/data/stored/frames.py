@@ -60,7 +60,7 @@ class Layout:
         positive_from: the lowest intensity that counts as present.
         size_px: side of the crops.
         own_parts: whether `split` holds parts of the data set's own in place of `SPLITS`.
-        summed: whether every crop has a checksum.
+        summed: whether every crop has a checksum, and every column is there: of version 2.
     """
 
     aus: Sequence[int]
@@ -107,13 +107,13 @@ def read_table(path: Path, layout: Layout, *, pictures: bool = True) -> pd.DataF
     return frames
 
 
-def read_list(path: Path, column: str, side_px: int, rows: int) -> NDArray[np.float32]:
+def read_list(path: Path, column: str, layout: Layout, rows: int) -> NDArray[np.float32]:
     """(rows, 136) `landmarks` or (rows, 52) `blendshapes` of `frames.parquet`, NaN where unknown or not stored.
 
     Args:
         path: of the file.
         column: one of the two.
-        side_px: of the crops, which landmarks lie in or near.
+        layout: what it must hold.
         rows: of the table.
 
     Raises:
@@ -123,6 +123,8 @@ def read_list(path: Path, column: str, side_px: int, rows: int) -> NDArray[np.fl
     out = np.full((rows, length), np.nan, dtype=np.float32)
     table = read_parquet(path, lambda name: name == column)
     if column not in table.column_names:
+        if layout.summed:
+            raise InputError(f"{path}: has no column `{column}`; prepare the data again.")
         return out
     values = table[column].combine_chunks()
     kind = values.type
@@ -139,7 +141,7 @@ def read_list(path: Path, column: str, side_px: int, rows: int) -> NDArray[np.fl
             f"{path}: `{column}` of row {row} has {lengths[place]} numbers, not {length}; prepare the data again."
         )
     numbers = there.flatten().to_numpy(zero_copy_only=False).reshape(-1, length)
-    low, high = (-_FARTHEST * side_px, _FARTHEST * side_px) if column == "landmarks" else (-0.01, 1.01)
+    low, high = (-_FARTHEST * layout.size_px, _FARTHEST * layout.size_px) if column == "landmarks" else (-0.01, 1.01)
     if len(numbers) and not (np.nanmin(numbers, initial=low) >= low and np.nanmax(numbers, initial=high) <= high):
         with np.errstate(invalid="ignore"):
             wrong = ((numbers < low) | (numbers > high)).any(axis=1)
@@ -199,10 +201,13 @@ def _check_note(table: pa.Table, layout: Layout, path: Path) -> None:
 def _checked(table: pa.Table, layout: Layout, path: Path, pictures: bool) -> pa.Table:
     """The table with every known column in its own type; refuses what cannot be."""
     needed = [name for name in _NEEDED if pictures or name not in _PICTURE]
-    needed += ["crc32"] if layout.summed and pictures else []
+    if layout.summed:  # our own: nothing is left out
+        needed += [*_TEXTS, "time_s", *(["crc32", "score"] if pictures else [])]
     needed += [au_column(au) for au in layout.aus]
     named = {au_column(au) for au in layout.aus}
-    named |= {intensity_column(au) for au in layout.aus} if layout.label_kind == "intensity" else set()
+    if layout.label_kind == "intensity":
+        named |= {intensity_column(au) for au in layout.aus}
+        needed += sorted(named - set(needed)) if layout.summed else []
     there = set(table.column_names)
     lacking = [name for name in needed if name not in there]
     if lacking:
