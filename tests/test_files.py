@@ -1,12 +1,17 @@
 """Writing in one step: the old file or the new one, never a half-written one, and nothing left beside it."""
 
 import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from duchenne.errors import InputError
-from duchenne.files import replacing, shown_name, write_text
+from duchenne import files
+from duchenne.errors import InputError, UsageError
+from duchenne.files import check_file, is_leftover, locked, read_text, replacing, shown_name, sweep, write_text
 
 
 def test_the_file_appears_whole_and_alone(tmp_path: Path) -> None:
@@ -93,3 +98,106 @@ def test_a_temporary_file_that_cannot_be_removed_hides_no_error(
 def test_names_that_are_no_utf8_are_shown() -> None:
     assert shown_name(os.fsdecode(b"in/M\xfcller.mov")) == "in/M\\xfcller.mov"
     assert shown_name("Müller") == "Müller"
+
+
+def test_temporary_names_cannot_be_guessed_and_follow_no_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = set()
+    for _ in range(3):
+        with replacing(tmp_path / "a.csv") as temporary:
+            names.add(temporary.name)
+            assert is_leftover(temporary.name)
+    assert len(names) == 3
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    monkeypatch.setattr(files.secrets, "token_hex", lambda _: "0" * 12)
+    (tmp_path / files._part_name(Path("b.csv"))).symlink_to(victim)
+    with pytest.raises(InputError, match=r"b\.csv: cannot be written \(File exists\)"):
+        write_text(tmp_path / "b.csv", "theirs")
+    assert victim.read_text() == "mine"
+
+
+def test_files_have_the_usual_permissions(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        write_text(tmp_path / "a.txt", "x")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a.txt").stat().st_mode & 0o777 == 0o640
+
+
+def test_what_killed_processes_left_is_removed(tmp_path: Path) -> None:
+    """Of processes that are gone; what another one, or another computer, is writing stays."""
+    ours, theirs = files._machine(), "ffffff" if files._machine() != "ffffff" else "eeeeee"
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    token = "0" * 12
+    left = tmp_path / f".a.{gone.pid}-{ours}-{token}.part.csv"
+    kept = [
+        tmp_path / f".a.{os.getpid()}-{ours}-{token}.part.csv", tmp_path / f".a.{gone.pid}-{theirs}-{token}.part.csv",
+        tmp_path / ".a.part.csv", tmp_path / "a.csv",
+    ]  # fmt: skip
+    for path in [left, *kept]:
+        path.touch()
+    sweep(tmp_path)
+    assert set(tmp_path.iterdir()) == set(kept)
+
+
+def test_a_file_is_on_the_disk_before_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a power cut requires: content, then the name, then the folder that holds it."""
+    done = []
+    fsync, replace = os.fsync, Path.replace
+    monkeypatch.setattr(
+        os, "fsync", lambda handle: (done.append(os.path.isdir(f"/proc/self/fd/{handle}")), fsync(handle))
+    )
+    monkeypatch.setattr(Path, "replace", lambda self, other: (done.append("renamed"), replace(self, other))[1])
+    write_text(tmp_path / "a.txt", "x")
+    assert done == [False, "renamed", True]
+
+
+HOLD = """
+import sys, time
+from duchenne.files import locked
+with locked(sys.argv[1]):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_folder_is_held_by_one_process_and_by_no_dead_one(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, folder], stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        start = time.monotonic()
+        with pytest.raises(UsageError, match="another process is at work in it"), locked(folder):
+            pass
+        assert time.monotonic() - start < 2
+    finally:
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+    with locked(folder):
+        assert [path.name for path in folder.iterdir()] == [".lock"]
+    assert list(folder.iterdir()) == []
+
+
+def test_pipes_devices_and_folders_are_no_files(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path, kind in (
+        (tmp_path / "pipe", "a pipe or a device"),
+        (Path(os.devnull), "a pipe or a device"),
+        (tmp_path, "a folder"),
+    ):
+        with pytest.raises(InputError, match=f"cannot be read: it is {kind}, not a file"):
+            check_file(path)
+        with pytest.raises(InputError, match="not a file"):
+            read_text(path)
+    with pytest.raises(InputError, match="there is no such file"):
+        check_file(tmp_path / "none")
+    with pytest.raises(InputError, match="cannot be a file name"):
+        check_file("a\0b")
+    with pytest.raises(InputError, match="cannot be read"):
+        check_file("a" * 5000)
+    (tmp_path / "large").write_text("x" * 101)
+    with pytest.raises(InputError, match="larger than"):
+        read_text(tmp_path / "large", 100)

@@ -4,21 +4,89 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import json
 import re
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union
+from typing import Annotated, Any, Final, Literal, TypeVar, Union
 
 import yaml
 
 from duchenne.errors import InputError, UsageError
-from duchenne.files import write_text
+from duchenne.files import read_text, write_text
 
 T = TypeVar("T")
+_DEEPEST: Final = 32
+"""Levels of nesting of a YAML file; ours have four."""
+_MOST_ALIASES: Final = 100
+_LONGEST: Final = 80
+"""Characters of a value that an error shows."""
 _EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
 """Numbers that YAML 1.1, and so PyYAML, takes for texts: 1e-3."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """What a number may be: `Annotated[float, Range(0, 1)]`, the type of a field of a dataclass, see `check_ranges`.
+
+    Attributes:
+        low: the least.
+        high: the most.
+        above: whether `low` itself is too little.
+    """
+
+    low: float
+    high: float
+    above: bool = False
+
+    def holds(self, value: float) -> bool:
+        """Whether the number lies in it; NaN never does."""
+        return (self.low < value if self.above else self.low <= value) and value <= self.high
+
+    def __str__(self) -> str:
+        """In words."""
+        least = f"above {self.low:g}" if self.above else f"at least {self.low:g}"
+        return f"{least} and at most {self.high:g}"
+
+
+Count = Annotated[int, Range(1, 10**9)]
+"""A whole number of things, at least one."""
+Number = Annotated[int, Range(0, 10**9)]
+"""A whole number of things, perhaps none."""
+Width = Annotated[int, Range(1, 65_536)]
+"""Of a layer of a network."""
+Side = Annotated[int, Range(1, 4096)]
+"""Of square pictures, in pixels."""
+Seed = Annotated[int, Range(0, 2**63 - 1)]
+"""Of random numbers."""
+Share = Annotated[float, Range(0, 1)]
+"""From none to all."""
+Weight = Annotated[float, Range(0, 1e6)]
+"""Of a term of a sum; 0 leaves it out."""
+Positive = Annotated[float, Range(0, 1e6, above=True)]
+"""A number above 0."""
+
+
+def ranges_of(cls: type) -> dict[str, Range | None]:
+    """The range of every field of a dataclass that holds numbers; None where its type states none."""
+    return dict(_ranges_of(cls))
+
+
+def check_ranges(config: Any) -> None:
+    """Checks every number of a dataclass against the range in its field's type; tuples item by item.
+
+    Raises:
+        ValueError: in one sentence, when one lies outside.
+    """
+    for name, span in _ranges_of(type(config)).items():
+        value = getattr(config, name)
+        for number in value if isinstance(value, tuple) else (value,):
+            if span and isinstance(number, int | float) and not isinstance(number, bool) and not span.holds(number):
+                raise ValueError(f"{name} must be {span}, not {_short(number)}")
 
 
 def from_mapping(cls: type[T], values: Mapping[str, Any], *, where: str) -> T:
@@ -32,8 +100,10 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], *, where: str) -> T:
     Raises:
         UsageError: for an unknown key (with the nearest known one), a wrong type or a missing required field.
     """
+    if not isinstance(values, Mapping):
+        raise UsageError(f"{where} must be a mapping, not {_short(values)}.")
     fields = {field.name: field for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)
     for key in values:
         if key not in fields:
             near = _nearest(str(key), fields)
@@ -50,9 +120,11 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], *, where: str) -> T:
     if missing:
         raise UsageError(f"{where}: missing key `{missing[0]}`; add it.")
     try:
-        return cls(**converted)
+        made = cls(**converted)
+        check_ranges(made)
     except ValueError as error:
         raise UsageError(f"{where}: {error}") from error
+    return made
 
 
 def to_mapping(config: Any) -> dict[str, Any]:
@@ -68,19 +140,61 @@ def load_mapping(path: str | Path) -> dict[str, Any]:
         InputError: when the file is missing, is not YAML, or holds something else than a mapping.
     """
     path = Path(path)
+    text = read_text(path)
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: there is no such file; check the path.") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({error}).") from error
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: is not valid YAML ({' '.join(str(error).split())}).") from error
+        values = yaml.load(text, Loader=_Loader)
+    # Dates that are none, `!!int abc`, numbers of thousands of digits, lists in lists in lists.
+    except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputError(f"{path}: is not valid YAML ({reason}).") from error
     if values is None:
         return {}
     if not isinstance(values, dict):
         raise InputError(f"{path}: must hold `key: value` lines, not a {type(values).__name__}.")
     return values
+
+
+class _Loader(yaml.SafeLoader):
+    """Python's own SafeLoader, which refuses lists in lists in lists and names that stand for a mass of others."""
+
+    depth, aliases = 0, 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """As PyYAML does it, to a stated depth."""
+        self.aliases += self.check_event(yaml.AliasEvent)
+        self.depth += 1
+        if self.depth > _DEEPEST or self.aliases > _MOST_ALIASES:
+            raise yaml.YAMLError(f"more than {_DEEPEST} levels, or {_MOST_ALIASES} names that stand for others")
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self.depth -= 1
+
+
+def load_json(path: str | Path) -> Any:
+    """Reads a JSON file.
+
+    Raises:
+        InputError: when the file is missing, too large or not JSON.
+    """
+    return parse_json(read_text(path), str(path))
+
+
+def parse_json(text: str | bytes, where: str) -> Any:
+    """What a JSON text holds.
+
+    Args:
+        text: as written.
+        where: the file, for errors.
+
+    Raises:
+        InputError: when it is no JSON.
+    """
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:  # numbers of thousands of digits; lists in lists in lists
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{where}: is not valid JSON ({reason}).") from error
 
 
 def save_mapping(path: str | Path, values: Mapping[str, Any]) -> None:
@@ -110,13 +224,55 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
     elif origin is Mapping:
         if isinstance(value, Mapping):
             return dict(value)
+    elif origin is Annotated:
+        return _convert(value, typing.get_args(hint)[0], where)
     elif hint is float and _is_number(value):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:  # a whole number with more digits than any float has
+            pass
     elif hint is type(None) and value is None:
         return None
     elif isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
         return value
-    raise UsageError(f"{where} must be {_describe(hint)}, not {value!r}.")
+    raise UsageError(f"{where} must be {_describe(hint)}, not {_short(value)}.")
+
+
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls, include_extras=True)
+
+
+@cache
+def _ranges_of(cls: type) -> dict[str, Range | None]:
+    found: dict[str, Range | None] = {}
+    for name, hint in _hints(cls).items():
+        spans = list(_spans(hint))
+        if spans and typing.get_origin(hint) is not typing.ClassVar:
+            found[name] = next(filter(None, spans), None)
+    return found
+
+
+def _spans(hint: Any) -> Iterator[Range | None]:
+    """The ranges of the numbers in a type, None of those that state none."""
+    if hint in (int, float):
+        yield None
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated:
+        stated = [item for item in hint.__metadata__ if isinstance(item, Range)]
+        yield from stated or _spans(inner[0])
+    elif origin in (Union, types.UnionType, tuple):
+        for option in inner:
+            yield from _spans(option)
+
+
+def _short(value: Any) -> str:
+    """As Python writes it, cut where it is long."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a number of thousands of digits; lists in lists
+        return f"this {type(value).__name__}"
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def _is_number(value: Any) -> bool:
@@ -134,6 +290,8 @@ def _nearest(key: str, known: Iterable[str]) -> str | None:
 
 def _describe(hint: Any) -> str:
     origin = typing.get_origin(hint)
+    if origin is Annotated:
+        return _describe(typing.get_args(hint)[0])
     if origin in (Union, types.UnionType):
         return " or ".join(_describe(option) for option in typing.get_args(hint))
     if origin is Literal:

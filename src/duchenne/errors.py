@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+_LONGEST: Final = 800
+"""Characters of a sentence; of a longer one the middle is left out."""
+_END: Final = 200
+
 
 class DuchenneError(Exception):
     """Something the user can mend: the message says what was wrong, where, and what to do.
@@ -13,8 +19,9 @@ class DuchenneError(Exception):
     exit_status = 2
 
     def __str__(self) -> str:
-        """The sentence, in one line whatever a file had in the cell that it quotes."""
-        return " ".join(super().__str__().splitlines())
+        """The sentence, in one line of moderate length whatever a file had in the cell that it quotes."""
+        text = " ".join(super().__str__().splitlines())
+        return text if len(text) <= _LONGEST else f"{text[: _LONGEST - _END]} ... {text[-_END:]}"
 
 
 class UsageError(DuchenneError):

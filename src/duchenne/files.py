@@ -2,31 +2,46 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import platform
+import re
+import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Final
 
-from duchenne.errors import InputError
+from duchenne.errors import InputError, UsageError
 
 _LONGEST_NAME: Final = 255
 """Bytes of a file name, in every common file system."""
+LOCK_NAME: Final = ".lock"
+"""In the folder of a job while it is at work."""
+_PART: Final = re.compile(r"\..+\.(\d+)-([0-9a-f]{6})-[0-9a-f]{12}\.part(\..*)?", re.DOTALL)
+_swept: set[str] = set()
 _CHUNK: Final = 2**20
+_LARGEST_TEXT: Final = 2**26
+"""Bytes of a file of settings or a record."""
 
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
     """Gives a path beside `path` to write to; renames it to `path` on success, removes it on any failure.
 
-    The temporary name keeps the suffix of `path`, so that writers which look at it (pandas, PyAV, OpenCV) work.
+    The temporary name cannot be guessed and is made anew, so that no link that lies there is followed; it keeps the
+    suffix of `path`, so that writers which look at it (pandas, PyAV, OpenCV) work. File and folder are on the disk when
+    the new name is, so a power cut leaves the old file or the new one. What processes that were killed left beside it
+    is removed.
 
     Args:
         path: the final file. Its folder is made when missing.
 
     Yields:
-        The temporary path, in the same folder.
+        The temporary path, in the same folder; an empty file.
 
     Raises:
         InputError: when the folder or file cannot be written (no permission, disk full).
@@ -37,24 +52,111 @@ def replacing(path: str | Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{path}: its folder cannot be made ({error.strerror}); choose another place.") from error
+    made = False
     try:
+        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+        made = True
+        sweep(path.parent)
         yield temporary
+        _to_disk(temporary)
         temporary.replace(path)
+        _to_disk(path.parent)
     except OSError as error:
         if error.filename is not None and Path(str(error.filename)) not in (temporary, path):
             raise
         reason = error.strerror or error
         raise InputError(f"{path}: cannot be written ({reason}); choose another place or free some.") from error
     finally:
-        with suppress(OSError):  # where it could not be made, it cannot be removed
-            temporary.unlink(missing_ok=True)
+        if made:
+            with suppress(OSError):  # where it cannot be removed, the error above says more
+                temporary.unlink(missing_ok=True)
 
 
 def _part_name(path: Path) -> str:
     """The temporary name, shortened where the final one is so long that nothing can be added to it."""
-    ending = f".{os.getpid()}.part{path.suffix}"
+    ending = f".{os.getpid()}-{_machine()}-{secrets.token_hex(6)}.part{path.suffix}"
     stem = os.fsencode(path.stem)[: max(1, _LONGEST_NAME - 1 - len(os.fsencode(ending)))]
     return f".{os.fsdecode(stem)}{ending}"
+
+
+def _to_disk(path: Path) -> None:
+    """Waits until a file, or the names in a folder, are on the disk."""
+    folder = path.is_dir()
+    if folder and os.name == "nt":  # opens no folders; its renaming is written through
+        return
+    handle = os.open(path, os.O_RDONLY if folder else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if not folder or error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some file systems cannot for folders
+            raise
+    finally:
+        os.close(handle)
+
+
+@cache
+def _machine() -> str:
+    """Tells computers, and containers, that share a folder apart: process numbers are those of one of them."""
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:6]
+
+
+def sweep(folder: str | Path) -> None:
+    """Removes what killed processes of this computer left half-written in a folder; once for each folder and process.
+
+    Args:
+        folder: itself, not what is below.
+    """
+    real = os.path.realpath(folder)
+    if real in _swept:
+        return
+    _swept.add(real)
+    for name in os.listdir(real):
+        found = _PART.fullmatch(name)
+        if found and found[2] == _machine() and not _is_running(int(found[1])):
+            with suppress(OSError):
+                Path(real, name).unlink()
+
+
+def is_leftover(name: str) -> bool:
+    """Whether a file of this name in a folder of results is a lock or half-written: nothing that a job would spoil."""
+    return name == LOCK_NAME or _PART.fullmatch(name) is not None
+
+
+def _is_running(number: int) -> bool:
+    import psutil  # here: few need it
+
+    return bool(psutil.pid_exists(number))
+
+
+@contextmanager
+def locked(folder: str | Path) -> Iterator[None]:
+    """Holds a folder for this process and thread; a process that dies holds nothing.
+
+    Args:
+        folder: of one job's results. It is made when missing.
+
+    Raises:
+        UsageError: when another job works in it.
+        InputError: when it cannot be made or written.
+    """
+    from filelock import FileLock, Timeout  # here: reading commands need not wait for it
+
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / LOCK_NAME, timeout=0, thread_local=False)
+        lock.acquire()
+    except Timeout as error:
+        raise UsageError(f"{folder}: another process is at work in it; wait for it or name another --out.") from error
+    except (OSError, NotImplementedError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{folder}: cannot be written ({reason}); choose another place.") from error
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # whoever waits for it notices that it is another file
+            Path(lock.lock_file).unlink()
+        lock.release()
 
 
 def shown_name(path: str | Path) -> str:
@@ -83,6 +185,57 @@ def walk(folder: str | Path) -> Iterator[tuple[str, list[str]]]:
         seen.add(real)
         folders[:] = [name for name in folders if not name.startswith(".")]
         yield place, [name for name in names if not name.startswith(".")]
+
+
+def check_file(path: str | Path) -> None:
+    """Refuses what is no regular file: a pipe or a device might never end.
+
+    Raises:
+        InputError: in one sentence; also where nothing is there.
+    """
+    try:
+        mode = Path(path).stat().st_mode
+    except OSError as error:
+        if isinstance(error, FileNotFoundError):
+            raise InputError(f"{path}: there is no such file; check the path.") from error
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions.") from error
+    except ValueError as error:  # a NUL in it
+        raise InputError(f"{str(path)!r}: cannot be a file name ({error}); check the path.") from error
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
+        raise InputError(f"{path}: cannot be read: it is {kind}, not a file; name the file itself.")
+
+
+def read_bytes(path: str | Path, most: int = _LARGEST_TEXT) -> bytes:
+    """The content of a regular file.
+
+    Args:
+        path: of the file.
+        most: bytes; a larger one is refused.
+
+    Raises:
+        InputError: when it is missing, no regular file, too large, or cannot be read.
+    """
+    path = Path(path)
+    check_file(path)
+    try:
+        if path.stat().st_size > most:
+            raise InputError(f"{path}: is larger than {most >> 20} MB, too large for what it should be.")
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions.") from error
+
+
+def read_text(path: str | Path, most: int = _LARGEST_TEXT) -> str:
+    """The content of a text file in UTF-8, see `read_bytes`.
+
+    Raises:
+        InputError: as `read_bytes`, and when it is no UTF-8.
+    """
+    try:
+        return read_bytes(path, most).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: cannot be read ({error}).") from error
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -11,7 +11,7 @@ from duchenne.errors import InputError, UsageError
 
 
 class ModelFile(NamedTuple):
-    """A model file: where it is fetched from, its SHA-256 or how that begins, what it is and its licence."""
+    """A model file: where it is fetched from, its SHA-256, what it is and its licence."""
 
     url: str
     sha256: str
@@ -36,20 +36,20 @@ FACE_FILES: Final[dict[str, ModelFile]] = {
 }
 """The two files that find faces, by name."""
 
-# torchvision's file names end in the first eight digits of the SHA-256.
+# torchvision's file names end in the first eight digits of the SHA-256; the whole one is checked.
 IMAGENET_FILES: Final[dict[str, ModelFile]] = {
-    f"{backbone}-{start}.pth": ModelFile(
-        f"https://download.pytorch.org/models/{backbone}-{start}.pth",
-        start,
+    f"{backbone}-{sha256[:8]}.pth": ModelFile(
+        f"https://download.pytorch.org/models/{backbone}-{sha256[:8]}.pth",
+        sha256,
         f"{backbone} trained on ImageNet-1k (torchvision's IMAGENET1K_V1)",
         "BSD-3-Clause; trained on ImageNet, whose pictures are for non-commercial research",
     )
-    for backbone, start in (
-        ("resnet18", "f37072fd"),
-        ("resnet34", "b627a593"),
-        ("resnet50", "0676ba61"),
-        ("resnet152", "394f9c45"),
-        ("densenet121", "a639ec97"),
+    for backbone, sha256 in (
+        ("resnet18", "f37072fd47e89c5e827621c5baffa7500819f7896bbacec160b1a16c560e07ec"),
+        ("resnet34", "b627a593bcbe140c234610266fe4f8ae95ea42fc881d091c9b6052e6b1d0590f"),
+        ("resnet50", "0676ba61b6795bbe1773cffd859882e5e297624d384b6993f7c9e683e722fb8a"),
+        ("resnet152", "394f9c45966e3651a89bbb78a48410a6755854ce4a5ab64927cf1c7247f85e58"),
+        ("densenet121", "a639ec97d7c33b07ae66f0b5fb7d0192f95a3b11b7576c66c0126c2a727c4395"),
     )
 }
 """Weights that training can start from, by name; fetched only when asked for."""
@@ -129,6 +129,6 @@ def _cache() -> Path:
 def _is_wanted(path: Path, wanted: ModelFile) -> bool:
     try:
         with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest().startswith(wanted.sha256)
+            return hashlib.file_digest(file, "sha256").hexdigest() == wanted.sha256
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check its permissions.") from error

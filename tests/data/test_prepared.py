@@ -38,8 +38,11 @@ def digests(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-numbers = st.floats(-1e6, 1e6, width=32)
-names = st.none() | st.text("ab#.é/", min_size=1, max_size=5)
+shares = st.floats(0, 1, width=32)
+points = st.floats(-150, 150, width=32)  # in and around a crop of 12 px
+texts = st.text("ab#.é/", min_size=1, max_size=5)
+names = st.none() | texts
+splits = st.none() | st.sampled_from(["train", "validation", "test"])
 
 
 @st.composite
@@ -49,10 +52,10 @@ def datasets(draw: st.DrawFn) -> tuple[DatasetInfo, list[list[tuple[dict[str, An
     aus = draw(st.lists(st.sampled_from(sorted(ACTION_UNITS)), unique=True, max_size=3)) if kind != "none" else []
     info = job.dataset(aus=tuple(sorted(aus)), label_kind=kind, positive_from=draw(st.sampled_from([1.0, 2.0])))
     columns: dict[str, Any] = {
-        "subject": names, "clip": names, "frame": st.integers(0, 2**40), "time_s": st.floats(0, 1e5), "split": names,
-        "emotion": names, "score": st.none() | numbers, "source": names,
-        "landmarks": st.none() | st.lists(numbers, min_size=136, max_size=136),
-        "blendshapes": st.none() | st.lists(numbers, min_size=52, max_size=52),
+        "subject": names, "clip": texts, "frame": st.integers(0, 2**40), "time_s": st.floats(0, 1e5), "split": splits,
+        "emotion": names, "score": st.none() | shares, "source": names,
+        "landmarks": st.none() | st.lists(points, min_size=136, max_size=136),
+        "blendshapes": st.none() | st.lists(shares, min_size=52, max_size=52),
     }  # fmt: skip
     for au in info.aus:
         if kind == "intensity":
@@ -354,13 +357,13 @@ def test_landmarks_are_read_once_and_by_row(tmp_path: Path, monkeypatch: pytest.
 
     data = moving_squares(tmp_path / "squares", clips=2, frames=4)
     reads: list[Any] = []
-    read_table = pq.read_table
+    read = pq.ParquetFile.read
 
     def counted(*args: Any, **options: Any) -> Any:
         reads.append(options.get("columns"))
-        return read_table(*args, **options)
+        return read(*args, **options)
 
-    monkeypatch.setattr(pq, "read_table", counted)
+    monkeypatch.setattr(pq.ParquetFile, "read", counted)
     np.testing.assert_array_equal(data.landmarks(np.array([5, 1])), np.stack([FACE.reshape(68, 2)] * 2))
     assert data.landmarks().shape == (8, 68, 2)
     assert data.blendshapes(np.array([3])).shape == (1, 52)

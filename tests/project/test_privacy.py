@@ -116,4 +116,42 @@ def test_mediapipe_reports_usage_when_left_alone(listener: Listener, shared: Pat
 @pytest.mark.usefixtures("shared")
 def test_finding_faces_reports_nothing(listener: Listener, tmp_path: Path) -> None:
     run(OURS, listener, tmp_path / "ca.pem")
+    assert listener.asked == []  # not even a connection
     assert listener.received == []
+
+
+TRACED = """
+import os, sys, time
+import numpy as np
+from duchenne.faces.find import FaceFinder
+
+with FaceFinder() as finder:
+    finder.find(np.zeros((64, 64, 3), np.uint8))
+time.sleep(1)
+print(os.popen("echo $https_proxy").read().strip())
+"""
+
+
+@pytest.mark.usefixtures("shared")
+def test_finding_faces_opens_no_socket(tmp_path: Path) -> None:
+    """Neither to a server nor to ask for its name; afterwards the environment is as it was."""
+    if shutil.which("strace") is None:
+        pytest.skip("needs the program strace")
+    trace = tmp_path / "trace"
+    words = [
+        "strace",
+        "-f",
+        "-qq",
+        "-o",
+        str(trace),
+        "-e",
+        "signal=none",
+        "-e",
+        "trace=connect,sendto,sendmsg,sendmmsg",
+    ]
+    variables = {**os.environ, "https_proxy": "http://example.invalid:1", "no_proxy": "*"}
+    done = subprocess.run(
+        [*words, sys.executable, "-c", TRACED], env=variables, capture_output=True, text=True, check=True, timeout=120
+    )
+    assert trace.read_text() == ""
+    assert done.stdout.strip() == "http://example.invalid:1"

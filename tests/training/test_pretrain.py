@@ -58,7 +58,8 @@ def weights(run):
 
 def test_what_a_run_holds(run, squares):
     assert {path.name for path in run.iterdir()} == {
-        "config.yaml", "encoder.safetensors", "encoder.json", "checkpoint.pt", "log.jsonl", "methods.txt",
+        "config.yaml", "encoder.safetensors", "encoder.json", "checkpoint.pt", "checkpoint.json", "log.jsonl",
+        "methods.txt",
     }  # fmt: skip
     config = yaml.safe_load((run / "config.yaml").read_text())
     assert config["method"] == "temporal_ranking"

@@ -73,6 +73,14 @@ def test_stages_that_an_encoder_does_not_have_are_left_out(source, tmp_path):
         assert torch.equal(encoder.feature_map(x), source.feature_map(x, "layer3"))
 
 
+def test_files_are_checked_by_the_whole_checksum():
+    """torchvision's names hold its first eight digits: another file is made to begin with them in minutes."""
+    for name, file in model_files.MODEL_FILES.items():
+        assert len(bytes.fromhex(file.sha256)) == 32
+        if file in model_files.IMAGENET_FILES.values():
+            assert name.endswith(f"-{file.sha256[:8]}.pth")
+
+
 def test_imagenet_comes_from_the_models_folder_and_is_checked(source, tmp_path, monkeypatch):
     state = {key.removeprefix("backbone."): value for key, value in source.state_dict().items() if "backbone" in key}
     name = "resnet18-f37072fd.pth"
@@ -83,7 +91,7 @@ def test_imagenet_comes_from_the_models_folder_and_is_checked(source, tmp_path, 
     import hashlib
 
     digest = hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
-    monkeypatch.setitem(model_files.MODEL_FILES, name, model_files.MODEL_FILES[name]._replace(sha256=digest[:8]))
+    monkeypatch.setitem(model_files.MODEL_FILES, name, model_files.MODEL_FILES[name]._replace(sha256=digest))
     encoder = Encoder(SPEC)
     apply_weights(encoder, "imagenet")
     assert torch.equal(encoder.backbone.conv1.weight, source.backbone.conv1.weight)

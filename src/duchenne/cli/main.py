@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from importlib import import_module
 from typing import Final
@@ -49,7 +50,13 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         0 all done, 1 an input failed (the rest is complete), 2 bad use, 130 interrupted (state saved).
     """
-    words = sys.argv[1:] if arguments is None else arguments
+    status = _run(sys.argv[1:] if arguments is None else arguments)
+    if arguments is None:  # nothing but leaving is left to interrupt
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return status
+
+
+def _run(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help"):
         print(_overview())
         return 0 if words else 2

@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 
 from duchenne.errors import InputError
 from duchenne.facs import ACTION_UNITS
+from duchenne.files import read_bytes
 from duchenne.plain import as_written
 
 LETTERS: Final = {letter: float(value) for value, letter in enumerate("ABCDE", start=1)}
@@ -31,6 +32,7 @@ _AU_COLUMN: Final = re.compile(r"au0?(\d{1,2})(_i)?", re.IGNORECASE)
 _LIKE_AU: Final = re.compile(r"(?:^|[^a-z]|\b[lr])au[ _.-]?0*(\d{1,2})(?!\d)(.*)", re.IGNORECASE)
 _LONG: Final = re.compile(r"`([^`]{60})[^`]+`")
 _LARGEST_SHEET: Final = 1 << 28
+_MOST_CELLS: Final = 20_000_000
 _SAMPLE_LINES: Final = 200
 
 
@@ -99,10 +101,7 @@ def read_text(path: Path) -> str:
     Raises:
         InputError: when it cannot be read, is empty or is no text.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions.") from error
+    data = read_bytes(path, _LARGEST_SHEET)
     if not data.strip():
         raise InputError(f"{path}: is empty; name a table with a header line.")
     if b"\0" in data and not data.startswith(_UTF_16):
@@ -237,10 +236,16 @@ def workbook_cells(path: Path) -> list[list[list[str]]]:
                 raise InputError(f"{path}: unpacks to more than {_LARGEST_SHEET >> 20} MB; save it as CSV.")
         book: Any = load_workbook(path, read_only=True, data_only=True)
         try:
-            return [
-                [[_cell_text(cell) for cell in row] for row in sheet.iter_rows(values_only=True)]
-                for sheet in book.worksheets
-            ]
+            cells, sheets = 0, []
+            for sheet in book.worksheets:
+                rows: list[list[str]] = []
+                for row in sheet.iter_rows(values_only=True):  # also those that a lone cell far below makes
+                    cells += len(row) + 1
+                    if cells > _MOST_CELLS:
+                        raise InputError(f"{path}: has more than {_MOST_CELLS:,} cells; save it as CSV.")
+                    rows.append([_cell_text(cell) for cell in row])
+                sheets.append(rows)
+            return sheets
         finally:
             book.close()
     except InputError:

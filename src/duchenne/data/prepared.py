@@ -13,34 +13,28 @@ Columns: docs/prepared_data.md. The writing side is `duchenne.data.writing`.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import cv2
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from duchenne.config import from_mapping, load_mapping
+from duchenne.config import Range, Side, check_ranges, from_mapping, load_mapping
+from duchenne.data.stored.frames import FRAMES_FILE, Layout, check_places, read_list, read_table
 from duchenne.errors import InputError
 from duchenne.faces.resize import resized
-from duchenne.facs import au_column, intensity_column
+from duchenne.facs import ACTION_UNITS, au_column, intensity_column
 
-FORMAT_VERSION: Final = 1
-LANDMARKS_LENGTH: Final = 136
+FORMAT_VERSION: Final = 2
+"""Since 2 every crop has a checksum; folders of version 1 are read, too."""
 MISSING_FILE: Final = "missing.parquet"
 RECORDINGS_FILE: Final = "recordings.csv"
-BLENDSHAPES_LENGTH: Final = 52
-_LISTS: Final = {"landmarks": LANDMARKS_LENGTH, "blendshapes": BLENDSHAPES_LENGTH}
-_NULLABLE: Final = {pa.int8(): pd.Int8Dtype(), pa.string(): pd.StringDtype()}
-_NEEDED: Final = ("clip", "frame", "shard", "offset", "size")
-_TEXTS: Final = ("subject", "split", "emotion", "source")
-"""Columns of texts that may be null; where another program left one out, all of it is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,15 +55,38 @@ class DatasetInfo:
     """
 
     name: str
-    aus: tuple[int, ...]
+    aus: tuple[Annotated[int, Range(1, 99)], ...]
     label_kind: Literal["none", "occurrence", "intensity"]
     alignment: str
-    size_px: int
+    size_px: Side
     licence: str
-    positive_from: float = 2.0
+    positive_from: Annotated[float, Range(0, 5, above=True)] = 2.0
     settings: Mapping[str, Any] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
-    format_version: int = FORMAT_VERSION
+    format_version: Annotated[int, Range(1, FORMAT_VERSION)] = FORMAT_VERSION
+
+    def __post_init__(self) -> None:
+        """Checks that it can be.
+
+        Raises:
+            ValueError: when a number is out of range, or an AU unknown, twice or out of order.
+        """
+        check_ranges(self)
+        if not self.name:
+            raise ValueError("name is empty")
+        if tuple(sorted(set(self.aus) & set(ACTION_UNITS))) != self.aus:
+            raise ValueError(f"aus must be known action units, each once, ascending, not {list(self.aus)}")
+        if self.aus and self.label_kind == "none":
+            raise ValueError("label_kind is none, but aus names action units")
+        for name, count in self.counts.items():
+            if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+                raise ValueError(f"counts: {name} must be a whole number, at least 0")
+
+    def layout(self) -> Layout:
+        """What its tables must hold."""
+        own_parts = self.settings.get("parts_of") == "pictures"
+        summed = self.format_version > 1
+        return Layout(self.aus, self.label_kind, self.positive_from, self.size_px, own_parts=own_parts, summed=summed)
 
 
 class Prepared:
@@ -91,17 +108,23 @@ class Prepared:
             raise InputError("no prepared data was given; name at least one folder made by `duchenne prepare`.")
         self.paths = [Path(path) for path in paths]
         self.infos = [read_info(path) for path in self.paths]
-        tables = []
-        for number, path in enumerate(self.paths):
-            table = _read_frames(path)
+        tables, codes, self._shard_names = [], [], list[tuple[int, str]]()
+        for number, (path, info) in enumerate(zip(self.paths, self.infos)):
+            table = read_table(path / FRAMES_FILE, info.layout())
+            _check_count(path, info, len(table))
+            own, names = check_places(table, path)
+            codes.append(own + len(self._shard_names))
+            self._shard_names += [(number, name) for name in names]
             table.insert(0, "dataset", number)
             tables.append(table)
         self.frames = pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
         if not len(self.frames):
             raise InputError(f"{self.paths[0]}: holds no face crops; prepare it again from other inputs.")
-        places = self.frames[["dataset", "shard"]].astype({"shard": str})
-        codes, self._shard_names = pd.factorize(pd.MultiIndex.from_frame(places))
-        self._places = np.stack([codes, self.frames["offset"].to_numpy(), self.frames["size"].to_numpy()], axis=1)
+        sums = self.frames.pop("crc32") if "crc32" in self.frames else pd.Series(np.nan, self.frames.index)
+        self._sums = sums.to_numpy(dtype=np.float64, na_value=np.nan)
+        self._places = np.stack(
+            [np.concatenate(codes), self.frames["offset"].to_numpy(), self.frames["size"].to_numpy()], axis=1
+        )
         self._shards: dict[int, NDArray[np.uint8]] = {}
         self._lists: dict[str, NDArray[np.float32]] = {}
 
@@ -203,11 +226,14 @@ class Prepared:
             self._shards[code] = opened
         if offset + size > len(opened):
             raise InputError(f"{self._shard_path(row)}: ends before the picture of row {row}; prepare the data again.")
-        return opened[offset : offset + size]
+        data = opened[offset : offset + size]
+        if not np.isnan(self._sums[row]) and zlib.crc32(data) != self._sums[row]:
+            raise InputError(f"{self._shard_path(row)}: the picture of row {row} is damaged; prepare the data again.")
+        return data
 
     def _shard_path(self, row: int) -> Path:
         dataset, shard = self._shard_names[self._places[row, 0]]
-        return self.paths[int(dataset)] / "shards" / Path(str(shard)).name
+        return self.paths[dataset] / "shards" / shard
 
     def _namespaced(self, column: str) -> pd.Series[str]:
         names = self.frames["dataset"].map(dict(enumerate(info.name for info in self.infos)))
@@ -216,23 +242,15 @@ class Prepared:
     def _list(self, column: str, rows: NDArray[np.int64] | None) -> NDArray[np.float32]:
         values = self._lists.get(column)
         if values is None:
-            values = self._lists[column] = self._read_list(column)
+            rows_of = self.frames["dataset"].value_counts()
+            values = self._lists[column] = np.concatenate(
+                [
+                    read_list(path / FRAMES_FILE, column, info.layout(), int(rows_of[number]))
+                    for number, (path, info) in enumerate(zip(self.paths, self.infos))
+                ]
+            )
             values.setflags(write=False)
         return values if rows is None else values[rows]
-
-    def _read_list(self, column: str) -> NDArray[np.float32]:
-        length, parts = _LISTS[column], []
-        for number, path in enumerate(self.paths):
-            if column not in pq.read_schema(path / "frames.parquet").names:
-                rows = int((self.frames["dataset"] == number).sum())
-                parts.append(np.full((rows, length), np.nan, dtype=np.float32))
-                continue
-            values = pq.read_table(path / "frames.parquet", columns=[column])[column].combine_chunks()
-            part = np.full((len(values), length), np.nan, dtype=np.float32)
-            known = ~values.is_null().to_numpy(zero_copy_only=False)
-            part[known] = values.drop_null().flatten().to_numpy(zero_copy_only=False).reshape(-1, length)
-            parts.append(part)
-        return np.concatenate(parts)
 
 
 def open_prepared(data: str | Path | Prepared | Sequence[str | Path]) -> Prepared:
@@ -251,6 +269,7 @@ def read_info(path: str | Path) -> DatasetInfo:
 
     Raises:
         InputError: when the folder is missing, not whole, or of another format version.
+        UsageError: when `dataset.yaml` holds an unknown key or an impossible value.
     """
     path = Path(path)
     if not path.is_dir():
@@ -259,27 +278,21 @@ def read_info(path: str | Path) -> DatasetInfo:
         unfinished = (path / "job.yaml").is_file()
         remedy = "run the command that made it again, it goes on where it stopped" if unfinished else "prepare it first"
         raise InputError(f"{path}: is not {'complete' if unfinished else 'prepared data'} (no dataset.yaml); {remedy}.")
-    values = load_mapping(path / "dataset.yaml")
-    if values.get("format_version") != FORMAT_VERSION:
+    file = path / "dataset.yaml"
+    values = load_mapping(file)
+    version = values.get("format_version")
+    if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
         raise InputError(
-            f"{path / 'dataset.yaml'}: has format version {values.get('format_version')}, this version of duchenne "
-            f"reads {FORMAT_VERSION}; prepare the data again."
+            f"{file}: has format version {version}, this version of duchenne reads 1 to {FORMAT_VERSION}; prepare the "
+            "data again."
         )
-    return from_mapping(DatasetInfo, values, where=str(path / "dataset.yaml"))
+    return from_mapping(DatasetInfo, values, where=str(file))
 
 
-def _read_frames(path: Path) -> pd.DataFrame:
-    try:
-        file = pq.ParquetFile(path / "frames.parquet")
-        columns = [name for name in file.schema_arrow.names if name not in _LISTS]
-        table = file.read(columns=columns)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path / 'frames.parquet'}: cannot be read ({error}); prepare the data again.") from error
-    frames: pd.DataFrame = table.to_pandas(types_mapper=_NULLABLE.get)
-    lacking = [name for name in _NEEDED if name not in frames]
-    if lacking:
-        raise InputError(f"{path / 'frames.parquet'}: has no column `{lacking[0]}`; prepare the data again.")
-    for name in _TEXTS:
-        if name not in frames:
-            frames[name] = pd.array([None] * len(frames), dtype="string")
-    return frames
+def _check_count(path: Path, info: DatasetInfo, rows: int) -> None:
+    """Refuses a table that has lost rows; where faces were left out by name, the rows lie in two files."""
+    stated = info.counts.get("crops", rows)
+    if rows != stated and not (path / "left_out.parquet").exists():
+        raise InputError(
+            f"{path / FRAMES_FILE}: has {rows} rows, dataset.yaml counts {stated} crops; prepare the data again."
+        )

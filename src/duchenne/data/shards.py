@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -18,11 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from duchenne.data.prepared import (
-    BLENDSHAPES_LENGTH,
-    LANDMARKS_LENGTH,
-    DatasetInfo,
-)
+from duchenne.data.prepared import DatasetInfo
+from duchenne.data.stored.frames import BLENDSHAPES_LENGTH, LANDMARKS_LENGTH
 from duchenne.errors import InputError
 from duchenne.facs import au_column, intensity_column
 from duchenne.files import replacing
@@ -40,9 +38,9 @@ def encode_jpeg(image: NDArray[np.uint8]) -> bytes:
 
 def labels_schema(info: DatasetInfo) -> pa.Schema:
     """The Arrow schema of `missing.parquet`: labelled inputs of which no crop could be made, and why."""
-    pictures = ("shard", "offset", "size", "landmarks", "blendshapes", "score")
+    pictures = ("shard", "offset", "size", "crc32", "landmarks", "blendshapes", "score")
     fields = [field for field in frames_schema(info) if field.name not in pictures]
-    return pa.schema([*fields, pa.field("reason", pa.string())])
+    return pa.schema([*fields, pa.field("reason", pa.string())], info.layout().metadata())
 
 
 def frames_schema(info: DatasetInfo) -> pa.Schema:
@@ -55,9 +53,9 @@ def frames_schema(info: DatasetInfo) -> pa.Schema:
         ("emotion", pa.string()),
         ("landmarks", pa.list_(pa.float32(), LANDMARKS_LENGTH)),
         ("blendshapes", pa.list_(pa.float32(), BLENDSHAPES_LENGTH)),
-        ("score", pa.float32()), ("source", pa.string()),
+        ("score", pa.float32()), ("source", pa.string()), ("crc32", pa.uint32()),
     ]  # fmt: skip
-    return pa.schema([pa.field(name, kind) for name, kind in fields])
+    return pa.schema([pa.field(name, kind) for name, kind in fields], info.layout().metadata())
 
 
 class PartWriter:
@@ -80,7 +78,7 @@ class PartWriter:
         """Adds one crop.
 
         Args:
-            row: values of any columns of `frames_schema` but shard, offset and size; a missing one is null.
+            row: values of any columns of `frames_schema` but shard, offset, size and crc32; a missing one is null.
                 `landmarks` is (68, 2) or (136,) in crop pixels. Occurrence follows from intensity where only
                 intensity is given.
             jpeg: the crop, see `encode_jpeg`.
@@ -96,7 +94,7 @@ class PartWriter:
         for name in ("landmarks", "blendshapes"):
             if values.get(name) is not None:
                 values[name] = np.asarray(values[name], dtype=np.float32).reshape(-1)
-        values |= {"shard": self._shard, "offset": offset, "size": len(jpeg)}
+        values |= {"shard": self._shard, "offset": offset, "size": len(jpeg), "crc32": zlib.crc32(jpeg)}
         self._rows.append(values)
         self._counts["crops"] += 1
         return values
@@ -161,7 +159,9 @@ class PartWriter:
                     row[au_column(au)] = int(intensity >= self._info.positive_from)
         if self._missing:
             with replacing(missing_path(self._out, self._index)) as temporary:
-                pq.write_table(arrow_table(self._missing, labels_schema(self._info)), temporary)
+                pq.write_table(
+                    arrow_table(self._missing, labels_schema(self._info)), temporary, write_page_checksum=True
+                )
         notes = json.dumps({"counts": self._counts, "failures": self._failures, "recordings": self._recordings})
         table = arrow_table(self._rows, frames_schema(self._info))
         with replacing(part_path(self._out, self._index)) as temporary:

@@ -20,6 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from duchenne.data.cells import NOT_CODED, delimiter_of, workbook_cells
+from duchenne.files import check_file
 from duchenne.plain import as_cell, as_written
 
 _SAMPLE_BYTES: Final = 65_536
@@ -44,8 +45,10 @@ def read_csv_table(path: Path, dtype: Mapping[str, str] | None = None) -> pd.Dat
     Raises:
         OSError: when the file cannot be read.
         ValueError: when it is no table, or a row is longer than the header.
-        InputError: when an .xlsx cannot be read.
+        InputError: when it is a pipe, a device or a folder, or an .xlsx that cannot be read.
     """
+    if path.exists():
+        check_file(path)
     if path.suffix.lower() == ".xlsx":
         return _of_workbook(path, dtype)
     data = path.read_bytes()

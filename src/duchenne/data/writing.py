@@ -27,6 +27,7 @@ from rich.progress import Progress, TaskID
 
 from duchenne.config import load_mapping, save_mapping, to_mapping
 from duchenne.data.prepared import (
+    FORMAT_VERSION,
     MISSING_FILE,
     RECORDINGS_FILE,
     DatasetInfo,
@@ -34,7 +35,7 @@ from duchenne.data.prepared import (
 )
 from duchenne.data.shards import PartWriter, frames_schema, missing_path, part_path
 from duchenne.errors import InputError, UsageError
-from duchenne.files import replacing
+from duchenne.files import is_leftover, locked, replacing
 from duchenne.parallel import Parent, in_processes
 from duchenne.plain import as_cell
 from duchenne.progress import progress_bar
@@ -75,6 +76,22 @@ def write_prepared(
         InputError: when it cannot be written.
     """
     out = Path(out)
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out}: is a file; name a folder for --out.")
+    with locked(out):
+        return _write(out, info, parts, produce, workers, units, description, quiet)
+
+
+def _write(
+    out: Path,
+    info: DatasetInfo,
+    parts: Sequence[Any],
+    produce: Callable[[PartWriter, Any], None],
+    workers: int,
+    units: Sequence[int] | None,
+    description: str,
+    quiet: bool,
+) -> Prepared | None:
     job = {**to_mapping(replace(info, counts={})), "parts": len(parts)}
     if _claim(out, job):
         return _open(out)
@@ -172,21 +189,21 @@ def _following(out: Path, bar: Progress, task: TaskID, running: dict[int, int]) 
 
 def _claim(out: Path, job: Mapping[str, Any]) -> bool:
     """Makes `out` the place of this job; True where it is finished already."""
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"{out}: is a file; name a folder for --out.")
     if (out / "job.yaml").is_file():
         before = load_mapping(out / "job.yaml")
+        finished = (out / "dataset.yaml").is_file()
+        if finished and before.get("format_version") in range(1, FORMAT_VERSION):  # still read, and named in
+            job = {**job, "format_version": before["format_version"]}
         if before != json.loads(json.dumps(job)):
             changed = sorted(key for key in {*before, *job} if before.get(key) != json.loads(json.dumps(job)).get(key))
             raise UsageError(
                 f"{out}: holds the data of another job ({', '.join(changed)} differ); "
                 "name another --out or delete this folder."
             )
-        finished = (out / "dataset.yaml").is_file()
         if finished and (out / "parts").is_dir():  # killed after its last file
             shutil.rmtree(out / "parts")
         return finished
-    if out.is_dir() and any(not path.match(".job.*.part.yaml") for path in out.iterdir()):
+    if out.is_dir() and any(not is_leftover(path.name) for path in out.iterdir()):
         raise UsageError(f"{out}: is not empty and not prepared data; name another --out.")
     save_mapping(out / "job.yaml", json.loads(json.dumps(job)))
     try:
@@ -204,18 +221,22 @@ def _finish_job(out: Path, info: DatasetInfo, number: int) -> None:
     schema = frames_schema(info)
     for left in out.rglob(".*.part.*"):  # of a run that was killed
         left.unlink()
-    with replacing(out / "frames.parquet") as temporary, pq.ParquetWriter(temporary, schema) as writer:
+    with (
+        replacing(out / "frames.parquet") as temporary,
+        pq.ParquetWriter(temporary, schema, write_page_checksum=True) as writer,
+    ):
         for index in range(number):
             table = pq.read_table(part_path(out, index))
             notes = json.loads(table.schema.metadata[b"duchenne"])
             counts.update(notes["counts"])
             failures += [(source, reason) for source, reason in notes["failures"]]
             recordings += notes.get("recordings", [])
-            writer.write_table(table.replace_schema_metadata(None))
+            writer.write_table(table.replace_schema_metadata(schema.metadata))
     missing = [missing_path(out, index) for index in range(number) if missing_path(out, index).exists()]
     if missing:
         with replacing(out / MISSING_FILE) as temporary:
-            pq.write_table(pa.concat_tables(pq.read_table(path) for path in missing), temporary)
+            table = pa.concat_tables(pq.read_table(path) for path in missing)
+            pq.write_table(table, temporary, write_page_checksum=True)
     if failures:
         with replacing(out / "failures.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([("source", "reason"), *(map(as_cell, row) for row in failures)])

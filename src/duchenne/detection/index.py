@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import html
 import io
-import json
 import os
 import re
 from collections.abc import Sequence
@@ -16,15 +15,17 @@ from urllib.parse import quote
 import numpy as np
 
 from duchenne._version import __version__
+from duchenne.config import parse_json
 from duchenne.detection.drawing import face_colour
 from duchenne.detection.job import REPORT_ENDING
 from duchenne.errors import InputError
-from duchenne.files import shown_name, write_text
+from duchenne.files import read_text, shown_name, write_text
 from duchenne.pages import render_page
 from duchenne.plain import as_cell
 from duchenne.tables.episodes import frame_seconds
 
 INDEX_NAME: Final = "index.html"
+_LARGEST_PAGE: Final = 2**29
 _DATA: Final = re.compile(r'<script id="data" type="application/json">(.*?)</script>', re.DOTALL)
 _FAILURE: Final = re.compile(r'<p class="failure">(.*?)</p>', re.DOTALL)
 
@@ -93,19 +94,27 @@ def write_index(folder: str | Path) -> Path:
 
 def _entry(path: Path) -> Entry:
     try:
-        page = path.read_text(encoding="utf-8")
+        page = read_text(path, _LARGEST_PAGE)
         found = _DATA.search(page)
-        data = json.loads(found[1]) if found else None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); remove it or make it again with --report.") from error
-    if not isinstance(data, dict) or not {"source", "times", "faces"} <= data.keys():
-        raise InputError(f"{path}: is no report of this version of the library; make it again, or move it away.")
-    failure, times = _FAILURE.search(page), data["times"]
+        data = parse_json(found[1], str(path)) if found else None
+    except InputError as error:
+        raise InputError(f"{error} Remove it or make it again with --report.") from error
+    failure = _FAILURE.search(page)
+    try:
+        times = np.array(data["times"], dtype=np.float64)
+        people = [
+            _person(int(number), face, len(times)) for number, face in sorted(data["faces"].items(), key=_by_number)
+        ]
+        source = data["source"]
+        if times.ndim != 1 or not np.isfinite(times).all() or not isinstance(source, str):
+            raise ValueError
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise InputError(
+            f"{path}: is no report of this version of the library; make it again, or move it away."
+        ) from error
     return Entry(
-        shown_name(path.name.removesuffix(REPORT_ENDING)), data["source"], quote(os.fsencode(path.name)), len(times),
-        float(frame_seconds(np.array(times)).sum()),
-        [_person(int(number), face, len(times)) for number, face in sorted(data["faces"].items(), key=_by_number)],
-        html.unescape(failure[1]) if failure else None,
+        shown_name(path.name.removesuffix(REPORT_ENDING)), source, quote(os.fsencode(path.name)), len(times),
+        float(frame_seconds(times).sum()), people, html.unescape(failure[1]) if failure else None,
     )  # fmt: skip
 
 

@@ -29,6 +29,7 @@ from duchenne.detectors.calibrating.calibrated import CalibratedHeads
 from duchenne.detectors.records import DetectorRecord, parse_record
 from duchenne.errors import InputError, UsageError
 from duchenne.features.parts import Part, part_from
+from duchenne.files import is_leftover
 from duchenne.heads.linear import LinearHead
 
 JSON: Final = "detector.json"
@@ -57,7 +58,7 @@ def check_target(out: str | Path) -> None:
     out = Path(out)
     if not out.exists():
         return
-    if not out.name or not out.is_dir() or {path.name for path in out.iterdir()} - _FILES:
+    if not out.name or not out.is_dir() or {path.name for path in out.iterdir() if not is_leftover(path.name)} - _FILES:
         raise UsageError(f"--out {out}: is not empty and no earlier detector; name a new folder.")
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from duchenne.config import from_mapping
+from duchenne.config import from_mapping, parse_json
 from duchenne.detectors.calibrating.calibration import Curve
 from duchenne.detectors.calibrating.intensity import Scale
 from duchenne.errors import InputError, UsageError
@@ -117,10 +116,7 @@ def parse_record(text: str | bytes, where: str) -> DetectorRecord:
     Raises:
         InputError: when it is no record, or not one of this format version.
     """
-    try:
-        values = json.loads(text)
-    except ValueError as error:
-        raise InputError(f"{where}: cannot be read ({error}); make the detector again.") from error
+    values = parse_json(text, where)
     if not isinstance(values, dict) or values.get("format_version") != FORMAT_VERSION:
         raise InputError(f"{where}: is no detector of format version {FORMAT_VERSION}; make the detector again.")
     try:

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from duchenne.data.prepared import MISSING_FILE, Prepared
+from duchenne.data.stored.frames import read_table
 from duchenne.evaluation.scoring import Predictions
 from duchenne.evaluation.tasks import Task
 from duchenne.facs import au_column, intensity_column
@@ -72,7 +72,7 @@ def missing_rows(data: Prepared, task: Task, positive_from: float | None) -> Mis
     for path, info in zip(data.paths, data.infos):
         if info.settings.get("missing") != "negative" or not (path / MISSING_FILE).exists():
             continue
-        table = pq.read_table(path / MISSING_FILE).to_pandas()
+        table = read_table(path / MISSING_FILE, info.layout(), pictures=False)
         if positive_from is not None and not task.exclusive:
             for au in info.aus:
                 strength = table[intensity_column(au)]

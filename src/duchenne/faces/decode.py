@@ -20,7 +20,7 @@ from duchenne.faces.recordings import heif
 from duchenne.faces.recordings.clock import Clock
 from duchenne.faces.recordings.colours import Pictures, transfer
 from duchenne.faces.recordings.ends import ending
-from duchenne.faces.recordings.formats import check_regular, open_container, unreadable
+from duchenne.faces.recordings.formats import open_container, unreadable
 from duchenne.faces.recordings.interlaced import Deinterlacer
 from duchenne.faces.recordings.listing import Assembly, frames_of_sequence
 from duchenne.faces.recordings.pages import count_pages, read_pages
@@ -34,6 +34,7 @@ from duchenne.faces.recordings.streams import (
     start_s,
     video_stream,
 )
+from duchenne.files import check_file
 
 _PLAIN: Final = Assembly()
 _LATE_S: Final = 0.5
@@ -304,7 +305,7 @@ def _probe(path: Path) -> VideoInfo:
 
 def _still_data(path: Path) -> bytes | None:
     """The content of a file that OpenCV reads; None for one that FFmpeg does."""
-    check_regular(path)
+    check_file(path)
     try:
         with path.open("rb") as file:
             head = file.read(16)

@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duchenne.errors import InputError
+from duchenne.faces import unconnected
 from duchenne.faces.decode import Picture
 from duchenne.faces.landmarks import BLENDSHAPES, MESH_TO_68
 from duchenne.faces.quality import quality_words
@@ -68,23 +69,6 @@ class Face:
     mesh: NDArray[np.float32] | None = None
 
 
-def silent_options(options: Any) -> Any:
-    """MediaPipe's `BaseOptions` that keep it from sending usage figures to its maker.
-
-    MediaPipe has no switch for that, but it only sends over a connection whose certificate it can check; with an empty
-    list of authorities it never can. Nothing else in MediaPipe uses the network.
-    """
-    convert = options.to_ctypes
-
-    def without_authorities() -> Any:
-        converted = convert()
-        converted.ca_bundle_path = os.devnull.encode()
-        return converted
-
-    options.to_ctypes = without_authorities
-    return options
-
-
 def usable_cores() -> int:
     """How many processor cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -118,7 +102,7 @@ class FaceFinder:
             self._image_type, self._rgb = mediapipe.Image, mediapipe.ImageFormat.SRGB
             self._search = FaceSearch(min_face_px)
             self._options = vision.FaceLandmarkerOptions(
-                base_options=silent_options(tasks.BaseOptions(model_asset_path=str(path))),
+                base_options=unconnected.silent_options(tasks.BaseOptions(model_asset_path=str(path))),
                 running_mode=vision.RunningMode.IMAGE,
                 num_faces=1,
                 min_face_detection_confidence=0.3,
@@ -132,6 +116,7 @@ class FaceFinder:
         self._pool: ThreadPoolExecutor | None = None
         self._opening = threading.Lock()
         # Closed before the interpreter takes MediaPipe's modules apart: its own destructor comes too late.
+        unconnected.hold()
         self._close = weakref.finalize(self, _close, self._landmarkers)
         self._open_landmarkers(1)
 
@@ -269,6 +254,7 @@ def _close(landmarkers: list[Any]) -> None:
             # The process is ending and MediaPipe's thread is gone already: keep the object for good, so that its
             # destructor, which would print a traceback, never runs. The memory goes with the process.
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(landmarker))
+    unconnected.release()
 
 
 def _pose(matrix: NDArray[np.floating]) -> tuple[float, float, float]:

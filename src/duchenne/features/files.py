@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 
 from duchenne.data.prepared import Prepared
+from duchenne.data.stored.parquet import read_parquet
 from duchenne.errors import InputError
 from duchenne.features.source import Context, Features, Rows, SingleSource, finite
 from duchenne.files import file_hash
@@ -40,10 +40,7 @@ class FileSource(SingleSource):
         Raises:
             InputError: when the file cannot be read, lacks a column or a face, or it or the data name one twice.
         """
-        try:
-            table = pq.read_table(self.path)
-        except (OSError, ValueError) as error:
-            raise InputError(f"{self.path}: cannot be read as Parquet ({error}).") from error
+        table = read_parquet(self.path)
         missing = [name for name in ("subject", "clip", "frame", "feature") if name not in table.column_names]
         if missing:
             raise InputError(f"{self.path}: has no column `{missing[0]}`; `duchenne embed` writes what is needed.")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from duchenne.config import Range, Share, Width
 from duchenne.modules.backbones.build import build_backbone
 from duchenne.modules.token_encoder import TokenEncoder, TokenSpec
 
@@ -30,16 +31,16 @@ class EncoderSpec:
     """
 
     backbone: str = "resnet18"
-    embedding_dim: int | None = None
+    embedding_dim: Width | None = None
     unit_rows: bool = False
     backbone_config: str | None = None
     last_stage: str | None = None
-    view: float = 1.0
-    token_layers: int = 0
-    token_heads: int = 8
-    token_hidden: int = 2048
-    token_dropout: float = 0.0
-    token_side: int = 7
+    view: Annotated[float, Range(0.01, 1)] = 1.0
+    token_layers: Annotated[int, Range(0, 64)] = 0
+    token_heads: Annotated[int, Range(1, 1024)] = 8
+    token_hidden: Width = 2048
+    token_dropout: Share = 0.0
+    token_side: Annotated[int, Range(1, 256)] = 7
     token_pooling: Literal["mean", "token"] = "mean"
 
     def tokens(self) -> TokenSpec | None:

@@ -115,9 +115,9 @@ def apply_names(out: Path, names: Path) -> None:
     info = read_info(out)
     counts = {**info.counts, "crops": pc.sum(kept).as_py() or 0, "left_out": pc.sum(pc.invert(kept)).as_py() or 0}
     with replacing(left) as temporary:  # first, so that a row is lost to neither when this is interrupted
-        pq.write_table(table.filter(pc.invert(kept)), temporary)
+        pq.write_table(table.filter(pc.invert(kept)), temporary, write_page_checksum=True)
     with replacing(frames) as temporary:
-        pq.write_table(table.filter(kept), temporary)
+        pq.write_table(table.filter(kept), temporary, write_page_checksum=True)
     save_mapping(out / "dataset.yaml", to_mapping(replace(info, counts=counts)))
 
 

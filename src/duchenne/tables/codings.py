@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from duchenne.data.cells import LETTERS
 from duchenne.data.spreadsheets import as_numbers, read_csv_table
+from duchenne.data.stored.parquet import BROKEN, read_parquet
 from duchenne.errors import InputError
 
 _UNKNOWN: Final = (9.0, 99.0, 999.0, -1.0, -9.0, -99.0, -999.0)
@@ -94,10 +95,10 @@ def read_numbers(path: Path) -> pd.DataFrame:
         InputError: when it cannot be read.
     """
     try:
-        return pd.read_parquet(path) if path.suffix.lower() == ".parquet" else read_csv_table(path)
+        return read_parquet(path).to_pandas() if path.suffix.lower() == ".parquet" else read_csv_table(path)
     except FileNotFoundError as error:
         raise InputError(f"{path}: there is no such file; check the path.") from error
-    except (OSError, ValueError) as error:
+    except BROKEN as error:
         raise InputError(f"{path}: cannot be read as a table ({' '.join(str(error).split())}).") from error
 
 

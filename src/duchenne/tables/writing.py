@@ -16,7 +16,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from duchenne.config import load_json
 from duchenne.data.spreadsheets import plain_cells, read_csv_table
+from duchenne.data.stored.parquet import read_parquet
 from duchenne.errors import InputError, UsageError
 from duchenne.files import replacing, write_text
 
@@ -85,7 +87,7 @@ def table_writer(path: Path) -> Iterator[TableWriter]:
 def read_table(path: Path) -> pd.DataFrame:
     """Reads a table that `detect` wrote, with the types it had in memory; also where a spreadsheet saved it anew."""
     if path.suffix.lower() == ".parquet":
-        return pd.read_parquet(path)
+        return pd.DataFrame(read_parquet(path).to_pandas())
     table = read_csv_table(path).reset_index(drop=True)
     kinds = {"source": "str", "input": "str", "flag": "str", "quality": "str", "face": "Int64"}
     if "face" in table:
@@ -149,9 +151,9 @@ def write_record(table: Path, record: dict[str, Any]) -> None:
 def read_record(table: Path) -> dict[str, Any] | None:
     """The record of a whole table; None where there is none or it belongs to another one."""
     try:
-        record = json.loads(record_path(table).read_text(encoding="utf-8"))
+        record = load_json(record_path(table))
         whole = isinstance(record, dict) and record.get("bytes") == table.stat().st_size
-    except (OSError, ValueError):
+    except (OSError, InputError):
         return None
     return record if whole else None
 

@@ -5,60 +5,60 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Final, Literal
 
+from duchenne.config import Count, Number, Range, Seed, Share, check_ranges
 from duchenne.methods.registry import config_class
 
-_COUNTS = (
-    "batch_size", "epochs", "size_px", "devices", "loader_threads", "log_every", "save_every", "plateau_patience",
-)  # fmt: skip
+LARGEST_PX: Final = 1024
+"""Side of the largest pictures that an encoder is trained on; the memory that it takes grows with its square."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
     """How a method is trained; a method overrides defaults in its `TRAINING_DEFAULTS`."""
 
-    seed: int = 0
+    seed: Seed = 0
     """Of weights, order, draws and augmentation."""
-    batch_size: int = 64
+    batch_size: Annotated[int, Range(1, 65_536)] = 64
     """Clips per step, over all processes."""
-    epochs: int = 50
+    epochs: Annotated[int, Range(1, 1_000_000)] = 50
     """Passes over the usable clips, see `epoch_of`; `max_steps` takes precedence."""
     epoch_of: Literal["clip", "video", "frame"] = "clip"
     """What an epoch draws from once each: clips, recordings (of whose clips one is then taken) or frames; methods that
     look at single labelled frames pass over frames."""
-    max_steps: int | None = None
+    max_steps: Count | None = None
     """Steps to train, in each stage of a method that has several; null: as `epochs` says."""
-    size_px: int = 224
+    size_px: Annotated[int, Range(1, LARGEST_PX)] = 224
     """Side of the pictures that the encoder sees."""
     optimiser: Literal["sgd", "adam", "adamw"] = "sgd"
     """Optimiser."""
-    lr: float = 1e-3
+    lr: Annotated[float, Range(0, 1e3, above=True)] = 1e-3
     """Learning rate, the highest of the schedule."""
-    momentum: float = 0.9
+    momentum: Share = 0.9
     """Of SGD."""
-    weight_decay: float = 0.0
+    weight_decay: Annotated[float, Range(0, 1e3)] = 0.0
     """L2 penalty (decoupled for adamw)."""
     schedule: Literal["constant", "cosine", "plateau"] = "constant"
     """Learning rate over time, in each stage; cosine ends at 0, plateau lowers it when validations stop improving."""
-    plateau_patience: int = 10
+    plateau_patience: Count = 10
     """Validations in a row that must not be the best so far before schedule plateau lowers the learning rate."""
-    plateau_factor: float = 0.1
+    plateau_factor: Share = 0.1
     """What schedule plateau then multiplies it by."""
-    plateau_smallest: float = 1e-3
+    plateau_smallest: Annotated[float, Range(0, 1, above=True)] = 1e-3
     """Smallest share of the learning rate that schedule plateau goes down to."""
-    warmup_steps: int = 0
+    warmup_steps: Number = 0
     """Steps over which the learning rate rises linearly from 0."""
     weights: str = "none"
     """Where the encoder starts: none (random), imagenet, or the path of a file of weights."""
-    validation_share: float = 0.0
+    validation_share: Share = 0.0
     """Share of the clips held out to choose the best encoder by the method's validation score; 0: none."""
     validation_by: Literal["clip", "video", "subject"] = "clip"
     """What is held out: clips, all clips of some recordings, or all clips of some people; of these recordings or people
     nothing is trained on then."""
-    validation_clips: int | None = 4096
+    validation_clips: Count | None = 4096
     """At most so many of the clips or frames held out are scored, drawn once; null: all of them."""
-    validate_every: int | None = None
+    validate_every: Count | None = None
     """Steps between validations; null: once an epoch. One is also made at the end."""
     precision: Literal["auto", "float32", "bf16"] = "auto"
     """bf16 is autocast; auto takes it where the processor or GPU computes it natively."""
@@ -66,15 +66,15 @@ class TrainingConfig:
     """Memory format of the convolutions; faster on most processors and GPUs."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:N or mps; anything else than auto is honoured or refused."""
-    devices: int = 1
+    devices: Annotated[int, Range(1, 1024)] = 1
     """Processes of one machine (distributed training)."""
     sync_batchnorm: bool = False
     """With several processes on CUDA: BatchNorm statistics over all their batches instead of each its own."""
-    loader_threads: int = 2
+    loader_threads: Annotated[int, Range(1, 1024)] = 2
     """Threads that decode pictures."""
-    log_every: int = 10
+    log_every: Count = 10
     """Steps between lines of log.jsonl."""
-    save_every: int = 500
+    save_every: Count = 500
     """Steps between checkpoints; one is also written at the end and on Ctrl-C."""
 
     def __post_init__(self) -> None:
@@ -83,23 +83,9 @@ class TrainingConfig:
         Raises:
             ValueError: when a value is out of range.
         """
-        for name in _COUNTS:
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1")
-        for name in ("validate_every", "validation_clips"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1, or null")
-        if not 0 <= self.validation_share < 1:
-            raise ValueError("validation_share must be at least 0 and below 1")
-        if self.max_steps is not None and self.max_steps < 1:
-            raise ValueError("max_steps must be at least 1")
-        if self.lr <= 0 or self.momentum < 0 or self.weight_decay < 0 or self.warmup_steps < 0 or self.seed < 0:
-            raise ValueError("lr must be above 0; momentum, weight_decay, warmup_steps and seed at least 0")
-        if not 0 < self.plateau_factor < 1:
-            raise ValueError("plateau_factor must lie between 0 and 1")
-        if not 0 < self.plateau_smallest <= 1:
-            raise ValueError("plateau_smallest must be above 0 and at most 1")
+        check_ranges(self)
+        if self.validation_share == 1 or self.plateau_factor in (0, 1):
+            raise ValueError("validation_share must be below 1, and plateau_factor between 0 and 1")
         if self.schedule == "plateau" and not self.validation_share:
             raise ValueError("schedule plateau needs clips held out: set validation_share, or schedule constant")
         method_check = getattr(super(), "__post_init__", None)

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -23,14 +23,18 @@ from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor, nn
 
+from duchenne.config import from_mapping
 from duchenne.data.loaders import ClipLoader
 from duchenne.errors import DuchenneError, InputError, UsageError
 from duchenne.files import write_text
 from duchenne.methods.base import Method, Stage
 from duchenne.progress import progress_bar
-from duchenne.training.checkpoints import load_checkpoint, save_checkpoint
+from duchenne.training.checkpoints import check_optimiser, load_checkpoint, save_checkpoint
 from duchenne.training.config import TrainingConfig
+from duchenne.training.log import read_log
 from duchenne.training.schedules import Plateau, rate_factor
+
+_MOST_THREADS: Final = 1024
 
 
 @dataclass
@@ -104,32 +108,47 @@ class Trainer:
         self.module, *self.optimisers = self.fabric.setup(self.method, *optimisers)
         self.module.mark_forward_method("training_step")
 
-    def resume(self) -> None:
+    def resume(self) -> list[str]:
         """Takes up the state of `checkpoint.pt`; later lines of the log are dropped.
+
+        Returns:
+            What a user should know of the log.
 
         Raises:
             InputError: when there is none, it is damaged, or it belongs to another network.
         """
         state = load_checkpoint(self.out / "checkpoint.pt")
         try:
-            number = int(state["stage"])
-            if list(state["ends"])[:number] != self.ends[:number]:
+            number = _whole(state["stage"], "stage", 0, len(self.stages) - 1)
+            ends = [_whole(end, "ends", 1, 10**9) for end in state["ends"]]
+            if len(ends) != len(self.ends) or ends[:number] != self.ends[:number]:
                 raise ValueError("its earlier stages had other numbers of steps")
+            step = _whole(state["step"], "step", ends[number - 1] if number else 0, ends[number])
+            threads = _whole(state["threads"], "threads", 1, _MOST_THREADS)
+            plateau = from_mapping(Plateau, state["plateau"], where="`plateau`")
             if number:
                 self._begin(number)
             self.method.load_state_dict(state["method"])
             for optimiser, own in zip(self.optimisers, state["optimisers"], strict=True):
+                parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+                shapes = {place: parameter.shape for place, parameter in enumerate(parameters)}
+                check_optimiser(optimiser.state_dict(), own, shapes)
                 optimiser.load_state_dict(own)
-            self.step, self.plateau = int(state["step"]), Plateau(**state["plateau"])
-            torch.set_num_threads(int(state["threads"]))
-        except (LookupError, RuntimeError, TypeError, ValueError, AttributeError) as error:
+            self.step, self.plateau = step, plateau
+            torch.set_num_threads(threads)
+        except (LookupError, RuntimeError, TypeError, ValueError, AttributeError, UsageError) as error:
             reason = " ".join(str(error).split())[:160]
             raise InputError(f"{self.out / 'checkpoint.pt'}: is not of this run ({reason}).") from error
-        if self.fabric.is_global_zero:
-            log = self.out / "log.jsonl"
-            lines = log.read_text(encoding="utf-8").splitlines() if log.is_file() else []
-            kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= self.step]
-            write_text(log, "".join(f"{line}\n" for line in kept))
+        return self._shorten_log() if self.fabric.is_global_zero else []
+
+    def _shorten_log(self) -> list[str]:
+        """Drops the lines of the log after the checkpoint, and those that cannot be read, of which it tells."""
+        log = self.out / "log.jsonl"
+        lines = read_log(log) if log.exists() else []
+        kept = [text for text, line in lines if line is not None and line["step"] <= self.step]
+        write_text(log, "".join(f"{text}\n" for text in kept))
+        damaged = sum(line is None for text, line in lines[:-1])  # the last one was perhaps being written
+        return [f"{damaged} lines of {log} could not be read and were dropped."] if damaged else []
 
     def save(self) -> None:
         """Writes `checkpoint.pt`."""
@@ -260,6 +279,12 @@ class Trainer:
             return stop
         asked = self.fabric.all_reduce(torch.tensor(float(stop)), reduce_op="sum")
         return bool(torch.as_tensor(asked) > 0)
+
+
+def _whole(value: object, name: str, low: int, high: int) -> int:
+    if type(value) is not int or not low <= value <= high:
+        raise ValueError(f"{name} is {value!r:.40}, not from {low} to {high}")
+    return value
 
 
 def average_buffers(fabric: Fabric, module: nn.Module) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from duchenne.data.prepared import Prepared, open_prepared
 from duchenne.devices import computes_bf16, resolve_device
 from duchenne.errors import InputError, UsageError
 from duchenne.facs import au_column
-from duchenne.files import replacing, write_text
+from duchenne.files import LOCK_NAME, is_leftover, locked, replacing, write_text
 from duchenne.methods.base import Method, RunFacts, Stage
 from duchenne.methods.registry import figures_of, method_class
 from duchenne.published.settings import compare_settings
@@ -148,9 +149,19 @@ def train_on(
     Raises:
         UsageError, InputError, DuchenneError: see `pretrain`.
     """
-    with process_kept():
+    with process_kept(), ExitStack() as held:
         return _train_on(
-            method, config, prepared, rows, out, job=job, recipe=recipe, resume=resume, quiet=quiet, tell=tell
+            method,
+            config,
+            prepared,
+            rows,
+            out,
+            job=job,
+            recipe=recipe,
+            resume=resume,
+            quiet=quiet,
+            tell=tell,
+            held=held,
         )
 
 
@@ -166,6 +177,7 @@ def _train_on(
     resume: bool,
     quiet: bool,
     tell: Callable[[str], None],
+    held: ExitStack,
 ) -> tuple[PretrainResult, Method]:
     chosen = method_class(method)
     if config.validation_share and not chosen.validates():
@@ -202,6 +214,9 @@ def _train_on(
     )  # fmt: skip
 
     fabric = make_fabric(config, device)
+    if fabric.is_global_zero:
+        held.enter_context(locked(out))
+        _check_out(out, stored, resume=resume)  # once more: another process may just have finished
     if config.batch_size % fabric.world_size:
         raise UsageError(f"--batch-size {config.batch_size} is not divisible by the {fabric.world_size} processes.")
     built = build_method(method, config)
@@ -248,12 +263,11 @@ def _train_on(
         validation=load(held_out) if len(held_out) else None, save_best=save_best,
         validate_every=config.validate_every or math.ceil(len(training) / config.batch_size),
     )  # fmt: skip
-    if resume:
-        trainer.resume()
+    notes += tuple(trainer.resume()) if resume else ()
     if fabric.is_global_zero:
         save_mapping(out / "config.yaml", stored)
         for path in [] if resume else list(out.iterdir()):
-            if _leftover(path.name) and path.name != "config.yaml":
+            if _leftover(path.name) and path.name not in ("config.yaml", LOCK_NAME):
                 path.unlink(missing_ok=True)
         for note in notes:
             tell(note)
@@ -382,7 +396,7 @@ _BEST = "encoder_best"
 
 def _leftover(name: str) -> bool:
     """Whether a run that was interrupted before its first checkpoint leaves a file of this name."""
-    return name in ("config.yaml", "log.jsonl") or name.startswith(_BEST)
+    return is_leftover(name) or name in ("config.yaml", "log.jsonl", "checkpoint.json") or name.startswith(_BEST)
 
 
 def _notes(size_px: int, data: Prepared) -> list[str]:

@@ -9,24 +9,27 @@ RUN/log.jsonl, methods.txt
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
-from duchenne.config import from_mapping, load_mapping
-from duchenne.errors import InputError, UsageError
-from duchenne.files import replacing, write_text
+from duchenne.config import Range, from_mapping, load_json, load_mapping
+from duchenne.errors import DuchenneError, InputError, UsageError
+from duchenne.files import file_hash, replacing
 from duchenne.methods.base import Method
 from duchenne.methods.registry import method_class
 from duchenne.modules.backbones.builders import check_builder
 from duchenne.modules.encoder import Encoder, EncoderSpec
-from duchenne.training.config import method_run_config
+from duchenne.training.config import LARGEST_PX, method_run_config
+from duchenne.training.foreign import not_finite
 from duchenne.training.weights import apply_weights
 
 FORMAT_VERSION: Final = 1
@@ -64,18 +67,20 @@ class EncoderRecord:
         validation: score on the clips held out, where the method validates.
         trained_on: the data it has seen.
         duchenne: version of this library.
+        weights_sha256: of the file of weights beside it; empty in records of earlier versions.
         format_version: of this file.
     """
 
     method: str
     spec: EncoderSpec
-    size_px: int
+    size_px: Annotated[int, Range(1, LARGEST_PX)]
     alignment: str
     weights: str
-    steps: int
+    steps: Annotated[int, Range(0, 10**9)]
     duchenne: str
-    validation: float | None = None
+    validation: Annotated[float, Range(-1e9, 1e9)] | None = None
     trained_on: tuple[TrainedOn, ...] = ()
+    weights_sha256: str = ""
     format_version: int = FORMAT_VERSION
 
 
@@ -89,12 +94,31 @@ class LoadedEncoder:
 
 
 def save_encoder(folder: str | Path, encoder: Encoder, record: EncoderRecord, *, name: str = "encoder") -> None:
-    """Writes `NAME.json` and `NAME.safetensors` into a run folder."""
+    """Writes `NAME.json` and `NAME.safetensors` into a run folder, each knowing the other's checksum.
+
+    Raises:
+        DuchenneError: when a weight is not finite.
+        InputError: when they cannot be written.
+    """
     folder = Path(folder)
-    write_text(folder / f"{name}.json", json.dumps(asdict(record), indent=1) + "\n")
     tensors = {name: value.detach().cpu().contiguous() for name, value in encoder.state_dict().items()}
-    with replacing(folder / f"{name}.safetensors") as temporary:
-        save_file(tensors, temporary)
+    broken = not_finite(tensors)
+    if broken:
+        raise DuchenneError(f"{folder / name}: {broken} holds NaN or infinite numbers; train again with a lower --lr.")
+    with replacing(folder / f"{name}.json") as beside, replacing(folder / f"{name}.safetensors") as temporary:
+        try:
+            save_file(tensors, temporary, {"record": _record_sum(asdict(record))})
+        except SafetensorError as error:  # a full disk is not an OSError there
+            reason = " ".join(str(error).split())[:160]
+            raise InputError(f"{folder / name}.safetensors: cannot be written ({reason}); free some place.") from error
+        values = asdict(record) | {"weights_sha256": file_hash(temporary)}
+        beside.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+
+
+def _record_sum(values: Mapping[str, Any]) -> str:
+    """SHA-256 of what a record says, but for the checksum in it."""
+    own = {key: value for key, value in values.items() if key != "weights_sha256"}
+    return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()
 
 
 def load_encoder(path: str | Path) -> LoadedEncoder:
@@ -115,15 +139,54 @@ def load_encoder(path: str | Path) -> LoadedEncoder:
     if not weights.is_file():
         what = "is no finished run (it has no encoder.safetensors)" if path.is_dir() else "there is no such encoder"
         raise InputError(f"{path}: {what}; make one with `duchenne pretrain`.")
-    record = read_record(weights.with_suffix(".json"))
-    check_builder(record.spec.backbone, weights.with_suffix(".json"))
+    where = weights.with_suffix(".json")
+    record = read_record(where)
+    check_builder(record.spec.backbone, where)
+    state = _read_weights(weights, record)
     try:
-        encoder = Encoder(record.spec)
-        encoder.load_state_dict(load_file(weights))
+        encoder = _build(record.spec, state)
+        encoder.load_state_dict(state)
     except (SafetensorError, RuntimeError, ValueError, OSError, UsageError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{weights}: does not fit its encoder.json or is damaged ({reason}).") from error
     return LoadedEncoder(encoder.eval().requires_grad_(False), record, weights)
+
+
+def _read_weights(path: Path, record: EncoderRecord) -> dict[str, Tensor]:
+    """The tensors of an encoder; refuses those of another record."""
+    try:
+        if record.weights_sha256 and file_hash(path) != record.weights_sha256:
+            raise InputError(
+                f"{path}: is not the file that {path.stem}.json belongs to, or is damaged; copy both again."
+            )
+        with safe_open(path, "pt") as file:
+            stated = (file.metadata() or {}).get("record")
+        beside = path.with_suffix(".json")
+        if stated is not None and (not record.weights_sha256 or stated != _record_sum(load_json(beside))):
+            raise InputError(f"{beside}: was changed since the training; copy both files again.")
+        state: dict[str, Tensor] = load_file(path)
+    except (SafetensorError, OSError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{path}: is damaged ({reason}).") from error
+    broken = not_finite(state)
+    if broken:
+        raise InputError(f"{path}: its {broken} holds NaN or infinite numbers; train again.")
+    return state
+
+
+def _build(spec: EncoderSpec, state: Mapping[str, Tensor]) -> Encoder:
+    """An encoder of a shape that its file holds: nothing larger is ever allocated."""
+    if ":" not in spec.backbone:  # others' networks may not know the meta device
+        layers = {key.split(".")[3] for key in state if key.startswith("tokens.layers.layers.")}
+        if spec.token_layers != len(layers):
+            raise ValueError(f"token_layers is {spec.token_layers}, the file has {len(layers)}")
+        with torch.device("meta"):
+            wanted = {key: value.shape for key, value in Encoder(spec).state_dict().items()}
+        unfit = [key for key, shape in wanted.items() if key not in state or state[key].shape != shape]
+        if unfit:
+            there = list(state[unfit[0]].shape) if unfit[0] in state else "not there"
+            raise ValueError(f"{unfit[0]} is {there}, not {list(wanted[unfit[0]])}")
+    return Encoder(spec)
 
 
 def read_record(path: str | Path) -> EncoderRecord:
@@ -133,20 +196,21 @@ def read_record(path: str | Path) -> EncoderRecord:
         InputError: when it is missing, not JSON, of another format version, or lacks a key.
     """
     path = Path(path)
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); keep it beside encoder.safetensors.") from error
+    if not path.is_file():
+        raise InputError(f"{path}: cannot be read (there is no such file); keep it beside encoder.safetensors.")
+    values = load_json(path)
     if not isinstance(values, dict) or values.get("format_version") != FORMAT_VERSION:
         raise InputError(f"{path}: is no encoder record of format version {FORMAT_VERSION}; train the encoder again.")
     try:
-        spec = from_mapping(EncoderSpec, values.pop("spec", {}), where=f"{path}: `spec`")
+        spec = from_mapping(EncoderSpec, values.pop("spec", None), where=f"{path}: `spec`")
         items = values.pop("trained_on", ())
+        if not isinstance(items, list | tuple):
+            raise UsageError(f"{path}: `trained_on` must be a list.")
         seen = tuple(from_mapping(TrainedOn, item, where=f"{path}: `trained_on`") for item in items)
         plain = from_mapping(_PlainRecord, values, where=str(path))
     except UsageError as error:
         raise InputError(str(error)) from error
-    return EncoderRecord(spec=spec, trained_on=seen, **asdict(plain))
+    return EncoderRecord(spec=spec, trained_on=seen, **vars(plain))
 
 
 def seen_before(weights: str) -> tuple[TrainedOn, ...]:
@@ -229,10 +293,11 @@ class _PlainRecord:
     """The scalar fields of `EncoderRecord`."""
 
     method: str
-    size_px: int
+    size_px: Annotated[int, Range(1, LARGEST_PX)]
     alignment: str
     weights: str
-    steps: int
+    steps: Annotated[int, Range(0, 10**9)]
     duchenne: str
     format_version: int
-    validation: float | None = None
+    validation: Annotated[float, Range(-1e9, 1e9)] | None = None
+    weights_sha256: str = ""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
+from duchenne.config import Range
 from duchenne.training.config import TrainingConfig
 
 
@@ -38,9 +40,9 @@ class Plateau:
         factor: of the learning rate.
     """
 
-    best: float = -math.inf
-    since: int = 0
-    factor: float = 1.0
+    best: Annotated[float, Range(-math.inf, 1e9)] = -math.inf
+    since: Annotated[int, Range(0, 10**9)] = 0
+    factor: Annotated[float, Range(0, 1)] = 1.0
 
     def take(self, score: float, config: TrainingConfig) -> bool:
         """Counts a validation; returns whether it was the best so far."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import pandas as pd
 from duchenne.data.spreadsheets import written_cells
 from duchenne.errors import InputError, UsageError
 from duchenne.evaluation.comparing.published_rows import Evaluation, explain, find_rows, table_rows
+from duchenne.evaluation.comparing.summaries import read_summary
 from duchenne.evaluation.comparing.writing import REMARKS, check_out, write_comparison
 from duchenne.evaluation.scoring import mean_defined
 from duchenne.published import Metric
@@ -87,7 +87,7 @@ def compare(
     if out is not None:
         check_out(out)
     names = [path.name if [p.name for p in paths].count(path.name) == 1 else str(path) for path in paths]
-    evaluations = [Evaluation(name, path, _read(path)) for name, path in zip(names, paths)]
+    evaluations = [Evaluation(name, path, read_summary(path)) for name, path in zip(names, paths)]
     groups = find_rows(wanted, metric, ablations=ablations)
     printed = table_rows(groups, evaluations)
     own = [row for evaluation in evaluations for row in _own_rows(evaluation, metric, aggregate)]
@@ -101,21 +101,6 @@ def compare(
         title = f"{'AUC' if metric == 'auc' else metric.capitalize()}, {aggregate.replace('_', ' ')}"
         write_comparison(Path(out), result.table, result.items, title, result.warnings, result.explanations)
     return result
-
-
-def _read(path: Path) -> dict[str, Any]:
-    file = path / "summary.json" if path.is_dir() else path
-    try:
-        summary = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(
-            f"{path}: holds no evaluation (no summary.json); name a folder of `duchenne evaluate`."
-        ) from error
-    except (OSError, ValueError) as error:
-        raise InputError(f"{file}: cannot be read ({' '.join(str(error).split())}); evaluate again.") from error
-    if not isinstance(summary, dict) or not {"protocol", "models", "always_positive", "data"} <= set(summary):
-        raise InputError(f"{file}: is no summary of `duchenne evaluate`; name another folder.")
-    return summary
 
 
 def _own_rows(evaluation: Evaluation, metric: Metric, aggregate: Aggregate) -> list[dict[str, Any]]:

@@ -33,7 +33,8 @@ def sweep_values(keys: Sequence[str], models: Sequence[str]) -> tuple[dict[str, 
         for key, found in zip(keys, out, strict=False):
             if key not in values:
                 near = get_close_matches(key, map(str, values), n=1, cutoff=0.0)
-                raise UsageError(f"--sweep {key}: {path} has no such key; did you mean `{near[0]}`?")
+                hint = f"did you mean `{near[0]}`?" if near else "it is empty; train the run again."
+                raise UsageError(f"--sweep {key}: {path} has no such key; {hint}")
             found[model] = values[key]
     if len(set(map(str, out[0].values()))) < 2:
         raise UsageError(

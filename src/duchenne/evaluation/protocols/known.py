@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from duchenne.data.prepared import Prepared
+from duchenne.data.stored.parquet import read_parquet
 from duchenne.features.encoder import picture_batches
 from duchenne.metrics import Floats
 from duchenne.synthetic.stats import NOTES
@@ -68,7 +69,7 @@ def rendered(data: Prepared) -> bool:
 def _notes(data: Prepared) -> pd.DataFrame | None:
     if not rendered(data):
         return None
-    return pd.concat([pd.read_parquet(Path(path) / NOTES) for path in data.paths], ignore_index=True)
+    return pd.concat([read_parquet(Path(path) / NOTES).to_pandas() for path in data.paths], ignore_index=True)
 
 
 def intensities(data: Prepared) -> NDArray[np.float64] | None:

@@ -24,6 +24,7 @@ from duchenne.evaluation.scoring import Predictions
 from duchenne.facs import ACTION_UNITS
 from duchenne.files import write_text
 from duchenne.pages import jpeg_uri, render_page
+from duchenne.training.log import read_log
 
 FACE_PX: Final = 128
 TITLES: Final = {"auc": "AUC", "f1": "F1"}
@@ -224,8 +225,8 @@ def log_curve(model: str | Path, key: str) -> tuple[list[float], list[float]] | 
     log = (path if path.is_dir() else path.parent) / "log.jsonl"
     if not path.exists() or not log.is_file():
         return None
-    lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines() if line.strip()]
-    pairs = [(line["step"], line[key]) for line in lines if key in line]
+    lines = [line for _, line in read_log(log) if line is not None]
+    pairs = [(line["step"], line[key]) for line in lines if isinstance(line.get(key), int | float)]
     return ([step for step, _ in pairs], [value for _, value in pairs]) if pairs else None
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from duchenne.errors import InputError
+from duchenne.files import check_file
 
 VIDEO_SUFFIXES: Final = frozenset({
     ".mp4", ".m4v", ".mov", ".qt", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".mpe", ".m2v", ".m1v", ".ts",
@@ -53,7 +53,7 @@ def open_container(path: Path) -> Iterator[Any]:
     """
     import av  # here, because it is only needed where something is decoded
 
-    check_regular(path)
+    check_file(path)
     with ExitStack() as opened:
         try:
             # A file object: FFmpeg would take `a:b.mp4` for a protocol and `%d` for a pattern.
@@ -66,23 +66,6 @@ def open_container(path: Path) -> Iterator[Any]:
         except OSError as error:
             raise unreadable(path, error) from error
         yield container
-
-
-def check_regular(path: Path) -> None:
-    """Refuses what is no regular file: a pipe or a device might never end.
-
-    Raises:
-        InputError: in one sentence; also where the file is missing.
-    """
-    try:
-        mode = path.stat().st_mode
-    except OSError as error:
-        raise unreadable(path, error) from error
-    except ValueError as error:
-        raise InputError(f"{str(path)!r}: cannot be a file name ({error}); check the path.") from error
-    if not stat.S_ISREG(mode):
-        kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
-        raise InputError(f"{path}: is {kind}, not a file; name the recording itself.")
 
 
 def unreadable(path: Path, error: OSError) -> InputError:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
+from duchenne.config import Count, Number, Range, Share, Weight, Width
 from duchenne.methods.families.labelled_config import LabelledConfig
 
 
@@ -20,44 +21,44 @@ class ClIleConfig(LabelledConfig):
         "epochs": 20,  # paper, BP4D (DISFA: 150)
     }
 
-    backbone_epochs: int = 300
+    backbone_epochs: Annotated[int, Range(0, 1_000_000)] = 300
     """Epochs of stage `backbone` (paper: 300); 0: there is none, the network comes from `weights` as it is."""
-    backbone_steps: int | None = None
+    backbone_steps: Count | None = None
     """Steps of stage `backbone`; null: as `backbone_epochs` says."""
-    backbone_lr: float = 1e-4
+    backbone_lr: Annotated[float, Range(0, 1e3, above=True)] = 1e-4
     """Learning rate of stage `backbone` (paper: 1e-4)."""
-    subject_numbers: tuple[int, ...] = ()
+    subject_numbers: tuple[Number, ...] = ()
     """Numbers of the training subjects, one row of identity-label embeddings each; filled in from the data."""
-    token_side: int | None = None
+    token_side: Annotated[int, Range(1, 1024)] | None = None
     """Cells along a side of the network's last feature map, of which each has its own position; filled in from the side
     of the pictures."""
-    layers: int = 1
+    layers: Annotated[int, Range(1, 64)] = 1
     """Of each transformer encoder (not stated)."""
-    heads: int = 8
+    heads: Annotated[int, Range(1, 1024)] = 8
     """Of its attention (not stated)."""
-    hidden: int = 2048
+    hidden: Width = 2048
     """Width of its feed-forward part (not stated)."""
-    dropout: float = 0.1
+    dropout: Share = 0.1
     """In the transformer encoders (not stated)."""
     pooling: Literal["mean", "token"] = "mean"
     """How the tokens of a face become one vector: their mean, or a token of its own (not stated)."""
-    bce_share: float = 0.4
+    bce_share: Annotated[float, Range(0, 1, above=True)] = 0.4
     """lambda of Eq. 3: share of the cross-entropy beside the identity-label loss (paper: 0.4); 1: no identity-label
     loss (ablations A2 and A3)."""
     direction: Literal["by_subject", "as_printed"] = "by_subject"
     """Of the identity-label loss: what the paper's text and Fig. 3 say, or its Eq. 1 as printed, which does the
     opposite."""
-    orthogonality_weight: float = 0.5
+    orthogonality_weight: Weight = 0.5
     """Of the orthogonality loss (paper: 0.5); 0: there is none, and no stage `identity` (ablation A1)."""
-    contrast_weight: float = 0.4
+    contrast_weight: Weight = 0.4
     """Of the label contrast (paper: 0.4); 0: there is none (ablations A2 and A4)."""
-    temperature: float = 2.0
+    temperature: Annotated[float, Range(1e-4, 1e3)] = 2.0
     """tau of the label contrast (paper: 2)."""
-    eps: float = 1e-4
+    eps: Annotated[float, Range(0, 1, above=True)] = 1e-4
     """Added to |cos| inside the logarithm of the orthogonality loss, which has no lower bound otherwise (ours)."""
     init_from_id: bool = True
     """Start the general encoder as a copy of the identity encoder (paper: same structure and parameters), or afresh."""
-    embedding_lr: float = 1e-3
+    embedding_lr: Annotated[float, Range(0, 1e3, above=True)] = 1e-3
     """Learning rate of the label embeddings, which have an Adam of their own (ours: at the paper's 1e-5 they hardly
     move)."""
     literal_sgd: bool = False
@@ -70,11 +71,5 @@ class ClIleConfig(LabelledConfig):
             ValueError: when a value is out of range.
         """
         super().__post_init__()
-        if min(self.layers, self.heads, self.hidden) < 1 or not 0 <= self.dropout < 1:
-            raise ValueError("layers, heads and hidden must be at least 1, and 0 <= dropout < 1")
-        if not 0 < self.bce_share <= 1 or min(self.orthogonality_weight, self.contrast_weight) < 0:
-            raise ValueError("0 < bce_share <= 1 must hold, and the weights must be at least 0")
-        if min(self.temperature, self.eps, self.embedding_lr, self.backbone_lr) <= 0:
-            raise ValueError("temperature, eps, embedding_lr and backbone_lr must be above 0")
-        if self.backbone_epochs < 0 or (self.backbone_steps is not None and self.backbone_steps < 1):
-            raise ValueError("backbone_epochs must be at least 0 and backbone_steps at least 1")
+        if self.dropout == 1:
+            raise ValueError("dropout must be below 1")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
+from duchenne.config import Range, Weight
 from duchenne.methods.families.view_config import MomentumConfig
 
 
@@ -19,13 +20,13 @@ class CVCConfig(MomentumConfig):
         "batch_size": 512,  # authors' code
     }
 
-    temperature: float = 0.07
+    temperature: Annotated[float, Range(1e-4, 1e3)] = 0.07
     """Of all softmaxes (authors' code: 0.07)."""
-    cycle_weight: float = 0.1
+    cycle_weight: Weight = 0.1
     """Of the cycle loss (authors' code: 0.1)."""
-    cycle_memory: int = 81920
+    cycle_memory: Annotated[int, Range(1, 2_000_000)] = 81920
     """Keys kept for the cycle loss (authors' code: 81,920)."""
-    support: int = 16384
+    support: Annotated[int, Range(1, 2_000_000)] = 16384
     """Of these, those that a frame is put together from, drawn anew in every step (authors' code: 16,384)."""
 
     def __post_init__(self) -> None:
@@ -35,7 +36,7 @@ class CVCConfig(MomentumConfig):
             ValueError: when a value is out of range.
         """
         super().__post_init__()
-        if self.temperature <= 0 or self.cycle_weight <= 0:
-            raise ValueError("temperature and cycle_weight must be above 0")
-        if not 1 <= self.support < self.cycle_memory:
-            raise ValueError("support must be at least 1 and below cycle_memory")
+        if not self.cycle_weight:
+            raise ValueError("cycle_weight must be above 0")
+        if self.support >= self.cycle_memory:
+            raise ValueError("support must be below cycle_memory")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
+from duchenne.config import Range, Weight
 from duchenne.facs import EMOTIONS
 from duchenne.methods.families.view_config import MomentumConfig
 
@@ -28,17 +29,17 @@ class EmoCoConfig(MomentumConfig):
     emotions: tuple[str, ...] = ()
     """Classes; empty: those of AffectNet's seven (paper; neutral among them) that the training frames show. Frames with
     another emotion, or none, are left out."""
-    memory: int = 65536
+    memory: Annotated[int, Range(1, 2_000_000)] = 65536
     """K, keys kept of each emotion (paper); more than twice a class's images, it holds old keys of the same images."""
     queues: Literal["per_class", "single"] = "per_class"
     """A memory for each emotion, or one for all (an ablation of the paper)."""
     normalisation: Literal["intra_class", "l2"] = "intra_class"
     """Embeddings seen from their emotion's prototype, or as they are (an ablation of the paper)."""
-    emotion_weight: float = 1.0
+    emotion_weight: Weight = 1.0
     """lambda, of the emotion loss (paper)."""
-    contrast_weight: float = 1.0
+    contrast_weight: Weight = 1.0
     """Of the contrastive loss; 0 for the ablation with the emotion loss alone, which needs no keys."""
-    temperature: float = 0.2
+    temperature: Annotated[float, Range(1e-4, 1e3)] = 0.2
     """tau (paper)."""
     detach_prototypes: bool = True
     """Whether the classifier learns from the emotion loss alone (not stated)."""
@@ -56,8 +57,6 @@ class EmoCoConfig(MomentumConfig):
             ValueError: when a value is out of range.
         """
         super().__post_init__()
-        if self.temperature <= 0 or self.emotion_weight < 0 or self.contrast_weight < 0:
-            raise ValueError("temperature must be above 0, emotion_weight and contrast_weight at least 0")
         if not self.emotion_weight and not self.contrast_weight:
             raise ValueError("emotion_weight and contrast_weight are both 0: nothing would be learned")
         if not self.emotion_weight and self.normalisation == "intra_class" and self.detach_prototypes:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
+from duchenne.config import Range
 from duchenne.methods.families.flow_config import FlowConfig
 
 
@@ -19,20 +20,10 @@ class FabNetConfig(FlowConfig):
         "batch_size": 128,  # authors' code
     }
 
-    sources: int = 1
+    sources: Annotated[int, Range(1, 1000)] = 1
     """Source frames of a target (paper: 1, then 3). Several: first one source, as its own stage; then the decoder of
     flows is kept, and the encoder learns on with a decoder of masks that say which source to trust where."""
-    crop_min: float = 170 / 190
+    crop_min: Annotated[float, Range(0.01, 1)] = 170 / 190
     """Smallest side of the random crop, as a share of the input's (authors' code: 170 of 190)."""
-    crop_max: float = 189 / 190
+    crop_max: Annotated[float, Range(0.01, 1)] = 189 / 190
     """Largest side of the random crop (authors' code: 189 of 190)."""
-
-    def __post_init__(self) -> None:
-        """Checks ranges.
-
-        Raises:
-            ValueError: when a value is out of range.
-        """
-        super().__post_init__()
-        if self.sources < 1:
-            raise ValueError("sources must be at least 1")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
+
+from duchenne.config import Range, Share, check_ranges
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,24 +29,24 @@ class LabelledConfig:
 
     backbone: str = "resnet18"
     """Network (CL-ILE: ResNet-18; the baseline of CLP: ResNet-34, of EmoCo: ResNet-50)."""
-    aus: tuple[int, ...] = ()
+    aus: tuple[Annotated[int, Range(1, 99)], ...] = ()
     """Action units to learn; empty: all that the training frames show both present and absent."""
-    positive_shares: tuple[float, ...] = ()
+    positive_shares: tuple[Share, ...] = ()
     """Share of the known training labels that are positive, per action unit; filled in from the data."""
     weighting: Literal["balanced", "inverse_frequency", "none", "selective", "selective_per_label"] = "selective"
     """Of the classes: by their frequency in the training data (balanced: within each action unit; inverse_frequency:
     one weight per action unit), none, or by their frequency in each batch (paper: selective learning)."""
-    absent_weight: float = 0.0
+    absent_weight: Share = 0.0
     """Selective learning: weight of an action unit of which the batch shows one class only, 0 or 1 (not stated)."""
-    crop_min: float = 224 / 240
+    crop_min: Annotated[float, Range(0.01, 1)] = 224 / 240
     """Smallest side of the random crop, as a share of the picture's (paper: 224 of 240)."""
-    crop_max: float = 224 / 240
+    crop_max: Annotated[float, Range(0.01, 1)] = 224 / 240
     """Largest side of the random crop (paper: 224 of 240)."""
     flip: bool = True
     """Mirror frames at random (paper: yes)."""
-    colour: float = 0.0
+    colour: Share = 0.0
     """Strength of brightness, contrast and saturation jitter, 0 to 1 (paper: none)."""
-    bn_splits: int = 1
+    bn_splits: Annotated[int, Range(1, 65_536)] = 1
     """Parts of a batch with BatchNorm statistics of their own."""
 
     @property
@@ -58,9 +60,10 @@ class LabelledConfig:
         Raises:
             ValueError: when a value is out of range.
         """
-        if not 0 < self.crop_min <= self.crop_max <= 1 or not 0 <= self.colour <= 1:
-            raise ValueError("0 < crop_min <= crop_max <= 1 and 0 <= colour <= 1 must hold")
-        if self.absent_weight not in (0.0, 1.0) or self.bn_splits < 1:
-            raise ValueError("absent_weight must be 0 or 1, and bn_splits at least 1")
+        check_ranges(self)
+        if self.crop_min > self.crop_max:
+            raise ValueError("crop_min must be at most crop_max")
+        if self.absent_weight not in (0.0, 1.0):
+            raise ValueError("absent_weight must be 0 or 1")
         if self.positive_shares and len(self.positive_shares) != len(self.aus):
             raise ValueError("positive_shares must have a value for each of aus; leave it out, it is counted")

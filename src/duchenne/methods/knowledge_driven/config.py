@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
+from duchenne.config import Range, Share, Weight, Width, check_ranges
 from duchenne.faces.areas import counterparts, parse_boxes, parse_pairs, write_pairs
 from duchenne.facs import AREA_BOXES, AREA_RELATIONS, SYMMETRIC_AREAS
 
@@ -27,33 +28,33 @@ class KnowledgeDrivenConfig:
 
     backbone: str = "resnet50"
     """Network, up to conv4_x (paper: ResNet-50)."""
-    projection_hidden: int = 2048
+    projection_hidden: Width = 2048
     """Hidden width of the projector that all areas share (paper)."""
-    projection_dim: int = 128
+    projection_dim: Width = 128
     """Width of an area's embedding (paper)."""
-    predictor_hidden: int = 1024
+    predictor_hidden: Width = 1024
     """Hidden width of the predictors between related areas (paper)."""
-    temperature: float = 0.07
+    temperature: Annotated[float, Range(1e-4, 1e3)] = 0.07
     """tau (paper)."""
-    contrast_weight: float = 0.01
+    contrast_weight: Weight = 0.01
     """alpha, of both contrastive terms (paper)."""
-    intra_weight: float = 0.1
+    intra_weight: Weight = 0.1
     """lambda, of contrast within areas against contrast between areas (paper)."""
-    prediction_weight: float = 1.0
+    prediction_weight: Weight = 1.0
     """beta, of the prediction between related areas (paper)."""
     predict_stop_grad: bool = False
     """Whether the embeddings that are predicted have no gradient (not stated)."""
-    colour: float = 0.4
+    colour: Share = 0.4
     """Largest change of brightness, contrast and saturation, 0 to 1 (strength not stated; as in SimSiam)."""
-    hue: float = 0.1
+    hue: Annotated[float, Range(0, 0.5)] = 0.1
     """Largest change of hue, in turns, 0 to 0.5 (strength not stated)."""
-    crop_min: float = 1.0
+    crop_min: Annotated[float, Range(0.01, 1)] = 1.0
     """Smallest side of a random crop, as a share of the picture's (paper: no geometric augmentation)."""
-    rotation: float = 0.0
+    rotation: Annotated[float, Range(0, 180)] = 0.0
     """Largest random rotation to either side, in degrees (paper: none)."""
     flip: bool = False
     """Mirror views at random; areas then change names with their counterparts (paper: no)."""
-    smallest_area_px: float = 16.0
+    smallest_area_px: Annotated[float, Range(0, 4096, above=True)] = 16.0
     """Smallest side of an area after it is cut to the picture (ours: one cell of the conv4_x map)."""
     area_boxes: tuple[str, ...] = AREA_BOXES
     """Where each area lies, by landmarks (ours; the format is that of `duchenne.facs.AREA_BOXES`)."""
@@ -61,7 +62,7 @@ class KnowledgeDrivenConfig:
     """Areas that are positives of each other, numbered from 1 (paper: left and right)."""
     related_areas: tuple[str, ...] = write_pairs(tuple(AREA_RELATIONS))
     """Areas that predict each other, in both directions (paper: 26 arrows; which ones is an inference)."""
-    bn_splits: int = 1
+    bn_splits: Annotated[int, Range(1, 65_536)] = 1
     """Parts of a batch with BatchNorm statistics of their own."""
 
     def __post_init__(self) -> None:
@@ -70,14 +71,7 @@ class KnowledgeDrivenConfig:
         Raises:
             ValueError: when a value is out of range, or a table of areas cannot be read.
         """
-        if min(self.projection_hidden, self.projection_dim, self.predictor_hidden, self.bn_splits) < 1:
-            raise ValueError("projection_hidden, projection_dim, predictor_hidden and bn_splits must be at least 1")
-        if self.temperature <= 0 or min(self.contrast_weight, self.intra_weight, self.prediction_weight) < 0:
-            raise ValueError("temperature must be above 0, and the weights at least 0")
-        if not (0 <= self.colour <= 1 and 0 <= self.hue <= 0.5 and 0 < self.crop_min <= 1 and self.rotation >= 0):
-            raise ValueError("need 0 <= colour <= 1, 0 <= hue <= 0.5, 0 < crop_min <= 1 and rotation >= 0")
-        if self.smallest_area_px <= 0:
-            raise ValueError("smallest_area_px must be above 0")
+        check_ranges(self)
         areas = len(parse_boxes(self.area_boxes))
         counterparts(parse_pairs(self.symmetric_areas, areas), areas)
         related = {area for pair in parse_pairs(self.related_areas, areas) for area in pair}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
+from duchenne.config import Range
 from duchenne.methods.families.view_config import MomentumConfig
 
 
@@ -20,17 +21,7 @@ class MoCoConfig(MomentumConfig):
         "batch_size": 256,  # authors' code
     }
 
-    temperature: float = 0.2
+    temperature: Annotated[float, Range(1e-4, 1e3)] = 0.2
     """Of the softmax over the memory (v2: 0.2; v1: 0.07)."""
     head: Literal["mlp", "linear"] = "mlp"
     """Between encoder and loss: one hidden layer (v2) or none (v1)."""
-
-    def __post_init__(self) -> None:
-        """Checks ranges.
-
-        Raises:
-            ValueError: when a value is out of range.
-        """
-        super().__post_init__()
-        if self.temperature <= 0:
-            raise ValueError("temperature must be above 0")

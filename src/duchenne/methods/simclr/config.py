@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
+from duchenne.config import Range
 from duchenne.methods.families.view_config import ViewsConfig
 
 
@@ -19,15 +20,5 @@ class SimCLRConfig(ViewsConfig):
         "batch_size": 256,  # the smallest batch of the paper
     }
 
-    temperature: float = 0.1
+    temperature: Annotated[float, Range(1e-4, 1e3)] = 0.1
     """Of the softmax over the batch (paper: 0.1)."""
-
-    def __post_init__(self) -> None:
-        """Checks ranges.
-
-        Raises:
-            ValueError: when a value is out of range.
-        """
-        super().__post_init__()
-        if self.temperature <= 0:
-            raise ValueError("temperature must be above 0")

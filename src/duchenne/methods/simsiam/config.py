@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from duchenne.config import Width
 from duchenne.methods.families.view_config import ViewsConfig
 
 
@@ -20,17 +21,7 @@ class SimSiamConfig(ViewsConfig):
         "epochs": 100,  # authors' code
     }
 
-    embedding_dim: int = 2048
+    embedding_dim: Width = 2048
     """Width of the projector's output (paper: 2048)."""
-    hidden_dim: int = 512
+    hidden_dim: Width = 512
     """Width inside the predictor (paper: 512)."""
-
-    def __post_init__(self) -> None:
-        """Checks ranges.
-
-        Raises:
-            ValueError: when a value is out of range.
-        """
-        super().__post_init__()
-        if self.hidden_dim < 1:
-            raise ValueError("hidden_dim must be at least 1")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
+from duchenne.config import Range, Weight
 from duchenne.methods.families.flow_config import FlowConfig
 
 
@@ -21,17 +22,17 @@ class TwinCycleConfig(FlowConfig):
 
     code: Literal["au", "pose"] = "au"
     """Which code is the run's encoder (paper: au); the other is kept beside it."""
-    crop_min: float = 200 / 224
+    crop_min: Annotated[float, Range(0.01, 1)] = 200 / 224
     """Smallest side of the random crop, as a share of the input's (authors' code: 200 of 224)."""
-    crop_max: float = 223 / 224
+    crop_max: Annotated[float, Range(0.01, 1)] = 223 / 224
     """Largest side of the random crop (authors' code: 223 of 224)."""
-    reconstruction_weight: float = 10.0
+    reconstruction_weight: Weight = 10.0
     """Of the reconstruction of the target (authors' code: 10)."""
-    feature_weight: float = 1.0
+    feature_weight: Weight = 1.0
     """Of each of the six feature consistencies (authors' code: 1)."""
-    cycle_weight: float = 1.0
+    cycle_weight: Weight = 1.0
     """Of each of the two cycles (authors' code: 1)."""
-    flow_weight: float = 0.1
+    flow_weight: Weight = 0.1
     """Of the mean absolute AU flow (authors' code: 0.1)."""
 
     def __post_init__(self) -> None:
@@ -41,8 +42,7 @@ class TwinCycleConfig(FlowConfig):
             ValueError: when a value is out of range.
         """
         super().__post_init__()
-        weights = (self.reconstruction_weight, self.feature_weight, self.cycle_weight, self.flow_weight)
-        if min(weights) < 0 or self.reconstruction_weight == 0:
-            raise ValueError("reconstruction_weight must be above 0, the other weights at least 0")
+        if not self.reconstruction_weight:
+            raise ValueError("reconstruction_weight must be above 0")
         if self.layers < 5:
             raise ValueError("layers must be at least 5: three are the codes' own, and two are shared")

@@ -19,6 +19,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
+from duchenne.config import parse_json
 from duchenne.errors import InputError, UsageError
 from duchenne.modules.backbones.base import Backbone
 
@@ -80,7 +81,7 @@ class TransformersBackbone(Backbone):
         local = self.config is None and (folder / "config.json").is_file()
         try:
             if self.config is not None:
-                made: Any = transformers.AutoConfig.for_model(**json.loads(self.config))
+                made: Any = transformers.AutoConfig.for_model(**parse_json(self.config, f"--backbone {self.name}"))
             elif local:
                 made = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
                 self.config = json.dumps(made.to_dict(), default=str)

@@ -1,0 +1,1 @@
+"""What a prepared folder holds as it lies on the disk, read and checked."""
