@@ -201,7 +201,7 @@ def events_of(found: Sequence[Annotation]) -> Iterator[Event]:
         values[one.tier].append(one.value)
     who = who_of_names(list(values))
     coding = {tier for tier, texts in values.items() if is_coding(texts)}
-    said = defaultdict(set)
+    said: dict[str, set[tuple[str, str, str, int]]] = defaultdict(set)
     for one in found:
         if one.tier in coding and not aus_of_name(one.tier) and not who[one.tier]:
             of = (one.stretch.source, one.stretch.subject, one.stretch.coder)
