@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.preparing.codes.coded import SOURCES, at, said, write
-from tests.preparing.codes.test_boris import AGGREGATED, boris
+from tests.preparing.codes.test_boris import AGGREGATED, boris, project
 from tests.preparing.codes.test_programs import OBSERVER
 
 from duchenne.errors import InputError
@@ -231,3 +233,15 @@ def test_codes_of_a_later_chapter_are_told_where_they_belong(tmp_path: Path) -> 
     labels = write(tmp_path, "source,au,onset_s,offset_s\nGH020042,12,0,1\n", "codes.csv")
     with pytest.raises(InputError, match=r"row 2: `GH020042\.MP4` is a chapter of GH010042\.MP4 \(--chapters\)"):
         plan_videos(tmp_path, labels, chapters=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"events": [[1.0, "", "AU17", "", ""], [2.0, "", "AU17", "", ""]]}, "AU17 is not in the ethogram"),
+        ({"type": "IMAGES", "events": [["NA", "", "AU12", "", "", 1, "1.jpg"]]}, "`NA` is no time; pictures have none"),
+    ],
+)
+def test_boris_projects_that_leave_open_what_was_when(tmp_path: Path, changes: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        read_events(write(tmp_path, json.dumps(project(**changes)), "a.boris"))
