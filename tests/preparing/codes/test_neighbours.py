@@ -245,3 +245,17 @@ def test_codes_of_a_later_chapter_are_told_where_they_belong(tmp_path: Path) -> 
 def test_boris_projects_that_leave_open_what_was_when(tmp_path: Path, changes: dict[str, Any], sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         read_events(write(tmp_path, json.dumps(project(**changes)), "a.boris"))
+
+
+@pytest.mark.parametrize(
+    ("tier", "value", "lips", "brows"),
+    [
+        ("mouth", "covered", None, 0), ("brows", "not visible", 0, None), ("face", "not visible", None, None),
+        ("eye gaze", "off camera", 0, 0), ("hands", "out of view", 0, 0), ("Mund", "verdeckt", None, 0),
+        ("view quality", "eyes hidden", 0, 0),
+    ],
+)  # fmt: skip
+def test_which_part_is_not_visible(tmp_path: Path, tier: str, value: str, lips: int | None, brows: int | None) -> None:
+    text = ELAN + f"AU12\t0\t500\tC\nAU4\t0\t500\tB\n{tier}\t1000\t2000\t{value}\n"
+    codes = read_codes(write(tmp_path, text), SOURCES)
+    assert at(codes, "a.mp4", [1.5], "AU12_i") + at(codes, "a.mp4", [1.5], "AU04_i") == [lips, brows]

@@ -23,7 +23,7 @@ from duchenne.preparing.codes.programs.notation import (
     parse_aus,
     parse_intensity,
     parse_time,
-    speaks_of_part,
+    part_named,
     unseen_part,
     without_mark,
 )
@@ -48,6 +48,10 @@ NO_MODIFIER: Final = ("", "NA", "N/A", "na", "n/a", "NaN", "nan", "NULL", "null"
 _NOBODY: Final = ("", "no focal subject", "no subject", "not defined", "none")
 _SIGHT: Final = re.compile(r"visib|sichtbar|view|sight|codab|scorab|quality", re.IGNORECASE)
 """Tiers that say what can be seen."""
+_ELSE: Final = re.compile(
+    r"gaze|look|attention|hand|gestur|body|posture|blick|regard|mirada|object|screen|stimul", re.IGNORECASE
+)
+"""Tiers of which `off camera` says nothing about the face."""
 _DOUBT: Final = re.compile(
     r"\b(not|no|non|nicht|kein\w*|nein|without|ohne|sans|pas|sin|geen|niet|never|unsure|maybe|perhaps|vielleicht|"
     r"possibly|peut|quiz[áa]s)\b",
@@ -215,11 +219,12 @@ def of_text(stretch: Stretch, name: str, value: str, *, coding: bool) -> Iterato
     text = without_mark(value)
     said = [] if not coding and _COUNTS.search(name) else parse_aus(text)
     part, tier = unseen_part(text), unseen_part(name)
-    about = coding or _SIGHT.search(name) or speaks_of_part(name) or speaks_of_part(text)
+    of_text_itself, of_tier = part_named(text), None if _ELSE.search(name) else part_named(name)
+    about = of_text_itself or of_tier or coding or (_SIGHT.search(name) and not _ELSE.search(name))
     if said:
         yield from of_aus(stretch, said)
     elif part is not None and about:
-        yield from of_aus(stretch, [Said(part, None)])
+        yield from of_aus(stretch, [Said(of_text_itself or of_tier or part, None)])
     elif tier is not None:
         yield from of_aus(stretch, [Said(tier, None)] if parse_intensity(text) != 0 else [])
     elif is_unknown(text) and coding:

@@ -129,9 +129,10 @@ def unseen_part(text: str) -> int | None:
     return None if match is None else next((code for code in _PARTS if match[f"p{code}"]), 73)
 
 
-def speaks_of_part(text: str) -> bool:
-    """Whether a text names the face or a part of it."""
-    return re.search(rf"(?<![^\W_])(?:{'|'.join(_PARTS.values())})(?![^\W_])", text, re.IGNORECASE) is not None
+def part_named(text: str) -> int | None:
+    """The FACS code 70 to 73 for the part of the face that a text names, None where it names none."""
+    words = (rf"(?<![^\W_])(?:{words})(?![^\W_])" for words in _PARTS.values())
+    return next((code for code, word in zip(_PARTS, words) if re.search(word, text, re.IGNORECASE)), None)
 
 
 def looks_like_code(text: str) -> bool:
@@ -211,23 +212,9 @@ def parse_time(text: str) -> float | None:
 
 
 _OF_TIERS: Final = frozenset(
-    (
-        "facs",
-        "code",
-        "codes",
-        "coding",
-        "aus",
-        "face",
-        "facial",
-        "tier",
-        "upper",
-        "lower",
-        "brow",
-        "brows",
-        "eyes",
-        "mouth",
-    )
-)
+    ("facs", "code", "codes", "coding", "aus", "face", "facial", "tier", "upper", "lower", "brow", "brows", "eyes",
+     "mouth")
+)  # fmt: skip
 _NEUTRAL: Final = frozenset(
     ("l", "r", "b", "left", "right", "bilateral", "both", "unilateral", "intensity", "int", "strength", "level",
      "links", "rechts", "gauche", "droite", "izquierda", "derecha",
