@@ -20,14 +20,12 @@ from typing import Any, Final
 
 from duchenne.data.cells import Row
 from duchenne.errors import InputError
+from duchenne.preparing.codes.programs.behaviours import behaviour, is_of_aus, paired
 from duchenne.preparing.codes.programs.events import (
     Event,
     Stretch,
-    behaviour,
     in_order,
-    is_of_aus,
     observer_of,
-    paired,
     subject_of,
     time_of,
 )
