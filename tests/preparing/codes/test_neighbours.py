@@ -259,3 +259,12 @@ def test_which_part_is_not_visible(tmp_path: Path, tier: str, value: str, lips: 
     text = ELAN + f"AU12\t0\t500\tC\nAU4\t0\t500\tB\n{tier}\t1000\t2000\t{value}\n"
     codes = read_codes(write(tmp_path, text), SOURCES)
     assert at(codes, "a.mp4", [1.5], "AU12_i") + at(codes, "a.mp4", [1.5], "AU04_i") == [lips, brows]
+
+
+def test_somebody_whom_the_names_do_not_know_is_not_the_largest_face(tmp_path: Path) -> None:
+    text = "Tier\tParticipant\tBegin Time - msec\tEnd Time - msec\tAnnotation\nAU12\tchild\t0\t1000\tC\n"
+    path, names = write(tmp_path, text), {("a.mp4", 0): "mother", ("a.mp4", 1): "Child"}
+    with pytest.raises(InputError, match=r"has codes of child; say which face .* called Child, mother now"):
+        read_codes(path, SOURCES, names=names)
+    alone = read_codes(path, SOURCES, names={("a.mp4", 0): "p01"})  # there is one whom it can be
+    assert at(alone, "a.mp4", [0.5], "AU12_i") == [3]

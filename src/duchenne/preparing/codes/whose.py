@@ -105,11 +105,12 @@ def with_faces(source: str, events: Sequence[Event], named: Mapping[str, Sequenc
         events = [replace(event, subject=event.subject or one) for event in events]
         faceless = {one}
     unknown = sorted(name for name in faceless if name not in named)
-    if len(faceless) > 1 and unknown:
+    if unknown and (len(faceless) > 1 or (len(named) > 1 and unknown != [""])):
         listed = ", ".join(name or "(no subject)" for name in sorted(faceless))
+        given = f"; its faces are called {', '.join(sorted(named))} now" if named else ""
         raise InputError(
             f"{source}: has codes of {listed}; say which face each of them is in the column `name` of a table with "
-            "source, face and name (--names names.csv; faces.html, made without --labels, shows the faces)."
+            f"source, face and name (--names names.csv; faces.html, made without --labels, shows the faces{given})."
         )
     placed: list[Event] = []
     everybody: list[Event] = []
