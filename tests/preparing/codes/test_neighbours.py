@@ -268,3 +268,12 @@ def test_somebody_whom_the_names_do_not_know_is_not_the_largest_face(tmp_path: P
         read_codes(path, SOURCES, names=names)
     alone = read_codes(path, SOURCES, names={("a.mp4", 0): "p01"})  # there is one whom it can be
     assert at(alone, "a.mp4", [0.5], "AU12_i") == [3]
+
+
+@pytest.mark.parametrize("second", ["AU12@BT", "AU12_BT", "AU12_R2", "AU12_reliability", "AU12 coder 2", "AU12_2"])
+def test_tiers_of_a_second_coder_beside_unnamed_ones_are_not_merged(tmp_path: Path, second: str) -> None:
+    path = write(tmp_path, elan(("AU12", "C"), ("AU6", "B"), (second, "A")))
+    with pytest.raises(InputError, match=r"a\.mp4: was coded by \(unnamed\), .*; choose one with --coder"):
+        read_codes(path, SOURCES)
+    together = write(tmp_path, elan(("AU12 Smile", "C"), ("AU6@BT", "B"), ("AU12", "")))  # one coder, partly named
+    assert at(read_codes(together, SOURCES), "a.mp4", [1.5], "AU12_i") == [3]

@@ -193,7 +193,8 @@ def who_of_names(names: Sequence[str]) -> dict[str, str]:
         if aus and not who[name]:
             tails.setdefault(aus, {})[name] = _tail(name)
     for found in tails.values():
-        if len(set(found.values()) - {""}) > 1:
+        tails_of_au = set(found.values()) - {""}
+        if len(tails_of_au) > 1 or (len(found) > 1 and any(_TAG.fullmatch(tail) for tail in tails_of_au)):
             who |= found
     return who
 
@@ -211,6 +212,10 @@ def parse_time(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
+_TAG: Final = re.compile(
+    r"[A-Z]{2,3}|\d|(?i:(?:r|c|k|coder|rater|annotator|observer|rel|reliability|second|2nd)[\s_-]*\d*)"
+)
+"""What people add to the tiers of a second coder."""
 _OF_TIERS: Final = frozenset(
     ("facs", "code", "codes", "coding", "aus", "face", "facial", "tier", "upper", "lower", "brow", "brows", "eyes",
      "mouth")
