@@ -275,5 +275,6 @@ def test_tiers_of_a_second_coder_beside_unnamed_ones_are_not_merged(tmp_path: Pa
     path = write(tmp_path, elan(("AU12", "C"), ("AU6", "B"), (second, "A")))
     with pytest.raises(InputError, match=r"a\.mp4: was coded by \(unnamed\), .*; choose one with --coder"):
         read_codes(path, SOURCES)
+    assert at(read_codes(path, SOURCES, "(unnamed)"), "a.mp4", [1.5], "AU12_i") == [3]
     together = write(tmp_path, elan(("AU12 Smile", "C"), ("AU6@BT", "B"), ("AU12", "")))  # one coder, partly named
     assert at(read_codes(together, SOURCES), "a.mp4", [1.5], "AU12_i") == [3]
