@@ -11,7 +11,6 @@ from typing import Final
 from duchenne.errors import InputError
 from duchenne.preparing.codes.programs.events import Event
 
-
 _UNNAMED: Final = "(unnamed)"
 
 
