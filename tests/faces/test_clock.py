@@ -153,3 +153,16 @@ def test_avi_with_frames_that_are_shown_in_another_order(tmp_path: Path, codec: 
     assert [picture.time_s for picture in pictures] == pytest.approx([place / 25 for place in range(number)])
     assert [int(picture.image.mean()) for picture in pictures] == pytest.approx(levels, abs=3)
     assert (found.start_s, found.end_s, found.notes) == (0.0, pytest.approx(number / 25), [])
+
+
+@pytest.mark.parametrize("start_s", [0.0, 1.4, 10 / 3, 1000 / 7])
+@pytest.mark.parametrize("suffix", ["ts", "mkv"])
+def test_times_are_those_of_the_same_recording_that_starts_at_0(tmp_path: Path, suffix: str, start_s: float) -> None:
+    """1.96 - 1.56 is 0.3999999999999999, and the container's start is rounded to microseconds."""
+    found = list(read_pictures(write_shifted(tmp_path / f"a.{suffix}", start_s, codec="mpeg2video")))
+    times = [picture.time_s for picture in found]
+    step = 1e-3 if suffix == "mkv" else 1 / 90_000  # as exactly as the container counts
+    for number, time_s in enumerate(times):
+        assert time_s == pytest.approx(number / 25, abs=step)
+        if start_s in (0.0, 1.4):
+            assert time_s == number / 25

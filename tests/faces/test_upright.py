@@ -15,6 +15,7 @@ from PIL import Image as Pillow
 from tests.faces.heif import write_heic
 from tests.faces.media import Image, quadrants, set_matrix, write_video
 
+from duchenne.errors import InputError
 from duchenne.faces.decode import Found, Picture, probe, read_pictures
 from duchenne.faces.recordings.listing import Assembly
 
@@ -84,6 +85,29 @@ def test_heic_is_whole_and_upright(
     (picture,) = read_pictures(path)
     assert close(picture.image, wanted, 6.0)
     assert probe(path) == (wanted.shape[1], wanted.shape[0], 1, None, True)
+
+
+@pytest.mark.parametrize(("matrix", "primaries", "like"), [(10, 9, 9), (12, 9, 9), (12, 1, 1), (13, 1, 1)])
+def test_matrices_that_ffmpeg_does_not_convert(tmp_path: Path, matrix: int, primaries: int, like: int) -> None:
+    """BT.2020 with constant luminance, and matrices derived from the primaries, ended in a traceback."""
+    images = [
+        next(
+            read_pictures(
+                write_planes(
+                    tmp_path / f"{one}.mkv", (120, 90, 180), (64, 96), colorspace=one, color_primaries=primaries
+                )
+            )
+        ).image
+        for one in (matrix, like)
+    ]
+    assert np.array_equal(*images)
+
+
+@pytest.mark.parametrize("matrix", [8, 14])
+def test_colours_that_cannot_be_converted_are_one_sentence(tmp_path: Path, matrix: int) -> None:
+    path = write_planes(tmp_path / "a.mkv", (120, 90, 180), (64, 96), colorspace=matrix)
+    with pytest.raises(InputError, match=rf"a\.mkv: its colours \(matrix {matrix} of .*\) cannot be converted"):
+        list(read_pictures(path))
 
 
 @pytest.mark.parametrize(("irot", "orientation"), [(None, 1), (None, 6), (3, 6), (1, 3)])

@@ -226,7 +226,7 @@ def _read_container(path: Path, found: Found) -> Iterator[Picture]:
         is_image = _is_image(container, path)
         rate = frame_rate(stream)
         clock = Clock(start_s(container, stream), 1 / rate, container.format.name in BROADCAST)
-        fields, pictures = Deinterlacer(), Pictures(stream)
+        fields, pictures = Deinterlacer(), Pictures(stream, path)
         number, first_s, stamped, kind = 0, 0.0, False, ""
 
         def made(frame: Any) -> Picture:
@@ -293,7 +293,7 @@ def _probe(path: Path) -> VideoInfo:
         first = next(decoded(container, stream, []), None)
         if first is None:
             raise InputError(f"{path}: no picture could be decoded from it; convert it to MP4 or replace it.")
-        height, width = Pictures(stream).picture(first).shape[:2]
+        height, width = Pictures(stream, path).picture(first).shape[:2]
         rate = frame_rate(stream)
         is_image = _is_image(container, path)
         frames: int | None = 1 if is_image else stream.frames or None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.preparing.codes.coded import SOURCES, at, said, write
-from tests.preparing.codes.test_boris import AGGREGATED, boris
+from tests.preparing.codes.test_boris import AGGREGATED, boris, project
 from tests.preparing.codes.test_programs import OBSERVER
 
 from duchenne.errors import InputError
@@ -231,3 +233,48 @@ def test_codes_of_a_later_chapter_are_told_where_they_belong(tmp_path: Path) -> 
     labels = write(tmp_path, "source,au,onset_s,offset_s\nGH020042,12,0,1\n", "codes.csv")
     with pytest.raises(InputError, match=r"row 2: `GH020042\.MP4` is a chapter of GH010042\.MP4 \(--chapters\)"):
         plan_videos(tmp_path, labels, chapters=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"events": [[1.0, "", "AU17", "", ""], [2.0, "", "AU17", "", ""]]}, "AU17 is not in the ethogram"),
+        ({"type": "IMAGES", "events": [["NA", "", "AU12", "", "", 1, "1.jpg"]]}, "`NA` is no time; pictures have none"),
+    ],
+)
+def test_boris_projects_that_leave_open_what_was_when(tmp_path: Path, changes: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        read_events(write(tmp_path, json.dumps(project(**changes)), "a.boris"))
+
+
+@pytest.mark.parametrize(
+    ("tier", "value", "lips", "brows"),
+    [
+        ("mouth", "covered", None, 0), ("brows", "not visible", 0, None), ("face", "not visible", None, None),
+        ("eye gaze", "off camera", 0, 0), ("hands", "out of view", 0, 0), ("Mund", "verdeckt", None, 0),
+        ("view quality", "eyes hidden", 0, 0),
+    ],
+)  # fmt: skip
+def test_which_part_is_not_visible(tmp_path: Path, tier: str, value: str, lips: int | None, brows: int | None) -> None:
+    text = ELAN + f"AU12\t0\t500\tC\nAU4\t0\t500\tB\n{tier}\t1000\t2000\t{value}\n"
+    codes = read_codes(write(tmp_path, text), SOURCES)
+    assert at(codes, "a.mp4", [1.5], "AU12_i") + at(codes, "a.mp4", [1.5], "AU04_i") == [lips, brows]
+
+
+def test_somebody_whom_the_names_do_not_know_is_not_the_largest_face(tmp_path: Path) -> None:
+    text = "Tier\tParticipant\tBegin Time - msec\tEnd Time - msec\tAnnotation\nAU12\tchild\t0\t1000\tC\n"
+    path, names = write(tmp_path, text), {("a.mp4", 0): "mother", ("a.mp4", 1): "Child"}
+    with pytest.raises(InputError, match=r"has codes of child; say which face .* called Child, mother now"):
+        read_codes(path, SOURCES, names=names)
+    alone = read_codes(path, SOURCES, names={("a.mp4", 0): "p01"})  # there is one whom it can be
+    assert at(alone, "a.mp4", [0.5], "AU12_i") == [3]
+
+
+@pytest.mark.parametrize("second", ["AU12@BT", "AU12_BT", "AU12_R2", "AU12_reliability", "AU12 coder 2", "AU12_2"])
+def test_tiers_of_a_second_coder_beside_unnamed_ones_are_not_merged(tmp_path: Path, second: str) -> None:
+    path = write(tmp_path, elan(("AU12", "C"), ("AU6", "B"), (second, "A")))
+    with pytest.raises(InputError, match=r"a\.mp4: was coded by \(unnamed\), .*; choose one with --coder"):
+        read_codes(path, SOURCES)
+    assert at(read_codes(path, SOURCES, "(unnamed)"), "a.mp4", [1.5], "AU12_i") == [3]
+    together = write(tmp_path, elan(("AU12 Smile", "C"), ("AU6@BT", "B"), ("AU12", "")))  # one coder, partly named
+    assert at(read_codes(together, SOURCES), "a.mp4", [1.5], "AU12_i") == [3]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
+_DIGITS: Final = 9
+"""Of times: what subtracting the start leaves behind them (0.39999999999999991) would push frames out of stretches."""
 _BACK_STEPS: Final = 1.5
 """Stamps that go back by more than this many frames begin a new stretch; less is the rounding of the container."""
 LONGEST_GAP_S: Final = 10.0
@@ -66,7 +68,7 @@ class Clock:
         self.frames += 1
         if stamp_s is None or (number and stamp_s == last_s):  # counted on, without adding up rounding errors
             first, first_s = self._anchor
-            self.time_s = first_s + (number - first) * self._nominal_s
+            self.time_s = round(first_s + (number - first) * self._nominal_s, _DIGITS)
             return self.time_s
         if self.start_s is None or (not number and stamp_s < self.start_s):
             self.start_s = stamp_s
@@ -86,8 +88,8 @@ class Clock:
                 if time_s - before_s < LONGEST_GAP_S:
                     self.step_s = time_s - before_s
         self._anchor = (number, time_s)
-        self.time_s = time_s
-        return time_s
+        self.time_s = round(time_s, _DIGITS)
+        return self.time_s
 
     def sentence(self) -> str | None:
         """What a user should know of the jumps; None where there are none."""

@@ -10,9 +10,14 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from duchenne.errors import InputError
+
 _HD_LINES: Final = 720
 _UNSPECIFIED: Final = 2  # ISO/IEC 23091-2, as all numbers here
 _BT709: Final = 1
+_BT2020: Final = 9
+_CONSTANT_LUMINANCE: Final = 10  # BT.2020, too
+_DERIVED: Final = (12, 13)  # from the primaries
 _TRANSFERS: Final = {16: "PQ", 18: "HLG"}
 _WHITE: Final = 203.0  # cd/m2: a white sheet in HDR (ITU-R BT.2408)
 _PEAK: Final = 1000.0  # cd/m2: the brightest that is told apart from still brighter
@@ -31,14 +36,19 @@ def transfer(frame: Any) -> str:
 class Pictures:
     """Makes pictures of the frames of one stream."""
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: Any, path: Path) -> None:
+        self._path = path
         self._ratio = float(stream.sample_aspect_ratio or 1)
         self._mapped: tuple[Any, ...] | None = None
         self._is_apng = stream.codec_context.name == "apng"
         self._first: tuple[int, int, int, int] | None = None
 
     def picture(self, frame: Any) -> NDArray[np.uint8]:
-        """(H, W, 3) RGB uint8: square pixels, upright; HDR reduced to what 8-bit video shows."""
+        """(H, W, 3) RGB uint8: square pixels, upright; HDR reduced to what 8-bit video shows.
+
+        Raises:
+            InputError: when its colours are of a kind that FFmpeg does not convert (YCgCo, ICtCp).
+        """
         orientation = display_matrix(frame)
         if self._is_apng:  # FFmpeg hands the orientation of all to the first picture alone
             orientation = self._first = orientation or self._first
@@ -49,9 +59,16 @@ class Pictures:
         width = round(frame.width * ratio) if 0.2 < ratio < 5 else frame.width
         # FFmpeg takes colours without a tag for those of standard definition, whatever the size.
         untagged = int(frame.colorspace) == _UNSPECIFIED and frame.height >= _HD_LINES and not frame.format.is_rgb
-        image = frame.reformat(
-            width=width, height=frame.height, format="rgb24", src_colorspace=_BT709 if untagged else None
-        ).to_ndarray()
+        frame.colorspace = _nearest(frame)
+        try:
+            image = frame.reformat(
+                width=width, height=frame.height, format="rgb24", src_colorspace=_BT709 if untagged else None
+            ).to_ndarray()
+        except OSError as error:
+            raise InputError(
+                f"{self._path}: its colours (matrix {int(frame.colorspace)} of ISO/IEC 23091-2) cannot be converted; "
+                "convert it to BT.709."
+            ) from error
         return image if orientation is None else oriented(image, orientation)
 
     def _tone_mapped(self, frame: Any, kind: str) -> Any:
@@ -83,6 +100,14 @@ class Pictures:
         graph = self._mapped[1]
         graph.push(frame)
         return graph.pull()
+
+
+def _nearest(frame: Any) -> int:
+    """The colour matrix that FFmpeg converts by, for those that differ little from it and are not converted."""
+    matrix = int(frame.colorspace)
+    if matrix in _DERIVED:
+        return _BT2020 if int(frame.color_primaries) == _BT2020 else _BT709
+    return _BT2020 if matrix == _CONSTANT_LUMINANCE else matrix
 
 
 def write_table(path: Path, kind: str) -> None:

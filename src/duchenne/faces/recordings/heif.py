@@ -87,7 +87,7 @@ def read_tiles(container: Any, grid: Grid, path: Path) -> NDArray[np.uint8]:
             container.seek(0)
         if not frames or damage:
             raise InputError(f"{path}: tile {place + 1} of {len(grid.tiles)} cannot be decoded; replace it.")
-        tile = Pictures(stream).picture(frames[0])
+        tile = Pictures(stream, path).picture(frames[0])
         height, width = tile.shape[:2]
         if height * grid.rows < grid.height or width * grid.columns < grid.width:
             raise InputError(f"{path}: its tiles do not cover its {grid.width} x {grid.height} pixels; replace it.")

@@ -13,6 +13,7 @@ from duchenne.faces.recordings.formats import MOST_PIXELS, check_pixels
 
 BROADCAST: Final = ("mpegts", "mpeg")
 """Containers whose clock may start over, and that neither say how long they are nor check what they carry."""
+_MICROSECOND: Final = 1e-6
 _REORDERED: Final = 16
 """So many frames at most wait for others in any codec (H.264, A.3.1)."""
 _STRICT: Final = "crccheck+bitstream+buffer+explode+careful"
@@ -163,5 +164,7 @@ def start_s(container: Any, stream: Any) -> float | None:
     first = float(stream.start_time * stream.time_base) if stream.start_time is not None else None
     if container.start_time is None:
         return first
-    start = container.start_time / 1e6
+    start = container.start_time / 1e6  # rounded; what it was rounded from is that of one of the streams
+    exact = (float(s.start_time * s.time_base) for s in container.streams if s.start_time is not None and s.time_base)
+    start = next((value for value in exact if abs(value - start) <= _MICROSECOND), start)
     return start if start >= 0 else min(0.0, start if first is None else first)

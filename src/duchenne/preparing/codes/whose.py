@@ -6,9 +6,12 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from duchenne.errors import InputError
 from duchenne.preparing.codes.programs.events import Event
+
+_UNNAMED: Final = "(unnamed)"
 
 
 class Sessions:
@@ -25,12 +28,13 @@ class Sessions:
             InputError: when several coded and none of them was chosen.
         """
         sessions = list(dict.fromkeys((event.coder, event.observation) for event in events if not is_of_all(event)))
-        self._known |= {name for session in sessions for name in session if name}
-        if len(sessions) > 1 and self._coder is not None and any(self._coder in session for session in sessions):
-            sessions = [session for session in sessions if self._coder in session]
+        names = {session: {name for name in session if name} or {_UNNAMED} for session in sessions}
+        self._known |= {name for called in names.values() for name in called}
+        if len(sessions) > 1 and self._coder is not None and any(self._coder in called for called in names.values()):
+            sessions = [session for session in sessions if self._coder in names[session]]
         coders = {coder or observation for coder, observation in sessions}
         if len(coders) > 1:
-            listed = ", ".join(sorted(name or "(unnamed)" for name in coders))
+            listed = ", ".join(sorted(name or _UNNAMED for name in coders))
             raise InputError(
                 f"{source}: was coded by {listed}; choose one with --coder, or, where these are people in it, say "
                 "which face each of them is (--names names.csv)."
@@ -47,7 +51,7 @@ class Sessions:
     def check(self, path: Path) -> None:
         """Raises InputError when the coder that was asked for is nobody."""
         if self._coder is not None and self._coder not in self._known:
-            listed = ", ".join(sorted(self._known)) or "nobody by name"
+            listed = ", ".join(sorted(self._known - {_UNNAMED})) or "nobody by name"
             raise InputError(f"{path}: --coder {self._coder}: there is no such coder; there are {listed}.")
 
 
@@ -105,11 +109,12 @@ def with_faces(source: str, events: Sequence[Event], named: Mapping[str, Sequenc
         events = [replace(event, subject=event.subject or one) for event in events]
         faceless = {one}
     unknown = sorted(name for name in faceless if name not in named)
-    if len(faceless) > 1 and unknown:
+    if unknown and (len(faceless) > 1 or (len(named) > 1 and unknown != [""])):
         listed = ", ".join(name or "(no subject)" for name in sorted(faceless))
+        given = f"; its faces are called {', '.join(sorted(named))} now" if named else ""
         raise InputError(
             f"{source}: has codes of {listed}; say which face each of them is in the column `name` of a table with "
-            "source, face and name (--names names.csv; faces.html, made without --labels, shows the faces)."
+            f"source, face and name (--names names.csv; faces.html, made without --labels, shows the faces{given})."
         )
     placed: list[Event] = []
     everybody: list[Event] = []

@@ -12,6 +12,7 @@ import math
 import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
@@ -19,14 +20,12 @@ from typing import Any, Final
 
 from duchenne.data.cells import Row
 from duchenne.errors import InputError
+from duchenne.preparing.codes.programs.behaviours import behaviour, is_of_aus, paired
 from duchenne.preparing.codes.programs.events import (
     Event,
     Stretch,
-    behaviour,
     in_order,
-    is_of_aus,
     observer_of,
-    paired,
     subject_of,
     time_of,
 )
@@ -128,13 +127,15 @@ def read_project(path: Path, notes: list[str]) -> Iterator[Event]:
         try:
             yield from _observed(path, str(name), observation, states, notes)
         except (TypeError, ValueError, LookupError, AttributeError) as error:
-            raise InputError(f"{path}: the observation `{name}` cannot be read ({error}); save it anew.") from error
+            raise InputError(
+                f"{path}: the observation `{name}` cannot be read ({error}); correct or remove it."
+            ) from error
 
 
 def _observed(
     path: Path, name: str, observation: Mapping[str, Any], states: Mapping[str, bool], notes: list[str]
 ) -> Iterator[Event]:
-    given = sorted(observation.get("events") or (), key=lambda event: float(event[0]))
+    given = sorted(observation.get("events") or (), key=lambda event: _time(event[0]))
     if not given:
         notes.append(f"{path}: the observation `{name}` has no events and was left out.")
     media = _media_of_project(observation)
@@ -143,8 +144,6 @@ def _observed(
     rows = []
     running: set[tuple[str, ...]] = set()
     for number, event in enumerate(given, start=1):
-        if not math.isfinite(float(event[0])):
-            raise ValueError(f"{event[0]} is no time")
         subject, code, modifiers = (str(text) for text in event[1:4])
         key, kind = (subject, code, modifiers), "POINT"
         if states.get(code):
@@ -153,6 +152,12 @@ def _observed(
         values = {"time": str(event[0]), "subject": subject, "behavior": code, "modifiers": modifiers, "status": kind}
         rows.append(Row(path, number, values))
     rows = [row for row in rows if is_of_aus(row)]
+    strange = next((row for row in rows if row.get("behavior") not in states), None)
+    if strange is not None:
+        raise strange.error(
+            "Behavior",
+            f"{strange.get('behavior')} is not in the ethogram, so it may be a state or a point; add it there.",
+        )
     if not rows:
         return
     first, last = [*(observation.get("observation time interval") or ()), 0, 0][:2]
@@ -170,6 +175,13 @@ def _observed(
         )
         for part in media.place(stretch):
             yield from behaviour(part, row.get("behavior"), [row.get("modifiers")])
+
+
+def _time(value: Any) -> float:
+    with suppress(TypeError, ValueError):
+        if math.isfinite(float(value)):
+            return float(value)
+    raise ValueError(f"`{value}` is no time; pictures have none")
 
 
 def _events(row: Row, onset: float, offset: float, media: Media) -> Iterator[Event]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -201,7 +201,7 @@ def events_of(found: Sequence[Annotation]) -> Iterator[Event]:
         values[one.tier].append(one.value)
     who = who_of_names(list(values))
     coding = {tier for tier, texts in values.items() if is_coding(texts)}
-    said = defaultdict(set)
+    said: dict[str, set[tuple[str, str, str, int]]] = defaultdict(set)
     for one in found:
         if one.tier in coding and not aus_of_name(one.tier) and not who[one.tier]:
             of = (one.stretch.source, one.stretch.subject, one.stretch.coder)
@@ -209,6 +209,10 @@ def events_of(found: Sequence[Annotation]) -> Iterator[Event]:
     who |= who_of_codings(said)
     coders = {one.stretch.coder or who[one.tier] for one in found if aus_of_name(one.tier) or one.tier in coding} - {""}
     lone = next(iter(coders)) if len(coders) == 1 else ""  # ELAN lets people leave the annotator of a tier open
+    if lone and _aus_of(one for one in found if one.stretch.coder or who[one.tier]) & _aus_of(
+        one for one in found if not (one.stretch.coder or who[one.tier])
+    ):
+        lone = ""  # the tiers without a name are another's
     for one in found:
         stretch = one.stretch
         mine = who[one.tier] or lone
@@ -218,6 +222,10 @@ def events_of(found: Sequence[Annotation]) -> Iterator[Event]:
             yield from of_value(stretch, one.tier, one.value)
         else:
             yield from of_text(stretch, one.tier, one.value, coding=one.tier in coding)
+
+
+def _aus_of(found: Iterable[Annotation]) -> set[int]:
+    return {au for one in found for au, _ in aus_of_name(one.tier) or parse_aus(without_mark(one.value))}
 
 
 def _time_columns(path: Path, header: Sequence[str]) -> tuple[list[int], list[int], list[int]]:

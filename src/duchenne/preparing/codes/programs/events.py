@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
 from typing import Final, Literal
 
 import numpy as np
@@ -23,7 +22,7 @@ from duchenne.preparing.codes.programs.notation import (
     parse_aus,
     parse_intensity,
     parse_time,
-    speaks_of_part,
+    part_named,
     unseen_part,
     without_mark,
 )
@@ -48,17 +47,16 @@ NO_MODIFIER: Final = ("", "NA", "N/A", "na", "n/a", "NaN", "nan", "NULL", "null"
 _NOBODY: Final = ("", "no focal subject", "no subject", "not defined", "none")
 _SIGHT: Final = re.compile(r"visib|sichtbar|view|sight|codab|scorab|quality", re.IGNORECASE)
 """Tiers that say what can be seen."""
+_ELSE: Final = re.compile(
+    r"gaze|look|attention|hand|gestur|body|posture|blick|regard|mirada|object|screen|stimul", re.IGNORECASE
+)
+"""Tiers of which `off camera` says nothing about the face."""
 _DOUBT: Final = re.compile(
     r"\b(not|no|non|nicht|kein\w*|nein|without|ohne|sans|pas|sin|geen|niet|never|unsure|maybe|perhaps|vielleicht|"
     r"possibly|peut|quiz[áa]s)\b",
     re.IGNORECASE,
 )
 _LETTERS: Final = re.compile(r"[A-E]{2,3}|[IV]{2,3}", re.IGNORECASE)
-_GRADED: Final = re.compile(r"\d|(?<!\w)[A-E][/+*?-]+[A-E]?(?!\w)|^[IV]{2,3}$")
-_SCALE: Final = re.compile(
-    r"\b(intensity|int|level|grade|degree|strength|stufe|intensität|stärke|intensité|niveau|intensidad|nivel)\b",
-    re.IGNORECASE,
-)
 _PRESENT: Final = re.compile(r"[^\W\d_]{2,}(?:[\s,;.!'’-]+[^\W\d_]{2,})*[.!]?|[+x✓✔LRUT]", re.IGNORECASE)
 
 
@@ -180,7 +178,7 @@ def of_value(stretch: Stretch, name: str, value: str) -> Iterator[Event]:
         yield from (stretch.event(said.au, kind="unknown") for said in named)
         return
     said = parse_aus(text)
-    sided = _sided(text) if len(named) == 1 else None
+    sided = with_side(text) if len(named) == 1 else None
     if said and {one.au for one in said} <= {one.au for one in named}:
         own = {one.au: one.intensity for one in named}
         yield from of_aus(stretch, [one if one.intensity is not None else Said(one.au, own[one.au]) for one in said])
@@ -194,7 +192,7 @@ def of_value(stretch: Stretch, name: str, value: str) -> Iterator[Event]:
         )
 
 
-def _sided(text: str) -> float | None:
+def with_side(text: str) -> float | None:
     """The intensity of `C left`, `left C`, `CL`; None where it is none."""
     said = parse_au(f"AU99 {text}")
     return None if said is None else said.intensity
@@ -215,11 +213,12 @@ def of_text(stretch: Stretch, name: str, value: str, *, coding: bool) -> Iterato
     text = without_mark(value)
     said = [] if not coding and _COUNTS.search(name) else parse_aus(text)
     part, tier = unseen_part(text), unseen_part(name)
-    about = coding or _SIGHT.search(name) or speaks_of_part(name) or speaks_of_part(text)
+    of_text_itself, of_tier = part_named(text), None if _ELSE.search(name) else part_named(name)
+    about = of_text_itself or of_tier or coding or (_SIGHT.search(name) and not _ELSE.search(name))
     if said:
         yield from of_aus(stretch, said)
     elif part is not None and about:
-        yield from of_aus(stretch, [Said(part, None)])
+        yield from of_aus(stretch, [Said(of_text_itself or of_tier or part, None)])
     elif tier is not None:
         yield from of_aus(stretch, [Said(tier, None)] if parse_intensity(text) != 0 else [])
     elif is_unknown(text) and coding:
@@ -233,110 +232,6 @@ def of_text(stretch: Stretch, name: str, value: str, *, coding: bool) -> Iterato
 def is_coding(values: Sequence[str]) -> bool:
     """Whether the annotations of a tier are AUs: at least one is, and is more than a bare number."""
     return any(parse_aus(text) and not text.isdecimal() for text in map(without_mark, values))
-
-
-def paired(
-    rows: Iterable[Row],
-    at: Callable[[Row], float],
-    kind: Callable[[Row], str],
-    marks: tuple[str, str, Collection[str]],
-    key: Callable[[Row], tuple[str, ...]],
-) -> Iterator[tuple[Row, float, float]]:
-    """(row of the start, onset, offset) where start and stop are rows of their own.
-
-    Args:
-        rows: in any order; of one moment, what runs is stopped before it starts again.
-        at: their times.
-        kind: what they are.
-        marks: kinds that are a start, a stop, and a point event.
-        key: what must be equal of a start and its stop.
-
-    Raises:
-        InputError: when something stops that did not start, or the other way about, or a row is none of these kinds.
-    """
-    start, stop, points = marks
-    running: dict[tuple[str, ...], tuple[Row, float]] = {}
-    for moment, together in groupby(sorted(rows, key=at), key=at):
-        waiting = list(together)
-        while waiting:
-            row = waiting[0]
-            if kind(row) == start and key(row) in running:
-                row = next((other for other in waiting if kind(other) == stop and key(other) == key(row)), row)
-            waiting.remove(row)
-            if kind(row) == start:
-                if key(row) in running:
-                    raise row.error("Behavior", f"{row.get('behavior')} starts again before it stopped; correct it.")
-                running[key(row)] = (row, moment)
-            elif kind(row) == stop:
-                if key(row) not in running:
-                    raise row.error("Behavior", f"{row.get('behavior')} stops without having started; correct it.")
-                first, onset = running.pop(key(row))
-                yield first, onset, moment
-            elif kind(row) in points:
-                yield row, moment, moment
-            else:
-                raise row.error(
-                    "Behavior", f"{row.get('behavior')}: `{kind(row)}` is none of {start}, {stop}, {', '.join(points)}."
-                )
-    for row, _ in running.values():
-        raise row.error("Behavior", f"{row.get('behavior')} starts and never stops; correct it.")
-
-
-def is_of_aus(row: Row) -> bool:
-    """Whether the behaviour of a row is named after AUs, or says that the face is not visible; others are passed over.
-
-    Raises:
-        InputError: when it names an AU and cannot be read.
-    """
-    name = row.get("behavior")
-    found = bool(aus_of_name(name)) or unseen_part(name) is not None
-    if not found and names_au(name):
-        raise row.error("Behavior", f"`{name}` names an AU and cannot be read; write it as 12, AU12 or AU12C.")
-    return found
-
-
-def behaviour(stretch: Stretch, name: str, modifiers: Sequence[str]) -> Iterator[Event]:
-    """The events of a behaviour that is named after AUs, with an intensity among its modifiers.
-
-    Raises:
-        InputError: when the modifiers say two intensities, or one that is none.
-    """
-    unseen = unseen_part(name)
-    if unseen is not None:
-        yield from of_aus(stretch, [Said(unseen, None)])
-        return
-    named = aus_of_name(name)
-    own = {au: {level} - {None} for au, level in named}
-    for part in (part.strip() for text in modifiers for part in re.split(r"[|,;]+", text)):
-        if part in NO_MODIFIER:
-            continue
-        if is_unknown(part):
-            yield from (stretch.event(au, kind="unknown") for au in own)
-            return
-        said = parse_aus(part) if re.search(r"[A-Z]", part, re.IGNORECASE) else []
-        if said and {au for au, _ in said} <= set(own):
-            for au, level in said:
-                own[au] |= {level} - {None}
-            continue
-        value = _level(part)
-        if value is not None and len(own) > 1:
-            raise stretch.row.error("Modifier", f"`{part}` is one intensity of {len(own)} AUs; code each by itself.")
-        if value is not None:
-            own[named[0].au].add(value)
-        elif said or _GRADED.search(part):
-            raise stretch.row.error("Modifier", f"`{part}` is no intensity; write A to E or 0 to 5.")
-    for au, levels in own.items():
-        if len(levels) > 1:
-            listed = " and ".join(f"{value:g}" for value in sorted(value for value in levels if value is not None))
-            raise stretch.row.error("Modifier", f"{name} has the intensities {listed}; keep one.")
-        yield from of_aus(stretch, [Said(au, next(iter(levels), None))])
-
-
-def _level(part: str) -> float | None:
-    """The intensity that a modifier is, with or without words around it: `C`, `Level 3`, `C left`; None: it is none."""
-    rest = _SCALE.sub(" ", part).strip(" :=")
-    value = parse_intensity(rest)
-    return value if value is not None else _sided(rest) if rest else None
 
 
 def observer_of(values: Mapping[str, str]) -> str:

@@ -129,9 +129,10 @@ def unseen_part(text: str) -> int | None:
     return None if match is None else next((code for code in _PARTS if match[f"p{code}"]), 73)
 
 
-def speaks_of_part(text: str) -> bool:
-    """Whether a text names the face or a part of it."""
-    return re.search(rf"(?<![^\W_])(?:{'|'.join(_PARTS.values())})(?![^\W_])", text, re.IGNORECASE) is not None
+def part_named(text: str) -> int | None:
+    """The FACS code 70 to 73 for the part of the face that a text names, None where it names none."""
+    words = (rf"(?<![^\W_])(?:{words})(?![^\W_])" for words in _PARTS.values())
+    return next((code for code, word in zip(_PARTS, words) if re.search(word, text, re.IGNORECASE)), None)
 
 
 def looks_like_code(text: str) -> bool:
@@ -192,7 +193,8 @@ def who_of_names(names: Sequence[str]) -> dict[str, str]:
         if aus and not who[name]:
             tails.setdefault(aus, {})[name] = _tail(name)
     for found in tails.values():
-        if len(set(found.values()) - {""}) > 1:
+        tails_of_au = set(found.values()) - {""}
+        if len(tails_of_au) > 1 or (len(found) > 1 and any(_TAG.fullmatch(tail) for tail in tails_of_au)):
             who |= found
     return who
 
@@ -210,24 +212,14 @@ def parse_time(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-_OF_TIERS: Final = frozenset(
-    (
-        "facs",
-        "code",
-        "codes",
-        "coding",
-        "aus",
-        "face",
-        "facial",
-        "tier",
-        "upper",
-        "lower",
-        "brow",
-        "brows",
-        "eyes",
-        "mouth",
-    )
+_TAG: Final = re.compile(
+    r"[A-Z]{2,3}|\d|(?i:(?:r|c|k|coder|rater|annotator|observer|rel|reliability|second|2nd)[\s_-]*\d*)"
 )
+"""What people add to the tiers of a second coder."""
+_OF_TIERS: Final = frozenset(
+    ("facs", "code", "codes", "coding", "aus", "face", "facial", "tier", "upper", "lower", "brow", "brows", "eyes",
+     "mouth")
+)  # fmt: skip
 _NEUTRAL: Final = frozenset(
     ("l", "r", "b", "left", "right", "bilateral", "both", "unilateral", "intensity", "int", "strength", "level",
      "links", "rechts", "gauche", "droite", "izquierda", "derecha",

@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Final
 
 from duchenne.data.cells import Row
+from duchenne.preparing.codes.programs.behaviours import behaviour, is_of_aus, paired
 from duchenne.preparing.codes.programs.events import (
     Event,
     Stretch,
-    behaviour,
-    is_of_aus,
     observer_of,
-    paired,
     subject_of,
     time_of,
 )
