@@ -36,7 +36,7 @@ class Setup:
         stated: field -> value.
         open: field -> why ours is what it is.
         deviations: what is ours although the paper says otherwise.
-        alignment: of the faces; empty: not said.
+        alignment: of the faces, in the words of `DatasetInfo` where it has any; empty: not said.
         by_code: fields of `stated` that the paper does not state, but its authors' code.
         prepared: option of `duchenne prepare` -> value, by which the paper's data come about.
     """
@@ -158,7 +158,7 @@ _SQUARED: Final = Deviation(
 )
 TC: Final = Setup(
     paper=_TC,
-    alignment="none, as VoxCeleb2 has cut them",
+    alignment="as given",
     data=("voxceleb2",),
     stated={**_SEQUENCES, "margin": 0.03},
     by_code=_SEQUENCE_CODE,
