@@ -48,7 +48,7 @@ PAPERS: Final[dict[str, Paper]] = {
         Paper("EmoCo", "Sun, Zeng & Shan, FG 2021", "5 points of SeetaFace", None),
         Paper("CL-ILE", "Lian et al., BMVC 2023", "landmarks of CE-CLM (OpenFace)", "selective learning"),
         Paper("TC", "Lu, Tavabi & Soleymani, BMVC 2020", "the data sets' landmarks", "balanced"),
-        Paper("CLP", "Li & Shan, arXiv 2403.03400", "SeetaFace", "balanced"),
+        Paper("CLP", "Li & Shan, IEEE TIP 2023 (arXiv 2403.03400)", "SeetaFace", "balanced"),
     )
 }
 
