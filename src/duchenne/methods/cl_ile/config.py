@@ -1,4 +1,5 @@
-"""Configuration of CL-ILE; the defaults are the paper's for BP4D. Imports no torch."""
+"""Configuration of CL-ILE; the defaults are the paper's for BP4D, but that weights are random and label embeddings have
+an Adam of their own. Imports no torch."""
 
 from __future__ import annotations
 

@@ -9,7 +9,8 @@ from typing import Any, ClassVar, Literal
 
 @dataclass(frozen=True, kw_only=True)
 class SequenceConfig:
-    """Sequences of frames as in Lu, Tavabi & Soleymani, BMVC 2020; the defaults are the paper's."""
+    """Sequences of frames as in Lu, Tavabi & Soleymani, BMVC 2020; the defaults are the paper's, but that weights are
+    random where no recipe says imagenet."""
 
     TRAINING_DEFAULTS: ClassVar[Mapping[str, Any]] = {
         "optimiser": "sgd",  # paper
