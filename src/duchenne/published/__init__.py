@@ -106,8 +106,8 @@ class Row(NamedTuple):
 
     @property
     def own_method(self) -> str | None:
-        """This library's method that the row is of; None where it has none."""
-        return METHODS.get(re.split(r",| k=", self.method)[0])
+        """This library's method that the row is of, or that its recipe is for; None where it has none."""
+        return METHODS.get(re.split(r",| k=", self.method)[0]) or self.recipe.split("/")[0] or None
 
     @property
     def errors(self) -> tuple[str, ...]:
