@@ -102,6 +102,14 @@ def test_ablations_are_data() -> None:
     assert means["TC", "S5", "temporal ranking k=1, DenseNet-121", "BP4D", "linear"] == 51.4
 
 
+def test_rows_of_ablations_are_of_the_method_that_trains_them() -> None:
+    found = {row.method: row.own_method for row in load_ablations() if row.paper == "CL-ILE"}
+    assert found["CL-ILE A1, label contrast"] == found["CL-ILE, all"] == "cl_ile"
+    assert found["CL-ILE A0, the backbone alone"] == found["Swin, backbone of CL-ILE"] == "supervised"
+    assert found["ViT, backbone of CL-ILE"] is None
+    assert all(row.own_method == row.recipe.split("/")[0] for row in load_ablations() if row.recipe)
+
+
 def test_ablations_agree_with_the_tables_and_with_their_recipes() -> None:
     """The full method's row is printed twice; recipes that quote a number quote this one; every recipe is there."""
     whole = {"EmoCo": "EmoCo", "CLP, both, lambda = 1/sqrt(j), support 32768": "CLP", "CL-ILE, all": "CL-ILE",

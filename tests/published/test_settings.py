@@ -79,7 +79,7 @@ def test_what_is_said() -> None:
     assert sentences[0] == "Differs from Li & Shan, IEEE TIP 2023: lr 0.5; the paper: 0.001."
     assert "Differs from Li & Shan, IEEE TIP 2023: the data are synth; the paper's: voxceleb2." in sentences
     assert any("both losses are means over the batch; Eq. 1 prints a sum" in sentence for sentence in sentences)
-    assert any(sentence.endswith("faces are aligned by eyes; the paper's: SeetaFace.") for sentence in sentences)
+    assert any(sentence.endswith("alignment of the faces: eyes; the paper's: SeetaFace.") for sentence in sentences)
     assert "temperature 0.07 (as CVC)" in sentences[-1]
     literal, _ = resolved("clp/voxceleb2", tcl_reduction="sum")
     again = compare_settings("clp/voxceleb2", literal, values)
@@ -93,6 +93,14 @@ def test_a_value_of_the_users_own_is_not_given_our_reason() -> None:
     assert found is not None
     assert "temperature 0.5 (not as in the recipe)" in found.sentences()[-1]
     assert "weight_decay 0.0001 (as MoCo)" in found.sentences()[-1]
+
+
+def test_faces_of_voxceleb2_as_it_has_cut_them_are_temporal_rankings() -> None:
+    name = "temporal_ranking/voxceleb2_k1"
+    for alignment, differs in (("as given", False), ("similarity from eye corners and nose, per frame", True)):
+        found = compare_settings(name, *resolved(name), alignment=alignment)
+        assert found is not None
+        assert any("alignment of the faces" in sentence for sentence in found.sentences()) is differs
 
 
 def test_steps_in_place_of_epochs_are_said() -> None:

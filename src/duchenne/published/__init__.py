@@ -48,7 +48,7 @@ PAPERS: Final[dict[str, Paper]] = {
         Paper("EmoCo", "Sun, Zeng & Shan, FG 2021", "5 points of SeetaFace", None),
         Paper("CL-ILE", "Lian et al., BMVC 2023", "landmarks of CE-CLM (OpenFace)", "selective learning"),
         Paper("TC", "Lu, Tavabi & Soleymani, BMVC 2020", "the data sets' landmarks", "balanced"),
-        Paper("CLP", "Li & Shan, arXiv 2403.03400", "SeetaFace", "balanced"),
+        Paper("CLP", "Li & Shan, IEEE TIP 2023 (arXiv 2403.03400)", "SeetaFace", "balanced"),
     )
 }
 
@@ -106,8 +106,8 @@ class Row(NamedTuple):
 
     @property
     def own_method(self) -> str | None:
-        """This library's method that the row is of; None where it has none."""
-        return METHODS.get(re.split(r",| k=", self.method)[0])
+        """This library's method that the row is of, or that its recipe is for; None where it has none."""
+        return METHODS.get(re.split(r",| k=", self.method)[0]) or self.recipe.split("/")[0] or None
 
     @property
     def errors(self) -> tuple[str, ...]:

@@ -31,7 +31,7 @@ class Comparison(NamedTuple):
             recipe's.
         prepared: (option of `duchenne prepare`, value here, value in the paper) where the data differ in it.
         data: names of the data sets here and in the paper, where they differ.
-        alignment: of the faces, here and in the paper, where both are known.
+        alignment: of the faces, here and in the paper, where both are known and not the same.
     """
 
     paper: str
@@ -59,7 +59,7 @@ class Comparison(NamedTuple):
             found.append(f"Differs from {self.paper}: the data were prepared {here}; the paper's: {_value(wanted)}.")
         if self.alignment:
             here, there = self.alignment
-            found.append(f"Differs from {self.paper}: faces are aligned by {here}; the paper's: {there}.")
+            found.append(f"Differs from {self.paper}: alignment of the faces: {here}; the paper's: {there}.")
         if self.chosen:
             listed = ", ".join(
                 f"{_named(name, here)} ({why or 'not as in the recipe'})" for name, here, why in self.chosen
@@ -145,7 +145,7 @@ def compare_settings(
     return Comparison(
         setup.paper, tuple(changed), frozenset(by_code), tuple(ours), tuple(chosen),
         tuple(sorted(otherwise, key=str)), (tuple(data), setup.data) if strange else None,
-        (alignment, setup.alignment) if alignment and setup.alignment else None,
+        (alignment, setup.alignment) if alignment and setup.alignment not in ("", alignment) else None,
     )  # fmt: skip
 
 

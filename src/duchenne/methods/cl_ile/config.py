@@ -1,4 +1,5 @@
-"""Configuration of CL-ILE; the defaults are the paper's for BP4D. Imports no torch."""
+"""Configuration of CL-ILE; the defaults are the paper's for BP4D, but that weights are random and label embeddings have
+an Adam of their own. Imports no torch."""
 
 from __future__ import annotations
 
@@ -62,7 +63,8 @@ class ClIleConfig(LabelledConfig):
     """Learning rate of the label embeddings, which have an Adam of their own (ours: at the paper's 1e-5 they hardly
     move)."""
     literal_sgd: bool = False
-    """Train the label embeddings with everything else, as the paper seems to."""
+    """Train the label embeddings with everything else (paper: "SGD for all networks"; recipes that quote its scores set
+    it)."""
 
     def __post_init__(self) -> None:
         """Checks ranges.

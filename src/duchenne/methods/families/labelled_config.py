@@ -11,7 +11,8 @@ from duchenne.config import Range, Share, check_ranges
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledConfig:
-    """Single frames with action unit labels; the defaults are those of Lian et al., BMVC 2023 (on BP4D)."""
+    """Single frames with action unit labels; the defaults are those of Lian et al., BMVC 2023 (on BP4D), but that
+    weights are random where no recipe says imagenet."""
 
     TRAINING_DEFAULTS: ClassVar[Mapping[str, Any]] = {
         "optimiser": "sgd",  # paper

@@ -11,7 +11,8 @@ from duchenne.config import Range, Share, Width, check_ranges
 
 @dataclass(frozen=True, kw_only=True)
 class SequenceConfig:
-    """Sequences of frames as in Lu, Tavabi & Soleymani, BMVC 2020; the defaults are the paper's."""
+    """Sequences of frames as in Lu, Tavabi & Soleymani, BMVC 2020; the defaults are the paper's, but that weights are
+    random where no recipe says imagenet."""
 
     TRAINING_DEFAULTS: ClassVar[Mapping[str, Any]] = {
         "optimiser": "sgd",  # paper

@@ -1,4 +1,4 @@
-"""Configuration of temporal ranking; the defaults are the paper's. Imports no torch."""
+"""Configuration of temporal ranking; the defaults are the paper's, but that weights are random. Imports no torch."""
 
 from __future__ import annotations
 
