@@ -234,15 +234,23 @@ class Prepared:
         return np.concatenate(parts)
 
 
-def open_prepared(data: str | Path | Prepared | Sequence[str | Path]) -> Prepared:
+Data = str | Path | Prepared | Sequence[str | Path | Prepared]
+"""What functions take as `data`: prepared folders, or prepared data that is open; one or several."""
+
+
+def open_prepared(data: Data) -> Prepared:
     """Opens a folder, or several as one; prepared data that is open already is given back as it is.
 
     Raises:
         InputError: when a folder cannot be opened, see `Prepared`.
     """
-    if isinstance(data, Prepared):
-        return data
-    return Prepared([data] if isinstance(data, str | Path) else data)
+    return data if isinstance(data, Prepared) else Prepared(folders_of(data))
+
+
+def folders_of(data: Data) -> list[Path]:
+    """The folders of prepared data, in order."""
+    items = [data] if isinstance(data, str | Path | Prepared) else data
+    return [path for item in items for path in (item.paths if isinstance(item, Prepared) else [Path(item)])]
 
 
 def resized(picture: NDArray[np.uint8], size_px: int) -> NDArray[np.uint8]:

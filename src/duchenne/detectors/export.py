@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from duchenne.data.prepared import BLENDSHAPES_LENGTH
 from duchenne.detectors.base import DUCHENNE
 from duchenne.detectors.calibrating.calibration import Curve, log_odds
 from duchenne.detectors.files import JSON, LoadedDetector, load_detector
@@ -23,7 +24,6 @@ from duchenne.detectors.measures import MESH_POINTS
 from duchenne.detectors.onnx_model import DETECTOR_KEY, ENCODER_KEY, STANDARD_KEY, input_names, open_session
 from duchenne.detectors.standard import StandardModel, scale, scores_of
 from duchenne.errors import DuchenneError, UsageError
-from duchenne.features.parts import EncoderPart
 from duchenne.files import replacing
 from duchenne.training.runs import load_encoder
 
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 LARGEST_DIFFERENCE: Final = 1e-3
 """Between the file and torch, of a probability; for features, as a share of their largest value."""
-_WIDTHS: Final = {"blendshapes": 52, "landmarks": 136, "pixels": 1024}
 _TRIED: Final = 8
 
 
@@ -57,9 +56,8 @@ class DetectorGraph(nn.Module):
     def __init__(self, loaded: LoadedDetector) -> None:
         super().__init__()
         heads = loaded.heads
-        self.parts = nn.ModuleList(
-            part.module if isinstance(part, EncoderPart) else nn.Identity() for part in loaded.parts
-        )
+        networks = [member.network for member in loaded.source.members]
+        self.parts = nn.ModuleList(network.build(0) if network else nn.Identity() for network in networks)
         for name in ("low", "high", "mean", "factor", "weight", "bias"):
             self.register_buffer(name, torch.from_numpy(getattr(heads.head, name).astype(np.float32)))
         self.register_buffer("slope", torch.from_numpy(heads.slope.astype(np.float32)))
@@ -149,12 +147,12 @@ def export(*, model: str | Path, out: str | Path) -> Path:
     if str(model) == DUCHENNE:
         about = StandardModel(all_aus=True, decisions=False)
         module, names, output = StandardGraph(), ["mesh", "blendshapes"], "scores"
-        shapes = [(MESH_POINTS, 3), (_WIDTHS["blendshapes"],)]
+        shapes = [(MESH_POINTS, 3), (BLENDSHAPES_LENGTH,)]
         metadata = {STANDARD_KEY: json.dumps({"columns": about.columns, **about.describe()}, allow_nan=False)}
     elif (Path(model) / JSON).is_file():
         loaded = load_detector(model)
         module, names, output = DetectorGraph(loaded), input_names(loaded.record), "probability"
-        shapes = [_shape(part.spec()) for part in loaded.parts]
+        shapes = [member.input_shape() for member in loaded.source.members]
         metadata = {DETECTOR_KEY: json.dumps(asdict(loaded.record), allow_nan=False)}
     else:
         encoder = load_encoder(model)
@@ -195,11 +193,6 @@ def _check(path: Path, inputs: dict[str, NDArray[np.float32]], wanted: NDArray[n
             f"ONNX Runtime's {output} differs from torch's by {difference:.2g}, so nothing was written; "
             "please report this with the versions that `duchenne info` shows."
         )
-
-
-def _shape(spec: dict[str, Any]) -> tuple[int, ...]:
-    width = _WIDTHS.get(spec["kind"])
-    return (width,) if width else (3, spec["input_px"], spec["input_px"])
 
 
 @contextmanager
