@@ -18,7 +18,7 @@ from duchenne.detection.runner import Run, run_jobs
 from duchenne.detection.settings import DetectSettings, Format
 from duchenne.detection.temporal import Baseline, check_baseline_columns, resting_faces
 from duchenne.detectors.base import DUCHENNE, AuModel
-from duchenne.detectors.opening import load_model
+from duchenne.detectors.opening import open_model
 from duchenne.devices import Precision
 from duchenne.errors import InputError, UsageError
 from duchenne.faces.decode import Picture, probe
@@ -29,6 +29,7 @@ from duchenne.progress import progress_bar
 from duchenne.tables.writing import is_folder, output_names, read_table, source_stamp, table_writer, write_record
 
 Inputs = str | Path | Sequence[str | Path]
+Model = str | Path | AuModel | Detector
 OVERLAY_SUFFIXES: Final = (".mp4", ".mkv", ".webm")
 REPORT_SUFFIXES: Final = (".html", ".htm")
 
@@ -60,7 +61,7 @@ class Detection:
 def detect(
     inputs: Inputs,
     *,
-    model: str | AuModel = DUCHENNE,
+    model: Model = DUCHENNE,
     output: str | Path | None = None,
     format: Format = "duchenne",
     overlay: str | Path | None = None,
@@ -90,7 +91,8 @@ def detect(
 
     Args:
         inputs: a file, folder or pattern, or several.
-        model: `duchenne`, `blendshapes`, the folder of a detector, an ONNX file made of one, or an open model.
+        model: `duchenne`, `blendshapes`, the folder of a detector, an ONNX file made of one, or one that is open: what
+            `load_model` returns, or a `Detector`.
         output: where to write it as well: `FILE.csv` or `FILE.parquet` for one table of all inputs, `DIR/` for one
             table per input (those finished by an earlier call are not made again).
         format: `duchenne`, or the column names of `openface` or `fex` (py-feat); see docs/tables.md.
@@ -158,7 +160,7 @@ def detect(
 def detect_frames(
     source: str | Path | Iterable[Picture],
     *,
-    model: str | AuModel = DUCHENNE,
+    model: Model = DUCHENNE,
     min_face: int = 32,
     sequence: float | None = None,
     mirrored: bool = False,
@@ -188,7 +190,7 @@ def detect_files(
     inputs: Inputs,
     settings: DetectSettings | None = None,
     *,
-    model: str | AuModel = DUCHENNE,
+    model: Model = DUCHENNE,
     output: str | Path | None = None,
     overlay: str | Path | None = None,
     report: str | Path | None = None,
@@ -267,17 +269,11 @@ def detect_files(
     return done
 
 
-def _opened(model: str | AuModel, settings: DetectSettings, device: str, precision: Precision) -> AuModel:
-    if isinstance(model, str):
-        return load_model(
-            model, sides=settings.sides, device=device, precision=precision, all_aus=settings.all_aus,
-            decisions=settings.baseline is None,
-        )  # fmt: skip
-    if settings.sides or settings.all_aus or device != "auto" or precision != "float32":
-        raise UsageError(
-            "sides, all_aus, device and precision are for models given by name; an open model is as it was opened."
-        )
-    return model
+def _opened(model: Model, settings: DetectSettings, device: str, precision: Precision) -> AuModel:
+    return open_model(
+        model.model if isinstance(model, Detector) else model, sides=settings.sides, device=device, precision=precision,
+        all_aus=settings.all_aus, decisions=settings.baseline is None,
+    )  # fmt: skip
 
 
 def _nowhere(piece: pd.DataFrame) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from duchenne.detection.ahead import ahead
 from duchenne.detection.results import DetectedFace, FrameResult, batches
 from duchenne.detectors.base import DUCHENNE, AuModel
-from duchenne.detectors.opening import load_model
+from duchenne.detectors.opening import open_model
 from duchenne.faces.align import crop_face, crop_matrix
 from duchenne.faces.batch import FaceBatch
 from duchenne.faces.decode import Found, Picture, read_pictures
@@ -34,7 +34,9 @@ _Found = tuple[Picture, list[Face], list[int]]
 class Detector:
     """Finds everyone in pictures and reads their action units. Use it in a `with` block, or close it."""
 
-    def __init__(self, model: str | AuModel = DUCHENNE, *, min_face: int = 32, threads: int | None = None) -> None:
+    def __init__(
+        self, model: str | Path | AuModel = DUCHENNE, *, min_face: int = 32, threads: int | None = None
+    ) -> None:
         """Opens the models.
 
         Args:
@@ -46,7 +48,7 @@ class Detector:
             UsageError: when the model is unknown.
             InputError: when a model file is missing.
         """
-        self.model = load_model(model) if isinstance(model, str) else model
+        self.model = open_model(model)
         self._finder = FaceFinder(min_face_px=min_face, threads=threads)
 
     def __enter__(self) -> Detector:

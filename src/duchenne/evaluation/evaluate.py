@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from duchenne.data.across import common_level, levels
-from duchenne.data.prepared import Prepared
+from duchenne.data.prepared import Data, Prepared, folders_of, open_prepared
 from duchenne.data.spreadsheets import plain_cells
 from duchenne.devices import resolve_device
 from duchenne.errors import UsageError
@@ -32,6 +32,7 @@ from duchenne.evaluation.protocols.probes import probes
 from duchenne.evaluation.report.gradcam import Attention, attention_after_bn, attention_of
 from duchenne.evaluation.report.maps import POINTS, MapKind, MapSettings, choose_points
 from duchenne.evaluation.report.page import write_report
+from duchenne.evaluation.result import EvaluationResult
 from duchenne.evaluation.scoring import COLUMNS, Predictions, Summariser, always_positive, cells, spread, undefined
 from duchenne.evaluation.semi.learning import PRIORS, Prior
 from duchenne.evaluation.semi.protocol import run_semi
@@ -41,11 +42,12 @@ from duchenne.evaluation.thresholds import Threshold, check_threshold, decisions
 from duchenne.features.baselines import baselines_of
 from duchenne.features.encoder import EncoderSource
 from duchenne.features.overlap import overlap
-from duchenne.features.resolve import resolve
+from duchenne.features.resolve import Model, sources_of
 from duchenne.features.source import FeatureKind, FeatureSource
 from duchenne.files import replacing, write_text
 from duchenne.heads.linear import L2_CANDIDATES, LinearSettings, Weighting
 from duchenne.heads.tuning import Tune, TuneSettings
+from duchenne.methods.base import Method
 from duchenne.metrics import RESAMPLES
 
 PROTOCOLS: Final[dict[str, Callable[..., Outcome]]] = {
@@ -64,12 +66,12 @@ PENALISED: Final = ("linear", "ridge", "semi")
 def evaluate(
     protocol: str = "linear",
     *,
-    model: str | Sequence[str] = (),
-    method: str | Sequence[str] = (),
-    data: str | Path | Sequence[str | Path],
+    model: Model | Sequence[Model] = (),
+    method: str | type[Method] | Sequence[str | type[Method]] = (),
+    data: Data,
     out: str | Path,
     target: Target = "au",
-    train_data: str | Path | Sequence[str | Path] = (),
+    train_data: Data = (),
     positive_from: float | None = None,
     folds: str | int = DEFAULT_FOLDS,
     seeds: int = 1,
@@ -101,7 +103,7 @@ def evaluate(
     map_faces: int = POINTS,
     device: str = "auto",
     quiet: bool = False,
-) -> pd.DataFrame:
+) -> EvaluationResult:
     """Scores representations under one protocol, subjects never on both sides.
 
     Writes `scores.csv`, `summary.json`, `folds.csv` and `report.html` into `out`, and `label_efficiency.csv` where
@@ -111,9 +113,10 @@ def evaluate(
     Args:
         protocol: `linear`, `linear+bn`, `finetune`, `areas`, `areas+finetune`, `semi`, for a quick look `knn`
             or `ridge`, or `probes`.
-        model: one or several, see `duchenne.features.resolve`.
-        method: with `finetune`: methods that learn from labels, trained in every fold: `NAME` or `NAME:RECIPE`.
-        data: prepared data with labels.
+        model: one or several: words, torch modules or encoders, see `duchenne.features.resolve`.
+        method: with `finetune`: methods that learn from labels, trained in every fold: `NAME`, `NAME:RECIPE` or a
+            class, see `duchenne.register_method`.
+        data: prepared folders with labels, or such data that is open; one or several.
         out: folder to write to.
         target: `au` (occurrence) or `emotion`.
         train_data: other data to train on; then all of `data` is tested, on the action units that all of them code.
@@ -150,7 +153,8 @@ def evaluate(
         quiet: show no progress.
 
     Returns:
-        The table of `scores.csv`: one row per model, item, fold and seed. An undefined AUC is NaN.
+        The table of `scores.csv`: one row per model, item, fold and seed. An undefined AUC is NaN. It also has
+        `summary`, `intervals` and `differences`, see `EvaluationResult`.
 
     Raises:
         UsageError: for an unknown protocol or model, settings that exclude each other, fewer subjects than folds, or
@@ -162,10 +166,10 @@ def evaluate(
     if protocol not in PROTOCOLS:
         choices = ", ".join([*PROTOCOLS, "probes"])
         raise UsageError(f"evaluate {protocol}: there is no such protocol; choose {choices}.")
-    models, methods = ([name] if isinstance(name, str) else list(name) for name in (model, method))
-    names = [*models, *methods]
-    if not names or len(set(names)) < len(names):
-        raise UsageError("--model: name at least one model, and each only once.")
+    models = [*model] if isinstance(model, list | tuple) else [model]
+    methods = [*method] if isinstance(method, list | tuple) else [method]
+    if not models and not methods:
+        raise UsageError("--model: name at least one model.")
     tuning = TuneSettings(
         tune=tune, epochs=epochs, batch_size=batch_size, lr=lr, head_lr=head_lr, layer_decay=layer_decay,
         patience=patience, curve=curve,
@@ -203,9 +207,12 @@ def evaluate(
     settings = LinearSettings(l2=(float(l2),) if isinstance(l2, int | float) else tuple(l2), weighting=weighting)
     threshold, shares = check_threshold(threshold, target), check_shares(label_share, label_unit)
     chosen = resolve_device(device)
-    sources: list[FeatureSource] = [*map(resolve, models), *map(resolve_method, methods)]
-    others = _paths(train_data)
-    prepared = Prepared([*others, *_paths(data)])
+    sources: list[FeatureSource] = [*(sources_of(models) if models else ()), *map(resolve_method, methods)]
+    names = [source.name for source in sources]
+    if len(set(names)) < len(names):
+        raise UsageError("--model: name each model and method only once.")
+    others = folders_of(train_data)
+    prepared = Prepared([*others, *folders_of(data)]) if others else open_prepared(data)
     level = common_level(prepared) if others and positive_from is None and target == "au" else positive_from
     task = make_task(prepared, target, level)
     mapped.check(task.items, prepared.frames["emotion"].iloc[task.rows])
@@ -317,10 +324,10 @@ def evaluate(
         map_places=places, map_settings=mapped, attention=attention,
     )  # fmt: skip
     state.clear()
-    return table
+    return EvaluationResult(table, summary=summary, out=out)
 
 
-def _probes(given: dict[str, Any]) -> pd.DataFrame:
+def _probes(given: dict[str, Any]) -> EvaluationResult:
     """Probes with the arguments of `evaluate`; those that they do not have must be left at their defaults."""
     taken, all_ = signature(probes).parameters, signature(evaluate).parameters
     foreign = [
@@ -329,10 +336,6 @@ def _probes(given: dict[str, Any]) -> pd.DataFrame:
     if foreign:
         raise UsageError(f"evaluate probes: --{foreign[0].replace('_', '-')} has no meaning there; leave it out.")
     return probes(**{name: given[name] for name in taken})
-
-
-def _paths(data: str | Path | Sequence[str | Path]) -> list[str | Path]:
-    return [data] if isinstance(data, str | Path) else list(data)
 
 
 def _write_table(path: Path, table: pd.DataFrame) -> None:

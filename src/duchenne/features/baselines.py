@@ -37,7 +37,8 @@ def baselines_of(
     encoders = [part for source in sources for part in source.members if part.network]
     if encoders and not any(part.seeded for part in encoders):
         run = encoders[0].name.removeprefix("initial:")
-        added.append(resolve(f"random:{run}" if Path(run).exists() else "random"))
+        is_run = encoders[0].describe()["kind"] in ("encoder", "initial") and Path(run).exists()
+        added.append(resolve(f"random:{run}" if is_run else "random"))
     named = {source.name for source in sources}
     for name in COLUMNS:
         if name in named:

@@ -25,18 +25,19 @@ from numpy.typing import NDArray
 
 from duchenne import plots
 from duchenne.data.folds import from_assignment, k_fold, people_of
-from duchenne.data.prepared import Prepared
+from duchenne.data.prepared import Data, Prepared, open_prepared
 from duchenne.data.spreadsheets import plain_cells
 from duchenne.devices import resolve_device
 from duchenne.errors import UsageError
 from duchenne.evaluation.describing import describe_data, versions
 from duchenne.evaluation.protocols import known, probe_measures
 from duchenne.evaluation.report.parts import to_data_uri
+from duchenne.evaluation.result import EvaluationResult
 from duchenne.evaluation.scoring import Predictions, Summariser
 from duchenne.evaluation.state import State, data_hash, kept_features
 from duchenne.features.baselines import baselines_of
 from duchenne.features.overlap import overlap
-from duchenne.features.resolve import resolve
+from duchenne.features.resolve import Model, sources_of
 from duchenne.features.source import Context, FeatureKind
 from duchenne.files import replacing, write_text
 from duchenne.heads.linear import L2_CANDIDATES, LinearSettings, linear_protocol
@@ -55,8 +56,8 @@ EXACT: Final = "known: "
 
 def probes(
     *,
-    model: str | Sequence[str],
-    data: str | Path | Sequence[str | Path],
+    model: Model | Sequence[Model],
+    data: Data,
     out: str | Path,
     folds: str | int = 3,
     feature: FeatureKind = "embedding",
@@ -64,14 +65,14 @@ def probes(
     baselines: bool = True,
     device: str = "auto",
     quiet: bool = False,
-) -> pd.DataFrame:
+) -> EvaluationResult:
     """Measures what features hold: action units, identity, pose, light, order in time.
 
     Writes `probes.csv`, `summary.json` and `report.html` into `out`. Goes on after an interruption.
 
     Args:
         model: one or several, see `duchenne.features.resolve`.
-        data: prepared data; a probe whose labels they lack is left out and named.
+        data: prepared folders, or such data that is open; a probe whose labels they lack is left out and named.
         out: folder to write to.
         folds: number of folds without shared subjects.
         feature: `embedding` for what an encoder gives, `pooled` for its averaged last map.
@@ -89,14 +90,11 @@ def probes(
             labels.
         InputError: when something cannot be read or written, or subjects are unknown.
     """
-    names = [model] if isinstance(model, str) else list(model)
-    if not names or len(set(names)) < len(names):
-        raise UsageError("--model: name at least one model, and each only once.")
     if not str(folds).isdigit():
         raise UsageError(f"--folds {folds}: probes need a number of folds.")
     strengths = LinearSettings(l2=(float(l2),) if isinstance(l2, int | float) else tuple(l2)).l2
-    chosen, sources = resolve_device(device), [resolve(name) for name in names]
-    prepared = Prepared([data] if isinstance(data, str | Path) else list(data))
+    chosen, sources = resolve_device(device), sources_of(model)
+    prepared = open_prepared(data)
     everything = np.arange(len(prepared))
     added, left_out = baselines_of(sources, prepared, everything) if baselines else ([], {})
     people = prepared.subject_names()
@@ -130,7 +128,7 @@ def probes(
     write_text(out / "summary.json", json.dumps(summary, indent=1) + "\n")
     write_text(out / "report.html", _page(table, summary))
     state.clear()
-    return table
+    return EvaluationResult(table, summary=summary, out=out)
 
 
 class _Bench:
