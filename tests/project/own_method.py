@@ -53,6 +53,7 @@ class OwnSupervisedConfig(SupervisedConfig):
 
     TRAINING_DEFAULTS: ClassVar[Mapping[str, Any]] = {
         **SupervisedConfig.TRAINING_DEFAULTS, "max_steps": 1, "batch_size": 4, "size_px": 32,
+        "validation_share": 0.0, "schedule": "constant",
     }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import torch
-from tests.detection.made import random_encoder, write_detector
+from tests.detection.made import write_detector
 from tests.project.own_method import Brightness, OwnSupervised
 from tests.training.made import moving_squares
 from torch import Tensor, nn
@@ -87,11 +87,8 @@ def test_evaluate_takes_modules_and_gives_more_than_a_table(drawn: duchenne.Prep
     written = pd.read_csv(out / "scores.csv")
     pd.testing.assert_frame_equal(found.table, written)
     assert set(found["model"]) == {"Means", "pixels", "Means (3)"}
-    assert (
-        type(found[found["model"] == "pixels"])
-        is type(found.groupby("model", as_index=False).mean("f1"))
-        is type(written)
-    )
+    assert type(found[found["model"] == "pixels"]) is pd.DataFrame
+    assert type(found.groupby("model").mean(numeric_only=True)) is pd.DataFrame
     intervals = found.intervals.set_index(["model", "item", "aggregate", "metric"])
     mean = found.summary["models"]["pixels"]["mean_of_folds"]["f1"]
     assert intervals.loc["pixels", "mean", "mean_of_folds", "f1"].tolist() == [mean["value"], mean["low"], mean["high"]]
@@ -111,9 +108,7 @@ def test_evaluate_takes_modules_and_gives_more_than_a_table(drawn: duchenne.Prep
 
 def test_an_encoder_keeps_what_it_has_seen(drawn: duchenne.Prepared, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    done = duchenne.pretrain(
-        "supervised", data=drawn, out=run, size_px=32, batch_size=4, max_steps=1, quiet=True, validation_share=0.0
-    )
+    done = duchenne.pretrain("supervised", recipe="smoke/supervised", data=drawn, out=run, max_steps=1, quiet=True)
     assert source_of(done.load_encoder()).trained_on == source_of(run).trained_on != ()
     with pytest.raises(UsageError, match="was trained with the labels"):
         duchenne.evaluate("linear", model=done.load_encoder(), data=drawn, out=tmp_path / "result", quiet=True)
@@ -140,25 +135,12 @@ def test_a_detector_stores_an_encoder_but_no_foreign_code(drawn: duchenne.Prepar
     assert all(weight.requires_grad for weight in encoder.parameters()), "it is the user's, and stays as it is"
     (stored,) = load_detector(tmp_path / "d").source.members
     assert stored.network is not None
-    pictures = torch.rand(2, 3, 32, 32)
-    with torch.inference_mode():
-        assert torch.equal(stored.network.build(0)(pictures), encoder.eval()(pictures))
+    weights = stored.network.build(0).state_dict()
+    assert weights.keys() == encoder.state_dict().keys()
+    assert all(torch.equal(weights[name], value) for name, value in encoder.state_dict().items())
     with pytest.raises(UsageError, match="Means: is a torch module whose code a detector cannot hold; name a function"):
         duchenne.fit(model=Means(), data=drawn, out=tmp_path / "none", quiet=True)
     assert not (tmp_path / "none").exists()
-
-
-@pytest.mark.usefixtures("scripted")
-def test_detect_takes_open_detectors(film: "object", tmp_path: Path) -> None:
-    folder = write_detector(tmp_path / "d", random_encoder(), ColumnSource("landmarks"), widths=(8, 136))
-    path = film("a.mov", [20, 0, 40])  # type: ignore[operator]
-    wanted = duchenne.detect(path, model=str(folder))
-    pd.testing.assert_frame_equal(duchenne.detect(path, model=folder), wanted)
-    pd.testing.assert_frame_equal(duchenne.detect(path, model=duchenne.load_model(str(folder))), wanted)
-    with duchenne.Detector(folder) as detector:
-        pd.testing.assert_frame_equal(duchenne.detect([path], model=detector), wanted)
-    with pytest.raises(UsageError, match="Means: is no detector of action units"):
-        duchenne.detect(path, model=Means())  # type: ignore[arg-type]
 
 
 def test_export_takes_what_is_open(tmp_path: Path) -> None:
@@ -207,7 +189,7 @@ def test_pretrain_takes_a_method_of_ones_own(tmp_path: Path) -> None:
     assert resumed.steps == 3
     registry._OWN.clear()  # as in another process
     assert duchenne.load_encoder(tmp_path / "run").record.method == "brightness"
-    with pytest.raises(UsageError, match="no method `brightness`.*duchenne.register_method"):
+    with pytest.raises(UsageError, match=r"no method `brightness`.*duchenne\.register_method"):
         source_of(f"initial:{tmp_path / 'run'}")
 
 
@@ -233,11 +215,11 @@ def test_names_of_methods() -> None:
 @pytest.mark.parametrize("workers", [1, 2])
 def test_finetune_trains_a_method_of_ones_own(drawn: duchenne.Prepared, tmp_path: Path, workers: int) -> None:
     found = duchenne.evaluate(
-        "finetune", method=OwnSupervised, model=Means() if workers == 1 else (), data=drawn, out=tmp_path / "result",
+        "finetune", method=OwnSupervised, model=nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.AdaptiveAvgPool2d(1), nn.Flatten()), data=drawn, out=tmp_path / "result",
         folds=2, epochs=1, baselines=False, sample_faces=0, quiet=True, workers=workers,
     )  # fmt: skip
     assert found.summary["models"]["own_supervised"]["settings"]["max_steps"] == 1
-    assert set(found["model"]) == {"own_supervised"} | ({"Means"} if workers == 1 else set())
+    assert set(found["model"]) == {"own_supervised", "Sequential"}
 
 
 def test_losses_are_found_by_name() -> None:

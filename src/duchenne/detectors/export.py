@@ -185,8 +185,8 @@ def _plan(model: str | Path | nn.Module | LoadedEncoder | AuModel) -> _Plan:
         side = getattr(model, "size_px", None)
         if not isinstance(side, int):
             raise UsageError(
-                f"--model {type(model).__name__}: says no `size_px`, the side of the pictures that it is shown; set it, "
-                "or export what duchenne.load_encoder returns."
+                f"--model {type(model).__name__}: says no `size_px`, the side of the pictures that it is shown; set "
+                "it, or export what duchenne.load_encoder returns."
             )
         about = {"class": type(model).__qualname__, "size_px": side}
         return _Plan(deepcopy(model).cpu(), ["faces"], [(3, side, side)], "features", {ENCODER_KEY: json.dumps(about)})
