@@ -214,8 +214,9 @@ def test_names_of_methods() -> None:
 @pytest.mark.usefixtures("own_methods")
 @pytest.mark.parametrize("workers", [1, 2])
 def test_finetune_trains_a_method_of_ones_own(drawn: duchenne.Prepared, tmp_path: Path, workers: int) -> None:
+    module = nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     found = duchenne.evaluate(
-        "finetune", method=OwnSupervised, model=nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.AdaptiveAvgPool2d(1), nn.Flatten()), data=drawn, out=tmp_path / "result",
+        "finetune", method=OwnSupervised, model=module, data=drawn, out=tmp_path / "result",
         folds=2, epochs=1, baselines=False, sample_faces=0, quiet=True, workers=workers,
     )  # fmt: skip
     assert found.summary["models"]["own_supervised"]["settings"]["max_steps"] == 1

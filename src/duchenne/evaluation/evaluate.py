@@ -166,8 +166,8 @@ def evaluate(
     if protocol not in PROTOCOLS:
         choices = ", ".join([*PROTOCOLS, "probes"])
         raise UsageError(f"evaluate {protocol}: there is no such protocol; choose {choices}.")
-    models = [*model] if isinstance(model, list | tuple) else [model]
-    methods = [*method] if isinstance(method, list | tuple) else [method]
+    models: list[Any] = [*model] if isinstance(model, list | tuple) else [model]
+    methods: list[Any] = [*method] if isinstance(method, list | tuple) else [method]
     if not models and not methods:
         raise UsageError("--model: name at least one model.")
     tuning = TuneSettings(

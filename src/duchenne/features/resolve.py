@@ -88,7 +88,8 @@ def resolve(name: str) -> FeatureSource:
         UsageError: when it means nothing.
         InputError: when it names a run or file that cannot be read.
     """
-    is_path = Path(name).exists() or Path(name.partition(":")[2] or "?").exists()
+    kind_of, _, rest = name.partition(":")
+    is_path = Path(name).exists() or ("+" not in kind_of and bool(rest) and Path(rest).exists())
     if "+" in name and not is_path:  # a plus sign in a path is part of it
         return side_by_side(name, [resolve(part) for part in name.split("+")])
     for kind in _SOURCES:
