@@ -55,9 +55,10 @@ def shown(faces: FaceBatch, side: int) -> torch.Tensor:
     return torch.from_numpy(small).permute(0, 3, 1, 2).float() / 255
 
 
-@pytest.mark.parametrize(
-    "spec", [SPEC, {"kind": "encoder", "spec": {"backbone": "resnet18", "embedding_dim": 4}, "input_px": 32}]
-)
+OLDER = {"kind": "encoder", "spec": {"backbone": "resnet18", "embedding_dim": 4}, "input_px": 32}
+
+
+@pytest.mark.parametrize("spec", [SPEC, OLDER])
 def test_encoders_of_detectors_written_before_are_read(spec: dict[str, Any]) -> None:
     module = encoder()
     source = stored_source(spec, module.state_dict(), "detector.json")
@@ -65,7 +66,9 @@ def test_encoders_of_detectors_written_before_are_read(spec: dict[str, Any]) -> 
         expected = module(shown(batch(), 32)).numpy()
     np.testing.assert_allclose(source.features_of(batch(), CPU), expected, atol=1e-5)
     again = source.to_spec()
-    assert again == {**SPEC, **spec} if spec is SPEC else again["spec"]["embedding_dim"] == 4
+    if spec is SPEC:
+        assert again == spec
+    assert again["spec"]["embedding_dim"] == 4
     assert source.tensors().keys() == module.state_dict().keys()
     assert source.input_shape() == (3, 32, 32)
     assert source.sees_pictures

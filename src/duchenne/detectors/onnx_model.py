@@ -18,8 +18,8 @@ from duchenne.detectors.records import DetectorRecord, parse_record
 from duchenne.errors import InputError, UsageError
 from duchenne.faces.batch import FaceBatch
 from duchenne.faces.find import usable_cores
-from duchenne.features.columns import weightless
 from duchenne.features.source import new_pictures
+from duchenne.features.weightless import weightless
 
 DETECTOR_KEY: Final = "duchenne_detector"
 ENCODER_KEY: Final = "duchenne_encoder"
@@ -52,6 +52,11 @@ class OnnxModel(FittedModel):
             what = "an encoder without action units" if ENCODER_KEY in stored else "no detector of this library"
             raise InputError(f"{path}: is {what}; make a detector with `duchenne fit` and export that.")
         record = parse_record(stored[DETECTOR_KEY], str(path))
+        foreign = [spec.get("kind") for spec in record.parts if weightless(spec) is None and "input_px" not in spec]
+        if foreign:
+            raise InputError(
+                f"{path}: reads `{foreign[0]}`, which an ONNX file cannot hold; use the detector's folder."
+            )
         needs_crops = any(_sees_pictures(spec) for spec in record.parts)
         super().__init__(str(path), record, needs_crops=needs_crops)
         given = [one.name for one in self._session.get_inputs()]
@@ -116,7 +121,7 @@ def part_input(spec: Mapping[str, Any], batch: FaceBatch) -> NDArray[np.float32]
     """
     source = weightless(spec)
     if source is not None:
-        return source.features_of(batch).astype(np.float32)
+        return source.read(batch).astype(np.float32)
     pictures = new_pictures(batch, int(spec["input_px"]))
     return np.ascontiguousarray(pictures.transpose(0, 3, 1, 2).astype(np.float32) / 255)
 

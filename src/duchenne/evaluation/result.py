@@ -30,7 +30,7 @@ class EvaluationResult(pd.DataFrame):
     out: Path
 
     def __init__(self, table: pd.DataFrame, *, summary: Mapping[str, Any], out: Path) -> None:
-        pd.DataFrame.__init__(self, table)
+        super().__init__(table)  # type: ignore[call-arg]
         object.__setattr__(self, "summary", summary)
         object.__setattr__(self, "out", out)
 

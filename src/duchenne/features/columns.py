@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self
@@ -41,8 +42,16 @@ class WeightlessSource(SingleSource):
         """See `FeatureSource`."""
         return self  # type: ignore[return-value]
 
-    def to_spec(self) -> dict[str, Any]:
+    @abstractmethod
+    def read(self, batch: FaceBatch) -> Features:
+        """(N, D) features of faces just found; a row of NaN for a face that lacks what is read."""
+
+    def features_of(self, batch: FaceBatch, context: Context) -> Features:
         """See `FeatureSource`."""
+        return self.read(batch)
+
+    def to_spec(self) -> dict[str, Any]:
+        """See `Member`."""
         return {"kind": self.name}
 
 
@@ -80,15 +89,15 @@ class ColumnSource(WeightlessSource):
         context.advance(len(rows))
         return values
 
-    def features_of(self, batch: FaceBatch, context: Context | None = None) -> Features:
-        """See `FeatureSource`; needs no context."""
+    def read(self, batch: FaceBatch) -> Features:
+        """See `WeightlessSource`."""
         if self.name == "blendshapes":
             return batch.blendshapes
         aligned = [transform_points(points, crop_matrix(points, 1)) for points in batch.landmarks]
         return np.asarray(aligned, dtype=np.float32).reshape(len(batch), -1)
 
     def input_shape(self) -> tuple[int, ...]:
-        """See `FeatureSource`."""
+        """See `Member`."""
         return (BLENDSHAPES_LENGTH if self.name == "blendshapes" else LANDMARKS_LENGTH,)
 
 
@@ -118,25 +127,13 @@ class PixelSource(WeightlessSource):
             context.advance(len(pictures))
         return out
 
-    def features_of(self, batch: FaceBatch, context: Context | None = None) -> Features:
-        """See `FeatureSource`; needs no context."""
+    def read(self, batch: FaceBatch) -> Features:
+        """See `WeightlessSource`."""
         return _grey(new_pictures(batch))
 
     def input_shape(self) -> tuple[int, ...]:
-        """See `FeatureSource`."""
+        """See `Member`."""
         return (PIXELS_SIDE**2,)
-
-
-WEIGHTLESS: Final = (ColumnSource, PixelSource)
-"""The sources of this module."""
-
-
-def weightless(spec: Mapping[str, Any]) -> ColumnSource | PixelSource | None:
-    """The source without weights that a spec describes; None where it describes another."""
-    for kind in WEIGHTLESS:
-        if spec.get("kind") in kind.KINDS:
-            return kind.from_spec(spec, {}, "")
-    return None
 
 
 def _grey(pictures: NDArray[np.uint8]) -> Features:

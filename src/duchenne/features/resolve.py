@@ -21,11 +21,11 @@ from typing import Any, Final, cast
 from torch import Tensor, nn
 
 from duchenne.errors import InputError, UsageError
-from duchenne.features.columns import WEIGHTLESS
 from duchenne.features.encoder import EncoderSource
 from duchenne.features.ensemble import side_by_side
 from duchenne.features.files import FileSource
 from duchenne.features.source import FeatureSource, Member, SingleSource
+from duchenne.features.weightless import WEIGHTLESS
 from duchenne.training.runs import LoadedEncoder
 
 _SOURCES: Final[tuple[type[SingleSource], ...]] = (*WEIGHTLESS, FileSource, EncoderSource)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
 import cv2
@@ -31,6 +31,10 @@ Features = NDArray[np.float32]
 FeatureKind = Literal["embedding", "pooled"]
 
 
+def _nobody_counts(faces: int) -> None:
+    """Stands for `advance`; a function with a name, because detectors are sent to other processes."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Context:
     """How features are computed, whatever the model.
@@ -47,7 +51,7 @@ class Context:
     feature: FeatureKind = "embedding"
     seed: int = 0
     bf16: bool = False
-    advance: Callable[[int], None] = field(default=lambda faces: None)
+    advance: Callable[[int], None] = _nobody_counts
 
 
 class Pictures(Protocol):
@@ -236,15 +240,15 @@ class SingleSource:
         raise NotImplementedError
 
     def to_spec(self) -> dict[str, Any]:
-        """See `FeatureSource`."""
+        """See `Member`."""
         raise NotImplementedError
 
     def tensors(self) -> Mapping[str, Tensor]:
-        """See `FeatureSource`."""
+        """See `Member`."""
         return {}
 
     def input_shape(self) -> tuple[int, ...]:
-        """See `FeatureSource`."""
+        """See `Member`."""
         raise NotImplementedError
 
 
