@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 PIXELS_SIDE: Final = 32
 
 
-class WeightlessSource(SingleSource):
-    """One that its word says everything about: base class of those below."""
+class WeightlessSource(SingleSource, ABC):
+    """One that its word says everything about; base class of those below and of others like them."""
 
     @classmethod
     def from_word(cls, word: str) -> Self | None:
