@@ -169,7 +169,7 @@ def evaluate(
     models: list[Any] = [*model] if isinstance(model, list | tuple) else [model]
     methods: list[Any] = [*method] if isinstance(method, list | tuple) else [method]
     if not models and not methods:
-        raise UsageError("--model: name at least one model.")
+        raise UsageError("--model: name at least one model, and each only once.")
     tuning = TuneSettings(
         tune=tune, epochs=epochs, batch_size=batch_size, lr=lr, head_lr=head_lr, layer_decay=layer_decay,
         patience=patience, curve=curve,
@@ -210,7 +210,7 @@ def evaluate(
     sources: list[FeatureSource] = [*(sources_of(models) if models else ()), *map(resolve_method, methods)]
     names = [source.name for source in sources]
     if len(set(names)) < len(names):
-        raise UsageError("--model: name each model and method only once.")
+        raise UsageError("--model: name at least one model, and each only once.")
     others = folders_of(train_data)
     prepared = Prepared([*others, *folders_of(data)]) if others else open_prepared(data)
     level = common_level(prepared) if others and positive_from is None and target == "au" else positive_from

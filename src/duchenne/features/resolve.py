@@ -74,10 +74,10 @@ def sources_of(models: Model | Sequence[Model]) -> list[FeatureSource]:
         if source.name in sources and isinstance(model, nn.Module) and not any(model is one for one in several[:place]):
             source = EncoderSource.of_module(model, f"{source.name} ({place + 1})")
         if source.name in sources:
-            raise UsageError(f"--model {source.name}: is there twice; name each model only once.")
+            raise UsageError(f"--model {source.name}: is there twice; name at least one model, and each only once.")
         sources[source.name] = source
     if not sources:
-        raise UsageError("--model: name at least one model.")
+        raise UsageError("--model: name at least one model, and each only once.")
     return list(sources.values())
 
 
