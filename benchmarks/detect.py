@@ -46,7 +46,7 @@ from duchenne.devices import Precision, computes_bf16
 from duchenne.faces.align import ALIGNMENT
 from duchenne.faces.decode import read_pictures
 from duchenne.faces.find import silent_options
-from duchenne.features.parts import EncoderPart
+from duchenne.features.encoder import Built, EncoderSource
 from duchenne.heads.linear import LinearHead
 from duchenne.model_files import model_path
 from duchenne.modules.encoder import Encoder, EncoderSpec
@@ -112,7 +112,7 @@ def random_detector(size_px: int, precision: Precision = "float32") -> TrainedMo
     """A ResNet-18 detector of 12 action units that has learned nothing."""
     torch.manual_seed(0)
     encoder = Encoder(EncoderSpec(backbone="resnet18")).eval().requires_grad_(False)
-    part = EncoderPart(encoder, size_px, {"kind": "encoder", "spec": {"backbone": "resnet18"}})
+    source = EncoderSource("random", Built(encoder), size_px, {"kind": "encoder"})
     width, count = encoder.feature_dim, len(AUS)
     draw = np.random.default_rng(0)
     head = LinearHead(
@@ -127,17 +127,17 @@ def random_detector(size_px: int, precision: Precision = "float32") -> TrainedMo
         showing=1, held_out=None,
     )  # fmt: skip
     record = DetectorRecord(
-        model="random", parts=(part.spec(),), crop_px=size_px, alignment=ALIGNMENT, l2=0.01,
+        model="random", parts=(source.to_spec(),), crop_px=size_px, alignment=ALIGNMENT, l2=0.01,
         aus=dict.fromkeys(AUS, item), left_out={}, validation={}, trained_on=(), encoder_trained_on={}, notes=(),
         duchenne="",
     )  # fmt: skip
-    return TrainedModel("random", LoadedDetector(record, heads, [part]), precision=precision)
+    return TrainedModel("random", LoadedDetector(record, heads, source), precision=precision)
 
 
 def exported(size_px: int, folder: Path) -> OnnxModel:
     """The same as an ONNX file."""
     model = random_detector(size_px)
-    save_detector(folder / f"{size_px}", model.record, model.loaded.heads, model.loaded.parts, "")
+    save_detector(folder / f"{size_px}", model.record, model.loaded.heads, model.loaded.source, "")
     return OnnxModel(export(model=folder / f"{size_px}", out=folder / f"{size_px}.onnx"))
 
 

@@ -13,6 +13,8 @@ from duchenne._version import __version__
 
 _FUNCTIONS = {
     "Detector": "duchenne.detection.detector",
+    "EvaluationResult": "duchenne.evaluation.result",
+    "FeatureSource": "duchenne.features.source",
     "Method": "duchenne.methods.base",
     "Prepared": "duchenne.data.prepared",
     "agree": "duchenne.tables.agree",
@@ -28,16 +30,18 @@ _FUNCTIONS = {
     "fit": "duchenne.detectors.fit",
     "info": "duchenne.cli.info",
     "load_encoder": "duchenne.training.runs",
+    "load_model": "duchenne.detectors.opening",
     "prepare": "duchenne.preparing.prepare",
     "pretrain": "duchenne.training.pretrain",
+    "register_method": "duchenne.methods.registry",
     "retrieve": "duchenne.features.retrieve",
     "summarize": "duchenne.tables.summarize",
     "synth": "duchenne.synthetic.synth",
 }
 __all__ = [
-    "Detector", "Method", "Prepared", "__version__", "agree", "camera", "compare", "convert", "demo", "detect",
-    "detect_frames", "embed", "evaluate", "export", "fit", "info", "load_encoder", "prepare", "pretrain",
-    "retrieve", "summarize", "synth",
+    "Detector", "EvaluationResult", "FeatureSource", "Method", "Prepared", "__version__", "agree", "camera", "compare",
+    "convert", "demo", "detect", "detect_frames", "embed", "evaluate", "export", "fit", "info", "load_encoder",
+    "load_model", "prepare", "pretrain", "register_method", "retrieve", "summarize", "synth",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -49,11 +53,15 @@ if TYPE_CHECKING:
     from duchenne.detection.detector import Detector
     from duchenne.detectors.export import export
     from duchenne.detectors.fit import fit
+    from duchenne.detectors.opening import load_model
     from duchenne.evaluation.comparing.compare import compare
     from duchenne.evaluation.evaluate import evaluate
+    from duchenne.evaluation.result import EvaluationResult
     from duchenne.features.embed import embed
     from duchenne.features.retrieve import retrieve
+    from duchenne.features.source import FeatureSource
     from duchenne.methods.base import Method
+    from duchenne.methods.registry import register_method
     from duchenne.preparing.prepare import prepare
     from duchenne.synthetic.synth import synth
     from duchenne.tables.agree import agree

@@ -82,7 +82,8 @@ def check_ranges(config: Any) -> None:
     Raises:
         ValueError: in one sentence, when one lies outside.
     """
-    for name, span in _ranges_of(type(config)).items():
+    kind: Any = type(config)
+    for name, span in _ranges_of(kind).items():
         value = getattr(config, name)
         for number in value if isinstance(value, tuple) else (value,):
             if span and isinstance(number, int | float) and not isinstance(number, bool) and not span.holds(number):
@@ -103,7 +104,8 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], *, where: str) -> T:
     if not isinstance(values, Mapping):
         raise UsageError(f"{where} must be a mapping, not {_short(values)}.")
     fields = {field.name: field for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
-    hints = _hints(cls)
+    kind: Any = cls
+    hints = _hints(kind)
     for key in values:
         if key not in fields:
             near = _nearest(str(key), fields)

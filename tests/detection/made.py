@@ -1,7 +1,6 @@
 """Made-up faces: the level of a picture's first pixel says who is in it."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,9 @@ from duchenne.detectors.records import AuRecord, DetectorRecord
 from duchenne.faces.align import ALIGNMENT
 from duchenne.faces.decode import Picture
 from duchenne.faces.find import Face
-from duchenne.features.parts import EncoderPart, Part
+from duchenne.features.encoder import Built, EncoderSource
+from duchenne.features.ensemble import side_by_side
+from duchenne.features.source import Member
 from duchenne.heads.linear import LinearHead
 from duchenne.modules.encoder import Encoder, EncoderSpec
 
@@ -61,7 +62,7 @@ class ScriptedFinder:
         pass
 
 
-def write_detector(folder: Path, *parts: Part, widths: tuple[int, ...], crop_px: int = 48) -> Path:
+def write_detector(folder: Path, *parts: Member, widths: tuple[int, ...], crop_px: int = 48) -> Path:
     """A detector of three action units, two of which have decisions, that has learned nothing."""
     names, width, draw = ("AU01", "AU06", "AU12"), sum(widths), np.random.default_rng(0)
     head = LinearHead(
@@ -81,15 +82,15 @@ def write_detector(folder: Path, *parts: Part, widths: tuple[int, ...], crop_px:
         head, 0.01, **{key: np.array(values) for key, values in numbers.items()}, usable=np.ones(3, bool)
     )
     record = DetectorRecord(
-        model="made", parts=tuple(part.spec() for part in parts), crop_px=crop_px, alignment=ALIGNMENT, l2=0.01,
+        model="made", parts=tuple(part.to_spec() for part in parts), crop_px=crop_px, alignment=ALIGNMENT, l2=0.01,
         aus=aus, left_out={}, validation={}, trained_on=(), encoder_trained_on={}, notes=(), duchenne="0",
     )  # fmt: skip
-    save_detector(folder, record, heads, list(parts), "made up\n")
+    save_detector(folder, record, heads, side_by_side("made", parts), "made up\n")
     return folder
 
 
-def random_encoder(input_px: int = 32) -> EncoderPart:
+def random_encoder(input_px: int = 32) -> EncoderSource:
     """A small ResNet-18 with random weights; 8 features."""
     torch.manual_seed(0)
     spec = EncoderSpec(backbone="resnet18", embedding_dim=8)
-    return EncoderPart(Encoder(spec).eval().requires_grad_(False), input_px, {"kind": "encoder", "spec": asdict(spec)})
+    return EncoderSource("made", Built(Encoder(spec).eval().requires_grad_(False)), input_px, {"kind": "encoder"})

@@ -25,7 +25,7 @@ from duchenne.detectors.onnx_model import DETECTOR_KEY
 from duchenne.detectors.opening import load_model
 from duchenne.errors import DuchenneError, InputError, UsageError
 from duchenne.faces.batch import FaceBatch
-from duchenne.features.parts import ColumnPart, PixelPart
+from duchenne.features.columns import ColumnSource, PixelSource
 from duchenne.modules.encoder import Encoder, EncoderSpec
 from duchenne.training.runs import EncoderRecord, save_encoder
 
@@ -36,7 +36,7 @@ SIDE = 48
 @pytest.fixture(scope="module")
 def detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An encoder, landmarks and blendshapes side by side."""
-    parts = (random_encoder(), ColumnPart("landmarks"), ColumnPart("blendshapes"))
+    parts = (random_encoder(), ColumnSource("landmarks"), ColumnSource("blendshapes"))
     return write_detector(tmp_path_factory.mktemp("made") / "detector", *parts, widths=(8, 136, 52), crop_px=SIDE)
 
 
@@ -70,7 +70,7 @@ def test_probabilities_are_those_of_torch(detector: Path, exported: Path) -> Non
 
 
 def test_grey_pixels_are_a_graph_too(detector: Path) -> None:
-    pixels = write_detector(detector.with_name("pixels"), PixelPart(), widths=(1024,))
+    pixels = write_detector(detector.with_name("pixels"), PixelSource(), widths=(1024,))
     ours = load_model(str(pixels))
     theirs = load_model(str(duchenne.export(model=pixels, out=pixels.with_suffix(".onnx"))))
     assert np.abs(theirs.score(faces(5)) - ours.score(faces(5))).max() < 1e-3
@@ -129,7 +129,7 @@ def test_an_encoder_is_exported_too(run: Path, tmp_path: Path) -> None:
 
 
 def test_a_graph_that_differs_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    detector, made = write_detector(tmp_path / "pixels", PixelPart(), widths=(1024,)), exporting._graph
+    detector, made = write_detector(tmp_path / "pixels", PixelSource(), widths=(1024,)), exporting._graph
 
     def other(module: torch.nn.Module, *rest: object) -> object:
         graph = made(module, *rest)  # type: ignore[arg-type]

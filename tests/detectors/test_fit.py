@@ -150,12 +150,12 @@ def test_new_faces_are_seen_as_the_stored_ones(model: str, tmp_path: Path) -> No
 
 
 def test_landmarks_are_those_of_the_aligned_crop() -> None:
-    from duchenne.features.parts import ColumnPart
+    from duchenne.features.columns import ColumnSource
 
     rng = np.random.default_rng(0)
     points = rng.normal(0, 30, (2, 68, 2)).astype(np.float32) + 200
     batch = FaceBatch(points, np.zeros((2, 52), np.float32), None)
-    for face, features in zip(points, ColumnPart("landmarks").features(batch), strict=True):
+    for face, features in zip(points, ColumnSource("landmarks").read(batch), strict=True):
         wanted = transform_points(face, crop_matrix(face, 128)) / 128
         np.testing.assert_allclose(features.reshape(68, 2), wanted, rtol=1e-4, atol=1e-5)
 

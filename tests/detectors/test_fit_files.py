@@ -56,7 +56,7 @@ def change_weights(detector: Path, name: str, values: np.ndarray | None) -> None
 def test_the_folder_holds_three_files(detector: Path) -> None:
     assert {path.name for path in detector.iterdir()} == {"detector.json", "detector.safetensors", "model_card.md"}
     loaded = load_detector(detector)
-    assert [part.spec()["kind"] for part in loaded.parts] == ["encoder", "pixels"]
+    assert [part.to_spec()["kind"] for part in loaded.source.members] == ["encoder", "pixels"]
     assert loaded.record.model == "random+pixels"
     assert loaded.heads.head.weight.shape == (512 + 1024, len(loaded.record.aus))
 
@@ -157,6 +157,6 @@ def test_an_interruption_between_the_two_folders_leaves_the_earlier_detector(
 
     monkeypatch.setattr(Path, "rename", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        detector_files.save_detector(detector, loaded.record, loaded.heads, loaded.parts, "another card")
+        detector_files.save_detector(detector, loaded.record, loaded.heads, loaded.source, "another card")
     assert {path.name: path.read_bytes() for path in detector.iterdir()} == before
     assert [path.name for path in tmp_path.iterdir()] == ["detector"]

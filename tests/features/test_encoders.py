@@ -91,7 +91,7 @@ def test_random_weights_follow_the_seed_and_the_runs_shape(run: Path, faces: Pat
 
 def test_embedded_features_come_back_by_their_keys(run: Path, faces: Path, tmp_path: Path) -> None:
     table = tmp_path / "features.parquet"
-    assert embed(model=str(run), data=faces, out=table, quiet=True) == 168
+    assert embed(model=str(run), data=faces, out=table, quiet=True) == table
     assert pq.read_schema(table).names == ["subject", "clip", "frame", "feature"]
     assert str(pq.read_schema(table).field("feature").type).startswith("fixed_size_list<")
     expected = features(str(run), faces)

@@ -108,7 +108,8 @@ class Prepared:
             raise InputError("no prepared data was given; name at least one folder made by `duchenne prepare`.")
         self.paths = [Path(path) for path in paths]
         self.infos = [read_info(path) for path in self.paths]
-        tables, codes, self._shard_names = [], [], list[tuple[int, str]]()
+        tables, codes = [], []
+        self._shard_names: list[tuple[int, str]] = []
         for number, (path, info) in enumerate(zip(self.paths, self.infos)):
             table = read_table(path / FRAMES_FILE, info.layout())
             _check_count(path, info, len(table))
@@ -227,13 +228,13 @@ class Prepared:
         if offset + size > len(opened):
             raise InputError(f"{self._shard_path(row)}: ends before the picture of row {row}; prepare the data again.")
         data = opened[offset : offset + size]
-        if not np.isnan(self._sums[row]) and zlib.crc32(data) != self._sums[row]:
+        if not np.isnan(self._sums[row]) and zlib.crc32(data.tobytes()) != self._sums[row]:
             raise InputError(f"{self._shard_path(row)}: the picture of row {row} is damaged; prepare the data again.")
         return data
 
     def _shard_path(self, row: int) -> Path:
         dataset, shard = self._shard_names[self._places[row, 0]]
-        return self.paths[dataset] / "shards" / shard
+        return Path(self.paths[dataset], "shards", shard)
 
     def _namespaced(self, column: str) -> pd.Series[str]:
         names = self.frames["dataset"].map(dict(enumerate(info.name for info in self.infos)))
@@ -253,15 +254,23 @@ class Prepared:
         return values if rows is None else values[rows]
 
 
-def open_prepared(data: str | Path | Prepared | Sequence[str | Path]) -> Prepared:
+Data = str | Path | Prepared | Sequence[str | Path | Prepared]
+"""What functions take as `data`: prepared folders, or prepared data that is open; one or several."""
+
+
+def open_prepared(data: Data) -> Prepared:
     """Opens a folder, or several as one; prepared data that is open already is given back as it is.
 
     Raises:
         InputError: when a folder cannot be opened, see `Prepared`.
     """
-    if isinstance(data, Prepared):
-        return data
-    return Prepared([data] if isinstance(data, str | Path) else data)
+    return data if isinstance(data, Prepared) else Prepared(folders_of(data))
+
+
+def folders_of(data: Data) -> list[Path]:
+    """The folders of prepared data, in order."""
+    items = [data] if isinstance(data, str | Path | Prepared) else data
+    return [path for item in items for path in (item.paths if isinstance(item, Prepared) else [Path(item)])]
 
 
 def read_info(path: str | Path) -> DatasetInfo:

@@ -30,6 +30,7 @@ from duchenne.progress import progress_bar
 from duchenne.tables.writing import is_folder, output_names, read_table, source_stamp, table_writer, write_record
 
 Inputs = str | Path | Sequence[str | Path]
+Model = str | Path | AuModel | Detector
 OVERLAY_SUFFIXES: Final = (".mp4", ".mkv", ".webm")
 REPORT_SUFFIXES: Final = (".html", ".htm")
 
@@ -59,7 +60,7 @@ class Detection:
 
 
 @takes(DetectArguments)
-def detect(inputs: Inputs, *, model: str | AuModel = DUCHENNE, **fields: Any) -> pd.DataFrame:
+def detect(inputs: Inputs, *, model: Model = DUCHENNE, **fields: Any) -> pd.DataFrame:
     """Action units of everyone in images and videos: one row per face per frame, one empty row where nobody is.
 
     Example:
@@ -68,7 +69,8 @@ def detect(inputs: Inputs, *, model: str | AuModel = DUCHENNE, **fields: Any) ->
 
     Args:
         inputs: a file, folder or pattern, or several.
-        model: `duchenne`, `blendshapes`, the folder of a detector, an ONNX file made of one, or an open model.
+        model: `duchenne`, `blendshapes`, the folder of a detector, an ONNX file made of one, or one that is open:
+            what `load_model` returns, or a `Detector`.
         **fields: those of `DetectArguments`, as `duchenne detect --help` lists them, with underscores. `output` is
             where to write the table as well: `FILE.csv` or `FILE.parquet` for one table of all inputs, `DIR/` for one
             table per input (those finished by an earlier call are not made again); `overlay` and `report` likewise.
@@ -101,7 +103,7 @@ def detect(inputs: Inputs, *, model: str | AuModel = DUCHENNE, **fields: Any) ->
 
 @takes(FrameArguments)
 def detect_frames(
-    source: str | Path | Iterable[Picture], *, model: str | AuModel = DUCHENNE, **fields: Any
+    source: str | Path | Iterable[Picture], *, model: Model = DUCHENNE, **fields: Any
 ) -> Iterator[FrameResult]:
     """The same for one input, frame by frame, with pictures, boxes and landmarks.
 
@@ -125,7 +127,7 @@ def detect_files(
     inputs: Inputs,
     arguments: DetectArguments | None = None,
     *,
-    model: str | AuModel = DUCHENNE,
+    model: Model = DUCHENNE,
     quiet: bool = True,
     collect: Callable[[pd.DataFrame], None] | None = None,
 ) -> Detection:
@@ -191,21 +193,21 @@ def detect_files(
     return done
 
 
-def model_for(model: str | AuModel, settings: DetectSettings, compute: ComputeArguments) -> AuModel:
+def model_for(model: Model, settings: DetectSettings, compute: ComputeArguments) -> AuModel:
     """The model of a word, as settings want it; one that is open is as it was opened.
 
     Raises:
         UsageError, InputError: see `duchenne.detectors.opening.open_model`.
     """
     return open_model(
-        model, sides=settings.sides, device=compute.device, precision=compute.precision, all_aus=settings.all_aus,
-        decisions=settings.baseline is None,
+        model.model if isinstance(model, Detector) else model, sides=settings.sides, device=compute.device,
+        precision=compute.precision, all_aus=settings.all_aus, decisions=settings.baseline is None,
     )  # fmt: skip
 
 
-def _check_open(model: str | AuModel, given: Collection[str]) -> None:
+def _check_open(model: Model, given: Collection[str]) -> None:
     wrong = [name for name in ("sides", "all_aus", "device", "precision") if name in given]
-    if wrong and not isinstance(model, str):
+    if wrong and not isinstance(model, str | Path):
         raise UsageError(f"{', '.join(wrong)}: for models given by name; an open model is as it was opened.")
 
 

@@ -46,7 +46,7 @@ class Detector:
 
     def __init__(
         self,
-        model: str | AuModel = DUCHENNE,
+        model: str | Path | AuModel = DUCHENNE,
         *,
         min_face: int = 32,
         threads: int | None = None,

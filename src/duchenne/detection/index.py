@@ -96,7 +96,7 @@ def _entry(path: Path) -> Entry:
     try:
         page = read_text(path, _LARGEST_PAGE)
         found = _DATA.search(page)
-        data = parse_json(found[1], str(path)) if found else None
+        data: Any = parse_json(found[1], str(path)) if found else None
     except InputError as error:
         raise InputError(f"{error} Remove it or make it again with --report.") from error
     failure = _FAILURE.search(page)

@@ -7,7 +7,8 @@ import logging
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from copy import deepcopy
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,23 +17,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from duchenne.detectors.base import DUCHENNE
+from duchenne.data.stored.frames import BLENDSHAPES_LENGTH
+from duchenne.detectors.base import DUCHENNE, AuModel
 from duchenne.detectors.calibrating.calibration import Curve, log_odds
 from duchenne.detectors.files import JSON, LoadedDetector, load_detector
 from duchenne.detectors.measures import MESH_POINTS
 from duchenne.detectors.onnx_model import DETECTOR_KEY, ENCODER_KEY, STANDARD_KEY, input_names, open_session
 from duchenne.detectors.standard import StandardModel, scale, scores_of
+from duchenne.detectors.trained import TrainedModel
 from duchenne.errors import DuchenneError, UsageError
-from duchenne.features.parts import EncoderPart
 from duchenne.files import replacing
-from duchenne.training.runs import load_encoder
+from duchenne.training.runs import LoadedEncoder, load_encoder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LARGEST_DIFFERENCE: Final = 1e-3
 """Between the file and torch, of a probability; for features, as a share of their largest value."""
-_WIDTHS: Final = {"blendshapes": 52, "landmarks": 136, "pixels": 1024}
 _TRIED: Final = 8
 
 
@@ -57,9 +58,8 @@ class DetectorGraph(nn.Module):
     def __init__(self, loaded: LoadedDetector) -> None:
         super().__init__()
         heads = loaded.heads
-        self.parts = nn.ModuleList(
-            part.module if isinstance(part, EncoderPart) else nn.Identity() for part in loaded.parts
-        )
+        networks = [member.network for member in loaded.source.members]
+        self.parts = nn.ModuleList(network.build(0) if network else nn.Identity() for network in networks)
         for name in ("low", "high", "mean", "factor", "weight", "bias"):
             self.register_buffer(name, torch.from_numpy(getattr(heads.head, name).astype(np.float32)))
         self.register_buffer("slope", torch.from_numpy(heads.slope.astype(np.float32)))
@@ -116,7 +116,7 @@ class StandardGraph(nn.Module):
         return sides.mean(1)
 
 
-def export(*, model: str | Path, out: str | Path) -> Path:
+def export(*, model: str | Path | nn.Module | LoadedEncoder | AuModel, out: str | Path) -> Path:
     """Writes a detector (`fit`, or `duchenne`) or an encoder (`pretrain`) as one ONNX file.
 
     A detector's graph goes from pictures, blendshapes or landmarks to calibrated probabilities, an encoder's from
@@ -126,14 +126,15 @@ def export(*, model: str | Path, out: str | Path) -> Path:
     computes it on random inputs and must give what torch gives.
 
     Args:
-        model: `duchenne`, a detector's folder, a run, or an `encoder.safetensors`.
+        model: `duchenne`, a detector's folder, a run, or an `encoder.safetensors`; or an open one of these: what
+            `load_model` and `load_encoder` return, or a torch module that says `size_px`, the side of its pictures.
         out: the file; ends in `.onnx`.
 
     Returns:
         The file.
 
     Raises:
-        UsageError: when `out` has another suffix or the extra `[onnx]` is not installed.
+        UsageError: when `out` has another suffix, the model cannot be exported, or the extra `[onnx]` is missing.
         InputError: when the model cannot be read, or the file not be written.
         DuchenneError: when the file would not give what torch gives.
     """
@@ -145,32 +146,74 @@ def export(*, model: str | Path, out: str | Path) -> Path:
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise UsageError("export needs the extra: pip install 'duchenne[onnx]'.") from error
-    module: nn.Module
-    if str(model) == DUCHENNE:
-        about = StandardModel(all_aus=True, decisions=False)
-        module, names, output = StandardGraph(), ["mesh", "blendshapes"], "scores"
-        shapes = [(MESH_POINTS, 3), (_WIDTHS["blendshapes"],)]
-        metadata = {STANDARD_KEY: json.dumps({"columns": about.columns, **about.describe()}, allow_nan=False)}
-    elif (Path(model) / JSON).is_file():
-        loaded = load_detector(model)
-        module, names, output = DetectorGraph(loaded), input_names(loaded.record), "probability"
-        shapes = [_shape(part.spec()) for part in loaded.parts]
-        metadata = {DETECTOR_KEY: json.dumps(asdict(loaded.record), allow_nan=False)}
-    else:
-        encoder = load_encoder(model)
-        module, names, output = encoder.encoder, ["faces"], "features"
-        shapes = [(3, encoder.record.size_px, encoder.record.size_px)]
-        metadata = {ENCODER_KEY: json.dumps(asdict(encoder.record), allow_nan=False)}
+    plan = _plan(model)
+    module = plan.module.eval()
     draw = torch.Generator().manual_seed(0)
-    tried = [torch.rand((_TRIED, *shape), generator=draw) for shape in shapes]
+    tried = [torch.rand((_TRIED, *shape), generator=draw) for shape in plan.shapes]
     with replacing(out) as temporary:
-        graph = _graph(module.eval(), tried, names, output)
-        onnx.helper.set_model_props(graph, metadata)
+        graph = _graph(module, tried, plan.inputs, plan.output)
+        onnx.helper.set_model_props(graph, plan.metadata)
         temporary.write_bytes(graph.SerializeToString())
         with torch.inference_mode():
             wanted = module(*tried).numpy()
-        _check(temporary, dict(zip(names, (one.numpy() for one in tried), strict=True)), wanted, output)
+        _check(temporary, dict(zip(plan.inputs, (one.numpy() for one in tried), strict=True)), wanted, plan.output)
     return out
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is exported: a module, its inputs by name with the shapes of one face, its output, what the file says."""
+
+    module: nn.Module
+    inputs: list[str]
+    shapes: list[tuple[int, ...]]
+    output: str
+    metadata: dict[str, str]
+
+
+def _plan(model: str | Path | nn.Module | LoadedEncoder | AuModel) -> _Plan:
+    """What a model is exported as; see `export`."""
+    if isinstance(model, str | Path):
+        if str(model) == DUCHENNE:
+            return _standard()
+        if (Path(model) / JSON).is_file():
+            return _detector(load_detector(model))
+        return _encoder(load_encoder(model))
+    if isinstance(model, LoadedEncoder):
+        return _encoder(model)
+    if isinstance(model, nn.Module):
+        side = getattr(model, "size_px", None)
+        if not isinstance(side, int):
+            raise UsageError(
+                f"--model {type(model).__name__}: says no `size_px`, the side of the pictures that it is shown; set "
+                "it, or export what duchenne.load_encoder returns."
+            )
+        about = {"class": type(model).__qualname__, "size_px": side}
+        return _Plan(deepcopy(model).cpu(), ["faces"], [(3, side, side)], "features", {ENCODER_KEY: json.dumps(about)})
+    if isinstance(model, StandardModel):
+        return _standard()
+    if isinstance(model, TrainedModel):
+        return _detector(model.loaded)
+    raise UsageError(f"--model {type(model).__name__}: cannot be exported; give a detector or an encoder.")
+
+
+def _standard() -> _Plan:
+    about = StandardModel(all_aus=True, decisions=False)
+    metadata = {STANDARD_KEY: json.dumps({"columns": about.columns, **about.describe()}, allow_nan=False)}
+    shapes: list[tuple[int, ...]] = [(MESH_POINTS, 3), (BLENDSHAPES_LENGTH,)]
+    return _Plan(StandardGraph(), ["mesh", "blendshapes"], shapes, "scores", metadata)
+
+
+def _detector(loaded: LoadedDetector) -> _Plan:
+    shapes = [member.input_shape() for member in loaded.source.members]
+    metadata = {DETECTOR_KEY: json.dumps(asdict(loaded.record), allow_nan=False)}
+    return _Plan(DetectorGraph(loaded), input_names(loaded.record), shapes, "probability", metadata)
+
+
+def _encoder(loaded: LoadedEncoder) -> _Plan:
+    side = loaded.record.size_px
+    metadata = {ENCODER_KEY: json.dumps(asdict(loaded.record), allow_nan=False)}
+    return _Plan(loaded.encoder, ["faces"], [(3, side, side)], "features", metadata)
 
 
 def _graph(module: nn.Module, examples: Sequence[Tensor], names: list[str], output: str) -> Any:
@@ -195,11 +238,6 @@ def _check(path: Path, inputs: dict[str, NDArray[np.float32]], wanted: NDArray[n
             f"ONNX Runtime's {output} differs from torch's by {difference:.2g}, so nothing was written; "
             "please report this with the versions that `duchenne info` shows."
         )
-
-
-def _shape(spec: dict[str, Any]) -> tuple[int, ...]:
-    width = _WIDTHS.get(spec["kind"])
-    return (width,) if width else (3, spec["input_px"], spec["input_px"])
 
 
 @contextmanager

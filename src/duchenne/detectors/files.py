@@ -16,7 +16,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
@@ -28,7 +28,9 @@ from safetensors import SafetensorError
 from duchenne.detectors.calibrating.calibrated import CalibratedHeads
 from duchenne.detectors.records import DetectorRecord, parse_record
 from duchenne.errors import InputError, UsageError
-from duchenne.features.parts import Part, part_from
+from duchenne.features.ensemble import side_by_side
+from duchenne.features.resolve import stored_source
+from duchenne.features.source import FeatureSource
 from duchenne.files import is_leftover
 from duchenne.heads.linear import LinearHead
 
@@ -42,11 +44,17 @@ _FRAME: Final = ("low", "high", "mean", "factor")
 
 @dataclass(frozen=True)
 class LoadedDetector:
-    """A detector, ready to be used."""
+    """A detector, ready to be used.
+
+    Attributes:
+        record: what is known of it.
+        heads: of its action units.
+        source: what looks at the faces.
+    """
 
     record: DetectorRecord
     heads: CalibratedHeads
-    parts: list[Part] = field(default_factory=list)
+    source: FeatureSource
 
 
 def check_target(out: str | Path) -> None:
@@ -66,7 +74,7 @@ def save_detector(
     out: str | Path,
     record: DetectorRecord,
     heads: CalibratedHeads,
-    parts: list[Part],
+    source: FeatureSource,
     card: str,
     picture: bytes | None = None,
 ) -> None:
@@ -76,7 +84,7 @@ def save_detector(
         out: see `check_target`.
         record: without `weights_sha256`.
         heads: of the action units of the record alone, in its order.
-        parts: in the order of the record.
+        source: what looks at the faces, `for_new_faces`; its members are the parts of the record.
         card: text of the model card.
         picture: the reliability curves as PNG; None where there are no figures.
 
@@ -87,8 +95,8 @@ def save_detector(
     check_target(out)
     head = heads.head
     tensors = {f"head.{name}": torch.from_numpy(getattr(head, name)) for name in (*_FRAME, "weight", "bias")}
-    for number, part in enumerate(parts):
-        tensors |= {f"parts.{number}.{name}": value for name, value in part.tensors().items()}
+    for number, member in enumerate(source.members):
+        tensors |= {f"parts.{number}.{name}": value for name, value in member.tensors().items()}
     weights = safetensors.torch.save({name: value.contiguous() for name, value in tensors.items()})
     values = asdict(record) | {"weights_sha256": hashlib.sha256(weights).hexdigest()}
     with _replacing_folder(Path(out)) as folder:
@@ -127,10 +135,10 @@ def load_detector(path: str | Path) -> LoadedDetector:
     for number, spec in enumerate(record.parts):
         prefix = f"parts.{number}."
         own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-        parts.append(part_from(spec, own, str(path / JSON)))
-    if record.crop_px is None and any(part.needs_crops for part in parts):
+        parts.append(stored_source(spec, own, str(path / JSON)))
+    if record.crop_px is None and any(part.sees_pictures for part in parts):
         raise InputError(f"{path / JSON}: has no crop_px, which its parts need; make the detector again.")
-    return LoadedDetector(record, heads, parts)
+    return LoadedDetector(record, heads, side_by_side(record.model, parts))
 
 
 def _read_record(path: Path) -> DetectorRecord:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from duchenne._version import __version__
 from duchenne.data.folds import check_apart, from_assignment
-from duchenne.data.prepared import Prepared, open_prepared
+from duchenne.data.prepared import Data, Prepared, open_prepared
 from duchenne.detectors.calibrating.by_group import group_rows, group_scores
 from duchenne.detectors.calibrating.calibrated import (
     FEWEST_SHOWING,
@@ -36,10 +36,8 @@ from duchenne.detectors.tuned import train_tuned, tuned_trainings
 from duchenne.devices import resolve_device
 from duchenne.errors import InputError, UsageError
 from duchenne.faces.align import ALIGNMENT
-from duchenne.features.encoder import EncoderSource
 from duchenne.features.overlap import overlap
-from duchenne.features.parts import EncoderPart, Part, parts_of
-from duchenne.features.resolve import resolve
+from duchenne.features.resolve import Model, source_of
 from duchenne.features.source import Context, FeatureSource
 from duchenne.progress import progress_bar
 
@@ -54,8 +52,8 @@ _TUNED: Final = "The encoder was trained along, on these people too; the figures
 
 def fit(
     *,
-    model: str,
-    data: str | Path | Prepared | Sequence[str | Path],
+    model: Model,
+    data: Data,
     out: str | Path,
     tune: Literal["head", "all"] = "head",
     calibration: Calibration = "platt",
@@ -71,8 +69,9 @@ def fit(
 
     Args:
         model: what looks at the faces: `blendshapes` or `landmarks` for a few coded clips; or a run, an encoder file,
-            `random`, `pixels`, `package.module:builder`, or several joined by `+`. It is not changed.
-        data: one or several prepared folders with labels, or such data that is open.
+            `random`, `pixels`, `package.module:builder`, or several joined by `+`; from Python also an encoder itself.
+            Its weights are not changed.
+        data: prepared folders with labels, or such data that is open; one or several.
         out: the detector to write; an earlier one is replaced.
         tune: `head` trains linear units on the encoder as it is; `all` trains a copy of the encoder along, seven times
             (see `duchenne.detectors.tuned`).
@@ -91,16 +90,17 @@ def fit(
         InputError: when something cannot be read or written, nothing is labelled, or there are too few subjects.
     """
     check_target(out)
-    chosen, source = resolve_device(device), resolve(model)
-    if tune == "all" and not isinstance(source, EncoderSource):
+    chosen, source = resolve_device(device), source_of(model)
+    network = source.network if tune == "all" else None
+    if tune == "all" and network is None:
         raise UsageError(
-            f"--tune all: --model {model} is no single encoder, so there is nothing to train; leave it out."
+            f"--tune all: --model {source.name} is no single encoder, so there is nothing to train; leave it out."
         )
     prepared = open_prepared(data)
     coded = coded_rows(prepared)
     crop_px = prepared.infos[0].size_px
-    parts = parts_of(source, crop_px=crop_px, seed=seed)
-    needs_crops = any(part.needs_crops for part in parts)
+    reader = source.for_new_faces(crop_px=crop_px, seed=seed)
+    needs_crops = any(member.sees_pictures for member in reader.members)
     if needs_crops and any(info.size_px != crop_px for info in prepared.infos):
         sizes = ", ".join(f"{path}: {info.size_px}" for path, info in zip(prepared.paths, prepared.infos, strict=True))
         raise UsageError(f"--data: the crops differ in size ({sizes}); prepare them with one --size.")
@@ -112,16 +112,17 @@ def fit(
         raise InputError(f"--by {by}: {number} subjects are too few to leave any out, so nothing can be compared.")
     how: dict[str, Any] = {"intensity": coded.intensity, "calibration": calibration, "seed": seed, "device": chosen}
     with progress_bar(quiet=quiet) as bar:
-        if tune == "all" and isinstance(source, EncoderSource):
+        if network is not None:
             training = bar.add_task("encoders", total=tuned_trainings(coded.groups), note="")
             tuned = train_tuned(
-                source, prepared, coded.rows, coded.labels, coded.groups, advance=lambda: bar.advance(training), **how
+                network, prepared, coded.rows, coded.labels, coded.groups, advance=lambda: bar.advance(training), **how
             )
             heads, result = tuned.heads, tuned.result
-            parts = [part.with_encoder(tuned.encoder) for part in parts if isinstance(part, EncoderPart)]
+            assert reader.network is not None
+            reader = reader.network.trained_further(tuned.encoder)
         else:
-            looking = bar.add_task("features", total=len(coded.rows), note="")
-            context = Context(device=chosen, seed=seed, advance=lambda faces: bar.advance(looking, faces))
+            done = bar.add_task("features", total=len(coded.rows), note="")
+            context = Context(device=chosen, seed=seed, advance=lambda faces: bar.advance(done, faces))
             features = source.features(prepared, coded.rows, context)
             training = bar.add_task("linear units", total=trainings(coded.groups, validate=validate), note="")
             how["advance"] = lambda: bar.advance(training)
@@ -146,7 +147,7 @@ def fit(
     }
     record = DetectorRecord(
         model=_without_folders(source.name),
-        parts=tuple(part.spec() for part in parts),
+        parts=tuple(member.to_spec() for member in reader.members),
         crop_px=crop_px if needs_crops else None,
         alignment=ALIGNMENT,
         l2=heads.l2,
@@ -159,12 +160,12 @@ def fit(
         },
         trained_on=trained_on(prepared, coded),
         encoder_trained_on={"seen_these_subjects": seen["transductive"], "data": _encoder_data(source)},
-        notes=(*_notes(prepared, coded, parts, number), *([_TUNED] if tune == "all" else [])),
+        notes=(*_notes(prepared, coded, reader, number), *([_TUNED] if tune == "all" else [])),
         duchenne=__version__,
         calibration=calibration,
         groups=group_scores(coded, result, groups, seed=seed) if groups and result else None,
     )
-    save_detector(out, record, _only_usable(heads), parts, model_card(record), reliability_picture(records))
+    save_detector(out, record, _only_usable(heads), reader, model_card(record), reliability_picture(records))
     return _table(coded, record, figures)
 
 
@@ -229,7 +230,7 @@ def _encoder_data(source: FeatureSource) -> list[dict[str, Any]]:
     ]
 
 
-def _notes(data: Prepared, coded: Coded, parts: Sequence[Part], number: int) -> tuple[str, ...]:
+def _notes(data: Prepared, coded: Coded, reader: FeatureSource, number: int) -> tuple[str, ...]:
     notes = []
     if not coded.known:
         notes.append("Some frames have no subject, so its performance on people it has not seen is unknown.")
@@ -246,7 +247,7 @@ def _notes(data: Prepared, coded: Coded, parts: Sequence[Part], number: int) -> 
         notes.append(
             f"Intensities of {', '.join(aus)} count as present from {said} in different data, so none are read."
         )
-    if any(part.needs_crops or part.spec()["kind"] == "landmarks" for part in parts):
+    if any(member.sees_pictures or member.name == "landmarks" for member in reader.members):
         other = sorted({info.alignment for info in data.infos} - {ALIGNMENT})
         notes += [
             f"Trained on crops aligned otherwise ({alignment}) than those of new recordings ({ALIGNMENT}); "

@@ -18,7 +18,8 @@ from duchenne.detectors.records import DetectorRecord, parse_record
 from duchenne.errors import InputError, UsageError
 from duchenne.faces.batch import FaceBatch
 from duchenne.faces.find import usable_cores
-from duchenne.features.pictures import aligned_points, encoder_pictures, stored_crops
+from duchenne.features.source import new_pictures
+from duchenne.features.weightless import weightless
 
 DETECTOR_KEY: Final = "duchenne_detector"
 ENCODER_KEY: Final = "duchenne_encoder"
@@ -51,7 +52,12 @@ class OnnxModel(FittedModel):
             what = "an encoder without action units" if ENCODER_KEY in stored else "no detector of this library"
             raise InputError(f"{path}: is {what}; make a detector with `duchenne fit` and export that.")
         record = parse_record(stored[DETECTOR_KEY], str(path))
-        needs_crops = any(part.get("kind") not in ("blendshapes", "landmarks") for part in record.parts)
+        foreign = [spec.get("kind") for spec in record.parts if weightless(spec) is None and "input_px" not in spec]
+        if foreign:
+            raise InputError(
+                f"{path}: reads `{foreign[0]}`, which an ONNX file cannot hold; use the detector's folder."
+            )
+        needs_crops = any(_sees_pictures(spec) for spec in record.parts)
         super().__init__(str(path), record, needs_crops=needs_crops)
         given = [one.name for one in self._session.get_inputs()]
         outputs = [(one.name, one.shape[-1]) for one in self._session.get_outputs()]
@@ -109,18 +115,17 @@ def input_names(record: DetectorRecord) -> list[str]:
 
 
 def part_input(spec: Mapping[str, Any], batch: FaceBatch) -> NDArray[np.float32]:
-    """What the graph is given for one part: blendshapes (N, 52), landmarks (N, 136), grey pixels (N, 1024) or pictures.
+    """What the graph is given for one part: its features where it has no weights, else pictures.
 
     Pictures are (N, 3, side, side) RGB in [0, 1].
     """
-    kind = spec.get("kind")
-    if kind == "blendshapes":
-        return batch.blendshapes.astype(np.float32)
-    if kind == "landmarks":
-        return aligned_points(batch)
-    if kind == "pixels":
-        from duchenne.features.columns import pixel_features
-
-        return np.stack([pixel_features(crop) for crop in stored_crops(batch)])
-    pictures = encoder_pictures(batch, int(spec["input_px"]))
+    source = weightless(spec)
+    if source is not None:
+        return source.read(batch).astype(np.float32)
+    pictures = new_pictures(batch, int(spec["input_px"]))
     return np.ascontiguousarray(pictures.transpose(0, 3, 1, 2).astype(np.float32) / 255)
+
+
+def _sees_pictures(spec: Mapping[str, Any]) -> bool:
+    source = weightless(spec)
+    return source is None or source.sees_pictures

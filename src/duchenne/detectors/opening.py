@@ -10,6 +10,37 @@ from duchenne.devices import Precision
 from duchenne.errors import UsageError
 
 
+def open_model(
+    model: str | Path | AuModel,
+    *,
+    sides: bool = False,
+    device: str = "auto",
+    precision: Precision = "float32",
+    all_aus: bool = False,
+    decisions: bool = True,
+) -> AuModel:
+    """What `model` may be: the name of a detector, see `load_model`, or one that is open.
+
+    Raises:
+        UsageError: when it is no detector, or the other arguments are given for one that is open; see `load_model`.
+        InputError: see `load_model`.
+    """
+    if isinstance(model, str | Path):
+        return load_model(
+            str(model), sides=sides, device=device, precision=precision, all_aus=all_aus, decisions=decisions
+        )
+    if not callable(getattr(model, "score", None)) or not hasattr(model, "columns"):
+        raise UsageError(
+            f"--model {type(model).__name__}: is no detector of action units; make one with `duchenne fit`, or open "
+            "one with duchenne.load_model."
+        )
+    if sides or all_aus or device != "auto" or precision != "float32":
+        raise UsageError(
+            "sides, all_aus, device and precision are for models given by name; an open model is as it was opened."
+        )
+    return model
+
+
 def load_model(
     name: str,
     *,
@@ -64,28 +95,3 @@ def load_model(
     from duchenne.detectors.trained import open_detector
 
     return open_detector(name, device=device, precision=precision)
-
-
-def open_model(
-    model: str | AuModel,
-    *,
-    sides: bool = False,
-    device: str = "auto",
-    precision: Precision = "float32",
-    all_aus: bool = False,
-    decisions: bool = True,
-) -> AuModel:
-    """A model by its name, see `load_model`, or one that is open already.
-
-    Raises:
-        UsageError, InputError: see `load_model`; also when an open model is to be opened otherwise.
-    """
-    if isinstance(model, str):
-        return load_model(
-            model, sides=sides, device=device, precision=precision, all_aus=all_aus, decisions=decisions
-        )  # fmt: skip
-    if sides or all_aus or device != "auto" or precision != "float32":
-        raise UsageError(
-            "sides, all_aus, device and precision are for models given by name; an open model is as it was opened."
-        )
-    return model

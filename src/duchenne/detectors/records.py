@@ -61,7 +61,7 @@ class DetectorRecord:
 
     Attributes:
         model: what `--model` of `fit` was, without folders.
-        parts: see `duchenne.features.parts`.
+        parts: the specs of what looks at the faces, see `duchenne.features.source.Member`.
         crop_px: side of the aligned crops that the parts are given; None where they need no pixels.
         alignment: of the crops it was trained on, in words.
         l2: strength of the penalty.

@@ -12,7 +12,7 @@ from duchenne.detectors.fitted import FittedModel
 from duchenne.devices import Precision, computes_bf16, resolve_device
 from duchenne.errors import InputError, UsageError
 from duchenne.faces.batch import FaceBatch
-from duchenne.features.parts import EncoderPart
+from duchenne.features.source import Context
 
 
 class TrainedModel(FittedModel):
@@ -36,19 +36,16 @@ class TrainedModel(FittedModel):
         Raises:
             UsageError: when the device is not there, does not compute in that precision, or is not made use of.
         """
-        super().__init__(name, loaded.record, needs_crops=any(part.needs_crops for part in loaded.parts))
+        super().__init__(name, loaded.record, needs_crops=any(one.sees_pictures for one in loaded.source.members))
         self.loaded = loaded
-        has_encoder = any(isinstance(part, EncoderPart) for part in loaded.parts)
+        has_encoder = any(one.network for one in loaded.source.members)
         if not has_encoder and (device not in ("auto", "cpu") or precision != "float32"):
             raise UsageError(f"the detector {name} has no encoder; leave out --device and --precision.")
         self._device = resolve_device(device if has_encoder else "cpu")
         if precision == "bf16" and not computes_bf16(self._device):
             raise UsageError(f"--precision bf16: {self._device} does not compute in bfloat16; leave it out.")
         self._precision = precision
-        self._parts = [
-            part.placed(self._device, bf16=precision == "bf16") if isinstance(part, EncoderPart) else part
-            for part in loaded.parts
-        ]
+        self._context = Context(device=self._device, bf16=precision == "bf16")
 
     def probability(self, batch: FaceBatch) -> NDArray[np.float64]:
         """See `FittedModel`.
@@ -56,7 +53,7 @@ class TrainedModel(FittedModel):
         Raises:
             InputError: when an encoder gives another number of features than the detector was trained on.
         """
-        features = np.concatenate([part.features(batch) for part in self._parts], axis=1)
+        features = self.loaded.source.features_of(batch, self._context)
         wanted = len(self.loaded.heads.head.low)
         if features.shape[1] != wanted:
             raise InputError(

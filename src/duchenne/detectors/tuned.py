@@ -30,7 +30,7 @@ from duchenne.detectors.calibrating.calibrated import (
 )
 from duchenne.detectors.calibrating.calibration import Calibration
 from duchenne.detectors.calibrating.intensity import Intensities
-from duchenne.features.encoder import EncoderSource
+from duchenne.features.source import NetworkSource
 from duchenne.heads.fit_network import learnable_shares
 from duchenne.heads.linear import LinearHead
 from duchenne.heads.tuning import Tuned, TuneSettings, score_faces, tune_encoder
@@ -60,7 +60,7 @@ def tuned_trainings(groups: NDArray[np.integer]) -> int:
 
 
 def train_tuned(
-    source: EncoderSource,
+    source: NetworkSource,
     data: Prepared,
     rows: NDArray[np.int64],
     labels: NDArray[np.floating],

@@ -19,8 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from duchenne.devices import resolve_device
 from duchenne.errors import UsageError
-from duchenne.features.encoder import EncoderSource
-from duchenne.features.resolve import resolve
+from duchenne.features.resolve import source_of
 
 BATCHES: Final = (1, 16)
 """Pictures at a time, of which the time is taken."""
@@ -77,9 +76,9 @@ def model_cost(name: str, *, device: str = "auto") -> Cost:
         UsageError: when it is no network.
         InputError: when it cannot be read.
     """
-    source = resolve(name)
+    source = source_of(name)
     members = source.members
-    networks = [member for member in members if isinstance(member, EncoderSource)]
+    networks = [network for member in members if (network := member.network)]
     if len(networks) < len(members):
         raise UsageError(f"--model {name}: is no network, so it has no cost of its own; name a run or an encoder.")
     chosen = resolve_device(device)

@@ -6,21 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-from torch import nn
-
+from duchenne.data.prepared import Data
 from duchenne.evaluation.protocols.base import Protocol
 from duchenne.evaluation.protocols.registry import find_protocol, read_arguments
-from duchenne.evaluation.setup import Data
-from duchenne.features.resolve import source_of
-from duchenne.features.source import FeatureSource
-
-Model = str | nn.Module | FeatureSource
+from duchenne.evaluation.result import EvaluationResult
+from duchenne.features.resolve import Model, sources_of
+from duchenne.methods.registry import method_name
 
 
 def evaluate(
     protocol: str = "linear", *, model: Model | Sequence[Model] = (), data: Data, out: str | Path, **fields: Any
-) -> pd.DataFrame:
+) -> EvaluationResult:
     """Scores representations under one protocol, subjects never on both sides.
 
     Writes `scores.csv`, `summary.json`, `folds.csv` and `report.html` into `out`, and `label_efficiency.csv` where
@@ -30,24 +26,28 @@ def evaluate(
     Args:
         protocol: `linear`, `linear+bn`, `finetune`, `areas`, `areas+finetune`, `semi`, for a quick look `knn`
             or `ridge`, or `probes`; see `duchenne.evaluation.protocols.registry`.
-        model: one or several: a word (see `duchenne.features.resolve`), a torch module or a source of features.
-        data: prepared data with labels.
+        model: one or several: words, torch modules, encoders or sources of features, see `duchenne.features.resolve`.
+        data: prepared folders with labels, or such data that is open; one or several.
         out: folder to write to.
         **fields: any field of the protocol's arguments, as `duchenne evaluate PROTOCOL --help` lists them, with
             underscores: `folds=3`, `seeds=3`, `l2=[0.1, 1.0]` ...; one value stands for a list of one.
+            `method` of `finetune` also takes classes, see `duchenne.register_method`.
 
     Returns:
-        The table of `scores.csv`: one row per model, item, fold and seed. An undefined AUC is NaN. Of `probes` the
-        table of `probes.csv`.
+        The table of `scores.csv`: one row per model, item, fold and seed; of `probes` that of `probes.csv`. An
+        undefined AUC is NaN. It also has `summary`, `intervals` and `differences`, see `EvaluationResult`.
 
     Raises:
         UsageError: for an unknown protocol or model, a field that the protocol does not have, settings that exclude
             each other, fewer subjects than folds, or an encoder that has seen the test subjects' labels.
         InputError: when something cannot be read or written, holds no labels, or lies on both sides.
     """
-    models = list(model) if isinstance(model, Sequence) and not isinstance(model, str) else [model]
+    if "method" in fields:
+        methods = fields["method"] if isinstance(fields["method"], list | tuple) else [fields["method"]]
+        fields["method"] = [method_name(method) for method in methods]
+    models: list[Any] = [*model] if isinstance(model, list | tuple) else [model]
     chosen = open_protocol(protocol, fields, models=len(models))
-    return chosen.evaluate([source_of(one) for one in models], data, Path(out))
+    return chosen.evaluate(sources_of(models) if models else [], data, Path(out))
 
 
 def open_protocol(name: str, fields: dict[str, Any], *, models: int) -> Protocol[Any]:

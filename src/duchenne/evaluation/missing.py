@@ -99,4 +99,4 @@ def missing_rows(data: Prepared, task: Task, positive_from: float | None) -> Mis
     known = int(task.group.max()) + 1
     group[~named] = known + np.arange(int((~named).sum()))
     tested = table["split"].eq("test").fillna(False).to_numpy(dtype=bool)[used]
-    return Missing(labels, group, tested, known, int((~used).sum()))
+    return Missing(labels.astype(np.float32), group, tested, known, int((~used).sum()))

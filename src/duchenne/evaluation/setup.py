@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from duchenne.data.across import common_level
 from duchenne.data.folds import Fold
-from duchenne.data.prepared import Prepared, open_prepared
+from duchenne.data.prepared import Data, Prepared, folders_of, open_prepared
 from duchenne.devices import resolve_device
 from duchenne.errors import UsageError
 from duchenne.evaluation.arguments import CommonArguments, ScoredArguments
@@ -26,9 +25,6 @@ from duchenne.features.encoder import EncoderSource
 from duchenne.features.overlap import overlap
 from duchenne.features.source import FeatureSource
 from duchenne.metrics import RESAMPLES
-
-Data = str | Path | Prepared | Sequence[str | Path]
-"""One prepared folder, several, or prepared data that is open."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +83,7 @@ def set_up(arguments: ScoredArguments, data: Data) -> Setup:
         InputError: when something cannot be read, holds no labels, or lies on both sides.
     """
     device, others = resolve_device(arguments.device), arguments.train_data
-    prepared = Prepared([*others, *_paths(data)]) if others else open_prepared(data)
+    prepared = Prepared([*others, *folders_of(data)]) if others else open_prepared(data)
     level = arguments.positive_from
     if others and level is None and arguments.target == "au":
         level = common_level(prepared)
@@ -144,9 +140,3 @@ def make_summariser(setup: Setup) -> tuple[Summariser, Missing, NDArray[np.float
     np.maximum.at(strata, group, lost.folds(task, fold_of(setup.plans[0], len(task.rows))))
     summariser = Summariser(labels, task.items, group, strata, resamples=RESAMPLES, exclusive=task.exclusive)
     return summariser, lost, labels
-
-
-def _paths(data: Data) -> list[str | Path]:
-    if isinstance(data, Prepared):
-        return list(data.paths)
-    return [data] if isinstance(data, str | Path) else list(data)

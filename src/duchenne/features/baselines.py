@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duchenne.data.prepared import Prepared
-from duchenne.features.encoder import EncoderSource
 from duchenne.features.resolve import resolve
 from duchenne.features.source import FeatureSource
 
@@ -35,10 +34,11 @@ def baselines_of(
     """
     added: list[FeatureSource] = []
     left_out: dict[str, str] = {}
-    encoders = [part for source in sources for part in source.members if isinstance(part, EncoderSource)]
+    encoders = [part for source in sources for part in source.members if part.network]
     if encoders and not any(part.seeded for part in encoders):
         run = encoders[0].name.removeprefix("initial:")
-        added.append(resolve(f"random:{run}" if Path(run).exists() else "random"))
+        is_run = encoders[0].describe()["kind"] in ("encoder", "initial") and Path(run).exists()
+        added.append(resolve(f"random:{run}" if is_run else "random"))
     named = {source.name for source in sources}
     for name in COLUMNS:
         if name in named:

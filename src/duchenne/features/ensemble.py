@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from duchenne.data.prepared import Prepared
-from duchenne.features.source import Context, Features, FeatureSource, Rows
+from duchenne.faces.batch import FaceBatch
+from duchenne.features.source import Context, Features, FeatureSource, Member, NetworkSource, Rows
 from duchenne.training.runs import TrainedOn
 
 
@@ -18,7 +19,7 @@ class EnsembleSource:
     """Several sources, their features side by side."""
 
     name: str
-    members: Sequence[FeatureSource]
+    members: Sequence[Member]
 
     @property
     def seeded(self) -> bool:
@@ -40,6 +41,11 @@ class EnsembleSource:
         """Whether all members do."""
         return all(member.sees_pictures for member in self.members)
 
+    @property
+    def network(self) -> NetworkSource | None:
+        """None: it is several."""
+        return None
+
     def fingerprint(self, seed: int) -> Any:
         """See `FeatureSource`."""
         return [member.fingerprint(seed) for member in self.members]
@@ -51,3 +57,22 @@ class EnsembleSource:
     def features(self, data: Prepared, rows: Rows, context: Context) -> Features:
         """See `FeatureSource`."""
         return np.concatenate([member.features(data, rows, context) for member in self.members], axis=1)
+
+    def for_new_faces(self, *, crop_px: int, seed: int) -> FeatureSource:
+        """See `FeatureSource`."""
+        return side_by_side(self.name, [one.for_new_faces(crop_px=crop_px, seed=seed) for one in self.members])
+
+    def features_of(self, batch: FaceBatch, context: Context) -> Features:
+        """See `FeatureSource`."""
+        return np.concatenate([member.features_of(batch, context) for member in self.members], axis=1)
+
+
+def side_by_side(name: str, sources: Sequence[FeatureSource]) -> FeatureSource:
+    """One source of several: the only one itself, or an ensemble of them, whose own members are taken one by one.
+
+    Args:
+        name: of an ensemble.
+        sources: at least one.
+    """
+    members = [member for source in sources for member in source.members]
+    return members[0] if len(members) == 1 else EnsembleSource(name, members)

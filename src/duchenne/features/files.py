@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -21,10 +21,21 @@ from duchenne.training.runs import TrainedOn
 class FileSource(SingleSource):
     """Features computed elsewhere, joined by subject, clip and frame."""
 
+    WORDS = ("features:FILE.parquet",)
     name: str
     path: Path
     seeded: bool = False
     trained_on: tuple[TrainedOn, ...] = ()
+
+    @classmethod
+    def from_word(cls, word: str) -> Self | None:
+        """See `SingleSource`."""
+        kind, _, rest = word.partition(":")
+        if kind != "features" or not rest:
+            return None
+        if not Path(rest).is_file():
+            raise InputError(f"{rest}: there is no such file; write it with `duchenne embed`.")
+        return cls(word, Path(rest))
 
     def describe(self) -> dict[str, Any]:
         """See `FeatureSource`."""

@@ -1,4 +1,4 @@
-"""What `--model` may name, and how each gives one feature vector per prepared face.
+"""What `model` may be, and how each gives one feature vector per face. Everything that takes models asks here.
 
 RUN | encoder.safetensors   a pretrained encoder
 A+B+C                       several, their features side by side
@@ -8,43 +8,77 @@ pixels                      the crop itself: grey, area-averaged to 32 x 32, 102
 blendshapes | landmarks     the columns of the prepared data (52 values; 136 values as shares of the crop's side)
 features:FILE.parquet       what `duchenne embed` writes: subject, clip, frame, feature
 package.module:builder      a function without arguments that returns a torch module, (B,3,H,W) in [0,1] -> (B,D)
+
+From Python also such a module itself, what `duchenne.load_encoder` returns, a `FeatureSource`, and lists of all these.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, cast
 
-from torch import nn
+from torch import Tensor, nn
 
 from duchenne.errors import InputError, UsageError
-from duchenne.features.columns import ColumnSource, PixelSource
 from duchenne.features.encoder import EncoderSource
-from duchenne.features.ensemble import EnsembleSource
+from duchenne.features.ensemble import side_by_side
 from duchenne.features.files import FileSource
-from duchenne.features.source import FeatureSource
-from duchenne.modules.backbones.builders import call_builder, is_builder
-from duchenne.training.runs import LoadedEncoder, initial_encoder, load_encoder, random_encoder, seen_before
+from duchenne.features.source import FeatureSource, Member, SingleSource
+from duchenne.features.weightless import WEIGHTLESS
+from duchenne.training.runs import LoadedEncoder
 
-_WORDS: Final = ("random", "pixels", "blendshapes", "landmarks")
-"""Mean the same whatever folders there are; `./random` is a folder."""
+_SOURCES: Final[tuple[type[SingleSource], ...]] = (*WEIGHTLESS, FileSource, EncoderSource)
+"""Asked in this order: words mean the same whatever folders there are; `./random` is a folder."""
+
+Model = str | Path | nn.Module | LoadedEncoder | FeatureSource
 
 
-def source_of(model: str | nn.Module | FeatureSource) -> FeatureSource:
-    """A source of features from a word (see `resolve`), from a torch module that is at hand, or from itself.
+def source_of(model: Model) -> FeatureSource:
+    """A source of features from what `model` may be (see the module's first lines).
 
-    A module takes (B, 3, H, W) pictures in [0, 1] to (B, D); its `size_px`, where it has one, is H and W. It is set
-    to evaluation mode and may be moved to another device.
+    A torch module takes (B, 3, H, W) pictures in [0, 1] to (B, D); its `size_px`, where it has one, is H and W. It is
+    set to evaluation mode and may be moved to another device. What it was trained on is not known: take what
+    `duchenne.load_encoder` returns instead of its `encoder` where people in the data may be the same.
 
     Raises:
-        UsageError, InputError: see `resolve`.
+        UsageError: when it means nothing, or is a detector.
+        InputError: when it names a run or file that cannot be read.
     """
-    if isinstance(model, str):
-        return resolve(model)
+    if isinstance(model, str | Path):
+        return resolve(str(model))
+    if isinstance(model, LoadedEncoder):
+        return EncoderSource.of_record(str(model.path), model)
     if isinstance(model, nn.Module):
-        facts = {"kind": "module", "class": type(model).__qualname__}
-        return EncoderSource(type(model).__name__, lambda seed: model, getattr(model, "size_px", None), facts)
+        return EncoderSource.of_module(model)
+    if not hasattr(model, "features_of"):
+        what = "is a detector" if hasattr(model, "score") or hasattr(model, "frames") else "gives no features"
+        raise UsageError(
+            f"--model {type(model).__name__}: {what}; give what turns faces into features: a name, a torch module, or "
+            "an encoder."
+        )
     return model
+
+
+def sources_of(models: Model | Sequence[Model]) -> list[FeatureSource]:
+    """Of one model or several; those at hand that would be called alike are numbered.
+
+    Raises:
+        UsageError: when there is none, one is there twice, or see `source_of`.
+        InputError: see `source_of`.
+    """
+    several = [*models] if isinstance(models, list | tuple) else [cast("Model", models)]
+    sources: dict[str, FeatureSource] = {}
+    for place, model in enumerate(several):
+        source = source_of(model)
+        if source.name in sources and isinstance(model, nn.Module) and not any(model is one for one in several[:place]):
+            source = EncoderSource.of_module(model, f"{source.name} ({place + 1})")
+        if source.name in sources:
+            raise UsageError(f"--model {source.name}: is there twice; name at least one model, and each only once.")
+        sources[source.name] = source
+    if not sources:
+        raise UsageError("--model: name at least one model, and each only once.")
+    return list(sources.values())
 
 
 def resolve(name: str) -> FeatureSource:
@@ -54,42 +88,29 @@ def resolve(name: str) -> FeatureSource:
         UsageError: when it means nothing.
         InputError: when it names a run or file that cannot be read.
     """
-    if name not in _WORDS and Path(name).exists():
-        return _trained(name, load_encoder(name), "encoder")
-    rest_exists = Path(name.partition(":")[2] or "?").exists()  # a plus sign in a path is part of it
-    if "+" in name and not rest_exists:
-        return EnsembleSource(name, [resolve(part) for part in name.split("+")])
-    if name in ("blendshapes", "landmarks"):
-        return ColumnSource("blendshapes" if name == "blendshapes" else "landmarks")
-    if name == "pixels":
-        return PixelSource()
-    kind, _, rest = name.partition(":")
-    if kind == "random":
-        record = load_encoder(rest).record if rest else None
-        facts = {"kind": "random", "backbone": record.spec.backbone if record else "resnet18"}
-        size_px = record.size_px if record else None
-        return EncoderSource(name, lambda seed: random_encoder(record, seed), size_px, facts, seeded=True)
-    if kind == "initial" and rest:
-        return _trained(name, initial_encoder(rest), "initial")
-    if kind == "features" and rest:
-        if not Path(rest).is_file():
-            raise InputError(f"{rest}: there is no such file; write it with `duchenne embed`.")
-        return FileSource(name, Path(rest))
-    if is_builder(name):
-        module = call_builder(name, "--model")
-        return EncoderSource(name, lambda seed: module, getattr(module, "size_px", None), {"kind": "builder"})
+    kind_of, _, rest = name.partition(":")
+    is_path = Path(name).exists() or ("+" not in kind_of and bool(rest) and Path(rest).exists())
+    if "+" in name and not is_path:  # a plus sign in a path is part of it
+        return side_by_side(name, [resolve(part) for part in name.split("+")])
+    for kind in _SOURCES:
+        found = kind.from_word(name)
+        if found is not None:
+            return cast("FeatureSource", found)
+    words = [word for kind in _SOURCES for word in kind.WORDS]
     raise UsageError(
-        f"--model {name}: is neither a run folder nor an encoder file that exists, nor random, random:RUN, "
-        "initial:RUN, pixels, blendshapes, landmarks, features:FILE.parquet or package.module:builder; check the path."
+        f"--model {name}: is neither a run folder nor an encoder file that exists, nor {', '.join(words[:-1])} or "
+        f"{words[-1]}; check the path."
     )
 
 
-def _trained(name: str, loaded: LoadedEncoder, kind: Literal["encoder", "initial"]) -> EncoderSource:
-    record = loaded.record
-    facts: dict[str, Any] = {"kind": kind, "method": record.method, "backbone": record.spec.backbone}
-    seen = seen_before(record.weights)
-    if kind == "encoder":
-        facts |= {"file": loaded.path.name, "steps": record.steps}
-        seen = record.trained_on
-    facts |= {"weights": record.weights, "alignment": record.alignment}
-    return EncoderSource(name, lambda seed: loaded.encoder, record.size_px, facts, trained_on=seen)
+def stored_source(spec: Mapping[str, Any], tensors: Mapping[str, Tensor], where: str) -> Member:
+    """A source from what a detector holds of it, see `SingleSource.from_spec`.
+
+    Raises:
+        InputError: when it is of no known kind, or spec and weights do not fit each other.
+        UsageError: when it is code that the user has not named.
+    """
+    for kind in _SOURCES:
+        if spec.get("kind") in kind.KINDS:
+            return cast("Member", kind.from_spec(spec, tensors, where))
+    raise InputError(f"{where}: describes a part of unknown kind `{spec.get('kind')}`; make the detector again.")

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from duchenne.data.prepared import DatasetInfo, Prepared, open_prepared
+from duchenne.data.prepared import Data, DatasetInfo, Prepared, open_prepared
 from duchenne.data.shards import encode_jpeg
 from duchenne.data.spreadsheets import plain_cells
 from duchenne.devices import resolve_device
@@ -27,7 +27,7 @@ from duchenne.faces.find import FaceFinder
 from duchenne.faces.resize import resized
 from duchenne.facs import au_column
 from duchenne.features.columns import PixelSource
-from duchenne.features.resolve import resolve
+from duchenne.features.resolve import Model, sources_of
 from duchenne.features.source import Context, FeatureKind, Features, FeatureSource
 from duchenne.files import replacing, write_text
 from duchenne.metrics import f1_from_counts, json_number
@@ -55,8 +55,8 @@ class QueryFaces:
 
 def retrieve(
     *,
-    model: str | Sequence[str],
-    data: str | Path | Prepared,
+    model: Model | Sequence[Model],
+    data: Data,
     query: str | Path,
     out: str | Path,
     top: int = 5,
@@ -67,9 +67,9 @@ def retrieve(
     """Finds the prepared faces whose features have the highest cosine with those of the faces in a picture.
 
     Args:
-        model: an encoder or `pixels`, see `duchenne.features.resolve`; of several, what each finds is shown
-            below one another.
-        data: a prepared folder, or prepared data that is open.
+        model: an encoder, by a word or itself, or `pixels`, see `duchenne.features.resolve`; of several, what each
+            finds is shown below one another.
+        data: prepared folders, or prepared data that is open; one or several.
         query: a picture; of a video, the first frame.
         out: `FILE.html` to write the page to; the table goes beside it as `FILE.csv`.
         top: neighbours per face, each of another clip.
@@ -88,11 +88,9 @@ def retrieve(
     out = Path(out)
     if out.suffix != ".html" or top < 1:
         raise UsageError(f"--out {out}, --top {top}: name a page (.html) and at least one neighbour.")
-    names = [model] if isinstance(model, str) else list(model)
-    if not names or len(set(names)) < len(names):
-        raise UsageError("--model: name at least one model, and each only once.")
     chosen = resolve_device(device)
-    members = {name: _members(resolve(name)) for name in names}
+    members = {source.name: _members(source) for source in sources_of(model)}
+    names = set(members)
     members.setdefault("pixels", [PixelSource()])  # its numbers stand beside
     prepared = open_prepared(data)
     crops = _query_crops(query, prepared.infos[0].size_px)

@@ -11,6 +11,7 @@ Adding a method:
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.util import find_spec
@@ -43,7 +44,56 @@ _CLASSES: Final = {
     "twin_cycle": ("TwinCycle", "TwinCycleConfig"),
 }
 METHODS: Final = tuple(sorted(_CLASSES))
-"""Names of all methods."""
+"""Names of the methods that come with the package."""
+_OWN: Final[dict[str, type[Method]]] = {}
+"""Those that this process was given by `register_method`."""
+
+
+def register_method(method: type[Method], name: str | None = None) -> str:
+    """Makes a method of one's own known by a name in this process.
+
+    Its runs can then be resumed and named as `initial:RUN`; whoever reads nothing but their encoder needs it not.
+
+    Args:
+        method: a subclass of `Method`, with `Config` and `CITATION`.
+        name: lower-case letters, digits and underscores; None: from that of the class, `my_method` of `MyMethod`.
+
+    Returns:
+        The name.
+
+    Raises:
+        UsageError: when the class is no method, or another one has that name.
+    """
+    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", method.__name__).lower() if name is None else name
+    lacking = [wanted for wanted in ("Config", "CITATION", "training_step") if not hasattr(method, wanted)]
+    if lacking:
+        raise UsageError(f"{method.__name__}: has no `{lacking[0]}`, so it is no method; derive it from Method.")
+    if re.fullmatch(r"[a-z][a-z0-9_]*", name) is None:
+        raise UsageError(f"a method cannot be called `{name}`; use lower-case letters, digits and underscores.")
+    if name in _CLASSES and method is not method_class(name):
+        raise UsageError(f"there is a method `{name}` in the package; register {method.__name__} by another name.")
+    before = _OWN.get(name)
+    if before is not None and (before.__module__, before.__qualname__) != (method.__module__, method.__qualname__):
+        raise UsageError(f"there is a method `{name}` already ({before.__module__}); register it by another name.")
+    if name not in _CLASSES:
+        _OWN[name] = method
+    return name
+
+
+def method_name(method: str | type[Method]) -> str:
+    """The name of a method; a class that has none yet is registered by its own."""
+    if isinstance(method, str):
+        return method
+    if method.__module__.startswith("duchenne.methods."):
+        for name, (class_name, _) in _CLASSES.items():
+            if method.__module__ == f"duchenne.methods.{name}.method" and method.__name__ == class_name:
+                return name
+    return next((name for name, known in _OWN.items() if known is method), None) or register_method(method)
+
+
+def registered_methods() -> Mapping[str, type[Method]]:
+    """What `register_method` was given, by name; another process does not know of them."""
+    return dict(_OWN)
 
 
 def config_class(name: str) -> type:
@@ -52,7 +102,9 @@ def config_class(name: str) -> type:
     Raises:
         UsageError: when there is no such method.
     """
-    found: type = getattr(import_module(f"duchenne.methods.{_known(name)}.config"), _CLASSES[name][1])
+    if _known(name) in _OWN:
+        return _OWN[name].Config
+    found: type = getattr(import_module(f"duchenne.methods.{name}.config"), _CLASSES[name][1])
     return found
 
 
@@ -62,12 +114,16 @@ def method_class(name: str) -> type[Method]:
     Raises:
         UsageError: when there is no such method.
     """
-    found: type[Method] = getattr(import_module(f"duchenne.methods.{_known(name)}.method"), _CLASSES[name][0])
+    if _known(name) in _OWN:
+        return _OWN[name]
+    found: type[Method] = getattr(import_module(f"duchenne.methods.{name}.method"), _CLASSES[name][0])
     return found
 
 
 def figures_of(method: Method, data: Prepared, rows: NDArray[np.int64]) -> Mapping[str, Figure]:
     """Figures of what a trained method learned, by name: those of the module `figures` beside it, where it has one.
+
+    Looked for beside the package's own methods: what lies beside another one is not ours to start.
 
     Args:
         method: trained, in evaluation mode.
@@ -75,14 +131,18 @@ def figures_of(method: Method, data: Prepared, rows: NDArray[np.int64]) -> Mappi
         rows: those that were used.
     """
     package = type(method).__module__.rpartition(".")[0]
-    if not package or find_spec(f"{package}.figures") is None:
+    if not package.startswith("duchenne.methods.") or find_spec(f"{package}.figures") is None:
         return {}
     figures: Mapping[str, Figure] = import_module(f"{package}.figures").figures_of(method, data, rows)
     return figures
 
 
 def _known(name: str) -> str:
-    if name not in _CLASSES:
-        near = difflib.get_close_matches(name, METHODS, n=1, cutoff=0.0)[0]
-        raise UsageError(f"there is no method `{name}`; did you mean `{near}`? Methods: {', '.join(METHODS)}.")
+    if name not in _CLASSES and name not in _OWN:
+        names = sorted({*METHODS, *_OWN})
+        near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)[0]
+        raise UsageError(
+            f"there is no method `{name}`; did you mean `{near}`? Methods: {', '.join(names)}. One of your own is made "
+            "known by duchenne.register_method."
+        )
     return name

@@ -19,13 +19,13 @@ from duchenne.data.epochs import epoch_units, recording_ids
 from duchenne.data.folds import from_partition, is_partition, k_fold
 from duchenne.data.labels import LabelSpec
 from duchenne.data.loaders import ClipLoader
-from duchenne.data.prepared import Prepared, open_prepared
+from duchenne.data.prepared import Data, Prepared, open_prepared
 from duchenne.devices import computes_bf16, resolve_device
 from duchenne.errors import InputError, UsageError
 from duchenne.facs import au_column
 from duchenne.files import LOCK_NAME, is_leftover, locked, replacing, write_text
 from duchenne.methods.base import Method, RunFacts, Stage
-from duchenne.methods.registry import figures_of, method_class
+from duchenne.methods.registry import figures_of, method_class, method_name
 from duchenne.published.settings import compare_settings
 from duchenne.training.config import method_run_config
 from duchenne.training.held_out import sample_clips, split_clips, split_subjects
@@ -71,9 +71,9 @@ class PretrainResult:
 
 
 def pretrain(
-    method: str,
+    method: str | type[Method],
     *,
-    data: str | Path | Prepared | Sequence[str | Path],
+    data: Data,
     out: str | Path,
     recipe: str | None = None,
     exclude_fold: str | None = None,
@@ -85,8 +85,9 @@ def pretrain(
     """Learns a representation from prepared data. Rows whose split is `test` are never used.
 
     Args:
-        method: name, see `duchenne info`.
-        data: one or several prepared folders, or prepared data that is open.
+        method: name, see `duchenne info`; or the class of a method, which is registered by the name of its class where
+            it has none, see `duchenne.register_method`.
+        data: prepared folders, or prepared data that is open; one or several.
         out: the run folder to make.
         recipe: name of a shipped recipe or path of a YAML file; its values replace the method's defaults.
         exclude_fold: `I/K`: leave out the subjects that `evaluate --folds K` tests in its fold I (from 0; first seed);
@@ -104,7 +105,7 @@ def pretrain(
         InputError: when the data cannot be read, or no clip is long enough.
         DuchenneError: when the loss is no longer finite.
     """
-    out = Path(out)
+    out, method = Path(out), method_name(method)
     kind = method_run_config(method)
     values = load_recipe(recipe, method) if recipe else {}
     config: Any = from_mapping(kind, {**values, **fields}, where=f"recipe {recipe}" if recipe else f"pretrain {method}")

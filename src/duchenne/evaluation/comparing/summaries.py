@@ -84,4 +84,4 @@ def _differs(value: Any, wanted: Any) -> str | None:
 
 def _is(value: Any, kind: type) -> bool:
     """Whether a value is exactly of a kind: true is no number, and no number is infinite."""
-    return type(value) is kind and (kind is not float or math.isfinite(value))
+    return type(value) is kind and (not isinstance(value, float) or math.isfinite(value))

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import numpy as np
 import pandas as pd
 
+from duchenne.data.prepared import Data
 from duchenne.data.spreadsheets import plain_cells
 from duchenne.errors import UsageError
 from duchenne.evaluation.arguments import CommonArguments, MapKind, MappedArguments, ScoredArguments
@@ -27,8 +28,9 @@ from duchenne.evaluation.protocols.label_share import Efficiency
 from duchenne.evaluation.report.gradcam import Attention
 from duchenne.evaluation.report.maps import MapSettings, choose_points
 from duchenne.evaluation.report.page import write_report
+from duchenne.evaluation.result import EvaluationResult
 from duchenne.evaluation.scoring import COLUMNS, Predictions, cells, model_means, spread, undefined
-from duchenne.evaluation.setup import Data, Models, Setup, check_names, find_models, make_summariser, set_up
+from duchenne.evaluation.setup import Models, Setup, check_names, find_models, make_summariser, set_up
 from duchenne.evaluation.state import State, array_hash, data_hash
 from duchenne.evaluation.summary import summarise
 from duchenne.evaluation.tasks import folds_table
@@ -55,7 +57,7 @@ class Protocol(ABC, Generic[A]):
         self.arguments = arguments
 
     @abstractmethod
-    def evaluate(self, models: Sequence[FeatureSource], data: Data, out: Path) -> pd.DataFrame:
+    def evaluate(self, models: Sequence[FeatureSource], data: Data, out: Path) -> EvaluationResult:
         """Evaluates models and writes what was found; goes on from what an interrupted call has finished.
 
         Args:
@@ -144,7 +146,7 @@ class ScoredProtocol(Protocol[S]):
         """
         return []
 
-    def evaluate(self, models: Sequence[FeatureSource], data: Data, out: Path) -> pd.DataFrame:
+    def evaluate(self, models: Sequence[FeatureSource], data: Data, out: Path) -> EvaluationResult:
         """See `Protocol`.
 
         Returns:
@@ -171,9 +173,9 @@ class ScoredProtocol(Protocol[S]):
             state=state, quiet=arguments.quiet, repeats=arguments.repeats,
             map_places=choose_points(task.group, self.map_settings),
         )  # fmt: skip
-        table = self._score(chosen, setup, job, swept, out)
+        found = self._score(chosen, setup, job, swept, out)
         state.clear()
-        return table
+        return found
 
     def lines(self, table: pd.DataFrame, out: Path) -> list[str]:
         """See `Protocol`: a line per model."""
@@ -195,7 +197,7 @@ class ScoredProtocol(Protocol[S]):
 
     def _score(
         self, models: Models, setup: Setup, job: Job, swept: tuple[Mapping[str, Any], Mapping[str, Any]], out: Path
-    ) -> pd.DataFrame:
+    ) -> EvaluationResult:
         """Runs every model, counts, and writes the files."""
         arguments, task = self.arguments, job.task
         summariser, lost, labels = make_summariser(setup)
@@ -256,7 +258,7 @@ class ScoredProtocol(Protocol[S]):
             sample_faces=arguments.sample_faces, maps=drawn, map_places=job.map_places,
             map_settings=self.map_settings, attention=shown, attention_text=self.attention_text,
         )  # fmt: skip
-        return table
+        return EvaluationResult(table, summary=summary, out=out)
 
 
 class FeatureProtocol(ScoredProtocol[M]):

@@ -28,13 +28,14 @@ from duchenne.evaluation.protocols.registry import FinetuneArguments
 from duchenne.evaluation.scoring import mean_defined
 from duchenne.facs import au_column
 from duchenne.features.encoder import EncoderSource
-from duchenne.features.resolve import resolve
+from duchenne.features.resolve import source_of
 from duchenne.features.source import Context, Features, FeatureSource, SingleSource
 from duchenne.heads.fit_network import learnable_shares
 from duchenne.heads.settings import TuneSettings
 from duchenne.heads.tuning import score_faces, tune_encoder
+from duchenne.methods.base import Method
 from duchenne.methods.families.labelled_method import LabelledMethod
-from duchenne.methods.registry import method_class
+from duchenne.methods.registry import method_class, method_name, register_method, registered_methods
 from duchenne.metrics import confusion, f1_from_counts, roc_auc
 from duchenne.parallel import in_processes
 from duchenne.progress import progress_bar
@@ -75,12 +76,15 @@ class MethodSource(SingleSource):
         raise UsageError(f"--method {self.name}: is trained in every fold; use evaluate finetune.")
 
 
-def resolve_method(name: str) -> MethodSource:
+def resolve_method(name: str | type[Method]) -> MethodSource:
     """Finds out what a `--method` means: `supervised`, `cl_ile`, or one of them with a recipe, `cl_ile:cpu/cl_ile`.
+
+    From Python also the class of a method.
 
     Raises:
         UsageError: when there is no such method or recipe, or it does not learn from action unit labels.
     """
+    name = method_name(name)
     method, _, recipe = name.partition(":")
     if not issubclass(method_class(method), LabelledMethod):
         raise UsageError(
@@ -163,15 +167,21 @@ def _folds(
         return
     threads = max(1, torch.get_num_threads() // workers)
     is_method = isinstance(source, MethodSource)
-    calls = ((source.name, is_method, threads, job, settings, tuning, *fold) for fold in folds)
+    travels = source if source.describe()["kind"] == "module" else source.name
+    own = registered_methods()
+    calls = ((travels, is_method, own, threads, job, settings, tuning, *fold) for fold in folds)
     with in_processes(_fold_elsewhere, calls, workers=workers, lost="evaluate finetune") as results:
         yield from results
 
 
-def _fold_elsewhere(name: str, is_method: bool, threads: int, *rest: Any) -> Found:
-    """`_fold` in another process; the source is found again by its name, as its code may not travel."""
+def _fold_elsewhere(
+    model: str | FeatureSource, is_method: bool, own: Mapping[str, type[Method]], threads: int, *rest: Any
+) -> Found:
+    """`_fold` in another process; a source with a name is found again by it, as its code may not travel."""
     torch.set_num_threads(threads)
-    source = resolve_method(name) if is_method else resolve(name)
+    for name, method in own.items():
+        register_method(method, name)
+    source = resolve_method(str(model)) if is_method else source_of(model)
     assert isinstance(source, EncoderSource | MethodSource)
     return _fold(source, *rest)
 

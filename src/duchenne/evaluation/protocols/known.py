@@ -69,7 +69,8 @@ def rendered(data: Prepared) -> bool:
 def _notes(data: Prepared) -> pd.DataFrame | None:
     if not rendered(data):
         return None
-    return pd.concat([read_parquet(Path(path) / NOTES).to_pandas() for path in data.paths], ignore_index=True)
+    tables: list[pd.DataFrame] = [read_parquet(Path(path) / NOTES).to_pandas() for path in data.paths]
+    return pd.concat(tables, ignore_index=True)
 
 
 def intensities(data: Prepared) -> NDArray[np.float64] | None:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from duchenne import plots
 from duchenne.data.folds import from_assignment, k_fold, people_of
-from duchenne.data.prepared import Prepared, open_prepared
+from duchenne.data.prepared import Data, Prepared, open_prepared
 from duchenne.devices import resolve_device
 from duchenne.errors import UsageError
 from duchenne.evaluation.describing import describe_data, versions
@@ -33,8 +33,9 @@ from duchenne.evaluation.protocols import known, probe_measures
 from duchenne.evaluation.protocols.base import Protocol, write_table
 from duchenne.evaluation.protocols.registry import ProbesArguments
 from duchenne.evaluation.report.parts import to_data_uri
+from duchenne.evaluation.result import EvaluationResult
 from duchenne.evaluation.scoring import Predictions, Summariser
-from duchenne.evaluation.setup import Data, check_names, find_models
+from duchenne.evaluation.setup import check_names, find_models
 from duchenne.evaluation.state import State, data_hash, kept_features
 from duchenne.features.source import Context, FeatureSource
 from duchenne.files import write_text
@@ -58,7 +59,7 @@ class Probes(Protocol[ProbesArguments]):
 
     name = "probes"
 
-    def evaluate(self, models: Sequence[FeatureSource], data: Data, out: Path) -> pd.DataFrame:
+    def evaluate(self, models: Sequence[FeatureSource], data: Data, out: Path) -> EvaluationResult:
         """See `Protocol`. Writes `probes.csv`, `summary.json` and `report.html`.
 
         Args:
@@ -108,7 +109,7 @@ class Probes(Protocol[ProbesArguments]):
         write_text(out / "summary.json", json.dumps(summary, indent=1) + "\n")
         write_text(out / "report.html", _page(table, summary))
         state.clear()
-        return table
+        return EvaluationResult(table, summary=summary, out=out)
 
     def lines(self, table: pd.DataFrame, out: Path) -> list[str]:
         """See `Protocol`: a row per model, a column per probe."""
