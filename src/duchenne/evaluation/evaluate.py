@@ -15,7 +15,7 @@ from duchenne.evaluation.setup import Data
 from duchenne.features.resolve import source_of
 from duchenne.features.source import FeatureSource
 
-Model = str | nn.Module | FeatureSource
+Model = str | Path | nn.Module | FeatureSource
 
 
 def evaluate(
@@ -47,7 +47,7 @@ def evaluate(
     """
     models = list(model) if isinstance(model, Sequence) and not isinstance(model, str) else [model]
     chosen = open_protocol(protocol, fields, models=len(models))
-    return chosen.evaluate([source_of(one) for one in models], data, Path(out))
+    return chosen.evaluate([source_of(str(one) if isinstance(one, Path) else one) for one in models], data, Path(out))
 
 
 def open_protocol(name: str, fields: dict[str, Any], *, models: int) -> Protocol[Any]:
