@@ -141,6 +141,8 @@ def test_objects_in_place_of_words(faces: Path, tmp_path: Path) -> None:
     models = [Means(), ColumnSource("landmarks")]
     found = duchenne.evaluate("linear", model=models, data=data, out=tmp_path / "a", **how)
     assert list(found["model"].unique()) == ["Means", "landmarks"]
+    with pytest.raises(UsageError, match="--model nowhere"):
+        duchenne.evaluate("linear", model=Path("nowhere"), data=data, out=tmp_path / "c", **how)
     word = duchenne.evaluate("linear", model="landmarks", data=str(faces), out=tmp_path / "b", **how)
     mine = found[found["model"] == "landmarks"].reset_index(drop=True)
     pd.testing.assert_frame_equal(mine, word)
