@@ -31,7 +31,8 @@ from sklearn.preprocessing import StandardScaler
 
 from duchenne.data.folds import Fold, from_assignment
 from duchenne.evaluation.scoring import Predictions, Summariser
-from duchenne.heads.linear import LinearResult, LinearSettings, linear_protocol
+from duchenne.heads.linear import LinearResult, linear_protocol
+from duchenne.heads.settings import LinearSettings
 from duchenne.metrics import roc_auc
 from measuring import machine
 

@@ -20,7 +20,7 @@ from duchenne.detectors.tuned import train_tuned, tuned_trainings
 from duchenne.errors import InputError, UsageError
 from duchenne.faces.batch import FaceBatch
 from duchenne.features.encoder import EncoderSource
-from duchenne.heads.tuning import TuneSettings
+from duchenne.heads.settings import TuneSettings
 
 
 class Small(nn.Module):

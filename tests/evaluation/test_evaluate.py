@@ -21,7 +21,8 @@ from duchenne.errors import InputError, UsageError
 from duchenne.evaluation.report.maps import MapSettings, choose_points, draw_map, map_features
 from duchenne.evaluation.scoring import COLUMNS, Predictions, model_means, statistics
 from duchenne.features.overlap import overlap
-from duchenne.heads.linear import LinearSettings, linear_protocol
+from duchenne.heads.linear import linear_protocol
+from duchenne.heads.settings import LinearSettings
 from duchenne.modules.encoder import Encoder, EncoderSpec
 from duchenne.training.runs import EncoderRecord, TrainedOn, save_encoder
 

@@ -11,7 +11,8 @@ from sklearn.linear_model import LogisticRegression
 from duchenne.data.folds import Fold, from_assignment
 from duchenne.errors import UsageError
 from duchenne.heads import logistic
-from duchenne.heads.linear import LinearSettings, linear_protocol
+from duchenne.heads.linear import linear_protocol
+from duchenne.heads.settings import LinearSettings
 from duchenne.metrics import roc_auc
 
 

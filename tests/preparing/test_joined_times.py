@@ -93,6 +93,8 @@ def test_prepare_sequences_chapters_and_mirror_images(tmp_path: Path, portrait: 
     frames = pd.read_parquet(tmp_path / "s" / "frames.parquet")
     assert frames.groupby("clip", sort=False).size().to_dict() == {"one#0.0": 11, "two#0.0": 11}
     np.testing.assert_allclose(frames["time_s"][:11], np.arange(11) / 10)
+    duchenne.prepare("videos", root=tmp_path / "root" / "one", out=tmp_path / "itself", sequence=10, **options)
+    assert set(pd.read_parquet(tmp_path / "itself" / "frames.parquet")["clip"]) == {"one#0.0"}
     root = tmp_path / "chapters"
     root.mkdir()
     for number in (1, 2):

@@ -33,7 +33,8 @@ from duchenne.detectors.calibrating.intensity import Intensities
 from duchenne.features.source import NetworkSource
 from duchenne.heads.fit_network import learnable_shares
 from duchenne.heads.linear import LinearHead
-from duchenne.heads.tuning import Tuned, TuneSettings, score_faces, tune_encoder
+from duchenne.heads.settings import TuneSettings
+from duchenne.heads.tuning import Tuned, score_faces, tune_encoder
 
 GROUPS: Final = 3
 """Of subjects: seven trainings in all."""

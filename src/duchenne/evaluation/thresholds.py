@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from duchenne.data.folds import Fold, hold_out
 from duchenne.evaluation.arguments import Threshold
@@ -49,7 +50,7 @@ def decisions(
         limits = None if task.exclusive else _limits(threshold, job, seed, score, run)
         runs[seed] = decide(task, plan, score, limits)
         if isinstance(threshold, str) and limits is not None:
-            chances[str(seed)] = [dict(zip(task.items, map(json_number, 1 / (1 + np.exp(-fold))))) for fold in limits]
+            chances[str(seed)] = [dict(zip(task.items, map(json_number, expit(fold)))) for fold in limits]
     return runs, {"thresholds": chances} if chances else {}
 
 

@@ -25,8 +25,7 @@ from torch import Tensor
 from duchenne.data.folds import Fold, hold_out
 from duchenne.errors import UsageError
 from duchenne.heads.logistic import CHUNK_ROWS, Curvature, Fitted, Problems, fit_heads
-from duchenne.heads.settings import L2_CANDIDATES as L2_CANDIDATES
-from duchenne.heads.settings import LinearSettings as LinearSettings
+from duchenne.heads.settings import LinearSettings
 from duchenne.losses.weightings import Weighting
 from duchenne.metrics import roc_auc
 

@@ -23,8 +23,7 @@ from duchenne.errors import UsageError
 from duchenne.features.encoder import encoder_input, picture_batches
 from duchenne.features.source import Pictures
 from duchenne.heads.fit_network import SETTLED_FACES, Targets, fit_epoch, settle_on, train_batchnorm
-from duchenne.heads.settings import Tune
-from duchenne.heads.settings import TuneSettings as TuneSettings
+from duchenne.heads.settings import Tune, TuneSettings
 from duchenne.losses.weightings import Weighting
 from duchenne.metrics import roc_auc
 

@@ -23,7 +23,8 @@ from duchenne.evaluation.state import State
 from duchenne.evaluation.tasks import make_plans, make_task
 from duchenne.features.resolve import resolve
 from duchenne.heads import tuning
-from duchenne.heads.tuning import TuneSettings, layer_depths, score_faces, tune_encoder
+from duchenne.heads.settings import TuneSettings
+from duchenne.heads.tuning import layer_depths, score_faces, tune_encoder
 from duchenne.modules.encoder import Encoder, EncoderSpec
 
 BUILDER = '''

@@ -17,7 +17,8 @@ from duchenne.data.shards import PartWriter, encode_jpeg
 from duchenne.data.writing import write_prepared
 from duchenne.evaluation.evaluate import evaluate
 from duchenne.evaluation.tasks import make_task
-from duchenne.heads.tuning import Tuned, TuneSettings, score_faces, settle, tune_encoder
+from duchenne.heads.settings import TuneSettings
+from duchenne.heads.tuning import Tuned, score_faces, settle, tune_encoder
 from duchenne.modules.encoder import Encoder, EncoderSpec
 
 NAMES = ("neutral", "happiness", "surprise", "sadness")

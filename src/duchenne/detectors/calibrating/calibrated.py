@@ -27,7 +27,8 @@ from duchenne.detectors.calibrating.calibration import (
     reliability,
 )
 from duchenne.detectors.calibrating.intensity import Intensities, Scale, fit_scale, intensity_figures
-from duchenne.heads.linear import L2_CANDIDATES, LinearHead, train_heads
+from duchenne.heads.linear import LinearHead, train_heads
+from duchenne.heads.settings import L2_CANDIDATES
 from duchenne.metrics import cohen_kappa, confusion, f1_from_counts, interval, resample, roc_auc, weighted_sums
 
 Floats = NDArray[np.float64]

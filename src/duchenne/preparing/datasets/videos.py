@@ -53,7 +53,8 @@ def plan_videos(
     paths = list(joined)
     assemblies = {path: replace(assembly, chapters=joined[path]) for path in paths}
     # Names that are no UTF-8 are stored with question marks.
-    sources = [path.relative_to(root).as_posix().encode(errors="replace").decode() for path in paths]
+    below = [path.relative_to(root).as_posix() if path != root else root.resolve().name for path in paths]
+    sources = [name.encode(errors="replace").decode() for name in below]
     inputs = [[source, *_sizes(path, assemblies[path])] for source, path in zip(sources, paths)]
     parts = [
         VideoPart(path, source, frames_of(path, assemblies[path]), assembly=assemblies[path])
