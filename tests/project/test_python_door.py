@@ -2,6 +2,7 @@
 
 import pickle
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from duchenne.features.columns import ColumnSource, PixelSource
 from duchenne.features.resolve import source_of, sources_of
 from duchenne.methods import registry
 from duchenne.modules.encoder import Encoder, EncoderSpec
+from duchenne.training.config import method_run_config
 
 
 class Means(nn.Module):
@@ -209,6 +211,19 @@ def test_names_of_methods() -> None:
         duchenne.register_method(Brightness, "Not so")
     with pytest.raises(UsageError, match="Means: has no `Config`"):
         duchenne.register_method(Means)  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("own_methods")
+def test_training_defaults_may_stand_with_the_class_or_its_configuration() -> None:
+    class Bare(Brightness):
+        @dataclass(frozen=True, kw_only=True)
+        class Config:
+            bn_splits: int = 1
+
+        TRAINING_DEFAULTS = {"batch_size": 7}  # noqa: RUF012
+
+    assert method_run_config(duchenne.register_method(Bare))().batch_size == 7
+    assert Bare.TRAINING_DEFAULTS == {"batch_size": 7}
 
 
 @pytest.mark.usefixtures("own_methods")

@@ -62,7 +62,7 @@ class Method(nn.Module, ABC):
 
     Class attributes:
         Config: the method's dataclass; the paper's values are its defaults.
-        TRAINING_DEFAULTS: fields of `TrainingConfig` whose defaults the method changes; taken from `Config`.
+        TRAINING_DEFAULTS: fields of `TrainingConfig` whose defaults the method changes; `Config`'s, if it has any.
         CITATION: of the paper, for `methods.txt`.
 
     Attributes:
@@ -83,8 +83,9 @@ class Method(nn.Module, ABC):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        if hasattr(cls, "Config"):
-            cls.TRAINING_DEFAULTS = cls.Config.TRAINING_DEFAULTS  # type: ignore[attr-defined]
+        stated = getattr(getattr(cls, "Config", None), "TRAINING_DEFAULTS", None)
+        if stated is not None:
+            cls.TRAINING_DEFAULTS = stated
 
     @classmethod
     @abstractmethod

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
 from duchenne.config import Count, Number, Range, Seed, Share, check_ranges
-from duchenne.methods.registry import config_class
+from duchenne.methods.registry import config_class, method_class
 
 LARGEST_PX: Final = 1024
 """Side of the largest pictures that an encoder is trained on; the memory that it takes grows with its square."""
@@ -100,7 +100,8 @@ def method_run_config(name: str) -> type:
         UsageError: when there is no such method.
     """
     own = config_class(name)
-    return run_config_class(own, own.TRAINING_DEFAULTS)  # type: ignore[attr-defined]
+    defaults = getattr(own, "TRAINING_DEFAULTS", None)  # there, so that help needs no torch
+    return run_config_class(own, method_class(name).TRAINING_DEFAULTS if defaults is None else defaults)
 
 
 def run_config_class(method_config: type, training_defaults: Mapping[str, Any]) -> type:
