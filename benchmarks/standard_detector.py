@@ -22,8 +22,10 @@ from numpy.typing import NDArray
 
 from duchenne.detectors.measures import COMBINATIONS, MEASURES, RIGID, aligned, measured
 from duchenne.detectors.standard import PRESENT_FROM
+from duchenne.faces.align import crop_face, crop_matrix
 from duchenne.faces.decode import read_pictures
 from duchenne.faces.find import FaceFinder
+from duchenne.faces.landmarks import MESH_TO_68
 from duchenne.facs import au_column
 from duchenne.metrics import cohen_kappa, confusion, roc_auc
 
@@ -50,6 +52,17 @@ def read(folder: Path) -> tuple[pd.DataFrame, Floats, Floats]:
             meshes.append(face.mesh)
             shapes.append(face.blendshapes)
     return codes, np.stack(meshes).astype(np.float64), np.stack(shapes).astype(np.float64)
+
+
+def read_crops(folder: Path, size_px: int) -> tuple[pd.DataFrame, dict[str, NDArray[Any]]]:
+    """The same with aligned grey crops (N, size, size): `mesh`, `shapes`, `crop`."""
+    codes, mesh, shapes = read(folder)
+    crops = []
+    for path, points in zip(codes["path"], mesh, strict=True):
+        (picture,) = read_pictures(folder / path)
+        landmarks = points[list(MESH_TO_68), :2].astype(np.float32)
+        crops.append(crop_face(picture.image, crop_matrix(landmarks, size_px), size_px).mean(axis=2).astype(np.uint8))
+    return codes, {"mesh": mesh, "shapes": shapes, "crop": np.stack(crops)}
 
 
 def template_of(mesh: Floats) -> Floats:

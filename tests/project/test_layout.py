@@ -205,7 +205,8 @@ def test_help_answers_at_once() -> None:
 def test_everything_in_the_package_is_installed() -> None:
     patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["duchenne"]
     listed = {path for pattern in patterns for path in SOURCE.glob(pattern)}
-    there = {path for path in SOURCE.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")}
+    files = (path for path in SOURCE.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    there = {path for path in files if path.suffix != ".py"}
     assert there - listed == set()
 
 

@@ -89,7 +89,6 @@ MEASURES: Final[dict[str, LogOdds | Height | Distance]] = {
     "mouth_width": Distance(((61,), (291,)), _mid(0)),
     "lip_thickness": Distance(((0, 37, 17, 84), (0, 267, 17, 314)), ((13, 82, 14, 87), (13, 312, 14, 317))),
     "inner_lip_gap": Distance(((13, 82, 81), (13, 312, 311)), ((14, 87, 178), (14, 317, 402))),
-    "chin_height": Height(_mid(199, 175, 152), _mid(17, 18)),
     "jaw_height": Height(_mid(152, 175), _NOSE_BASE),
 }  # fmt: skip
 """Every measure by name. Heights and distances are in inter-ocular distances of the mean face."""
@@ -106,7 +105,7 @@ COMBINATIONS: Final[dict[int, dict[str, float]]] = {
     12: {"mouthSmile": 1, "mouth_width": 1},
     14: {"mouthDimple": 1},
     15: {"mouthFrown": 1, "lip_corner_height": -1},
-    17: {"mouthShrugLower": 1, "chin_height": 1},
+    17: {"mouthShrugLower": 1},
     20: {"mouthStretch": 1, "mouth_width": 1, "lip_corner_height": -0.5},
     23: {"mouthRollLower": 1, "mouthRollUpper": 1, "lip_thickness": -1},
     24: {"mouthPress": 1, "lip_thickness": -1},
@@ -142,6 +141,11 @@ def aligned(mesh: Any, template: Any) -> Any:
     return ((mesh - middle) @ turn) * scale[:, None, None]
 
 
+def log_odds(blendshapes: Any, xp: Any) -> Any:
+    """The log odds of `LogOdds`, of all 52 blendshapes: (N, 52) of `xp`, which is `numpy` or `torch`."""
+    return xp.log((blendshapes + _TINY) / (1 - blendshapes + _FULL))
+
+
 def measured(mesh: Any, blendshapes: Any, xp: Any) -> Any:
     """All measures of faces.
 
@@ -158,7 +162,7 @@ def measured(mesh: Any, blendshapes: Any, xp: Any) -> Any:
     def matrix(values: NDArray[np.float64]) -> Any:
         return xp.asarray(values, dtype=mesh.dtype)
 
-    odds = xp.log((blendshapes + _TINY) / (1 - blendshapes + _FULL))[:, plan.blendshapes]
+    odds = log_odds(blendshapes, xp)[:, plan.blendshapes]
     heights = mesh[:, :, 1] @ matrix(plan.heights)
     apart = mesh[:, plan.starts] - mesh[:, plan.ends]
     lengths = (apart * apart).sum(2) ** 0.5

@@ -49,6 +49,8 @@ _STREAMS: Final = {
     "grain": 6,
     "jitter": 7,
     "deck": 8,
+    "modelled": 9,
+    "camera": 10,
 }
 
 

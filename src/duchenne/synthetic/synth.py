@@ -29,6 +29,7 @@ LICENCE: Final = "CC0-1.0 (rendered; nobody's face)"
 JITTER: Final = 0.010
 """Standard deviation of the landmark estimate that crops are cut by, in outer-eye distances."""
 TEST_SHARE: Final = 0.25
+MODELLED: Final = "modelled"
 _CHUNK_PIXELS: Final = 16 * 160 * 160
 _FRAME_SHARE: Final = 1.25
 """Side of the rendered picture, in sides of the crop."""
@@ -49,7 +50,7 @@ class SynthConfig:
 
     def plan(self, subject: int, clip: int) -> ClipPlan:
         """The clip's plan."""
-        style = None if self.style == "mixed" else STYLES.index(self.style)
+        style = None if self.style == "mixed" else STYLES.index(self.style) if self.style in STYLES else 0
         return plan_clip(self.seed, subject, clip, self.frames, head=self.head, style=style, aus=self.aus == "on")
 
 
@@ -89,7 +90,8 @@ def synth(
         size_px: side of the crops.
         seed: everything follows from it; two seeds share no subject.
         head: what moves beside action units: everything (`natural`), gaze and blinks (`still`), nothing (`fixed`).
-        style: `natural`, `drawn`, or `mixed` (drawn for each clip).
+        style: `natural`, `drawn`, `mixed` (one of these two drawn for each clip), or `modelled`: heads in three
+            dimensions (extra `[faces]`).
         aus: `off` holds every AU at 0 in otherwise the same clips.
         workers: number of processes, 0 for one per core; the bytes written do not depend on it.
         stats: measure the result (see `stats.synth_stats`) and write `stats.csv` beside it.
@@ -99,7 +101,7 @@ def synth(
         The folder, opened.
 
     Raises:
-        UsageError: for a number out of range, an unknown style, or an `out` that holds something else.
+        UsageError: for a number out of range, an unknown style, a missing extra, or an `out` that holds something else.
         InputError: when `out` cannot be written.
     """
     for name, value, least in (
@@ -107,8 +109,12 @@ def synth(
     ):  # fmt: skip
         if value < least:
             raise UsageError(f"--{name} {value}: must be at least {least}.")
-    if style not in (*STYLES, "mixed"):
-        raise UsageError(f"--style {style}: is none of {', '.join((*STYLES, 'mixed'))}.")
+    if style not in (*STYLES, "mixed", MODELLED):
+        raise UsageError(f"--style {style}: is none of {', '.join((*STYLES, 'mixed', MODELLED))}.")
+    if style == MODELLED:
+        from duchenne.synthetic.modelled import prepare_modelled
+
+        prepare_modelled()
     first_test = subjects - round(subjects * TEST_SHARE)
     if stats and first_test == subjects:
         raise UsageError(f"--stats: tests on a quarter of the people; --subjects {subjects} is too few, use 4 or more.")
@@ -145,7 +151,12 @@ def frames_at_once(size_px: int) -> int:
 
 
 def render_clip(
-    plan: ClipPlan, identity_of: tuple[int, int], size_px: int, device: torch.device | str = "cpu"
+    plan: ClipPlan,
+    identity_of: tuple[int, int],
+    size_px: int,
+    device: torch.device | str = "cpu",
+    *,
+    modelled: bool = False,
 ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.float32]]]:
     """Renders a clip as full frames, with the person before a background.
 
@@ -153,11 +164,17 @@ def render_clip(
         plan: the clip.
         identity_of: seed and number of the subject.
         size_px: side of the square frames.
-        device: where to render.
+        device: where to render; modelled heads are rendered on the processor.
+        modelled: as a three-dimensional head.
 
     Yields:
         Frames (size_px, size_px, 3) RGB uint8 and their exact landmarks (68, 2) in pixels.
     """
+    if modelled:
+        from duchenne.synthetic.modelled.draw import render_modelled
+
+        yield from render_modelled(plan, identity_of, size_px)
+        return
     identity, scene = person(*identity_of).to(device), plan.scene.to(device)
     clip = int(plan.name.rsplit("-", 1)[1])
     grain = stream(*identity_of, clip, "grain")
@@ -191,14 +208,16 @@ def synthetic_clip(
         clip: number of the clip.
         frames: length, at 25 frames a second.
         size_px: side of the frames.
-        style: `natural` or `drawn`.
+        style: `natural`, `drawn` or `modelled`.
         head: see `synth`.
 
     Returns:
         Frames (T, size_px, size_px, 3) RGB uint8, and the plan with the exact AUs.
     """
-    plan = plan_clip(seed, subject, clip, frames, head=head, style=STYLES.index(style))
-    return np.stack([picture for picture, _ in render_clip(plan, (seed, subject), size_px)]), plan
+    modelled = style == MODELLED
+    plan = plan_clip(seed, subject, clip, frames, head=head, style=0 if modelled else STYLES.index(style))
+    pictures = render_clip(plan, (seed, subject), size_px, modelled=modelled)
+    return np.stack([picture for picture, _ in pictures]), plan
 
 
 def _render_subject(writer: PartWriter, part: _Subject) -> None:
@@ -211,7 +230,8 @@ def _render_subject(writer: PartWriter, part: _Subject) -> None:
         # The rendered head is as large as in the crop, give or take: `camera` is a share of the larger picture.
         plan.scene.camera[:, 0] *= OUTER_EYE_CORNERS / 0.25 / _FRAME_SHARE
         offset = jitter.normal(0, JITTER / 2, (68, 2))
-        for frame, (picture, landmarks) in enumerate(render_clip(plan, (config.seed, part.number), frame_px)):
+        pictures = render_clip(plan, (config.seed, part.number), frame_px, modelled=config.style == MODELLED)
+        for frame, (picture, landmarks) in enumerate(pictures):
             eyes = float(np.linalg.norm(landmarks[45] - landmarks[36]))
             estimate = landmarks + eyes * (offset + jitter.normal(0, JITTER, (68, 2)))
             if frame == 0 or config.head == "natural":  # else the crop is that of the first frame: the camera rests
@@ -247,7 +267,7 @@ def nuisance_table(config: SynthConfig) -> pd.DataFrame:
                 **{f"background_{c}": float(scene.background[0, i].mean()) for i, c in enumerate("rgb")},
                 "blur": float(scene.blur[0]),
                 "noise": float(scene.noise[0]),
-                "style": STYLES[int(scene.style[0])],
+                "style": MODELLED if config.style == MODELLED else STYLES[int(scene.style[0])],
             }
             for i, au in enumerate(SYNTH_AUS):
                 columns[f"AU{au:02d}_right"] = plan.aus[:, 0, i]

@@ -21,7 +21,7 @@ def main(arguments: list[str]) -> int:
         size: int = 128,
         seed: int = 0,
         head: Literal["natural", "still", "fixed"] = "natural",
-        style: Literal["mixed", "natural", "drawn"] = "mixed",
+        style: Literal["mixed", "natural", "drawn", "modelled"] = "mixed",
         aus: Literal["on", "off"] = "on",
         workers: int = 0,
         stats: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
             size: side of the crops in pixels.
             seed: everything follows from it; two seeds share no person.
             head: what moves beside action units: all (natural), gaze and blinks (still), nothing (fixed).
-            style: how faces are rendered; mixed draws one for each clip.
+            style: how faces are rendered; mixed draws natural or drawn for each clip; modelled: heads in 3-D, [faces].
             aus: off holds every action unit at 0 in otherwise the same clips.
             workers: processes, 0 for one per core; the result does not depend on it.
             stats: measure how the set could mislead: print it and write stats.csv beside it.
