@@ -245,9 +245,9 @@ def _build_texts(root: Path) -> dict[str, list[str]]:
     rows.to_excel(root / "table" / "table.xlsx", index=False)
     rows.to_csv(root / "names" / "table.csv", index=False)
     (root / "names" / "names.csv").write_text("source,face,name\na.mp4,0,Ann\n")
-    (root / "trials" / "trials.csv").write_text("source,trial,start_s,end_s\na.mp4,one,0,0.2\na.mp4,two,0.2,0.4\n")
+    (root / "trials" / "trials.csv").write_text("source,trial,onset_s,offset_s\na.mp4,one,0,0.2\na.mp4,two,0.2,0.4\n")
     (root / "codes" / "rows.csv").write_text("source,frame,AU01,AU12_i\na.mp4,0,1,2\na.mp4,1,0,3.5\na.mp4,2,9,0\n")
-    (root / "codes" / "events.csv").write_text("source,au,start_s,end_s,intensity\na.mp4,1,0,1,2\na.mp4,12,0.5,2,\n")
+    (root / "codes" / "events.csv").write_text("source,au,onset_s,offset_s,intensity\na.mp4,1,0,1,2\na.mp4,12,0.5,2,\n")
     event = [1.0, "", "AU12", "", ""]
     project = {
         "observations": {"one": {
