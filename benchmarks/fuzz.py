@@ -46,11 +46,11 @@ _LEAVES: Final[tuple[Any, ...]] = (
 )  # fmt: skip
 
 
-def mutated(data: bytes, rng: np.random.Generator, name: str) -> bytes:
-    """The content of a file, damaged in one way or several."""
+def mutated(data: bytes, rng: np.random.Generator, name: str, *, rewrite: bool) -> bytes:
+    """The content of a file, damaged in one way or several; with `rewrite` also as another program would write it."""
     if name.endswith((".json", ".yaml", ".boris")) and rng.random() < 0.5:
         return _other_leaf(data, rng, name)
-    if name.endswith(".parquet") and rng.random() < 0.4:
+    if name.endswith(".parquet") and rewrite and rng.random() < 0.7:
         return _other_column(data, rng)
     text = name.endswith((".csv", ".json", ".jsonl", ".yaml", ".boris", ".eaf"))
     for _ in range(1 + rng.poisson(0.4)):
@@ -164,7 +164,7 @@ def chosen(number: int, seed: int, root: Path, formats: list[str]) -> tuple[str,
     kind = formats[rng.choice(len(formats), p=weights / weights.sum())]
     victims = json.loads((root / "victims.json").read_text())[kind]
     victim = victims[rng.integers(len(victims))]
-    return kind, victim, mutated((root / kind / victim).read_bytes(), rng, victim)
+    return kind, victim, mutated((root / kind / victim).read_bytes(), rng, victim, rewrite=not FORMATS[kind].sealed)
 
 
 class Reader:

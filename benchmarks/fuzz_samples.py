@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from fractions import Fraction
@@ -126,6 +127,7 @@ def _summaries(folder: Path, _: str) -> str:
 
 FORMATS: Final[Mapping[str, Format]] = {
     "prepared": Format(_prepared, sealed=True, weight=6),
+    "rewritten": Format(lambda folder, name: _prepared(folder, name) and "", weight=3),
     "encoder": Format(_encoder, sealed=True, weight=1.5),
     "checkpoint": Format(_checkpoint, sealed=True, weight=2),
     "detector": Format(_detector, weight=1.5),
@@ -151,6 +153,8 @@ def build(root: Path) -> None:
     root.mkdir(parents=True, exist_ok=True)
     _build_prepared(root / "prepared")
     victims["prepared"] = ["frames.parquet", "frames.parquet", "dataset.yaml", "dataset.yaml", "shards/00000.tar"]
+    shutil.copytree(root / "prepared", root / "rewritten")
+    victims["rewritten"] = ["frames.parquet"]
     victims |= _build_models(root)
     victims |= _build_texts(root)
     victims |= _build_pictures(root)
