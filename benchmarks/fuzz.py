@@ -1,7 +1,7 @@
 """Damages files of every format that is read, and looks whether each is read as before or refused in one sentence.
 
-    python benchmarks/fuzz.py --inputs 20000 [--seed 0] [--workers 1] [--formats prepared png] [--keep FOLDER]
-    python benchmarks/fuzz.py --only 1234 --seed 0       # one of them again, with what it raised
+    python -m benchmarks.fuzz --inputs 20000 [--seed 0] [--formats prepared png] [--keep FOLDER]
+    python -m benchmarks.fuzz --only 1234 --seed 0       # one of them again, with what it raised
 
 Input number i follows from the seed and i alone. It is read in a process of its own kind that may take 4 GB more than
 it has after its imports, and 30 s. What counts as a failure:

@@ -17,6 +17,7 @@ _ESTIMATE: Final = {"value": _MAYBE}
 _BOUNDED: Final = {"value": _MAYBE, "low?": _MAYBE, "high?": _MAYBE}
 _METRICS: Final = {"f1": _BOUNDED, "auc": _BOUNDED, "*": _BOUNDED}
 _ESTIMATES: Final = {"f1": _ESTIMATE, "auc": _ESTIMATE, "*": _ESTIMATE}
+_BOTH: Final = {"mean_of_folds": _MAYBE, "pooled": _MAYBE}
 _SUMMARY: Final[Mapping[str, Any]] = {
     "protocol": {
         "name": _TEXT, "target": _TEXT, "items": [_TEXT], "folds": (str, int), "weighting": (str, type(None)),
@@ -26,14 +27,15 @@ _SUMMARY: Final[Mapping[str, Any]] = {
         "name": _TEXT, "alignment": _TEXT, "size_px": (int,), "label_kind": _TEXT, "positive_from": _NUMBER,
         "crops": (int,), "settings": {},
     }],
-    "always_positive": {"mean_of_folds": _MAYBE, "pooled": _MAYBE, "items": {"*": {"mean_of_folds": _MAYBE, "pooled": _MAYBE}}},
+    "always_positive": {**_BOTH, "items": {"*": _BOTH}},
     "models": {"*": {
         "seen": {"transductive": (bool,)}, "mean_of_folds": _METRICS, "pooled": _METRICS,
         "items": {"*": {"mean_of_folds": _ESTIMATES, "pooled": _ESTIMATES}},
         "method?": (str, type(None)), "training?": ({}, type(None)),
     }},
 }  # fmt: skip
-"""What `compare` reads: a mapping by its keys (`?`: may be missing, `*`: every other), a list by its items, types, words."""
+"""What `compare` reads: a mapping by its keys (`?`: may be missing, `*`: every other), a list by its items, types and
+words."""
 
 
 def read_summary(path: Path) -> dict[str, Any]:
