@@ -50,7 +50,7 @@ def read_summary(path: Path) -> dict[str, Any]:
     summary = load_json(file)
     if not isinstance(summary, dict) or not _SUMMARY.keys() <= summary.keys():
         raise InputError(f"{file}: is no summary of `duchenne evaluate`; name another folder.")
-    wrong = _differs(summary, _SUMMARY)
+    wrong = _differs(summary, _SUMMARY) if summary["data"] else ".data"
     if wrong is not None:
         raise InputError(f"{file}: {wrong.lstrip('.')} is missing or not what it should be; evaluate again.")
     return summary
