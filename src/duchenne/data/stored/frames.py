@@ -95,8 +95,8 @@ def read_table(path: Path, layout: Layout, *, pictures: bool = True) -> pd.DataF
         InputError: when the file cannot be read, a column is missing or of another type, or a value is impossible.
     """
     table = read_parquet(path, lambda name: name not in _LISTS)
-    own = _check_note(table, layout, path)
-    table = _checked(table.replace_schema_metadata(None), layout, path, pictures, own)
+    _check_note(table, layout, path)
+    table = _checked(table.replace_schema_metadata(None), layout, path, pictures)
     try:
         frames: pd.DataFrame = table.to_pandas(types_mapper=_NULLABLE.get)
     except BROKEN as error:  # texts that are no UTF-8
@@ -123,8 +123,6 @@ def read_list(path: Path, column: str, layout: Layout, rows: int) -> NDArray[np.
     out = np.full((rows, length), np.nan, dtype=np.float32)
     table = read_parquet(path, lambda name: name == column)
     if column not in table.column_names:
-        if NOTE in (table.schema.metadata or {}):  # our own: nothing is left out
-            raise InputError(f"{path}: has no column `{column}`; prepare the data again.")
         return out
     values = table[column].combine_chunks()
     kind = values.type
@@ -185,11 +183,11 @@ def check_places(frames: pd.DataFrame, path: Path) -> tuple[NDArray[np.int64], l
     return codes.astype(np.int64), names
 
 
-def _check_note(table: pa.Table, layout: Layout, path: Path) -> bool:
-    """Refuses a table of another layout; False where another program wrote it, which keeps no note of that."""
+def _check_note(table: pa.Table, layout: Layout, path: Path) -> None:
+    """Refuses a table that was written for another layout."""
     text = (table.schema.metadata or {}).get(NOTE)
     if text is None:
-        return False
+        return
     own, other = parse_json(text, str(path)), layout.note()
     differ = [key for key in other if not isinstance(own, dict) or own.get(key) != other[key]]
     if differ:
@@ -197,15 +195,12 @@ def _check_note(table: pa.Table, layout: Layout, path: Path) -> bool:
             f"{path}: was written with another `{differ[0]}` than dataset.yaml says; correct dataset.yaml or prepare "
             "the data again."
         )
-    return True
 
 
-def _checked(table: pa.Table, layout: Layout, path: Path, pictures: bool, own: bool) -> pa.Table:
+def _checked(table: pa.Table, layout: Layout, path: Path, pictures: bool) -> pa.Table:
     """The table with every known column in its own type; refuses what cannot be."""
     needed = [name for name in _NEEDED if pictures or name not in _PICTURE]
     needed += ["crc32"] if layout.summed and pictures else []
-    if own:  # nothing is left out
-        needed += [*_TEXTS, "time_s", *(["score"] if pictures else [])]
     needed += [au_column(au) for au in layout.aus]
     named = {au_column(au) for au in layout.aus}
     if layout.label_kind == "intensity":
