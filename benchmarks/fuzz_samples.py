@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from fractions import Fraction
@@ -18,6 +19,7 @@ import numpy as np
 import openpyxl
 import pandas as pd
 import torch
+from duchenne.features.parts import EncoderPart
 from numpy.typing import NDArray
 
 from duchenne.config import from_mapping, load_mapping
@@ -30,7 +32,6 @@ from duchenne.detectors.records import AuRecord, DetectorRecord
 from duchenne.evaluation.comparing.compare import compare
 from duchenne.faces.align import ALIGNMENT
 from duchenne.faces.decode import Found, read_pictures
-from duchenne.features.parts import EncoderPart
 from duchenne.heads.linear import LinearHead
 from duchenne.modules.encoder import Encoder, EncoderSpec
 from duchenne.preparing.codes.video_codes import read_codes
@@ -126,6 +127,7 @@ def _summaries(folder: Path, _: str) -> str:
 
 FORMATS: Final[Mapping[str, Format]] = {
     "prepared": Format(_prepared, sealed=True, weight=6),
+    "rewritten": Format(lambda folder, name: _prepared(folder, name) and "", weight=3),
     "encoder": Format(_encoder, sealed=True, weight=1.5),
     "checkpoint": Format(_checkpoint, sealed=True, weight=2),
     "detector": Format(_detector, weight=1.5),
@@ -151,6 +153,8 @@ def build(root: Path) -> None:
     root.mkdir(parents=True, exist_ok=True)
     _build_prepared(root / "prepared")
     victims["prepared"] = ["frames.parquet", "frames.parquet", "dataset.yaml", "dataset.yaml", "shards/00000.tar"]
+    shutil.copytree(root / "prepared", root / "rewritten")
+    victims["rewritten"] = ["frames.parquet"]
     victims |= _build_models(root)
     victims |= _build_texts(root)
     victims |= _build_pictures(root)
@@ -245,9 +249,9 @@ def _build_texts(root: Path) -> dict[str, list[str]]:
     rows.to_excel(root / "table" / "table.xlsx", index=False)
     rows.to_csv(root / "names" / "table.csv", index=False)
     (root / "names" / "names.csv").write_text("source,face,name\na.mp4,0,Ann\n")
-    (root / "trials" / "trials.csv").write_text("source,trial,start_s,end_s\na.mp4,one,0,0.2\na.mp4,two,0.2,0.4\n")
+    (root / "trials" / "trials.csv").write_text("source,trial,onset_s,offset_s\na.mp4,one,0,0.2\na.mp4,two,0.2,0.4\n")
     (root / "codes" / "rows.csv").write_text("source,frame,AU01,AU12_i\na.mp4,0,1,2\na.mp4,1,0,3.5\na.mp4,2,9,0\n")
-    (root / "codes" / "events.csv").write_text("source,au,start_s,end_s,intensity\na.mp4,1,0,1,2\na.mp4,12,0.5,2,\n")
+    (root / "codes" / "events.csv").write_text("source,au,onset_s,offset_s,intensity\na.mp4,1,0,1,2\na.mp4,12,0.5,2,\n")
     event = [1.0, "", "AU12", "", ""]
     project = {
         "observations": {"one": {

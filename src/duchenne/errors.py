@@ -34,3 +34,7 @@ class InputError(DuchenneError):
     """A file or folder that cannot be read or does not hold what is needed (exit status 1)."""
 
     exit_status = 1
+
+
+class OutputError(InputError):
+    """What a command says cannot be written: its standard output is full (exit status 1)."""

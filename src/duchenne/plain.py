@@ -7,7 +7,10 @@ spreadsheets themselves. Reading takes it away again, so that names come back un
 from __future__ import annotations
 
 import re
+import sys
 from typing import Final, TextIO
+
+from duchenne.errors import OutputError
 
 _FORMULA: Final = re.compile(r"'*[=+\-@\t\r]")
 _NUMBER: Final = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?")
@@ -46,5 +49,28 @@ def as_code(text: str) -> str:
 
 
 def tell(*values: object, file: TextIO | None = None, flush: bool = False) -> None:
-    """Prints like `print`, with everything that a terminal would obey shown instead."""
-    print(*(as_line(str(value)) for value in values), file=file, flush=flush)
+    """Prints like `print`, with everything that a terminal would obey shown instead.
+
+    Raises:
+        OutputError: when it cannot be written, for want of space; a reader that has gone is a BrokenPipeError.
+    """
+    try:
+        print(*(as_line(str(value)) for value in values), file=file, flush=flush)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"the output cannot be written ({error.strerror}); free some place.") from error
+
+
+def flush_output() -> None:
+    """Writes out what was printed.
+
+    Raises:
+        OutputError: see `tell`.
+    """
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"the output cannot be written ({error.strerror}); free some place.") from error

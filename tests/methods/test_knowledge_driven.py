@@ -215,7 +215,7 @@ def test_recipes_of_the_sweeps_change_one_weight():
     ({"symmetric_areas": ["2-3", "3-4"]}, "more than one counterpart"),
     ({"area_boxes": ["1; 2; 3"]}, "3 edges"),
     ({"temperature": 0.0}, "temperature must be above 0"),
-    ({"hue": 0.6}, "hue <= 0.5"),
+    ({"hue": 0.6}, "hue must be at least 0 and at most 0.5"),
     ({"smallest_area_px": 0.0}, "smallest_area_px"),
     ({"predictor_hidden": 0}, "at least 1"),
 ])  # fmt: skip

@@ -4,7 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +43,9 @@ def whole(squares: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def run(whole: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(whole, tmp_path / "run"))
+def run(whole: Path, tmp_path: Path) -> Iterator[Path]:
+    yield Path(shutil.copytree(whole, tmp_path / "run"))
+    shutil.rmtree(tmp_path / "run")  # pytest would keep hundreds of megabytes of each test
 
 
 def resume(run: Path, squares: Path, **changes: Any) -> Any:

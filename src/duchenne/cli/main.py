@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
 from importlib import import_module
 from typing import Final
 
-from duchenne.errors import DuchenneError
+from duchenne.errors import DuchenneError, OutputError, UsageError
+from duchenne.plain import flush_output
 from duchenne.plain import tell as print
 
 COMMANDS: Final[dict[str, str]] = {
@@ -57,6 +59,26 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(words: list[str]) -> int:
+    try:
+        status = _command(words)
+        flush_output()
+    except DuchenneError as error:
+        print(f"{' '.join(['duchenne', *words[:1]])}: {error}", file=sys.stderr)
+        if isinstance(error, OutputError):
+            _discard_output()
+        return error.exit_status
+    except BrokenPipeError:  # whoever read the output has had enough (`| head`)
+        _discard_output()
+        return 1
+    return status
+
+
+def _discard_output() -> None:
+    """Lets flushing at exit not complain once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _command(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help"):
         print(_overview())
         return 0 if words else 2
@@ -73,17 +95,14 @@ def _run(words: list[str]) -> int:
         return 2
     try:
         status: int = import_module(command_module(words[0])).main(words[1:])
-        sys.stdout.flush()
-    except DuchenneError as error:
-        print(f"duchenne {words[0]}: {error}", file=sys.stderr)
-        return error.exit_status
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        raise UsageError(f"{str(error.filename)[:80]}...: is too long for the name of a file; check it.") from error
     except KeyboardInterrupt:
         then = "to go on" if words[0] in _GO_ON else "(it starts over; nothing half-written was left)"
         print(f"duchenne {words[0]}: interrupted; run the same command again {then}.", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # whoever read the output has had enough (`| head`); flushing at exit must not complain
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     return status
 
 

@@ -113,6 +113,9 @@ def coding_of(table: pd.DataFrame, path: Path) -> Coding:
         InputError: see `read_coding`.
     """
     table = table.set_axis(table.columns.astype(str).str.strip(), axis="columns")
+    twice = table.columns[table.columns.duplicated()]
+    if len(twice):
+        raise InputError(f"{path}: has the column `{twice[0]}` twice; remove one.")
     measured = _measured(table)
     values: dict[tuple[int, Kind], Floats] = {}
     for column in table:

@@ -60,7 +60,7 @@ class Layout:
         positive_from: the lowest intensity that counts as present.
         size_px: side of the crops.
         own_parts: whether `split` holds parts of the data set's own in place of `SPLITS`.
-        summed: whether every crop has a checksum, and every column is there: of version 2.
+        summed: whether every crop has a checksum: of version 2.
     """
 
     aus: Sequence[int]
@@ -123,8 +123,6 @@ def read_list(path: Path, column: str, layout: Layout, rows: int) -> NDArray[np.
     out = np.full((rows, length), np.nan, dtype=np.float32)
     table = read_parquet(path, lambda name: name == column)
     if column not in table.column_names:
-        if layout.summed:
-            raise InputError(f"{path}: has no column `{column}`; prepare the data again.")
         return out
     values = table[column].combine_chunks()
     kind = values.type
@@ -186,6 +184,7 @@ def check_places(frames: pd.DataFrame, path: Path) -> tuple[NDArray[np.int64], l
 
 
 def _check_note(table: pa.Table, layout: Layout, path: Path) -> None:
+    """Refuses a table that was written for another layout."""
     text = (table.schema.metadata or {}).get(NOTE)
     if text is None:
         return
@@ -201,8 +200,7 @@ def _check_note(table: pa.Table, layout: Layout, path: Path) -> None:
 def _checked(table: pa.Table, layout: Layout, path: Path, pictures: bool) -> pa.Table:
     """The table with every known column in its own type; refuses what cannot be."""
     needed = [name for name in _NEEDED if pictures or name not in _PICTURE]
-    if layout.summed:  # our own: nothing is left out
-        needed += [*_TEXTS, "time_s", *(["crc32", "score"] if pictures else [])]
+    needed += ["crc32"] if layout.summed and pictures else []
     needed += [au_column(au) for au in layout.aus]
     named = {au_column(au) for au in layout.aus}
     if layout.label_kind == "intensity":

@@ -22,6 +22,8 @@ def read_parquet(path: Path, wanted: Callable[[str], bool] = lambda name: True) 
     Raises:
         InputError: when the file is missing, no regular file, or damaged.
     """
+    if not path.exists():
+        raise broken(path, FileNotFoundError("there is no such file"))
     check_file(path)
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:

@@ -184,6 +184,6 @@ def _presence(evaluation: Evaluation, data: Mapping[str, Any]) -> str:
 
 
 def _plain(value: Any) -> str:
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and {"area_boxes", "area_groups"} <= value.keys():
         return f"{len(value['area_boxes'])} areas in {len(value['area_groups'])} groups (summary.json)"
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)

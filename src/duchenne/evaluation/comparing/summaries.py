@@ -15,24 +15,27 @@ _TEXT: Final = (str,)
 _MAYBE: Final = (int, float, type(None))
 _ESTIMATE: Final = {"value": _MAYBE}
 _BOUNDED: Final = {"value": _MAYBE, "low?": _MAYBE, "high?": _MAYBE}
-_METRICS: Final = {"*": _BOUNDED}
+_METRICS: Final = {"f1": _BOUNDED, "auc": _BOUNDED, "*": _BOUNDED}
+_ESTIMATES: Final = {"f1": _ESTIMATE, "auc": _ESTIMATE, "*": _ESTIMATE}
+_BOTH: Final = {"mean_of_folds": _MAYBE, "pooled": _MAYBE}
 _SUMMARY: Final[Mapping[str, Any]] = {
     "protocol": {
-        "name": _TEXT, "target": _TEXT, "items": [_TEXT], "folds": (str, int), "weighting?": (str, type(None)),
-        "threshold?": (int, float, str, type(None)), "positive_from": ({"*": (int, float, str)}, type(None)),
+        "name": _TEXT, "target": _TEXT, "items": [_TEXT], "folds": (str, int), "weighting": (str, type(None)),
+        "threshold": (int, float, str, type(None)), "positive_from": ({"*": (int, float, "as coded")}, type(None)),
     },
     "data": [{
         "name": _TEXT, "alignment": _TEXT, "size_px": (int,), "label_kind": _TEXT, "positive_from": _NUMBER,
         "crops": (int,), "settings": {},
     }],
-    "always_positive": {"mean_of_folds": _MAYBE, "pooled": _MAYBE, "items": {"*": {"*": _MAYBE}}},
+    "always_positive": {**_BOTH, "items": {"*": _BOTH}},
     "models": {"*": {
         "seen": {"transductive": (bool,)}, "mean_of_folds": _METRICS, "pooled": _METRICS,
-        "items": {"*": {"mean_of_folds": {"*": _ESTIMATE}, "pooled": {"*": _ESTIMATE}}},
+        "items": {"*": {"mean_of_folds": _ESTIMATES, "pooled": _ESTIMATES}},
         "method?": (str, type(None)), "training?": ({}, type(None)),
     }},
 }  # fmt: skip
-"""What `compare` reads: a mapping by its keys (`?`: may be missing, `*`: every other), a list by its items, types."""
+"""What `compare` reads: a mapping by its keys (`?`: may be missing, `*`: every other), a list by its items, types and
+words."""
 
 
 def read_summary(path: Path) -> dict[str, Any]:
@@ -47,7 +50,7 @@ def read_summary(path: Path) -> dict[str, Any]:
     summary = load_json(file)
     if not isinstance(summary, dict) or not _SUMMARY.keys() <= summary.keys():
         raise InputError(f"{file}: is no summary of `duchenne evaluate`; name another folder.")
-    wrong = _differs(summary, _SUMMARY)
+    wrong = _differs(summary, _SUMMARY) if summary["data"] else ".data"
     if wrong is not None:
         raise InputError(f"{file}: {wrong.lstrip('.')} is missing or not what it should be; evaluate again.")
     return summary
@@ -82,6 +85,8 @@ def _differs(value: Any, wanted: Any) -> str | None:
     return None
 
 
-def _is(value: Any, kind: type) -> bool:
-    """Whether a value is exactly of a kind: true is no number, and no number is infinite."""
+def _is(value: Any, kind: type | str) -> bool:
+    """Whether a value is exactly of a kind, or this word: true is no number, and no number is infinite."""
+    if isinstance(kind, str):
+        return bool(value == kind)
     return type(value) is kind and (not isinstance(value, float) or math.isfinite(value))

@@ -53,7 +53,7 @@ class ClIleConfig(LabelledConfig):
     """Of the orthogonality loss (paper: 0.5); 0: there is none, and no stage `identity` (ablation A1)."""
     contrast_weight: Weight = 0.4
     """Of the label contrast (paper: 0.4); 0: there is none (ablations A2 and A4)."""
-    temperature: Annotated[float, Range(1e-4, 1e3)] = 2.0
+    temperature: Annotated[float, Range(0, 1e3, above=True)] = 2.0
     """tau of the label contrast (paper: 2)."""
     eps: Annotated[float, Range(0, 1, above=True)] = 1e-4
     """Added to |cos| inside the logarithm of the orthogonality loss, which has no lower bound otherwise (ours)."""

@@ -52,9 +52,9 @@ class CLPConfig:
     tcl_reduction: Literal["mean", "sum"] = "mean"
     """Over the clips of a batch; Eq. 1 prints a sum, which would make the balance depend on the batch."""
 
-    beta: Annotated[float, Range(1e-4, 1e3)] = 0.1
+    beta: Annotated[float, Range(0, 1e3, above=True)] = 0.1
     """Weight of the reconstruction (paper: 0.1)."""
-    temperature: Annotated[float, Range(1e-4, 1e3)] = 0.07
+    temperature: Annotated[float, Range(0, 1e3, above=True)] = 0.07
     """Of the reconstruction's softmaxes (not stated; as CVC)."""
     key_momentum: Share = 0.999
     """rho of the momentum encoder (paper: 0.999)."""
@@ -100,7 +100,7 @@ class CLPConfig:
         if self.mask_negatives and self.mask_same == "none":
             raise ValueError("mask_negatives needs mask_same: subject or clip, which says whose keys are left out")
         if self.support >= self.memory:
-            raise ValueError("support must be below memory")
+            raise ValueError("support must be at least 1 and below memory")
         if self.crop_min > self.crop_max:
             raise ValueError("crop_min must be at most crop_max")
         if self.key_view == "colour" and not self.colour:

@@ -20,7 +20,7 @@ class CVCConfig(MomentumConfig):
         "batch_size": 512,  # authors' code
     }
 
-    temperature: Annotated[float, Range(1e-4, 1e3)] = 0.07
+    temperature: Annotated[float, Range(0, 1e3, above=True)] = 0.07
     """Of all softmaxes (authors' code: 0.07)."""
     cycle_weight: Weight = 0.1
     """Of the cycle loss (authors' code: 0.1)."""
@@ -39,4 +39,4 @@ class CVCConfig(MomentumConfig):
         if not self.cycle_weight:
             raise ValueError("cycle_weight must be above 0")
         if self.support >= self.cycle_memory:
-            raise ValueError("support must be below cycle_memory")
+            raise ValueError("support must be at least 1 and below cycle_memory")

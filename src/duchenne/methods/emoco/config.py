@@ -39,7 +39,7 @@ class EmoCoConfig(MomentumConfig):
     """lambda, of the emotion loss (paper)."""
     contrast_weight: Weight = 1.0
     """Of the contrastive loss; 0 for the ablation with the emotion loss alone, which needs no keys."""
-    temperature: Annotated[float, Range(1e-4, 1e3)] = 0.2
+    temperature: Annotated[float, Range(0, 1e3, above=True)] = 0.2
     """tau (paper)."""
     detach_prototypes: bool = True
     """Whether the classifier learns from the emotion loss alone (not stated)."""

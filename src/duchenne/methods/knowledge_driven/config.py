@@ -34,7 +34,7 @@ class KnowledgeDrivenConfig:
     """Width of an area's embedding (paper)."""
     predictor_hidden: Width = 1024
     """Hidden width of the predictors between related areas (paper)."""
-    temperature: Annotated[float, Range(1e-4, 1e3)] = 0.07
+    temperature: Annotated[float, Range(0, 1e3, above=True)] = 0.07
     """tau (paper)."""
     contrast_weight: Weight = 0.01
     """alpha, of both contrastive terms (paper)."""

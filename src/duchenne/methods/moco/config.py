@@ -21,7 +21,7 @@ class MoCoConfig(MomentumConfig):
         "batch_size": 256,  # authors' code
     }
 
-    temperature: Annotated[float, Range(1e-4, 1e3)] = 0.2
+    temperature: Annotated[float, Range(0, 1e3, above=True)] = 0.2
     """Of the softmax over the memory (v2: 0.2; v1: 0.07)."""
     head: Literal["mlp", "linear"] = "mlp"
     """Between encoder and loss: one hidden layer (v2) or none (v1)."""

@@ -20,5 +20,5 @@ class SimCLRConfig(ViewsConfig):
         "batch_size": 256,  # the smallest batch of the paper
     }
 
-    temperature: Annotated[float, Range(1e-4, 1e3)] = 0.1
+    temperature: Annotated[float, Range(0, 1e3, above=True)] = 0.1
     """Of the softmax over the batch (paper: 0.1)."""
