@@ -245,6 +245,8 @@ def test_crops_of_several_sizes_are_refused_where_pixels_count(tmp_path: Path, d
     other = levels(tmp_path / "other", subjects=2)
     text = (other / "dataset.yaml").read_text()
     (other / "dataset.yaml").write_text(text.replace(f"size_px: {SIDE}", "size_px: 64"))
+    frames = pd.read_parquet(other / "frames.parquet")
+    frames.to_parquet(other / "frames.parquet")  # which forgets what it was written for
     with pytest.raises(UsageError, match="the crops differ in size"):
         duchenne.fit(model="pixels", data=[data, other], out=tmp_path / "d", quiet=True)
     table = duchenne.fit(model="blendshapes", data=[data, other], out=tmp_path / "d", quiet=True)

@@ -63,7 +63,7 @@ def test_the_folder_holds_three_files(detector: Path) -> None:
 
 DAMAGE: list[tuple[Callable[[Path], object], str]] = [
     (lambda d: (d / "detector.json").unlink(), "is no detector"),
-    (lambda d: (d / "detector.json").write_text("{"), "detector.json: cannot be read"),
+    (lambda d: (d / "detector.json").write_text("{"), "detector.json: is not valid JSON"),
     (lambda d: (d / "detector.json").write_text("[]"), "is no detector of format version 1"),
     (lambda d: change(d, format_version=2), "is no detector of format version 1"),
     (lambda d: change(d, colour="red"), "unknown key `colour`"),

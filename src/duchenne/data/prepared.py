@@ -112,7 +112,6 @@ class Prepared:
         self._shard_names: list[tuple[int, str]] = []
         for number, (path, info) in enumerate(zip(self.paths, self.infos)):
             table = read_table(path / FRAMES_FILE, info.layout())
-            _check_count(path, info, len(table))
             own, names = check_places(table, path)
             codes.append(own + len(self._shard_names))
             self._shard_names += [(number, name) for name in names]
@@ -296,12 +295,3 @@ def read_info(path: str | Path) -> DatasetInfo:
             "data again."
         )
     return from_mapping(DatasetInfo, values, where=str(file))
-
-
-def _check_count(path: Path, info: DatasetInfo, rows: int) -> None:
-    """Refuses a table that has lost rows; where faces were left out by name, the rows lie in two files."""
-    stated = info.counts.get("crops", rows)
-    if rows != stated and not (path / "left_out.parquet").exists():
-        raise InputError(
-            f"{path / FRAMES_FILE}: has {rows} rows, dataset.yaml counts {stated} crops; prepare the data again."
-        )

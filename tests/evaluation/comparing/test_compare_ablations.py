@@ -19,13 +19,14 @@ def evaluation(folder: Path, protocol: str) -> Path:
     """A summary of an evaluation of BP4D in its three parts, with the settings that CLP states."""
     folder.mkdir()
     items = [au_column(au) for au in AU_SETS["bp4d"]]
-    cell = {"mean_of_folds": {"f1": {"value": 0.5}}, "pooled": {"f1": {"value": 0.5}}}
+    both = {"f1": {"value": 0.5}, "auc": {"value": 0.5}}
+    cell = {"mean_of_folds": both, "pooled": both}
     summary = {
         "protocol": {"name": protocol, "target": "au", "items": items, "folds": "bp4d:jaa", "weighting": "balanced",
                      "threshold": 0.5, "positive_from": None},
         "data": [{"name": "bp4d", "settings": {"reader": "bp4d"}, "label_kind": "occurrence", "alignment": "eyes",
                   "positive_from": 2.0, "size_px": 224, "crops": ""}],
-        "models": {"ours": {**cell, "items": dict.fromkeys(items, cell), "seen": {"transductive": []}}},
+        "models": {"ours": {**cell, "items": dict.fromkeys(items, cell), "seen": {"transductive": False}}},
         "always_positive": {"items": {i: {"mean_of_folds": 0.4, "pooled": 0.4} for i in items}, "mean_of_folds": 0.4,
                             "pooled": 0.4},
     }  # fmt: skip

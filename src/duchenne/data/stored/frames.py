@@ -205,7 +205,6 @@ def _checked(table: pa.Table, layout: Layout, path: Path, pictures: bool) -> pa.
     named = {au_column(au) for au in layout.aus}
     if layout.label_kind == "intensity":
         named |= {intensity_column(au) for au in layout.aus}
-        needed += sorted(named - set(needed)) if layout.summed else []
     there = set(table.column_names)
     lacking = [name for name in needed if name not in there]
     if lacking:

@@ -25,7 +25,7 @@ _SUMMARY: Final[Mapping[str, Any]] = {
     },
     "data": [{
         "name": _TEXT, "alignment": _TEXT, "size_px": (int,), "label_kind": _TEXT, "positive_from": _NUMBER,
-        "crops": (int,), "settings": {},
+        "crops?": (int, str), "settings": {},
     }],
     "always_positive": {**_BOTH, "items": {"*": _BOTH}},
     "models": {"*": {
