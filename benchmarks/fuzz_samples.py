@@ -8,7 +8,7 @@ import io
 import json
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +19,6 @@ import numpy as np
 import openpyxl
 import pandas as pd
 import torch
-from duchenne.features.parts import EncoderPart
 from numpy.typing import NDArray
 
 from duchenne.config import from_mapping, load_mapping
@@ -32,6 +31,7 @@ from duchenne.detectors.records import AuRecord, DetectorRecord
 from duchenne.evaluation.comparing.compare import compare
 from duchenne.faces.align import ALIGNMENT
 from duchenne.faces.decode import Found, read_pictures
+from duchenne.features.encoder import EncoderSource
 from duchenne.heads.linear import LinearHead
 from duchenne.modules.encoder import Encoder, EncoderSpec
 from duchenne.preparing.codes.video_codes import read_codes
@@ -42,7 +42,7 @@ from duchenne.training.checkpoints import load_checkpoint, save_checkpoint
 from duchenne.training.config import method_run_config
 from duchenne.training.log import read_log
 from duchenne.training.recipes import load_recipe
-from duchenne.training.runs import EncoderRecord, load_encoder, read_config, save_encoder
+from duchenne.training.runs import EncoderRecord, LoadedEncoder, load_encoder, read_config, save_encoder
 
 Read = Callable[[Path, str], Any]
 """Reads a folder of which the named file is damaged; gives what must not change without a word."""
@@ -207,10 +207,8 @@ def _build_models(root: Path) -> dict[str, list[str]]:
     }  # fmt: skip
     (root / "checkpoint").mkdir()
     save_checkpoint(root / "checkpoint" / "checkpoint.pt", state)
-    part = EncoderPart(
-        Encoder(EncoderSpec(backbone="strided8", embedding_dim=8)).eval().requires_grad_(False), 32,
-        {"kind": "encoder", "spec": asdict(encoder.spec)},
-    )  # fmt: skip
+    network = Encoder(EncoderSpec(backbone="strided8", embedding_dim=8)).eval()
+    part = EncoderSource.of_record("made", LoadedEncoder(network, replace(record, spec=network.spec, size_px=32), root))
     ones = np.ones(8, np.float32)
     head = LinearHead(
         low=-ones, high=ones, mean=0 * ones, factor=2 * ones, weight=np.ones((8, 1), np.float32),
@@ -220,10 +218,10 @@ def _build_models(root: Path) -> dict[str, list[str]]:
     one = AuRecord(**numbers, passed=True, why="made", frames=9, present=3, subjects=3, showing=3, held_out=None)
     heads = CalibratedHeads(head, 0.01, **{k: np.array([v]) for k, v in numbers.items()}, usable=np.ones(1, bool))
     detector = DetectorRecord(
-        model="made", parts=(part.spec(),), crop_px=48, alignment=ALIGNMENT, l2=0.01, aus={"AU01": one}, left_out={},
+        model="made", parts=(part.to_spec(),), crop_px=48, alignment=ALIGNMENT, l2=0.01, aus={"AU01": one}, left_out={},
         validation={}, trained_on=(), encoder_trained_on={}, notes=(), duchenne="0",
     )  # fmt: skip
-    save_detector(root / "detector", detector, heads, [part], "made\n")
+    save_detector(root / "detector", detector, heads, part, "made\n")
     return {
         "encoder": ["encoder.json", "encoder.json", "encoder.safetensors"],
         "checkpoint": ["checkpoint.pt", "checkpoint.pt", "checkpoint.json"],

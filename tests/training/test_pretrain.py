@@ -315,7 +315,10 @@ def test_resume_without_a_run(squares, tmp_path):
 def test_loss_that_is_not_finite_stops(squares, tmp_path):
     with pytest.raises(DuchenneError, match="lower --lr"):
         duchenne.pretrain(
-            "temporal_ranking", data=squares, out=tmp_path / "run", **{**FAST, "lr": 1e30, "max_steps": 20}
+            "temporal_ranking",
+            data=squares,
+            out=tmp_path / "run",
+            **{**FAST, "lr": 1e3, "weight_decay": 100.0, "max_steps": 20},
         )
 
 
@@ -377,6 +380,9 @@ def test_a_checkpoint_executes_nothing(run, squares, tmp_path):
 
     shutil.copytree(run, tmp_path / "run")
     (tmp_path / "run" / "checkpoint.pt").write_bytes(pickle.dumps({"step": Evil()}))
+    with pytest.raises(InputError, match=r"is not the file that checkpoint\.json belongs to"):
+        duchenne.pretrain("temporal_ranking", data=squares, out=tmp_path / "run", resume=True, **FAST)
+    (tmp_path / "run" / "checkpoint.json").unlink()  # as runs of earlier versions
     with pytest.raises(InputError, match="no checkpoint of duchenne"):
         duchenne.pretrain("temporal_ranking", data=squares, out=tmp_path / "run", resume=True, **FAST)
     assert not (tmp_path / "owned").exists()

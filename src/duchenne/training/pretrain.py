@@ -215,9 +215,6 @@ def _train_on(
     )  # fmt: skip
 
     fabric = make_fabric(config, device)
-    if fabric.is_global_zero:
-        held.enter_context(locked(out))
-        _check_out(out, stored, resume=resume)  # once more: another process may just have finished
     if config.batch_size % fabric.world_size:
         raise UsageError(f"--batch-size {config.batch_size} is not divisible by the {fabric.world_size} processes.")
     built = build_method(method, config)
@@ -228,6 +225,9 @@ def _train_on(
     if config.batch_size < smallest:
         raise UsageError(f"--batch-size {config.batch_size} is too small for {method}; it needs at least {smallest}.")
     steps = [stage_steps(stage, config, len(training)) for stage in built.stages()]
+    if fabric.is_global_zero:  # after all that may be refused, which leaves no folder behind
+        held.enter_context(locked(out))
+        _check_out(out, stored, resume=resume)  # once more: another process may just have finished
 
     def load(some: Sequence[Clip]) -> ClipLoader:
         return ClipLoader(
