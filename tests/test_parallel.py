@@ -8,6 +8,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -129,21 +130,28 @@ def test_no_process_works_on_after_an_interruption() -> None:
         time.sleep(0.05)
 
 
-def test_a_worker_ends_with_its_parent() -> None:
-    code = (
-        "import os, sys, time; sys.path[:0] = {path!r}\n"
-        "from duchenne.parallel import Parent\n"
-        "parent = Parent()\n"
-        "child = os.fork()\n"
-        "if child:\n"
-        "    print(child, flush=True); os._exit(0)\n"
-        "while True:\n"
-        "    parent.end_with(); time.sleep(0.05)\n"
-    )
-    said = subprocess.run(
-        [sys.executable, "-c", code.format(path=sys.path)], stdout=subprocess.PIPE, check=True, text=True, timeout=30
-    ).stdout
-    deadline = time.monotonic() + 20
-    while is_running(int(said)):
+WAITING = """
+import os, sys, time
+sys.path[:0] = {path!r}
+from duchenne.parallel import in_processes
+from tests.test_parallel import doubled
+
+with in_processes(doubled, [(1,), (2,), (3, 60.0), (4, 60.0)], workers=2, lost="this") as results:
+    print(*(next(results)[1] for _ in range(2)), flush=True)
+    next(results)
+"""
+
+
+def test_workers_end_with_their_parent() -> None:
+    """It is killed while both are in a call that takes a minute."""
+    code = WAITING.format(path=[str(Path(__file__).parents[1]), *sys.path])
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    workers = [int(word) for word in parent.stdout.readline().split()]
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    deadline = time.monotonic() + 30
+    while any(map(is_running, workers)):
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -20,6 +20,7 @@ from duchenne.errors import InputError, UsageError
 
 T = TypeVar("T")
 _LOOK_EVERY_S: Final = 0.5
+_WATCH: Final = "duchenne parent"
 _ROOM_EVERY_S: Final = 0.2
 _ANSWER_S: Final = 10
 
@@ -37,8 +38,8 @@ def in_processes(
 ) -> Iterator[Iterator[Any]]:
     """Runs calls elsewhere and gives their results as they come.
 
-    At the end of the `with` block, however it ends, no process is working on any of the calls. Ctrl-C reaches this
-    process alone.
+    At the end of the `with` block, however it ends, no process is working on any of the calls; nor when this process is
+    killed. Ctrl-C reaches this process alone.
 
     Args:
         function: importable by the processes, or picklable by cloudpickle.
@@ -59,6 +60,7 @@ def in_processes(
     import joblib
     from joblib.externals.loky import get_reusable_executor
 
+    parent = None if scheduler else os.getpid()
     kind = "generator" if ordered else "generator_unordered"
     with _cluster(scheduler):
         pool = joblib.Parallel(
@@ -66,7 +68,7 @@ def in_processes(
         )  # fmt: skip
         try:
             with _ignoring_interrupts():  # which the processes inherit
-                results = pool(joblib.delayed(function)(*call) for call in calls)
+                results = pool(joblib.delayed(_watched)(parent, function, *call) for call in calls)
             try:
                 yield results
             finally:
@@ -90,18 +92,19 @@ def _said(lost: str, resumes: bool) -> str:
     )
 
 
-class Parent:
-    """The process that waits for a result, as a worker on the same machine sees it."""
+def _watched(parent: int | None, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Calls a function in a worker process, which ends with the process that waits for it."""
+    if parent is not None and not any(thread.name == _WATCH for thread in threading.enumerate()):
+        threading.Thread(target=_end_with, args=(parent,), daemon=True, name=_WATCH).start()
+    return function(*arguments)
 
-    def __init__(self) -> None:
-        self.id, self._looked_s = os.getpid(), 0.0
 
-    def end_with(self) -> None:
-        """Ends the process that calls it when the parent is gone; cheap enough to be called for every picture."""
-        if time.monotonic() - self._looked_s > _LOOK_EVERY_S:
-            self._looked_s = time.monotonic()
-            if self.id not in (os.getppid(), os.getpid()):
-                os._exit(1)
+def _end_with(parent: int) -> None:
+    import psutil  # here: only workers need it
+
+    while os.getppid() == parent and psutil.pid_exists(parent):  # on Windows the number of a dead parent stays
+        time.sleep(_LOOK_EVERY_S)
+    os._exit(1)
 
 
 @contextmanager

@@ -59,5 +59,5 @@ def test_a_worker_that_does_not_see_the_folder(film: Film, tmp_path: Path) -> No
     run = runner.Run(BlendshapeModel(), DetectSettings(), None, None)
     before = os.getcwd()
     with pytest.raises(InputError, match="all machines share"):
-        runner._in_worker(run, Job(film("a.mov", [0])), None, None, str(tmp_path / "elsewhere"))
+        runner._in_worker(run, Job(film("a.mov", [0])), None, str(tmp_path / "elsewhere"))
     assert os.getcwd() == before

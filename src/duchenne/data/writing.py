@@ -36,7 +36,7 @@ from duchenne.data.prepared import (
 from duchenne.data.shards import PartWriter, frames_schema, missing_path, part_path
 from duchenne.errors import InputError, UsageError
 from duchenne.files import is_leftover, locked, replacing
-from duchenne.parallel import Parent, in_processes
+from duchenne.parallel import in_processes
 from duchenne.plain import as_cell
 from duchenne.progress import progress_bar
 
@@ -106,8 +106,7 @@ def _write(
                 _produce(out, index, info, parts[index], produce, lambda step: bar.advance(task, step))
                 bar.update(task, completed=start + sizes[index])
         else:
-            parent = Parent()
-            calls = ((out, index, info, parts[index], produce, parent) for index in todo)
+            calls = ((out, index, info, parts[index], produce) for index in todo)
             with (
                 _following(out, bar, task, {index: sizes[index] for index in todo}) as running,
                 in_processes(_produce_in_worker, calls, workers=number, ordered=False, lost=str(out)) as finished,
@@ -142,15 +141,14 @@ def _produce(
 
 
 def _produce_in_worker(
-    out: Path, index: int, info: DatasetInfo, part: Any, produce: Callable[[PartWriter, Any], None], parent: Parent
+    out: Path, index: int, info: DatasetInfo, part: Any, produce: Callable[[PartWriter, Any], None]
 ) -> int:
-    """As `_produce`; notes now and then how far it is, and ends when the process that wants the result is gone."""
+    """As `_produce`; notes now and then how far it is."""
     done, noted_s = 0, 0.0
 
     def note(step: int) -> None:
         nonlocal done, noted_s
         done += step
-        parent.end_with()
         if time.monotonic() - noted_s > NOTE_EVERY_S:
             noted_s = time.monotonic()
             with suppress(OSError):  # a full disk shows where it matters

@@ -22,7 +22,7 @@ from duchenne.detection.temporal import Baseline
 from duchenne.detectors.base import AuModel
 from duchenne.errors import InputError
 from duchenne.faces.recordings.listing import frames_of_sequence
-from duchenne.parallel import Parent, in_processes
+from duchenne.parallel import in_processes
 from duchenne.tables.writing import read_record, source_stamp, table_writer, write_record
 
 Write = Callable[[pd.DataFrame], None]
@@ -119,8 +119,7 @@ def run_jobs(
                 yield job, run.process(job, tables.get(job), write, detector, lambda: advance(job, True))  # noqa: B023
                 advance(job, False)
         return
-    parent = None if scheduler else Parent()
-    calls = ((run, job, tables.get(job), parent, os.getcwd()) for job in jobs)
+    calls = ((run, job, tables.get(job), os.getcwd()) for job in jobs)
     try:
         with in_processes(
             _in_worker, calls, workers=min(workers, len(jobs)), lost="detect", resumes=False, scheduler=scheduler
@@ -153,16 +152,13 @@ def _sweep(jobs: Sequence[Job], tables: Mapping[Job, Path], unchanged_s: float =
                             part.unlink()
 
 
-def _in_worker(
-    run: Run, job: Job, table: Path | None, parent: Parent | None, folder: str
-) -> tuple[Outcome, list[pd.DataFrame]]:
+def _in_worker(run: Run, job: Job, table: Path | None, folder: str) -> tuple[Outcome, list[pd.DataFrame]]:
     """One input, read in another process.
 
     Args:
         run: what all inputs have in common.
         job: the input.
         table: where it goes, or None.
-        parent: the process that waits for it, on the same machine; None on a cluster.
         folder: in which its paths are meant.
     """
     pieces: list[pd.DataFrame] = []
@@ -173,8 +169,7 @@ def _in_worker(
             f"{folder}: a worker does not see this folder ({error.strerror}); work in one that all machines share."
         ) from error
     detector = _open_detector(run)
-    look = parent.end_with if parent is not None else lambda: None
-    return run.process(job, table, pieces.append, detector, look), pieces
+    return run.process(job, table, pieces.append, detector, lambda: None), pieces
 
 
 _OPEN: Final = threading.local()
