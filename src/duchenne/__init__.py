@@ -30,13 +30,14 @@ _FUNCTIONS = {
     "prepare": "duchenne.preparing.prepare",
     "pretrain": "duchenne.training.pretrain",
     "retrieve": "duchenne.features.retrieve",
+    "review": "duchenne.review.review",
     "summarize": "duchenne.tables.summarize",
     "synth": "duchenne.synthetic.synth",
 }
 __all__ = [
     "Method", "Prepared", "__version__", "agree", "camera", "compare", "convert", "demo", "detect", "detect_frames",
-    "embed", "evaluate", "export", "fit", "info", "load_encoder", "prepare", "pretrain", "retrieve", "summarize",
-    "synth",
+    "embed", "evaluate", "export", "fit", "info", "load_encoder", "prepare", "pretrain", "retrieve", "review",
+    "summarize", "synth",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from duchenne.features.retrieve import retrieve
     from duchenne.methods.base import Method
     from duchenne.preparing.prepare import prepare
+    from duchenne.review.review import review
     from duchenne.synthetic.synth import synth
     from duchenne.tables.agree import agree
     from duchenne.tables.summarize import summarize

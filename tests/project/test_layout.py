@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "duchenne"
 HEAVY = {
     "torch", "numpy", "cv2", "mediapipe", "pandas", "pyarrow", "sklearn", "scipy", "matplotlib", "av", "kornia",
-    "lightning_fabric", "safetensors", "joblib", "pooch", "jinja2",
+    "lightning_fabric", "safetensors", "joblib", "pooch", "jinja2", "starlette", "uvicorn",
 }  # fmt: skip
 LEVELS = (
     {
@@ -45,6 +45,7 @@ LEVELS = (
     {"heads"},
     {"evaluation", "tables", "detectors"},
     {"detection"},
+    {"review"},
     {"demonstration"},
     {"cli"},
 )

@@ -1,0 +1,412 @@
+// Puts the page together: what is chosen, what is shown, and which key does what.
+
+import {$, ask, au, element, note, numbers, query} from "./api.js";
+import {Player, portraits} from "./player.js";
+import {Curves, clock} from "./curves.js";
+import {Coding, UNFINISHED} from "./coding.js";
+import {Compare} from "./compare.js";
+import {Teach} from "./teach.js";
+
+const KEYS = {1: "1", 2: "2", 4: "4", 5: "5", 6: "6", 7: "7", 9: "9", 10: "0", 12: "q", 14: "w", 15: "e", 17: "r", 20: "t", 23: "a", 24: "s", 25: "f", 26: "g", 45: "v"};
+const LETTERS = ["A", "B", "C", "D", "E"], WORDS = ["trace", "slight", "marked", "severe", "maximum"];
+const SHORT = {every: value => value !== 1 && `every ${value}. frame`, start_s: value => value > 0 && `from ${value} s`, end_s: value => value !== null && `to ${value} s`, smooth_s: value => value > 0 && `smoothed over ${value} s`, baseline: value => value !== null && `resting face of ${value} subtracted`, mirrored: value => value && "mirrored"};
+
+const narrow = matchMedia("(max-width: 46rem)");
+const player = new Player($("video"), $("overlay"), $("picture"), $("window"));
+const curves = new Curves(player, $("plot"), $("curves"), $("cursor"), $("rows"));
+const coding = new Coding();
+const app = {state: null, key: null, info: null, face: null, row: null, player, curves, coding, open, reload, seekTo, say};
+const compare = new Compare(app), teach = new Teach(app);
+globalThis.review = app;  // for whoever looks at the page with developer tools, and for tests
+
+const canCode = () => !narrow.matches;
+const stored = name => { try { return localStorage.getItem(name); } catch { return null; } };
+const remember = (name, value) => { try { localStorage.setItem(name, value); } catch { /* private windows forget */ } };
+
+async function start() {
+  app.state = await ask("state");
+  $("coder").value = stored("coder") ?? app.state.coders[0] ?? "";
+  $("model").append(...app.state.models.map(name => element("option", {value: name}, name)));
+  $("export").append(...Object.entries(app.state.exports).map(([form, what]) => element("option", {value: form}, what)));
+  $("help-keys").append(...help());
+  lists();
+  choices();
+  const first = app.state.recordings[0];
+  if (first) await open(first.key);
+  teach.refresh();
+}
+
+function lists() {
+  $("recording").replaceChildren(...app.state.recordings.map(one => element("option", {value: one.key, selected: one.key === app.key}, one.source + (one.coded.length ? " ✓" : ""))));
+  $("coders").replaceChildren(...app.state.coders.filter(Boolean).map(name => element("option", {value: name})));
+}
+
+async function reload() {
+  app.state = await ask("state");
+  lists();
+}
+
+// Shows a recording, at a time and with a face where they are given.
+async function open(key, time, face) {
+  if (app.key !== key) {
+    app.key = key;
+    $("recording").value = key;
+    note($("trouble"), "");
+    app.info = await ask("recordings/" + key);
+    player.open(`api/recordings/${key}/video`, app.info);
+    await coding.load(key, $("coder").value.trim());
+    await table(face);
+    compare.offer();
+  } else if (face !== undefined && face !== app.face) await choose(face);
+  if (time !== undefined) seekTo(time);
+}
+
+function seekTo(time) {
+  player.seek(player.at(time + 1e-4));
+  curves.follow();
+}
+
+async function table(face) {
+  const known = app.info.table ?? app.info.fitted, faces = known?.faces ?? [];
+  const most = faces.reduce((best, one) => best === null || one.frames > best.frames ? one : best, null);
+  await choose(face ?? most?.number ?? 0);
+  curves.look(...curves.whole);
+  $("faces").replaceChildren(...faces.map(one => element("button", {role: "radio", "data-face": one.number, "aria-checked": String(one.number === app.face), "aria-label": `face ${one.number}, seen in ${one.frames} frames`, title: `face ${one.number}: ${one.frames} frames`, onclick: () => choose(one.number)}, element("canvas", {width: 76, height: 76}), element("span", {}, String(one.number)))));
+  $("detect").hidden = Boolean(app.info.table);
+  const said = Object.entries(app.info.table?.settings ?? {}).map(([name, value]) => SHORT[name]?.(value)).filter(Boolean);
+  $("table-note").textContent = app.info.table ? [app.info.table.model ? `model ${app.info.table.model}` : "", ...said].filter(Boolean).join(", ") : "there is no table of this recording yet";
+  if (faces.length) whenReady(() => portraits(`api/recordings/${app.key}/video`, app.info, faces, player.times, player.boxes, player.shift, (number, video, [x, y, side]) => {
+    $("faces").querySelector(`[data-face="${number}"] canvas`)?.getContext("2d").drawImage(video, x, y, side, side, 0, 0, 76, 76);
+  }));
+}
+
+function whenReady(then) {
+  if (player.ready) then(); else player.addEventListener("ready", then, {once: true});
+}
+
+// A face: its numbers, of the table and of the fitted detector.
+async function choose(face) {
+  const key = app.key;
+  const [own, fitted] = await Promise.all([numbers(key, "table", face), app.info.fitted ? numbers(key, "fitted", face) : null]);
+  if (key !== app.key) return;
+  app.face = player.face = face;
+  for (const button of $("faces").children) button.setAttribute("aria-checked", String(Number(button.dataset.face) === face));
+  const boxes = new Map(Object.entries(own).filter(([name]) => name.startsWith("box")).map(([name, values]) => [Number(name.slice(3)), values]));
+  player.near = null;
+  player.use(own.time, boxes);
+  const series = new Map();
+  const add = (about, found, colour) => {
+    for (const one of about?.aus ?? []) if (found[au(one.au)]) {
+      if (!series.has(one.au)) series.set(one.au, []);
+      series.get(one.au).push({values: found[au(one.au)], decided: found[au(one.au) + "_c"], low: one.low, full: one.full, kind: one.kind, column: one.column, threshold: colour === "second" ? teach.threshold(one.au) : null, colour});
+    }
+  };
+  add(app.info.table, own, "accent");
+  if (fitted) add(app.info.fitted, onto(player.times, fitted), "second");
+  app.series = series;
+  const rows = [{kind: "coded"}, ...app.state.aus.map(one => ({au: one.au}))];
+  names();
+  curves.show(rows, series);
+  legend();
+  values();
+}
+
+// The fitted detector's table may have other frames; every frame takes the value of the last one at or before it.
+function onto(times, found) {
+  if (found.time.length === times.length && found.time.every((value, i) => value === times[i])) return found;
+  const taken = Object.fromEntries(Object.entries(found).filter(([name]) => name.startsWith("AU")).map(([name, values]) => [name, new values.constructor(times.length).fill(name.endsWith("_c") ? 255 : NaN)]));
+  for (let i = 0, from = 0; i < times.length; i++) {
+    while (from + 1 < found.time.length && found.time[from + 1] <= times[i] + 1e-6) from++;
+    if (found.time[from] <= times[i] + 1e-6) for (const name in taken) taken[name][i] = found[name][from];
+  }
+  return taken;
+}
+
+function legend() {
+  const parts = [["i-code", "codes"], app.info.table && ["i-table", "curve of the table"], app.info.fitted && ["i-fitted", "your fitted detector"]].filter(Boolean);
+  $("legend").replaceChildren(...parts.flatMap(([kind, what]) => [element("i", {class: kind}), what]));
+}
+
+function names() {
+  const made = app.state.aus.map(one => {
+    const button = element("button", {"data-au": one.au, "aria-pressed": "false", "aria-describedby": "tip", onclick: () => toggle(one.au)}, element("b", {}, au(one.au) + " "), KEYS[one.au] ? element("kbd", {}, KEYS[one.au].toUpperCase()) : null, element("small", {}, one.name));
+    button.setAttribute("aria-label", `${au(one.au)} ${one.name}, key ${KEYS[one.au]}`);
+    for (const name of ["pointerenter", "focus"]) button.addEventListener(name, () => tip(one, button));
+    for (const name of ["pointerleave", "blur"]) button.addEventListener(name, () => { $("tip").hidden = true; });
+    return element("div", {}, button, element("span", {class: "value", "data-value": one.au}));
+  });
+  const coded = element("div", {}, element("button", {onclick: () => stretchKey("coded")}, element("b", {}, "coded"), element("small", {}, "what was coded")));
+  $("names").replaceChildren(element("div", {class: "axis"}), coded, ...made);
+}
+
+function tip(one, button) {
+  const box = button.getBoundingClientRect(), place = $("tip");
+  const picture = (number, what) => element("figure", {}, element("img", {src: `api/aus/${number}`, alt: what, width: 155, height: 155}), element("figcaption", {}, what));
+  place.replaceChildren(element("strong", {}, `${au(one.au)} ${one.name}`), element("div", {}, one.seen), picture(0, "neutral"), picture(one.au, `drawn example of ${au(one.au)}`));
+  place.hidden = false;
+  place.style.left = Math.min(box.right + 8, innerWidth - 370) + "px";
+  place.style.top = Math.max(4, Math.min(box.top - 60, innerHeight - place.offsetHeight - 8)) + "px";
+}
+
+function values() {
+  for (const place of $("names").querySelectorAll("[data-value]")) {
+    const one = app.series?.get(Number(place.dataset.value))?.at(-1), value = one?.values[player.index];
+    const text = value === undefined || Number.isNaN(value) ? "" : value.toFixed(2);
+    if (place.textContent !== text) place.textContent = text;
+  }
+  const time = player.time;
+  $("clock").textContent = `${clock(time)}  frame ${player.frames?.[player.index] ?? player.index}`;
+  const plot = $("plot");
+  plot.setAttribute("aria-valuemin", "0"); plot.setAttribute("aria-valuemax", String(player.last));
+  plot.setAttribute("aria-valuenow", String(player.index)); plot.setAttribute("aria-valuetext", `frame ${player.index}, ${time.toFixed(2)} seconds`);
+}
+
+// --- coding
+
+const frameEnd = () => player.end(player.index) - player.time;
+
+function toggle(number) {
+  app.row = number;
+  if (!canCode() || !named()) return;
+  coding.toggle("au", number, app.face, player.time, frameEnd());
+}
+
+function stretchKey(kind) {
+  if (!canCode() || !named()) return;
+  if (kind === "none") {
+    const there = coding.codes.find(code => code.kind === "none");
+    if (there) coding.remove(there.id);
+    else coding.put([...coding.codes, {id: -Date.now(), kind: "none", au: null, onset_s: 0, offset_s: 0, intensity: "", side: "", certainty: "", face: app.face, comment: ""}]);
+  } else coding.toggle(kind, null, app.face, player.time, frameEnd());
+}
+
+function named() {
+  if ($("coder").value.trim()) return true;
+  say("write your name above first: codes belong to their coder", true);
+  $("coder").focus();
+  return false;
+}
+
+function say(text, bad = false) {
+  $("saved").textContent = text;
+  $("saved").classList.toggle("bad", bad);
+}
+
+const chosen = () => coding.find(coding.selected);
+
+function grade(index) {
+  const code = chosen();
+  if (code?.kind === "au" && canCode()) coding.edit(code.id, {intensity: code.intensity === LETTERS[index] ? "" : LETTERS[index]});
+}
+
+function boundary(name) {
+  const code = chosen(), time = player.time;
+  if (!code || code.kind === "none" || !canCode()) return;
+  if (name === "onset_s" && time < code.offset_s) coding.edit(code.id, {onset_s: time});
+  else if (name === "offset_s" && time > code.onset_s) coding.edit(code.id, {offset_s: time, comment: code.comment === UNFINISHED ? "" : code.comment});
+  else say(name === "onset_s" ? "the onset must lie before the offset" : "the offset must lie behind the onset", true);
+}
+
+function choices() {
+  const radio = (place, options, field, of) => $(place).replaceChildren(...options.map(([value, text, title]) => element("button", {role: "radio", "data-value": value, "aria-label": title, title, onclick: () => { const code = chosen(); if (code) coding.edit(code.id, {[field]: code[field] === value ? "" : value}); }}, text)), ...(of ? [of] : []));
+  radio("intensity", LETTERS.map((letter, i) => [letter, letter, `intensity ${letter}, ${WORDS[i]} (Shift+${i + 1})`]), "intensity");
+  radio("side-choice", [["L", "left", "left side of the face (B)"], ["R", "right", "right side of the face (B)"], ["B", "both", "both sides (B)"]], "side");
+  radio("certainty", [["certain", "sure", "certain (U)"], ["uncertain", "unsure", "uncertain (U)"]], "certainty");
+}
+
+function select(id) {
+  coding.selected = id;
+  coding.changed();
+}
+
+function showCodes() {
+  curves.codes = coding.codes; curves.open = coding.open; curves.selected = coding.selected;
+  curves.paint();
+  const rows = [...coding.open, ...coding.codes].sort((a, b) => a.onset_s - b.onset_s || (a.au ?? 0) - (b.au ?? 0));
+  const word = code => code.kind === "au" ? au(code.au) : {coded: "coded range", unknown: "cannot be judged", none: "nobody moves"}[code.kind];
+  $("codes").tBodies[0].replaceChildren(...rows.map(code => element("tr", {class: "go", "aria-current": String(code.id === coding.selected), onclick: () => { select(code.id); if (code.kind !== "none") seekTo(code.onset_s); }},
+    element("td", {}, element("button", {"data-code": code.id}, word(code) + (coding.open.includes(code) ? " …" : code.comment === UNFINISHED ? " (offset not set)" : ""))),
+    element("td", {}, code.kind === "none" ? "" : clock(code.onset_s, .01)), element("td", {}, code.kind === "none" || coding.open.includes(code) ? "" : clock(code.offset_s, .01)),
+    element("td", {}, [code.intensity, code.side, code.certainty === "uncertain" ? "?" : ""].filter(Boolean).join(" ")), element("td", {}, code.face ?? ""))));
+  const code = chosen();
+  $("selected").hidden = !code || code.kind === "none";
+  if (code) {
+    $("selected-title").textContent = `${word(code)}, ${clock(code.onset_s, .001)} to ${clock(code.offset_s, .001)}`;
+    for (const [place, field] of [["intensity", "intensity"], ["side-choice", "side"], ["certainty", "certainty"]])
+      for (const button of $(place).children) { button.setAttribute("aria-checked", String(code[field] === button.dataset.value)); button.disabled = code.kind !== "au"; }
+    if (document.activeElement !== $("comment")) $("comment").value = code.comment;
+  }
+  for (const button of $("names").querySelectorAll("[data-au]")) button.setAttribute("aria-pressed", String(coding.open.some(one => one.au === Number(button.dataset.au) && one.face === app.face)));
+  for (const kind of ["coded", "unknown"]) $("mark-" + kind).setAttribute("aria-pressed", String(coding.open.some(one => one.kind === kind)));
+  $("undo").disabled = !coding.past.length && !coding.open.length; $("redo").disabled = !coding.future.length;
+  const everything = coding.codes.some(one => one.kind === "au") && !coding.codes.some(one => one.kind === "coded") && !coding.open.some(one => one.kind === "coded");
+  note($("coded-note"), everything ? "No coded range yet: all of this recording counts as coded, and whatever has no code as absent. Mark what you have looked at (C)." : "");
+}
+
+function loop() {
+  if (player.loop) player.loop = null;
+  else {
+    const code = chosen();
+    const [from, to] = code && code.kind !== "none" ? [code.onset_s, code.offset_s] : episode() ?? curves.view;
+    player.loop = [player.at(from + 1e-4), Math.max(player.at(from + 1e-4) + 1, player.at(to - 1e-4) + 1)];
+    player.seek(player.loop[0]); player.play();
+  }
+  $("loop").setAttribute("aria-pressed", String(Boolean(player.loop)));
+  curves.move();
+}
+
+// The stretch of presence around the current frame, of the row chosen last or of any that has one here.
+function episode() {
+  for (const number of [app.row, ...app.series.keys()]) for (const one of app.series.get(number) ?? []) {
+    if (one.decided?.[player.index] !== 1) continue;
+    let [from, to] = [player.index, player.index];
+    while (from > 0 && one.decided[from - 1] === 1) from--;
+    while (to < player.last && one.decided[to + 1] === 1) to++;
+    return [player.times[from], player.end(to)];
+  }
+  return null;
+}
+
+function zoom() {
+  player.zoomed = !player.zoomed; player.near = null;
+  $("zoom").setAttribute("aria-pressed", String(player.zoomed));
+  player.draw();
+}
+
+function speed(turn) {
+  const list = [...$("speed").options].map(option => option.value), at = Math.min(Math.max(list.indexOf($("speed").value) + turn, 0), list.length - 1);
+  $("speed").value = list[at]; player.video.playbackRate = Number(list[at]);
+}
+
+const tabs = ["code", "compare", "teach"];
+function tab(name) {
+  for (const one of tabs) {
+    $("panel-" + one).hidden = one !== name;
+    $("tab-" + one).setAttribute("aria-selected", String(one === name));
+    $("tab-" + one).tabIndex = one === name ? 0 : -1;
+  }
+  if (name === "compare") compare.refresh();
+  if (name === "teach") teach.refresh();
+}
+
+// --- keys
+
+const ACTIONS = [
+  ["Space", "play, stop", event => event.key === " ", () => player.toggle()],
+  ["← →", "one frame back, on (with Shift ten)", event => event.key === "ArrowLeft" || event.key === "ArrowRight", event => { player.pause(); player.seek(player.index + (event.key === "ArrowRight" ? 1 : -1) * (event.shiftKey ? 10 : 1)); curves.follow(); }],
+  ["Home End", "first, last frame", event => event.key === "Home" || event.key === "End", event => { player.seek(event.key === "Home" ? 0 : player.last); curves.follow(); }],
+  [", .", "slower, faster", event => event.key === "," || event.key === ".", event => speed(event.key === "." ? 1 : -1)],
+  ["L", "loop over the selected code, the episode here, or the view", event => lower(event, "l"), loop],
+  ["Z", "zoom to the face", event => lower(event, "z"), zoom],
+  ["M", "sound", event => lower(event, "m"), () => $("sound").click()],
+  ["+ - 0̸", "zoom the timeline in, out (Backspace: whole)", event => ["+", "-", "Backspace"].includes(event.key), event => event.key === "Backspace" ? curves.look(...curves.whole) : curves.zoom(event.key === "+" ? .5 : 2)],
+  ["C", "coded range: begin, end", event => lower(event, "c"), () => stretchKey("coded")],
+  ["X", "cannot be judged: begin, end", event => lower(event, "x"), () => stretchKey("unknown")],
+  ["N", "nobody moves in this recording", event => lower(event, "n"), () => stretchKey("none")],
+  ["Shift 1-5", "intensity A to E of the selected code", event => event.shiftKey && /^Digit[1-5]$/.test(event.code), event => grade(Number(event.code.slice(5)) - 1)],
+  ["B", "side: left, right, both", event => lower(event, "b"), () => { const code = chosen(); if (code?.kind === "au" && canCode()) coding.edit(code.id, {side: {"": "L", L: "R", R: "B", B: ""}[code.side]}); }],
+  ["U", "sure, unsure", event => lower(event, "u"), () => { const code = chosen(); if (code?.kind === "au" && canCode()) coding.edit(code.id, {certainty: {"": "uncertain", uncertain: "certain", certain: ""}[code.certainty]}); }],
+  ["[ ]", "onset, offset of the selected code at this frame", event => event.key === "[" || event.key === "]", event => boundary(event.key === "[" ? "onset_s" : "offset_s")],
+  ["↑ ↓", "code before, after", event => event.key === "ArrowUp" || event.key === "ArrowDown", event => walk(event.key === "ArrowDown" ? 1 : -1)],
+  ["Delete", "remove the selected code", event => event.key === "Delete", () => { if (chosen() && canCode()) coding.remove(coding.selected); }],
+  ["P D", "previous, next difference", event => lower(event, "p") || lower(event, "d"), event => compare.go(event.key.toLowerCase() === "d" ? 1 : -1)],
+  ["Esc", "select nothing", event => event.key === "Escape", () => select(null)],
+  ["?", "these keys", event => event.key === "?", () => $("help").showModal()],
+];
+const lower = (event, key) => !event.shiftKey && event.key.toLowerCase() === key;
+
+function walk(turn) {
+  const rows = coding.codes.filter(code => code.kind !== "none").sort((a, b) => a.onset_s - b.onset_s || (a.au ?? 0) - (b.au ?? 0));
+  if (!rows.length) return;
+  const place = rows.findIndex(code => code.id === coding.selected);
+  const next = rows[place < 0 ? (turn > 0 ? 0 : rows.length - 1) : Math.min(Math.max(place + turn, 0), rows.length - 1)];
+  select(next.id); seekTo(next.onset_s);
+}
+
+function help() {
+  const line = (keys, what) => element("p", {}, element("kbd", {}, keys), element("span", {}, what));
+  return [...ACTIONS.map(([keys, what]) => line(keys, what)), line("Ctrl Z", "undo; with Shift, or Ctrl Y, redo"), ...app.state.aus.map(one => line((KEYS[one.au] ?? "").toUpperCase(), `${au(one.au)} ${one.name}: onset, offset`))];
+}
+
+addEventListener("keydown", event => {
+  if ($("help").open || event.target.closest("input, select, textarea") || event.altKey) return;
+  if (event.target.closest("button") && [" ", "Enter"].includes(event.key)) return;
+  if (event.target.closest("[role=tablist]") && event.key.startsWith("Arrow")) {
+    const name = tabs[(tabs.findIndex(one => event.target.id === "tab-" + one) + (event.key === "ArrowRight" ? 1 : 2)) % 3];
+    tab(name); $("tab-" + name).focus(); event.preventDefault();
+    return;
+  }
+  if (event.ctrlKey || event.metaKey) {
+    const key = event.key.toLowerCase();
+    if (!canCode() || !["z", "y"].includes(key)) return;
+    if (key === "y" || event.shiftKey) coding.redo(); else coding.undo();
+    event.preventDefault();
+    return;
+  }
+  const action = ACTIONS.find(([, , fits]) => fits(event));
+  const digit = /^Digit(\d)$/.exec(event.code), typed = digit && !event.shiftKey ? digit[1] : event.key.toLowerCase();
+  const number = Object.keys(KEYS).find(one => KEYS[one] === typed);
+  if (action) action[3](event);
+  else if (number !== undefined && !event.shiftKey && !event.repeat) toggle(Number(number));
+  else return;
+  event.preventDefault();
+});
+
+// --- what is clicked
+
+const click = (id, then) => $(id).addEventListener("click", then);
+click("play", () => player.toggle());
+click("back", () => { player.pause(); player.seek(player.index - 1); curves.follow(); });
+click("forward", () => { player.pause(); player.seek(player.index + 1); curves.follow(); });
+click("loop", loop); click("zoom", zoom);
+click("sound", () => { player.video.muted = !player.video.muted; $("sound").setAttribute("aria-pressed", String(!player.video.muted)); });
+click("undo", () => coding.undo()); click("redo", () => coding.redo());
+for (const kind of ["coded", "unknown", "none"]) click("mark-" + kind, () => stretchKey(kind));
+click("set-onset", () => boundary("onset_s")); click("set-offset", () => boundary("offset_s"));
+click("remove", () => coding.remove(coding.selected));
+click("in", () => curves.zoom(.5)); click("out", () => curves.zoom(2)); click("whole", () => curves.look(...curves.whole));
+click("help-open", () => $("help").showModal());
+for (const name of tabs) click("tab-" + name, () => tab(name));
+$("speed").addEventListener("change", () => { player.video.playbackRate = Number($("speed").value); });
+$("recording").addEventListener("change", () => open($("recording").value));
+$("comment").addEventListener("change", () => { if (chosen()) coding.edit(coding.selected, {comment: $("comment").value}); });
+$("coder").addEventListener("change", async () => {
+  remember("coder", $("coder").value.trim());
+  try { await coding.load(app.key, $("coder").value.trim()); compare.offer(); } catch (error) { say(error.message, true); }
+});
+$("coder").addEventListener("keydown", event => { if (event.key === "Enter") $("coder").blur(); });
+$("import").addEventListener("change", async () => {
+  const [file] = $("import").files;
+  if (!file || !named()) return;
+  try {
+    const done = await ask(`import?${query({name: file.name, coder: $("coder").value.trim()})}`, {method: "POST", body: file});
+    note($("import-note"), `${done.added} of ${done.read} codes were new. ${done.notes.join(" ")}`);
+    await coding.load(app.key, coding.coder); await reload(); compare.offer();
+  } catch (error) { note($("import-note"), error.message); }
+  $("import").value = "";
+});
+$("export").addEventListener("change", () => {
+  const form = $("export").value;
+  $("export").value = "";
+  if (form) element("a", {href: `api/export/${form}?${query({coder: coding.coder ?? ""})}`, download: ""}).click();
+});
+
+player.addEventListener("frame", () => {
+  coding.stretch(player.time, frameEnd());
+  if (coding.open.length) curves.paint();
+  curves.follow(); values();
+});
+player.addEventListener("state", () => {
+  const stopped = player.video.paused;
+  $("play").textContent = stopped ? "▶" : "❚❚"; $("play").setAttribute("aria-label", stopped ? "Play" : "Stop");
+});
+player.addEventListener("trouble", () => note($("trouble"), "This browser cannot play this recording. Make a copy that it can (MP4 with H.264, or WebM) in the same folder; times stay the same."));
+curves.addEventListener("pick", event => select(event.detail.id));
+coding.addEventListener("change", showCodes);
+coding.addEventListener("state", () => {
+  say(coding.state === "not saved" ? `not saved: ${coding.why}` : coding.state, coding.state === "not saved");
+  if (coding.state === "saved") compare.later();
+});
+const width = () => { $("read-only").hidden = canCode(); };
+narrow.addEventListener("change", width); width();
+start().catch(error => note($("trouble"), error.message));
