@@ -1,1 +1,1 @@
-"""The page of `duchenne review`: recordings beside their curves, codes and detectors; what is computed there lies in the other rooms."""
+"""The page of `duchenne review`: recordings beside curves, codes and detectors; what they compute lies elsewhere."""

@@ -1,4 +1,4 @@
-"""What to code next: the stretches in which a detector is least sure, or that show action units of which few are coded."""
+"""What to code next: where a detector is least sure, or where action units show of which little is coded."""
 
 from __future__ import annotations
 

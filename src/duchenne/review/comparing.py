@@ -102,7 +102,8 @@ def _differences(first: Coding, second: Coding) -> list[dict[str, Any]]:
                 for start, stop in zip(edges[::2], edges[1::2]):
                     found.append(
                         {
-                            "source": str(keys["source"].iloc[rows[start]]), "face": str(keys["face"].iloc[rows[start]]),
+                            "source": str(keys["source"].iloc[rows[start]]),
+                            "face": str(keys["face"].iloc[rows[start]]),
                             "au": au_column(au), "onset_s": float(times[start]), "offset_s": float(ends[stop - 1]),
                             "frames": int(stop - start), "who": who,
                         }

@@ -15,12 +15,12 @@ from duchenne.errors import InputError, UsageError
 from duchenne.facs import ACTION_UNITS, au_column
 from duchenne.preparing.codes.programs.events import within
 from duchenne.review import choosing, comparing, exchange, teaching
+from duchenne.review.appearance import SEEN
 from duchenne.review.clips import about_recording, frame_times
 from duchenne.review.codes import CodesFile, Entry
 from duchenne.review.columns import Track, about, arrays, read_track
 from duchenne.review.jobs import Jobs
 from duchenne.review.library import FITTED, Library, Recording
-from duchenne.review.pictures import SEEN
 from duchenne.tables.codings import Coding, stem_of
 from duchenne.tables.event_codings import EventCoding
 

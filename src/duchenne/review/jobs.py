@@ -1,4 +1,4 @@
-"""Commands that the page starts: one after the other in a process of their own, with progress, and an end on request."""
+"""Commands that the page starts: one after the other, in processes of their own, until it cancels them."""
 
 from __future__ import annotations
 

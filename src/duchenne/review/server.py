@@ -23,9 +23,8 @@ from duchenne.errors import DuchenneError, UsageError
 from duchenne.review.codes import Conflict, codes_of, plain_text
 from duchenne.review.desk import Desk
 from duchenne.review.guard import Guard, new_token
-from duchenne.review.pictures import example
 
-_TYPES: Final = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
+_TYPES: Final = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".jpg": "image/jpeg"}
 _VIDEO: Final = "video/mp4"
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -112,7 +111,6 @@ class _Routes:
             ("GET", "/api/recordings/{key}/numbers", self.numbers),
             ("GET", "/api/recordings/{key}/codes", self.codes),
             ("PUT", "/api/recordings/{key}/codes", self.put_codes),
-            ("GET", "/api/aus/{au:int}", self.au),
             ("GET", "/api/export/{form}", self.export),
             ("POST", "/api/import", self.take_in),
             ("GET", "/api/compare", self.compare),
@@ -162,14 +160,6 @@ class _Routes:
         codes = await run_in_threadpool(codes_of, given.get("codes"))
         mark = await run_in_threadpool(self._desk.codes.replace, source, _coder(request), codes, str(given.get("mark")))
         return JSONResponse({"mark": mark})
-
-    async def au(self, request: Request) -> Response:
-        au = request.path_params["au"]
-        try:
-            picture = await run_in_threadpool(example, au or None)
-        except KeyError as error:
-            raise HTTPException(404) from error
-        return Response(picture, media_type="image/jpeg")
 
     async def export(self, request: Request) -> Response:
         name, text = await run_in_threadpool(self._desk.export, request.path_params["form"], _coder(request))

@@ -1,4 +1,4 @@
-"""From codes to a detector without leaving the page: what is run, and what the detector's record says in plain words."""
+"""From codes to a detector without leaving the page: what is run, and what the detector's record says in words."""
 
 from __future__ import annotations
 

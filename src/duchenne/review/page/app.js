@@ -141,8 +141,8 @@ function names() {
 
 function tip(one, button) {
   const box = button.getBoundingClientRect(), place = $("tip");
-  const picture = (number, what) => element("figure", {}, element("img", {src: `api/aus/${number}`, alt: what, width: 155, height: 155}), element("figcaption", {}, what));
-  place.replaceChildren(element("strong", {}, `${au(one.au)} ${one.name}`), element("div", {}, one.seen), picture(0, "neutral"), picture(one.au, `drawn example of ${au(one.au)}`));
+  const picture = (name, what) => element("figure", {}, element("img", {src: `page/${name}.jpg`, alt: what, width: 155, height: 155}), element("figcaption", {}, what));
+  place.replaceChildren(element("strong", {}, `${au(one.au)} ${one.name}`), element("div", {}, one.seen), picture("neutral", "neutral"), picture("au_" + String(one.au).padStart(2, "0"), `drawn example of ${au(one.au)}`));
   place.hidden = false;
   place.style.left = Math.min(box.right + 8, innerWidth - 370) + "px";
   place.style.top = Math.max(4, Math.min(box.top - 60, innerHeight - place.offsetHeight - 8)) + "px";
