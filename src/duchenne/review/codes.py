@@ -92,7 +92,7 @@ def read_entries(path: Path, sources: Sequence[str]) -> list[Entry]:
     names = {name.lower() for name in header}
     if not ({"au", "onset_s", "offset_s"} <= names and is_events(path)):
         raise InputError(
-            f"{path}: holds no events (source, au, onset_s, offset_s), so codes cannot be added to it; name another file "
+            f"{path}: holds no events (source, au, onset_s, offset_s), so codes cannot be added; name another file "
             "with --codes and import this one."
         )
     if not lines:

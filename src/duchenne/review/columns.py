@@ -124,7 +124,8 @@ def arrays(track: Track, face: int) -> tuple[list[dict[str, Any]], bytes]:
 
     Returns:
         What lies where (name, type, offset in bytes, length), and the bytes, little-endian: `time` (float64, seconds),
-        `frame` (int32), `boxN` of every face N (float32, 4 per frame, NaN where it is not seen), `AUxx` (float32, NaN), and
+        `frame` (int32), `boxN` of every face N (float32, 4 per frame, NaN where it is not seen), `AUxx`
+        (float32, NaN), and
         `AUxx_c` (uint8; 255 where nothing was decided).
     """
     rows = track.of_face(face)

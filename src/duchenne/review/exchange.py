@@ -179,8 +179,8 @@ def _read(
             lost.add(event.source)
         elif event.kind == "unknown" and event.au is not None:
             notes.append(
-                f"AU{event.au:02d} could not be judged from {event.onset_s:g} to {event.offset_s:g} s of {source}; here "
-                "that can only be said of all action units, so the whole stretch counts as not judged."
+                f"AU{event.au:02d} could not be judged from {event.onset_s:g} to {event.offset_s:g} s of {source}; "
+                "here that is said of all action units or none, so the whole stretch counts as not judged."
             )
             kept.append(_entry(source, event, coder, kind="unknown"))
         else:

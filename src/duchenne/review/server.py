@@ -60,6 +60,7 @@ class Server:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             self._socket.bind(("127.0.0.1", port))
+            self._socket.listen()  # before the address is told: who comes early waits
         except (OSError, OverflowError) as error:
             raise UsageError(f"--port {port}: cannot be taken ({error}); choose another, or leave it out.") from error
         self.port = int(self._socket.getsockname()[1])
