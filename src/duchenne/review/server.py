@@ -6,6 +6,7 @@ import json
 import mimetypes
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import wraps
 from importlib.resources import files
 from pathlib import Path
@@ -79,7 +80,8 @@ class Server:
     def run(self) -> None:
         """Answers until Ctrl-C; then ends what the page has started."""
         try:
-            self._server.run(sockets=[self._socket])
+            with suppress(KeyboardInterrupt):  # the way in which it ends
+                self._server.run(sockets=[self._socket])
         finally:
             self._desk.jobs.cancel()
             self._socket.close()
