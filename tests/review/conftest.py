@@ -56,8 +56,7 @@ def show(chromium: Browser) -> Iterator[Callable[..., Page]]:
 
 
 def until(page: Page, expression: str, argument: Any = None, seconds: float = 15) -> None:
-    """Waits until an expression of the page holds. Playwright's own waiting evaluates text in the page, which the page's
-    security policy forbids."""
+    """Waits until an expression of the page holds; Playwright's own waiting needs what the page's policy forbids."""
     last = time.monotonic() + seconds
     while not page.evaluate(expression, argument):
         assert time.monotonic() < last, expression
@@ -79,7 +78,7 @@ def seen(page: Page) -> int:
           pen.drawImage(video, 0, 0);
           let number = 0;
           for (let bit = 0; bit < bits; bit++)
-            number = 2 * number + (pen.getImageData((bit + .5) * canvas.width / bits, canvas.height / 2, 1, 1).data[0] > 127);
+            number = 2 * number + (pen.getImageData((bit + .5) * canvas.width / bits, 8, 1, 1).data[0] > 127);
           return number;
         }""",
         BITS,

@@ -48,7 +48,8 @@ def table(path: Path, source: str, times_s: Sequence[float], **columns: Sequence
     rows = pd.DataFrame(
         {
             "source": source, "frame": range(number), "time_s": np.round(times_s, 6), "face": 0, "score": 0.9,
-            "x": np.linspace(10, 60, number).round(2), "y": 20.0, "width": 40.0, "height": 48.0, "flag": None, **columns,
+            "x": np.linspace(10, 60, number).round(2), "y": 20.0, "width": 40.0, "height": 48.0, "flag": None,
+            **columns,
         }
     )  # fmt: skip
     rows.to_csv(path, index=False)

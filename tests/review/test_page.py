@@ -62,8 +62,9 @@ def test_arrow_keys_go_frame_by_frame_and_the_box_goes_along(site: Site, show: S
     left = page.evaluate("[...review.player.box(0)]")[0]
     assert left == pytest.approx(10 + 50 * 12 / 63, abs=0.01)
     painted = page.evaluate(
-        """box => { const {overlay, info} = review.player, unit = overlay.width / info.width, pen = overlay.getContext("2d");
-          return [0, -6].map(by => pen.getImageData(Math.round((box[0] + by) * unit), Math.round((box[1] + 20) * unit), 1, 1).data[3]); }""",
+        """box => { const {overlay, info} = review.player, unit = overlay.width / info.width;
+          const pen = overlay.getContext("2d"), y = Math.round((box[1] + 20) * unit);
+          return [0, -6].map(by => pen.getImageData(Math.round((box[0] + by) * unit), y, 1, 1).data[3]); }""",
         [left, 20],
     )
     assert painted[0] > 0
@@ -76,8 +77,9 @@ def test_while_it_plays_picture_and_number_are_in_step(site: Site, show: Show) -
         """() => { const {player} = review; globalThis.pairs = [];
           const canvas = document.createElement("canvas"); canvas.width = player.video.videoWidth; canvas.height = 8;
           const pen = canvas.getContext("2d", {willReadFrequently: true});
+          const bit = place => pen.getImageData((place + .5) * canvas.width / 8, 4, 1, 1).data[0] > 127;
           player.addEventListener("frame", () => { pen.drawImage(player.video, 0, 0); let number = 0;
-            for (let bit = 0; bit < 8; bit++) number = 2 * number + (pen.getImageData((bit + .5) * canvas.width / 8, 4, 1, 1).data[0] > 127);
+            for (let place = 0; place < 8; place++) number = 2 * number + bit(place);
             if (!player.video.paused) pairs.push([player.shown, number]); }); }"""
     )
     press(page, "Space")
@@ -223,8 +225,9 @@ def test_names_for_those_who_do_not_see(site: Site, show: Show) -> None:
     said = page.get_attribute("#plot", "aria-valuetext")
     assert said == f"frame 9, {UNEVEN_MS[9] / 1000:.2f} seconds"
     nameless = page.evaluate(
-        """[...document.querySelectorAll("button, select, input, [tabindex]")].filter(one => one.offsetParent && !one.getAttribute("aria-label")
-          && !one.textContent.trim() && !one.labels?.length && !one.title).map(one => one.outerHTML)"""
+        """[...document.querySelectorAll("button, select, input, [tabindex]")].filter(
+          one => one.offsetParent && !one.getAttribute("aria-label") && !one.textContent.trim()
+            && !one.labels?.length && !one.title).map(one => one.outerHTML)"""
     )
     assert nameless == []
 

@@ -9,6 +9,7 @@ import {Teach} from "./teach.js";
 
 const KEYS = {1: "1", 2: "2", 4: "4", 5: "5", 6: "6", 7: "7", 9: "9", 10: "0", 12: "q", 14: "w", 15: "e", 17: "r", 20: "t", 23: "a", 24: "s", 25: "f", 26: "g", 45: "v"};
 const LETTERS = ["A", "B", "C", "D", "E"], WORDS = ["trace", "slight", "marked", "severe", "maximum"];
+const UNREAD = {small: "was too small to be read (detect --min-face)", no_landmarks: "had no landmarks", no_baseline: "showed no resting face"};
 const SHORT = {every: value => value !== 1 && `every ${value}. frame`, start_s: value => value > 0 && `from ${value} s`, end_s: value => value !== null && `to ${value} s`, smooth_s: value => value > 0 && `smoothed over ${value} s`, baseline: value => value !== null && `resting face of ${value} subtracted`, mirrored: value => value && "mirrored"};
 
 const narrow = matchMedia("(max-width: 46rem)");
@@ -73,8 +74,6 @@ async function table(face) {
   curves.look(...curves.whole);
   $("faces").replaceChildren(...faces.map(one => element("button", {role: "radio", "data-face": one.number, "aria-checked": String(one.number === app.face), "aria-label": `face ${one.number}, seen in ${one.frames} frames`, title: `face ${one.number}: ${one.frames} frames`, onclick: () => choose(one.number)}, element("canvas", {width: 76, height: 76}), element("span", {}, String(one.number)))));
   $("detect").hidden = Boolean(app.info.table);
-  const said = Object.entries(app.info.table?.settings ?? {}).map(([name, value]) => SHORT[name]?.(value)).filter(Boolean);
-  $("table-note").textContent = app.info.table ? [app.info.table.model ? `model ${app.info.table.model}` : "", ...said].filter(Boolean).join(", ") : "there is no table of this recording yet";
   if (faces.length) whenReady(() => portraits(`api/recordings/${app.key}/video`, app.info, faces, player.times, player.boxes, player.shift, (number, video, [x, y, side]) => {
     $("faces").querySelector(`[data-face="${number}"] canvas`)?.getContext("2d").drawImage(video, x, y, side, side, 0, 0, 76, 76);
   }));
@@ -104,11 +103,21 @@ async function choose(face) {
   add(app.info.table, own, "accent");
   if (fitted) add(app.info.fitted, onto(player.times, fitted), "second");
   app.series = series;
+  tableNote();
   const rows = [{kind: "coded"}, ...app.state.aus.map(one => ({au: one.au}))];
   names();
   curves.show(rows, series);
   legend();
   values();
+}
+
+// What made the table, and why a face has no values.
+function tableNote() {
+  const about = app.info.table;
+  const said = Object.entries(about?.settings ?? {}).map(([name, value]) => SHORT[name]?.(value)).filter(Boolean);
+  const flags = about?.faces.find(one => one.number === app.face)?.flags ?? {};
+  const unread = Object.entries(flags).map(([flag, frames]) => `face ${app.face} ${UNREAD[flag] ?? flag} in ${frames} frame${frames === 1 ? "" : "s"}`);
+  $("table-note").textContent = about ? [about.model ? `model ${about.model}` : "", ...said, ...unread].filter(Boolean).join("; ") : "there is no table of this recording yet";
 }
 
 // The fitted detector's table may have other frames; every frame takes the value of the last one at or before it.
@@ -151,7 +160,7 @@ function tip(one, button) {
 function values() {
   for (const place of $("names").querySelectorAll("[data-value]")) {
     const one = app.series?.get(Number(place.dataset.value))?.at(-1), value = one?.values[player.index];
-    const text = value === undefined || Number.isNaN(value) ? "" : value.toFixed(2);
+    const text = one === undefined ? "not read" : Number.isNaN(value) ? "–" : value.toFixed(2);
     if (place.textContent !== text) place.textContent = text;
   }
   const time = player.time;
@@ -372,7 +381,7 @@ $("recording").addEventListener("change", () => open($("recording").value));
 $("comment").addEventListener("change", () => { if (chosen()) coding.edit(coding.selected, {comment: $("comment").value}); });
 $("coder").addEventListener("change", async () => {
   remember("coder", $("coder").value.trim());
-  try { await coding.load(app.key, $("coder").value.trim()); compare.offer(); } catch (error) { say(error.message, true); }
+  try { await coding.load(app.key, $("coder").value.trim()); compare.offer(true); } catch (error) { say(error.message, true); }
 });
 $("coder").addEventListener("keydown", event => { if (event.key === "Enter") $("coder").blur(); });
 $("import").addEventListener("change", async () => {

@@ -15,11 +15,11 @@ export class Compare {
   }
 
   // Who can be compared: coders, the table, the fitted detector.
-  offer() {
+  offer(anew = false) {
     const {state, info} = this.app, mine = this.app.coding.coder, names = [...new Set([...state.coders, mine])].filter(name => name);
     const options = [...names.map(name => ["coder:" + name, name]), ["table", "the table"], ...(info?.fitted ? [["fitted", "your fitted detector"]] : [])];
     for (const id of ["first", "second"]) {
-      const before = $(id).value;
+      const before = anew ? "" : $(id).value;
       $(id).replaceChildren(...options.map(([value, text]) => element("option", {value}, text)));
       $(id).value = options.some(([value]) => value === before) ? before : id === "first" ? "coder:" + mine : "table";
       if (!$(id).value) $(id).selectedIndex = 0;
