@@ -55,6 +55,7 @@ class Entry(NamedTuple):
         frames: in the report.
         duration_s: seconds that its frames are shown.
         people: by number.
+        settings: sentences on what made it.
         failure: why the recording could not be read to its end, or None.
     """
 
@@ -64,6 +65,7 @@ class Entry(NamedTuple):
     frames: int
     duration_s: float
     people: list[Person]
+    settings: list[str]
     failure: str | None
 
 
@@ -105,6 +107,7 @@ def _entry(path: Path) -> Entry:
         shown_name(path.name.removesuffix(REPORT_ENDING)), data["source"], quote(os.fsencode(path.name)), len(times),
         float(frame_seconds(np.array(times)).sum()),
         [_person(int(number), face, len(times)) for number, face in sorted(data["faces"].items(), key=_by_number)],
+        [str(sentence) for sentence in data.get("settings", [])],
         html.unescape(failure[1]) if failure else None,
     )  # fmt: skip
 
