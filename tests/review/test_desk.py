@@ -1,14 +1,12 @@
 """Comparing, choosing and teaching: the numbers are those of the commands."""
 
-import json
-import shutil
 import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from tests.review.made import UNEVEN_MS, film, recordings, serving, table
+from tests.review.made import UNEVEN_MS, film, recordings, table
 
 import duchenne
 from duchenne.errors import InputError, UsageError
@@ -182,40 +180,6 @@ def test_a_cancelled_job_leaves_no_process(tmp_path: Path) -> None:
     assert job.status()["state"] == "cancelled"
     assert process.poll() is not None
     assert [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE] == []
-
-
-@pytest.fixture
-def people(shared: Path, tmp_path: Path) -> Path:
-    made = tmp_path / "people"
-    made.mkdir()
-    for name in ("head-pose-face-detection-female", "head-pose-face-detection-male"):
-        shutil.copy(shared / "data" / "intel-sample-videos" / f"{name}.mp4", made / f"{name.rpartition('-')[2]}.mp4")
-    (made / "codes.csv").write_text(
-        "source,au,onset_s,offset_s,face,coder\nfemale.mp4,12,0.4,1.2,0,mk\nmale.mp4,12,0.5,2,0,mk\nfemale.mp4,4,0.1,0.2,0,other\n"
-    )
-    return made
-
-
-def test_fit_makes_a_detector_its_words_and_its_curves(people: Path) -> None:
-    with serving(people) as site:
-        status = site.json("fit", "POST", {"coder": "mk", "model": "blendshapes"})
-        assert status["state"] == "running"
-        until = time.monotonic() + 150
-        while (status := site.json("job"))["state"] == "running" and time.monotonic() < until:
-            time.sleep(0.2)
-        assert status["state"] == "done", status["lines"]
-        words = site.json("detector")
-        record = json.loads((people / "duchenne_review" / "detector" / "detector.json").read_text())
-        assert [one["au"] for one in words["aus"]] == list(record["aus"]) == ["AU12"]
-        assert words["aus"][0]["threshold"] == record["aus"]["AU12"]["threshold"]
-        assert f"{record['aus']['AU12']['present']} of them with it, of 2 people" in words["aus"][0]["sentence"]
-        fitted = site.json("recordings/r0")["fitted"]
-        assert [one["column"] for one in fitted["aus"]] == ["AU12_p"]
-        assert site.json("compare?first=coder:mk&second=fitted")["rows"][0]["au"] == "AU12"
-        assert site.json("next?coder=other")[0]["key"] in ("r0", "r1")
-        assert site.json("next?coder=mk") == []  # without a coded range all of both is coded
-        assert [one["source"] for one in site.json("state")["recordings"]] == ["female.mp4", "male.mp4"]
-    assert not (people / "duchenne_review" / "fitted" / "codes.csv").exists()
 
 
 def test_words_of_a_detector_do_not_promise_more_than_its_record() -> None:

@@ -176,7 +176,7 @@ def render(
     summary = summarize(table.assign(source=source))
     decided = {measure.au for measure in measures if _decides(table, measure)}
     episodes = summary.episodes[summary.episodes["au"].isin(decided)].sort_values(["face", "onset_s", "au"])
-    of_face = {int(face): rows for face, rows in table[table["face"].notna()].groupby("face")}
+    of_face = {int(cast(float, face)): rows for face, rows in table[table["face"].notna()].groupby("face")}
     why = {face: findings.reasons(rows, measures, model.columns, about) for face, rows in of_face.items()}
     plain = settings.baseline is None
     doubts = {face: findings.contradictions(rows, measures, scores=plain) for face, rows in of_face.items()}

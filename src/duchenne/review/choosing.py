@@ -57,7 +57,7 @@ def choose(
         `source, face, onset_s, offset_s, value`, and `au`: that which counts most in it; the best first.
     """
     seconds = coded_seconds or {}
-    found = []
+    found: list[dict[str, Any]] = []
     for one in candidates:
         if not len(one.times_s) or not one.probabilities:
             continue
@@ -67,7 +67,7 @@ def choose(
         values = (
             doubt(values) if by == "doubt" else values / (1 + np.array([seconds.get(au, 0.0) for au in aus]))[:, None]
         )
-        own = []
+        own: list[dict[str, Any]] = []
         for place in np.unique(places):
             inside = places == place
             part = values[:, inside]

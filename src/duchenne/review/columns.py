@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from duchenne.detection.results import whole_numbers
 from duchenne.errors import InputError
 from duchenne.facs import ACTION_UNITS, au_column
 from duchenne.tables.episodes import SCALE_COLUMN, Measure, find_measures
@@ -68,7 +69,8 @@ def read_track(path: Path, source: str, *, alone: bool) -> Track:
     if rows.empty:
         raise InputError(f"{path}: has no row of {source}; make the table of this recording with `duchenne detect`.")
     if not pd.api.types.is_numeric_dtype(rows["face"]):  # other tools' tables have names; the page counts
-        rows = rows.assign(face=pd.array(pd.factorize(rows["face"])[0], dtype="Int64")).replace({"face": {-1: pd.NA}})
+        number = pd.factorize(rows["face"])[0]
+        rows = rows.assign(face=whole_numbers(np.where(number < 0, np.nan, number)))
     for column in _BOX:
         if column not in rows:
             rows = rows.assign(**{column: np.nan})

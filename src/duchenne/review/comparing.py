@@ -83,7 +83,7 @@ def compare(
 def _differences(first: Coding, second: Coding) -> list[dict[str, Any]]:
     joined = join(first, second)
     keys = first.keys.iloc[joined.first]
-    found = []
+    found: list[dict[str, Any]] = []
     for au in sorted(set(first.aus) & set(second.aus) & set(ACTION_UNITS)):
         coded = [
             one.present(au, threshold=LIMITS.threshold, intensity_from=LIMITS.intensity_from) for one in (first, second)

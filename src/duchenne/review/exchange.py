@@ -236,8 +236,9 @@ def _of_rows(
             level = [_level(one, au) for one in whole]
             for onset, offset, value in _runs(level):
                 text = "" if value < 0 else letter(value)
-                times_s = {"onset_s": float(edges[onset]), "offset_s": float(edges[offset])}
-                found.append(Entry(source, who, Code(kind="au", au=au, intensity=text, face=face, **times_s)))
+                onset_s, offset_s = float(edges[onset]), float(edges[offset])
+                code = Code(kind="au", au=au, onset_s=onset_s, offset_s=offset_s, intensity=text, face=face)
+                found.append(Entry(source, who, code))
     return found
 
 

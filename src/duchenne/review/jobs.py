@@ -113,9 +113,6 @@ class Job:
             if line.strip():
                 self._lines.append(line.strip())
         status = self._process.wait()
-        if not self.is_running:
-            self._took = time.monotonic() - self._began
-            return False
         if status:
             self._over("failed")
         return status == 0

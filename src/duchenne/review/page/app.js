@@ -160,7 +160,7 @@ function tip(one, button) {
 function values() {
   for (const place of $("names").querySelectorAll("[data-value]")) {
     const one = app.series?.get(Number(place.dataset.value))?.at(-1), value = one?.values[player.index];
-    const text = one === undefined ? "not read" : Number.isNaN(value) ? "–" : value.toFixed(2);
+    const text = one === undefined ? (app.info.table ? "not read" : "") : Number.isNaN(value) ? "–" : value.toFixed(2);
     if (place.textContent !== text) place.textContent = text;
   }
   const time = player.time;
