@@ -31,7 +31,7 @@ def show(chromium: Browser) -> Iterator[Callable[..., Page]]:
     contexts: list[Any] = []
     wrong: list[str] = []
 
-    def opened(site: Site, coder: str = "mk", width: int = 1300, height: int = 900) -> Page:
+    def opened(site: Site, coder: str = "mk", width: int = 1300, height: int = 900, playable: bool = True) -> Page:
         context = chromium.new_context(viewport={"width": width, "height": height}, accept_downloads=True)
         contexts.append(context)
         page: Page = context.new_page()
@@ -46,7 +46,8 @@ def show(chromium: Browser) -> Iterator[Callable[..., Page]]:
         )
         page.add_init_script(f"localStorage.setItem('coder', {coder!r})")
         page.goto(site.address)
-        loaded(page)
+        if playable:
+            loaded(page)
         return page
 
     yield opened

@@ -106,6 +106,20 @@ def test_a_clock_that_does_not_start_at_zero(tmp_path: Path, show: Show) -> None
             assert seen(page) == index
 
 
+def test_a_file_that_does_not_say_how_long_frames_last(tmp_path: Path, show: Show) -> None:
+    times = [0, 40, 90, 120, 200, 240, 300, 420, 430, 500]
+    made = tmp_path / "guess"
+    made.mkdir()
+    film(made / "guess.mp4", times)
+    table(made / "guess_aus.csv", "guess.mp4", [one / 1000 for one in times], AU12_s=[0.0] * len(times))
+    with serving(made) as site:
+        page = show(site)
+        for index in (3, 9, 8, 7, 0, 4):
+            page.evaluate("index => review.player.seek(index)", index)
+            arrived(page, index)
+            assert seen(page) == index
+
+
 def test_coding_by_keys_alone(site: Site, show: Show, tmp_path: Path) -> None:
     page = show(site)
     page.evaluate("review.player.seek(10)")

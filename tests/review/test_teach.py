@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from playwright.sync_api import Page
-from tests.review.conftest import arrived, until
-from tests.review.made import film, serving, table
+from tests.faces.media import write_video
+from tests.review.conftest import arrived, seen, until
+from tests.review.made import film, numbered, serving, table
 
 
 @pytest.fixture
@@ -92,3 +93,26 @@ def test_a_hundred_thousand_frames_do_not_stutter(tmp_path: Path, show: Callable
     assert whole < 200
     assert near < 200
     assert moved < 20
+
+
+def test_a_recording_that_does_not_play_gets_a_copy_that_does(tmp_path: Path, show: Callable[..., Page]) -> None:
+    folder = tmp_path / "old"
+    folder.mkdir()
+    times = [0, 40, 90, 120, 200, 240, 300]
+    images = [numbered(number) for number in range(len(times))]
+    write_video(folder / "old.mov", images, times_ms=times, codec="mpeg4")
+    table(folder / "old_aus.csv", "old.mov", [one / 1000 for one in times], AU12_s=[0.1] * len(times))
+    with serving(folder) as site:
+        page = show(site, playable=False)
+        until(page, "!document.getElementById('copy').hidden")
+        assert "cannot play" in page.inner_text("#trouble")
+        page.click("#copy")
+        until(page, "/^(done|failed)/.test(document.getElementById('job-step').textContent)", seconds=60)
+        until(page, "review.player.ready && review.player.times.length === 7")
+        assert page.is_hidden("#copy")
+        for index in (0, 3, 4, 6):
+            page.evaluate("index => review.player.seek(index)", index)
+            arrived(page, index)
+            assert seen(page) == index
+        assert site.json("state")["recordings"][0]["source"] == "old.mov"
+        assert len(site.json("state")["recordings"]) == 1

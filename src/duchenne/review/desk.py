@@ -19,7 +19,7 @@ from duchenne.review.appearance import SEEN
 from duchenne.review.clips import about_recording, frame_times
 from duchenne.review.codes import CodesFile, Entry
 from duchenne.review.columns import Track, about, arrays, read_track
-from duchenne.review.jobs import Jobs
+from duchenne.review.jobs import Jobs, Step
 from duchenne.review.library import FITTED, Library, Recording
 from duchenne.tables.codings import Coding, stem_of
 from duchenne.tables.event_codings import EventCoding
@@ -74,7 +74,7 @@ class Desk:
             self._clips[key] = about_recording(one.checked())
         track, fitted = self._track(one, _TABLE), self._track(one, _FITTED)
         return {
-            "source": one.source, **self._clips[key], "table": about(track) if track else None,
+            "source": one.source, **self._clips[key], "stamp": str(self.video(key).stat().st_mtime_ns), "table": about(track) if track else None,
             "fitted": about(fitted) if fitted else None,
         }  # fmt: skip
 
@@ -139,6 +139,20 @@ class Desk:
     def detect(self) -> None:
         """Starts finding faces and action units where there is no table."""
         self.jobs.start("detect", teaching.detect_steps(self.library))
+
+    def copy(self, key: str) -> None:
+        """Starts making a copy of a recording that browsers play."""
+        one = self.library.find(key)
+        words = [str(one.checked()), str(self.library.copy_of(one))]
+        step = Step(f"copy {one.source} so that browsers play it", words, module="duchenne.review.copying")
+        self.jobs.start("copy", [step])
+
+    def video(self, key: str) -> Path:
+        """The file to play: the copy where one was made, else the recording."""
+        one = self.library.find(key)
+        path, copy = one.checked(), self.library.copy_of(one)
+        fresh = copy.is_file() and copy.stat().st_mtime_ns >= path.stat().st_mtime_ns
+        return copy if fresh else path
 
     def detector(self) -> dict[str, Any] | None:
         """The detector that was fitted last, in words."""

@@ -25,13 +25,15 @@ class Step:
 
     Attributes:
         what: in words, for the page.
-        words: of `duchenne`, without that.
+        words: of the command.
         done: share of it that is done, 0 to 1; None where nobody knows.
+        module: that takes the words, run as a program.
     """
 
     what: str
     words: Sequence[str]
     done: Callable[[], float | None] = lambda: None
+    module: str = "duchenne.cli.main"
 
 
 class Job:
@@ -100,7 +102,7 @@ class Job:
 
     def _command(self, step: Step) -> bool:
         """Runs one command; whether it went well."""
-        command = [sys.executable, "-m", "duchenne.cli.main", *step.words]
+        command = [sys.executable, "-m", step.module, *step.words]
         with self._lock:
             if not self.is_running:
                 return False

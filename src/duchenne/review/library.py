@@ -112,6 +112,10 @@ class Library:
         found = [path for path in found if WORK_FOLDER not in path.parts] or ([own] if own.is_file() else [])
         return found[0] if found else None
 
+    def copy_of(self, recording: Recording) -> Path:
+        """Where the copy lies that browsers play, if one was made."""
+        return self.work / "playable" / f"{self.names[recording.key]}.mp4"
+
     def made(self, folder: str, recording: Recording) -> Path:
         """Where `detect` writes the table of a recording when the page starts it; `folder` is `TABLES` or `FITTED`."""
         return self.work / folder / f"{self.names[recording.key]}{_TABLE_ENDING}.csv"

@@ -119,6 +119,7 @@ class _Routes:
             ("GET", "/api/compare", self.compare),
             ("POST", "/api/fit", self.fit),
             ("POST", "/api/detect", self.detect),
+            ("POST", "/api/recordings/{key}/copy", self.copy),
             ("GET", "/api/detector", self.detector),
             ("GET", "/api/next", self.next_stretches),
             ("GET", "/api/job", self.job),
@@ -140,7 +141,7 @@ class _Routes:
         return await _json(self._desk.recording, request.path_params["key"])
 
     async def video(self, request: Request) -> Response:
-        path = self._desk.library.find(request.path_params["key"]).checked()
+        path = await run_in_threadpool(self._desk.video, request.path_params["key"])
         kind = mimetypes.guess_type(path.name)[0] or ""
         return FileResponse(path, media_type=kind if kind.startswith("video/") else _VIDEO)
 
@@ -184,6 +185,10 @@ class _Routes:
 
     async def detect(self, request: Request) -> Response:
         await run_in_threadpool(self._desk.detect)
+        return JSONResponse(self._desk.jobs.status())
+
+    async def copy(self, request: Request) -> Response:
+        await run_in_threadpool(self._desk.copy, request.path_params["key"])
         return JSONResponse(self._desk.jobs.status())
 
     async def detector(self, request: Request) -> Response:

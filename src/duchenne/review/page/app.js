@@ -52,15 +52,18 @@ async function open(key, time, face) {
   if (app.key !== key) {
     app.key = key;
     $("recording").value = key;
-    note($("trouble"), "");
+    note($("trouble"), ""); $("copy").hidden = true;
     app.info = await ask("recordings/" + key);
-    player.open(`api/recordings/${key}/video`, app.info);
+    player.open(address(), app.info);
     await coding.load(key, $("coder").value.trim());
     await table(face);
     compare.offer();
   } else if (face !== undefined && face !== app.face) await choose(face);
   if (time !== undefined) seekTo(time);
 }
+
+// Browsers keep what an address once gave; the time of the file's last change makes a new one of a new file.
+const address = () => `api/recordings/${app.key}/video?${query({changed: app.info.stamp})}`;
 
 function seekTo(time) {
   player.seek(player.at(time + 1e-4));
@@ -74,7 +77,7 @@ async function table(face) {
   curves.look(...curves.whole);
   $("faces").replaceChildren(...faces.map(one => element("button", {role: "radio", "data-face": one.number, "aria-checked": String(one.number === app.face), "aria-label": `face ${one.number}, seen in ${one.frames} frames`, title: `face ${one.number}: ${one.frames} frames`, onclick: () => choose(one.number)}, element("canvas", {width: 76, height: 76}), element("span", {}, String(one.number)))));
   $("detect").hidden = Boolean(app.info.table);
-  if (faces.length) whenReady(() => portraits(`api/recordings/${app.key}/video`, app.info, faces, player.times, player.boxes, player.shift, (number, video, [x, y, side]) => {
+  if (faces.length) whenReady(() => portraits(address(), app.info, faces, player.times, player.boxes, player.shift, (number, video, [x, y, side]) => {
     $("faces").querySelector(`[data-face="${number}"] canvas`)?.getContext("2d").drawImage(video, x, y, side, side, 0, 0, 76, 76);
   }));
 }
@@ -409,7 +412,11 @@ player.addEventListener("state", () => {
   const stopped = player.video.paused;
   $("play").textContent = stopped ? "▶" : "❚❚"; $("play").setAttribute("aria-label", stopped ? "Play" : "Stop");
 });
-player.addEventListener("trouble", () => note($("trouble"), "This browser cannot play this recording. Make a copy that it can (MP4 with H.264, or WebM) in the same folder; times stay the same."));
+player.addEventListener("trouble", () => {
+  if (!app.info) return;
+  note($("trouble"), "This browser cannot play this recording. Its curves and codes are shown all the same; a copy that plays keeps every frame at its time.");
+  $("copy").hidden = false;
+});
 curves.addEventListener("pick", event => select(event.detail.id));
 coding.addEventListener("change", showCodes);
 coding.addEventListener("state", () => {

@@ -3,7 +3,7 @@
 export class Player extends EventTarget {
   constructor(video, overlay, picture, frame) {
     super();
-    Object.assign(this, {video, overlay, picture, frame, index: 0, shown: -1, wanted: null, loop: null, zoomed: false});
+    Object.assign(this, {video, overlay, picture, frame, index: 0, shown: -1, wanted: null, aim: null, tries: 0, loop: null, zoomed: false});
     this.times = new Float64Array(0);
     this.boxes = new Map();
     this.shift = 0;  // what the browser's clock says where the table's says 0
@@ -16,7 +16,7 @@ export class Player extends EventTarget {
   }
 
   open(address, info) {
-    Object.assign(this, {info, ready: false, wanted: null, seeking: false, loop: null, index: 0, shown: -1, face: null});
+    Object.assign(this, {info, ready: false, wanted: null, aim: null, seeking: false, loop: null, index: 0, shown: -1, face: null});
     this.times = new Float64Array(0);
     this.boxes = new Map();
     this.video.src = address;
@@ -59,7 +59,10 @@ export class Player extends EventTarget {
     if (!this.times.length) return;
     const index = this.at(mediaTime - this.shift + .0005);
     this.shown = index;
-    if (!this.seeking) this.index = index;
+    if (!this.seeking) {
+      if (this.aim === null || index === this.aim) this.index = index;
+      this.check();
+    }
     if (this.loop && !this.video.paused && !this.seeking && (index >= this.loop[1] || index < this.loop[0])) this.seek(this.loop[0]);
     this.draw();
     this.dispatchEvent(new Event("frame"));
@@ -72,17 +75,39 @@ export class Player extends EventTarget {
     this.wanted = index;
     this.dispatchEvent(new Event("frame"));
     if (!this.ready || !this.times.length || this.seeking) return;
-    this.seeking = true;
-    this.going = index;
     this.wanted = null;
-    const inside = Math.min(this.end(index) - this.times[index], 1 / this.info.rate) / 4;
+    this.tries = 0;
+    this.go(index, Math.min(this.end(index) - this.times[index], 1 / this.info.rate) / 4);
+  }
+
+  go(index, inside) {
+    this.seeking = true;
+    this.aim = index;
     this.video.currentTime = this.times[index] + inside + this.shift;
   }
 
   seekOn() {
     this.seeking = false;
-    if (this.wanted !== null && this.wanted !== this.going) this.seek(this.wanted);
-    else { this.wanted = null; this.dispatchEvent(new Event("arrived")); }
+    clearTimeout(this.waiting);
+    if (this.wanted !== null && this.wanted !== this.aim) this.seek(this.wanted);
+    else if (this.aim === this.shown) this.check();
+    else this.waiting = setTimeout(() => this.check(true), 300);  // no picture has come: it may be the same
+  }
+
+  // Whether the picture is the one that was sought. Where a file does not say how long frames last, browsers guess, and
+  // show the one before: then a later moment of the frame is sought.
+  check(late = false) {
+    if (this.aim === null || this.seeking || !this.video.paused) { this.aim = null; return; }
+    clearTimeout(this.waiting);
+    if (this.shown !== this.aim && this.tries < 3 && (late || this.shown >= 0)) {
+      const lasts = this.end(this.aim) - this.times[this.aim], later = this.shown < this.aim;
+      this.tries += 1;
+      this.go(this.aim, lasts * (later ? [.5, .75, .95][this.tries - 1] : .02));
+      return;
+    }
+    this.index = this.shown >= 0 ? this.shown : this.index;
+    this.aim = null;
+    this.dispatchEvent(new Event("frame"));
   }
 
   play() { return this.video.play().catch(() => {}); }

@@ -8,6 +8,7 @@ export class Teach {
     Object.assign(this, {app, detector: null, timer: null});
     $("fit").addEventListener("click", () => this.start("fit", {coder: $("coder").value.trim(), model: $("model").value}));
     $("detect").addEventListener("click", () => { $("tab-teach").click(); this.start("detect", {}); });
+    $("copy").addEventListener("click", () => { $("tab-teach").click(); this.start(`recordings/${this.app.key}/copy`, {}); });
     $("cancel").addEventListener("click", async () => this.show(await ask("job", {method: "DELETE"})));
     $("next").addEventListener("click", () => this.list());
     $("order").addEventListener("change", () => this.list());
