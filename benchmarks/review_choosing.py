@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 import duchenne
-from duchenne.data.prepared import Prepared
+from duchenne.data.prepared import Prepared, open_prepared
 from duchenne.detectors.calibrating.calibrated import train_calibrated
 from duchenne.detectors.coded import coded_rows
 from duchenne.features.resolve import resolve
@@ -103,7 +103,7 @@ def main() -> None:
         for seed in range(given.seeds):
             out = Path(folder) / str(seed)
             duchenne.synth(out, subjects=SUBJECTS, clips=CLIPS, frames=FRAMES, size_px=32, seed=seed)
-            found += run(Prepared(out), seed)
+            found += run(open_prepared(out), seed)
     table = pd.DataFrame(found)
     if given.out:
         table.to_csv(given.out, index=False)

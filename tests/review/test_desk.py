@@ -10,12 +10,13 @@ from tests.review.made import UNEVEN_MS, film, recordings, table
 
 import duchenne
 from duchenne.errors import InputError, UsageError
+from duchenne.faces.recordings.listing import list_media
 from duchenne.review.choosing import Candidate, choose, doubt
 from duchenne.review.clips import frame_times
 from duchenne.review.desk import Desk, coded_frames
 from duchenne.review.jobs import Job, Step
 from duchenne.review.library import open_library
-from duchenne.review.teaching import in_words
+from duchenne.review.teaching import fit_steps, in_words
 
 TIMES = np.array(UNEVEN_MS) / 1000
 CODES = f"""source,au,onset_s,offset_s,intensity,face,coder
@@ -151,6 +152,42 @@ def test_only_recordings_that_are_given(folder: Path, tmp_path: Path) -> None:
     library = open_library([alone, table(tmp_path / "elsewhere.csv", "other.webm", [0, 0.04], AU12_s=[0.0, 1.0])])
     assert library.table_of(library.recordings["r0"]) == tmp_path / "elsewhere.csv"
     assert library.codes == tmp_path / "a" / "codes.csv"
+
+
+def test_a_linked_table_from_elsewhere_is_not_read(folder: Path, tmp_path: Path) -> None:
+    (folder / "film_aus.csv").rename(tmp_path / "other_aus.csv")
+    (folder / "film_aus.csv").symlink_to(tmp_path / "other_aus.csv")
+    library = open_library([folder])
+    assert library.table_of(library.recordings["r0"]) is None
+
+
+def test_a_code_without_its_offset_teaches_nothing(folder: Path) -> None:
+    text = (
+        (folder / "codes.csv")
+        .read_text()
+        .replace("coder\n", "coder,comment\n")
+        .replace("anna\n", "anna,offset not set\n", 1)
+    )
+    (folder / "codes.csv").write_text(text)
+    desk = Desk(open_library([folder]))
+    with pytest.raises(UsageError, match="1 of the codes have no offset yet"):
+        desk.fit("anna", "blendshapes")
+    assert not (folder / "duchenne_review").exists()
+
+
+def test_what_the_page_makes_are_no_recordings_of_the_study(folder: Path) -> None:
+    desk = Desk(open_library([folder]))
+    entries = [one for one in desk.codes.entries() if one.coder == "anna"]
+    (folder / "names.csv").write_bytes("source,face,name\nfilm.webm,0,Jörg\nother.webm,0,x\n".encode("cp1252"))
+    steps = fit_steps(desk.library, entries, "blendshapes")
+    assert [step.words[0] for step in steps] == ["prepare", "fit", "detect"]
+    copy = desk.library.copy_of(desk.library.recordings["r0"])
+    copy.parent.mkdir(parents=True)
+    film(copy, [0, 40])
+    assert [path.name for path in list_media([folder])] == ["film.webm"]
+    names = folder / "duchenne_review" / "names.csv"
+    assert names.read_text().splitlines() == ["source,face,name", "film.webm,0,Jörg"]
+    assert "--names" in steps[0].words
 
 
 def over(job: Job, seconds: float = 60) -> dict[str, object]:

@@ -17,8 +17,8 @@ from duchenne.tables.codings import Coding, coding_of
 from duchenne.tables.event_codings import EventCoding, read_event_codings
 from duchenne.tables.pairs import Limits, compare_pair, join
 
-LIMITS: Final = Limits(threshold=0.5, intensity_from=2.0, tolerance_s=0.5, max_lag_s=1.0)
-"""The defaults of `duchenne agree`."""
+LIMITS: Final = Limits(threshold=0.5, intensity_from=2.0, tolerance_s=0.5, max_lag_s=0.0)
+"""The defaults of `duchenne agree`, without its search for a lag, which is not shown and takes longest."""
 _MOST: Final = 2000
 _NUMBERS: Final = ("frames", "kappa", "ac1", "f1", "icc_absolute", "correlation", "auc", "event_f1")
 

@@ -74,7 +74,9 @@ class Desk:
             self._clips[key] = about_recording(one.checked())
         track, fitted = self._track(one, _TABLE), self._track(one, _FITTED)
         return {
-            "source": one.source, **self._clips[key], "stamp": str(self.video(key).stat().st_mtime_ns), "table": about(track) if track else None,
+            "source": one.source, **self._clips[key],
+            "stamp": str(self.video(key).stat().st_mtime_ns),
+            "table": about(track) if track else None,
             "fitted": about(fitted) if fitted else None,
         }  # fmt: skip
 

@@ -18,7 +18,10 @@ from duchenne.tables.writing import output_names
 _TABLE_SUFFIXES: Final = (".csv", ".parquet")
 _TABLE_ENDING: Final = "_aus"
 WORK_FOLDER: Final = "duchenne_review"
-"""Beside the codes: what the page makes itself (tables, prepared faces, detectors)."""
+"""Beside the codes: what the page makes itself (tables, prepared faces, detectors).
+
+Folders of recordings in it are hidden: other commands pass those over, and take them for no recordings of the study.
+"""
 TABLES: Final = "tables"
 """In it: tables of the detector that comes with the package."""
 FITTED: Final = "fitted"
@@ -108,13 +111,16 @@ class Library:
         found = outright or merged or [path for path in beside if path.is_file()]
         if not found:
             found = sorted(path for folder in self._folders for path in _files(folder) if path.name in names)
+        if not (outright or merged):
+            places = [folder.resolve() for folder in (*self._folders, recording.path.parent, Path.cwd())]
+            found = [path for path in found if any(path.resolve().is_relative_to(place) for place in places)]
         own = self.made(TABLES, recording)
         found = [path for path in found if WORK_FOLDER not in path.parts] or ([own] if own.is_file() else [])
         return found[0] if found else None
 
     def copy_of(self, recording: Recording) -> Path:
         """Where the copy lies that browsers play, if one was made."""
-        return self.work / "playable" / f"{self.names[recording.key]}.mp4"
+        return self.work / ".playable" / f"{self.names[recording.key]}.mp4"
 
     def made(self, folder: str, recording: Recording) -> Path:
         """Where `detect` writes the table of a recording when the page starts it; `folder` is `TABLES` or `FITTED`."""

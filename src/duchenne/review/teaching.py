@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import csv
+import io
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from duchenne.data.cells import read_rows
 from duchenne.detectors.records import AuRecord, DetectorRecord, parse_record
 from duchenne.errors import InputError, UsageError
 from duchenne.facs import ACTION_UNITS
 from duchenne.files import write_text
+from duchenne.plain import as_cell
 from duchenne.preparing.codes.names import Sources
-from duchenne.review.codes import Entry, entries_text
+from duchenne.review.codes import UNFINISHED, Entry, entries_text
 from duchenne.review.jobs import Step
 from duchenne.review.library import FITTED, TABLES, Library
 
@@ -54,9 +57,12 @@ def fit_steps(library: Library, entries: Sequence[Entry], model: str) -> list[St
     coded = [one for one in library.recordings.values() if one.source in used]
     if not coded or not any(entry.code.kind == "au" and entry.source in library.sources for entry in entries):
         raise UsageError("no action unit of these recordings is coded yet.")
+    unfinished = sum(entry.code.comment == UNFINISHED for entry in entries)
+    if unfinished:
+        raise UsageError(f"{unfinished} of the codes have no offset yet; set it (]) or remove them first.")
     work = library.work
     staged, labels, prepared, detector, tables = (
-        work / name for name in ("recordings", "codes.csv", "coded", "detector", FITTED)
+        work / name for name in (".recordings", "codes.csv", "coded", "detector", FITTED)
     )
     if prepared.exists():
         shutil.rmtree(prepared)  # with other codes it would be refused
@@ -91,15 +97,15 @@ def _names(path: Path, sources: Sequence[str], out: Path) -> list[str]:
     """The rows of names.csv that are about the sources, as words for `prepare`; none where there is no such file."""
     if not path.is_file():
         return []
+    columns = ("source", "face", "name")
+    _, rows = read_rows(path, columns)
     index = Sources(sources)
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = [row for row in csv.reader(file) if row]
-    column = rows[0].index("source") if rows and "source" in rows[0] else 0
-    kept = [row for row in rows[1:] if len(row) > column and index.find(row[column]) is not None]
+    kept = [row for row in rows if index.find(row.get("source")) is not None]
     if not kept:
         return []
-    with out.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([rows[0], *kept])
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([columns, *([as_cell(row.get(name)) for name in columns] for row in kept)])
+    write_text(out, text.getvalue())
     return ["--names", str(out)]
 
 

@@ -50,16 +50,27 @@ async function reload() {
 // Shows a recording, at a time and with a face where they are given.
 async function open(key, time, face) {
   if (app.key !== key) {
+    if (coding.state === "not saved") {
+      $("recording").value = app.key ?? key;
+      say(`not saved: ${coding.why} Reload the page to give up what is not saved.`, true);
+      return;
+    }
     app.key = key;
     $("recording").value = key;
-    note($("trouble"), ""); $("copy").hidden = true;
-    app.info = await ask("recordings/" + key);
-    player.open(address(), app.info);
-    await coding.load(key, $("coder").value.trim());
-    await table(face);
-    compare.offer();
+    try { await show(key, face); } catch (error) { note($("trouble"), error.message); }
   } else if (face !== undefined && face !== app.face) await choose(face);
   if (time !== undefined) seekTo(time);
+}
+
+async function show(key, face) {
+  note($("trouble"), ""); $("copy").hidden = true;
+  const info = await ask("recordings/" + key);
+  if (key !== app.key) return;  // another was chosen in the meantime
+  app.info = info;
+  player.open(address(), app.info);
+  await coding.load(key, $("coder").value.trim());
+  await table(face);
+  compare.offer();
 }
 
 // Browsers keep what an address once gave; the time of the file's last change makes a new one of a new file.
