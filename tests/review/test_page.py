@@ -151,14 +151,14 @@ def test_onset_offset_and_removal_of_a_code_that_is_there(site: Site, show: Show
     page.evaluate("review.player.seek(10)")
     press(page, "6", "Shift+ArrowRight", "6")
     page.evaluate("review.player.seek(5)")
-    press(page, "[")
+    press(page, "i")
     page.evaluate("review.player.seek(33)")
-    press(page, "]")
+    press(page, "o")
     saved(page)
     row = rows(tmp_path / "codes.csv")[0]
     assert (float(row["onset_s"]), float(row["offset_s"])) == (UNEVEN_MS[5] / 1000, UNEVEN_MS[33] / 1000)
     page.evaluate("review.player.seek(40)")
-    press(page, "[")  # behind the offset: refused
+    press(page, "i")  # behind the offset: refused
     assert "before the offset" in page.inner_text("#saved")
     press(page, "Delete")
     eventually(lambda: rows(tmp_path / "codes.csv") == [])

@@ -59,7 +59,7 @@ def fit_steps(library: Library, entries: Sequence[Entry], model: str) -> list[St
         raise UsageError("no action unit of these recordings is coded yet.")
     unfinished = sum(entry.code.comment == UNFINISHED for entry in entries)
     if unfinished:
-        raise UsageError(f"{unfinished} of the codes have no offset yet; set it (]) or remove them first.")
+        raise UsageError(f"{unfinished} of the codes have no offset yet; set it (key O) or remove them first.")
     work = library.work
     staged, labels, prepared, detector, tables = (
         work / name for name in (".recordings", "codes.csv", "coded", "detector", FITTED)

@@ -6,8 +6,8 @@ import {Curves, clock} from "./curves.js";
 import {Coding, UNFINISHED} from "./coding.js";
 import {Compare} from "./compare.js";
 import {Teach} from "./teach.js";
+import {KEYS, keyboard} from "./keys.js";
 
-const KEYS = {1: "1", 2: "2", 4: "4", 5: "5", 6: "6", 7: "7", 9: "9", 10: "0", 12: "q", 14: "w", 15: "e", 17: "r", 20: "t", 23: "a", 24: "s", 25: "f", 26: "g", 45: "v"};
 const LETTERS = ["A", "B", "C", "D", "E"], WORDS = ["trace", "slight", "marked", "severe", "maximum"];
 const UNREAD = {small: "was too small to be read (detect --min-face)", no_landmarks: "had no landmarks", no_baseline: "showed no resting face"};
 const SHORT = {every: value => value !== 1 && `every ${value}. frame`, start_s: value => value > 0 && `from ${value} s`, end_s: value => value !== null && `to ${value} s`, smooth_s: value => value > 0 && `smoothed over ${value} s`, baseline: value => value !== null && `resting face of ${value} subtracted`, mirrored: value => value && "mirrored"};
@@ -29,7 +29,7 @@ async function start() {
   $("coder").value = stored("coder") ?? app.state.coders[0] ?? "";
   $("model").append(...app.state.models.map(name => element("option", {value: name}, name)));
   $("export").append(...Object.entries(app.state.exports).map(([form, what]) => element("option", {value: form}, what)));
-  $("help-keys").append(...help());
+  $("help-keys").append(...keys.help());
   lists();
   choices();
   const first = app.state.recordings[0];
@@ -312,32 +312,6 @@ function tab(name) {
   if (name === "teach") teach.refresh();
 }
 
-// --- keys
-
-const ACTIONS = [
-  ["Space", "play, stop", event => event.key === " ", () => player.toggle()],
-  ["← →", "one frame back, on (with Shift ten)", event => event.key === "ArrowLeft" || event.key === "ArrowRight", event => { player.pause(); player.seek(player.index + (event.key === "ArrowRight" ? 1 : -1) * (event.shiftKey ? 10 : 1)); curves.follow(); }],
-  ["Home End", "first, last frame", event => event.key === "Home" || event.key === "End", event => { player.seek(event.key === "Home" ? 0 : player.last); curves.follow(); }],
-  [", .", "slower, faster", event => event.key === "," || event.key === ".", event => speed(event.key === "." ? 1 : -1)],
-  ["L", "loop over the selected code, the episode here, or the view", event => lower(event, "l"), loop],
-  ["Z", "zoom to the face", event => lower(event, "z"), zoom],
-  ["M", "sound", event => lower(event, "m"), () => $("sound").click()],
-  ["+ - 0̸", "zoom the timeline in, out (Backspace: whole)", event => ["+", "-", "Backspace"].includes(event.key), event => event.key === "Backspace" ? curves.look(...curves.whole) : curves.zoom(event.key === "+" ? .5 : 2)],
-  ["C", "coded range: begin, end", event => lower(event, "c"), () => stretchKey("coded")],
-  ["X", "cannot be judged: begin, end", event => lower(event, "x"), () => stretchKey("unknown")],
-  ["N", "nobody moves in this recording", event => lower(event, "n"), () => stretchKey("none")],
-  ["Shift 1-5", "intensity A to E of the selected code", event => event.shiftKey && /^Digit[1-5]$/.test(event.code), event => grade(Number(event.code.slice(5)) - 1)],
-  ["B", "side: left, right, both", event => lower(event, "b"), () => { const code = chosen(); if (code?.kind === "au" && canCode()) coding.edit(code.id, {side: {"": "L", L: "R", R: "B", B: ""}[code.side]}); }],
-  ["U", "sure, unsure", event => lower(event, "u"), () => { const code = chosen(); if (code?.kind === "au" && canCode()) coding.edit(code.id, {certainty: {"": "uncertain", uncertain: "certain", certain: ""}[code.certainty]}); }],
-  ["[ ]", "onset, offset of the selected code at this frame", event => event.key === "[" || event.key === "]", event => boundary(event.key === "[" ? "onset_s" : "offset_s")],
-  ["↑ ↓", "code before, after", event => event.key === "ArrowUp" || event.key === "ArrowDown", event => walk(event.key === "ArrowDown" ? 1 : -1)],
-  ["Delete", "remove the selected code", event => event.key === "Delete", () => { if (chosen() && canCode()) coding.remove(coding.selected); }],
-  ["P D", "previous, next difference", event => lower(event, "p") || lower(event, "d"), event => compare.go(event.key.toLowerCase() === "d" ? 1 : -1)],
-  ["Esc", "select nothing", event => event.key === "Escape", () => select(null)],
-  ["?", "these keys", event => event.key === "?", () => $("help").showModal()],
-];
-const lower = (event, key) => !event.shiftKey && event.key.toLowerCase() === key;
-
 function walk(turn) {
   const rows = coding.codes.filter(code => code.kind !== "none").sort((a, b) => a.onset_s - b.onset_s || (a.au ?? 0) - (b.au ?? 0));
   if (!rows.length) return;
@@ -346,34 +320,7 @@ function walk(turn) {
   select(next.id); seekTo(next.onset_s);
 }
 
-function help() {
-  const line = (keys, what) => element("p", {}, element("kbd", {}, keys), element("span", {}, what));
-  return [...ACTIONS.map(([keys, what]) => line(keys, what)), line("Ctrl Z", "undo; with Shift, or Ctrl Y, redo"), ...app.state.aus.map(one => line((KEYS[one.au] ?? "").toUpperCase(), `${au(one.au)} ${one.name}: onset, offset`))];
-}
-
-addEventListener("keydown", event => {
-  if ($("help").open || event.target.closest("input, select, textarea") || event.altKey) return;
-  if (event.target.closest("button") && [" ", "Enter"].includes(event.key)) return;
-  if (event.target.closest("[role=tablist]") && event.key.startsWith("Arrow")) {
-    const name = tabs[(tabs.findIndex(one => event.target.id === "tab-" + one) + (event.key === "ArrowRight" ? 1 : 2)) % 3];
-    tab(name); $("tab-" + name).focus(); event.preventDefault();
-    return;
-  }
-  if (event.ctrlKey || event.metaKey) {
-    const key = event.key.toLowerCase();
-    if (!canCode() || !["z", "y"].includes(key)) return;
-    if (key === "y" || event.shiftKey) coding.redo(); else coding.undo();
-    event.preventDefault();
-    return;
-  }
-  const action = ACTIONS.find(([, , fits]) => fits(event));
-  const digit = /^Digit(\d)$/.exec(event.code), typed = digit && !event.shiftKey ? digit[1] : event.key.toLowerCase();
-  const number = Object.keys(KEYS).find(one => KEYS[one] === typed);
-  if (action) action[3](event);
-  else if (number !== undefined && !event.shiftKey && !event.repeat) toggle(Number(number));
-  else return;
-  event.preventDefault();
-});
+const keys = keyboard(app, {loop, zoom, speed, stretchKey, grade, boundary, walk, toggle, select, canCode, chosen, tab, tabs, differ: turn => compare.go(turn)});
 
 // --- what is clicked
 
