@@ -111,8 +111,8 @@ ENTRIES = [
 
 @pytest.mark.parametrize("form", EXPORTS)
 def test_what_goes_out_comes_in_again(form: str) -> None:
-    text = export(form, ENTRIES, TIMES)
-    found, notes = imported(EXPORTS[form][0], text.encode(), SOURCES, "anna", TIMES)
+    text = export(form, ENTRIES, TIMES.__getitem__)
+    found, notes = imported(EXPORTS[form][0], text.encode(), SOURCES, "anna", TIMES.__getitem__)
     said = {
         (e.source, e.coder, e.code.au, round(e.code.onset_s, 6), round(e.code.offset_s, 6), e.code.intensity)
         for e in found
@@ -127,7 +127,7 @@ def test_what_goes_out_comes_in_again(form: str) -> None:
 
 def test_rows_per_frame_are_what_prepare_makes_of_the_codes(tmp_path: Path) -> None:
     for form in ("events", "frames"):
-        (tmp_path / f"{form}.csv").write_text(export(form, ENTRIES, TIMES))
+        (tmp_path / f"{form}.csv").write_text(export(form, ENTRIES, TIMES.__getitem__))
     events, frames = (read_codes(tmp_path / f"{form}.csv", SOURCES) for form in ("events", "frames"))
     for source, times in TIMES.items():
         mine = events.videos[source].labels(0, range(len(times)), times.tolist())
@@ -138,7 +138,7 @@ def test_rows_per_frame_are_what_prepare_makes_of_the_codes(tmp_path: Path) -> N
 
 def test_stretches_that_could_not_be_judged_are_not_absent(tmp_path: Path) -> None:
     data = b"source\tau\tonset_s\toffset_s\ntwo.mp4\t73\t1\t2\ntwo.mp4\t12\t2.5\t3\n"
-    found, _ = imported("x.tsv", data, SOURCES, "mk", TIMES)
+    found, _ = imported("x.tsv", data, SOURCES, "mk", TIMES.__getitem__)
     kinds = [(one.code.kind, one.code.onset_s) for one in found]
     assert ("unknown", 1.0) in kinds
     assert kinds.count(("au", 2.5)) == 1
@@ -146,4 +146,31 @@ def test_stretches_that_could_not_be_judged_are_not_absent(tmp_path: Path) -> No
 
 def test_a_file_about_other_recordings_is_refused() -> None:
     with pytest.raises(InputError, match="none of the recordings"):
-        imported("x.csv", b"source,au,onset_s,offset_s\nother.mp4,12,1,2\n", SOURCES, "mk", TIMES)
+        imported("x.csv", b"source,au,onset_s,offset_s\nother.mp4,12,1,2\n", SOURCES, "mk", TIMES.__getitem__)
+
+
+def test_unknown_cells_are_not_absent() -> None:
+    rows = [
+        "source,frame,AU12,AU06_i",
+        *(f"two.mp4,{n},{'NA' if 4 <= n < 8 else int(n < 2)},{'C' if n < 6 else 0}" for n in range(12)),
+    ]
+    found, notes = imported("x.csv", "\n".join(rows).encode(), SOURCES, "mk", TIMES.__getitem__)
+    said = [(one.code.kind, one.code.au, round(25 * one.code.onset_s), round(25 * one.code.offset_s)) for one in found]
+    assert said == [("coded", None, 0, 4), ("coded", None, 8, 12), ("au", 6, 0, 4), ("au", 12, 0, 2)]
+    assert "4 frames in which some action unit is unknown" in notes[0]
+
+
+def test_frames_beyond_the_recording_are_an_error() -> None:
+    with pytest.raises(InputError, match="has 100 frames"):
+        imported("x.csv", b"source,frame,AU12\ntwo.mp4,100,1\n", SOURCES, "mk", TIMES.__getitem__)
+
+
+def test_whose_codes_they_are_is_kept(tmp_path: Path) -> None:
+    text = "source,au,onset_s,offset_s,subject\ntwo.mp4,12,1,2,MK\ntwo.mp4,12,1,2,AB\n"
+    found, _ = imported("x.csv", text.encode(), SOURCES, "c", TIMES.__getitem__)
+    codes = CodesFile(tmp_path / "codes.csv", SOURCES)
+    assert codes.add(found) == 2
+    assert codes.add(found) == 0
+    assert sorted(event.subject for event in read_events(tmp_path / "codes.csv")) == ["AB", "MK"]
+    with pytest.raises(InputError, match="say which face"):
+        read_codes(tmp_path / "codes.csv", SOURCES)

@@ -146,6 +146,36 @@ def test_coding_by_keys_alone(site: Site, show: Show, tmp_path: Path) -> None:
     assert rows(tmp_path / "codes.csv")[1]["intensity"] == "C"
 
 
+def test_codes_belong_to_their_face_and_frames_have_their_own_numbers(tmp_path: Path, show: Show) -> None:
+    made = recordings(tmp_path / "two")
+    rows_of = (made / "film_aus.csv").read_text().splitlines()
+    place = rows_of[0].split(",").index("face")
+    second = [",".join([*line.split(",")[:place], "1", *line.split(",")[place + 1 :]]) for line in rows_of[1:]]
+    every_other = [rows_of[0], *(line for pair in zip(rows_of[1::2], second[::2]) for line in pair)]
+    (made / "film_aus.csv").write_text("\n".join(every_other) + "\n")
+    with serving(made) as site:
+        page = show(site)
+        assert page.evaluate("review.player.times.length") == 32
+        press(page, "ArrowRight")
+        arrived(page, 1)
+        assert seen(page) == 2
+        assert "frame 2" in page.inner_text("#clock")
+        press(page, "q", "ArrowRight", "q")
+        assert page.evaluate("review.curves.codes.length") == 1
+        assert "no coded range" in page.inner_text("#coded-note")
+        page.click('[data-face="1"]')
+        until(page, "review.face === 1 && review.curves.codes.length === 0")
+        page.evaluate("document.activeElement.blur()")
+        press(page, "n")  # the other face does not move
+        saved(page)
+        assert [(row["au"], row["face"]) for row in rows(made / "codes.csv")] == [("none", "1"), ("12", "0")]
+        page.click('[data-face="0"]')
+        until(page, "review.face === 0 && review.curves.codes.length === 1")
+        page.evaluate("document.activeElement.blur()")
+        press(page, "n")
+        assert "does move" in page.inner_text("#saved")
+
+
 def test_onset_offset_and_removal_of_a_code_that_is_there(site: Site, show: Show, tmp_path: Path) -> None:
     page = show(site)
     page.evaluate("review.player.seek(10)")

@@ -253,8 +253,8 @@ class CodesFile:
         with self._lock:
             old = self.entries()
             known = {_key(entry) for entry in old}
-            new = [key for key in dict.fromkeys(map(_key, entries)) if key not in known]
-            self._write([*old, *(Entry(*key) for key in new)])
+            new = [entry for key, entry in {_key(entry): entry for entry in entries}.items() if key not in known]
+            self._write([*old, *new])
             return len(new)
 
     def _write(self, entries: Sequence[Entry]) -> None:
@@ -269,8 +269,8 @@ def _stamp(path: Path) -> tuple[int, ...]:
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def _key(entry: Entry) -> tuple[str, str, Code]:
-    return entry.source, entry.coder, entry.code
+def _key(entry: Entry) -> tuple[Any, ...]:
+    return entry.source, entry.coder, entry.code, tuple(sorted(entry.others.items()))
 
 
 def entries_text(entries: Sequence[Entry]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -102,12 +101,12 @@ class Desk:
         entries = [entry for entry in self.codes.entries() if entry.coder == coder]
         if not entries:
             raise UsageError("there is nothing to export yet.")
-        return exchange.EXPORTS[form][0], exchange.export(form, entries, self._times_of(entries))
+        shown = [entry for entry in entries if form != "frames" or entry.source in self.library.sources]
+        return exchange.EXPORTS[form][0], exchange.export(form, shown, self._all_times)
 
     def take_in(self, name: str, data: bytes, coder: str) -> dict[str, Any]:
         """Adds the codes of a file."""
-        times = {one.source: self._frame_times(one) for one in self.library.recordings.values()}
-        entries, notes = exchange.imported(name, data, self.library.sources, coder, times)
+        entries, notes = exchange.imported(name, data, self.library.sources, coder, self._all_times)
         return {"added": self.codes.add(entries), "read": len(entries), "notes": notes}
 
     def compare(self, first: str, second: str, key: str | None) -> dict[str, Any]:
@@ -207,13 +206,14 @@ class Desk:
         track = self._track(one, _TABLE)
         if track is not None:
             return track.times_s
+        return self._all_times(one.source)
+
+    def _all_times(self, source: str) -> NDArray[np.float64]:
+        """The times of all frames of a recording, also of those that its table leaves out."""
+        one = next(one for one in self.library.recordings.values() if one.source == source)
         if one.key not in self._times:
             self._times[one.key] = frame_times(one.checked())
         return self._times[one.key]
-
-    def _times_of(self, entries: list[Entry]) -> Mapping[str, NDArray[np.float64]]:
-        used = {entry.source for entry in entries}
-        return {one.source: self._frame_times(one) for one in self.library.recordings.values() if one.source in used}
 
     def _keys(self, recordings: list[Recording]) -> pd.DataFrame:
         """The frames of recordings, once for every face that is coded there."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -30,15 +30,17 @@ EXPORTS: Final = {
     "boris": ("codes_boris.csv", "BORIS: aggregated events"),
 }
 """Name -> file name, and what it is."""
+Times = Callable[[str], NDArray[np.float64]]
+"""Source -> (N,) times of all frames of the recording."""
 
 
-def export(form: str, entries: Sequence[Entry], times: Mapping[str, NDArray[np.float64]]) -> str:
+def export(form: str, entries: Sequence[Entry], times: Times) -> str:
     """The codes of one coder as text.
 
     Args:
         form: one of `EXPORTS`.
         entries: of one coder.
-        times: source -> (N,) times of its frames; needed for `frames`.
+        times: of the frames of a recording, all of them, for `frames`.
 
     Raises:
         UsageError: when there is no such form.
@@ -63,30 +65,26 @@ def _table(rows: Sequence[Sequence[str]], delimiter: str = ",") -> str:
 
 
 def _events_of(entries: Sequence[Entry]) -> list[Event]:
-    kinds = {"au": "au", "coded": "coded", "unknown": "unknown", "none": "none"}
     return [
         Event(
             entry.source, entry.code.au, entry.code.onset_s, entry.code.offset_s,
             parse_intensity(entry.code.intensity) if entry.code.intensity else None, entry.code.face, entry.coder,
-            kinds[entry.code.kind],  # type: ignore[arg-type]
+            entry.code.kind,  # type: ignore[arg-type]  # one of KINDS
         )
         for entry in entries
     ]  # fmt: skip
 
 
-def _frames(entries: Sequence[Entry], times: Mapping[str, NDArray[np.float64]]) -> str:
+def _frames(entries: Sequence[Entry], times: Times) -> str:
     aus = tuple(sorted({entry.code.au for entry in entries if entry.code.au is not None}))
     names = [name for au in aus for name in (au_column(au), intensity_column(au))]
     rows: list[list[str]] = [["source", "frame", "time_s", "face", *names]]
     for source in dict.fromkeys(entry.source for entry in entries):
-        if source not in times:
-            continue
         own = event_codes(_events_of([entry for entry in entries if entry.source == source]))
-        numbers = list(range(len(times[source])))
-        for face, labels in (
-            (face, VideoCodes(aus, own).labels(face, numbers, times[source].tolist())) for face in own
-        ):
-            for number, time_s, values in zip(numbers, times[source], labels):
+        times_s = times(source).tolist()
+        numbers = list(range(len(times_s)))
+        for face in own:
+            for number, time_s, values in zip(numbers, times_s, VideoCodes(aus, own).labels(face, numbers, times_s)):
                 cells = [values.get(name) for name in names]
                 if any(cell is not None for cell in cells):
                     shown = ["" if cell is None else f"{cell:g}" for cell in cells]
@@ -120,9 +118,7 @@ def _boris(entries: Sequence[Entry]) -> str:
     return _table(rows)
 
 
-def imported(
-    name: str, data: bytes, sources: Sequence[str], coder: str, times: Mapping[str, NDArray[np.float64]]
-) -> tuple[list[Entry], list[str]]:
+def imported(name: str, data: bytes, sources: Sequence[str], coder: str, times: Times) -> tuple[list[Entry], list[str]]:
     """Codes from a file as `prepare --labels` reads it.
 
     Args:
@@ -130,7 +126,7 @@ def imported(
         data: what is in it.
         sources: of the recordings.
         coder: of codes that name none.
-        times: source -> times of the frames, for tables with a row per frame.
+        times: of the frames of a recording, all of them, for tables with a row per frame.
 
     Returns:
         The entries, and sentences on what was left out.
@@ -160,17 +156,14 @@ def _suffix(name: str) -> str:
     return ".boris.gz" if name.lower().endswith(".boris.gz") else Path(name).suffix.lower()
 
 
-def _read(
-    path: Path, stem: str, sources: Sequence[str], coder: str, times: Mapping[str, NDArray[np.float64]],
-    notes: list[str],
-) -> list[Entry]:  # fmt: skip
+def _read(path: Path, stem: str, sources: Sequence[str], coder: str, times: Times, notes: list[str]) -> list[Entry]:
     index = Sources(sources)
 
     def source_of(named: str) -> str | None:
         return index.find(stem if named == path.stem else named)
 
     if not is_events(path):
-        return _of_rows(path, stem, index, coder, times)
+        return _of_rows(path, stem, index, coder, times, notes)
     events = read_events(path, notes)
     kept, lost = [], set()
     for event in events:
@@ -193,53 +186,58 @@ def _entry(source: str, event: Event, coder: str, *, kind: str) -> Entry:
     code = Code(
         kind=kind, au=event.au if kind == "au" else None, onset_s=event.onset_s, offset_s=event.offset_s,
         intensity=letter(event.intensity), face=event.face,
-        comment=event.subject,
     )  # fmt: skip
-    return Entry(source, event.coder or event.observation or coder, code)
+    others = {"subject": event.subject} if event.subject else {}
+    return Entry(source, event.coder or event.observation or coder, code, others)
 
 
-def _of_rows(
-    path: Path, stem: str, index: Sources, coder: str, times: Mapping[str, NDArray[np.float64]]
-) -> list[Entry]:
-    """Rows per frame as events: runs of equal values, and the stretches that have rows as coded."""
+def _of_rows(path: Path, stem: str, index: Sources, coder: str, times: Times, notes: list[str]) -> list[Entry]:
+    """Rows per frame as events: runs of equal values; as coded count frames in which every action unit is known."""
     header, rows = read_rows(path)
     columns = au_columns(path, header)
-    values: dict[tuple[str, str, int | None], dict[int, dict[str, float | None]]] = {}
+    values: dict[tuple[str, str, int | None, str], dict[int, dict[str, float | None]]] = {}
     for row in rows:
         source = index.find(row.get("source") or row.get("path") or stem)
-        if source is None or source not in times:
+        if source is None:
             raise row.error("source", f"`{row.get('source') or stem}` is none of the recordings shown here.")
+        number = len(times(source))
         frame = row.whole_number_of("frame") if "frame" in header else None
         if frame is None:
             time_s = row.number_of("time_s", low=0)
             if time_s is None:
                 raise row.error("time_s", "is empty; fill it in.")
-            frame = int(np.argmin(np.abs(times[source] - time_s)))
-        key = (source, row.get("coder") or coder, row.whole_number_of("face"))
+            frame = int(np.argmin(np.abs(times(source) - time_s)))
+        if frame >= number:
+            raise row.error("frame", f"{source} has {number} frames, counted from 0.")
+        key = (source, row.get("coder") or coder, row.whole_number_of("face"), row.get("subject"))
         values.setdefault(key, {})[frame] = row_labels(row, columns)
-    found = []
-    for (source, who, face), labels in values.items():
-        number = len(times[source])
-        step = float(np.median(np.diff(times[source]))) if number > 1 else 0.04
-        edges = np.append(times[source], (times[source][-1] if number else 0.0) + step)
-        whole = [labels.get(frame) for frame in range(number)]
-        coded = [None if one is None else (1.0 if any(v is not None for v in one.values()) else None) for one in whole]
-        for onset, offset, _ in _runs(coded):
-            found.append(
-                Entry(
-                    source,
-                    who,
-                    Code(kind="coded", onset_s=float(edges[onset]), offset_s=float(edges[offset]), face=face),
+    found, partly = [], 0
+    aus = sorted({au for _, au, _ in columns})
+    for (source, who, face, subject), labels in values.items():
+        times_s = times(source)
+        step = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 0.04
+        edges = np.append(times_s, times_s[-1] + step).tolist()
+        others = {"subject": subject} if subject else {}
+        known = [[_is_known(labels.get(frame), au) for au in aus] for frame in range(len(times_s))]
+        partly += sum(any(one) and not all(one) for one in known)
+        stretches = [("coded", None, _runs([1.0 if all(one) else None for one in known]))]
+        for au in aus:
+            levels = [_level(labels.get(frame), au) if all(known[frame]) else None for frame in range(len(times_s))]
+            stretches.append(("au", au, _runs(levels)))
+        for kind, one, runs in stretches:
+            for onset, offset, value in runs:
+                strength = letter(value) if kind == "au" and value > 0 else ""
+                code = Code(
+                    kind=kind, au=one, onset_s=edges[onset], offset_s=edges[offset], intensity=strength, face=face
                 )
-            )
-        for au in sorted({au for _, au, _ in columns}):
-            level = [_level(one, au) for one in whole]
-            for onset, offset, value in _runs(level):
-                text = "" if value < 0 else letter(value)
-                onset_s, offset_s = float(edges[onset]), float(edges[offset])
-                code = Code(kind="au", au=au, onset_s=onset_s, offset_s=offset_s, intensity=text, face=face)
-                found.append(Entry(source, who, code))
+                found.append(Entry(source, who, code, others))
+    if partly:
+        notes.append(f"{partly} frames in which some action unit is unknown count as not coded.")
     return found
+
+
+def _is_known(labels: Mapping[str, float | None] | None, au: int) -> bool:
+    return any((labels or {}).get(name) is not None for name in (au_column(au), intensity_column(au)))
 
 
 def _level(labels: Mapping[str, float | None] | None, au: int) -> float | None:

@@ -106,6 +106,7 @@ async function choose(face) {
   for (const button of $("faces").children) button.setAttribute("aria-checked", String(Number(button.dataset.face) === face));
   const boxes = new Map(Object.entries(own).filter(([name]) => name.startsWith("box")).map(([name, values]) => [Number(name.slice(3)), values]));
   player.near = null;
+  player.frames = own.frame;
   player.use(own.time, boxes);
   const series = new Map();
   const add = (about, found, colour) => {
@@ -123,6 +124,7 @@ async function choose(face) {
   curves.show(rows, series);
   legend();
   values();
+  showCodes();
 }
 
 // What made the table, and why a face has no values.
@@ -197,8 +199,9 @@ function toggle(number) {
 function stretchKey(kind) {
   if (!canCode() || !named()) return;
   if (kind === "none") {
-    const there = coding.codes.find(code => code.kind === "none");
+    const there = coding.codes.find(code => code.kind === "none" && code.face === app.face);
     if (there) coding.remove(there.id);
+    else if (coding.codes.some(code => code.kind === "au" && code.face === app.face)) say("this face has codes, so it does move", true);
     else coding.put([...coding.codes, {id: -Date.now(), kind: "none", au: null, onset_s: 0, offset_s: 0, intensity: "", side: "", certainty: "", face: app.face, comment: ""}]);
   } else coding.toggle(kind, null, app.face, player.time, frameEnd());
 }
@@ -243,7 +246,8 @@ function select(id) {
 }
 
 function showCodes() {
-  curves.codes = coding.codes; curves.open = coding.open; curves.selected = coding.selected;
+  const own = code => code.face === null || code.face === app.face;
+  curves.codes = coding.codes.filter(own); curves.open = coding.open.filter(own); curves.selected = coding.selected;
   curves.paint();
   const rows = [...coding.open, ...coding.codes].sort((a, b) => a.onset_s - b.onset_s || (a.au ?? 0) - (b.au ?? 0));
   const word = code => code.kind === "au" ? au(code.au) : {coded: "coded range", unknown: "cannot be judged", none: "nobody moves"}[code.kind];
@@ -262,8 +266,9 @@ function showCodes() {
   for (const button of $("names").querySelectorAll("[data-au]")) button.setAttribute("aria-pressed", String(coding.open.some(one => one.au === Number(button.dataset.au) && one.face === app.face)));
   for (const kind of ["coded", "unknown"]) $("mark-" + kind).setAttribute("aria-pressed", String(coding.open.some(one => one.kind === kind)));
   $("undo").disabled = !coding.past.length && !coding.open.length; $("redo").disabled = !coding.future.length;
-  const everything = coding.codes.some(one => one.kind === "au") && !coding.codes.some(one => one.kind === "coded") && !coding.open.some(one => one.kind === "coded");
-  note($("coded-note"), everything ? "No coded range yet: all of this recording counts as coded, and whatever has no code as absent. Mark what you have looked at (C)." : "");
+  const all = [...coding.codes, ...coding.open], ranges = all.filter(one => one.kind === "coded").map(one => one.face);
+  const everything = all.some(one => one.kind === "au" && !ranges.includes(one.face) && !ranges.includes(null));
+  note($("coded-note"), everything ? "A face with codes has no coded range yet: all of this recording counts as coded for it, and whatever has no code as absent. Mark what you have looked at (C)." : "");
 }
 
 function loop() {
