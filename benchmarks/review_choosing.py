@@ -27,7 +27,7 @@ from duchenne.detectors.coded import coded_rows
 from duchenne.features.resolve import resolve
 from duchenne.features.source import Context
 from duchenne.metrics import roc_auc
-from duchenne.review.choosing import STRETCH_S, Candidate, choose
+from duchenne.reviewing.choosing import STRETCH_S, Candidate, choose
 
 SUBJECTS, CLIPS, FRAMES, RATE = 28, 6, 100, 25
 BATCH, ROUNDS = 8, (1, 2, 3, 4, 6, 8, 12)

@@ -16,7 +16,7 @@ from duchenne.synthetic.anatomy import SYNTH_AUS
 from duchenne.synthetic.people import draw_identity, draw_scene, still_expression
 from duchenne.synthetic.render import render
 
-FOLDER = Path(__file__).parents[1] / "src" / "duchenne" / "review" / "page"
+FOLDER = Path(__file__).parents[1] / "src" / "duchenne" / "reviewing" / "page"
 SIZE_PX = 176
 STRONG = 1.5  # somewhat beyond what people reach, so that it shows in a small picture
 PERSON = 7

@@ -8,6 +8,7 @@ pressing keys in the page, at the frames where the drawing's AU12 reaches and le
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -46,11 +47,15 @@ def smiling(first_subject: int) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.
 def make(folder: Path) -> dict[str, list[NDArray[np.bool_]]]:
     """The recordings; name -> where the left and the right person smile."""
     folder.mkdir(parents=True, exist_ok=True)
+    known = folder / ".smiles.json"
+    if known.exists():
+        return {name: [np.array(one) for one in both] for name, both in json.loads(known.read_text()).items()}
     people, truth = smiling(0), {}
     for name in FILMS:
         (left, smiles_left), (right, smiles_right) = next(people), next(people)
         write_film(folder / f"{name}.webm", np.concatenate([left, right], axis=2))
         truth[name] = [smiles_left, smiles_right]
+    known.write_text(json.dumps({name: [one.tolist() for one in both] for name, both in truth.items()}))
     return truth
 
 
@@ -75,7 +80,7 @@ def go(page: Page, index: int) -> None:
 def code(page: Page, truth: dict[str, list[NDArray[np.bool_]]]) -> None:
     """Codes every smile of everyone by keys, and what was coded."""
     for name in FILMS:
-        page.select_option("#recording", label=f"{name}.webm")
+        page.select_option("#recording", f"r{FILMS.index(name)}")
         page.wait_for_timeout(2500)
         for face, present in enumerate(truth[name]):
             page.click(f'[data-face="{face}"]')
@@ -111,7 +116,7 @@ def main() -> None:
             page.keyboard.press("Enter")
             page.wait_for_timeout(1500)
             code(page, truth)
-            page.select_option("#recording", label="monday.webm ✓")
+            page.select_option("#recording", "r0")
             page.wait_for_timeout(2500)
             page.evaluate("document.activeElement.blur()")
             page.keyboard.press("ArrowDown")

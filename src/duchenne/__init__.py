@@ -30,7 +30,7 @@ _FUNCTIONS = {
     "prepare": "duchenne.preparing.prepare",
     "pretrain": "duchenne.training.pretrain",
     "retrieve": "duchenne.features.retrieve",
-    "review": "duchenne.review.review",
+    "review": "duchenne.reviewing.review",
     "summarize": "duchenne.tables.summarize",
     "synth": "duchenne.synthetic.synth",
 }
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from duchenne.features.retrieve import retrieve
     from duchenne.methods.base import Method
     from duchenne.preparing.prepare import prepare
-    from duchenne.review.review import review
+    from duchenne.reviewing.review import review
     from duchenne.synthetic.synth import synth
     from duchenne.tables.agree import agree
     from duchenne.tables.summarize import summarize

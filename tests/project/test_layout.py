@@ -45,7 +45,7 @@ LEVELS = (
     {"heads"},
     {"evaluation", "tables", "detectors"},
     {"detection"},
-    {"review"},
+    {"reviewing"},
     {"demonstration"},
     {"cli"},
 )

@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> int:
     """Parses the arguments and shows the page until Ctrl-C."""
     parsed = tyro.cli(ReviewArguments, args=arguments, prog="duchenne review")
 
-    from duchenne.review.review import review  # heavy; not needed for --help
+    from duchenne.reviewing.review import review  # heavy; not needed for --help
 
     review(
         parsed.inputs, codes=parsed.codes, port=parsed.port, browser=parsed.browser,

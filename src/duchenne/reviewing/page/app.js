@@ -384,7 +384,14 @@ curves.addEventListener("pick", event => select(event.detail.id));
 coding.addEventListener("change", showCodes);
 coding.addEventListener("state", () => {
   say(coding.state === "not saved" ? `not saved: ${coding.why}` : coding.state, coding.state === "not saved");
-  if (coding.state === "saved") compare.later();
+  if (coding.state !== "saved") return;
+  const one = app.state.recordings.find(known => known.key === coding.key);
+  if (one && coding.codes.length && !one.coded.includes(coding.coder)) {
+    one.coded.push(coding.coder);
+    app.state.coders = [...new Set([...app.state.coders, coding.coder])].sort();
+    lists();
+  }
+  compare.later();
 });
 const width = () => { $("read-only").hidden = canCode(); };
 narrow.addEventListener("change", width); width();

@@ -21,7 +21,7 @@ from duchenne.preparing.codes.names import Sources
 from duchenne.preparing.codes.programs.events import Event
 from duchenne.preparing.codes.programs.notation import parse_intensity
 from duchenne.preparing.codes.video_codes import VideoCodes, event_codes, row_labels
-from duchenne.review.codes import Code, Entry, cells_of_entry, entries_text, letter
+from duchenne.reviewing.codes import Code, Entry, cells_of_entry, entries_text, letter
 
 EXPORTS: Final = {
     "events": ("codes.csv", "events with onset and offset (this library, R, spreadsheets)"),
@@ -220,7 +220,9 @@ def _of_rows(path: Path, stem: str, index: Sources, coder: str, times: Times, no
         others = {"subject": subject} if subject else {}
         known = [[_is_known(labels.get(frame), au) for au in aus] for frame in range(len(times_s))]
         partly += sum(any(one) and not all(one) for one in known)
-        stretches = [("coded", None, _runs([1.0 if all(one) else None for one in known]))]
+        stretches: list[tuple[str, int | None, list[tuple[int, int, float]]]] = [
+            ("coded", None, _runs([1.0 if all(one) else None for one in known]))
+        ]
         for au in aus:
             levels = [_level(labels.get(frame), au) if all(known[frame]) else None for frame in range(len(times_s))]
             stretches.append(("au", au, _runs(levels)))

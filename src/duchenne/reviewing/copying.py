@@ -41,7 +41,8 @@ def copy_recording(source: Path, out: Path) -> int:
     expected, said, number = probe(source).frames or 0, 0, 0
     with replacing(out) as temporary, av.open(str(temporary), "w") as container:
         stream: Any = None
-        ticks, waiting = -1, None
+        ticks = -1
+        waiting: Any = None
         for picture in read_pictures(source):
             if stream is None:
                 stream = container.add_stream(_CODEC, options=_SETTINGS)
@@ -60,7 +61,8 @@ def copy_recording(source: Path, out: Path) -> int:
                 tell(f"{min(said, 100)} %", flush=True)
         for packet in stream.encode(None):
             waiting = _lasting(container, waiting, packet)
-        container.mux(waiting)
+        if waiting is not None:
+            container.mux(waiting)
     return number
 
 

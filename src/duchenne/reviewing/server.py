@@ -21,9 +21,9 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from duchenne.errors import DuchenneError, UsageError
-from duchenne.review.codes import Conflict, codes_of, plain_text
-from duchenne.review.desk import Desk
-from duchenne.review.guard import Guard, new_token
+from duchenne.reviewing.codes import Conflict, codes_of, plain_text
+from duchenne.reviewing.desk import Desk
+from duchenne.reviewing.guard import Guard, new_token
 
 _TYPES: Final = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".jpg": "image/jpeg"}
 _VIDEO: Final = "video/mp4"
@@ -129,7 +129,7 @@ class _Routes:
 
     async def page(self, request: Request) -> Response:
         name = request.path_params.get("name", "index.html")
-        known = {path.name: path for path in files("duchenne.review").joinpath("page").iterdir()}
+        known = {path.name: path for path in files("duchenne.reviewing").joinpath("page").iterdir()}
         if name not in known or Path(name).suffix not in _TYPES:
             raise HTTPException(404)
         return Response(known[name].read_bytes(), media_type=_TYPES[Path(name).suffix])

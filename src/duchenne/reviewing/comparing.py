@@ -11,8 +11,8 @@ import pandas as pd
 
 from duchenne.errors import InputError
 from duchenne.facs import ACTION_UNITS, au_column
-from duchenne.review.codes import CodesFile, entries_text
-from duchenne.review.columns import Track
+from duchenne.reviewing.codes import CodesFile, entries_text
+from duchenne.reviewing.columns import Track
 from duchenne.tables.codings import Coding, coding_of
 from duchenne.tables.event_codings import EventCoding, read_event_codings
 from duchenne.tables.pairs import Limits, compare_pair, join

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from duchenne.errors import InputError, UsageError
 from duchenne.facs import ACTION_UNITS, au_column
 from duchenne.preparing.codes.programs.events import within
-from duchenne.review import choosing, comparing, exchange, teaching
-from duchenne.review.appearance import SEEN
-from duchenne.review.clips import about_recording, frame_times
-from duchenne.review.codes import CodesFile, Entry
-from duchenne.review.columns import Track, about, arrays, read_track
-from duchenne.review.jobs import Jobs, Step
-from duchenne.review.library import FITTED, Library, Recording
+from duchenne.reviewing import choosing, comparing, exchange, teaching
+from duchenne.reviewing.appearance import SEEN
+from duchenne.reviewing.clips import about_recording, frame_times
+from duchenne.reviewing.codes import CodesFile, Entry
+from duchenne.reviewing.columns import Track, about, arrays, read_track
+from duchenne.reviewing.jobs import Jobs, Step
+from duchenne.reviewing.library import FITTED, Library, Recording
 from duchenne.tables.codings import Coding, stem_of
 from duchenne.tables.event_codings import EventCoding
 
@@ -145,7 +145,7 @@ class Desk:
         """Starts making a copy of a recording that browsers play."""
         one = self.library.find(key)
         words = [str(one.checked()), str(self.library.copy_of(one))]
-        step = Step(f"copy {one.source} so that browsers play it", words, module="duchenne.review.copying")
+        step = Step(f"copy {one.source} so that browsers play it", words, module="duchenne.reviewing.copying")
         self.jobs.start("copy", [step])
 
     def video(self, key: str) -> Path:

@@ -20,9 +20,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from tests.faces.media import write_video
 
-from duchenne.review.desk import Desk
-from duchenne.review.library import open_library
-from duchenne.review.server import Server
+from duchenne.reviewing.desk import Desk
+from duchenne.reviewing.library import open_library
+from duchenne.reviewing.server import Server
 
 BITS = 8
 SIZE = (160, 96)

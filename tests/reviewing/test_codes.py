@@ -9,8 +9,8 @@ import pytest
 from duchenne.errors import InputError
 from duchenne.preparing.codes.exports import read_events
 from duchenne.preparing.codes.video_codes import read_codes
-from duchenne.review.codes import Code, CodesFile, Conflict, Entry, read_entries
-from duchenne.review.exchange import EXPORTS, export, imported
+from duchenne.reviewing.codes import Code, CodesFile, Conflict, Entry, read_entries
+from duchenne.reviewing.exchange import EXPORTS, export, imported
 
 SOURCES = ["a/one.mp4", "two.mp4"]
 

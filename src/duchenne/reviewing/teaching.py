@@ -16,9 +16,9 @@ from duchenne.facs import ACTION_UNITS
 from duchenne.files import write_text
 from duchenne.plain import as_cell
 from duchenne.preparing.codes.names import Sources
-from duchenne.review.codes import UNFINISHED, Entry, entries_text
-from duchenne.review.jobs import Step
-from duchenne.review.library import FITTED, TABLES, Library
+from duchenne.reviewing.codes import UNFINISHED, Entry, entries_text
+from duchenne.reviewing.jobs import Step
+from duchenne.reviewing.library import FITTED, TABLES, Library
 
 MODELS: Final = ("blendshapes", "landmarks")
 """What a detector may be fitted on here; others by `duchenne fit`."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.review.made import Site, film, recordings, serving, table
+from tests.reviewing.made import Site, film, recordings, serving, table
 
 CODES = "source,au,onset_s,offset_s\nfilm.webm,12,0.5,1\n"
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page
 from tests.faces.media import write_video
-from tests.review.conftest import arrived, seen, until
-from tests.review.made import film, numbered, serving, table
+from tests.reviewing.conftest import arrived, seen, until
+from tests.reviewing.made import film, numbered, serving, table
 
 
 @pytest.fixture

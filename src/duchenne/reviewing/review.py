@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 
 from duchenne.errors import UsageError
-from duchenne.review.library import open_library
+from duchenne.reviewing.library import open_library
 
 
 def review(
@@ -34,12 +34,12 @@ def review(
         InputError: when an input or the codes cannot be read.
     """
     try:
-        from duchenne.review.server import Server
+        from duchenne.reviewing.server import Server
     except ImportError as error:
         raise UsageError(
             f"review needs its extra: pip install 'duchenne[review]' ({error.name} is missing)."
         ) from error
-    from duchenne.review.desk import Desk
+    from duchenne.reviewing.desk import Desk
 
     library = open_library([inputs] if isinstance(inputs, str | Path) else inputs, codes)
     for sentence in library.skipped:

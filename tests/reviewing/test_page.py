@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, Playwright
-from tests.review.conftest import arrived, loaded, seen, until
-from tests.review.made import UNEVEN_MS, Site, eventually, film, recordings, serving, start, table
+from tests.reviewing.conftest import arrived, loaded, seen, until
+from tests.reviewing.made import UNEVEN_MS, Site, eventually, film, recordings, serving, start, table
 
 Show = Callable[..., Page]
 

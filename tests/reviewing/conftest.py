@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, sync_playwright
-from tests.review.made import BITS, Site
+from tests.reviewing.made import BITS, Site
 
 
 @pytest.fixture(scope="session")

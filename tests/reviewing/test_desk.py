@@ -6,17 +6,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from tests.review.made import UNEVEN_MS, film, recordings, table
+from tests.reviewing.made import UNEVEN_MS, film, recordings, table
 
 import duchenne
 from duchenne.errors import InputError, UsageError
 from duchenne.faces.recordings.listing import list_media
-from duchenne.review.choosing import Candidate, choose, doubt
-from duchenne.review.clips import frame_times
-from duchenne.review.desk import Desk, coded_frames
-from duchenne.review.jobs import Job, Step
-from duchenne.review.library import open_library
-from duchenne.review.teaching import fit_steps, in_words
+from duchenne.reviewing.choosing import Candidate, choose, doubt
+from duchenne.reviewing.clips import frame_times
+from duchenne.reviewing.desk import Desk, coded_frames
+from duchenne.reviewing.jobs import Job, Step
+from duchenne.reviewing.library import open_library
+from duchenne.reviewing.teaching import fit_steps, in_words
 
 TIMES = np.array(UNEVEN_MS) / 1000
 CODES = f"""source,au,onset_s,offset_s,intensity,face,coder
