@@ -4,8 +4,8 @@
 
 Synthetic people, their landmarks as features, the heads of `fit`. A pool of people is coded two seconds at a time, from
 eight random stretches on, eight more each round: at random, where the detector fitted so far is least sure, or where it
-sees what is rarely coded. After each round a detector is fitted to what is coded and judged on people who are not in
-the pool. All three begin with the same stretches.
+sees what is rarely coded, as the page proposes it. After each round a detector is fitted to what is coded and judged on
+people who are not in the pool. All three begin with the same stretches.
 """
 
 from __future__ import annotations
@@ -33,12 +33,6 @@ SUBJECTS, CLIPS, FRAMES, RATE = 28, 6, 100, 25
 BATCH, ROUNDS = 8, (1, 2, 3, 4, 6, 8, 12)
 
 
-def stretches(clips: NDArray[np.str_], frames: NDArray[np.int64]) -> NDArray[np.str_]:
-    """A name for the two seconds that each row lies in."""
-    place = (frames / RATE / STRETCH_S).astype(int)
-    return np.array([f"{clip}@{part}" for clip, part in zip(clips, place)])
-
-
 def next_ones(
     arm: str, probability: NDArray[np.float64], labels: NDArray[np.float64], aus: list[int], rows: pd.DataFrame,
     open_rows: NDArray[np.bool_], rng: np.random.Generator,
@@ -48,10 +42,10 @@ def next_ones(
         return list(rng.choice(np.unique(rows["stretch"][open_rows]), BATCH, replace=False))
     candidates = [
         Candidate(
-            str(clip), 0, part["frame"].to_numpy() / RATE,
+            str(subject), 0, part["time_s"].to_numpy(),
             {au: probability[part.index, column] for column, au in enumerate(aus)}, ~open_rows[part.index],
         )
-        for clip, part in rows.groupby("clip")
+        for subject, part in rows.groupby("subject")
     ]  # fmt: skip
     seconds = {au: float((labels[~open_rows, column] == 1).sum()) / RATE for column, au in enumerate(aus)}
     found = choose(candidates, by="doubt" if arm == "doubt" else "rare", coded_seconds=seconds, count=BATCH)
@@ -62,15 +56,22 @@ def run(data: Prepared, seed: int) -> list[dict[str, Any]]:
     """One seed: every arm, every round."""
     coded = coded_rows(data)
     features = resolve("landmarks").features(data, coded.rows, Context(device=torch.device("cpu")))
-    table = data.frames.iloc[coded.rows]
+    table = data.frames.iloc[coded.rows].reset_index(drop=True)
     subjects = np.unique(coded.groups)
     rng = np.random.default_rng(seed)
     tested = np.isin(coded.groups, rng.permutation(subjects)[: len(subjects) // 3])
-    rows = pd.DataFrame({"clip": table["clip"].to_numpy(), "frame": table["frame"].to_numpy()})[~tested].reset_index(
-        drop=True
-    )
-    rows["stretch"] = stretches(rows["clip"].to_numpy(), rows["frame"].to_numpy())
-    pool, labels, groups = features[~tested], coded.labels[~tested].astype(float), coded.groups[~tested]
+    rows = table.loc[~tested, ["subject", "clip", "frame"]].reset_index(drop=True)
+    # One recording per person: clip after clip.
+    clip = rows.groupby("subject")["clip"].transform(lambda own: pd.factorize(own)[0])
+    rows["time_s"] = (clip * FRAMES + rows["frame"]) / RATE
+    rows["stretch"] = [
+        f"{who}@{int(time_s / STRETCH_S + 1e-9)}" for who, time_s in zip(rows["subject"], rows["time_s"])
+    ]
+    rows = rows.sort_values(["subject", "time_s"])
+    order = rows.index.to_numpy()
+    rows = rows.reset_index(drop=True)
+    pool, labels = features[~tested][order], coded.labels[~tested].astype(float)[order]
+    groups = coded.groups[~tested][order]
     aus = [int(au[2:]) for au in coded.aus]
     first = rng.choice(np.unique(rows["stretch"]), BATCH, replace=False)
     found = []

@@ -119,8 +119,8 @@ def main() -> None:
             page.select_option("#recording", "r0")
             page.wait_for_timeout(2500)
             page.evaluate("document.activeElement.blur()")
-            page.keyboard.press("ArrowDown")
-            page.keyboard.press("ArrowDown")
+            for _ in range(4):  # two coded ranges, the smile on the right, that on the left
+                page.keyboard.press("ArrowDown")
             page.keyboard.press("Shift+Digit3")
             go(page, runs(truth["monday"][0])[0][0] + 8)
             page.evaluate("document.getElementById('rows').scrollTop = 200")

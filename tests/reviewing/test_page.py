@@ -127,6 +127,11 @@ def test_coding_by_keys_alone(site: Site, show: Show, tmp_path: Path) -> None:
     page.evaluate("review.player.seek(20)")
     press(page, "q", "Shift+Digit3", "b", "u")
     page.evaluate("review.player.seek(0)")
+    press(page, "c", "End", "c")  # to the end of the last frame
+    saved(page)
+    assert page.evaluate("review.coding.codes.at(-1).offset_s") == pytest.approx(page.evaluate("review.player.end(63)"))
+    press(page, "Delete")
+    page.evaluate("review.player.seek(0)")
     press(page, "c")
     page.evaluate("review.player.seek(40)")
     press(page, "c")
@@ -139,9 +144,9 @@ def test_coding_by_keys_alone(site: Site, show: Show, tmp_path: Path) -> None:
     press(page, "Control+z")
     saved(page)
     assert [row["au"] for row in rows(tmp_path / "codes.csv")] == ["12"]
-    press(page, "Control+z", "Control+z", "Control+z", "Control+z")
+    press(page, *["Control+z"] * 6)
     eventually(lambda: rows(tmp_path / "codes.csv") == [])
-    press(page, *["Control+Shift+z"] * 5)
+    press(page, *["Control+Shift+z"] * 7)
     eventually(lambda: len(rows(tmp_path / "codes.csv")) == 2)
     assert rows(tmp_path / "codes.csv")[1]["intensity"] == "C"
 

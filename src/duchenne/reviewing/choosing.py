@@ -43,7 +43,7 @@ def choose(
     count: int = 20,
     stretch_s: float = STRETCH_S,
 ) -> list[dict[str, Any]]:
-    """Ranks the stretches of all recordings; of each face at most one in three is taken, so that people differ.
+    """Ranks the stretches of all recordings: the best of every face, then the second best ..., so that people differ.
 
     Args:
         candidates: one per face of a recording.
@@ -54,10 +54,11 @@ def choose(
         stretch_s: length of a stretch in seconds.
 
     Returns:
-        `source, face, onset_s, offset_s, value`, and `au`: that which counts most in it; the best first.
+        `source, face, onset_s, offset_s, value`, and `au`: that which counts most in it. Of each face at most
+        one stretch in three is taken.
     """
     seconds = coded_seconds or {}
-    found: list[dict[str, Any]] = []
+    found: list[tuple[int, dict[str, Any]]] = []
     for one in candidates:
         if not len(one.times_s) or not one.probabilities:
             continue
@@ -86,6 +87,6 @@ def choose(
                 }
             )  # fmt: skip
         own.sort(key=lambda stretch: -stretch["value"])
-        found += own[: max(1, (len(own) + 2) // 3)]
-    found.sort(key=lambda stretch: (-stretch["value"], stretch["source"], stretch["onset_s"]))
-    return found[:count]
+        found += [(rank, stretch) for rank, stretch in enumerate(own[: max(1, (len(own) + 2) // 3)])]
+    found.sort(key=lambda item: (item[0], -item[1]["value"], item[1]["source"], item[1]["onset_s"]))
+    return [stretch for _, stretch in found[:count]]

@@ -193,7 +193,7 @@ const frameEnd = () => player.end(player.index) - player.time;
 function toggle(number) {
   app.row = number;
   if (!canCode() || !named()) return;
-  coding.toggle("au", number, app.face, player.time, frameEnd());
+  coding.toggle("au", number, app.face, player.time, frameEnd(), player.index === player.last);
 }
 
 function stretchKey(kind) {
@@ -203,7 +203,7 @@ function stretchKey(kind) {
     if (there) coding.remove(there.id);
     else if (coding.codes.some(code => code.kind === "au" && code.face === app.face)) say("this face has codes, so it does move", true);
     else coding.put([...coding.codes, {id: -Date.now(), kind: "none", au: null, onset_s: 0, offset_s: 0, intensity: "", side: "", certainty: "", face: app.face, comment: ""}]);
-  } else coding.toggle(kind, null, app.face, player.time, frameEnd());
+  } else coding.toggle(kind, null, app.face, player.time, frameEnd(), player.index === player.last);
 }
 
 function named() {
@@ -229,7 +229,7 @@ function boundary(name) {
   const code = chosen(), time = player.time;
   if (!code || code.kind === "none" || !canCode()) return;
   if (name === "onset_s" && time < code.offset_s) coding.edit(code.id, {onset_s: time});
-  else if (name === "offset_s" && time > code.onset_s) coding.edit(code.id, {offset_s: time, comment: code.comment === UNFINISHED ? "" : code.comment});
+  else if (name === "offset_s" && time > code.onset_s) coding.edit(code.id, {offset_s: player.index === player.last ? time + frameEnd() : time, comment: code.comment === UNFINISHED ? "" : code.comment});
   else say(name === "onset_s" ? "the onset must lie before the offset" : "the offset must lie behind the onset", true);
 }
 

@@ -63,8 +63,9 @@ export class Coding extends EventTarget {
     if (this.find(id)) this.put(this.codes.filter(code => code.id !== id), null);
   }
 
-  // The key of an action unit or a stretch: first the onset, then the offset. The frame at the offset is the first without it.
-  toggle(kind, au, face, time, step) {
+  // The key of an action unit or a stretch: first the onset, then the offset. The frame at the offset is the first without
+  // it; only the last frame of the recording belongs to what ends there.
+  toggle(kind, au, face, time, step, last = false) {
     const running = this.open.find(code => code.kind === kind && code.au === au && code.face === face);
     if (!running) {
       const code = blank({kind, au, face, onset_s: time, offset_s: time + step, comment: UNFINISHED});
@@ -72,7 +73,7 @@ export class Coding extends EventTarget {
       return;
     }
     this.open = this.open.filter(code => code !== running);
-    const [onset_s, offset_s] = time > running.onset_s ? [running.onset_s, time] : time < running.onset_s ? [time, running.onset_s] : [time, time + step];
+    const [onset_s, offset_s] = time > running.onset_s ? [running.onset_s, last ? time + step : time] : time < running.onset_s ? [time, running.onset_s] : [time, time + step];
     const done = {...running, onset_s, offset_s, comment: running.comment === UNFINISHED ? "" : running.comment};
     this.put([...this.codes, done], done.id);
   }
