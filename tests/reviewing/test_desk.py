@@ -1,5 +1,6 @@
 """Comparing, choosing and teaching: the numbers are those of the commands."""
 
+import sys
 import time
 from pathlib import Path
 
@@ -188,6 +189,13 @@ def test_what_the_page_makes_are_no_recordings_of_the_study(folder: Path) -> Non
     names = folder / "duchenne_review" / "names.csv"
     assert names.read_text().splitlines() == ["source,face,name", "film.webm,0,Jörg"]
     assert "--names" in steps[0].words
+
+
+def test_without_the_extra_it_says_what_to_install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "duchenne.reviewing.server", raising=False)
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    with pytest.raises(UsageError, match=r"pip install 'duchenne\[review\]'"):
+        duchenne.review(folder, browser=False)
 
 
 def over(job: Job, seconds: float = 60) -> dict[str, object]:
