@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
+from urllib.parse import quote
 
 import cv2
 import numpy as np
@@ -19,6 +21,7 @@ from duchenne.detection.results import POSE_COLUMNS, FrameResult, Rows, plain_ta
 from duchenne.detection.settings import DetectSettings
 from duchenne.detection.temporal import Baseline
 from duchenne.detectors.base import AuModel, score_scale
+from duchenne.faces.recordings.formats import VIDEO_SUFFIXES
 from duchenne.facs import ACTION_UNITS, au_column
 from duchenne.files import write_text
 from duchenne.pages import jpeg_uri, render_page
@@ -114,7 +117,8 @@ class ReportCollector:
             return
         table = pd.concat(self._pieces, ignore_index=True)
         still = None if self._still is None else _picture(self._still, self._anonymous)
-        pictures = Pictures(self._thumbnails, still, self._rest(), self._anonymous)
+        film = None if self._anonymous or self._still is not None else _film(path, source, self._settings)
+        pictures = Pictures(self._thumbnails, still, self._rest(), film, self._anonymous)
         write_text(path, render(table, source, self._model, self._settings, pictures, failure))
 
     def _flush(self) -> None:
@@ -134,6 +138,18 @@ def _jpeg(image: NDArray[np.uint8]) -> bytes:
     return encoded.tobytes()
 
 
+def _film(page: Path, source: str, settings: DetectSettings) -> str | None:
+    """Where the page finds the recording as it lies; None where that would not be what was read."""
+    path = Path(source)
+    if settings.mirrored or settings.chapters or path.suffix.lower() not in VIDEO_SUFFIXES or not path.is_file():
+        return None
+    try:
+        relative = Path(os.path.relpath(path.resolve(), page.resolve().parent))
+    except ValueError:  # on another drive
+        return None
+    return quote(relative.as_posix())
+
+
 class Pictures(NamedTuple):
     """What a page shows beside its numbers.
 
@@ -141,12 +157,14 @@ class Pictures(NamedTuple):
         thumbnails: portraits of some frames, in order.
         still: the picture, where the input is one.
         resting: the resting faces that were subtracted: `face, said, doubtful, picture`.
+        film: the recording as an address relative to the page; None where it is not to be shown.
         anonymous: whether the pictures are drawings.
     """
 
     thumbnails: Sequence[Thumbnails]
     still: bytes | None
     resting: Sequence[Mapping[str, Any]]
+    film: str | None
     anonymous: bool
 
 
@@ -170,7 +188,7 @@ def render(
         pictures: what is shown of the recording.
         failure: why it could not be read to its end.
     """
-    thumbnails, still, resting, anonymous = pictures
+    thumbnails, still, resting, film, anonymous = pictures
     about = model.describe()
     measures = find_measures(list(table.columns))
     summary = summarize(table.assign(source=source))
@@ -220,6 +238,7 @@ def render(
             {
                 "source": Path(source).name if anonymous else source,
                 "settings": findings.settings_sentences(settings),
+                "film": film,
                 **_page_data(table, frames, measures, episodes, thumbnails, about),
             }
         ),
