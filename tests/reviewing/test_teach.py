@@ -35,6 +35,7 @@ def test_fit_makes_a_detector_its_words_and_its_curves(people: Path, show: Calla
         assert page.inner_text("#job-step").startswith("done"), page.inner_text("#job-lines")
         until(page, "review.series?.get(12)?.some(one => one.colour === 'second')")  # its curve is there
         assert page.is_visible(".i-fitted")
+        assert page.evaluate("review.player.boxes.size") == 1  # there is no other table that has the faces
         words = site.json("detector")
         assert words["aus"][0]["sentence"] in page.inner_text("#detector")
         assert page.evaluate("review.series.get(12).at(-1).threshold") == words["aus"][0]["threshold"]

@@ -31,6 +31,17 @@ export async function numbers(key, of, face) {
   return Object.fromEntries(described.map(one => [one.name, new KINDS[one.type](buffer, 8 + head + one.at, one.length)]));
 }
 
+// Arrays of a table with other frames: every frame takes the value of the last one at or before it.
+export function onto(times, found) {
+  if (found.time.length === times.length && found.time.every((value, i) => value === times[i])) return found;
+  const taken = Object.fromEntries(Object.entries(found).filter(([name]) => name.startsWith("AU")).map(([name, values]) => [name, new values.constructor(times.length).fill(name.endsWith("_c") ? 255 : NaN)]));
+  for (let i = 0, from = 0; i < times.length; i++) {
+    while (from + 1 < found.time.length && found.time[from + 1] <= times[i] + 1e-6) from++;
+    if (found.time[from] <= times[i] + 1e-6) for (const name in taken) taken[name][i] = found[name][from];
+  }
+  return taken;
+}
+
 export const element = (name, attributes = {}, ...children) => {
   const made = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {

@@ -1,6 +1,6 @@
 // Puts the page together: what is chosen, what is shown, and which key does what.
 
-import {$, ask, au, element, note, numbers, query} from "./api.js";
+import {$, ask, au, element, note, numbers, onto, query} from "./api.js";
 import {Player, portraits} from "./player.js";
 import {Curves, clock} from "./curves.js";
 import {Coding, UNFINISHED} from "./coding.js";
@@ -88,9 +88,11 @@ async function table(face) {
   curves.look(...curves.whole);
   $("faces").replaceChildren(...faces.map(one => element("button", {role: "radio", "data-face": one.number, "aria-checked": String(one.number === app.face), "aria-label": `face ${one.number}, seen in ${one.frames} frames`, title: `face ${one.number}: ${one.frames} frames`, onclick: () => choose(one.number)}, element("canvas", {width: 76, height: 76}), element("span", {}, String(one.number)))));
   $("detect").hidden = Boolean(app.info.table);
-  if (faces.length) whenReady(() => portraits(address(), app.info, faces, player.times, player.boxes, player.shift, (number, video, [x, y, side]) => {
-    $("faces").querySelector(`[data-face="${number}"] canvas`)?.getContext("2d").drawImage(video, x, y, side, side, 0, 0, 76, 76);
-  }));
+  const key = app.key;
+  const paint = (number, video, [x, y, side]) => {
+    if (key === app.key) $("faces").querySelector(`[data-face="${number}"] canvas`)?.getContext("2d").drawImage(video, x, y, side, side, 0, 0, 76, 76);
+  };
+  if (faces.length) whenReady(() => { if (key === app.key) portraits(address(), app.info, faces, player.times, player.boxes, player.shift, paint); });
 }
 
 function whenReady(then) {
@@ -100,8 +102,9 @@ function whenReady(then) {
 // A face: its numbers, of the table and of the fitted detector.
 async function choose(face) {
   const key = app.key;
-  const [own, fitted] = await Promise.all([numbers(key, "table", face), app.info.fitted ? numbers(key, "fitted", face) : null]);
+  const [read, fitted] = await Promise.all([numbers(key, "table", face), app.info.fitted ? numbers(key, "fitted", face) : null]);
   if (key !== app.key) return;
+  const own = app.info.table || !fitted ? read : fitted;  // without a table the fitted detector's has the faces
   app.face = player.face = face;
   for (const button of $("faces").children) button.setAttribute("aria-checked", String(Number(button.dataset.face) === face));
   const boxes = new Map(Object.entries(own).filter(([name]) => name.startsWith("box")).map(([name, values]) => [Number(name.slice(3)), values]));
@@ -134,17 +137,6 @@ function tableNote() {
   const flags = about?.faces.find(one => one.number === app.face)?.flags ?? {};
   const unread = Object.entries(flags).map(([flag, frames]) => `face ${app.face} ${UNREAD[flag] ?? flag} in ${frames} frame${frames === 1 ? "" : "s"}`);
   $("table-note").textContent = about ? [about.model ? `model ${about.model}` : "", ...said, ...unread].filter(Boolean).join("; ") : "there is no table of this recording yet";
-}
-
-// The fitted detector's table may have other frames; every frame takes the value of the last one at or before it.
-function onto(times, found) {
-  if (found.time.length === times.length && found.time.every((value, i) => value === times[i])) return found;
-  const taken = Object.fromEntries(Object.entries(found).filter(([name]) => name.startsWith("AU")).map(([name, values]) => [name, new values.constructor(times.length).fill(name.endsWith("_c") ? 255 : NaN)]));
-  for (let i = 0, from = 0; i < times.length; i++) {
-    while (from + 1 < found.time.length && found.time[from + 1] <= times[i] + 1e-6) from++;
-    if (found.time[from] <= times[i] + 1e-6) for (const name in taken) taken[name][i] = found[name][from];
-  }
-  return taken;
 }
 
 function legend() {
