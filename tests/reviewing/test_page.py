@@ -404,3 +404,34 @@ def test_a_killed_browser_has_stored_what_was_coded(
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert [row["au"] for row in rows(tmp_path / "codes.csv")] == ["12"]
+
+
+def test_differences_are_stepped_through_and_numbers_follow_the_codes(site: Site, show: Show, tmp_path: Path) -> None:
+    times = [one / 1000 for one in UNEVEN_MS]
+    (tmp_path / "codes.csv").write_text(
+        "source,au,onset_s,offset_s,face,coder\n"
+        f"film.webm,12,{times[10]},{times[20]},0,anna\nfilm.webm,12,{times[12]},{times[20]},0,ben\n"
+        f"film.webm,12,{times[40]},{times[45]},0,ben\n"
+    )
+    page = show(site, coder="anna")
+    page.focus("#tab-code")
+    press(page, "ArrowRight")  # by keys alone
+    assert page.evaluate("document.activeElement.id") == "tab-compare"
+    page.select_option("#second", "coder:ben")
+    until(page, "document.querySelectorAll('#differences tbody tr').length === 2")
+    kappa = "document.querySelector('#agreement td[data-name=kappa]').textContent"
+    both, only_anna, only_ben, neither = 8, 2, 5, 64 - 15
+    chance = ((both + only_anna) * (both + only_ben) + (only_ben + neither) * (only_anna + neither)) / 64**2
+    assert float(page.evaluate(kappa)) == pytest.approx(((both + neither) / 64 - chance) / (1 - chance), abs=0.006)
+    page.evaluate("document.activeElement.blur()")
+    press(page, "d")
+    arrived(page, 10)
+    press(page, "d")
+    arrived(page, 40)
+    assert "2 of 2" in page.inner_text("#difference-count")
+    press(page, "q")  # anna sees it too
+    page.evaluate("review.player.seek(45)")
+    arrived(page, 45)
+    press(page, "q")
+    until(page, "document.querySelectorAll('#differences tbody tr').length === 1")
+    assert float(page.evaluate(kappa)) > 0.8
