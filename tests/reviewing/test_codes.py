@@ -1,6 +1,7 @@
 """The file of codes: what is there stays, what is changed is stored whole, and `prepare` and `agree` read it."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,9 @@ def test_what_is_written_is_read_by_the_other_commands(tmp_path: Path) -> None:
     codes.replace("a/one.mp4", "mk", [Code(kind="none")], codes.of("a/one.mp4", "mk")[1])
     found, again = codes.of("two.mp4", "mk")
     assert (set(found), again) == (set(stored), mark)
+    fresh = CodesFile(tmp_path / "codes.csv", SOURCES)
+    assert fresh.entries() == codes.entries()  # what is kept in memory is what stands in the file
+    assert fresh.of("two.mp4", "mk") == (found, mark)
     events = read_events(tmp_path / "codes.csv")
     assert {(e.source, e.au, e.onset_s, e.offset_s, e.intensity, e.face, e.coder, e.kind) for e in events} == {
         ("two.mp4", 12, 0.4, 1.2, 3.0, 0, "mk", "au"), ("two.mp4", 6, 2.0, 2.04, None, 1, "mk", "au"),
@@ -53,7 +57,13 @@ def test_rows_of_others_and_unknown_columns_stay(tmp_path: Path) -> None:
     codes = CodesFile(path, SOURCES)
     found, mark = codes.of("a/one.mp4", "anna")
     assert found == [au(12, 1.5, 2.5, intensity="C", side="L"), au(6, 1.5, 2.5, side="L")]
+    before = path.read_bytes()
+    mark = codes.replace("a/one.mp4", "anna", [replace(found[0], offset_s=2.75, intensity="D")], mark)
+    assert (tmp_path / "duchenne_review" / "codes_before_review.csv").read_bytes() == before
+    assert codes.entries() == CodesFile(path, SOURCES).entries()
+    assert "a/one.mp4,12,1.5,2.75,D,L,,,anna,,happy" in path.read_text()
     codes.replace("a/one.mp4", "anna", found[:1], mark)
+    assert (tmp_path / "duchenne_review" / "codes_before_review.csv").read_bytes() == before
     text = path.read_text()
     assert text.splitlines()[0] == "source,au,onset_s,offset_s,intensity,side,certainty,face,coder,comment,mood"
     assert "a/one.mp4,12,1.5,2.5,C,L,,,anna,,happy" in text

@@ -7,20 +7,21 @@ import hashlib
 import io
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from threading import RLock
 from typing import Any, Final
 
 from duchenne.data.cells import LETTERS, Row, read_lines
 from duchenne.errors import InputError, UsageError
-from duchenne.files import write_text
+from duchenne.files import replacing, write_text
 from duchenne.plain import as_cell, as_written
 from duchenne.preparing.codes.exports import is_events, read_events
 from duchenne.preparing.codes.names import Sources
 from duchenne.preparing.codes.programs.events import in_order, time_of
 from duchenne.preparing.codes.programs.notation import parse_aus, parse_intensity
+from duchenne.reviewing.library import WORK_FOLDER
 
 COLUMNS: Final = (
     "source", "au", "onset_s", "offset_s", "intensity", "side", "certainty", "face", "coder", "comment",
@@ -30,6 +31,8 @@ SIDES: Final = ("", "L", "R", "B")
 CERTAINTIES: Final = ("", "certain", "uncertain")
 UNFINISHED: Final = "offset not set"
 """Comment of a code whose offset was still to come when it was stored."""
+BEFORE: Final = "_before_review"
+"""Ending of the copy of codes that someone else wrote, before the page first changes them."""
 _LETTER_OF: Final = {value: letter for letter, value in LETTERS.items()}
 _LAST_AU: Final = 99
 _MOST_EVENTS: Final = 100_000
@@ -202,6 +205,7 @@ class CodesFile:
         self.path, self._sources = path, list(sources)
         self._lock = RLock()
         self._kept: tuple[tuple[int, ...], list[Entry]] | None = None
+        self._is_ours = False
 
     def entries(self) -> list[Entry]:
         """Everything in it; see `read_entries`. It is read anew only where it was changed."""
@@ -243,9 +247,9 @@ class CodesFile:
                 raise Conflict(
                     f"{self.path.name}: these codes were changed elsewhere in the meantime; reload the page."
                 )
-            others = {entry.code: entry.others for entry in own}
+            others = _others_of(own)
             kept = [entry for entry in entries if (entry.source, entry.coder) != (source, coder)]
-            self._write([*kept, *(Entry(source, coder, code, others.get(code, {})) for code in codes)])
+            self._write([*kept, *(Entry(source, coder, code, others(code)) for code in codes)])
             return self.of(source, coder)[1]
 
     def add(self, entries: Sequence[Entry]) -> int:
@@ -258,7 +262,15 @@ class CodesFile:
             return len(new)
 
     def _write(self, entries: Sequence[Entry]) -> None:
-        write_text(self.path, entries_text(entries))
+        """Writes all entries in one step. What someone else wrote is kept once, as it was."""
+        if self.path.exists() and not self._is_ours:
+            before, beside = self.path.read_bytes(), self.path.parent / WORK_FOLDER / f"{self.path.stem}{BEFORE}.csv"
+            if before != entries_text(self.entries()).encode() and not beside.exists():
+                with replacing(beside) as temporary:
+                    temporary.write_bytes(before)
+        stored = sorted(map(_as_stored, entries), key=_order)
+        write_text(self.path, entries_text(stored))
+        self._kept, self._is_ours = (_stamp(self.path), stored), True
 
 
 def _stamp(path: Path) -> tuple[int, ...]:
@@ -273,13 +285,45 @@ def _key(entry: Entry) -> tuple[Any, ...]:
     return entry.source, entry.coder, entry.code, tuple(sorted(entry.others.items()))
 
 
+def _others_of(own: Sequence[Entry]) -> Callable[[Code], Mapping[str, str]]:
+    """Code -> the cells of other columns of the row that it was, also where its onset, offset or grade was changed."""
+    exact = {entry.code: entry.others for entry in own}
+    near: dict[tuple[Any, ...], Mapping[str, str]] = {}
+    for entry in own:
+        for place in _places(entry.code):
+            near.setdefault(place, entry.others)
+
+    def find(code: Code) -> Mapping[str, str]:
+        if code in exact:
+            return exact[code]
+        return next((near[place] for place in _places(code) if place in near), {})
+
+    return find
+
+
+def _places(code: Code) -> list[tuple[Any, ...]]:
+    return [(code.kind, code.au, code.face, name, seconds(getattr(code, name))) for name in ("onset_s", "offset_s")]
+
+
+def _as_stored(entry: Entry) -> Entry:
+    """The entry as it is read again: times to the microsecond."""
+    code = entry.code
+    return replace(
+        entry, code=replace(code, onset_s=float(seconds(code.onset_s)), offset_s=float(seconds(code.offset_s)))
+    )
+
+
+def _order(entry: Entry) -> tuple[Any, ...]:
+    return entry.source, entry.coder, entry.code.onset_s, entry.code.offset_s, word(entry.code)
+
+
 def entries_text(entries: Sequence[Entry]) -> str:
     """The table as CSV."""
     more = sorted({name for entry in entries for name in entry.others})
     text = io.StringIO(newline="")
     table = csv.writer(text, lineterminator="\n")
     table.writerow([*COLUMNS, *more])
-    for entry in sorted(entries, key=lambda e: (e.source, e.coder, e.code.onset_s, e.code.offset_s, word(e.code))):
+    for entry in sorted(entries, key=_order):
         cells = {**cells_of_entry(entry), **entry.others}
         table.writerow([as_cell(cells.get(name, "")) for name in (*COLUMNS, *more)])
     return text.getvalue()
