@@ -35,13 +35,14 @@ _FUNCTIONS = {
     "pretrain": "duchenne.training.pretrain",
     "register_method": "duchenne.methods.registry",
     "retrieve": "duchenne.features.retrieve",
+    "review": "duchenne.reviewing.review",
     "summarize": "duchenne.tables.summarize",
     "synth": "duchenne.synthetic.synth",
 }
 __all__ = [
     "Detector", "EvaluationResult", "FeatureSource", "Method", "Prepared", "__version__", "agree", "camera", "compare",
     "convert", "demo", "detect", "detect_frames", "embed", "evaluate", "export", "fit", "info", "load_encoder",
-    "load_model", "prepare", "pretrain", "register_method", "retrieve", "summarize", "synth",
+    "load_model", "prepare", "pretrain", "register_method", "retrieve", "review", "summarize", "synth",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from duchenne.methods.base import Method
     from duchenne.methods.registry import register_method
     from duchenne.preparing.prepare import prepare
+    from duchenne.reviewing.review import review
     from duchenne.synthetic.synth import synth
     from duchenne.tables.agree import agree
     from duchenne.tables.summarize import summarize

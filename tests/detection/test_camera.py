@@ -98,7 +98,7 @@ def test_the_table_is_what_came(tmp_path: Path, suffix: str) -> None:
     assert table.drop_duplicates("frame").frame.tolist() == list(range(0, 150, 2))
     assert set(table.source) == {"camera 0"}
     assert table.AU12_s[:3].fillna(-1).tolist() == pytest.approx([0.2, 0.4, -1])
-    assert (tmp_path / "live.json").exists() == (suffix == "parquet")
+    assert (tmp_path / "live.json").exists()
 
 
 def test_it_stops_when_asked_or_interrupted_and_the_table_is_whole(tmp_path: Path) -> None:

@@ -115,7 +115,8 @@ def test_without_o_one_table_per_input_in_the_working_folder(
     work.mkdir()
     monkeypatch.chdir(work)
     assert main(["detect", "--model", "blendshapes", "../in", "--quiet"]) == 0
-    assert sorted(path.name for path in work.iterdir()) == ["a_aus.csv", "b_aus.csv"]
+    made = ["a_aus.csv", "a_aus.json", "b_aus.csv", "b_aus.json"]
+    assert sorted(path.name for path in work.iterdir()) == made
     assert read_table(work / "b_aus.csv").AU12_s.fillna(-1).tolist() == pytest.approx([-1, 0.3])
     film("in/b.mov", [60])
     assert main(["detect", "--model", "blendshapes", "../in/b.mov", "--quiet"]) == 0
@@ -127,7 +128,16 @@ def test_a_file_merges(film: Film, tmp_path: Path) -> None:
     table = duchenne.detect([two, one], output=tmp_path / "out/all.csv")
     assert table.source.unique().tolist() == [str(two), str(one)]
     assert len(table) == 8
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["all.csv"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["all.csv", "all.json"]
+    assert json.loads((tmp_path / "out" / "all.json").read_text())["smooth_s"] == 0.0
+
+
+def test_a_record_replaces_nothing_else(film: Film, tmp_path: Path) -> None:
+    (tmp_path / "study.json").write_text('{"mine": 1}')
+    with pytest.raises(UsageError, match=r"study\.json, which is something else"):
+        duchenne.detect(film("a.mov", LEVELS), output=tmp_path / "study.csv")
+    assert (tmp_path / "study.json").read_text() == '{"mine": 1}'
+    assert not (tmp_path / "study.csv").exists()
 
 
 def test_a_folder_resumes(film: Film, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

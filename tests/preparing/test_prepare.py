@@ -219,7 +219,9 @@ def test_bad_inputs(tmp_path: Path, shared: Path, fails) -> None:
     fails(2, "--no-detect", "videos", "--root", tmp_path, "--no-detect")
     fails(2, "--alignment smooth", "table", "--root", tmp_path, "--table", "x.csv", "--alignment", "smooth")
     write_video(tmp_path / "videos" / "a.mp4", [flat(90)] * 2) if (tmp_path / "videos").mkdir() is None else None
-    fails(1, "gone.csv: there is no such file", "videos", "--root", tmp_path / "videos", "--labels", tmp_path / "gone.csv")
+    fails(
+        1, "gone.csv: there is no such file", "videos", "--root", tmp_path / "videos", "--labels", tmp_path / "gone.csv"
+    )
 
 
 def test_no_face_at_all_names_the_folder(tmp_path: Path, shared: Path, fails) -> None:

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "duchenne"
 HEAVY = {
     "torch", "numpy", "cv2", "mediapipe", "pandas", "pyarrow", "sklearn", "scipy", "matplotlib", "av", "kornia",
-    "lightning_fabric", "safetensors", "joblib", "pooch", "jinja2",
+    "lightning_fabric", "safetensors", "joblib", "pooch", "jinja2", "starlette", "uvicorn",
 }  # fmt: skip
 LEVELS = (
     {
@@ -46,6 +46,7 @@ LEVELS = (
     {"heads"},
     {"evaluation", "tables", "detectors"},
     {"detection"},
+    {"reviewing"},
     {"demonstration"},
     {"cli"},
 )

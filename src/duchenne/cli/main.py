@@ -28,6 +28,7 @@ COMMANDS: Final[dict[str, str]] = {
     "export": "write a detector or an encoder as an ONNX file",
     "summarize": "sum such a table up per person, episode, combination and trial",
     "agree": "how far such tables and codes agree: coders, tools, coder and tool",
+    "review": "look, code, compare and fit in a local page beside the recording",
     "info": "versions, device, methods, data sets, model files",
 }
 """Every command, in the order of a study."""
@@ -35,7 +36,7 @@ COMMANDS: Final[dict[str, str]] = {
 _ROOMS: Final = {
     "preparing": ("synth", "prepare"),
     "learning": ("pretrain", "convert", "evaluate", "compare", "embed", "retrieve"),
-    "detecting": ("fit", "detect", "export", "summarize", "agree"),
+    "detecting": ("fit", "detect", "export", "summarize", "agree", "review"),
 }
 """Where commands lie; those named in no room lie in `duchenne.cli` itself."""
 

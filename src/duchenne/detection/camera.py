@@ -191,7 +191,7 @@ def watch(
             interrupted = True
         if rows is not None:
             rows.flush()
-    if output is not None and Path(output).suffix.lower() == ".parquet" and outcome.frames:
+    if output is not None and outcome.frames:
         write_record(Path(output), {**settings_record(settings, model), "inputs": [asdict(outcome)]})
     return outcome, interrupted
 

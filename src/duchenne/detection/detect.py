@@ -27,7 +27,15 @@ from duchenne.faces.recordings.listing import Assembly, join_chapters, list_medi
 from duchenne.files import shown_name
 from duchenne.keywords import from_keywords, takes
 from duchenne.progress import progress_bar
-from duchenne.tables.writing import is_folder, output_names, read_table, source_stamp, table_writer, write_record
+from duchenne.tables.writing import (
+    check_record,
+    is_folder,
+    output_names,
+    read_table,
+    source_stamp,
+    table_writer,
+    write_record,
+)
 
 Inputs = str | Path | Sequence[str | Path]
 Model = str | Path | AuModel | Detector
@@ -163,13 +171,16 @@ def detect_files(
     jobs = _jobs(names, assemblies, overlay, report)
     if not jobs:
         return done
-    record = None if output is None else _record(opened, settings)
+    record = _record(opened, settings) if collect is None else None
     threads = 1 if scheduler else max(1, usable_cores() // min(workers, len(jobs)))
     run = Run(opened, settings, _common_baseline(opened, settings), record, min(threads, MOST_THREADS))
     tables = {} if folder is None or collect else {job: folder / f"{names[job.path]}_aus.csv" for job in jobs}
-    earlier = {job: outcome for job in tables if (outcome := run.finished(job, tables[job])) is not None}
+    asked = tables if output is not None else {}  # in the working folder tables are always made anew
+    earlier = {job: outcome for job in asked if (outcome := run.finished(job, tables[job])) is not None}
     todo = [job for job in jobs if job not in earlier]
     merged = Path(output) if output is not None and folder is None else None
+    for target in [*tables.values(), *([merged] if merged is not None else [])]:
+        check_record(target)
     outcomes = dict(earlier)
     with ExitStack() as stack:
         writer = stack.enter_context(table_writer(merged)) if merged is not None else None
@@ -188,8 +199,7 @@ def detect_files(
         done.drawings.insert(0, write_index(report))
     if merged is not None and writer is not None and writer.rows:
         done.tables = [merged]
-        if merged.suffix.lower() == ".parquet":
-            write_record(merged, {**(record or {}), "inputs": [asdict(outcome) for outcome in done.outcomes]})
+        write_record(merged, {**(record or {}), "inputs": [asdict(outcome) for outcome in done.outcomes]})
     return done
 
 

@@ -56,6 +56,7 @@ class Entry(NamedTuple):
         frames: in the report.
         duration_s: seconds that its frames are shown.
         people: by number.
+        settings: sentences on what made it.
         failure: why the recording could not be read to its end, or None.
     """
 
@@ -65,6 +66,7 @@ class Entry(NamedTuple):
     frames: int
     duration_s: float
     people: list[Person]
+    settings: list[str]
     failure: str | None
 
 
@@ -114,7 +116,8 @@ def _entry(path: Path) -> Entry:
         ) from error
     return Entry(
         shown_name(path.name.removesuffix(REPORT_ENDING)), source, quote(os.fsencode(path.name)), len(times),
-        float(frame_seconds(times).sum()), people, html.unescape(failure[1]) if failure else None,
+        float(frame_seconds(times).sum()), people, [str(sentence) for sentence in data.get("settings", [])],
+        html.unescape(failure[1]) if failure else None,
     )  # fmt: skip
 
 

@@ -94,7 +94,12 @@ def settings_record(settings: DetectSettings, model: AuModel) -> dict[str, Any]:
 
 
 def read_frames(
-    job: Job, detector: Detector, settings: DetectSettings, common: Baseline | None, found: Found | None = None
+    job: Job,
+    detector: Detector,
+    settings: DetectSettings,
+    common: Baseline | None,
+    found: Found | None = None,
+    rested: Callable[[Baseline], None] = lambda _: None,
 ) -> Iterator[FrameResult]:
     """The frames of one input as the settings want them. Nothing is read or raised before the first is taken.
 
@@ -104,6 +109,7 @@ def read_frames(
         settings: which frames, smoothing, baseline.
         common: the resting face from a recording of its own; None where there is none.
         found: is filled with what reading shows.
+        rested: is given the resting faces that are subtracted, before the first frame.
 
     Raises:
         InputError: when nothing can be read; after the last frame that could be, when the file is damaged.
@@ -123,6 +129,7 @@ def read_frames(
         job.path, every=settings.every, start_s=from_s, end_s=beyond_s, assembly=assembly, found=found
     )
     if baseline is not None:
+        rested(baseline)
         frames = baseline.subtract(frames)
     if not width_s:
         yield from frames
@@ -166,11 +173,13 @@ def run_job(
         if job.report is not None:
             from duchenne.detection.report import ReportCollector
 
-            page = ReportCollector(detector.model, anonymous=settings.anonymous)
+            page = ReportCollector(detector.model, anonymous=settings.anonymous, settings=settings)
             sinks.append(page)
 
         # What is drawn and written is made while the next frames are looked at.
-        frames = stack.enter_context(closing(ahead(read_frames(job, detector, settings, common, found), _AHEAD)))
+        rested = page.rested if page is not None else lambda _: None
+        reading = read_frames(job, detector, settings, common, found, rested)
+        frames = stack.enter_context(closing(ahead(reading, _AHEAD)))
         while True:
             # Only what reading raises is this input's failure; what writing raises ends the run.
             try:

@@ -148,6 +148,23 @@ def write_record(table: Path, record: dict[str, Any]) -> None:
     write_text(record_path(table), json.dumps({**record, "bytes": table.stat().st_size}, indent=2) + "\n")
 
 
+def check_record(table: Path) -> None:
+    """Makes sure that the record of a table would replace nothing but an earlier record.
+
+    Raises:
+        UsageError: when a file of its name is something else.
+    """
+    path = record_path(table)
+    if not path.exists():
+        return
+    try:
+        known = "duchenne" in json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError):
+        known = False
+    if not known:
+        raise UsageError(f"{table}: its settings would be written to {path}, which is something else; rename one.")
+
+
 def read_record(table: Path) -> dict[str, Any] | None:
     """The record of a whole table; None where there is none or it belongs to another one."""
     try:

@@ -1,0 +1,112 @@
+"""Two codings of the recordings beside each other: the numbers of `agree`, and where they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+import pandas as pd
+
+from duchenne.errors import InputError
+from duchenne.facs import ACTION_UNITS, au_column
+from duchenne.reviewing.codes import CodesFile, entries_text
+from duchenne.reviewing.columns import Track
+from duchenne.tables.codings import Coding, coding_of
+from duchenne.tables.event_codings import EventCoding, read_event_codings
+from duchenne.tables.pairs import Limits, compare_pair, join
+
+LIMITS: Final = Limits(threshold=0.5, intensity_from=2.0, tolerance_s=0.5, max_lag_s=0.0)
+"""The defaults of `duchenne agree`, without its search for a lag, which is not shown and takes longest."""
+_MOST: Final = 2000
+_NUMBERS: Final = ("frames", "kappa", "ac1", "f1", "icc_absolute", "correlation", "auc", "event_f1")
+
+
+def event_coding(codes: CodesFile, coder: str, folder: Path) -> EventCoding:
+    """What one coder coded, read as `agree` reads it.
+
+    Args:
+        codes: the file.
+        coder: whose codes.
+        folder: for a file that is read and removed.
+
+    Raises:
+        InputError: when there are no codes of that name.
+    """
+    own = [entry for entry in codes.entries() if entry.coder == coder]
+    if not any(entry.code.kind == "au" for entry in own):
+        raise InputError(f"{coder or 'the unnamed coder'} has coded no action unit yet.")
+    path = folder / "codes.csv"
+    path.write_text(entries_text(own), encoding="utf-8")
+    return read_event_codings(path)[0]
+
+
+def table_coding(tracks: Sequence[tuple[str, Track]], name: str) -> Coding:
+    """The tables of recordings as one coding.
+
+    Args:
+        tracks: source and table of each.
+        name: what to call it.
+    """
+    rows = pd.concat([track.rows.assign(source=source) for source, track in tracks], ignore_index=True)
+    return coding_of(rows, Path(name))
+
+
+def compare(
+    first: EventCoding | Coding, second: EventCoding | Coding, keys: pd.DataFrame
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Agreement per action unit, and every stretch in which the two differ.
+
+    Args:
+        first: the reference.
+        second: what is compared with it.
+        keys: `source, face, frame, time_s` of the frames, as in `Coding`: events are put onto them.
+
+    Returns:
+        Rows with `au` and the columns of `agree` (None where undefined); and stretches, by time: `source, face, au,
+        onset_s, offset_s, frames`, and `who` has it: `first` or `second`. At most 2,000, the longest.
+
+    Raises:
+        InputError: when the two share no action unit or no frame.
+    """
+    sides = [one.on(keys, LIMITS.intensity_from) if isinstance(one, EventCoding) else one for one in (first, second)]
+    table, _ = compare_pair(sides[0], sides[1], LIMITS)
+    numbers = table[["au", *_NUMBERS]].astype(object).where(table[["au", *_NUMBERS]].notna(), None)
+    rows = [
+        {**{str(key): value for key, value in row.items()}, "name": ACTION_UNITS[int(row["au"][2:])].name}
+        for row in numbers.to_dict("records") if int(row["au"][2:]) in ACTION_UNITS
+    ]  # fmt: skip
+    return rows, _differences(sides[0], sides[1])
+
+
+def _differences(first: Coding, second: Coding) -> list[dict[str, Any]]:
+    joined = join(first, second)
+    keys = first.keys.iloc[joined.first]
+    found: list[dict[str, Any]] = []
+    for au in sorted(set(first.aus) & set(second.aus) & set(ACTION_UNITS)):
+        coded = [
+            one.present(au, threshold=LIMITS.threshold, intensity_from=LIMITS.intensity_from) for one in (first, second)
+        ]
+        if coded[0] is None or coded[1] is None:
+            continue
+        mine, other = coded[0][joined.first], coded[1][joined.second]
+        for group in np.unique(joined.group):
+            rows = np.flatnonzero(joined.group == group)
+            times = joined.time_s[rows]
+            step = float(np.median(np.diff(times))) if len(times) > 1 else 0.04
+            ends = np.append(times[1:], times[-1] + step)
+            sides: tuple[Literal["first", "second"], ...] = ("first", "second")
+            for who, mask in zip(sides, ((mine == 1) & (other == 0), (mine == 0) & (other == 1))):
+                edges = np.flatnonzero(np.diff(np.r_[0, mask[rows].astype(np.int8), 0]))
+                for start, stop in zip(edges[::2], edges[1::2]):
+                    found.append(
+                        {
+                            "source": str(keys["source"].iloc[rows[start]]),
+                            "face": str(keys["face"].iloc[rows[start]]),
+                            "au": au_column(au), "onset_s": float(times[start]), "offset_s": float(ends[stop - 1]),
+                            "frames": int(stop - start), "who": who,
+                        }
+                    )  # fmt: skip
+    longest = sorted(found, key=lambda one: one["onset_s"] - one["offset_s"])[:_MOST]
+    return sorted(longest, key=lambda one: (one["source"], one["onset_s"], one["au"]))

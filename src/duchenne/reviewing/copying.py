@@ -1,0 +1,95 @@
+"""A copy of a recording that every browser plays: VP9, upright, without sound, each frame at its own time."""
+
+from __future__ import annotations
+
+import sys
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from duchenne.errors import DuchenneError
+from duchenne.faces.decode import probe, read_pictures
+from duchenne.files import replacing
+from duchenne.plain import tell
+
+_CODEC: Final = "libvpx-vp9"
+_SETTINGS: Final = {"deadline": "realtime", "cpu-used": "8", "row-mt": "1", "crf": "28", "b": "0", "g": "50"}
+_TICKS: Final = 90_000
+_MOST_LINES: Final = 720
+_SAID_PERCENT: Final = 5
+
+
+def copy_recording(source: Path, out: Path) -> int:
+    """Writes the copy in one step, and says how far it is on the way.
+
+    Args:
+        source: the recording.
+        out: ends in `.mp4`; appears when it is whole.
+
+    Returns:
+        The number of frames.
+
+    Raises:
+        InputError: when the recording cannot be read to its end, or the copy not be written.
+    """
+    import av
+
+    expected, said, number = probe(source).frames or 0, 0, 0
+    with replacing(out) as temporary, av.open(str(temporary), "w") as container:
+        stream: Any = None
+        ticks = -1
+        waiting: Any = None
+        for picture in read_pictures(source):
+            if stream is None:
+                stream = container.add_stream(_CODEC, options=_SETTINGS)
+                stream.width, stream.height = _size(picture.image)
+                stream.pix_fmt = "yuv420p"
+                stream.codec_context.time_base = stream.time_base = Fraction(1, _TICKS)
+            image = cv2.resize(picture.image, (stream.width, stream.height), interpolation=cv2.INTER_AREA)
+            frame = av.VideoFrame.from_ndarray(np.asarray(image, dtype=np.uint8), format="rgb24")
+            ticks = max(ticks + 1, round(picture.time_s * _TICKS))
+            frame.pts, frame.time_base = ticks, Fraction(1, _TICKS)
+            for packet in stream.encode(frame):
+                waiting = _lasting(container, waiting, packet)
+            number += 1
+            if expected and 100 * number // expected >= said + _SAID_PERCENT:
+                said = 100 * number // expected
+                tell(f"{min(said, 100)} %", flush=True)
+        for packet in stream.encode(None):
+            waiting = _lasting(container, waiting, packet)
+        if waiting is not None:
+            container.mux(waiting)
+    return number
+
+
+def _lasting(container: Any, waiting: Any, packet: Any) -> Any:
+    """Writes the packet before, which lasts until this one; without that browsers guess how long."""
+    if waiting is not None:
+        waiting.duration = packet.pts - waiting.pts
+        container.mux(waiting)
+    return packet
+
+
+def _size(image: NDArray[np.uint8]) -> tuple[int, int]:
+    """Width and height, even, at most 720 lines."""
+    height, width = image.shape[:2]
+    scale = min(1.0, _MOST_LINES / height)
+    return max(2, 2 * round(width * scale / 2)), max(2, 2 * round(height * scale / 2))
+
+
+def main(arguments: list[str]) -> int:
+    """Copies `arguments[0]` to `arguments[1]`; the exit status."""
+    try:
+        copy_recording(Path(arguments[0]), Path(arguments[1]))
+    except DuchenneError as error:
+        tell(str(error))
+        return error.exit_status
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,248 @@
+"""What the page can ask for: everything that the server answers, without HTTP."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from duchenne.errors import InputError, UsageError
+from duchenne.facs import ACTION_UNITS, au_column
+from duchenne.preparing.codes.programs.events import within
+from duchenne.reviewing import choosing, comparing, exchange, teaching
+from duchenne.reviewing.appearance import SEEN
+from duchenne.reviewing.clips import about_recording, frame_times
+from duchenne.reviewing.codes import CodesFile, Entry
+from duchenne.reviewing.columns import Track, about, arrays, read_track
+from duchenne.reviewing.jobs import Jobs, Step
+from duchenne.reviewing.library import FITTED, Library, Recording
+from duchenne.tables.codings import Coding, stem_of
+from duchenne.tables.event_codings import EventCoding
+
+_TABLE: Final = "table"
+_FITTED: Final = "fitted"
+_CODER: Final = "coder:"
+
+
+class Desk:
+    """The recordings, their tables, the codes and the job of one page."""
+
+    def __init__(self, library: Library) -> None:
+        """Opens the codes, so that what is wrong with them is said before a page is shown.
+
+        Raises:
+            InputError: when they cannot be read.
+        """
+        self.library = library
+        self.codes = CodesFile(library.codes, library.sources)
+        self.jobs = Jobs()
+        self._tracks: dict[tuple[Path, str], tuple[int, Track]] = {}
+        self._times: dict[str, NDArray[np.float64]] = {}
+        self._clips: dict[str, dict[str, Any]] = {}
+        self.codes.entries()
+
+    def state(self) -> dict[str, Any]:
+        """Recordings, coders, action units."""
+        entries = self.codes.entries()
+        recordings = [
+            {
+                "key": key, "source": one.source, "table": self.library.table_of(one) is not None,
+                "coded": sorted({entry.coder for entry in entries if entry.source == one.source}),
+            }
+            for key, one in self.library.recordings.items()
+        ]  # fmt: skip
+        return {
+            "recordings": recordings,
+            "coders": self.codes.coders(),
+            "codes": str(self.library.codes.name),
+            "aus": [{"au": au, "name": unit.name, "seen": SEEN[au]} for au, unit in ACTION_UNITS.items()],
+            "exports": {name: what for name, (_, what) in exchange.EXPORTS.items()},
+            "models": list(teaching.MODELS),
+            "skipped": self.library.skipped,
+            "fitted": self._detector_words() is not None,
+        }
+
+    def recording(self, key: str) -> dict[str, Any]:
+        """A recording and its table."""
+        one = self.library.find(key)
+        if key not in self._clips:
+            self._clips[key] = about_recording(one.checked())
+        track, fitted = self._track(one, _TABLE), self._track(one, _FITTED)
+        return {
+            "source": one.source, **self._clips[key],
+            "stamp": str(self.video(key).stat().st_mtime_ns),
+            "table": about(track) if track else None,
+            "fitted": about(fitted) if fitted else None,
+        }  # fmt: skip
+
+    def numbers(self, key: str, which: str, face: int) -> tuple[list[dict[str, Any]], bytes]:
+        """The numbers of one face of a table; without a table, the times of the frames."""
+        one = self.library.find(key)
+        track = self._track(one, which)
+        if track is not None:
+            return arrays(track, face)
+        times_s = self._frame_times(one)
+        numbers = np.arange(len(times_s), dtype="<i4")
+        at = 8 * len(times_s)
+        described = [
+            {"name": "time", "type": "f8", "at": 0, "length": len(times_s)},
+            {"name": "frame", "type": "i4", "at": at, "length": len(times_s)},
+        ]
+        return described, times_s.astype("<f8").tobytes() + numbers.tobytes()
+
+    def export(self, form: str, coder: str) -> tuple[str, str]:
+        """File name and text of one coder's codes."""
+        if form not in exchange.EXPORTS:
+            raise UsageError(f"there is no export `{form}`; there are {', '.join(exchange.EXPORTS)}.")
+        entries = [entry for entry in self.codes.entries() if entry.coder == coder]
+        if not entries:
+            raise UsageError("there is nothing to export yet.")
+        shown = [entry for entry in entries if form != "frames" or entry.source in self.library.sources]
+        return exchange.EXPORTS[form][0], exchange.export(form, shown, self._all_times)
+
+    def take_in(self, name: str, data: bytes, coder: str) -> dict[str, Any]:
+        """Adds the codes of a file."""
+        entries, notes = exchange.imported(name, data, self.library.sources, coder, self._all_times)
+        return {"added": self.codes.add(entries), "read": len(entries), "notes": notes}
+
+    def compare(self, first: str, second: str, key: str | None) -> dict[str, Any]:
+        """Agreement of two codings (`table`, `fitted`, `coder:NAME`) of one recording or, without `key`, of all."""
+        chosen = [self.library.find(key)] if key else list(self.library.recordings.values())
+        tables = {which for which in (first, second) if not which.startswith(_CODER)}
+        framed = [one for one in chosen if all(self._track(one, which) is not None for which in tables)]
+        if not framed:
+            raise InputError("there is no table to compare with; run `duchenne detect`, or fit a detector here.")
+        keys: pd.DataFrame | None = None
+        sides: list[EventCoding | Coding] = []
+        with tempfile.TemporaryDirectory() as folder:
+            for which in (first, second):
+                if which.startswith(_CODER):
+                    sides.append(comparing.event_coding(self.codes, which.removeprefix(_CODER), Path(folder)))
+                else:
+                    tracks = [(one.source, track) for one in framed if (track := self._track(one, which))]
+                    sides.append(comparing.table_coding(tracks, which))
+        keys = next((side.keys for side in sides if isinstance(side, Coding)), None)
+        if keys is None:
+            keys = self._keys(framed)
+        rows, differences = comparing.compare(sides[0], sides[1], keys)
+        by_stem = {stem_of(one.source): one.key for one in chosen}
+        return {"rows": rows, "differences": [{**one, "key": by_stem[one["source"]]} for one in differences]}
+
+    def fit(self, coder: str, model: str) -> None:
+        """Starts fitting a detector to one coder's codes."""
+        own = [entry for entry in self.codes.entries() if entry.coder == coder]
+        self.jobs.start("fit", teaching.fit_steps(self.library, own, model), self._detector_words)
+
+    def detect(self) -> None:
+        """Starts finding faces and action units where there is no table."""
+        self.jobs.start("detect", teaching.detect_steps(self.library))
+
+    def copy(self, key: str) -> None:
+        """Starts making a copy of a recording that browsers play."""
+        one = self.library.find(key)
+        words = [str(one.checked()), str(self.library.copy_of(one))]
+        step = Step(f"copy {one.source} so that browsers play it", words, module="duchenne.reviewing.copying")
+        self.jobs.start("copy", [step])
+
+    def video(self, key: str) -> Path:
+        """The file to play: the copy where one was made, else the recording."""
+        one = self.library.find(key)
+        path, copy = one.checked(), self.library.copy_of(one)
+        fresh = copy.is_file() and copy.stat().st_mtime_ns >= path.stat().st_mtime_ns
+        return copy if fresh else path
+
+    def detector(self) -> dict[str, Any] | None:
+        """The detector that was fitted last, in words."""
+        return self._detector_words()
+
+    def next_stretches(self, coder: str, by: Literal["doubt", "rare"]) -> list[dict[str, Any]]:
+        """What to code next, over all recordings."""
+        own = [entry for entry in self.codes.entries() if entry.coder == coder]
+        candidates = []
+        for one in self.library.recordings.values():
+            track = self._track(one, _FITTED)
+            if track is None:
+                continue
+            for face in track.faces:
+                rows = track.of_face(face)
+                probabilities = {
+                    m.au: rows[m.column].to_numpy(dtype=np.float64) for m in track.measures if m.column.endswith("_p")
+                }
+                coded = coded_frames([entry for entry in own if entry.source == one.source], face, track.times_s)
+                candidates.append(choosing.Candidate(one.source, face, track.times_s, probabilities, coded))
+        if not candidates:
+            raise UsageError("fit a detector first; what it is unsure of is worth coding next.")
+        seconds: dict[int, float] = {}
+        for entry in own:
+            if entry.code.au is not None:
+                seconds[entry.code.au] = seconds.get(entry.code.au, 0.0) + entry.code.offset_s - entry.code.onset_s
+        keys = {one.source: one.key for one in self.library.recordings.values()}
+        found = choosing.choose(candidates, by=by, coded_seconds=seconds)
+        return [{**one, "key": keys[one["source"]], "au": au_column(one["au"])} for one in found]
+
+    def _detector_words(self) -> dict[str, Any] | None:
+        record = teaching.read_detector(self.library.work / "detector")
+        return None if record is None else teaching.in_words(record)
+
+    def _track(self, one: Recording, which: str) -> Track | None:
+        if which not in (_TABLE, _FITTED):
+            raise UsageError(f"there is no coding `{which}`.")
+        path = self.library.table_of(one) if which == _TABLE else self.library.made(FITTED, one)
+        if path is None or not path.is_file():
+            return None
+        stamp = path.stat().st_mtime_ns
+        kept = self._tracks.get((path, one.source))
+        if kept is None or kept[0] != stamp:
+            alone = len(self.library.recordings) == 1 or path.stem.endswith("_aus")
+            kept = (stamp, read_track(path, one.source, alone=alone))
+            self._tracks[path, one.source] = kept
+        return kept[1]
+
+    def _frame_times(self, one: Recording) -> NDArray[np.float64]:
+        track = self._track(one, _TABLE)
+        if track is not None:
+            return track.times_s
+        return self._all_times(one.source)
+
+    def _all_times(self, source: str) -> NDArray[np.float64]:
+        """The times of all frames of a recording, also of those that its table leaves out."""
+        one = next(one for one in self.library.recordings.values() if one.source == source)
+        if one.key not in self._times:
+            self._times[one.key] = frame_times(one.checked())
+        return self._times[one.key]
+
+    def _keys(self, recordings: list[Recording]) -> pd.DataFrame:
+        """The frames of recordings, once for every face that is coded there."""
+        parts = []
+        for one in recordings:
+            times_s = self._frame_times(one)
+            faces = {entry.code.face for entry in self.codes.entries() if entry.source == one.source} - {None} or {0}
+            parts += [
+                pd.DataFrame(
+                    {"source": stem_of(one.source), "face": str(face), "frame": np.arange(len(times_s), dtype=float),
+                     "time_s": times_s}
+                )
+                for face in sorted(face for face in faces if face is not None)
+            ]  # fmt: skip
+        return pd.concat(parts, ignore_index=True)
+
+
+def coded_frames(entries: list[Entry], face: int, times_s: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which frames of a face count as coded: those in its coded stretches, or all where codes state none.
+
+    Args:
+        entries: of one coder and recording.
+        face: number.
+        times_s: of the frames.
+    """
+    own = [entry.code for entry in entries if entry.code.face in (face, None)]
+    spans = [(code.onset_s, code.offset_s) for code in own if code.kind == "coded"]
+    coded = np.full(len(times_s), bool(own) and not spans)
+    step_s = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 0.04
+    for onset_s, offset_s in spans:
+        coded |= within(times_s, onset_s, offset_s, step_s)
+    return coded

@@ -1,0 +1,263 @@
+"""Codes from and to other programs: whatever `prepare --labels` reads comes in, and what goes out it reads again."""
+
+from __future__ import annotations
+
+import csv
+import io
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from duchenne.data.cells import au_columns, read_rows
+from duchenne.errors import InputError, UsageError
+from duchenne.facs import au_column, intensity_column
+from duchenne.plain import as_cell
+from duchenne.preparing.codes.exports import SUFFIXES, is_events, read_events
+from duchenne.preparing.codes.names import Sources
+from duchenne.preparing.codes.programs.events import Event
+from duchenne.preparing.codes.programs.notation import parse_intensity
+from duchenne.preparing.codes.video_codes import VideoCodes, event_codes, row_labels
+from duchenne.reviewing.codes import Code, Entry, cells_of_entry, entries_text, letter
+
+EXPORTS: Final = {
+    "events": ("codes.csv", "events with onset and offset (this library, R, spreadsheets)"),
+    "frames": ("frames.csv", "a row per frame"),
+    "elan": ("codes_elan.txt", "ELAN: tab-delimited text"),
+    "boris": ("codes_boris.csv", "BORIS: aggregated events"),
+}
+"""Name -> file name, and what it is."""
+Times = Callable[[str], NDArray[np.float64]]
+"""Source -> (N,) times of all frames of the recording."""
+
+
+def export(form: str, entries: Sequence[Entry], times: Times) -> str:
+    """The codes of one coder as text.
+
+    Args:
+        form: one of `EXPORTS`.
+        entries: of one coder.
+        times: of the frames of a recording, all of them, for `frames`.
+
+    Raises:
+        UsageError: when there is no such form.
+    """
+    if form == "events":
+        return entries_text(entries)
+    if form == "frames":
+        return _frames(entries, times)
+    if form == "elan":
+        return _elan(entries)
+    if form == "boris":
+        return _boris(entries)
+    raise UsageError(f"there is no export `{form}`; there are {', '.join(EXPORTS)}.")
+
+
+def _table(rows: Sequence[Sequence[str]], delimiter: str = ",") -> str:
+    text = io.StringIO(newline="")
+    csv.writer(text, delimiter=delimiter, lineterminator="\n").writerows(
+        [as_cell(cell) for cell in row] for row in rows
+    )
+    return text.getvalue()
+
+
+def _events_of(entries: Sequence[Entry]) -> list[Event]:
+    return [
+        Event(
+            entry.source, entry.code.au, entry.code.onset_s, entry.code.offset_s,
+            parse_intensity(entry.code.intensity) if entry.code.intensity else None, entry.code.face, entry.coder,
+            entry.code.kind,  # type: ignore[arg-type]  # one of KINDS
+        )
+        for entry in entries
+    ]  # fmt: skip
+
+
+def _frames(entries: Sequence[Entry], times: Times) -> str:
+    aus = tuple(sorted({entry.code.au for entry in entries if entry.code.au is not None}))
+    names = [name for au in aus for name in (au_column(au), intensity_column(au))]
+    rows: list[list[str]] = [["source", "frame", "time_s", "face", *names]]
+    for source in dict.fromkeys(entry.source for entry in entries):
+        own = event_codes(_events_of([entry for entry in entries if entry.source == source]))
+        times_s = times(source).tolist()
+        numbers = list(range(len(times_s)))
+        for face in own:
+            for number, time_s, values in zip(numbers, times_s, VideoCodes(aus, own).labels(face, numbers, times_s)):
+                cells = [values.get(name) for name in names]
+                if any(cell is not None for cell in cells):
+                    shown = ["" if cell is None else f"{cell:g}" for cell in cells]
+                    rows.append([source, str(number), f"{time_s:.6f}", "" if face is None else str(face), *shown])
+    return _table(rows)
+
+
+def _elan(entries: Sequence[Entry]) -> str:
+    rows = [["Tier", "Participant", "Begin Time - ss.msec", "End Time - ss.msec", "Annotation", "File"]]
+    for entry in entries:
+        code, cells = entry.code, cells_of_entry(entry)
+        if code.kind == "au":
+            tier = au_column(code.au or 0) + (f"@{entry.coder}" if entry.coder else "")
+            rows.append([tier, "", cells["onset_s"], cells["offset_s"], code.intensity or "x", entry.source])
+    return _table(rows, "\t")
+
+
+def _boris(entries: Sequence[Entry]) -> str:
+    rows = [
+        ["Observation id", "Media file name", "Observer", "Subject", "Behavior", "Modifiers", "Behavior type",
+         "Start (s)", "Stop (s)", "Duration (s)"]
+    ]  # fmt: skip
+    for entry in entries:
+        code, cells = entry.code, cells_of_entry(entry)
+        if code.kind == "au":
+            lasts = f"{code.offset_s - code.onset_s:.6f}"
+            rows.append(
+                [entry.source, entry.source, entry.coder, "No focal subject", au_column(code.au or 0), code.intensity,
+                 "STATE", cells["onset_s"], cells["offset_s"], lasts]
+            )  # fmt: skip
+    return _table(rows)
+
+
+def imported(name: str, data: bytes, sources: Sequence[str], coder: str, times: Times) -> tuple[list[Entry], list[str]]:
+    """Codes from a file as `prepare --labels` reads it.
+
+    Args:
+        name: of the file; its suffix says what it is, its stem which recording, where nothing in it does.
+        data: what is in it.
+        sources: of the recordings.
+        coder: of codes that name none.
+        times: of the frames of a recording, all of them, for tables with a row per frame.
+
+    Returns:
+        The entries, and sentences on what was left out.
+
+    Raises:
+        UsageError: when a file of this suffix is none of codes.
+        InputError: when it cannot be understood, or names no recording of the page.
+    """
+    plain = Path(name.replace("\\", "/")).name
+    if not plain.lower().endswith(SUFFIXES) or plain.startswith("."):
+        raise UsageError(f"{plain}: is no file of codes ({', '.join(SUFFIXES)}).")
+    notes: list[str] = []
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"import{_suffix(plain)}"
+        path.write_bytes(data)
+        try:
+            found = _read(path, Path(plain).stem.removesuffix(".boris"), sources, coder, times, notes)
+        except InputError as error:
+            raise InputError(str(error).replace(str(path), plain)) from error
+    if not found:
+        listed = ", ".join(sources[:5])
+        raise InputError(f"{plain}: names none of the recordings shown here ({listed}).")
+    return found, [note.replace(str(path), plain) for note in notes]
+
+
+def _suffix(name: str) -> str:
+    return ".boris.gz" if name.lower().endswith(".boris.gz") else Path(name).suffix.lower()
+
+
+def _read(path: Path, stem: str, sources: Sequence[str], coder: str, times: Times, notes: list[str]) -> list[Entry]:
+    index = Sources(sources)
+
+    def source_of(named: str) -> str | None:
+        return index.find(stem if named == path.stem else named)
+
+    if not is_events(path):
+        return _of_rows(path, stem, index, coder, times, notes)
+    events = read_events(path, notes)
+    kept, lost = [], set()
+    for event in events:
+        source = source_of(event.source)
+        if source is None:
+            lost.add(event.source)
+        elif event.kind == "unknown" and event.au is not None:
+            notes.append(
+                f"AU{event.au:02d} could not be judged from {event.onset_s:g} to {event.offset_s:g} s of {source}; "
+                "here that is said of all action units or none, so the whole stretch counts as not judged."
+            )
+            kept.append(_entry(source, event, coder, kind="unknown"))
+        else:
+            kept.append(_entry(source, event, coder, kind=event.kind))
+    notes += [f"not one of the recordings shown here, left out: {', '.join(sorted(lost))}."] if lost else []
+    return kept
+
+
+def _entry(source: str, event: Event, coder: str, *, kind: str) -> Entry:
+    code = Code(
+        kind=kind, au=event.au if kind == "au" else None, onset_s=event.onset_s, offset_s=event.offset_s,
+        intensity=letter(event.intensity), face=event.face,
+    )  # fmt: skip
+    others = {"subject": event.subject} if event.subject else {}
+    return Entry(source, event.coder or event.observation or coder, code, others)
+
+
+def _of_rows(path: Path, stem: str, index: Sources, coder: str, times: Times, notes: list[str]) -> list[Entry]:
+    """Rows per frame as events: runs of equal values; as coded count frames in which every action unit is known."""
+    header, rows = read_rows(path)
+    columns = au_columns(path, header)
+    values: dict[tuple[str, str, int | None, str], dict[int, dict[str, float | None]]] = {}
+    for row in rows:
+        source = index.find(row.get("source") or row.get("path") or stem)
+        if source is None:
+            raise row.error("source", f"`{row.get('source') or stem}` is none of the recordings shown here.")
+        number = len(times(source))
+        frame = row.whole_number_of("frame") if "frame" in header else None
+        if frame is None:
+            time_s = row.number_of("time_s", low=0)
+            if time_s is None:
+                raise row.error("time_s", "is empty; fill it in.")
+            frame = int(np.argmin(np.abs(times(source) - time_s)))
+        if frame >= number:
+            raise row.error("frame", f"{source} has {number} frames, counted from 0.")
+        key = (source, row.get("coder") or coder, row.whole_number_of("face"), row.get("subject"))
+        values.setdefault(key, {})[frame] = row_labels(row, columns)
+    found, partly = [], 0
+    aus = sorted({au for _, au, _ in columns})
+    for (source, who, face, subject), labels in values.items():
+        times_s = times(source)
+        step = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 0.04
+        edges = np.append(times_s, times_s[-1] + step).tolist()
+        others = {"subject": subject} if subject else {}
+        known = [[_is_known(labels.get(frame), au) for au in aus] for frame in range(len(times_s))]
+        partly += sum(any(one) and not all(one) for one in known)
+        stretches: list[tuple[str, int | None, list[tuple[int, int, float]]]] = [
+            ("coded", None, _runs([1.0 if all(one) else None for one in known]))
+        ]
+        for au in aus:
+            levels = [_level(labels.get(frame), au) if all(known[frame]) else None for frame in range(len(times_s))]
+            stretches.append(("au", au, _runs(levels)))
+        for kind, one, runs in stretches:
+            for onset, offset, value in runs:
+                strength = letter(value) if kind == "au" and value > 0 else ""
+                code = Code(
+                    kind=kind, au=one, onset_s=edges[onset], offset_s=edges[offset], intensity=strength, face=face
+                )
+                found.append(Entry(source, who, code, others))
+    if partly:
+        notes.append(f"{partly} frames in which some action unit is unknown count as not coded.")
+    return found
+
+
+def _is_known(labels: Mapping[str, float | None] | None, au: int) -> bool:
+    return any((labels or {}).get(name) is not None for name in (au_column(au), intensity_column(au)))
+
+
+def _level(labels: Mapping[str, float | None] | None, au: int) -> float | None:
+    """The intensity, -1 where it is there and nobody said how much, None where it is absent or unknown."""
+    much = (labels or {}).get(intensity_column(au))
+    if much is not None:
+        return much or None
+    return -1.0 if (labels or {}).get(au_column(au)) else None
+
+
+def _runs(values: Sequence[float | None]) -> list[tuple[int, int, float]]:
+    """(first, place after the last, value) of every stretch of one value."""
+    found: list[tuple[int, int, float]] = []
+    for place, value in enumerate(values):
+        if value is None:
+            continue
+        if found and found[-1][1] == place and found[-1][2] == value:
+            found[-1] = (found[-1][0], place + 1, value)
+        else:
+            found.append((place, place + 1, value))
+    return found

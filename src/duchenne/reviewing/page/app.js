@@ -1,0 +1,390 @@
+// Puts the page together: what is chosen, what is shown, and which key does what.
+
+import {$, ask, au, element, note, numbers, onto, query} from "./api.js";
+import {Player, portraits} from "./player.js";
+import {Curves, clock} from "./curves.js";
+import {Coding, UNFINISHED} from "./coding.js";
+import {Compare} from "./compare.js";
+import {Teach} from "./teach.js";
+import {KEYS, keyboard} from "./keys.js";
+
+const LETTERS = ["A", "B", "C", "D", "E"], WORDS = ["trace", "slight", "marked", "severe", "maximum"];
+const UNREAD = {small: "was too small to be read (detect --min-face)", no_landmarks: "had no landmarks", no_baseline: "showed no resting face"};
+const SHORT = {every: value => value !== 1 && `every ${value}. frame`, start_s: value => value > 0 && `from ${value} s`, end_s: value => value !== null && `to ${value} s`, smooth_s: value => value > 0 && `smoothed over ${value} s`, baseline: value => value !== null && `resting face of ${value} subtracted`, mirrored: value => value && "mirrored"};
+
+const narrow = matchMedia("(max-width: 46rem)");
+const player = new Player($("video"), $("overlay"), $("picture"), $("window"));
+const curves = new Curves(player, $("plot"), $("curves"), $("cursor"), $("rows"));
+const coding = new Coding();
+const app = {state: null, key: null, info: null, face: null, row: null, player, curves, coding, open, reload, seekTo, say};
+const compare = new Compare(app), teach = new Teach(app);
+globalThis.review = app;  // for whoever looks at the page with developer tools, and for tests
+
+const canCode = () => !narrow.matches;
+const stored = name => { try { return localStorage.getItem(name); } catch { return null; } };
+const remember = (name, value) => { try { localStorage.setItem(name, value); } catch { /* private windows forget */ } };
+
+async function start() {
+  app.state = await ask("state");
+  $("coder").value = stored("coder") ?? app.state.coders[0] ?? "";
+  $("model").append(...app.state.models.map(name => element("option", {value: name}, name)));
+  $("export").append(...Object.entries(app.state.exports).map(([form, what]) => element("option", {value: form}, what)));
+  $("help-keys").append(...keys.help());
+  lists();
+  choices();
+  const first = app.state.recordings[0];
+  if (first) await open(first.key);
+  teach.refresh();
+}
+
+function lists() {
+  $("recording").replaceChildren(...app.state.recordings.map(one => element("option", {value: one.key, selected: one.key === app.key}, one.source + (one.coded.length ? " ✓" : ""))));
+  $("coders").replaceChildren(...app.state.coders.filter(Boolean).map(name => element("option", {value: name})));
+}
+
+async function reload() {
+  app.state = await ask("state");
+  lists();
+}
+
+// Shows a recording, at a time and with a face where they are given.
+async function open(key, time, face) {
+  if (app.key !== key) {
+    if (coding.state === "not saved") {
+      $("recording").value = app.key ?? key;
+      say(`not saved: ${coding.why} Reload the page to give up what is not saved.`, true);
+      return;
+    }
+    app.key = key;
+    $("recording").value = key;
+    try { await show(key, face); } catch (error) { note($("trouble"), error.message); }
+  } else if (face !== undefined && face !== app.face) await choose(face);
+  if (time !== undefined) seekTo(time);
+}
+
+async function show(key, face) {
+  note($("trouble"), ""); $("copy").hidden = true;
+  const info = await ask("recordings/" + key);
+  if (key !== app.key) return;  // another was chosen in the meantime
+  app.info = info;
+  player.open(address(), app.info);
+  await coding.load(key, $("coder").value.trim());
+  await table(face);
+  compare.offer();
+}
+
+// Browsers keep what an address once gave; the time of the file's last change makes a new one of a new file.
+const address = () => `api/recordings/${app.key}/video?${query({changed: app.info.stamp})}`;
+
+function seekTo(time) {
+  player.seek(player.at(time + 1e-4));
+  curves.follow();
+}
+
+async function table(face) {
+  const known = app.info.table ?? app.info.fitted, faces = known?.faces ?? [];
+  const most = faces.reduce((best, one) => best === null || one.frames > best.frames ? one : best, null);
+  await choose(face ?? most?.number ?? 0);
+  curves.look(...curves.whole);
+  $("faces").replaceChildren(...faces.map(one => element("button", {role: "radio", "data-face": one.number, "aria-checked": String(one.number === app.face), "aria-label": `face ${one.number}, seen in ${one.frames} frames`, title: `face ${one.number}: ${one.frames} frames`, onclick: () => choose(one.number)}, element("canvas", {width: 76, height: 76}), element("span", {}, String(one.number)))));
+  $("detect").hidden = Boolean(app.info.table);
+  const key = app.key;
+  const paint = (number, video, [x, y, side]) => {
+    if (key === app.key) $("faces").querySelector(`[data-face="${number}"] canvas`)?.getContext("2d").drawImage(video, x, y, side, side, 0, 0, 76, 76);
+  };
+  if (faces.length) whenReady(() => { if (key === app.key) portraits(address(), app.info, faces, player.times, player.boxes, player.shift, paint); });
+}
+
+function whenReady(then) {
+  if (player.ready) then(); else player.addEventListener("ready", then, {once: true});
+}
+
+// A face: its numbers, of the table and of the fitted detector.
+async function choose(face) {
+  const key = app.key;
+  const [read, fitted] = await Promise.all([numbers(key, "table", face), app.info.fitted ? numbers(key, "fitted", face) : null]);
+  if (key !== app.key) return;
+  const own = app.info.table || !fitted ? read : fitted;  // without a table the fitted detector's has the faces
+  app.face = player.face = face;
+  for (const button of $("faces").children) button.setAttribute("aria-checked", String(Number(button.dataset.face) === face));
+  const boxes = new Map(Object.entries(own).filter(([name]) => name.startsWith("box")).map(([name, values]) => [Number(name.slice(3)), values]));
+  player.near = null;
+  player.frames = own.frame;
+  player.use(own.time, boxes);
+  const series = new Map();
+  const add = (about, found, colour) => {
+    for (const one of about?.aus ?? []) if (found[au(one.au)]) {
+      if (!series.has(one.au)) series.set(one.au, []);
+      series.get(one.au).push({values: found[au(one.au)], decided: found[au(one.au) + "_c"], low: one.low, full: one.full, kind: one.kind, column: one.column, threshold: colour === "second" ? teach.threshold(one.au) : null, colour});
+    }
+  };
+  add(app.info.table, own, "accent");
+  if (fitted) add(app.info.fitted, onto(player.times, fitted), "second");
+  app.series = series;
+  tableNote();
+  const rows = [{kind: "coded"}, ...app.state.aus.map(one => ({au: one.au}))];
+  names();
+  curves.show(rows, series);
+  legend();
+  values();
+  showCodes();
+}
+
+// What made the table, and why a face has no values.
+function tableNote() {
+  const about = app.info.table;
+  const said = Object.entries(about?.settings ?? {}).map(([name, value]) => SHORT[name]?.(value)).filter(Boolean);
+  const flags = about?.faces.find(one => one.number === app.face)?.flags ?? {};
+  const unread = Object.entries(flags).map(([flag, frames]) => `face ${app.face} ${UNREAD[flag] ?? flag} in ${frames} frame${frames === 1 ? "" : "s"}`);
+  $("table-note").textContent = about ? [about.model ? `model ${about.model}` : "", ...said, ...unread].filter(Boolean).join("; ") : "there is no table of this recording yet";
+}
+
+function legend() {
+  const parts = [["i-code", "codes"], app.info.table && ["i-table", "curve of the table"], app.info.fitted && ["i-fitted", "your fitted detector"]].filter(Boolean);
+  $("legend").replaceChildren(...parts.flatMap(([kind, what]) => [element("i", {class: kind}), what]));
+}
+
+function names() {
+  const made = app.state.aus.map(one => {
+    const button = element("button", {"data-au": one.au, "aria-pressed": "false", "aria-describedby": "tip", onclick: () => toggle(one.au)}, element("b", {}, au(one.au) + " "), KEYS[one.au] ? element("kbd", {}, KEYS[one.au].toUpperCase()) : null, element("small", {}, one.name));
+    button.setAttribute("aria-label", `${au(one.au)} ${one.name}, key ${KEYS[one.au]}`);
+    for (const name of ["pointerenter", "focus"]) button.addEventListener(name, () => tip(one, button));
+    for (const name of ["pointerleave", "blur"]) button.addEventListener(name, () => { $("tip").hidden = true; });
+    return element("div", {}, button, element("span", {class: "value", "data-value": one.au}));
+  });
+  const coded = element("div", {}, element("button", {onclick: () => stretchKey("coded")}, element("b", {}, "coded"), element("small", {}, "what was coded")));
+  $("names").replaceChildren(element("div", {class: "axis"}), coded, ...made);
+}
+
+function tip(one, button) {
+  const box = button.getBoundingClientRect(), place = $("tip");
+  const picture = (name, what) => element("figure", {}, element("img", {src: `page/${name}.jpg`, alt: what, width: 155, height: 155}), element("figcaption", {}, what));
+  place.replaceChildren(element("strong", {}, `${au(one.au)} ${one.name}`), element("div", {}, one.seen), picture("neutral", "neutral"), picture("au_" + String(one.au).padStart(2, "0"), `drawn example of ${au(one.au)}`));
+  place.hidden = false;
+  place.style.left = Math.min(box.right + 8, innerWidth - 370) + "px";
+  place.style.top = Math.max(4, Math.min(box.top - 60, innerHeight - place.offsetHeight - 8)) + "px";
+}
+
+function values() {
+  for (const place of $("names").querySelectorAll("[data-value]")) {
+    const one = app.series?.get(Number(place.dataset.value))?.at(-1), value = one?.values[player.index];
+    const text = one === undefined ? (app.info.table ? "not read" : "") : Number.isNaN(value) ? "–" : value.toFixed(2);
+    if (place.textContent !== text) place.textContent = text;
+  }
+  const time = player.time;
+  $("clock").textContent = `${clock(time)}  frame ${player.frames?.[player.index] ?? player.index}`;
+  const plot = $("plot");
+  plot.setAttribute("aria-valuemin", "0"); plot.setAttribute("aria-valuemax", String(player.last));
+  plot.setAttribute("aria-valuenow", String(player.index)); plot.setAttribute("aria-valuetext", `frame ${player.index}, ${time.toFixed(2)} seconds`);
+}
+
+// --- coding
+
+const frameEnd = () => player.end(player.index) - player.time;
+
+function toggle(number) {
+  app.row = number;
+  if (!canCode() || !named()) return;
+  coding.toggle("au", number, app.face, player.time, frameEnd(), player.index === player.last);
+}
+
+function stretchKey(kind) {
+  if (!canCode() || !named()) return;
+  if (kind === "none") {
+    const there = coding.codes.find(code => code.kind === "none" && code.face === app.face);
+    if (there) coding.remove(there.id);
+    else if (coding.codes.some(code => code.kind === "au" && code.face === app.face)) say("this face has codes, so it does move", true);
+    else coding.put([...coding.codes, {id: -Date.now(), kind: "none", au: null, onset_s: 0, offset_s: 0, intensity: "", side: "", certainty: "", face: app.face, comment: ""}]);
+  } else coding.toggle(kind, null, app.face, player.time, frameEnd(), player.index === player.last);
+}
+
+function named() {
+  if ($("coder").value.trim()) return true;
+  say("write your name above first: codes belong to their coder", true);
+  $("coder").focus();
+  return false;
+}
+
+function say(text, bad = false) {
+  $("saved").textContent = text;
+  $("saved").classList.toggle("bad", bad);
+}
+
+const chosen = () => coding.find(coding.selected);
+
+function grade(index) {
+  const code = chosen();
+  if (code?.kind === "au" && canCode()) coding.edit(code.id, {intensity: code.intensity === LETTERS[index] ? "" : LETTERS[index]});
+}
+
+function boundary(name) {
+  const code = chosen(), time = player.time;
+  if (!code || code.kind === "none" || !canCode()) return;
+  if (name === "onset_s" && time < code.offset_s) coding.edit(code.id, {onset_s: time});
+  else if (name === "offset_s" && time > code.onset_s) coding.edit(code.id, {offset_s: player.index === player.last ? time + frameEnd() : time, comment: code.comment === UNFINISHED ? "" : code.comment});
+  else say(name === "onset_s" ? "the onset must lie before the offset" : "the offset must lie behind the onset", true);
+}
+
+function choices() {
+  const radio = (place, options, field, of) => $(place).replaceChildren(...options.map(([value, text, title]) => element("button", {role: "radio", "data-value": value, "aria-label": title, title, onclick: () => { const code = chosen(); if (code) coding.edit(code.id, {[field]: code[field] === value ? "" : value}); }}, text)), ...(of ? [of] : []));
+  radio("intensity", LETTERS.map((letter, i) => [letter, letter, `intensity ${letter}, ${WORDS[i]} (Shift+${i + 1})`]), "intensity");
+  radio("side-choice", [["L", "left", "left side of the face (B)"], ["R", "right", "right side of the face (B)"], ["B", "both", "both sides (B)"]], "side");
+  radio("certainty", [["certain", "sure", "certain (U)"], ["uncertain", "unsure", "uncertain (U)"]], "certainty");
+}
+
+function select(id) {
+  coding.selected = id;
+  coding.changed();
+}
+
+function showCodes() {
+  const own = code => code.face === null || code.face === app.face;
+  curves.codes = coding.codes.filter(own); curves.open = coding.open.filter(own); curves.selected = coding.selected;
+  curves.paint();
+  const rows = [...coding.open, ...coding.codes].sort((a, b) => a.onset_s - b.onset_s || (a.au ?? 0) - (b.au ?? 0));
+  const word = code => code.kind === "au" ? au(code.au) : {coded: "coded range", unknown: "cannot be judged", none: "nobody moves"}[code.kind];
+  $("codes").tBodies[0].replaceChildren(...rows.map(code => element("tr", {class: "go", "aria-current": String(code.id === coding.selected), onclick: () => { select(code.id); if (code.kind !== "none") seekTo(code.onset_s); }},
+    element("td", {}, element("button", {"data-code": code.id}, word(code) + (coding.open.includes(code) ? " …" : code.comment === UNFINISHED ? " (offset not set)" : ""))),
+    element("td", {}, code.kind === "none" ? "" : clock(code.onset_s, .01)), element("td", {}, code.kind === "none" || coding.open.includes(code) ? "" : clock(code.offset_s, .01)),
+    element("td", {}, [code.intensity, code.side, code.certainty === "uncertain" ? "?" : ""].filter(Boolean).join(" ")), element("td", {}, code.face ?? ""))));
+  const code = chosen();
+  $("selected").hidden = !code || code.kind === "none";
+  if (code) {
+    $("selected-title").textContent = `${word(code)}, ${clock(code.onset_s, .001)} to ${clock(code.offset_s, .001)}`;
+    for (const [place, field] of [["intensity", "intensity"], ["side-choice", "side"], ["certainty", "certainty"]])
+      for (const button of $(place).children) { button.setAttribute("aria-checked", String(code[field] === button.dataset.value)); button.disabled = code.kind !== "au"; }
+    if (document.activeElement !== $("comment")) $("comment").value = code.comment;
+  }
+  for (const button of $("names").querySelectorAll("[data-au]")) button.setAttribute("aria-pressed", String(coding.open.some(one => one.au === Number(button.dataset.au) && one.face === app.face)));
+  for (const kind of ["coded", "unknown"]) $("mark-" + kind).setAttribute("aria-pressed", String(coding.open.some(one => one.kind === kind)));
+  $("undo").disabled = !coding.past.length && !coding.open.length; $("redo").disabled = !coding.future.length;
+  const all = [...coding.codes, ...coding.open], ranges = all.filter(one => one.kind === "coded").map(one => one.face);
+  const everything = all.some(one => one.kind === "au" && !ranges.includes(one.face) && !ranges.includes(null));
+  note($("coded-note"), everything ? "A face with codes has no coded range yet: all of this recording counts as coded for it, and whatever has no code as absent. Mark what you have looked at (C)." : "");
+}
+
+function loop() {
+  if (player.loop) player.loop = null;
+  else {
+    const code = chosen();
+    const [from, to] = code && code.kind !== "none" ? [code.onset_s, code.offset_s] : episode() ?? curves.view;
+    player.loop = [player.at(from + 1e-4), Math.max(player.at(from + 1e-4) + 1, player.at(to - 1e-4) + 1)];
+    player.seek(player.loop[0]); player.play();
+  }
+  $("loop").setAttribute("aria-pressed", String(Boolean(player.loop)));
+  curves.move();
+}
+
+// The stretch of presence around the current frame, of the row chosen last or of any that has one here.
+function episode() {
+  for (const number of [app.row, ...app.series.keys()]) for (const one of app.series.get(number) ?? []) {
+    if (one.decided?.[player.index] !== 1) continue;
+    let [from, to] = [player.index, player.index];
+    while (from > 0 && one.decided[from - 1] === 1) from--;
+    while (to < player.last && one.decided[to + 1] === 1) to++;
+    return [player.times[from], player.end(to)];
+  }
+  return null;
+}
+
+function zoom() {
+  player.zoomed = !player.zoomed; player.near = null;
+  $("zoom").setAttribute("aria-pressed", String(player.zoomed));
+  player.draw();
+}
+
+function speed(turn) {
+  const list = [...$("speed").options].map(option => option.value), at = Math.min(Math.max(list.indexOf($("speed").value) + turn, 0), list.length - 1);
+  $("speed").value = list[at]; player.video.playbackRate = Number(list[at]);
+}
+
+const tabs = ["code", "compare", "teach"];
+function tab(name) {
+  for (const one of tabs) {
+    $("panel-" + one).hidden = one !== name;
+    $("tab-" + one).setAttribute("aria-selected", String(one === name));
+    $("tab-" + one).tabIndex = one === name ? 0 : -1;
+  }
+  if (name === "compare") compare.refresh();
+  if (name === "teach") teach.refresh();
+}
+
+function walk(turn) {
+  const rows = coding.codes.filter(code => code.kind !== "none").sort((a, b) => a.onset_s - b.onset_s || (a.au ?? 0) - (b.au ?? 0));
+  if (!rows.length) return;
+  const place = rows.findIndex(code => code.id === coding.selected);
+  const next = rows[place < 0 ? (turn > 0 ? 0 : rows.length - 1) : Math.min(Math.max(place + turn, 0), rows.length - 1)];
+  select(next.id); seekTo(next.onset_s);
+}
+
+const keys = keyboard(app, {loop, zoom, speed, stretchKey, grade, boundary, walk, toggle, select, canCode, chosen, tab, tabs, differ: turn => compare.go(turn)});
+
+// --- what is clicked
+
+const click = (id, then) => $(id).addEventListener("click", then);
+click("play", () => player.toggle());
+click("back", () => { player.pause(); player.seek(player.index - 1); curves.follow(); });
+click("forward", () => { player.pause(); player.seek(player.index + 1); curves.follow(); });
+click("loop", loop); click("zoom", zoom);
+click("sound", () => { player.video.muted = !player.video.muted; $("sound").setAttribute("aria-pressed", String(!player.video.muted)); });
+click("undo", () => coding.undo()); click("redo", () => coding.redo());
+for (const kind of ["coded", "unknown", "none"]) click("mark-" + kind, () => stretchKey(kind));
+click("set-onset", () => boundary("onset_s")); click("set-offset", () => boundary("offset_s"));
+click("remove", () => coding.remove(coding.selected));
+click("in", () => curves.zoom(.5)); click("out", () => curves.zoom(2)); click("whole", () => curves.look(...curves.whole));
+click("help-open", () => $("help").showModal());
+for (const name of tabs) click("tab-" + name, () => tab(name));
+$("speed").addEventListener("change", () => { player.video.playbackRate = Number($("speed").value); });
+$("recording").addEventListener("change", () => open($("recording").value));
+$("comment").addEventListener("change", () => { if (chosen()) coding.edit(coding.selected, {comment: $("comment").value}); });
+$("coder").addEventListener("change", async () => {
+  remember("coder", $("coder").value.trim());
+  try { await coding.load(app.key, $("coder").value.trim()); compare.offer(true); } catch (error) { say(error.message, true); }
+});
+$("coder").addEventListener("keydown", event => { if (event.key === "Enter") $("coder").blur(); });
+$("import").addEventListener("change", async () => {
+  const [file] = $("import").files;
+  if (!file || !named()) return;
+  try {
+    const done = await ask(`import?${query({name: file.name, coder: $("coder").value.trim()})}`, {method: "POST", body: file});
+    note($("import-note"), `${done.added} of ${done.read} codes were new. ${done.notes.join(" ")}`);
+    await coding.load(app.key, coding.coder); await reload(); compare.offer();
+  } catch (error) { note($("import-note"), error.message); }
+  $("import").value = "";
+});
+$("export").addEventListener("change", () => {
+  const form = $("export").value;
+  $("export").value = "";
+  if (form) element("a", {href: `api/export/${form}?${query({coder: coding.coder ?? ""})}`, download: ""}).click();
+});
+
+player.addEventListener("frame", () => {
+  coding.stretch(player.time, frameEnd());
+  if (coding.open.length) curves.paint();
+  curves.follow(); values();
+});
+player.addEventListener("state", () => {
+  const stopped = player.video.paused;
+  $("play").textContent = stopped ? "▶" : "❚❚"; $("play").setAttribute("aria-label", stopped ? "Play" : "Stop");
+});
+player.addEventListener("trouble", () => {
+  if (!app.info) return;
+  note($("trouble"), "This browser cannot play this recording. Its curves and codes are shown all the same; a copy that plays keeps every frame at its time.");
+  $("copy").hidden = false;
+});
+curves.addEventListener("pick", event => select(event.detail.id));
+coding.addEventListener("change", showCodes);
+coding.addEventListener("state", () => {
+  say(coding.state === "not saved" ? `not saved: ${coding.why}` : coding.state, coding.state === "not saved");
+  if (coding.state !== "saved") return;
+  const one = app.state.recordings.find(known => known.key === coding.key);
+  if (one && coding.codes.length && !one.coded.includes(coding.coder)) {
+    one.coded.push(coding.coder);
+    app.state.coders = [...new Set([...app.state.coders, coding.coder])].sort();
+    lists();
+  }
+  compare.later();
+});
+const width = () => { $("read-only").hidden = canCode(); };
+narrow.addEventListener("change", width); width();
+start().catch(error => note($("trouble"), error.message));

@@ -1,0 +1,111 @@
+// Codes of one coder and one recording: changed by keys, undone, and stored at once.
+
+import {ask, send, query} from "./api.js";
+
+export const UNFINISHED = "offset not set";
+const EVERY_MS = 700;
+let numbered = 0;
+
+const plain = code => ({kind: code.kind, au: code.au ?? null, onset_s: code.onset_s, offset_s: code.offset_s, intensity: code.intensity, side: code.side, certainty: code.certainty, face: code.face, comment: code.comment});
+export const blank = values => ({id: ++numbered, kind: "au", au: null, onset_s: 0, offset_s: 0, intensity: "", side: "", certainty: "", face: null, comment: "", ...values});
+
+export class Coding extends EventTarget {
+  constructor() {
+    super();
+    Object.assign(this, {codes: [], open: [], past: [], future: [], selected: null, mark: null, saving: false, waiting: false, state: "", key: null, coder: null});
+    // What is open while it plays has an offset that moves; it is stored along, so that nothing is lost if all ends here.
+    setInterval(() => { if (this.open.length) this.store(); }, EVERY_MS);
+    addEventListener("beforeunload", event => { if (this.state === "not saved") event.preventDefault(); });
+  }
+
+  async load(key, coder) {
+    await this.settle();
+    const found = await ask(`recordings/${key}/codes?${query({coder})}`);
+    Object.assign(this, {key, coder, mark: found.mark, codes: found.codes.map(blank), open: [], past: [], future: [], selected: null, unsent: null});
+    this.tell("");
+    this.changed();
+  }
+
+  changed() { this.dispatchEvent(new Event("change")); }
+  tell(state, why = "") { this.state = state; this.why = why; this.dispatchEvent(new Event("state")); }
+  find(id) { return this.codes.find(code => code.id === id) ?? this.open.find(code => code.id === id) ?? null; }
+
+  // Every change goes through here: the list before is kept for undo.
+  put(codes, selected = this.selected) {
+    this.past.push(this.codes); this.future = [];
+    if (this.past.length > 1000) this.past.shift();
+    this.codes = codes; this.selected = selected;
+    this.changed(); this.store();
+  }
+
+  undo() {
+    if (this.open.length) { this.open.pop(); this.changed(); this.store(); return; }
+    this.turn(this.past, this.future);
+  }
+  redo() { this.turn(this.future, this.past); }
+  turn(from, to) {
+    if (!from.length) return;
+    to.push(this.codes); this.codes = from.pop();
+    if (!this.find(this.selected)) this.selected = null;
+    this.changed(); this.store();
+  }
+
+  edit(id, values) {
+    const running = this.open.find(code => code.id === id);
+    if (running) { Object.assign(running, values); this.changed(); this.store(); return; }
+    const old = this.find(id);
+    if (!old || Object.entries(values).every(([key, value]) => old[key] === value)) return;
+    this.put(this.codes.map(code => code.id === id ? {...code, ...values} : code));
+  }
+
+  remove(id) {
+    if (this.open.some(code => code.id === id)) { this.open = this.open.filter(code => code.id !== id); this.changed(); this.store(); return; }
+    if (this.find(id)) this.put(this.codes.filter(code => code.id !== id), null);
+  }
+
+  // The key of an action unit or a stretch: first the onset, then the offset. The frame at the offset is the first without
+  // it; only the last frame of the recording belongs to what ends there.
+  toggle(kind, au, face, time, step, last = false) {
+    const running = this.open.find(code => code.kind === kind && code.au === au && code.face === face);
+    if (!running) {
+      const code = blank({kind, au, face, onset_s: time, offset_s: time + step, comment: UNFINISHED});
+      this.open.push(code); this.selected = code.id; this.changed(); this.store();
+      return;
+    }
+    this.open = this.open.filter(code => code !== running);
+    const [onset_s, offset_s] = time > running.onset_s ? [running.onset_s, last ? time + step : time] : time < running.onset_s ? [time, running.onset_s] : [time, time + step];
+    const done = {...running, onset_s, offset_s, comment: running.comment === UNFINISHED ? "" : running.comment};
+    this.put([...this.codes, done], done.id);
+  }
+
+  // While it plays, what is open reaches to the current frame.
+  stretch(time, step) {
+    for (const code of this.open) code.offset_s = Math.max(code.onset_s, time) + step;
+  }
+
+  everything() { return [...this.codes, ...this.open].map(plain); }
+
+  // One request at a time, always with the latest codes.
+  async store() {
+    if (this.key === null || this.coder === null) return;
+    this.waiting = true;
+    if (this.saving) return;
+    this.saving = true;
+    try {
+      while (this.waiting) {
+        this.waiting = false;
+        const codes = this.everything(), text = JSON.stringify(codes);
+        if (text === this.unsent) continue;
+        this.tell("saving");
+        const {mark} = await send("PUT", `recordings/${this.key}/codes?${query({coder: this.coder})}`, {mark: this.mark, codes});
+        this.mark = mark; this.unsent = text;
+      }
+      this.tell("saved");
+    } catch (error) {
+      this.tell("not saved", error.message);
+      if (error.status === undefined) setTimeout(() => { if (this.state === "not saved") this.store(); }, 1000);  // the server is not there
+    } finally { this.saving = false; this.dispatchEvent(new Event("settled")); }
+  }
+
+  settle() { return this.saving ? new Promise(done => this.addEventListener("settled", done, {once: true})) : Promise.resolve(); }
+}
