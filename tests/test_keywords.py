@@ -51,7 +51,7 @@ def test_values_by_hand() -> None:
 @pytest.mark.parametrize(
     ("given", "why"),
     [
-        ({"word": "a"}, "here: needs --words; name it"),
+        ({"word": "a"}, "here: needs words; name it"),
         ({"words": "a", "numbers": 3}, "here: unknown key `numbers`; did you mean `number`"),
         ({"words": "a", "number": 1.5}, "`number` must be a whole number"),
         ({"words": "a", "number": True}, "`number` must be a whole number"),

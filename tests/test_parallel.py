@@ -104,7 +104,7 @@ def test_results_come_in_order_from_other_processes() -> None:
 def test_a_process_that_was_ended_is_one_sentence() -> None:
     calls = [(number,) for number in range(4)]
     with (
-        pytest.raises(InputError, match=r"this: a worker process was ended, .*fewer --workers"),
+        pytest.raises(InputError, match=r"this: a worker process was ended, .*fewer workers"),
         in_processes(ended, calls, workers=2, lost="this") as results,
     ):
         list(results)

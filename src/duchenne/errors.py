@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 _LONGEST: Final = 800
 """Characters of a sentence; of a longer one the middle is left out."""
 _END: Final = 200
+_FLAG: Final = re.compile(r"(`[^`]*`)|(?<![\w./-])--([a-z][a-z0-9]*(?:-[a-z0-9]+)*)(?![\w/-]|\.\w)")
+"""What stands between backticks, which is quoted as it is; or a flag."""
 
 
 class DuchenneError(Exception):
     """Something the user can mend: the message says what was wrong, where, and what to do.
+
+    Messages are written with fields as flags (`--label-share`), and the command line prints them so. Whoever calls from
+    Python has no flags, and reads the names of the fields (`label_share`).
 
     Attributes:
         exit_status: 1 where an input failed, 2 where the command was used wrongly.
@@ -19,9 +25,18 @@ class DuchenneError(Exception):
     exit_status = 2
 
     def __str__(self) -> str:
-        """The sentence, in one line of moderate length whatever a file had in the cell that it quotes."""
+        """The sentence, with fields by their names in Python."""
+        return _FLAG.sub(lambda found: found[1] or _field(found[2]), self.on_command_line())
+
+    def on_command_line(self) -> str:
+        """The sentence, with fields as flags: one line of moderate length, whatever a file had in a cell it quotes."""
         text = " ".join(super().__str__().splitlines())
         return text if len(text) <= _LONGEST else f"{text[: _LONGEST - _END]} ... {text[-_END:]}"
+
+
+def _field(flag: str) -> str:
+    name = flag.replace("-", "_")
+    return f"{name[3:]}=False" if name.startswith("no_") else name
 
 
 class UsageError(DuchenneError):

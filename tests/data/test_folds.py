@@ -43,11 +43,11 @@ def test_rows_of_a_subject_stay_together() -> None:
 
 
 def test_refusals_say_what_to_do() -> None:
-    with pytest.raises(UsageError, match="only 2 subjects have labels, fewer than folds; give at most --folds 2"):
+    with pytest.raises(UsageError, match="only 2 subjects have labels, fewer than folds; give at most folds 2"):
         k_fold(["a", "a", "b"], 3)
     with pytest.raises(UsageError, match="at least 2 folds"):
         k_fold(["a", "b"], 1)
-    with pytest.raises(InputError, match=r"1 of 3 labelled frames have no subject.*--folds split"):
+    with pytest.raises(InputError, match=r"1 of 3 labelled frames have no subject.*folds split"):
         k_fold(["a", None, "b"], 2)
     with pytest.raises(InputError, match="no labelled frame has split `test`"):
         from_split(["train", "val", None])

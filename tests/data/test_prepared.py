@@ -205,7 +205,7 @@ def test_a_killed_worker_is_one_sentence(tmp_path: Path) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         job.produce(writer, part)
 
-    with pytest.raises(InputError, match=r"a worker process was ended, .* fewer --workers"):
+    with pytest.raises(InputError, match=r"a worker process was ended, .* fewer workers"):
         write_prepared(tmp_path / "out", job.dataset(), job.parts(4), dies, workers=2, quiet=True)
     job.write(tmp_path / "out", 4)
     job.write(tmp_path / "whole", 4)

@@ -213,9 +213,9 @@ class TestOnFilms:
         one, two = film("a.mov", [20]), film("b.mov", [20])
         with pytest.raises(UsageError, match="2 inputs"):
             duchenne.detect([one, two], overlay=tmp_path / "o.mp4")
-        with pytest.raises(UsageError, match="--overlay"):
+        with pytest.raises(UsageError, match="overlay"):
             duchenne.detect(one, overlay=tmp_path / "o.gif")
-        with pytest.raises(UsageError, match="--report"):
+        with pytest.raises(UsageError, match="report"):
             duchenne.detect(one, report=tmp_path / "o.pdf")
         film("c.mp4", [20])
         before = (tmp_path / "c.mp4").read_bytes()

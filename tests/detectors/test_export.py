@@ -176,7 +176,7 @@ def test_bad_use(exported: Path, detector: Path, tmp_path: Path, monkeypatch: py
         duchenne.export(model=tmp_path / "missing", out=tmp_path / "a.onnx")
     with pytest.raises(UsageError, match="computed on the processor"):
         load_model(str(exported), device="cuda")
-    with pytest.raises(UsageError, match="--precision"):
+    with pytest.raises(UsageError, match="precision"):
         load_model(str(exported), precision="bf16")
     with pytest.raises(UsageError, match="left from right"):
         load_model(str(exported), sides=True)

@@ -98,12 +98,12 @@ def test_damage_is_one_sentence(
 
 def test_a_run_is_no_detector(tmp_path: Path) -> None:
     (tmp_path / "encoder.json").write_text("{}")
-    with pytest.raises(InputError, match="make one from this run: duchenne fit --model"):
+    with pytest.raises(InputError, match="make one from this run: `duchenne fit --model"):
         load_model(str(tmp_path))
 
 
 def test_an_unknown_model_names_what_there_is(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="use --model duchenne or blendshapes, a folder made by `duchenne fit`, or"):
+    with pytest.raises(UsageError, match="use model duchenne or blendshapes, a folder made by `duchenne fit`, or"):
         load_model(str(tmp_path / "none"))
 
 

@@ -63,7 +63,7 @@ def test_every_protocol_learns_expressions(
 
 
 def test_methods_that_learn_action_units_are_refused(faces: Path, tmp_path: Path) -> None:
-    with pytest.raises(duchenne.errors.UsageError, match="learns action units; use --target au"):
+    with pytest.raises(duchenne.errors.UsageError, match="learns action units; use target au"):
         duchenne.evaluate(
             "finetune", method="supervised:smoke/supervised", data=faces, out=tmp_path, target="emotion", quiet=True
         )

@@ -175,12 +175,12 @@ def test_maps_coloured_by_choice() -> None:
 def test_maps_that_cannot_be_drawn(faces: Path, tmp_path: Path) -> None:
     job: dict[str, object] = {"model": "pixels", "data": faces, "out": tmp_path / "out", "quiet": True}
     for settings, why in (
-        ({"map_items": ["AU06"]}, "--map-items AU06: is not among the evaluated AU01, AU12, AU25"),
-        ({"map_emotion": "fear"}, "--map-emotion fear: no face has it; the data have happiness, neutral"),
+        ({"map_items": ["AU06"]}, "map_items AU06: is not among the evaluated AU01, AU12, AU25"),
+        ({"map_emotion": "fear"}, "map_emotion fear: no face has it; the data have happiness, neutral"),
         ({"map_subjects": 11}, "must lie between 0"),
         ({"map_faces": 1}, "must be at least 2"),
         ({"map_faces": 30, "maps": "none"}, "there are no maps"),
-        ({"map_faces": 30, "protocol": "areas"}, "--map-faces: is for .* not for `evaluate areas`"),
+        ({"map_faces": 30, "protocol": "areas"}, "map_faces: is for .* not for `evaluate areas`"),
     ):
         with pytest.raises(UsageError, match=why):
             duchenne.evaluate(**{**job, **settings})  # type: ignore[arg-type]
@@ -215,7 +215,7 @@ def test_images_without_subjects_have_intervals_over_images(
     assert "test_subjects" not in summary["protocol"]["first_seed_folds"][0]
     frames.loc[0, "subject"] = "S0"
     frames.to_parquet(nameless / "frames.parquet")
-    with pytest.raises(InputError, match=r"167 of 168 labelled frames have no subject.*--folds split"):
+    with pytest.raises(InputError, match=r"167 of 168 labelled frames have no subject.*folds split"):
         duchenne.evaluate(model="landmarks", data=nameless, out=tmp_path / "out", quiet=True)
 
 
@@ -243,11 +243,11 @@ def test_an_au_without_positives_is_shown_as_undefined(
     ("change", "sentence"),
     [
         ({"folds": 7}, "only 6 subjects have labels, fewer than folds"),
-        ({"folds": "halves"}, "--folds halves: must be"),
+        ({"folds": "halves"}, "folds halves: must be"),
         ({"protocol": "linaer"}, "no such protocol"),
         ({"model": ["pixels", "pixels"]}, "each only once"),
         ({"model": "runs/none"}, "neither a run folder"),
-        ({"threshold": 1.5}, "--threshold"),
+        ({"threshold": 1.5}, "threshold"),
         ({"l2": 0.0}, "all above 0"),
         ({"device": "cuda:9"}, "cuda:9"),
     ],

@@ -80,7 +80,7 @@ def test_people_stay_in_their_fold(folders: dict[str, Path]) -> None:
 
 
 def test_shares_of_labels_are_refused(folders: dict[str, Path], tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="--label-share: does not count pictures without a crop"):
+    with pytest.raises(UsageError, match="label_share: does not count pictures without a crop"):
         duchenne.evaluate(
             "linear", model="pixels", data=folders["negative"], out=tmp_path, folds=5, label_share=[0.5], quiet=True
         )

@@ -243,11 +243,11 @@ def test_label_efficiency(faces: Path, tmp_path: Path) -> None:
     assert all_["auc"] == model["mean_of_folds"]["auc"]
     assert few["auc"]["value"] < all_["auc"]["value"] - 0.05
     assert few["spread"]["number"] == 2
-    with pytest.raises(UsageError, match="--label-unit clips: says what --label-share leaves out"):
+    with pytest.raises(UsageError, match="label_unit clips: says what label_share leaves out"):
         duchenne.evaluate(data=faces, out=tmp_path, label_unit="clips", **PLAIN)
     with pytest.raises(UsageError, match="emotions have no intensity"):
         duchenne.evaluate(data=faces, out=tmp_path, target="emotion", positive_from=2, **PLAIN)
-    with pytest.raises(UsageError, match="--positive-from 0: must lie between 0 and 5"):
+    with pytest.raises(UsageError, match="positive_from 0: must lie between 0 and 5"):
         duchenne.evaluate(data=faces, out=tmp_path, positive_from=0, **PLAIN)
     with pytest.raises(UsageError, match="above 0 and are at most 1"):
         duchenne.evaluate(data=faces, out=tmp_path, label_share=[10], **PLAIN)
@@ -286,5 +286,5 @@ def test_quick_looks(faces: Path, tmp_path: Path, protocol: str) -> None:
 def test_knn_has_no_penalty(faces: Path, tmp_path: Path) -> None:
     settings = {key: value for key, value in PLAIN.items() if key != "l2"}
     for given in (0.1, L2_CANDIDATES):  # the latter is the default of protocols that have it
-        with pytest.raises(UsageError, match=r"--l2: is for .* not for `evaluate knn`"):
+        with pytest.raises(UsageError, match=r"l2: is for .* not for `evaluate knn`"):
             duchenne.evaluate("knn", data=faces, out=tmp_path, l2=given, **settings)

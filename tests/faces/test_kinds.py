@@ -160,7 +160,7 @@ def test_a_folder_of_frames_is_one_recording(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"1 of 10 pictures could not be read; the first: .*frame3\.png"):
         seen.extend(picture.frame for picture in read_pictures(folder, assembly))
     assert seen == [0, 1, 3, 4, 5, 6, 7, 8, 9]  # the others keep their place
-    with pytest.raises(InputError, match="is no folder, which --sequence needs"):
+    with pytest.raises(InputError, match="is no folder, which sequence needs"):
         list_sequences([folder / "frame1.png"])
     assert [path.name for path in frames_of_sequence(folder)][:3] == ["frame1.png", "frame2.png", "frame3.png"]
 

@@ -138,7 +138,7 @@ def test_refusals() -> None:
     features, labels, folds, groups = data()
     with pytest.raises(UsageError, match="all above 0"):
         LinearSettings(l2=(0.0,))
-    with pytest.raises(UsageError, match="--l2"):
+    with pytest.raises(UsageError, match="l2"):
         linear_protocol(features, labels, folds, np.zeros(len(groups), dtype=int))
     features[3, 2] = np.nan
     with pytest.raises(ValueError, match="not finite"):

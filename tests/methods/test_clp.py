@@ -165,8 +165,8 @@ def test_memory_in_half_precision():
 @pytest.mark.parametrize(
     ("fields", "error", "sentence"),
     [
-        ({"memory": 6, "support": 3}, UsageError, "--memory 6 is smaller than the 8 keys of one step"),
-        ({"batch_size": 2, "bn_splits": 2}, UsageError, "--batch-size 2 is too small for clp; it needs at least 4"),
+        ({"memory": 6, "support": 3}, UsageError, "memory 6 is smaller than the 8 keys of one step"),
+        ({"batch_size": 2, "bn_splits": 2}, UsageError, "batch_size 2 is too small for clp; it needs at least 4"),
         ({"length": 15, "stride": 3}, InputError, "none of its 4 clips is long enough"),
         ({"support": 24}, UsageError, "support must be at least 1 and below memory"),
     ],

@@ -113,7 +113,7 @@ def test_a_method_needs_nothing_of_the_job_but_its_facts(tmp_path):
         if name == "cl_ile":  # a ResNet's last map has a cell for 32 px, those at the edge included
             assert found.token_side == 2
             assert chosen.complete(config, data, rows, RunFacts(**{**facts, "size_px": 80})).token_side == 3
-    with pytest.raises(UsageError, match="--memory 12 is smaller than the 13 keys of one step"):
+    with pytest.raises(UsageError, match="memory 12 is smaller than the 13 keys of one step"):
         method_class("moco").complete(
             method_class("moco").Config(memory=12), data, rows, RunFacts(batch_size=13, size_px=64)
         )

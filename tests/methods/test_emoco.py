@@ -202,7 +202,7 @@ def test_emotions_that_the_data_show_become_the_classes(faces, tmp_path):
 
 def test_a_single_memory_smaller_than_a_batch_is_refused(faces, tmp_path):
     fields = {"data": faces, "recipe": "smoke/emoco", "memory": 4, "quiet": True}
-    with pytest.raises(UsageError, match="--memory 4 is smaller than the 8 keys"):
+    with pytest.raises(UsageError, match="memory 4 is smaller than the 8 keys"):
         duchenne.pretrain(NAME, out=tmp_path / "single", queues="single", **fields)
     assert duchenne.pretrain(NAME, out=tmp_path / "each", **fields).steps == 3
 

@@ -309,9 +309,9 @@ def test_settings_that_cannot_work_are_refused(name, tmp_path):
         "max_steps": 1,
         "batch_size": 2,
     }
-    with pytest.raises(UsageError, match=r"--layers 5 with --size-px 32"):
+    with pytest.raises(UsageError, match=r"layers 5 with size_px 32"):
         duchenne.pretrain(name, size_px=32, **given_fields)
-    with pytest.raises(UsageError, match=r"--window-steps N, or --no-curriculum"):
+    with pytest.raises(UsageError, match=r"window_steps N, or curriculum=False"):
         duchenne.pretrain(name, size_px=32, layers=5, validation_share=0.0, **given_fields)
     with pytest.raises(UsageError, match="window_share"):
         duchenne.pretrain(name, size_px=32, layers=5, window_share=1.5, **given_fields)

@@ -228,10 +228,10 @@ def test_resume_in_the_middle_of_an_epoch_is_exact_with_queues(name, squares, tm
 @pytest.mark.parametrize(
     ("name", "fields", "sentence"),
     [
-        ("moco", {"memory": 3}, "--memory 3 is smaller than the 4 keys of one step"),
-        ("cvc", {"cycle_memory": 3, "support": 2}, "--cycle-memory 3 is smaller than the 4 keys"),
-        ("simclr", {"batch_size": 1}, "--batch-size 1 is too small for simclr; it needs at least 2"),
-        ("simsiam", {"batch_size": 1}, "--batch-size 1 is too small for simsiam; it needs at least 2"),
+        ("moco", {"memory": 3}, "memory 3 is smaller than the 4 keys of one step"),
+        ("cvc", {"cycle_memory": 3, "support": 2}, "cycle_memory 3 is smaller than the 4 keys"),
+        ("simclr", {"batch_size": 1}, "batch_size 1 is too small for simclr; it needs at least 2"),
+        ("simsiam", {"batch_size": 1}, "batch_size 1 is too small for simsiam; it needs at least 2"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_the_first_step(name, fields, sentence, squares, tmp_path):

@@ -79,7 +79,7 @@ def test_a_run_comes_back_with_its_backbone(tmp_path):
     with torch.no_grad():
         assert loaded.encoder(torch.rand(2, 3, 64, 64)).shape == (2, 128)
         assert loaded.encoder.feature_map(torch.rand(1, 3, 64, 64), "layer3").shape == (1, 128, 4, 4)
-    with pytest.raises(UsageError, match="--size-px 48: compact takes pictures from 64 px"):
+    with pytest.raises(UsageError, match="size_px 48: compact takes pictures from 64 px"):
         duchenne.pretrain("simclr", data=tmp_path / "data", out=tmp_path / "small", **{**fields, "size_px": 48})
     with pytest.raises(UsageError, match="no backbone `compat`; did you mean `compact`"):
         duchenne.pretrain("simclr", data=tmp_path / "data", out=tmp_path / "wrong", **{**fields, "backbone": "compat"})

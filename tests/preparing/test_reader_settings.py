@@ -46,29 +46,29 @@ def test_python_values_become_those_of_the_command_line() -> None:
     ("reader", "given", "why"),
     [
         ("bp5d", {}, "there is no data set `bp5d`; the known ones are videos, table, bp4d"),
-        ("bp4d", {"camera": "left"}, "--camera: is for `prepare disfa`, not for `prepare bp4d`; leave it out"),
-        ("bp4d", {"fps": None}, "--fps: is for `prepare videos`, .*`prepare disfa`, .* not for `prepare bp4d`"),
-        ("videos", {"check": False}, "--check: is for data sets, not for `prepare videos`"),
-        ("videos", {"missing": "drop"}, "--missing: is for `prepare table`, data sets, not for `prepare videos`"),
-        ("videos", {"detect": False}, "--no-detect: is for `prepare table`, not for .* say --alignment none"),
+        ("bp4d", {"camera": "left"}, "camera: is for `prepare disfa`, not for `prepare bp4d`; leave it out"),
+        ("bp4d", {"fps": None}, "fps: is for `prepare videos`, .*`prepare disfa`, .* not for `prepare bp4d`"),
+        ("videos", {"check": False}, "check: is for data sets, not for `prepare videos`"),
+        ("videos", {"missing": "drop"}, "missing: is for `prepare table`, data sets, not for `prepare videos`"),
+        ("videos", {"detect": False}, "detect=False: is for `prepare table`, not for .* say alignment none"),
         ("videos", {"label": "codes.csv"}, "unknown key `label`; did you mean `labels`"),
-        ("videos", {"alignment": "none"}, "--alignment none: is for images"),
+        ("videos", {"alignment": "none"}, "alignment none: is for images"),
         ("videos", {"alignment": "dataset"}, "landmarks are read of bp4d, .*, not of videos"),
         ("videos", {"alignment": "eyes"}, "`alignment` must be one of 'frame', 'smooth'"),
         ("videos", {"sequence": 5, "chapters": True}, "exclude each other"),
-        ("videos", {"sequence": 0}, "--sequence 0: must be over 0"),
-        ("videos", {"fps": 0}, "--fps 0: must be more than 0"),
-        ("videos", {"workers": -1}, "--workers -1: must be 0"),
-        ("table", {}, "prepare table: needs --table; name it"),
-        ("table", {"table": "x", "alignment": "smooth"}, "--alignment smooth: needs videos"),
-        ("table", {"table": "x", "detect": False, "alignment": "five"}, "--no-detect: takes images as they are"),
-        ("table", {"table": "x", "size_px": 16}, "--size 16: crops need at least 32 pixels"),
-        ("table", {"table": "x", "min_face": 0}, "--min-face 0: must be at least 1 pixel"),
-        ("table", {"table": "x", "positive_from": 6}, "--positive-from 6: must lie between 0 and 5"),
+        ("videos", {"sequence": 0}, "sequence 0: must be over 0"),
+        ("videos", {"fps": 0}, "fps 0: must be more than 0"),
+        ("videos", {"workers": -1}, "workers -1: must be 0"),
+        ("table", {}, "prepare table: needs table; name it"),
+        ("table", {"table": "x", "alignment": "smooth"}, "alignment smooth: needs videos"),
+        ("table", {"table": "x", "detect": False, "alignment": "five"}, "detect=False: takes images as they are"),
+        ("table", {"table": "x", "size_px": 16}, "size 16: crops need at least 32 pixels"),
+        ("table", {"table": "x", "min_face": 0}, "min_face 0: must be at least 1 pixel"),
+        ("table", {"table": "x", "positive_from": 6}, "positive_from 6: must lie between 0 and 5"),
         ("bp4d", {"positive_from": 2}, "BP4D-Spontaneous says itself what is present"),
-        ("voxceleb2", {"seed": 0}, "--seed 0: is that of --per-subject"),
-        ("voxceleb2", {"per_subject": 2, "seed": -1}, "--seed -1: must be at least 0"),
-        ("voxceleb2", {"per_subject": 2, "fps": -1}, "--fps -1: must be more than 0"),
+        ("voxceleb2", {"seed": 0}, "seed 0: is that of per_subject"),
+        ("voxceleb2", {"per_subject": 2, "seed": -1}, "seed -1: must be at least 0"),
+        ("voxceleb2", {"per_subject": 2, "fps": -1}, "fps -1: must be more than 0"),
         ("affectnet", {"emotions": 6}, "`emotions` must be one of 7, 8"),
     ],
 )
@@ -78,7 +78,7 @@ def test_what_is_refused(reader: str, given: dict[str, object], why: str) -> Non
 
 
 def test_a_folder_must_be_named_unless_a_data_set_is_checked(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="--out: name the folder to write"):
+    with pytest.raises(UsageError, match="out: name the folder to write"):
         duchenne.prepare("videos", root=tmp_path)
 
 

@@ -122,10 +122,10 @@ def test_statistics_need_a_synthetic_folder_with_both_splits(data: Prepared, tmp
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"subjects": 0}, "--subjects 0"),
-        ({"style": "oil"}, "--style oil"),
-        ({"size_px": 8}, "--size 8"),
-        ({"subjects": 2, "stats": True}, "--subjects 2 is too few"),
+        ({"subjects": 0}, "subjects 0"),
+        ({"style": "oil"}, "style oil"),
+        ({"size_px": 8}, "size 8"),
+        ({"subjects": 2, "stats": True}, "subjects 2 is too few"),
     ],
 )
 def test_bad_use_is_one_sentence(tmp_path: Path, wrong: dict[str, object], said: str) -> None:

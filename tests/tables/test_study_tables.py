@@ -82,7 +82,7 @@ def test_py_feat_has_no_times(tmp_path: Path) -> None:
     assert slow.episodes["onset_s"].tolist() == [2.0]
     assert not slow.notes
     fex(20).to_csv(tmp_path / "short.csv", index=False)
-    with pytest.raises(InputError, match=r"is too short to derive its frames per second; give them with --fps"):
+    with pytest.raises(InputError, match=r"is too short to derive its frames per second; give them with fps"):
         duchenne.summarize(tmp_path / "short.csv")
 
 

@@ -76,7 +76,7 @@ def test_what_is_refused() -> None:
     for kind in ("cpu", "mps"):
         with pytest.raises(UsageError, match=f"exists on CUDA only, and this training is on {kind}; leave it out"):
             check_sync_batchnorm(config, torch.device(kind))
-    with pytest.raises(UsageError, match=r"exclude --bn-splits 2, .* add --bn-splits 1"):
+    with pytest.raises(UsageError, match=r"exclude bn_splits 2, .* add bn_splits 1"):
         check_sync_batchnorm(dataclasses.replace(config, bn_splits=2), CUDA)
     with pytest.raises(UsageError, match="there is only one process; leave it out"):
         synchronised(small_method("supervised"), 1)

@@ -64,7 +64,7 @@ def _run(words: list[str]) -> int:
         status = _command(words)
         flush_output()
     except DuchenneError as error:
-        print(f"{' '.join(['duchenne', *words[:1]])}: {error}", file=sys.stderr)
+        print(f"{' '.join(['duchenne', *words[:1]])}: {error.on_command_line()}", file=sys.stderr)
         if isinstance(error, OutputError):
             _discard_output()
         return error.exit_status

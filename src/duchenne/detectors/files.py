@@ -117,7 +117,7 @@ def load_detector(path: str | Path) -> LoadedDetector:
     path = Path(path)
     if path.is_file() or not (path / JSON).is_file():
         run = (path / "encoder.json").is_file()
-        remedy = f"make one from this run: duchenne fit --model {path} ..." if run else "make one with `duchenne fit`"
+        remedy = f"make one from this run: `duchenne fit --model {path} ...`" if run else "make one with `duchenne fit`"
         raise InputError(f"{path}: is no detector (a folder with {JSON}); {remedy}.")
     record = _read_record(path / JSON)
     try:

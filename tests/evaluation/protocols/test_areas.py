@@ -189,8 +189,8 @@ def test_models_that_are_no_pictures_show_all_their_values(located, tmp_path):
     ({"model": "area_builders:without"}, "has no feature_map"),
     ({"model": "area_builders:build+pixels"}, "are several"),
     ({"target": "emotion"}, "areas judge action units"),
-    ({"l2": 0.1}, "--l2: is for `evaluate linear`, `evaluate semi`"),
-    ({"protocol": "linear", "areas": "areas.yaml"}, "--areas: is for `evaluate areas`, `evaluate areas.finetune`, not"),
+    ({"l2": 0.1}, "l2: is for `evaluate linear`, `evaluate semi`"),
+    ({"protocol": "linear", "areas": "areas.yaml"}, "areas: is for `evaluate areas`, `evaluate areas.finetune`, not"),
 ])  # fmt: skip
 def test_refusals(located, builders, tmp_path, fields, why):
     with pytest.raises(UsageError, match=why):

@@ -153,7 +153,7 @@ def test_nothing_to_train_is_said(faces):
     "settings", [{"epochs": 0}, {"batch_size": 1}, {"lr": 0.0}, {"layer_decay": 1.5}, {"patience": -1}]
 )
 def test_settings_out_of_range(settings):
-    with pytest.raises(UsageError, match="--"):
+    with pytest.raises(UsageError, match=r"must be at least|must be above|above 0"):
         TuneSettings(**settings)
 
 
@@ -207,7 +207,7 @@ def test_a_lost_worker_is_one_sentence(faces, small, tmp_path, monkeypatch):
         return run
 
     monkeypatch.setattr(joblib, "Parallel", lost)
-    with pytest.raises(InputError, match="with fewer --workers, it goes on where it stopped"):
+    with pytest.raises(InputError, match="with fewer workers, it goes on where it stopped"):
         evaluate("finetune", model=small, data=faces, out=tmp_path / "out", folds=2, workers=2, **FAST)
 
 
@@ -284,14 +284,14 @@ def test_repeats_train_alike(faces, small, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"protocol": "linear", "model": "pixels", "tune": "bn"}, "--tune: is for `evaluate finetune`, not"),
-        ({"protocol": "linear", "model": (), "method": "supervised"}, "--method: is for `evaluate finetune`, not"),
+        ({"protocol": "linear", "model": "pixels", "tune": "bn"}, "tune: is for `evaluate finetune`, not"),
+        ({"protocol": "linear", "model": (), "method": "supervised"}, "method: is for `evaluate finetune`, not"),
         ({"method": "supervised:smoke/supervised", "tune": "bn"}, "is trained as its recipe says"),
-        ({"method": "supervised:smoke/supervised", "tune": "all"}, "--tune speaks of encoders"),
+        ({"method": "supervised:smoke/supervised", "tune": "all"}, "tune speaks of encoders"),
         ({"method": "supervised:smoke/supervised", "weighting": "none"}, "is trained as its recipe says"),
-        ({"model": "random", "maps": "tsne"}, "--maps: is for .* not for `evaluate finetune`"),
+        ({"model": "random", "maps": "tsne"}, "maps: is for .* not for `evaluate finetune`"),
         ({"model": "landmarks"}, "is no single encoder"),
-        ({"model": "random", "l2": 0.1}, "--l2: is for .* not for `evaluate finetune`"),
+        ({"model": "random", "l2": 0.1}, "l2: is for .* not for `evaluate finetune`"),
         ({"method": "supervisd"}, "did you mean `supervised`"),
         ({"method": "triplet"}, "learns without action unit labels"),
         ({"method": "supervised:smoke/supervised", "target": "emotion"}, "learns action units"),

@@ -50,7 +50,7 @@ def test_scores_of_every_epoch_beside_the_same_result(faces: Path, small: str, t
 
 
 def test_a_curve_is_of_encoders_that_are_fine_tuned(faces: Path, small: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="--curve: is for `evaluate finetune`, not for `evaluate linear`"):
+    with pytest.raises(UsageError, match="curve: is for `evaluate finetune`, not for `evaluate linear`"):
         duchenne.evaluate("linear", model=small, data=faces, out=tmp_path / "no", curve=True, quiet=True)
     words = ["evaluate", "finetune", "--method", "supervised:smoke/supervised", "--curve", "--quiet"]
     assert main([*words, "--data", str(faces), "--out", str(tmp_path / "no")]) == 2

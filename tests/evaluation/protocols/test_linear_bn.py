@@ -159,7 +159,7 @@ def test_evaluation(faces, here):
     [
         ({"model": "normed:plain"}, "has no BatchNorm layers"),
         ({"model": "normed:normalised+landmarks"}, "are several; evaluate them one by one"),
-        ({"model": "landmarks", "l2": 0.1}, "--l2: is for `evaluate linear`, .* not for `evaluate linear.bn`"),
+        ({"model": "landmarks", "l2": 0.1}, "l2: is for `evaluate linear`, .* not for `evaluate linear.bn`"),
     ],
 )
 def test_what_has_no_meaning_is_refused(fields, sentence, faces, here):

@@ -131,7 +131,7 @@ def test_light_is_measured(make_faces: Callable[..., Path], tmp_path: Path) -> N
 
 
 def test_settings_without_meaning_are_refused(faces: Path, make_faces: Callable[..., Path], tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"--target: is for .* not for `evaluate probes`"):
+    with pytest.raises(UsageError, match=r"target: is for .* not for `evaluate probes`"):
         duchenne.evaluate("probes", model="pixels", data=faces, out=tmp_path, target="emotion")
     with pytest.raises(UsageError, match="probes need a number of folds"):
         duchenne.evaluate("probes", model="pixels", data=faces, out=tmp_path, folds="split")

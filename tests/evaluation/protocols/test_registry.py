@@ -80,17 +80,17 @@ def test_python_values_become_those_of_the_command_line() -> None:
     [
         ("linear", {"seed": 3}, "evaluate linear: unknown key `seed`; did you mean `seeds`"),
         ("linear", {"seeds": "3"}, "`seeds` must be a whole number"),
-        ("linear", {"seeds": 0}, "--seeds and --repeats must be at least 1"),
+        ("linear", {"seeds": 0}, "seeds and repeats must be at least 1"),
         ("linear", {"target": "aus"}, "`target` must be one of 'au', 'emotion'"),
-        ("linear", {"threshold": 1.0}, "--threshold 1.0: must lie between 0 and 1"),
+        ("linear", {"threshold": 1.0}, "threshold 1.0: must lie between 0 and 1"),
         ("linear", {"threshold": "best"}, "`threshold` must be"),
         ("linear", {"threshold": "oracle", "target": "emotion"}, "the highest-scoring class is predicted"),
-        ("linear", {"l2": []}, "--l2 : needs at least one strength"),
-        ("ridge", {"l2": [0.1, 0.0]}, "--l2 0.1 0.0: needs at least one strength, all above 0"),
+        ("linear", {"l2": []}, "l2 : needs at least one strength"),
+        ("ridge", {"l2": [0.1, 0.0]}, "l2 0.1 0.0: needs at least one strength, all above 0"),
         ("linear", {"maps": "none", "map_faces": 1000}, "there are no maps"),
-        ("linear", {"label_unit": "subjects"}, "--label-unit subjects: says what --label-share leaves out"),
-        ("finetune", {"workers": 0}, "--workers 0: must be at least 1"),
-        ("finetune", {"epochs": 0}, "--epochs must be at least 1"),
+        ("linear", {"label_unit": "subjects"}, "label_unit subjects: says what label_share leaves out"),
+        ("finetune", {"workers": 0}, "workers 0: must be at least 1"),
+        ("finetune", {"epochs": 0}, "epochs must be at least 1"),
         ("finetune", {"held_out": 0.5}, "unknown key `held_out`"),
         ("probes", {"folds": "split"}, "probes need a number of folds"),
         ("lineal", {}, "evaluate lineal: there is no such protocol; choose linear, linear.bn"),
@@ -102,11 +102,11 @@ def test_what_is_refused(name: str, given: dict[str, object], why: str) -> None:
 
 
 def test_a_default_that_was_given_was_given() -> None:
-    with pytest.raises(UsageError, match=r"^--l2: is for `evaluate linear`, .* not for `evaluate knn`; leave it out"):
+    with pytest.raises(UsageError, match=r"^l2: is for `evaluate linear`, .* not for `evaluate knn`; leave it out"):
         check_fields("knn", {"l2": L2_CANDIDATES})
     read_arguments("finetune", {"method": "supervised"}, models=0)
     read_arguments("finetune", {"method": "supervised", "tune": "all"}, models=1)
-    with pytest.raises(UsageError, match=r"--tune speaks of encoders \(--model\)"):
+    with pytest.raises(UsageError, match=r"tune speaks of encoders \(model\)"):
         read_arguments("finetune", {"method": "supervised", "tune": "all"}, models=0)
     for name in ("linear", "probes", "finetune"):
         with pytest.raises(UsageError, match="name at least one model"):
@@ -141,7 +141,7 @@ def test_objects_in_place_of_words(faces: Path, tmp_path: Path) -> None:
     models = [Means(), ColumnSource("landmarks")]
     found = duchenne.evaluate("linear", model=models, data=data, out=tmp_path / "a", **how)
     assert list(found["model"].unique()) == ["Means", "landmarks"]
-    with pytest.raises(UsageError, match="--model nowhere"):
+    with pytest.raises(UsageError, match="model nowhere"):
         duchenne.evaluate("linear", model=Path("nowhere"), data=data, out=tmp_path / "c", **how)
     word = duchenne.evaluate("linear", model="landmarks", data=str(faces), out=tmp_path / "b", **how)
     mine = found[found["model"] == "landmarks"].reset_index(drop=True)

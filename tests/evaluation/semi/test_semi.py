@@ -283,9 +283,9 @@ def test_from_the_command(prior, tmp_path, capsys):
 def test_settings_without_meaning(tmp_path):
     make(tmp_path / "faces")
     given = {"model": "pixels", "data": tmp_path / "faces", "out": tmp_path / "out", "quiet": True}
-    with pytest.raises(UsageError, match="evaluate semi: needs --prior"):
+    with pytest.raises(UsageError, match="evaluate semi: needs prior"):
         duchenne.evaluate("semi", **given)
-    with pytest.raises(UsageError, match="--prior: is for `evaluate semi`, not for `evaluate linear`"):
+    with pytest.raises(UsageError, match="prior: is for `evaluate semi`, not for `evaluate linear`"):
         duchenne.evaluate("linear", prior="rbm", **given)
     with pytest.raises(UsageError, match="`prior` must be one of 'rbm', 'group_sparse'"):
         duchenne.evaluate("semi", prior="groups", **given)

@@ -62,20 +62,20 @@ def test_boris_several_media_of_unknown_length_are_refused(tmp_path: Path) -> No
 def test_boris_two_observers_need_a_choice(tmp_path: Path) -> None:
     rows = boris(("AU12", 1, 2, "C"), observer="MK") + boris(("AU12", 1, 2, "B"), observer="BT", obs="two")
     path = write(tmp_path, AGGREGATED.format(variable="Observer,") + rows, "boris.csv")
-    with pytest.raises(InputError, match=r"a\.mp4: was coded by BT, MK; choose one with --coder"):
+    with pytest.raises(InputError, match=r"a\.mp4: was coded by BT, MK; choose one with coder"):
         read_codes(path, SOURCES)
     for coder, intensity in (("MK", 3), ("BT", 2), ("two", 2)):
         assert at(read_codes(path, SOURCES, coder), "a.mp4", [1.5], "AU12_i") == [intensity]
     alone = write(tmp_path, AGGREGATED.format(variable="Rater,") + boris(("AU12", 1, 2, "C"), observer="MK"))
     assert at(read_codes(alone, SOURCES, "MK"), "a.mp4", [1.5], "AU12_i") == [3]
-    with pytest.raises(InputError, match="--coder XX: there is no such coder; there are MK, one"):
+    with pytest.raises(InputError, match="coder XX: there is no such coder; there are MK, one"):
         read_codes(alone, SOURCES, "XX")
 
 
 def test_boris_two_observations_are_two_coders(tmp_path: Path) -> None:
     rows = boris(("AU12", 1, 2, "C"), obs="first") + boris(("AU12", 1, 2, "B"), obs="second")
     path = write(tmp_path, AGGREGATED.format(variable="") + rows, "boris.csv")
-    with pytest.raises(InputError, match="was coded by first, second; choose one with --coder"):
+    with pytest.raises(InputError, match="was coded by first, second; choose one with coder"):
         read_codes(path, SOURCES)
     assert at(read_codes(path, SOURCES, "second"), "a.mp4", [1.5], "AU12_i") == [2]
 
@@ -88,7 +88,7 @@ def test_boris_passes_of_one_observer_belong_together_unless_they_meet(tmp_path:
     codes = read_codes(path, SOURCES)
     assert (at(codes, "a.mp4", [1.5], "AU12_i"), at(codes, "a.mp4", [1.5], "AU04_i")) == ([3], [2])
     again = rows + boris(("AU12", 1, 2, "D"), obs="again", observer="MK")
-    with pytest.raises(InputError, match=r"was coded more than once \(again, lower, upper\); choose one with --coder"):
+    with pytest.raises(InputError, match=r"was coded more than once \(again, lower, upper\); choose one with coder"):
         read_codes(write(tmp_path, AGGREGATED.format(variable="Coder,") + again, "boris.csv"), SOURCES)
 
 

@@ -115,7 +115,7 @@ def test_events_of_several_faces(tmp_path: Path) -> None:
 
 def test_several_coders_need_a_choice(tmp_path: Path) -> None:
     path = write(tmp_path, "source,au,onset_s,offset_s,coder\na.mp4,12,0,1,ann\na.mp4,12,0,2,ben\nb.mov,4,0,1,ben\n")
-    with pytest.raises(InputError, match=r"a\.mp4: was coded by ann, ben; choose one with --coder"):
+    with pytest.raises(InputError, match=r"a\.mp4: was coded by ann, ben; choose one with coder"):
         read_codes(path, SOURCES)
     codes = read_codes(path, SOURCES, coder="ann")
     assert [len(codes.videos[source].faces[None].events) for source in ("a.mp4", "sub/b.mov")] == [1, 1]
@@ -228,7 +228,7 @@ def test_mistakes_are_one_sentence(tmp_path: Path, text: str) -> None:
 
 
 def test_missing_and_binary_files(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"gone\.csv: cannot be read"):
+    with pytest.raises(InputError, match=r"gone\.csv: there is no such file"):
         read_codes(tmp_path / "gone.csv", SOURCES)
     (tmp_path / "codes.xlsx").write_bytes(b"PK\3\4\0\0\0\0")
     with pytest.raises(InputError, match=r"codes\.xlsx: cannot be read as a spreadsheet .*; save it as CSV"):

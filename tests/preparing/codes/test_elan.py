@@ -152,7 +152,7 @@ def test_files_of_two_coders_of_one_video(tmp_path: Path) -> None:
     head = '"#file:///x/a.mp4 -- offset: 0"\n'
     write(tmp_path, head + line("AU12", "C"), "a_MK.txt")
     write(tmp_path, head + line("AU12", "B"), "a_BT.txt")
-    with pytest.raises(InputError, match=r"a\.mp4: was coded by a_BT\.txt, a_MK\.txt; choose one with --coder"):
+    with pytest.raises(InputError, match=r"a\.mp4: was coded by a_BT\.txt, a_MK\.txt; choose one with coder"):
         read_codes(tmp_path, SOURCES)
     assert at(read_codes(tmp_path, SOURCES, "a_MK.txt"), "a.mp4", [0.7], "AU12_i") == [3]
     write(tmp_path, head + line("AU6", "B"), "a_BT.txt")  # another AU: a second pass

@@ -67,7 +67,7 @@ def test_parts_that_are_not_visible_leave_the_others_coded(tmp_path: Path) -> No
 @pytest.mark.parametrize("tiers", [("Mutter", "Kind"), ("FACS_MK", "FACS_BT"), ("Coder 1", "Coder 2")])
 def test_tiers_of_codes_of_two_people_are_not_merged(tmp_path: Path, tiers: tuple[str, str]) -> None:
     path = write(tmp_path, elan((tiers[0], "12C"), (tiers[1], "12A+6B")))
-    with pytest.raises(InputError, match=r"was coded by .*; choose one with --coder"):
+    with pytest.raises(InputError, match=r"was coded by .*; choose one with coder"):
         read_codes(path, SOURCES)
     name = tiers[1].removeprefix("FACS_")
     assert at(read_codes(path, SOURCES, name), "a.mp4", [1.5], "AU12_i") == [1]
@@ -231,7 +231,7 @@ def test_codes_of_a_later_chapter_are_told_where_they_belong(tmp_path: Path) -> 
     for name in ("GH010042.MP4", "GH020042.MP4"):
         (tmp_path / name).write_bytes(b"not decoded here")
     labels = write(tmp_path, "source,au,onset_s,offset_s\nGH020042,12,0,1\n", "codes.csv")
-    with pytest.raises(InputError, match=r"row 2: `GH020042\.MP4` is a chapter of GH010042\.MP4 \(--chapters\)"):
+    with pytest.raises(InputError, match=r"row 2: `GH020042\.MP4` is a chapter of GH010042\.MP4 \(chapters\)"):
         plan_videos(tmp_path, labels, chapters=True)
 
 
@@ -273,7 +273,7 @@ def test_somebody_whom_the_names_do_not_know_is_not_the_largest_face(tmp_path: P
 @pytest.mark.parametrize("second", ["AU12@BT", "AU12_BT", "AU12_R2", "AU12_reliability", "AU12 coder 2", "AU12_2"])
 def test_tiers_of_a_second_coder_beside_unnamed_ones_are_not_merged(tmp_path: Path, second: str) -> None:
     path = write(tmp_path, elan(("AU12", "C"), ("AU6", "B"), (second, "A")))
-    with pytest.raises(InputError, match=r"a\.mp4: was coded by \(unnamed\), .*; choose one with --coder"):
+    with pytest.raises(InputError, match=r"a\.mp4: was coded by \(unnamed\), .*; choose one with coder"):
         read_codes(path, SOURCES)
     assert at(read_codes(path, SOURCES, "(unnamed)"), "a.mp4", [1.5], "AU12_i") == [3]
     together = write(tmp_path, elan(("AU12 Smile", "C"), ("AU6@BT", "B"), ("AU12", "")))  # one coder, partly named

@@ -262,19 +262,19 @@ def test_the_check_needs_no_folder_and_reads_no_pictures(root: Path, capsys: pyt
 
 def test_arguments_that_do_not_fit(root: Path, tmp_path: Path) -> None:
     wrong = {
-        "--out: name the folder": {},
-        "--camera: is for `prepare disfa`": {"out": tmp_path / "o", "camera": "left"},
+        "out: name the folder": {},
+        "camera: is for `prepare disfa`": {"out": tmp_path / "o", "camera": "left"},
         "says itself what is present": {"out": tmp_path / "o", "positive_from": 2},
-        "--alignment smooth: needs videos": {"out": tmp_path / "o", "alignment": "smooth"},
+        "alignment smooth: needs videos": {"out": tmp_path / "o", "alignment": "smooth"},
         "`missing` must be one of 'drop', 'negative'": {"out": tmp_path / "o", "missing": "keep"},
-        "--labels: is for `prepare videos`": {"out": tmp_path / "o", "labels": "codes.csv"},
+        "labels: is for `prepare videos`": {"out": tmp_path / "o", "labels": "codes.csv"},
     }
     for message, arguments in wrong.items():
         with pytest.raises(UsageError, match=message):
             duchenne.prepare("bp4d", root=root, **arguments)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match=r"landmarks are read of bp4d, .*, not of bp4d_plus"):
         duchenne.prepare("bp4d_plus", root=root, out=tmp_path / "o", alignment="dataset")
-    with pytest.raises(InputError, match="--alignment dataset needs the landmarks that come with BP4D"):
+    with pytest.raises(InputError, match="alignment dataset needs the landmarks that come with BP4D"):
         duchenne.prepare("bp4d", root=root, out=tmp_path / "o", alignment="dataset")
     assert not (tmp_path / "o").exists()
 

@@ -218,13 +218,13 @@ def test_training_on_disfa_plus_and_testing_on_disfa_is_seen(tmp_path: Path, por
 def test_what_only_videos_or_only_pictures_can_have(root: Path, tmp_path: Path) -> None:
     picture(root / "SN001" / "1.png")
     for arguments, message in (
-        ({"fps": 5}, r"--fps: needs videos, and .* holds pictures"),
-        ({"alignment": "smooth"}, r"--alignment smooth: needs videos, and .* holds pictures"),
+        ({"fps": 5}, r"fps: needs videos, and .* holds pictures"),
+        ({"alignment": "smooth"}, r"alignment smooth: needs videos, and .* holds pictures"),
     ):
         with pytest.raises(UsageError, match=message):
             duchenne.prepare("disfa", root=root, out=tmp_path / "out", **arguments)  # type: ignore[arg-type]
     write(root / "LeftVideoSN001_comp.avi", "")
-    with pytest.raises(UsageError, match=r"--alignment none: is for aligned crops, and .* holds videos"):
+    with pytest.raises(UsageError, match=r"alignment none: is for aligned crops, and .* holds videos"):
         duchenne.prepare("disfa", root=root, out=tmp_path / "out", alignment="none")
-    with pytest.raises(InputError, match="--alignment dataset needs the frames of DISFA as pictures"):
+    with pytest.raises(InputError, match="alignment dataset needs the frames of DISFA as pictures"):
         duchenne.prepare("disfa", root=root, out=tmp_path / "out", alignment="dataset")

@@ -243,7 +243,7 @@ def test_affectnet_damaged_annotations(tmp_path: Path, content: bytes) -> None:
 
 def test_affectnet_both_releases(tmp_path: Path) -> None:
     affectnet_second(affectnet_first(tmp_path))
-    with pytest.raises(InputError, match=r"holds both releases of AffectNet .* name a --root that holds one"):
+    with pytest.raises(InputError, match=r"holds both releases of AffectNet .* name a root that holds one"):
         read(tmp_path, "affectnet")
 
 
@@ -296,7 +296,7 @@ def test_rafdb_basic_and_compound_side_by_side(tmp_path: Path) -> None:
     zipped(root / "basic" / "Image" / "aligned", root / "basic" / "Image" / "aligned.zip")
     picture(root / "compound" / "Image" / "aligned" / "train_00001_aligned.jpg")
     write(root / "compound" / "EmoLabel" / "list_patition_label.txt", "train_00001.jpg 1\n")
-    with pytest.raises(InputError, match=r"holds 2 files of labels .* name a --root that holds only one"):
+    with pytest.raises(InputError, match=r"holds 2 files of labels .* name a root that holds only one"):
         read(root, "rafdb")
 
 

@@ -69,5 +69,5 @@ def test_a_root_that_is_no_folder(tmp_path: Path, missing: bool) -> None:
     root = tmp_path / "root"
     if not missing:
         root.touch()
-    with pytest.raises(InputError, match="there is no such folder; check --root" if missing else "is a file; name"):
+    with pytest.raises(InputError, match="there is no such folder; check root" if missing else "is a file; name"):
         Tree(root)
