@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "duchenne"
 HEAVY = {
     "torch", "numpy", "cv2", "mediapipe", "pandas", "pyarrow", "sklearn", "scipy", "matplotlib", "av", "kornia",
-    "lightning_fabric", "safetensors", "joblib", "pooch", "jinja2",
+    "lightning_fabric", "safetensors", "joblib", "pooch", "jinja2", "yaml",
 }  # fmt: skip
 LEVELS = (
     {
@@ -179,6 +179,11 @@ def test_facts_and_configuration_need_no_torch() -> None:
 
 def test_command_modules_are_light() -> None:
     assert loaded_by(*map(command_module, COMMANDS)) == set()
+
+
+def test_what_help_shows_is_light() -> None:
+    settings = "evaluation.protocols.registry", "preparing.arguments", "detection.settings", "training.config"
+    assert loaded_by(*(f"duchenne.{name}" for name in settings)) == set()
 
 
 def test_facade_names_exist() -> None:
