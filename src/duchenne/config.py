@@ -68,8 +68,6 @@ Share = Annotated[float, Range(0, 1)]
 """From none to all."""
 Weight = Annotated[float, Range(0, 1e6)]
 """Of a term of a sum; 0 leaves it out."""
-Positive = Annotated[float, Range(0, 1e6, above=True)]
-"""A number above 0."""
 
 
 def ranges_of(cls: type) -> dict[str, Range | None]:

@@ -43,7 +43,6 @@ RATE: Final = 25.0
 """Frames per second (Zhang et al. 2014, section 3.2)."""
 SUBJECTS: Final = everyone(BP4D_PARTS)
 TASKS: Final = tuple(f"T{number}" for number in range(1, 9))
-SEQUENCES: Final = 328
 CODED_FRAMES: Final = 146_847
 """Coded frames in ME-GraphAU's lists; JAA-Net's lists have 146,576 and FG-Net's 146,423, for want of landmarks."""
 PRESENT_PERCENT: Final = dict(
