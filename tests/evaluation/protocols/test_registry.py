@@ -144,7 +144,7 @@ def test_objects_in_place_of_words(faces: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--model nowhere"):
         duchenne.evaluate("linear", model=Path("nowhere"), data=data, out=tmp_path / "c", **how)
     word = duchenne.evaluate("linear", model="landmarks", data=str(faces), out=tmp_path / "b", **how)
-    mine = found[found["model"] == "landmarks"].reset_index(drop=True)
-    pd.testing.assert_frame_equal(mine, word)
+    mine = found.table[found["model"] == "landmarks"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(mine, word.table)
     with pytest.raises(UsageError, match="each only once"):
-        duchenne.evaluate("linear", model=[Means(), Means()], data=data, out=tmp_path / "c", **how)
+        duchenne.evaluate("linear", model=[models[0], models[0]], data=data, out=tmp_path / "c", **how)
