@@ -9,31 +9,31 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any, Final
 
-_METHODS: Final = {
-    "cross_identity_reconstruction_loss": "clp",
-    "emotion_contrastive_loss": "emoco",
-    "emotion_loss": "emoco",
-    "identity_label_loss": "cl_ile",
-    "inter_area_loss": "knowledge_driven",
-    "intra_area_loss": "knowledge_driven",
-    "label_contrastive_loss": "cl_ile",
-    "n_pair_mc_loss": "n_pair",
-    "nt_xent_loss": "simclr",
-    "orthogonality_loss": "cl_ile",
-    "prediction_loss": "knowledge_driven",
-    "prediction_similarity_loss": "simsiam",
-    "ranking_triplet_loss": "temporal_ranking",
-    "reconstruction_loss": "fab_net",
-    "temporal_contrastive_loss": "clp",
-    "triplet_loss": "triplet",
+_PLACES: Final = {
+    "cross_identity_reconstruction_loss": "methods.clp.loss",
+    "emotion_contrastive_loss": "methods.emoco.loss",
+    "emotion_loss": "methods.emoco.loss",
+    "identity_label_loss": "methods.cl_ile.loss",
+    "inter_area_loss": "methods.knowledge_driven.loss",
+    "intra_area_loss": "methods.knowledge_driven.loss",
+    "label_contrastive_loss": "methods.cl_ile.loss",
+    "n_pair_mc_loss": "methods.n_pair.loss",
+    "nt_xent_loss": "methods.simclr.loss",
+    "orthogonality_loss": "methods.cl_ile.loss",
+    "prediction_loss": "methods.knowledge_driven.loss",
+    "prediction_similarity_loss": "methods.simsiam.loss",
+    "ranking_triplet_loss": "methods.temporal_ranking.loss",
+    "reconstruction_loss": "losses.reconstruction",
+    "temporal_contrastive_loss": "methods.clp.loss",
+    "triplet_loss": "methods.triplet.loss",
 }
-"""Loss function -> the method whose paper it is from."""
-__all__ = list(_METHODS)
+"""Loss function -> where it stands: with the method whose paper it is from, or here."""
+__all__ = list(_PLACES)
 
 
 def __getattr__(name: str) -> Any:
-    if name in _METHODS:
-        return getattr(import_module(f"duchenne.methods.{_METHODS[name]}.loss"), name)
+    if name in _PLACES:
+        return getattr(import_module(f"duchenne.{_PLACES[name]}"), name)
     raise AttributeError(f"module 'duchenne.losses' has no attribute '{name}'")
 
 
