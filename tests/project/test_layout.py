@@ -101,9 +101,17 @@ def test_a_circle_is_seen() -> None:
 
 
 def test_rooms_stay_small() -> None:
-    folders = {path.parent for path in SOURCE.rglob("*.py")}
+    folders = {path.parent for folder in (SOURCE, ROOT / "tests") for path in folder.rglob("*.py")}
     crowded = {str(folder.relative_to(ROOT)): n for folder in folders if (n := len(list(folder.glob("*.py")))) > 16}
     assert not crowded
+
+
+def test_tests_lie_where_the_code_lies() -> None:
+    def folders(of: Path) -> set[str]:
+        return {str(path.parent.relative_to(of)) for path in of.rglob("*.py")}
+
+    elsewhere = {"recipes", "project", "cuda"}  # YAML; the repository as a whole; what needs a GPU
+    assert folders(ROOT / "tests") - folders(SOURCE) - elsewhere == set()
 
 
 def level(module: str) -> int:

@@ -1,12 +1,6 @@
-"""Methods by name, imported when first asked for.
+"""Methods by name, imported when first asked for: every folder beside this module that has a `config.py`.
 
-Adding a method:
-1. a folder `methods/NAME/` with `config.py` (a frozen keyword-only dataclass, imports no torch), `loss.py` (pure
-   functions), `method.py` (a subclass of `Method`) and `README.md` (paper, equation map, deviations); the folder is
-   what makes it known;
-2. a link to that page in `docs/README.md`;
-3. a recipe in `recipes/`;
-4. a test of its loss in `tests/methods/`; the contract tests take it up by themselves.
+Adding one: docs/architecture.md, "A method".
 """
 
 from __future__ import annotations
