@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 
 import joblib
 import numpy as np
@@ -277,8 +278,8 @@ def test_repeats_train_alike(faces, small, tmp_path, monkeypatch):
     for source in (finetune.resolve_method("supervised:smoke/supervised"), resolve(small)):
         for seed in plans:
             with pytest.raises(Begun):
-                finetune._fold(source, job, FinetuneArguments(), TuneSettings(), seed, 1)
-    assert began == [0, 0, 1, 1, (0, 1), (0, 1), (1, 1), (1, 1)]
+                finetune.Finetune(FinetuneArguments()).run(source, replace(job, plans={seed: plans[seed]}))
+    assert began == [0, 0, 1, 1, (0, 0), (0, 0), (1, 0), (1, 0)]
 
 
 @pytest.mark.parametrize(
