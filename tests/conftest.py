@@ -6,12 +6,14 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
+
+from duchenne.errors import flags_in_messages
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED = REPOSITORY.parent / "shared"
@@ -31,6 +33,13 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # The cores are shared, so a slow example says nothing; where a failure stops other people it must come back.
 settings.register_profile("duchenne", deadline=None, derandomize=os.environ.get("CI") == "true")
 settings.load_profile("duchenne")
+
+
+@pytest.fixture(autouse=True)
+def flags() -> Iterator[None]:
+    """Messages name arguments as on the command line; `test_errors.py` tests what Python shows."""
+    with flags_in_messages():
+        yield
 
 
 def _missing() -> dict[str, str]:

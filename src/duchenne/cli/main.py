@@ -8,7 +8,7 @@ import sys
 from importlib import import_module
 from typing import Final
 
-from duchenne.errors import DuchenneError
+from duchenne.errors import DuchenneError, flags_in_messages
 from duchenne.plain import tell as print
 
 COMMANDS: Final[dict[str, str]] = {
@@ -50,7 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         0 all done, 1 an input failed (the rest is complete), 2 bad use, 130 interrupted (state saved).
     """
-    status = _run(sys.argv[1:] if arguments is None else arguments)
+    with flags_in_messages():
+        status = _run(sys.argv[1:] if arguments is None else arguments)
     if arguments is None:  # nothing but leaving is left to interrupt
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     return status
