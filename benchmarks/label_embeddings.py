@@ -27,7 +27,8 @@ from duchenne.heads.tuning import score_faces
 from duchenne.methods.cl_ile.method import ClIle
 from duchenne.metrics import confusion, f1_from_counts, roc_auc
 from duchenne.training.config import method_run_config
-from duchenne.training.pretrain import train_on, training_rows
+from duchenne.training.held_out import training_rows
+from duchenne.training.pretrain import train_on
 
 PRINTED, RAISED = 1e-5, 1e-2
 SIZE_PX = 48

@@ -109,7 +109,7 @@ def test_temporary_names_cannot_be_guessed_and_follow_no_link(tmp_path: Path, mo
     assert len(names) == 3
     victim = tmp_path / "victim"
     victim.write_text("mine")
-    monkeypatch.setattr(files.secrets, "token_hex", lambda _: "0" * 12)
+    monkeypatch.setattr(os, "urandom", bytes)
     (tmp_path / files._part_name(Path("b.csv"))).symlink_to(victim)
     with pytest.raises(InputError, match=r"b\.csv: cannot be written \(File exists\)"):
         write_text(tmp_path / "b.csv", "theirs")

@@ -12,12 +12,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeVar, Union
-
-import yaml
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar, Union
 
 from duchenne.errors import InputError, UsageError
 from duchenne.files import read_text, write_text
+
+if TYPE_CHECKING:
+    import yaml
 
 T = TypeVar("T")
 _DEEPEST: Final = 32
@@ -67,8 +68,6 @@ Share = Annotated[float, Range(0, 1)]
 """From none to all."""
 Weight = Annotated[float, Range(0, 1e6)]
 """Of a term of a sum; 0 leaves it out."""
-Positive = Annotated[float, Range(0, 1e6, above=True)]
-"""A number above 0."""
 
 
 def ranges_of(cls: type) -> dict[str, Range | None]:
@@ -141,10 +140,12 @@ def load_mapping(path: str | Path) -> dict[str, Any]:
     Raises:
         InputError: when the file is missing, is not YAML, or holds something else than a mapping.
     """
+    import yaml  # in functions alone: command lines need no YAML for --help
+
     path = Path(path)
     text = read_text(path)
     try:
-        values = yaml.load(text, Loader=_Loader)
+        values = yaml.load(text, Loader=_loader())
     # Dates that are none, `!!int abc`, numbers of thousands of digits, lists in lists in lists.
     except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
@@ -156,21 +157,26 @@ def load_mapping(path: str | Path) -> dict[str, Any]:
     return values
 
 
-class _Loader(yaml.SafeLoader):
+@cache
+def _loader() -> type[yaml.SafeLoader]:
     """Python's own SafeLoader, which refuses lists in lists in lists and names that stand for a mass of others."""
+    import yaml
 
-    depth, aliases = 0, 0
+    class Loader(yaml.SafeLoader):
+        depth, aliases = 0, 0
 
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        """As PyYAML does it, to a stated depth."""
-        self.aliases += self.check_event(yaml.AliasEvent)
-        self.depth += 1
-        if self.depth > _DEEPEST or self.aliases > _MOST_ALIASES:
-            raise yaml.YAMLError(f"more than {_DEEPEST} levels, or {_MOST_ALIASES} names that stand for others")
-        try:
-            return super().compose_node(parent, index)
-        finally:
-            self.depth -= 1
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            """As PyYAML does it, to a stated depth."""
+            self.aliases += self.check_event(yaml.AliasEvent)
+            self.depth += 1
+            if self.depth > _DEEPEST or self.aliases > _MOST_ALIASES:
+                raise yaml.YAMLError(f"more than {_DEEPEST} levels, or {_MOST_ALIASES} names that stand for others")
+            try:
+                return super().compose_node(parent, index)
+            finally:
+                self.depth -= 1
+
+    return Loader
 
 
 def load_json(path: str | Path) -> Any:
@@ -201,6 +207,8 @@ def parse_json(text: str | bytes, where: str) -> Any:
 
 def save_mapping(path: str | Path, values: Mapping[str, Any]) -> None:
     """Writes plain values as YAML, in the order given, in one step."""
+    import yaml
+
     write_text(path, yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True, width=100))
 
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
-import platform
 import re
-import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -74,7 +71,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 def _part_name(path: Path) -> str:
     """The temporary name, shortened where the final one is so long that nothing can be added to it."""
-    ending = f".{os.getpid()}-{_machine()}-{secrets.token_hex(6)}.part{path.suffix}"
+    ending = f".{os.getpid()}-{_machine()}-{os.urandom(6).hex()}.part{path.suffix}"
     stem = os.fsencode(path.stem)[: max(1, _LONGEST_NAME - 1 - len(os.fsencode(ending)))]
     return f".{os.fsdecode(stem)}{ending}"
 
@@ -97,6 +94,9 @@ def _to_disk(path: Path) -> None:
 @cache
 def _machine() -> str:
     """Tells computers, and containers, that share a folder apart: process numbers are those of one of them."""
+    import hashlib  # here and below: commands that write nothing, such as --help, need not wait for it
+    import platform
+
     return hashlib.sha256(platform.node().encode()).hexdigest()[:6]
 
 
@@ -246,6 +246,8 @@ def write_text(path: str | Path, text: str) -> None:
 
 def file_hash(path: str | Path) -> str:
     """SHA-256 of a file."""
+    import hashlib
+
     digest = hashlib.sha256()
     with Path(path).open("rb") as file:
         while chunk := file.read(_CHUNK):

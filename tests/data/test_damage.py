@@ -16,7 +16,7 @@ from duchenne.config import load_mapping, save_mapping
 from duchenne.data.prepared import Prepared
 from duchenne.errors import DuchenneError, InputError
 from duchenne.evaluation.tasks import make_task
-from duchenne.training.pretrain import training_rows
+from duchenne.training.held_out import training_rows
 
 
 @pytest.fixture(scope="module")

@@ -119,7 +119,7 @@ def test_mistakes_in_parts(root: Path, text: str, message: str) -> None:
 
 
 def test_pretraining_leaves_out_a_fold_of_a_published_partition(root: Path) -> None:
-    from duchenne.training.pretrain import training_rows
+    from duchenne.training.held_out import training_rows
 
     out = prepare(root, write(root.parent / "mine.csv", "subject,part\nF001,b\nF002,a\nM001,b\n"))
     data = Prepared([out])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import pickle
 import shutil
@@ -9,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -20,7 +22,6 @@ from tests.detection.made import points, random_encoder, write_detector
 
 import duchenne
 from duchenne.cli.main import main
-from duchenne.detectors import export as exporting
 from duchenne.detectors.onnx_model import DETECTOR_KEY
 from duchenne.detectors.opening import load_model
 from duchenne.errors import DuchenneError, InputError, UsageError
@@ -129,14 +130,14 @@ def test_an_encoder_is_exported_too(run: Path, tmp_path: Path) -> None:
 
 
 def test_a_graph_that_differs_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    detector, made = write_detector(tmp_path / "pixels", PixelSource(), widths=(1024,)), exporting._graph
+    detector, made = write_detector(tmp_path / "pixels", PixelSource(), widths=(1024,)), torch.onnx.export
 
-    def other(module: torch.nn.Module, *rest: object) -> object:
-        graph = made(module, *rest)  # type: ignore[arg-type]
-        module.weight *= -1  # type: ignore[operator]
-        return graph
+    def other(module: torch.nn.Module, *rest: Any, **more: Any) -> object:
+        changed = copy.deepcopy(module)
+        changed.weight *= -1  # type: ignore[operator]
+        return made(changed, *rest, **more)
 
-    monkeypatch.setattr(exporting, "_graph", other)
+    monkeypatch.setattr(torch.onnx, "export", other)
     with pytest.raises(DuchenneError, match="differs from torch"):
         duchenne.export(model=detector, out=tmp_path / "detector.onnx")
     assert [path.name for path in tmp_path.iterdir()] == ["pixels"]

@@ -80,13 +80,13 @@ def test_the_head_says_what_the_network_says(drawn, monkeypatch):
     from duchenne.detectors import tuned as module
 
     kept = {}
-    original = module._head
+    original = module.tune_encoder
 
-    def head(network, *rest):
-        kept["network"] = network
-        return original(network, *rest)
+    def tune(*rest, **more):
+        kept["network"], facts = original(*rest, **more)
+        return kept["network"], facts
 
-    monkeypatch.setattr(module, "_head", head)
+    monkeypatch.setattr(module, "tune_encoder", tune)
     found, rows, _ = tuned(drawn, subjects=3)
     data = Prepared([drawn])
     x = torch.from_numpy(data.images(rows[:20], 48)).permute(0, 3, 1, 2).float() / 255

@@ -18,7 +18,7 @@ from duchenne.data.writing import write_prepared
 from duchenne.errors import InputError, UsageError
 from duchenne.evaluation.comparing.compare import compare
 from duchenne.facs import AU_SETS, au_column
-from duchenne.training.pretrain import training_rows
+from duchenne.training.held_out import training_rows
 
 AUS = AU_SETS["emotionet"]
 

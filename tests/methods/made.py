@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any
 
 import torch
@@ -11,7 +12,8 @@ from duchenne.training.config import method_run_config
 from duchenne.training.runs import build_method
 from duchenne.types import ClipBatch
 
-SMALL: dict[str, dict[str, Any]] = {
+SMALL: dict[str, dict[str, Any]] = defaultdict(dict)
+SMALL |= {
     "cl_ile": {
         "aus": (1, 12),
         "positive_shares": (0.5, 0.5),
@@ -41,7 +43,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "triplet": {"triplets": 3},
     "twin_cycle": {"layers": 5, "window_steps": 2},
 }
-"""Method -> fields that make its batches small; every method has a line."""
+"""Method -> fields that make its batches small, where its defaults are large."""
 
 
 RUN = RunFacts(batch_size=4, size_px=32)

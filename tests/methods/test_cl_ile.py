@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+import signal
 import subprocess
 import sys
 
@@ -17,6 +19,7 @@ import duchenne
 from duchenne.config import load_mapping
 from duchenne.data.prepared import Prepared
 from duchenne.errors import InputError, UsageError
+from duchenne.methods.base import Method
 from duchenne.methods.cl_ile.loss import (
     identity_label_loss,
     label_contrastive_loss,
@@ -329,15 +332,19 @@ def test_only_the_last_stage_decides_which_encoder_is_best(run):
 @pytest.mark.parametrize("steps", [1, 2, 3, 5])
 def test_ctrl_c_in_any_stage_resumes_exactly(steps, run, squares, tmp_path, monkeypatch):
     """Stopped within a stage, or exactly between two: afterwards all is, bit for bit, as if nothing had happened."""
-    from duchenne.training.loop import Trainer
+    after_step, taken = Method.after_step, []
 
-    agree = Trainer._agree
-    monkeypatch.setattr(Trainer, "_agree", lambda self, stop: agree(self, stop or self.step == steps))
+    def press(self):
+        taken.append(self)
+        if len(taken) == steps:
+            os.kill(os.getpid(), signal.SIGINT)
+        after_step(self)
+
+    monkeypatch.setattr(Method, "after_step", press)
     part = tmp_path / "part"
     stopped = duchenne.pretrain("cl_ile", data=squares, out=part, **JOB)
     assert not stopped.finished
     assert stopped.steps == steps
-    monkeypatch.setattr(Trainer, "_agree", agree)
     assert duchenne.pretrain("cl_ile", data=squares, out=part, resume=True, **JOB).finished
     whole, again = (torch.load(folder / "checkpoint.pt", weights_only=True) for folder in (run, part))
     assert all(torch.equal(value, again["method"][key]) for key, value in whole["method"].items())

@@ -200,7 +200,7 @@ def test_a_run_end_to_end_names_its_labels(squares, tmp_path):
 
 
 def test_people_are_held_out_whole(squares, tmp_path):
-    from duchenne.training.pretrain import split_subjects, training_rows
+    from duchenne.training.held_out import split_subjects, training_rows
 
     prepared = Prepared([squares])
     trained, held = split_subjects(prepared, training_rows(prepared), 0.3, seed=0)

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "duchenne"
 HEAVY = {
     "torch", "numpy", "cv2", "mediapipe", "pandas", "pyarrow", "sklearn", "scipy", "matplotlib", "av", "kornia",
-    "lightning_fabric", "safetensors", "joblib", "pooch", "jinja2", "starlette", "uvicorn",
+    "lightning_fabric", "safetensors", "joblib", "pooch", "jinja2", "yaml", "starlette", "uvicorn",
 }  # fmt: skip
 LEVELS = (
     {
@@ -102,9 +102,17 @@ def test_a_circle_is_seen() -> None:
 
 
 def test_rooms_stay_small() -> None:
-    folders = {path.parent for path in SOURCE.rglob("*.py")}
+    folders = {path.parent for folder in (SOURCE, ROOT / "tests") for path in folder.rglob("*.py")}
     crowded = {str(folder.relative_to(ROOT)): n for folder in folders if (n := len(list(folder.glob("*.py")))) > 16}
     assert not crowded
+
+
+def test_tests_lie_where_the_code_lies() -> None:
+    def folders(of: Path) -> set[str]:
+        return {str(path.parent.relative_to(of)) for path in of.rglob("*.py")}
+
+    elsewhere = {"recipes", "project", "cuda"}  # YAML; the repository as a whole; what needs a GPU
+    assert folders(ROOT / "tests") - folders(SOURCE) - elsewhere == set()
 
 
 def level(module: str) -> int:
@@ -180,6 +188,11 @@ def test_facts_and_configuration_need_no_torch() -> None:
 
 def test_command_modules_are_light() -> None:
     assert loaded_by(*map(command_module, COMMANDS)) == set()
+
+
+def test_what_help_shows_is_light() -> None:
+    settings = "evaluation.protocols.registry", "preparing.arguments", "detection.settings", "training.config"
+    assert loaded_by(*(f"duchenne.{name}" for name in settings)) == set()
 
 
 def test_facade_names_exist() -> None:

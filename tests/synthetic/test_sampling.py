@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
+import torch
 
 from duchenne.synthetic.anatomy import SYNTH_AUS
-from duchenne.synthetic.people import fields_equal
+from duchenne.synthetic.people import TensorRows
 from duchenne.synthetic.sampling import PROTOTYPES, ClipPlan, person, plan_clip
 
 FRAMES = 64
+
+
+def fields_equal(first: TensorRows, second: TensorRows) -> bool:
+    """Whether two of the same kind hold the same numbers."""
+    return all(torch.equal(getattr(first, f.name), getattr(second, f.name)) for f in fields(first))
 
 
 @pytest.fixture(scope="module")

@@ -1,1 +1,1 @@
-"""The command line: one thin module per command."""
+"""The command line: one thin module per command, which reads flags and prints; what it does lies in another room."""

@@ -59,6 +59,10 @@ class Job:
         """
         return seed // self.repeats
 
+    def model_seed(self, source: FeatureSource, seed: int) -> int:
+        """The seed of a model's own weights; 0 where they are not drawn, so that they are built once."""
+        return self.weights_seed(seed) if source.seeded else 0
+
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
@@ -96,7 +100,7 @@ class FrozenFeatures:
 
     def of(self, seed: int) -> Features:
         """(N, D) features of the task's rows under this seed."""
-        seed = self._weights_seed(seed)
+        seed = self._job.model_seed(self._source, seed)
         if self._values is None or self._values[0] != seed:
             self._values = None  # two sets of features need not lie in memory together
             job = self._job
@@ -106,7 +110,7 @@ class FrozenFeatures:
 
     def name(self, seed: int) -> Any:
         """What the features depend on, for keys of the state."""
-        return [self._job.feature, self._source.fingerprint(self._weights_seed(seed))]
+        return [self._job.feature, self._source.fingerprint(self._job.model_seed(self._source, seed))]
 
     def points(self) -> NDArray[np.float64] | None:
         """The map of the last seed's features, stored once drawn; None where no map is wanted."""
@@ -120,6 +124,3 @@ class FrozenFeatures:
             stored = {"points": map_features(self.of(seed)[places], kind)}
             self._job.state.put(stored, **key)
         return stored["points"]
-
-    def _weights_seed(self, seed: int) -> int:
-        return self._job.weights_seed(seed) if self._source.seeded else 0

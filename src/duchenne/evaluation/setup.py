@@ -21,7 +21,6 @@ from duchenne.evaluation.missing import Missing, missing_rows
 from duchenne.evaluation.scoring import Summariser
 from duchenne.evaluation.tasks import Task, fold_of, make_plans, make_task
 from duchenne.features.baselines import baselines_of
-from duchenne.features.encoder import EncoderSource
 from duchenne.features.overlap import overlap
 from duchenne.features.source import FeatureSource
 from duchenne.metrics import RESAMPLES
@@ -126,7 +125,7 @@ def find_models(
     """
     added, left_out = baselines_of(named, data, rows) if arguments.baselines else ([], {})
     if encoders_only:
-        added = [source for source in added if isinstance(source, EncoderSource)]
+        added = [source for source in added if source.network]
     seen = {source.name: overlap(source, data, people) for source in [*named, *added]}
     return Models(named=named, added=added, left_out=left_out, seen=seen)
 

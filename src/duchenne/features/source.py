@@ -171,6 +171,14 @@ class NetworkSource(Member, Protocol):
         """Side of the pictures that it is shown of these data."""
         ...
 
+    def forward(self, module: nn.Module, feature: FeatureKind) -> Callable[[Tensor], Tensor]:
+        """The function of a built module that gives the features.
+
+        Raises:
+            UsageError: when it has no `pooled` features but they are asked for.
+        """
+        ...
+
     def trained_further(self, module: nn.Module) -> NetworkSource:
         """The same with a module of the same kind that was trained further."""
         ...

@@ -27,7 +27,7 @@ _PLACES: Final = {
     "temporal_contrastive_loss": "methods.clp.loss",
     "triplet_loss": "methods.triplet.loss",
 }
-"""Loss function -> where it stands in the package."""
+"""Loss function -> where it stands: with the method whose paper it is from, or here."""
 __all__ = list(_PLACES)
 
 

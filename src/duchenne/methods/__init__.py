@@ -1,1 +1,1 @@
-"""The methods: one folder each, with its configuration, its class, its loss functions and a README."""
+"""The methods: one folder each, with configuration, class, losses and page; what several share is in `families`."""

@@ -1,11 +1,6 @@
-"""Methods by name, imported when first asked for.
+"""Methods by name, imported when first asked for: every folder beside this module that has a `config.py`.
 
-Adding a method:
-1. a folder `methods/NAME/` with `config.py` (a frozen keyword-only dataclass, imports no torch), `loss.py` (pure
-   functions), `method.py` (a subclass of `Method`) and `README.md` (paper, equation map, deviations);
-2. a line in `_CLASSES` below;
-3. a recipe in `recipes/`;
-4. a test of its loss in `tests/methods/`; the contract tests take it up by themselves.
+Adding one: docs/architecture.md, "A method".
 """
 
 from __future__ import annotations
@@ -15,6 +10,7 @@ import re
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from duchenne.errors import UsageError
@@ -27,23 +23,7 @@ if TYPE_CHECKING:
     from duchenne.data.prepared import Prepared
     from duchenne.methods.base import Method
 
-_CLASSES: Final = {
-    "cl_ile": ("ClIle", "ClIleConfig"),
-    "clp": ("CLP", "CLPConfig"),
-    "cvc": ("CVC", "CVCConfig"),
-    "emoco": ("EmoCo", "EmoCoConfig"),
-    "fab_net": ("FabNet", "FabNetConfig"),
-    "knowledge_driven": ("KnowledgeDriven", "KnowledgeDrivenConfig"),
-    "moco": ("MoCo", "MoCoConfig"),
-    "n_pair": ("NPair", "NPairConfig"),
-    "simclr": ("SimCLR", "SimCLRConfig"),
-    "simsiam": ("SimSiam", "SimSiamConfig"),
-    "supervised": ("Supervised", "SupervisedConfig"),
-    "temporal_ranking": ("TemporalRanking", "TemporalRankingConfig"),
-    "triplet": ("Triplet", "TripletConfig"),
-    "twin_cycle": ("TwinCycle", "TwinCycleConfig"),
-}
-METHODS: Final = tuple(sorted(_CLASSES))
+METHODS: Final = tuple(sorted(path.parent.name for path in Path(__file__).parent.glob("*/config.py")))
 """Names of the methods that come with the package."""
 _OWN: Final[dict[str, type[Method]]] = {}
 """Those that this process was given by `register_method`."""
@@ -70,12 +50,12 @@ def register_method(method: type[Method], name: str | None = None) -> str:
         raise UsageError(f"{method.__name__}: has no `{lacking[0]}`, so it is no method; derive it from Method.")
     if re.fullmatch(r"[a-z][a-z0-9_]*", name) is None:
         raise UsageError(f"a method cannot be called `{name}`; use lower-case letters, digits and underscores.")
-    if name in _CLASSES and method is not method_class(name):
+    if name in METHODS and method is not method_class(name):
         raise UsageError(f"there is a method `{name}` in the package; register {method.__name__} by another name.")
     before = _OWN.get(name)
     if before is not None and (before.__module__, before.__qualname__) != (method.__module__, method.__qualname__):
         raise UsageError(f"there is a method `{name}` already ({before.__module__}); register it by another name.")
-    if name not in _CLASSES:
+    if name not in METHODS:
         _OWN[name] = method
     return name
 
@@ -84,10 +64,9 @@ def method_name(method: str | type[Method]) -> str:
     """The name of a method; a class that has none yet is registered by its own."""
     if isinstance(method, str):
         return method
-    if method.__module__.startswith("duchenne.methods."):
-        for name, (class_name, _) in _CLASSES.items():
-            if method.__module__ == f"duchenne.methods.{name}.method" and method.__name__ == class_name:
-                return name
+    for name in METHODS:
+        if method.__module__ == f"duchenne.methods.{name}.method" and method is method_class(name):
+            return name
     return next((name for name, known in _OWN.items() if known is method), None) or register_method(method)
 
 
@@ -104,7 +83,7 @@ def config_class(name: str) -> type:
     """
     if _known(name) in _OWN:
         return _OWN[name].Config
-    found: type = getattr(import_module(f"duchenne.methods.{name}.config"), _CLASSES[name][1])
+    (found,) = _classes(f"duchenne.methods.{name}.config")
     return found
 
 
@@ -116,7 +95,7 @@ def method_class(name: str) -> type[Method]:
     """
     if _known(name) in _OWN:
         return _OWN[name]
-    found: type[Method] = getattr(import_module(f"duchenne.methods.{name}.method"), _CLASSES[name][0])
+    (found,) = (kind for kind in _classes(f"duchenne.methods.{name}.method") if hasattr(kind, "CITATION"))
     return found
 
 
@@ -137,8 +116,15 @@ def figures_of(method: Method, data: Prepared, rows: NDArray[np.int64]) -> Mappi
     return figures
 
 
+def _classes(module: str) -> list[type]:
+    """The classes that a module defines."""
+    return [
+        kind for kind in vars(import_module(module)).values() if isinstance(kind, type) and kind.__module__ == module
+    ]
+
+
 def _known(name: str) -> str:
-    if name not in _CLASSES and name not in _OWN:
+    if name not in METHODS and name not in _OWN:
         names = sorted({*METHODS, *_OWN})
         near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)[0]
         raise UsageError(

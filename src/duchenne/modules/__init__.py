@@ -1,1 +1,1 @@
-"""Network parts: backbones, encoders, normalisation."""
+"""Parts of networks: backbones, encoders, heads, queues; nothing here knows a method, or data."""

@@ -43,10 +43,11 @@ def check_fields(dataset: str, names: Iterable[str]) -> None:
         UsageError: for the first of these, with the readers that have it.
     """
     own = field_names(settings_class(dataset))
-    fields = {reader: field_names(settings_class(reader)) for reader in READERS}
     for name in names:
-        others = [reader for reader, theirs in fields.items() if name in theirs]
-        if name not in own and others:
+        if name in own:
+            continue
+        others = [reader for reader in READERS if name in field_names(settings_class(reader))]
+        if others:
             everywhere = set(DATA_SETS) <= {*others}
             fitting = [f"`prepare {reader}`" for reader in others if not (everywhere and reader in DATA_SETS)]
             fitting += ["data sets"] if everywhere else []

@@ -257,11 +257,6 @@ def draw_scene(rng: np.random.Generator, style: int | None = None) -> Scene:
     )  # fmt: skip
 
 
-def fields_equal(first: TensorRows, second: TensorRows) -> bool:
-    """Whether two of the same kind hold the same numbers."""
-    return all(torch.equal(getattr(first, f.name), getattr(second, f.name)) for f in fields(first))
-
-
 def still_expression(rows: int = 1) -> Expression:
     """Neutral faces that look ahead."""
     return Expression(aus=torch.zeros(rows, 2, len(SYNTH_AUS)), gaze=torch.zeros(rows, 2))

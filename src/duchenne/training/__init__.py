@@ -1,1 +1,1 @@
-"""Training: the loop, its configuration, checkpoints, run folders."""
+"""The loop of training, its configuration, recipes, checkpoints, run folders; what is learned lies in `methods`."""

@@ -16,19 +16,18 @@ from duchenne._version import __version__
 from duchenne.config import from_mapping, load_mapping, save_mapping, to_mapping
 from duchenne.data.clip_samplers import Clip
 from duchenne.data.epochs import epoch_units, recording_ids
-from duchenne.data.folds import from_partition, is_partition, k_fold
 from duchenne.data.labels import LabelSpec
 from duchenne.data.loaders import ClipLoader
 from duchenne.data.prepared import Data, Prepared, open_prepared
 from duchenne.devices import computes_bf16, resolve_device
-from duchenne.errors import InputError, UsageError
+from duchenne.errors import UsageError
 from duchenne.facs import au_column
 from duchenne.files import LOCK_NAME, is_leftover, locked, replacing, write_text
 from duchenne.methods.base import Method, RunFacts, Stage
 from duchenne.methods.registry import figures_of, method_class, method_name
 from duchenne.published.settings import compare_settings
 from duchenne.training.config import method_run_config
-from duchenne.training.held_out import sample_clips, split_clips, split_subjects
+from duchenne.training.held_out import sample_clips, split_clips, split_subjects, training_rows
 from duchenne.training.loop import Trainer, average_buffers, make_fabric, process_kept
 from duchenne.training.methods_text import methods_text
 from duchenne.training.recipes import load_recipe, recipe_names
@@ -290,51 +289,6 @@ def stage_steps(stage: Stage, config: Any, clips: int) -> int:
     steps: int | None = stage.max_steps or (config.max_steps if stage.epochs is None else None)
     epochs = config.epochs if stage.epochs is None else stage.epochs
     return steps or math.ceil(epochs * clips / config.batch_size)
-
-
-def training_rows(data: Prepared, exclude_fold: str | None = None) -> NDArray[np.int64]:
-    """The rows whose split is not `test`, without the subjects of one fold.
-
-    Args:
-        data: prepared.
-        exclude_fold: `I/K` or `I/PARTITION`, see `pretrain`; drawn folds are those of the rows that have labels, or of
-            all rows where none has any.
-
-    Raises:
-        UsageError: when `exclude_fold` is malformed, or there are fewer subjects than folds.
-        InputError: when nothing is left, or a row has no subject to tell folds by.
-    """
-    used = (data.frames["split"] != "test").fillna(True).to_numpy(dtype=bool)
-    if exclude_fold is not None:
-        number, _, folds = exclude_fold.partition("/")
-        drawn = folds.isdigit() and number.isdigit() and int(number) < int(folds) > 1
-        if not drawn and not (number.isdigit() and is_partition(folds)):
-            raise UsageError(
-                f"--exclude-fold {exclude_fold}: must be I/K with I from 0 to K - 1, e.g. 0/3, or I/PARTITION, e.g. "
-                "0/bp4d:jaa."
-            )
-        names = data.subject_names()
-        coded = sorted({au_column(au) for info in data.infos for au in info.aus})
-        labelled = data.frames[coded].notna().any(axis=1).to_numpy()
-        tellable = names.iloc[np.flatnonzero(labelled) if labelled.any() else np.arange(len(data))]
-        units = data.clip_ids()[tellable.index]
-        if drawn:
-            fold = k_fold(tellable, int(folds), pictures=units)
-        else:
-            fold = from_partition(folds, data.infos, tellable, data.frames["split"].iloc[tellable.index])
-        tested = np.flatnonzero(fold == int(number))
-        if not len(tested):
-            raise UsageError(f"--exclude-fold {exclude_fold}: nobody is tested in that fold; count from 0.")
-        if tellable.isna().all():
-            used &= ~np.isin(data.clip_ids(), units[tested])
-        else:
-            used &= ~names.isin(set(tellable.iloc[tested])).to_numpy(dtype=bool)
-    rows = np.flatnonzero(used)
-    if not len(rows):
-        raise InputError(
-            f"{data.paths[0]}: no row is left to train on; rows of the test split and of the excluded fold never are."
-        )
-    return rows
 
 
 def seen(data: Prepared, rows: NDArray[np.int64], *, labels: bool) -> tuple[TrainedOn, ...]:

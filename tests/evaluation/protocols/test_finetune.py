@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 
 import joblib
 import numpy as np
@@ -120,7 +121,7 @@ def test_patience_keeps_the_best_epoch(faces, monkeypatch):
         return np.zeros((1, 3), dtype=np.float32)
 
     monkeypatch.setattr(tuning, "score_faces", score)
-    monkeypatch.setattr(tuning, "_mean_auc", lambda *rest: next(areas))
+    monkeypatch.setattr(tuning, "roc_auc", lambda *rest: np.array([next(areas)]))
     _, found, facts = tuned(faces, epochs=9, patience=2)
     assert facts == {"epochs": 4, "auc": [0.5, 0.8, 0.7, 0.6]}
     assert all(torch.equal(value, states[1][name]) for name, value in found.state_dict().items())
@@ -174,15 +175,15 @@ def test_the_protocol_end_to_end(faces, small, tmp_path):
 def test_finished_folds_are_kept(faces, small, tmp_path, monkeypatch):
     job = {"model": small, "data": faces, "folds": 3, **FAST}
     whole = evaluate("finetune", out=tmp_path / "whole", **job)
-    original, calls = finetune._tuned, []
+    original, calls = finetune.tune_encoder, []
 
-    def broken(*arguments):
-        calls.append(arguments[-1])
+    def broken(*arguments, seed, **more):
+        calls.append(seed[1])
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return original(*arguments)
+        return original(*arguments, seed=seed, **more)
 
-    monkeypatch.setattr(finetune, "_tuned", broken)
+    monkeypatch.setattr(finetune, "tune_encoder", broken)
     with pytest.raises(KeyboardInterrupt):
         evaluate("finetune", out=tmp_path / "part", **job)
     again = evaluate("finetune", out=tmp_path / "part", **job)
@@ -277,8 +278,8 @@ def test_repeats_train_alike(faces, small, tmp_path, monkeypatch):
     for source in (finetune.resolve_method("supervised:smoke/supervised"), resolve(small)):
         for seed in plans:
             with pytest.raises(Begun):
-                finetune._fold(source, job, FinetuneArguments(), TuneSettings(), seed, 1)
-    assert began == [0, 0, 1, 1, (0, 1), (0, 1), (1, 1), (1, 1)]
+                finetune.Finetune(FinetuneArguments()).run(source, replace(job, plans={seed: plans[seed]}))
+    assert began == [0, 0, 1, 1, (0, 0), (0, 0), (1, 0), (1, 0)]
 
 
 @pytest.mark.parametrize(
@@ -357,6 +358,6 @@ def test_the_check_runs_before_every_training(faces, small, tmp_path, monkeypatc
     """Folds that share a person never reach a training, wherever they come from."""
     both = [Fold(train=np.ones(168, dtype=bool), test=np.ones(168, dtype=bool))]
     monkeypatch.setattr("duchenne.evaluation.setup.make_plans", lambda *rest, **more: {0: both})
-    monkeypatch.setattr(finetune, "_folds", lambda *rest: pytest.fail("trained"))
+    monkeypatch.setattr(finetune, "tune_encoder", lambda *rest, **more: pytest.fail("trained"))
     with pytest.raises(InputError, match="6 names lie on both sides of fold 0"):
         evaluate("finetune", model=small, data=faces, out=tmp_path / "out", **FAST)

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import duchenne
 from duchenne.cli.main import main
 from duchenne.data.folds import Fold
 from duchenne.errors import UsageError
+from duchenne.evaluation.arguments import Prior
 from duchenne.evaluation.protocols.label_share import reduced
 from duchenne.evaluation.semi.group_sparse import (
     EXACT,
@@ -22,7 +24,7 @@ from duchenne.evaluation.semi.group_sparse import (
     infer,
     learn_groups,
 )
-from duchenne.evaluation.semi.learning import PRIORS, learn_semi
+from duchenne.evaluation.semi.learning import learn_semi
 from duchenne.evaluation.semi.margins import fit_units
 from duchenne.evaluation.semi.rbm import LabelMachine, fit_machine
 from duchenne.metrics import roc_auc
@@ -231,17 +233,17 @@ def gains(prior, *, coupled, seeds=(0, 1)):
     return np.array(found)
 
 
-@pytest.mark.parametrize("prior", PRIORS)
+@pytest.mark.parametrize("prior", get_args(Prior))
 def test_beats_the_plain_classifier_where_labels_go_together_and_many_are_missing(prior):
     assert gains(prior, coupled=True).mean() > 0.008
 
 
-@pytest.mark.parametrize("prior", PRIORS)
+@pytest.mark.parametrize("prior", get_args(Prior))
 def test_equals_the_plain_classifier_where_labels_are_independent(prior):
     assert abs(gains(prior, coupled=False).mean()) < 0.006
 
 
-@pytest.mark.parametrize("prior", PRIORS)
+@pytest.mark.parametrize("prior", get_args(Prior))
 def test_hidden_labels_are_never_looked_at(prior):
     features, labels, folds, groups, _ = study(0, coupled=True, rows=200, tested=50)
     units = np.arange(len(labels))
@@ -266,7 +268,7 @@ def test_an_action_unit_that_cannot_be_trained_gets_no_score():
     assert np.isfinite(np.delete(score, 3, axis=1)).all()
 
 
-@pytest.mark.parametrize("prior", PRIORS)
+@pytest.mark.parametrize("prior", get_args(Prior))
 def test_from_the_command(prior, tmp_path, capsys):
     make(tmp_path / "faces")
     words = ["evaluate", "semi", "--prior", prior, "--model", "landmarks", "--data", str(tmp_path / "faces"), "--out"]

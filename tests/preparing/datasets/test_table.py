@@ -59,7 +59,7 @@ def test_labels_travel_with_the_faces(images: Path, tmp_path: Path) -> None:
     assert done.counts["other_faces"] == 1
     reasons = pd.read_csv(tmp_path / "out" / "failures.csv").set_index("source")["reason"]
     assert "is empty" in reasons["zero.png"]
-    assert "No such file" in reasons["gone.png"]
+    assert "there is no such file" in reasons["gone.png"]
     left, right = data.landmarks()[2], data.landmarks()[0]
     assert np.abs(left - right).mean() < 2  # of the two, the larger one was taken
 

@@ -37,8 +37,8 @@ from duchenne.evaluation.protocols.registry import AreasArguments
 from duchenne.evaluation.state import array_hash
 from duchenne.faces.areas import AreaTable, parse_boxes, parse_groups
 from duchenne.faces.boxes import area_boxes, clip_boxes
-from duchenne.features.encoder import BATCH, EncoderSource, encoder_input, picture_batches
-from duchenne.features.source import FeatureSource, finite
+from duchenne.features.encoder import BATCH, encoder_input, picture_batches
+from duchenne.features.source import FeatureSource, NetworkSource, finite
 from duchenne.heads.fit_network import SETTLED_FACES
 from duchenne.modules.heads import projection_head
 from duchenne.modules.roi_align import roi_align
@@ -247,21 +247,22 @@ class _Inputs:
     """What the classifiers of one model read: values of areas, computed once per seed of the weights, or pictures."""
 
     def __init__(self, source: FeatureSource, job: Job, areas: AreaTable, *, tuned: bool) -> None:
-        self.source, self.job, self.areas, self.tuned = source, job, areas, tuned
+        self.job, self.areas, self.tuned = job, areas, tuned
         self.frozen = FrozenFeatures(source, job, lambda faces: None)
         self.width = 0
         self.fitted: dict[str, int] = {}
-        if isinstance(source, EncoderSource):
-            encoder = self._checked(source)
-            self.side = source.side_px(job.data)
+        self.network = source.network
+        if self.network:
+            encoder = self._checked(self.network)
+            self.side = self.network.side_px(job.data)
             self.boxes, self.fitted = self._boxes(self.side, encoder)
 
     def of(
         self, seed: int, fold: int, groups: list[Group]
     ) -> tuple[nn.Module, list[dict[str, Any]] | None, Callable[[NDArray[np.int64]], Batches]]:
         """A fresh network for one fold, its learning rates, and what reads its inputs."""
-        if isinstance(self.source, EncoderSource) and self.tuned:
-            encoder = copy.deepcopy(self.source.build(self.job.weights_seed(seed) if self.source.seeded else 0))
+        if self.network and self.tuned:
+            encoder = copy.deepcopy(self.network.build(self.job.model_seed(self.network, seed)))
             with torch.no_grad():
                 example = read_areas(encoder.eval(), torch.zeros(1, 3, self.side, self.side), self.boxes[:1])
             classifiers = self._classifiers(groups, example.shape[1:], seed, fold)
@@ -289,10 +290,10 @@ class _Inputs:
 
     def _values_of(self, seed: int) -> NDArray[Any]:
         """(N, areas, width) float16, in a file; (N, 1, width) float32 of a model that is no encoder."""
-        if not isinstance(self.source, EncoderSource):
+        source, rows = self.network, self.job.task.rows
+        if not source:
             return self.frozen.of(seed)[:, None]
-        source, rows = self.source, self.job.task.rows
-        module = source.build(self.job.weights_seed(seed) if source.seeded else 0).eval()
+        module = source.build(self.job.model_seed(source, seed)).eval()
 
         def fill(make: Callable[..., NDArray[Any]]) -> NDArray[Any]:
             module.to(self.job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -330,7 +331,7 @@ class _Inputs:
             boxes = encoder.look_boxes(boxes, side)  # type: ignore[operator]
         return clip_boxes(boxes, side, SMALLEST * side)[0], count_fitted(boxes, side)
 
-    def _checked(self, source: EncoderSource) -> nn.Module:
+    def _checked(self, source: NetworkSource) -> nn.Module:
         encoder = source.build(0)
         if not hasattr(encoder, "feature_map"):
             raise UsageError(

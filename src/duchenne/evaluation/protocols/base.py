@@ -35,8 +35,7 @@ from duchenne.evaluation.state import State, array_hash, data_hash
 from duchenne.evaluation.summary import summarise
 from duchenne.evaluation.tasks import folds_table
 from duchenne.evaluation.thresholds import decisions
-from duchenne.features.encoder import EncoderSource
-from duchenne.features.source import FeatureKind, FeatureSource
+from duchenne.features.source import FeatureKind, FeatureSource, NetworkSource
 from duchenne.files import replacing, write_text
 
 A = TypeVar("A", bound=CommonArguments)
@@ -118,7 +117,7 @@ class ScoredProtocol(Protocol[S]):
         Raises:
             UsageError: when it cannot.
         """
-        if self.needs_encoder and not isinstance(source, EncoderSource):
+        if self.needs_encoder and not source.network:
             raise UsageError(f"evaluate {self.name}: --model {source.name} is no single encoder; use evaluate linear.")
         if self.single_models and len(source.members) > 1:
             raise UsageError(f"evaluate {self.name}: --model {source.name} are several; evaluate them one by one.")
@@ -135,7 +134,7 @@ class ScoredProtocol(Protocol[S]):
         """
         return {"feature": self.feature, "weighting": self.arguments.weighting}
 
-    def attention(self, source: EncoderSource, job: Job, found: Outcome, tested: Predictions) -> list[Attention]:
+    def attention(self, source: NetworkSource, job: Job, found: Outcome, tested: Predictions) -> list[Attention]:
         """Where an encoder looked in the first fold of the first seed; nothing where units lie on no encoder.
 
         Args:
@@ -244,8 +243,8 @@ class ScoredProtocol(Protocol[S]):
         shown = [
             face
             for source in (models.named if arguments.sample_faces else ())
-            if isinstance(source, EncoderSource)
-            for face in self.attention(source, job, outcomes[source.name], runs[source.name][0])
+            if (network := source.network)
+            for face in self.attention(network, job, outcomes[source.name], runs[source.name][0])
         ]
         write_table(out / "scores.csv", table)
         write_table(out / "folds.csv", folds_table(task, job.plans))

@@ -27,9 +27,8 @@ from duchenne.evaluation.protocols.frozen import plan_hash
 from duchenne.evaluation.protocols.registry import FinetuneArguments
 from duchenne.evaluation.scoring import mean_defined
 from duchenne.facs import au_column
-from duchenne.features.encoder import EncoderSource
 from duchenne.features.resolve import source_of
-from duchenne.features.source import Context, Features, FeatureSource, SingleSource
+from duchenne.features.source import Context, Features, FeatureSource, NetworkSource, SingleSource
 from duchenne.heads.fit_network import learnable_shares
 from duchenne.heads.settings import TuneSettings
 from duchenne.heads.tuning import score_faces, tune_encoder
@@ -131,7 +130,6 @@ class Finetune(ScoredProtocol[FinetuneArguments]):
 
     def run(self, source: FeatureSource, job: Job) -> Outcome:
         """See `ScoredProtocol`."""
-        assert isinstance(source, EncoderSource | MethodSource)
         arguments, tuning = self.arguments, self.arguments.tuning
         folds = [(seed, number) for seed, plan in job.plans.items() for number in range(len(plan))]
         for seed, number in folds:
@@ -149,12 +147,12 @@ class Finetune(ScoredProtocol[FinetuneArguments]):
                 )
                 width = int(found["width"])
                 bar.advance(task)
-        training = {"weighting": arguments.weighting, **asdict(tuning)} if isinstance(source, EncoderSource) else {}
+        training = {"weighting": arguments.weighting, **asdict(tuning)} if source.network else {}
         return Outcome(scores=scores, width=width, facts={"training": training, "folds": facts})
 
 
 def _folds(
-    source: EncoderSource | MethodSource,
+    source: FeatureSource,
     job: Job,
     settings: FinetuneArguments,
     tuning: TuneSettings,
@@ -181,13 +179,11 @@ def _fold_elsewhere(
     torch.set_num_threads(threads)
     for name, method in own.items():
         register_method(method, name)
-    source = resolve_method(str(model)) if is_method else source_of(model)
-    assert isinstance(source, EncoderSource | MethodSource)
-    return _fold(source, *rest)
+    return _fold(resolve_method(str(model)) if is_method else source_of(model), *rest)
 
 
 def _fold(
-    source: EncoderSource | MethodSource,
+    source: FeatureSource,
     job: Job,
     settings: FinetuneArguments,
     tuning: TuneSettings,
@@ -199,22 +195,22 @@ def _fold(
         "finetune": source.describe(), "seed": seed, "start": job.weights_seed(seed), "fold": number,
         "folds": plan_hash([fold]),
     }  # fmt: skip
-    if isinstance(source, EncoderSource):
-        started = job.weights_seed(seed) if source.seeded else 0
-        key |= {"model": source.fingerprint(started), "feature": job.feature, "tuning": asdict(tuning)}
-        key |= {"weighting": settings.weighting}
+    if source.network:
+        key |= {"model": source.fingerprint(job.model_seed(source, seed)), "feature": job.feature}
+        key |= {"tuning": asdict(tuning), "weighting": settings.weighting}
     stored = job.state.get(**key)
     if stored is None:
-        if isinstance(source, EncoderSource):
-            stored = _tuned(source, job, settings, tuning, seed, number)
+        if source.network:
+            stored = _tuned(source.network, job, settings, tuning, seed, number)
         else:
+            assert isinstance(source, MethodSource)
             stored = _learned(source, job, seed, fold, job.state.folder(**key))
         job.state.put(stored, **key)
     return stored
 
 
 def _tuned(
-    source: EncoderSource, job: Job, settings: FinetuneArguments, tuning: TuneSettings, seed: int, number: int
+    source: NetworkSource, job: Job, settings: FinetuneArguments, tuning: TuneSettings, seed: int, number: int
 ) -> dict[str, NDArray[Any]]:
     task, fold = job.task, job.plans[seed][number]
     held = np.zeros(len(task.rows), dtype=bool)
@@ -230,7 +226,7 @@ def _tuned(
         curve.append(np.stack([roc_auc(truth, score), f1_from_counts(tp, fp, fn)]))
 
     network, facts = tune_encoder(
-        source.build(job.weights_seed(seed) if source.seeded else 0),
+        source.build(job.model_seed(source, seed)),
         lambda module: source.forward(module, job.feature),
         job.data, task.rows[train], task.labels[train], tuning,
         held=(task.rows[held], task.labels[held]) if tuning.patience else None,

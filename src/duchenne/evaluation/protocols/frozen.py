@@ -17,8 +17,7 @@ from duchenne.evaluation.protocols.registry import KnnArguments, LinearArguments
 from duchenne.evaluation.report.gradcam import Attention, attention_of
 from duchenne.evaluation.scoring import Predictions
 from duchenne.evaluation.state import array_hash
-from duchenne.features.encoder import EncoderSource
-from duchenne.features.source import Features, FeatureSource
+from duchenne.features.source import Features, FeatureSource, NetworkSource
 from duchenne.heads.linear import linear_protocol, train_heads
 from duchenne.heads.quick import LARGEST_REFERENCE, NEIGHBOURS, nearest_neighbours, ridge
 from duchenne.heads.settings import LinearSettings
@@ -72,7 +71,7 @@ class Linear(PenalisedProtocol[LinearArguments]):
             "not_converged": int(sum(values["not_converged"] for values in found.values())),
         })  # fmt: skip
 
-    def attention(self, source: EncoderSource, job: Job, found: Outcome, tested: Predictions) -> list[Attention]:
+    def attention(self, source: NetworkSource, job: Job, found: Outcome, tested: Predictions) -> list[Attention]:
         """See `ScoredProtocol`; the linear units of the first fold are fitted again."""
         train = job.plans[0][0].train
         features = FrozenFeatures(source, job, lambda faces: None).of(0)

@@ -33,8 +33,8 @@ from duchenne.evaluation.protocols.registry import LinearBNArguments
 from duchenne.evaluation.report.gradcam import Attention, attention_of
 from duchenne.evaluation.report.maps import map_features
 from duchenne.evaluation.scoring import Predictions
-from duchenne.features.encoder import BATCH, EncoderSource, encoder_input, picture_batches
-from duchenne.features.source import Features, FeatureSource
+from duchenne.features.encoder import BATCH, encoder_input, picture_batches
+from duchenne.features.source import Features, FeatureSource, NetworkSource
 from duchenne.heads.fit_network import SETTLED_FACES, Targets, fit_epoch, settle_on, train_batchnorm
 from duchenne.heads.linear import LinearHead
 from duchenne.losses.weightings import Weighting
@@ -143,7 +143,7 @@ class LinearBN(FeatureProtocol[LinearBNArguments]):
         facts = {"training": _TRAINING, "batchnorm_layers": layers}
         return Outcome(scores=scores, width=width, facts=facts, points=points, adapted=adapted)
 
-    def attention(self, source: EncoderSource, job: Job, found: Outcome, tested: Predictions) -> list[Attention]:
+    def attention(self, source: NetworkSource, job: Job, found: Outcome, tested: Predictions) -> list[Attention]:
         """See `ScoredProtocol`."""
         network, _ = restored(source, job, FrozenFeatures(source, job, lambda faces: None), found.adapted)
         learned = ~np.isnan(tested.score[tested.fold == 0]).all(axis=0)
@@ -237,9 +237,10 @@ def _build(
 ) -> tuple[Classifier, Callable[[NDArray[np.int64]], Batches]]:
     """A fresh classifier for one fold, and what reads its inputs."""
     read: Callable[[NDArray[np.int64]], Batches]
-    if isinstance(source, EncoderSource):
-        encoder = copy.deepcopy(source.build(job.weights_seed(seed) if source.seeded else 0)).eval()
-        features, side = source.forward(encoder, job.feature), source.side_px(job.data)
+    model = source.network
+    if model:
+        encoder = copy.deepcopy(model.build(job.model_seed(model, seed))).eval()
+        features, side = model.forward(encoder, job.feature), model.side_px(job.data)
         with torch.no_grad():
             width = features(torch.zeros(1, 3, side, side)).shape[1]
 
@@ -259,6 +260,6 @@ def _build(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(np.random.SeedSequence([start, fold]).generate_state(1)[0]))
         network = Classifier(features, encoder, width, len(job.task.items))
-    if isinstance(source, EncoderSource) and not network.layers:
+    if model and not network.layers:
         raise UsageError(f"evaluate linear+bn: --model {source.name} has no BatchNorm layers; use evaluate linear.")
     return network, read

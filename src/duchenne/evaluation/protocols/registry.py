@@ -1,10 +1,6 @@
 """Every protocol by name: its arguments, and where the class is that evaluates by it. Imports no torch.
 
-Adding a protocol:
-1. a module in `evaluation/protocols/` with a subclass of `ScoredProtocol` (`protocols/base.py`);
-2. a dataclass of its arguments and a line in `PROTOCOLS` below; command line and help follow from it;
-3. a section in `docs/evaluation.md`, and a row in `docs/commands.md` for each field of its own;
-4. a test in `tests/evaluation/protocols/`.
+Adding one: docs/architecture.md, "A protocol".
 """
 
 from __future__ import annotations

@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from duchenne.data.prepared import Prepared
 from duchenne.evaluation.job import Job
 from duchenne.evaluation.scoring import Predictions
-from duchenne.features.encoder import EncoderSource, encoder_input
+from duchenne.features.encoder import encoder_input
+from duchenne.features.source import NetworkSource
 from duchenne.heads.linear import LinearHead
 
 FEWEST_CELLS: Final = 4
@@ -130,7 +131,7 @@ def attention_maps(
 
 
 def attention_of(
-    source: EncoderSource,
+    source: NetworkSource,
     job: Job,
     tested: Predictions,
     module: nn.Module,

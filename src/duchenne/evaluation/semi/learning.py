@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, get_args
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,6 @@ from duchenne.evaluation.semi.margins import Units, fit_units
 from duchenne.evaluation.semi.rbm import LabelMachine, fit_machine
 from duchenne.metrics import roc_auc
 
-PRIORS: Final[tuple[Prior, ...]] = get_args(Prior)
 STRENGTHS: Final[dict[Prior, tuple[float, ...]]] = {
     "rbm": (0.0, 1.0, 3.0, 10.0),
     "group_sparse": (0.0, 0.1, 0.3, 1.0),

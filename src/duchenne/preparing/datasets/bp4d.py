@@ -17,8 +17,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-
 from duchenne.data.cells import split_cells
 from duchenne.data.partitions import BP4D_PARTS, BP4D_PLUS_PARTS, everyone
 from duchenne.errors import InputError
@@ -45,7 +43,6 @@ RATE: Final = 25.0
 """Frames per second (Zhang et al. 2014, section 3.2)."""
 SUBJECTS: Final = everyone(BP4D_PARTS)
 TASKS: Final = tuple(f"T{number}" for number in range(1, 9))
-SEQUENCES: Final = 328
 CODED_FRAMES: Final = 146_847
 """Coded frames in ME-GraphAU's lists; JAA-Net's lists have 146,576 and FG-Net's 146,423, for want of landmarks."""
 PRESENT_PERCENT: Final = dict(
@@ -109,6 +106,8 @@ def _points(
     Entries carry no frame numbers, so a sequence of which there are more or fewer pictures than entries has none.
     """
     files = tree.index(rf"2DFeatures/{_SEQUENCE}\.mat", lambda found: (found[1].upper(), found[2].upper()))
+    import numpy as np  # not needed for --help
+
     entry: dict[tuple[Clip, int], Points] = {}
     lacking, uneven = [], []
     for clip, numbers in frames.items():

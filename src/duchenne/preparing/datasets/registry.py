@@ -1,7 +1,6 @@
 """The data sets that can be read, by the names that `prepare` takes.
 
-Adding one: a module beside this one with a `DataSet` (see `reading.DataSet`), its line here, a page in `docs/datasets`
-and a miniature copy in `tests/preparing/datasets`.
+Adding one: docs/architecture.md, "A data set".
 """
 
 from __future__ import annotations

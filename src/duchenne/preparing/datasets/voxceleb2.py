@@ -12,8 +12,6 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Final
 
-import numpy as np
-
 from duchenne.preparing.sources.parts import VideoPart
 from duchenne.preparing.sources.reading import IMAGES, VIDEOS, DataSet, Options, Reading, lone
 from duchenne.preparing.sources.survey import Survey, listed
@@ -78,6 +76,8 @@ def draw_utterances(there: Iterable[tuple[str, ...]], number: int, seed: int) ->
         number: of every speaker; all of those who have fewer.
         seed: of the draw; that of one speaker does not depend on the others.
     """
+    import numpy as np  # not needed for --help
+
     by_speaker: dict[str, dict[str, list[tuple[str, ...]]]] = defaultdict(lambda: defaultdict(list))
     for utterance in sorted(there):
         by_speaker[utterance[0]][utterance[1]].append(utterance)

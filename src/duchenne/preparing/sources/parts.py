@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from duchenne.faces.recordings.listing import Assembly
-from duchenne.preparing.codes.video_codes import VideoCodes
-from duchenne.preparing.sources.points import Points
+
+if TYPE_CHECKING:  # numpy, for which --help need not wait
+    from duchenne.preparing.codes.video_codes import VideoCodes
+    from duchenne.preparing.sources.points import Points
 
 LabelKind = Literal["none", "occurrence", "intensity"]
 IMAGES_PER_PART: Final = 256

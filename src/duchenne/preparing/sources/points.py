@@ -6,13 +6,14 @@ import io
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import Any, Final
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Final
 
 from duchenne.errors import InputError
 from duchenne.preparing.sources.tree import Stored, read_stored
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 FIVE: Final = 5
 """Points of the shortest scheme: eye centres, tip of the nose, corners of the mouth; the person's right first."""
@@ -48,6 +49,8 @@ class Points:
         Raises:
             InputError: when they cannot be read, or are of no known scheme.
         """
+        import numpy as np  # in functions alone: `prepare --help` lists the readers and need not wait for it
+
         where = "its landmarks" if self.place is None else f"{Path(self.place.path, self.place.member)}"
         try:
             if self.place is not None and self.entry is not None:
@@ -79,6 +82,7 @@ def sequence_points(place: Stored) -> NDArray[np.float64]:
         InputError: when the file holds something else.
     """
     import h5py  # here: other readers need not wait for it
+    import numpy as np
 
     where = str(Path(place.path, place.member))
     try:
@@ -105,6 +109,8 @@ def load_array(data: bytes, where: str) -> NDArray[Any]:
     Raises:
         InputError: when it holds anything else than an array.
     """
+    import numpy as np
+
     try:
         found = np.load(io.BytesIO(data), allow_pickle=False)
     except Exception as error:  # NumPy has no common class for what it raises of damaged files
@@ -115,6 +121,8 @@ def load_array(data: bytes, where: str) -> NDArray[Any]:
 
 
 def _read(place: Stored, rows: int | None) -> NDArray[np.float64]:
+    import numpy as np
+
     suffix = PurePosixPath(place.member or place.path.name).suffix.lower()
     data = read_stored(place)
     if suffix == ".npy":

@@ -12,7 +12,6 @@ from duchenne.data.cells import NOT_CODED, read_rows
 from duchenne.errors import InputError
 from duchenne.faces.recordings.formats import VIDEO_SUFFIXES
 from duchenne.facs import ACTION_UNITS, au_column, intensity_column
-from duchenne.preparing.codes.video_codes import FaceCodes, VideoCodes
 from duchenne.preparing.settings import AusChoice, CameraChoice, DrawChoice, EmotionsChoice, FramesChoice
 from duchenne.preparing.sources.parts import LabelKind, Plan, TableImage, VideoPart, VideosPart, plan_images
 from duchenne.preparing.sources.points import Points
@@ -363,5 +362,7 @@ def coded_video(
     """A video of one person, with a row of labels per frame number."""
     columns = columns_of(aus)
     kept = {float(number): only(row, columns) for number, row in rows.items()}
+    from duchenne.preparing.codes.video_codes import FaceCodes, VideoCodes  # numpy; not needed for --help
+
     codes = VideoCodes(tuple(aus), {None: FaceCodes(rows=kept)}) if kept else None
     return VideoPart(tree.stored(name).path, name, max(1, len(rows)), codes, subject, split, first_frame)

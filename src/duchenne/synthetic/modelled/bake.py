@@ -25,8 +25,6 @@ PEOPLE: Final = 256
 SEED: Final = 20_24
 VERSION: Final = 1
 """Of the file; another one is baked anew."""
-BODY: Final = 13_380
-"""Vertices of the base mesh from here on are helpers, on which proxies lie."""
 SECOND_UNITS: Final = (
     "eye-left-closure", "eye-left-opened-up", "eye-left-slit", "eye-right-closure", "eye-right-opened-up",
     "eye-right-slit", "eyebrows-left-down", "eyebrows-left-extern-up", "eyebrows-left-inner-up", "eyebrows-right-down",

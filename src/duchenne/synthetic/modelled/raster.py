@@ -14,7 +14,6 @@ SKIN: Final = 0
 EYE: Final = 1
 OTHER: Final = 2
 HAIR: Final = 3
-_FAR: Final = -1e9
 
 
 @njit(cache=True)
