@@ -13,6 +13,7 @@ import tyro
 from duchenne.config import from_mapping, to_mapping
 from duchenne.methods.registry import METHODS
 from duchenne.plain import tell as print
+from duchenne.plugins import plugins
 from duchenne.training.config import method_run_config
 from duchenne.training.recipes import load_recipe
 
@@ -85,6 +86,7 @@ def _usage() -> str:
     return (
         "usage: duchenne pretrain METHOD --data PREPARED [PREPARED ...] --out RUN [--recipe NAME|FILE] [--resume]\n"
         "                         [any field of the method's configuration]\n\n"
-        f"methods: {', '.join(METHODS)}\n\n"
+        f"methods: {', '.join(sorted({*METHODS, *plugins('methods')}))},\n"
+        "         or package.module:Name\n\n"
         "`duchenne pretrain METHOD --help` lists the fields of a method."
     )
