@@ -22,17 +22,26 @@ from duchenne.plugins import NAME, Kind, package_of, plugins
 
 @dataclass(kw_only=True)
 class InfoArguments:
-    """Versions, devices, methods, data sets and model files, or what a model costs; nothing is fetched."""
+    """Versions, devices, methods, data sets and model files; what a model costs; a run's curves. Nothing is fetched."""
 
     model: tuple[str, ...] = ()
     """Encoders, as `evaluate --model` takes them: say what each costs (parameters, multiply-adds, time)."""
     device: str = "auto"
     """Where the time is taken: auto, cpu, cuda, cuda:N or mps."""
+    run: Path | None = None
+    """Draw what a run of `pretrain` has logged so far, as RUN/curves.html."""
 
 
 def main(arguments: list[str]) -> int:
     """Runs `duchenne info`; returns its exit status."""
     parsed = tyro.cli(InfoArguments, prog="duchenne info", args=arguments)
+    if parsed.run is not None:
+        if parsed.model:
+            raise UsageError("--run: draws curves, --model says what a model costs; give one of them.")
+        from duchenne.training.watching.curves import write_curves
+
+        print(write_curves(parsed.run))
+        return 0
     sections = info(model=parsed.model, device=parsed.device)
     width = max(len(key) for values in sections.values() for key in values)
     for title, values in sections.items():

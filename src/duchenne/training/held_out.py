@@ -1,4 +1,4 @@
-"""What is held out of a training to validate on: clips, recordings or people, and a sample of them."""
+"""What a training may use, and what is held out of it to validate on: clips, recordings or people."""
 
 from __future__ import annotations
 
@@ -9,10 +9,56 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from duchenne.data.clip_samplers import Clip
-from duchenne.data.folds import hold_out, people_of
+from duchenne.data.folds import from_partition, hold_out, is_partition, k_fold, people_of
 from duchenne.data.prepared import Prepared
 from duchenne.data.single_frames import FrameClips
-from duchenne.errors import InputError
+from duchenne.errors import InputError, UsageError
+from duchenne.facs import au_column
+
+
+def training_rows(data: Prepared, exclude_fold: str | None = None) -> NDArray[np.int64]:
+    """The rows whose split is not `test`, without the subjects of one fold.
+
+    Args:
+        data: prepared.
+        exclude_fold: `I/K` or `I/PARTITION`, see `pretrain`; drawn folds are those of the rows that have labels, or of
+            all rows where none has any.
+
+    Raises:
+        UsageError: when `exclude_fold` is malformed, or there are fewer subjects than folds.
+        InputError: when nothing is left, or a row has no subject to tell folds by.
+    """
+    used = (data.frames["split"] != "test").fillna(True).to_numpy(dtype=bool)
+    if exclude_fold is not None:
+        number, _, folds = exclude_fold.partition("/")
+        drawn = folds.isdigit() and number.isdigit() and int(number) < int(folds) > 1
+        if not drawn and not (number.isdigit() and is_partition(folds)):
+            raise UsageError(
+                f"--exclude-fold {exclude_fold}: must be I/K with I from 0 to K - 1, e.g. 0/3, or I/PARTITION, e.g. "
+                "0/bp4d:jaa."
+            )
+        names = data.subject_names()
+        coded = sorted({au_column(au) for info in data.infos for au in info.aus})
+        labelled = data.frames[coded].notna().any(axis=1).to_numpy()
+        tellable = names.iloc[np.flatnonzero(labelled) if labelled.any() else np.arange(len(data))]
+        units = data.clip_ids()[tellable.index]
+        if drawn:
+            fold = k_fold(tellable, int(folds), pictures=units)
+        else:
+            fold = from_partition(folds, data.infos, tellable, data.frames["split"].iloc[tellable.index])
+        tested = np.flatnonzero(fold == int(number))
+        if not len(tested):
+            raise UsageError(f"--exclude-fold {exclude_fold}: nobody is tested in that fold; count from 0.")
+        if tellable.isna().all():
+            used &= ~np.isin(data.clip_ids(), units[tested])
+        else:
+            used &= ~names.isin(set(tellable.iloc[tested])).to_numpy(dtype=bool)
+    rows = np.flatnonzero(used)
+    if not len(rows):
+        raise InputError(
+            f"{data.paths[0]}: no row is left to train on; rows of the test split and of the excluded fold never are."
+        )
+    return rows
 
 
 def split_subjects(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -16,19 +17,18 @@ from duchenne._version import __version__
 from duchenne.config import from_mapping, load_mapping, save_mapping, to_mapping
 from duchenne.data.clip_samplers import Clip
 from duchenne.data.epochs import epoch_units, recording_ids
-from duchenne.data.folds import from_partition, is_partition, k_fold
 from duchenne.data.labels import LabelSpec
 from duchenne.data.loaders import ClipLoader
 from duchenne.data.prepared import Data, Prepared, open_prepared
 from duchenne.devices import computes_bf16, resolve_device
-from duchenne.errors import InputError, UsageError
+from duchenne.errors import UsageError
 from duchenne.facs import au_column
 from duchenne.files import LOCK_NAME, is_leftover, locked, replacing, write_text
 from duchenne.methods.base import Method, RunFacts, Stage
 from duchenne.methods.registry import figures_of, method_class, method_name
 from duchenne.published.settings import compare_settings
 from duchenne.training.config import method_run_config
-from duchenne.training.held_out import sample_clips, split_clips, split_subjects
+from duchenne.training.held_out import sample_clips, split_clips, split_subjects, training_rows
 from duchenne.training.loop import Trainer, average_buffers, make_fabric, process_kept
 from duchenne.training.methods_text import methods_text
 from duchenne.training.recipes import load_recipe, recipe_names
@@ -43,6 +43,8 @@ from duchenne.training.runs import (
     seen_before,
 )
 from duchenne.training.sync_batchnorm import check_sync_batchnorm, synchronised
+from duchenne.training.watching.curves import PAGE_NAME
+from duchenne.training.watching.loggers import FOLDERS, LoggerName
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class PretrainResult:
         out: the run folder.
         steps: trained.
         finished: False where it was interrupted; `resume=True` goes on.
-        notes: what a user should know about the data, one sentence each.
+        notes: what a user should know about data and training, one sentence each.
     """
 
     out: Path
@@ -79,6 +81,7 @@ def pretrain(
     exclude_fold: str | None = None,
     resume: bool = False,
     quiet: bool = False,
+    logger: LoggerName | None = None,
     tell: Callable[[str], None] = lambda note: None,
     **fields: Any,
 ) -> PretrainResult:
@@ -94,7 +97,9 @@ def pretrain(
             `I/bp4d:jaa` likewise for a published partition, `I/parts` for the data's own.
         resume: go on from `out/checkpoint.pt`, bit for bit as if never interrupted (same machine, versions, threads).
         quiet: show no progress.
-        tell: called before the first step with each of the result's `notes` (by the first process alone).
+        logger: keep the log for TensorBoard (`out/tensorboard`) or as a CSV (`out/csv/metrics.csv`), too.
+        tell: called before the first step with each of the result's `notes` (by the first process alone), and at once
+            where the embedding collapses.
         **fields: any field of the method's or the training configuration; they take precedence over the recipe.
 
     Returns:
@@ -105,6 +110,8 @@ def pretrain(
         InputError: when the data cannot be read, or no clip is long enough.
         DuchenneError: when the loss is no longer finite.
     """
+    if logger is not None and logger not in FOLDERS:
+        raise UsageError(f"--logger {logger}: there are {' and '.join(FOLDERS)}.")
     out, method = Path(out), method_name(method)
     kind = method_run_config(method)
     values = load_recipe(recipe, method) if recipe else {}
@@ -113,7 +120,9 @@ def pretrain(
     job = {"exclude_fold": exclude_fold} if exclude_fold else {}
     rows = training_rows(prepared, exclude_fold)
     of = (recipe, values) if recipe in recipe_names() else None
-    result, _ = train_on(method, config, prepared, rows, out, job=job, recipe=of, resume=resume, quiet=quiet, tell=tell)
+    result, _ = train_on(
+        method, config, prepared, rows, out, job=job, recipe=of, resume=resume, quiet=quiet, logger=logger, tell=tell
+    )
     return result
 
 
@@ -128,6 +137,7 @@ def train_on(
     recipe: tuple[str | None, Mapping[str, Any]] | None = None,
     resume: bool = False,
     quiet: bool = False,
+    logger: LoggerName | None = None,
     tell: Callable[[str], None] = lambda note: None,
 ) -> tuple[PretrainResult, Method]:
     """Trains a method on some rows of prepared data; what `pretrain` does once it knows which.
@@ -161,6 +171,7 @@ def train_on(
             recipe=recipe,
             resume=resume,
             quiet=quiet,
+            logger=logger,
             tell=tell,
             held=held,
         )
@@ -177,6 +188,7 @@ def _train_on(
     recipe: tuple[str | None, Mapping[str, Any]] | None,
     resume: bool,
     quiet: bool,
+    logger: LoggerName | None,
     tell: Callable[[str], None],
     held: ExitStack,
 ) -> tuple[PretrainResult, Method]:
@@ -263,12 +275,15 @@ def _train_on(
         fabric, built, config, load(training), steps, out, bf16=bf16,
         validation=load(held_out) if len(held_out) else None, save_best=save_best,
         validate_every=config.validate_every or math.ceil(len(training) / config.batch_size),
+        logger=logger, tell=tell,
     )  # fmt: skip
     notes += tuple(trainer.resume()) if resume else ()
     if fabric.is_global_zero:
         save_mapping(out / "config.yaml", stored)
         for path in [] if resume else list(out.iterdir()):
-            if _leftover(path.name) and path.name not in ("config.yaml", LOCK_NAME):
+            if path.name in FOLDERS.values():
+                shutil.rmtree(path)
+            elif _leftover(path.name) and path.name not in ("config.yaml", LOCK_NAME):
                 path.unlink(missing_ok=True)
         for note in notes:
             tell(note)
@@ -282,7 +297,7 @@ def _train_on(
                 figure.savefig(temporary, format="png", dpi=150)
         done = replace(record(trainer.step), trained_on=own)
         write_text(out / "methods.txt", methods_text(built, config, done, len(training), papers))
-    return PretrainResult(out, trainer.step, finished, notes), built
+    return PretrainResult(out, trainer.step, finished, (*notes, *trainer.notes)), built
 
 
 def stage_steps(stage: Stage, config: Any, clips: int) -> int:
@@ -290,51 +305,6 @@ def stage_steps(stage: Stage, config: Any, clips: int) -> int:
     steps: int | None = stage.max_steps or (config.max_steps if stage.epochs is None else None)
     epochs = config.epochs if stage.epochs is None else stage.epochs
     return steps or math.ceil(epochs * clips / config.batch_size)
-
-
-def training_rows(data: Prepared, exclude_fold: str | None = None) -> NDArray[np.int64]:
-    """The rows whose split is not `test`, without the subjects of one fold.
-
-    Args:
-        data: prepared.
-        exclude_fold: `I/K` or `I/PARTITION`, see `pretrain`; drawn folds are those of the rows that have labels, or of
-            all rows where none has any.
-
-    Raises:
-        UsageError: when `exclude_fold` is malformed, or there are fewer subjects than folds.
-        InputError: when nothing is left, or a row has no subject to tell folds by.
-    """
-    used = (data.frames["split"] != "test").fillna(True).to_numpy(dtype=bool)
-    if exclude_fold is not None:
-        number, _, folds = exclude_fold.partition("/")
-        drawn = folds.isdigit() and number.isdigit() and int(number) < int(folds) > 1
-        if not drawn and not (number.isdigit() and is_partition(folds)):
-            raise UsageError(
-                f"--exclude-fold {exclude_fold}: must be I/K with I from 0 to K - 1, e.g. 0/3, or I/PARTITION, e.g. "
-                "0/bp4d:jaa."
-            )
-        names = data.subject_names()
-        coded = sorted({au_column(au) for info in data.infos for au in info.aus})
-        labelled = data.frames[coded].notna().any(axis=1).to_numpy()
-        tellable = names.iloc[np.flatnonzero(labelled) if labelled.any() else np.arange(len(data))]
-        units = data.clip_ids()[tellable.index]
-        if drawn:
-            fold = k_fold(tellable, int(folds), pictures=units)
-        else:
-            fold = from_partition(folds, data.infos, tellable, data.frames["split"].iloc[tellable.index])
-        tested = np.flatnonzero(fold == int(number))
-        if not len(tested):
-            raise UsageError(f"--exclude-fold {exclude_fold}: nobody is tested in that fold; count from 0.")
-        if tellable.isna().all():
-            used &= ~np.isin(data.clip_ids(), units[tested])
-        else:
-            used &= ~names.isin(set(tellable.iloc[tested])).to_numpy(dtype=bool)
-    rows = np.flatnonzero(used)
-    if not len(rows):
-        raise InputError(
-            f"{data.paths[0]}: no row is left to train on; rows of the test split and of the excluded fold never are."
-        )
-    return rows
 
 
 def seen(data: Prepared, rows: NDArray[np.int64], *, labels: bool) -> tuple[TrainedOn, ...]:
@@ -397,7 +367,8 @@ _BEST = "encoder_best"
 
 def _leftover(name: str) -> bool:
     """Whether a run that was interrupted before its first checkpoint leaves a file of this name."""
-    return is_leftover(name) or name in ("config.yaml", "log.jsonl", "checkpoint.json") or name.startswith(_BEST)
+    ours = ("config.yaml", "log.jsonl", "checkpoint.json", PAGE_NAME, *FOLDERS.values())
+    return is_leftover(name) or name in ours or name.startswith(_BEST)
 
 
 def _notes(size_px: int, data: Prepared) -> list[str]:

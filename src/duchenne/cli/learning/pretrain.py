@@ -6,7 +6,7 @@ import dataclasses
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import tyro
 
@@ -34,6 +34,8 @@ class JobArguments:
     """Go on from the last checkpoint, exactly as if never interrupted."""
     quiet: tyro.conf.FlagCreatePairsOff[bool] = False
     """Show no progress."""
+    logger: Literal["tensorboard", "csv"] | None = None
+    """Keep the log for TensorBoard (RUN/tensorboard) or as a CSV (RUN/csv/metrics.csv), too."""
 
 
 def main(arguments: list[str]) -> int:

@@ -6,7 +6,7 @@ beside it where maps are needed. See `duchenne.plugins` for when such code is st
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +28,7 @@ def call_builder(name: str, flag: str) -> nn.Module:
     Raises:
         UsageError: when it cannot be called or returns something else.
     """
-    builder = import_builder(name, flag) if is_builder(name) else load_plugin("backbones", name)
+    builder: Any = import_builder(name, flag) if is_builder(name) else load_plugin("backbones", name)
     try:
         module = builder()
     except (ImportError, AttributeError, TypeError) as error:

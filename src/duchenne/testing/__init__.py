@@ -109,7 +109,7 @@ def check_gradients(build: Callable[..., Method]) -> None:
     output = step(method, max(4, method.smallest_batch()))
     assert output.loss.shape == (), f"the loss has shape {tuple(output.loss.shape)}, not ()"
     assert output.loss.dtype == torch.float32, f"the loss is {output.loss.dtype}, not float32"
-    output.loss.backward()
+    output.loss.backward()  # type: ignore[no-untyped-call]
     grouped = [id(parameter) for group in method.parameter_groups() for parameter in group["params"]]
     assert len(grouped) == len(set(grouped)), "a parameter is in two groups of `parameter_groups`"
     for key, parameter in method.named_parameters():
@@ -126,8 +126,13 @@ def check_gradients(build: Callable[..., Method]) -> None:
 def check_batch_size(build: Callable[..., Method], clips: int) -> None:
     """A batch of any size from `smallest_batch` on gives a finite loss."""
     method = build()
-    output = step(method, max(clips, method.smallest_batch()))
-    output.loss.backward()
+    clips = max(clips, method.smallest_batch())
+    try:
+        output = step(method, clips)
+    except (RuntimeError, ValueError) as error:
+        smallest = method.smallest_batch()
+        raise AssertionError(f"a batch of {clips} fails ({error}); smallest_batch() is {smallest}") from error
+    output.loss.backward()  # type: ignore[no-untyped-call]
     method.after_step()
     assert torch.isfinite(output.loss), f"the loss of a batch of {clips} is {float(output.loss)}"
 
@@ -144,7 +149,7 @@ def check_state(build: Callable[..., Method]) -> None:
     """After a step, `state_dict` holds all that another instance needs to go on alike."""
     method, other = build(), build(seed=7)
     clips = max(3, method.smallest_batch())
-    step(method, clips).loss.backward()
+    step(method, clips).loss.backward()  # type: ignore[no-untyped-call]
     method.after_step()
     other.load_state_dict(method.state_dict())
     same = torch.equal(step(method, clips, seed=5).loss, step(other, clips, seed=5).loss)
@@ -162,6 +167,6 @@ def check_after_step(build: Callable[..., Method]) -> None:
     method = build()
     named = list(inspect.signature(type(method).after_step).parameters)
     assert named == ["self"], f"after_step takes {', '.join(named)}; it takes `self` alone"
-    step(method, max(4, method.smallest_batch())).loss.backward()
+    step(method, max(4, method.smallest_batch())).loss.backward()  # type: ignore[no-untyped-call]
     copy.deepcopy(method).after_step()
     method.after_step()
