@@ -134,6 +134,24 @@ def test_a_logger_changes_nothing_of_the_training(squares, tmp_path):
     assert not (tmp_path / "None" / "csv").exists()
 
 
+def test_nobody_elses_files_are_removed(squares, tmp_path):
+    run = tmp_path / "run"
+    (run / "csv").mkdir(parents=True)
+    (run / "csv" / "mine.csv").write_text("a")
+    with pytest.raises(UsageError, match="in use by something else"):
+        duchenne.pretrain(Brightness, max_steps=2, data=squares, out=run, logger="csv", **HOW)
+    (run / "csv" / "mine.csv").rename(tmp_path / "mine.csv")
+    (run / "csv" / "metrics.csv").write_text("of a run that was interrupted before its first checkpoint")
+    (run / "curves.html").write_text("likewise")
+    duchenne.pretrain(Brightness, max_steps=2, data=squares, out=run, logger="csv", **HOW)
+    (tmp_path / "mine.csv").rename(run / "csv" / "mine.csv")
+    duchenne.pretrain(Brightness, max_steps=4, data=squares, out=run, logger="csv", resume=True, **HOW)
+    assert (run / "csv" / "mine.csv").read_text() == "a"
+    assert not (run / "curves.html").exists()
+    rows = list(csv.DictReader((run / "csv" / "metrics.csv").open()))
+    assert [row["step"] for row in rows] == ["2", "4"]
+
+
 def test_validations_and_stages_are_mirrored(tmp_path):
     mirror = Mirror("csv", tmp_path, [{"step": 1, "loss": 0.5, "stage": "first"}])
     mirror.write({"step": 2, "validation": 0.25})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -44,7 +43,7 @@ from duchenne.training.runs import (
 )
 from duchenne.training.sync_batchnorm import check_sync_batchnorm, synchronised
 from duchenne.training.watching.curves import PAGE_NAME
-from duchenne.training.watching.loggers import FOLDERS, LoggerName
+from duchenne.training.watching.loggers import LOGGERS, LoggerName, clear, is_mirror
 
 
 @dataclass(frozen=True)
@@ -110,8 +109,8 @@ def pretrain(
         InputError: when the data cannot be read, or no clip is long enough.
         DuchenneError: when the loss is no longer finite.
     """
-    if logger is not None and logger not in FOLDERS:
-        raise UsageError(f"--logger {logger}: there are {' and '.join(FOLDERS)}.")
+    if logger is not None and logger not in LOGGERS:
+        raise UsageError(f"--logger {logger}: there are {' and '.join(LOGGERS)}.")
     out, method = Path(out), method_name(method)
     kind = method_run_config(method)
     values = load_recipe(recipe, method) if recipe else {}
@@ -281,9 +280,9 @@ def _train_on(
     if fabric.is_global_zero:
         save_mapping(out / "config.yaml", stored)
         for path in [] if resume else list(out.iterdir()):
-            if path.name in FOLDERS.values():
-                shutil.rmtree(path)
-            elif _leftover(path.name) and path.name not in ("config.yaml", LOCK_NAME):
+            if is_mirror(path):
+                clear(path)
+            elif _leftover(path) and path.name not in ("config.yaml", LOCK_NAME):
                 path.unlink(missing_ok=True)
         for note in notes:
             tell(note)
@@ -327,7 +326,7 @@ def _check_out(out: Path, stored: dict[str, Any], *, resume: bool) -> None:
     if not resume:
         if (out / "checkpoint.pt").exists() or (out / "encoder.safetensors").exists():
             raise UsageError(f"{out}: holds a run already; add --resume to go on with it, or name another --out.")
-        if out.exists() and (not out.is_dir() or any(not _leftover(path.name) for path in out.iterdir())):
+        if out.exists() and (not out.is_dir() or any(not _leftover(path) for path in out.iterdir())):
             raise UsageError(f"{out}: is in use by something else; name another --out.")
         return
     before = load_mapping(out / "config.yaml")
@@ -365,10 +364,10 @@ def _left_out(labels: LabelSpec, data: Prepared) -> list[str]:
 _BEST = "encoder_best"
 
 
-def _leftover(name: str) -> bool:
-    """Whether a run that was interrupted before its first checkpoint leaves a file of this name."""
-    ours = ("config.yaml", "log.jsonl", "checkpoint.json", PAGE_NAME, *FOLDERS.values())
-    return is_leftover(name) or name in ours or name.startswith(_BEST)
+def _leftover(path: Path) -> bool:
+    """Whether a run that was interrupted before its first checkpoint leaves such a file or folder."""
+    ours = ("config.yaml", "log.jsonl", "checkpoint.json", PAGE_NAME)
+    return is_leftover(path.name) or path.name in ours or path.name.startswith(_BEST) or is_mirror(path)
 
 
 def _notes(size_px: int, data: Prepared) -> list[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Mapping
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -14,8 +14,20 @@ from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 from duchenne.errors import InputError, UsageError
 
 LoggerName = Literal["tensorboard", "csv"]
-FOLDERS: Final[Mapping[LoggerName, str]] = {"tensorboard": "tensorboard", "csv": "csv"}
-"""Below the run's folder."""
+LOGGERS: Final[Mapping[str, str]] = {"tensorboard": "events.out.tfevents.*", "csv": "metrics.csv"}
+"""Name, which is also that of the folder below the run's -> pattern of the files that it writes there."""
+
+
+def is_mirror(path: Path) -> bool:
+    """Whether a path is the folder of a logger with nothing in it but what the logger wrote."""
+    wrote = LOGGERS.get(path.name)
+    return wrote is not None and path.is_dir() and all(fnmatch(file.name, wrote) for file in path.iterdir())
+
+
+def clear(folder: Path) -> None:
+    """Removes what a logger wrote to its folder, and nothing else."""
+    for file in folder.glob(LOGGERS[folder.name]):
+        file.unlink()
 
 
 class Mirror:
@@ -35,7 +47,7 @@ class Mirror:
     """
 
     def __init__(self, name: LoggerName, out: Path, before: Iterable[Mapping[str, Any]] = ()) -> None:
-        self.folder = out / FOLDERS[name]
+        self.folder = out / name
         self.logger = self._opened(name)
         for line in before:
             self._log(line)
@@ -43,8 +55,7 @@ class Mirror:
 
     def _opened(self, name: LoggerName) -> Logger:
         try:
-            if self.folder.exists():
-                shutil.rmtree(self.folder)
+            clear(self.folder)
             kind: type[CSVLogger | TensorBoardLogger] = CSVLogger if name == "csv" else TensorBoardLogger
             return kind(self.folder.parent, name=None, version=self.folder.name)
         except ModuleNotFoundError as error:
