@@ -75,8 +75,15 @@ class Mirror:
         self._save()
 
     def close(self) -> None:
-        """Writes the rest and closes the files."""
-        self.logger.finalize("success")
+        """Writes the rest and closes the files.
+
+        Raises:
+            InputError: when it cannot be written.
+        """
+        try:
+            self.logger.finalize("success")
+        except OSError as error:
+            raise self._unwritable(error) from error
 
     def _log(self, line: Mapping[str, Any]) -> None:
         numbers = {key: value for key, value in line.items() if key != "step" and isinstance(value, int | float)}
