@@ -21,6 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.data import prepared_job as job
+from tests.training.made import moving_squares
 
 from duchenne.config import load_mapping, save_mapping
 from duchenne.data.prepared import DatasetInfo, Prepared
@@ -218,6 +219,7 @@ import resource, sys
 from pathlib import Path
 from duchenne.errors import InputError
 from tests.data import prepared_job as job
+from tests.training.made import moving_squares
 resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))
 try:
     job.write(Path(sys.argv[1]), 3)
@@ -371,3 +373,20 @@ def test_landmarks_are_read_once_and_by_row(tmp_path: Path, monkeypatch: pytest.
     assert reads == [["landmarks"], ["blendshapes"]]
     with pytest.raises(ValueError, match="read-only"):
         data.landmarks()[0] = 0
+
+
+def test_clips_are_numbered_in_order_of_appearance(tmp_path: Path) -> None:
+    """Subjects that are not known, clips of one name and folders are told apart as a loop over the rows does."""
+    data = moving_squares(tmp_path / "squares", clips=4, frames=40)
+    rng = np.random.default_rng(0)
+    names = {"subject": [None, "", "a", "b"], "clip": ["", "1", "2", "a"]}
+    for column, words in names.items():
+        data.frames[column] = pd.array([words[place] for place in rng.integers(0, 4, len(data))], dtype="string")
+    data.frames["dataset"] = rng.integers(0, 3, len(data))
+    seen: dict[tuple[int, str, str], int] = {}
+    wanted = []
+    for row in data.frames.itertuples():
+        key = (row.dataset, "" if pd.isna(row.subject) else row.subject, row.clip)
+        wanted.append(seen.setdefault(key, len(seen)))
+    assert len(seen) > 30
+    assert data.clip_ids().tolist() == wanted

@@ -124,8 +124,8 @@ def test_builders(faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         features("my_encoders:build", faces, Context(device=CPU.device, feature="pooled"))
     for name, sentence in {
         "my_encoders:empty": "returns a NoneType",
-        "my_encoders:absent": "cannot be called",
-        "no_such_package:build": "cannot be called",
+        "my_encoders:absent": "cannot be imported",
+        "no_such_package:build": "cannot be imported",
     }.items():
         with pytest.raises(UsageError, match=sentence):
             resolve(name)

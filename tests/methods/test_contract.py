@@ -2,7 +2,6 @@
 
 import copy
 import dataclasses
-import inspect
 import json
 import subprocess
 import sys
@@ -10,94 +9,150 @@ import sys
 import numpy as np
 import pytest
 import torch
-from tests.methods.made import SMALL, random_batch, small_method
+from tests.methods.made import SMALL, small_method
+from tests.project.own_method import Brightness
 from tests.training.made import moving_squares
 
+from duchenne import testing
 from duchenne.errors import UsageError
+from duchenne.methods import registry
 from duchenne.methods.base import RunFacts
-from duchenne.methods.registry import METHODS, config_class, method_class
-from duchenne.training.config import TrainingConfig, method_run_config
-
-
-def step(method, clips, seed=0):
-    torch.manual_seed(seed)
-    return method.training_step(method.augment(random_batch(method, clips)))
+from duchenne.methods.registry import METHODS, method_class
 
 
 def test_every_method_is_tested():
     assert set(SMALL) == set(METHODS)
 
 
+def builder(name):
+    return lambda **fields: small_method(name, **fields)
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_configuration(name):
-    own = {field.name for field in dataclasses.fields(config_class(name))}
-    assert not own & {field.name for field in dataclasses.fields(TrainingConfig)}
-    assert method_run_config(name)() is not None
-    assert method_class(name).Config is config_class(name)
-    assert method_class(name).TRAINING_DEFAULTS.items() <= dataclasses.asdict(method_run_config(name)()).items()
+    testing.check_configuration(name)
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_builds_from_its_defaults(name):
-    method = method_class(name)(config_class(name)())
-    assert method.encoder.feature_dim > 0
-    assert method.sampler(method.config).frames >= 1
+    testing.check_default(name)
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_one_step_reaches_every_parameter(name):
-    method = small_method(name)
-    output = step(method, 4)
-    assert output.loss.shape == ()
-    assert output.loss.dtype == torch.float32
-    output.loss.backward()
-    grouped = [id(parameter) for group in method.parameter_groups() for parameter in group["params"]]
-    assert len(grouped) == len(set(grouped))
-    for key, parameter in method.named_parameters():
-        if parameter.requires_grad:
-            assert parameter.grad is not None, key
-            assert torch.isfinite(parameter.grad).all(), key
-            assert id(parameter) in grouped, key
-        else:
-            assert parameter.grad is None, key
-    assert all(isinstance(value, float) or not value.requires_grad for value in output.logs.values())
+    testing.check_gradients(builder(name))
 
 
 @pytest.mark.parametrize("clips", [1, 3, 5])
 @pytest.mark.parametrize("name", METHODS)
 def test_any_batch_size(name, clips):
-    method = small_method(name)
-    output = step(method, max(clips, method.smallest_batch()))
-    output.loss.backward()
-    method.after_step()
-    assert torch.isfinite(output.loss)
+    testing.check_batch_size(builder(name), clips)
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_equal_batches_give_equal_losses(name):
-    assert torch.equal(step(small_method(name), 3).loss, step(small_method(name), 3).loss)
-    assert not torch.equal(step(small_method(name), 3).loss, step(small_method(name, seed=1), 3).loss)
+    testing.check_repeatable(builder(name))
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_state_round_trip(name):
-    method, other = small_method(name), small_method(name, seed=7)
-    output = step(method, 3)
-    output.loss.backward()
-    method.after_step()
-    other.load_state_dict(method.state_dict())
-    assert torch.equal(step(method, 3, seed=5).loss, step(other, 3, seed=5).loss)
+    testing.check_state(builder(name))
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_smallest_batch_follows_the_splits(name):
-    assert small_method(name, bn_splits=4).smallest_batch() == 8
+    testing.check_smallest_batch(builder(name))
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_after_step_takes_no_argument(name):
     """As other tools call it; only what keeps something of a step can miss it."""
-    assert list(inspect.signature(type(small_method(name)).after_step).parameters) == ["self"]
+    testing.check_after_step(builder(name))
+
+
+class Dead(Brightness):
+    """A parameter that the loss does not use."""
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.dead = torch.nn.Linear(2, 2)
+
+
+class Forgetful(Brightness):
+    """What a step changes is in no buffer."""
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.steps = 0
+
+    def training_step(self, batch):
+        self.steps += 1
+        output = super().training_step(batch)
+        return dataclasses.replace(output, loss=output.loss * self.steps)
+
+
+class Restless(Brightness):
+    """Draws from a generator that no seed reaches."""
+
+    def augment(self, batch):
+        batch = super().augment(batch)
+        return dataclasses.replace(batch, images=batch.images * np.random.default_rng().random())
+
+
+class Spoilt(Brightness):
+    """The loss is not a number."""
+
+    def training_step(self, batch):
+        output = super().training_step(batch)
+        return dataclasses.replace(output, loss=output.loss * torch.nan)
+
+
+class Hungry(Brightness):
+    """Wants an argument after a step."""
+
+    def after_step(self, step):
+        pass
+
+
+class Chatty(Brightness):
+    """Logs a number with its graph."""
+
+    def training_step(self, batch):
+        output = super().training_step(batch)
+        return dataclasses.replace(output, logs={"same": output.loss})
+
+
+@pytest.mark.usefixtures("own_methods")
+@pytest.mark.parametrize(
+    "method, said",
+    [
+        (Dead, "dead.weight: no gradient reaches it"),
+        (Forgetful, "another instance with its `state_dict` goes on differently"),
+        (Restless, "equal batches and seeds give different losses"),
+        (Spoilt, "its gradient is not finite"),
+        (Hungry, "after_step takes self, step; it takes `self` alone"),
+        (Chatty, "logs: same still has a gradient"),
+    ],
+)
+def test_a_method_that_breaks_the_contract_is_told(method, said):
+    with pytest.raises(AssertionError, match=said):
+        testing.check_method(method)
+
+
+@pytest.mark.usefixtures("own_methods")
+def test_a_method_of_ones_own_holds():
+    testing.check_method(Brightness, target=0.25)
+    testing.check_method("simclr", backbone="resnet18")
+    with pytest.raises(UsageError, match="so it is no method"):
+        testing.check_method(dict)
+
+
+@pytest.fixture
+def own_methods():
+    before = dict(registry._OWN)
+    yield
+    registry._OWN.clear()
+    registry._OWN.update(before)
 
 
 def test_a_method_needs_nothing_of_the_job_but_its_facts(tmp_path):
@@ -123,7 +178,7 @@ def test_a_step_is_kept_once():
     method = small_method("moco")
     with pytest.raises(RuntimeError, match="follows a training_step"):
         method.after_step()
-    step(method, 4).loss.backward()
+    testing.step(method, 4).loss.backward()
     copy.deepcopy(method).after_step()
     method.after_step()
     with pytest.raises(RuntimeError, match="follows a training_step"):

@@ -92,7 +92,7 @@ def test_a_recipe_may_not_start_code_by_itself(squares, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("method", "fields", "said"),
     [
-        ("simclr", {"backbone": f"{HERE}:nothing"}, "cannot be called"),
+        ("simclr", {"backbone": f"{HERE}:nothing"}, "cannot be imported"),
         ("simclr", {"backbone": f"{HERE}:number"}, "returns a int, not a torch module"),
         ("simclr", {"backbone": f"{HERE}:tiny", "size_px": 36}, r"size_px 36: .*multiple of 8"),
         ("knowledge_driven", {"backbone": f"{HERE}:blind", "validation_share": 0.0}, "no feature_map"),

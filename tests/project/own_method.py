@@ -39,6 +39,9 @@ class Brightness(Method):
     def sampler(cls, config: BrightnessConfig) -> SequenceSampler:
         return SequenceSampler([0], None, None)
 
+    def smallest_batch(self) -> int:
+        return 2 * self.config.bn_splits  # one face of 32 px cannot be normalised
+
     def augment(self, batch: ClipBatch) -> ClipBatch:
         return replace(batch, images=batch.images.float() / 255)
 

@@ -5,10 +5,12 @@ He et al., MoCo (CVPR 2020) and Chen et al., MoCo v2 (2020); SimCLR's from Chen 
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal
+from functools import partial
+from typing import Any, Final
 
 import torch
 from kornia.color import rgb_to_grayscale
@@ -18,8 +20,9 @@ from torch import Tensor
 
 from duchenne.augment.colour import jitter_colour
 from duchenne.augment.geometry import warp
+from duchenne.errors import UsageError
+from duchenne.plugins import import_builder, is_builder, load_plugin, plugins
 
-ViewName = Literal["moco_v1", "moco_v2", "simclr"]
 BLUR_SIZE_PX: Final = 224
 """Side of the pictures that the papers' blur refers to; smaller pictures are blurred less, in proportion."""
 
@@ -45,7 +48,7 @@ class ViewRecipe:
     blur_share: float
 
 
-VIEWS: Final[dict[ViewName, ViewRecipe]] = {
+VIEWS: Final[dict[str, ViewRecipe]] = {
     "moco_v1": ViewRecipe(
         area_min=0.2, jitter=(0.4, 0.4, 0.4, 0.4), jitter_share=1.0, grey_share=0.2, grey_first=True, blur_share=0.0
     ),
@@ -57,6 +60,38 @@ VIEWS: Final[dict[ViewName, ViewRecipe]] = {
     ),
 }
 """Settings of the official code of MoCo (v1, v2) and of SimCLR's paper; all mirror half of the views."""
+
+
+def view_function(name: str) -> Callable[[Tensor], Tensor]:
+    """What draws one random view of every picture: (N, 3, H, H) RGB in [0, 1] -> the same.
+
+    Args:
+        name: of `VIEWS`; or of an augmentation of another package, or `package.module:Name`: a `ViewRecipe`, or a
+            function of such pictures that draws from torch's global generator alone.
+
+    Raises:
+        UsageError: when there is none of that name, or it is neither.
+    """
+    found: Any = VIEWS.get(name)
+    if found is None:
+        found = import_builder(name, "--views") if is_builder(name) else load_plugin("augmentations", name)
+    if found is None:
+        names = [*VIEWS, *plugins("augmentations")]
+        near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)[0]
+        raise UsageError(f"--views {name}: there are {', '.join(names)}, package.module:Name; did you mean `{near}`?")
+    if isinstance(found, ViewRecipe):
+        return partial(draw_views, recipe=found)
+    if isinstance(found, type) or not callable(found):
+        raise UsageError(f"--views {name}: is neither a ViewRecipe nor a function of pictures.")
+    return partial(_checked, found, name)
+
+
+def _checked(draw: Callable[[Tensor], Tensor], name: str, images: Tensor) -> Tensor:
+    views: Any = draw(images)
+    if not isinstance(views, Tensor) or views.shape != images.shape or views.dtype != images.dtype:
+        got = f"{tuple(views.shape)} {views.dtype}" if isinstance(views, Tensor) else type(views).__name__
+        raise UsageError(f"--views {name}: gives {got} of {tuple(images.shape)} {images.dtype}; return the same shape.")
+    return views
 
 
 def draw_crops(number: int, size_px: int, *, area_min: float, flip: bool) -> Tensor:

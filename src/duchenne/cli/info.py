@@ -6,7 +6,7 @@ import importlib.metadata
 import os
 import platform
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -15,23 +15,33 @@ from typing import Any
 import tyro
 
 from duchenne._version import __version__
-from duchenne.errors import DuchenneError
+from duchenne.errors import DuchenneError, UsageError
 from duchenne.plain import tell as print
+from duchenne.plugins import NAME, Kind, package_of, plugins
 
 
 @dataclass(kw_only=True)
 class InfoArguments:
-    """Versions, devices, methods, data sets and model files, or what a model costs; nothing is fetched."""
+    """Versions, devices, methods, data sets and model files; what a model costs; a run's curves. Nothing is fetched."""
 
     model: tuple[str, ...] = ()
     """Encoders, as `evaluate --model` takes them: say what each costs (parameters, multiply-adds, time)."""
     device: str = "auto"
     """Where the time is taken: auto, cpu, cuda, cuda:N or mps."""
+    run: Path | None = None
+    """Draw what a run of `pretrain` has logged so far, as RUN/curves.html."""
 
 
 def main(arguments: list[str]) -> int:
     """Runs `duchenne info`; returns its exit status."""
     parsed = tyro.cli(InfoArguments, prog="duchenne info", args=arguments)
+    if parsed.run is not None:
+        if parsed.model:
+            raise UsageError("--run: draws curves, --model says what a model costs; give one of them.")
+        from duchenne.training.watching.curves import write_curves
+
+        print(write_curves(parsed.run))
+        return 0
     sections = info(model=parsed.model, device=parsed.device)
     width = max(len(key) for values in sections.values() for key in values)
     for title, values in sections.items():
@@ -51,8 +61,8 @@ def info(*, model: str | Sequence[str] = (), device: str = "auto") -> dict[str, 
         Section -> name -> what is known of it, in plain words:
         `versions` (of duchenne, Python, the platform and every package that duchenne requires), `devices` (those that
         `--device` takes), `methods` (of `duchenne pretrain`), `backbones` (that methods take), `recipes` (with
-        the method each is for), `data_sets` (the readers of `duchenne prepare`, and `synth`) and `model_files` (where
-        each lies, or where it would come from).
+        the method each is for), `data_sets` (the readers of `duchenne prepare`, and `synth`), `model_files` (where
+        each lies, or where it would come from) and, where other packages offer something, `plug_ins`.
         With `model`: each model -> input, features, parameters, multiply-adds, time.
 
     Raises:
@@ -64,7 +74,7 @@ def info(*, model: str | Sequence[str] = (), device: str = "auto") -> dict[str, 
         from duchenne.evaluation.cost import model_cost
 
         return {name: model_cost(name, device=device).lines() for name in names}
-    return {
+    found = {
         "versions": _versions(),
         "devices": _devices(),
         "methods": _methods(),
@@ -73,6 +83,39 @@ def info(*, model: str | Sequence[str] = (), device: str = "auto") -> dict[str, 
         "data_sets": _data_sets(),
         "model_files": _model_files(),
     }
+    others = _plugins()
+    return {**found, "plug_ins": others} if others else found
+
+
+def _plugins() -> dict[str, str]:
+    """What other packages offer; a broken one is said to be, and costs nothing else."""
+    from duchenne.augment.views import VIEWS, view_function
+    from duchenne.methods.registry import METHODS, method_class
+    from duchenne.modules.backbones.build import BACKBONES, build_backbone
+    from duchenne.preparing.arguments import READERS
+    from duchenne.preparing.datasets.registry import data_set_of
+
+    kinds: tuple[tuple[Kind, Collection[str], Callable[[str], object]], ...] = (
+        ("methods", METHODS, method_class),
+        ("backbones", BACKBONES, build_backbone),
+        ("datasets", READERS, data_set_of),
+        ("augmentations", VIEWS, view_function),
+    )
+    found = {}
+    for kind, taken, load in kinds:
+        for name, points in plugins(kind).items():
+            said = f"{points[0].value} of {package_of(points[0])}"
+            if NAME.fullmatch(name) is None:
+                said += "; not used: a name has lower-case letters, digits and underscores"
+            elif name in taken:
+                said += "; not used: the name is duchenne's own"
+            else:
+                try:
+                    load(name)
+                except UsageError as error:
+                    said = f"broken: {error}"
+            found[f"{kind}: {name}"] = said
+    return found
 
 
 def _versions() -> dict[str, str]:

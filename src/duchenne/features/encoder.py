@@ -31,9 +31,10 @@ from duchenne.features.source import (
     finite,
     new_pictures,
 )
-from duchenne.modules.backbones.builders import call_builder, check_builder, is_builder
+from duchenne.modules.backbones.builders import call_builder
 from duchenne.modules.encoder import Encoder, EncoderSpec
 from duchenne.parallel import ahead
+from duchenne.plugins import check_builder, is_builder
 from duchenne.training.runs import (
     EncoderRecord,
     LoadedEncoder,

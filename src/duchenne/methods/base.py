@@ -68,6 +68,7 @@ class Method(nn.Module, ABC):
     Attributes:
         config: of this instance; every method's has `bn_splits`.
         encoder: what is kept after training.
+        head: where there is a module of this name: what the loss sees of the features; its spread is logged.
     """
 
     Config: ClassVar[type]

@@ -1,6 +1,7 @@
 """Methods by name, imported when first asked for: every folder beside this module that has a `config.py`.
 
-Adding one: docs/architecture.md, "A method".
+Adding one: docs/architecture.md, "A method". One of another package is named by an entry point of `duchenne.methods` or
+as `package.module:Name`, see `duchenne.plugins`, or given to `register_method`.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from collections.abc import Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from duchenne.errors import UsageError
+from duchenne.plugins import import_builder, is_builder, load_plugin, plugins
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,9 +47,7 @@ def register_method(method: type[Method], name: str | None = None) -> str:
         UsageError: when the class is no method, or another one has that name.
     """
     name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", method.__name__).lower() if name is None else name
-    lacking = [wanted for wanted in ("Config", "CITATION", "training_step") if not hasattr(method, wanted)]
-    if lacking:
-        raise UsageError(f"{method.__name__}: has no `{lacking[0]}`, so it is no method; derive it from Method.")
+    _check(method, method.__name__)
     if re.fullmatch(r"[a-z][a-z0-9_]*", name) is None:
         raise UsageError(f"a method cannot be called `{name}`; use lower-case letters, digits and underscores.")
     if name in METHODS and method is not method_class(name):
@@ -60,12 +60,21 @@ def register_method(method: type[Method], name: str | None = None) -> str:
     return name
 
 
+def _check(method: Any, named: str) -> None:
+    lacking = [wanted for wanted in ("Config", "CITATION", "training_step") if not hasattr(method, wanted)]
+    if lacking:
+        raise UsageError(f"{named}: has no `{lacking[0]}`, so it is no method; derive it from Method.")
+
+
 def method_name(method: str | type[Method]) -> str:
     """The name of a method; a class that has none yet is registered by its own."""
     if isinstance(method, str):
         return method
     for name in METHODS:
         if method.__module__ == f"duchenne.methods.{name}.method" and method is method_class(name):
+            return name
+    for name, points in plugins("methods").items():  # so that a run is found again in another process
+        if name not in METHODS and [point.value for point in points] == [f"{method.__module__}:{method.__qualname__}"]:
             return name
     return next((name for name, known in _OWN.items() if known is method), None) or register_method(method)
 
@@ -81,8 +90,8 @@ def config_class(name: str) -> type:
     Raises:
         UsageError: when there is no such method.
     """
-    if _known(name) in _OWN:
-        return _OWN[name].Config
+    if name not in METHODS:
+        return _foreign(name).Config
     (found,) = _classes(f"duchenne.methods.{name}.config")
     return found
 
@@ -93,8 +102,8 @@ def method_class(name: str) -> type[Method]:
     Raises:
         UsageError: when there is no such method.
     """
-    if _known(name) in _OWN:
-        return _OWN[name]
+    if name not in METHODS:
+        return _foreign(name)
     (found,) = (kind for kind in _classes(f"duchenne.methods.{name}.method") if hasattr(kind, "CITATION"))
     return found
 
@@ -123,12 +132,18 @@ def _classes(module: str) -> list[type]:
     ]
 
 
-def _known(name: str) -> str:
-    if name not in METHODS and name not in _OWN:
-        names = sorted({*METHODS, *_OWN})
+def _foreign(name: str) -> type[Method]:
+    """A method that does not come with the package: registered, installed, or anywhere as `package.module:Name`."""
+    if name in _OWN:
+        return _OWN[name]
+    found: Any = import_builder(name, "method") if is_builder(name) else load_plugin("methods", name)
+    if found is None:
+        names = sorted({*METHODS, *_OWN, *plugins("methods")})
         near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)[0]
         raise UsageError(
             f"there is no method `{name}`; did you mean `{near}`? Methods: {', '.join(names)}. One of your own is made "
-            "known by duchenne.register_method."
+            "known by duchenne.register_method, or named as package.module:Name."
         )
-    return name
+    _check(found, f"method {name}")
+    kept: type[Method] = found
+    return kept

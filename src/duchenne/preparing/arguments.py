@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from duchenne.errors import UsageError
 from duchenne.keywords import field_names, flag, from_keywords
-from duchenne.preparing.datasets.registry import DATA_SETS
+from duchenne.plugins import plugins
+from duchenne.preparing.datasets.registry import DATA_SETS, data_set_of
 from duchenne.preparing.settings import CHOICES, DataSetSettings, PrepareSettings, TableSettings, VideosSettings
 from duchenne.preparing.sources.reading import Reading
 
@@ -18,7 +19,7 @@ READERS: Final[dict[str, str]] = {
     "table": "images named by a CSV (--table), with their labels",
     **{name: f"{data_set.title}: {data_set.about}" for name, data_set in DATA_SETS.items()},
 }
-"""Every reader by the name that `prepare` takes, and what it reads."""
+"""Every reader of the package by the name that `prepare` takes, and what it reads."""
 
 
 def settings_class(dataset: str) -> type[PrepareSettings]:
@@ -27,11 +28,13 @@ def settings_class(dataset: str) -> type[PrepareSettings]:
     Raises:
         UsageError: when there is no such reader.
     """
-    if dataset not in READERS:
-        raise UsageError(f"there is no data set `{dataset}`; the known ones are {', '.join(READERS)}.")
-    if dataset not in DATA_SETS:
+    if dataset in READERS and dataset not in DATA_SETS:
         return {"videos": VideosSettings, "table": TableSettings}[dataset]
-    choices = [kind for name, kind in CHOICES.items() if name in DATA_SETS[dataset].options]
+    known = data_set_of(dataset)
+    if known is None:
+        names = [*READERS, *(name for name in plugins("datasets") if name not in READERS)]
+        raise UsageError(f"there is no data set `{dataset}`; the known ones are {', '.join(names)}.")
+    choices = [kind for name, kind in CHOICES.items() if name in known.options]
     made = type("Settings", (*choices, DataSetSettings), {"__doc__": DataSetSettings.__doc__, "__module__": __name__})
     return dataclass(frozen=True, kw_only=True)(made)
 
@@ -67,8 +70,9 @@ def read_settings(dataset: str, given: Mapping[str, Any]) -> PrepareSettings:
     settings = from_keywords(settings_class(dataset), given, where=f"prepare {dataset}")
     if "seed" in given and getattr(settings, "per_subject", None) is None:
         raise UsageError(f"--seed {given['seed']}: is that of --per-subject; name both or neither.")
-    if dataset in DATA_SETS and settings.positive_from is not None and DATA_SETS[dataset].positive_from is None:
-        raise UsageError(f"--positive-from: {DATA_SETS[dataset].title} says itself what is present; leave it out.")
+    known = data_set_of(dataset)
+    if known and settings.positive_from is not None and known.positive_from is None:
+        raise UsageError(f"--positive-from: {known.title} says itself what is present; leave it out.")
     _check_alignment(dataset, settings)
     return settings
 
@@ -87,7 +91,8 @@ def check_media(root: Path, reading: Reading, *, alignment: str, fps: float | No
 
 
 def _check_alignment(dataset: str, settings: PrepareSettings) -> None:
-    options = DATA_SETS[dataset].options if dataset in DATA_SETS else frozenset()
+    own = data_set_of(dataset)
+    options = own.options if own else frozenset()
     if settings.alignment == "smooth" and "fps" not in field_names(type(settings)):
         raise UsageError("--alignment smooth: needs videos; leave it out.")
     if settings.alignment == "dataset" and "points" not in options:

@@ -24,7 +24,7 @@ from duchenne.preparing.arguments import check_media, read_settings
 from duchenne.preparing.cropping import process_finder
 from duchenne.preparing.cutting import Cutter
 from duchenne.preparing.cutting_videos import SMOOTHING_S
-from duchenne.preparing.datasets.registry import DATA_SETS, read_data_set
+from duchenne.preparing.datasets.registry import data_set_of, read_data_set
 from duchenne.preparing.datasets.table import plan_table
 from duchenne.preparing.datasets.videos import plan_videos
 from duchenne.preparing.naming import apply_names, write_sheet
@@ -102,7 +102,7 @@ def prepare(dataset: str, *, root: str | Path, out: str | Path | None = None, **
     """Finds, follows, aligns and stores every face of a data set; goes on where an earlier run stopped.
 
     Args:
-        dataset: name of a reader, see `arguments.READERS`.
+        dataset: name of a reader, see `arguments.READERS`; of a data set of another package, or `package.module:NAME`.
         root: folder of the data.
         out: the prepared folder to write; None where only a `check` of a data set is wanted.
         **fields: any setting of the reader, as `duchenne prepare DATASET --help` lists them, with underscores:
@@ -160,7 +160,8 @@ def _read_data_set(dataset: str, root: Path, settings: DataSetSettings) -> tuple
         | {"positive_from": _level(dataset, settings), "points": settings.alignment == "dataset"}
     )
     reading = read_data_set(dataset, root, options)
-    stored = sorted(DATA_SETS[dataset].options - {"fps", "points", "per_subject"})
+    known = data_set_of(dataset)
+    stored = sorted((known.options if known else frozenset()) - {"fps", "points", "per_subject"})
     chosen = {option: getattr(options, option) for option in stored}
     if options.per_subject is not None:
         chosen |= {"per_subject": options.per_subject, "seed": options.seed}
@@ -189,7 +190,7 @@ def _level(dataset: str, settings: PrepareSettings) -> float:
     """The lowest intensity that counts as present."""
     if settings.positive_from is not None:
         return settings.positive_from
-    known = DATA_SETS.get(dataset)
+    known = data_set_of(dataset)
     return (known and known.positive_from) or (1.0 if known else 2.0)
 
 
@@ -200,7 +201,7 @@ def _rate(settings: PrepareSettings) -> float | None:
 
 def _describe(dataset: str, root: Path, settings: PrepareSettings, task: _Task) -> DatasetInfo:
     """What `dataset.yaml` says."""
-    known, fps = DATA_SETS.get(dataset), _rate(settings)
+    known, fps = data_set_of(dataset), _rate(settings)
     return DatasetInfo(
         name=settings.name or (known and (known.namespace or known.name)) or root.resolve().name,
         aus=task.plan.aus,

@@ -12,7 +12,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final
@@ -27,36 +27,16 @@ from duchenne.config import from_mapping
 from duchenne.data.loaders import ClipLoader
 from duchenne.errors import DuchenneError, InputError, UsageError
 from duchenne.files import write_text
-from duchenne.methods.base import Method, Stage
+from duchenne.methods.base import Method
 from duchenne.progress import progress_bar
 from duchenne.training.checkpoints import check_optimiser, load_checkpoint, save_checkpoint
 from duchenne.training.config import TrainingConfig
 from duchenne.training.log import read_log
-from duchenne.training.schedules import Plateau, rate_factor
+from duchenne.training.schedules import Plateau, build_optimisers, rate_factor
+from duchenne.training.watching.loggers import LoggerName, Mirror
+from duchenne.training.watching.measures import COLLAPSED, Meter, Seen, gradient_norm, watched
 
 _MOST_THREADS: Final = 1024
-
-
-@dataclass
-class Meter:
-    """Sums between two lines of the log."""
-
-    values: dict[str, list[Tensor | float]] = field(default_factory=dict)
-    images: int = 0
-    waited_s: float = 0.0
-    since: float = field(default_factory=time.perf_counter)
-
-    def line(self, step: int, lr: float) -> dict[str, float]:
-        """The means so far as one line of `log.jsonl`."""
-        spent = time.perf_counter() - self.since
-        means = {name: float(torch.tensor([float(v) for v in values]).mean()) for name, values in self.values.items()}
-        return {
-            "step": step,
-            **means,
-            "lr": lr,
-            "images_per_s": self.images / spent,
-            "waiting": min(1.0, self.waited_s / spent),
-        }
 
 
 class Trainer:
@@ -73,6 +53,8 @@ class Trainer:
         validation: gives batches of the clips held out; None for no validation.
         validate_every: steps between validations.
         save_best: called with the step and the score whenever a validation of the last stage was the best so far.
+        logger: of another program, that is to hold the log, too.
+        tell: called with a sentence that a user should know at once.
     """
 
     def __init__(
@@ -88,7 +70,12 @@ class Trainer:
         validation: ClipLoader | None = None,
         validate_every: int = 1,
         save_best: Callable[[int, float], None] | None = None,
+        logger: LoggerName | None = None,
+        tell: Callable[[str], None] = lambda note: None,
     ) -> None:
+        self.mirrored, self.tell = logger, tell
+        self.mirror: Mirror | None = None
+        self.notes: list[str] = []
         self.fabric, self.method, self.config, self.bf16 = fabric, method, config, bf16
         self.validation, self.validate_every, self.save_best = validation, validate_every, save_best
         self.loader, self.out = loader, out
@@ -104,7 +91,7 @@ class Trainer:
         self.stage, self.plateau = number, Plateau()
         self.method.start_stage(number)
         self.module: Any = None  # of the stage before: its hooks on the gradients go with it
-        optimisers = _optimisers(self.method, self.config, self.stages[number])
+        optimisers = build_optimisers(self.method, self.config, self.stages[number])
         self.module, *self.optimisers = self.fabric.setup(self.method, *optimisers)
         self.module.mark_forward_method("training_step")
 
@@ -172,8 +159,18 @@ class Trainer:
         Raises:
             DuchenneError: when the loss is no longer finite.
         """
+        if self.mirrored and self.fabric.is_global_zero:
+            log = self.out / "log.jsonl"
+            before = [line for _, line in read_log(log) if line] if log.exists() else []
+            self.mirror = Mirror(self.mirrored, self.out, before)
+        try:
+            return self._run(quiet=quiet or not self.fabric.is_global_zero)
+        finally:
+            if self.mirror:
+                self.mirror.close()
+
+    def _run(self, *, quiet: bool) -> bool:
         config, meter = self.config, Meter()
-        quiet = quiet or not self.fabric.is_global_zero
         with stop_requests() as stop, progress_bar(quiet=quiet) as bar:
             task = bar.add_task("pretraining", total=self.total, completed=self.step, note="")
             batches = self.loader.batches(self.step, self.total)
@@ -216,9 +213,15 @@ class Trainer:
         with torch.no_grad():
             batch = self.method.augment(batch)
         self.module.train()
-        with torch.autocast(self.fabric.device.type, torch.bfloat16, enabled=self.bf16):
+        wanted = (self.step + 1) % self.config.log_every == 0 or self.step + 1 == self.ends[self.stage]
+        with (
+            watched(self.method, wanted=wanted) as seen,
+            torch.autocast(self.fabric.device.type, torch.bfloat16, enabled=self.bf16),
+        ):
             output = self.module.training_step(batch)
         self.fabric.backward(output.loss)
+        if wanted:
+            self._measure(meter, seen)
         for optimiser in self.optimisers:
             optimiser.step()
             optimiser.zero_grad()
@@ -227,6 +230,20 @@ class Trainer:
             meter.values.setdefault(name, []).append(value.detach() if isinstance(value, Tensor) else value)
         meter.images += batch.images.shape[0] * batch.images.shape[1] * self.fabric.world_size
         return float(groups[0]["lr"])
+
+    def _measure(self, meter: Meter, seen: Seen) -> None:
+        """What is measured in the step before a line of the log alone, as it takes time."""
+        meter.last["gradient_norm"] = gradient_norm(self.method)
+        spread = seen.spread
+        if spread is None:
+            return
+        meter.last["embedding_spread"] = spread
+        if spread < COLLAPSED and not self.notes and self.fabric.is_global_zero:
+            self.notes.append(
+                f"Step {self.step + 1}: the embedding has collapsed: it gives all faces of a batch almost the same "
+                f"direction (spread {spread:.4f}; 1 is everywhere), so it hardly tells them apart."
+            )
+            self.tell(self.notes[0])
 
     def _validate(self) -> None:
         """Scores the clips held out, logs that, and in the last stage keeps the encoder where it is the best so far."""
@@ -262,6 +279,8 @@ class Trainer:
                 file.write(json.dumps(line) + "\n")
         except OSError as error:
             raise InputError(f"{log}: cannot be written ({error.strerror}); free some place, then --resume.") from error
+        if self.mirror:
+            self.mirror.write(line)
 
     def _log(self, meter: Meter, lr: float) -> dict[str, float]:
         line = meter.line(self.step, lr)
@@ -367,21 +386,3 @@ def make_fabric(config: TrainingConfig, device: torch.device) -> Fabric:
     )
     fabric.launch()
     return fabric
-
-
-def _optimisers(method: Method, config: TrainingConfig, stage: Stage) -> list[torch.optim.Optimizer]:
-    """One for each kind that the stage's parameter groups ask for; each group keeps its `base_lr` for the schedule."""
-    kinds: dict[str, list[dict[str, Any]]] = {}
-    for group in method.parameter_groups():
-        rate = group.get("lr", stage.lr or config.lr)
-        kind = group.get("optimiser", config.optimiser)
-        own = {"params": group["params"], "lr": rate, "base_lr": rate, "scheduled": group.get("scheduled", True)}
-        kinds.setdefault(kind, []).append(own)
-    built: list[torch.optim.Optimizer] = []
-    for kind, groups in kinds.items():
-        if kind == "sgd":
-            built.append(torch.optim.SGD(groups, momentum=config.momentum, weight_decay=config.weight_decay))
-        else:
-            adam = torch.optim.Adam if kind == "adam" else torch.optim.AdamW
-            built.append(adam(groups, weight_decay=config.weight_decay))
-    return built

@@ -42,6 +42,8 @@ from duchenne.training.runs import (
     seen_before,
 )
 from duchenne.training.sync_batchnorm import check_sync_batchnorm, synchronised
+from duchenne.training.watching.curves import PAGE_NAME
+from duchenne.training.watching.loggers import LOGGERS, LoggerName, clear, is_mirror
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class PretrainResult:
         out: the run folder.
         steps: trained.
         finished: False where it was interrupted; `resume=True` goes on.
-        notes: what a user should know about the data, one sentence each.
+        notes: what a user should know about data and training, one sentence each.
     """
 
     out: Path
@@ -78,6 +80,7 @@ def pretrain(
     exclude_fold: str | None = None,
     resume: bool = False,
     quiet: bool = False,
+    logger: LoggerName | None = None,
     tell: Callable[[str], None] = lambda note: None,
     **fields: Any,
 ) -> PretrainResult:
@@ -93,7 +96,9 @@ def pretrain(
             `I/bp4d:jaa` likewise for a published partition, `I/parts` for the data's own.
         resume: go on from `out/checkpoint.pt`, bit for bit as if never interrupted (same machine, versions, threads).
         quiet: show no progress.
-        tell: called before the first step with each of the result's `notes` (by the first process alone).
+        logger: keep the log for TensorBoard (`out/tensorboard`) or as a CSV (`out/csv/metrics.csv`), too.
+        tell: called before the first step with each of the result's `notes` (by the first process alone), and at once
+            where the embedding collapses.
         **fields: any field of the method's or the training configuration; they take precedence over the recipe.
 
     Returns:
@@ -104,6 +109,8 @@ def pretrain(
         InputError: when the data cannot be read, or no clip is long enough.
         DuchenneError: when the loss is no longer finite.
     """
+    if logger is not None and logger not in LOGGERS:
+        raise UsageError(f"--logger {logger}: there are {' and '.join(LOGGERS)}.")
     out, method = Path(out), method_name(method)
     kind = method_run_config(method)
     values = load_recipe(recipe, method) if recipe else {}
@@ -112,7 +119,9 @@ def pretrain(
     job = {"exclude_fold": exclude_fold} if exclude_fold else {}
     rows = training_rows(prepared, exclude_fold)
     of = (recipe, values) if recipe in recipe_names() else None
-    result, _ = train_on(method, config, prepared, rows, out, job=job, recipe=of, resume=resume, quiet=quiet, tell=tell)
+    result, _ = train_on(
+        method, config, prepared, rows, out, job=job, recipe=of, resume=resume, quiet=quiet, logger=logger, tell=tell
+    )
     return result
 
 
@@ -127,6 +136,7 @@ def train_on(
     recipe: tuple[str | None, Mapping[str, Any]] | None = None,
     resume: bool = False,
     quiet: bool = False,
+    logger: LoggerName | None = None,
     tell: Callable[[str], None] = lambda note: None,
 ) -> tuple[PretrainResult, Method]:
     """Trains a method on some rows of prepared data; what `pretrain` does once it knows which.
@@ -160,6 +170,7 @@ def train_on(
             recipe=recipe,
             resume=resume,
             quiet=quiet,
+            logger=logger,
             tell=tell,
             held=held,
         )
@@ -176,6 +187,7 @@ def _train_on(
     recipe: tuple[str | None, Mapping[str, Any]] | None,
     resume: bool,
     quiet: bool,
+    logger: LoggerName | None,
     tell: Callable[[str], None],
     held: ExitStack,
 ) -> tuple[PretrainResult, Method]:
@@ -262,12 +274,15 @@ def _train_on(
         fabric, built, config, load(training), steps, out, bf16=bf16,
         validation=load(held_out) if len(held_out) else None, save_best=save_best,
         validate_every=config.validate_every or math.ceil(len(training) / config.batch_size),
+        logger=logger, tell=tell,
     )  # fmt: skip
     notes += tuple(trainer.resume()) if resume else ()
     if fabric.is_global_zero:
         save_mapping(out / "config.yaml", stored)
         for path in [] if resume else list(out.iterdir()):
-            if _leftover(path.name) and path.name not in ("config.yaml", LOCK_NAME):
+            if is_mirror(path):
+                clear(path)
+            elif _leftover(path) and path.name not in ("config.yaml", LOCK_NAME):
                 path.unlink(missing_ok=True)
         for note in notes:
             tell(note)
@@ -281,7 +296,7 @@ def _train_on(
                 figure.savefig(temporary, format="png", dpi=150)
         done = replace(record(trainer.step), trained_on=own)
         write_text(out / "methods.txt", methods_text(built, config, done, len(training), papers))
-    return PretrainResult(out, trainer.step, finished, notes), built
+    return PretrainResult(out, trainer.step, finished, (*notes, *trainer.notes)), built
 
 
 def stage_steps(stage: Stage, config: Any, clips: int) -> int:
@@ -311,7 +326,7 @@ def _check_out(out: Path, stored: dict[str, Any], *, resume: bool) -> None:
     if not resume:
         if (out / "checkpoint.pt").exists() or (out / "encoder.safetensors").exists():
             raise UsageError(f"{out}: holds a run already; add --resume to go on with it, or name another --out.")
-        if out.exists() and (not out.is_dir() or any(not _leftover(path.name) for path in out.iterdir())):
+        if out.exists() and (not out.is_dir() or any(not _leftover(path) for path in out.iterdir())):
             raise UsageError(f"{out}: is in use by something else; name another --out.")
         return
     before = load_mapping(out / "config.yaml")
@@ -349,9 +364,10 @@ def _left_out(labels: LabelSpec, data: Prepared) -> list[str]:
 _BEST = "encoder_best"
 
 
-def _leftover(name: str) -> bool:
-    """Whether a run that was interrupted before its first checkpoint leaves a file of this name."""
-    return is_leftover(name) or name in ("config.yaml", "log.jsonl", "checkpoint.json") or name.startswith(_BEST)
+def _leftover(path: Path) -> bool:
+    """Whether a run that was interrupted before its first checkpoint leaves such a file or folder."""
+    ours = ("config.yaml", "log.jsonl", "checkpoint.json", PAGE_NAME)
+    return is_leftover(path.name) or path.name in ours or path.name.startswith(_BEST) or is_mirror(path)
 
 
 def _notes(size_px: int, data: Prepared) -> list[str]:

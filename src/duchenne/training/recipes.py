@@ -9,6 +9,7 @@ from typing import Any
 
 from duchenne.config import load_mapping
 from duchenne.errors import UsageError
+from duchenne.plugins import check_named_code
 
 
 def recipe_names() -> list[str]:
@@ -38,10 +39,7 @@ def load_recipe(name: str, method: str) -> dict[str, Any]:
             near = difflib.get_close_matches(name, recipe_names(), n=1, cutoff=0.0)[0]
             raise UsageError(f"there is no recipe `{name}`; did you mean `{near}`? A path of a YAML file works too.")
     values = load_mapping(path)
-    if ":" in str(values.get("backbone")):
-        from duchenne.modules.backbones.builders import check_builder  # imports torch
-
-        check_builder(values["backbone"], path)
+    check_named_code(values, path, method)
     found = values.pop("method", None)
     if found != method:
         raise UsageError(f"{path}: is a recipe for the method `{found}`, not `{method}`; choose another recipe.")

@@ -26,8 +26,9 @@ from duchenne.errors import DuchenneError, InputError, UsageError
 from duchenne.files import file_hash, replacing
 from duchenne.methods.base import Method
 from duchenne.methods.registry import method_class
-from duchenne.modules.backbones.builders import check_builder
+from duchenne.modules.backbones.build import is_foreign
 from duchenne.modules.encoder import Encoder, EncoderSpec
+from duchenne.plugins import check_builder, check_named_code
 from duchenne.training.config import LARGEST_PX, method_run_config
 from duchenne.training.foreign import not_finite
 from duchenne.training.weights import apply_weights
@@ -176,7 +177,7 @@ def _read_weights(path: Path, record: EncoderRecord) -> dict[str, Tensor]:
 
 def _build(spec: EncoderSpec, state: Mapping[str, Tensor]) -> Encoder:
     """An encoder of a shape that its file holds: nothing larger is ever allocated."""
-    if ":" not in spec.backbone:  # others' networks may not know the meta device
+    if not is_foreign(spec.backbone):  # others' networks may not know the meta device
         layers = {key.split(".")[3] for key in state if key.startswith("tokens.layers.layers.")}
         if spec.token_layers != len(layers):
             raise ValueError(f"token_layers is {spec.token_layers}, the file has {len(layers)}")
@@ -243,7 +244,7 @@ def initial_encoder(run: str | Path) -> LoadedEncoder:
     """
     run = Path(run)
     values = load_mapping(run / "config.yaml")
-    check_builder(values.get("backbone"), run / "config.yaml")
+    check_named_code(values, run / "config.yaml")
     method = build_method(*read_config(values, where=str(run / "config.yaml")))
     return LoadedEncoder(method.encoder.eval().requires_grad_(False), read_record(run / "encoder.json"), run)
 
@@ -278,7 +279,7 @@ def check_side(method: Method, config: Any) -> None:
     name, smallest_px = method.encoder.spec.backbone, method.encoder.backbone.smallest_px
     if config.size_px < smallest_px:
         raise UsageError(f"--size-px {config.size_px}: {name} takes pictures from {smallest_px} px.")
-    if ":" in name:  # not ours: it says so itself, in its own words
+    if is_foreign(name):  # not ours: it says so itself, in its own words
         try:
             with torch.no_grad():
                 method.encoder.eval()(torch.zeros(1, 3, config.size_px, config.size_px))

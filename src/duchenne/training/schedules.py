@@ -1,12 +1,15 @@
-"""The learning rate over time: a function of the step alone, except where it follows the validations."""
+"""Optimisers, and the learning rate over time: a function of the step, except where it follows the validations."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
+
+import torch
 
 from duchenne.config import Range
+from duchenne.methods.base import Method, Stage
 from duchenne.training.config import TrainingConfig
 
 
@@ -54,3 +57,21 @@ class Plateau:
             self.factor = max(self.factor * config.plateau_factor, config.plateau_smallest)
             self.since = 0
         return False
+
+
+def build_optimisers(method: Method, config: TrainingConfig, stage: Stage) -> list[torch.optim.Optimizer]:
+    """One for each kind that the stage's parameter groups ask for; each group keeps its `base_lr` for the schedule."""
+    kinds: dict[str, list[dict[str, Any]]] = {}
+    for group in method.parameter_groups():
+        rate = group.get("lr", stage.lr or config.lr)
+        kind = group.get("optimiser", config.optimiser)
+        own = {"params": group["params"], "lr": rate, "base_lr": rate, "scheduled": group.get("scheduled", True)}
+        kinds.setdefault(kind, []).append(own)
+    built: list[torch.optim.Optimizer] = []
+    for kind, groups in kinds.items():
+        if kind == "sgd":
+            built.append(torch.optim.SGD(groups, momentum=config.momentum, weight_decay=config.weight_decay))
+        else:
+            adam = torch.optim.Adam if kind == "adam" else torch.optim.AdamW
+            built.append(adam(groups, weight_decay=config.weight_decay))
+    return built

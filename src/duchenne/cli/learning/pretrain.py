@@ -6,13 +6,14 @@ import dataclasses
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import tyro
 
 from duchenne.config import from_mapping, to_mapping
 from duchenne.methods.registry import METHODS
 from duchenne.plain import tell as print
+from duchenne.plugins import plugins
 from duchenne.training.config import method_run_config
 from duchenne.training.recipes import load_recipe
 
@@ -33,6 +34,8 @@ class JobArguments:
     """Go on from the last checkpoint, exactly as if never interrupted."""
     quiet: tyro.conf.FlagCreatePairsOff[bool] = False
     """Show no progress."""
+    logger: Literal["tensorboard", "csv"] | None = None
+    """Keep the log for TensorBoard (RUN/tensorboard) or as a CSV (RUN/csv/metrics.csv), too."""
 
 
 def main(arguments: list[str]) -> int:
@@ -85,6 +88,7 @@ def _usage() -> str:
     return (
         "usage: duchenne pretrain METHOD --data PREPARED [PREPARED ...] --out RUN [--recipe NAME|FILE] [--resume]\n"
         "                         [any field of the method's configuration]\n\n"
-        f"methods: {', '.join(METHODS)}\n\n"
+        f"methods: {', '.join(sorted({*METHODS, *plugins('methods')}))},\n"
+        "         or package.module:Name\n\n"
         "`duchenne pretrain METHOD --help` lists the fields of a method."
     )

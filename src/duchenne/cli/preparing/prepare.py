@@ -57,17 +57,21 @@ def main(arguments: list[str]) -> int:
 
 
 def _usage() -> str:
+    from duchenne.plugins import package_of, plugins
     from duchenne.preparing.arguments import READERS
 
-    width = max(map(len, READERS))
+    others = {name: f"of {package_of(points[0])}" for name, points in plugins("datasets").items()}
+    readers = {**others, **READERS}
+    width = max(map(len, readers))
     return "\n".join(
         [
             "usage: duchenne prepare DATASET --root DIR --out PREPARED [any setting of the reader]",
             "",
             "Finds, follows, aligns and stores faces; run again, it goes on where it stopped.",
             "",
-            *(f"  {name:<{width}}  {about}" for name, about in READERS.items()),
+            *(f"  {name:<{width}}  {about}" for name, about in readers.items()),
             "",
+            "A data set of your own: package.module:NAME.",
             "`duchenne prepare DATASET --help` lists the settings of a reader.",
         ]
     )

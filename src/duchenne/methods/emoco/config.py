@@ -24,7 +24,7 @@ class EmoCoConfig(MomentumConfig):
 
     backbone: str = "resnet50"
     """Network that is kept (paper: ResNet-50)."""
-    views: Literal["moco_v1", "moco_v2", "simclr"] = "moco_v1"
+    views: str = "moco_v1"
     """Augmentation (paper: "follows MoCo", its reference to the first version, CVPR 2020; moco_v2 is the variant)."""
     emotions: tuple[str, ...] = ()
     """Classes; empty: those of AffectNet's seven (paper; neutral among them) that the training frames show. Frames with

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from duchenne.augment.views import VIEWS, draw_views
+from duchenne.augment.views import view_function
 from duchenne.data.clip_frames import ClipFrames
 from duchenne.data.loaders import ClipSampler
 from duchenne.methods.base import Method
@@ -30,6 +30,7 @@ class ViewMethod(Method):
 
     def __init__(self, config: ViewsConfig) -> None:
         super().__init__(config)
+        self._draw = view_function(config.views)
         self.encoder = Encoder(EncoderSpec(backbone=config.backbone))
         split_batchnorm(self.encoder, config.bn_splits)
 
@@ -42,7 +43,7 @@ class ViewMethod(Method):
         """(B, 1 or 2, ...) frames -> (B, 2, ...) views, each drawn independently."""
         clips = len(batch.images)
         frames = batch.images.expand(-1, 2, -1, -1, -1).reshape(2 * clips, *batch.images.shape[2:])
-        views = draw_views(frames.float() / 255, VIEWS[self.config.views])
+        views = self._draw(frames.float() / 255)
         return replace(batch, images=views.reshape(clips, 2, *views.shape[1:]), rows=batch.rows.expand(-1, 2))
 
     def minus_loss(self, batch: ClipBatch) -> Tensor:

@@ -6,6 +6,7 @@ stridedN | stridedN_bn                       N convolutions of stride 2 down to 
 compact                                      small, for pictures from 64 px; its last map is flattened
 transformers:NAME                            a vision model of Hugging Face transformers, by its type or a local folder
 package.module:builder                       a function without arguments that returns a torch module
+the names of `duchenne.backbones`             such functions of installed packages, see `duchenne.plugins`
 
 Adding one: a subclass of `Backbone`, a line in `BACKBONES` and one in `build_backbone`.
 """
@@ -18,9 +19,10 @@ from typing import Final
 from duchenne.errors import UsageError
 from duchenne.modules.backbones import compact, densenet, resnet
 from duchenne.modules.backbones.base import Backbone
-from duchenne.modules.backbones.builders import BuiltBackbone, is_builder
+from duchenne.modules.backbones.builders import BuiltBackbone
 from duchenne.modules.backbones.strided import build_strided, is_strided
 from duchenne.modules.backbones.transformers import PREFIX, TransformersBackbone
+from duchenne.plugins import is_builder, plugins
 
 BACKBONES: Final[dict[str, str]] = {
     "resnet18": "11.2 million parameters, 512 features",
@@ -52,9 +54,13 @@ def build_backbone(name: str, last_stage: str | None = None, config: str | None 
     if is_builder(name):
         return BuiltBackbone(name, last_stage)
     if name not in BACKBONES:
-        near = difflib.get_close_matches(name, BACKBONES, n=1, cutoff=0.0)[0]
+        others = plugins("backbones")
+        if name in others:
+            return BuiltBackbone(name, last_stage)
+        names = [*BACKBONES, *(other for other in others if other not in BACKBONES)]
+        near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)[0]
         raise UsageError(
-            f"there is no backbone `{name}`; did you mean `{near}`? Backbones: {', '.join(BACKBONES)}, "
+            f"there is no backbone `{name}`; did you mean `{near}`? Backbones: {', '.join(names)}, "
             f"stridedN, {PREFIX}NAME, package.module:builder."
         )
     stages = {"compact": compact.STAGES, "densenet121": densenet.STAGES}.get(name, resnet.STAGES)
@@ -65,6 +71,11 @@ def build_backbone(name: str, last_stage: str | None = None, config: str | None 
     if name == "densenet121":
         return densenet.DenseNet121(last_stage)
     return resnet.build_resnet(name, last_stage or stages[-1])
+
+
+def is_foreign(name: str) -> bool:
+    """Whether a backbone is not the package's own: a builder, a model of transformers, or one of another package."""
+    return ":" in name or (name not in BACKBONES and not is_strided(name))
 
 
 def cell_px(name: str) -> int:

@@ -1,17 +1,11 @@
-"""`package.module:builder`: networks from other people's code, called only where the user said so.
+"""`package.module:builder`, and backbones of installed packages: networks from other people's code.
 
 A function without arguments that returns a torch module, (B, 3, H, W) RGB in [0, 1] -> (B, D); `feature_map(x, stage)`
-beside it where maps are needed. What the user types is the user's word; what a file names is not: a recipe, a run or a
-detector that names a builder is opened only if the variable `DUCHENNE_BUILDERS` holds that name (several: commas).
+beside it where maps are needed. See `duchenne.plugins` for when such code is started.
 """
 
 from __future__ import annotations
 
-import os
-import re
-import sys
-from importlib import import_module
-from pathlib import Path
 from typing import Any, Final
 
 import torch
@@ -19,56 +13,26 @@ from torch import Tensor, nn
 
 from duchenne.errors import UsageError
 from duchenne.modules.backbones.base import Backbone
+from duchenne.plugins import import_builder, is_builder, load_plugin
 
-BUILDERS_VARIABLE: Final = "DUCHENNE_BUILDERS"
-BUILDER: Final = re.compile(r"([A-Za-z_]\w*(?:\.\w+)*):([A-Za-z_]\w*)")
 _TRIED_PX: Final = 224
-
-
-def is_builder(name: Any) -> bool:
-    """Whether a name has the form `package.module:builder`."""
-    return isinstance(name, str) and BUILDER.fullmatch(name) is not None and not name.startswith("transformers:")
-
-
-def check_builder(name: Any, where: object) -> None:
-    """Refuses a builder that a file names, unless the user allows it.
-
-    Args:
-        name: of a backbone; anything else than a builder passes.
-        where: the file, for the error.
-
-    Raises:
-        UsageError: when it is a builder that `DUCHENNE_BUILDERS` does not hold.
-    """
-    if is_builder(name) and name not in os.environ.get(BUILDERS_VARIABLE, "").split(","):
-        raise UsageError(
-            f"{where}: needs the code {name}, which a file may not start by itself; if you trust it, "
-            f"set {BUILDERS_VARIABLE}={name} and run again."
-        )
 
 
 def call_builder(name: str, flag: str) -> nn.Module:
     """The module that a builder returns.
 
     Args:
-        name: `package.module:builder`.
+        name: `package.module:builder`, or what an installed package calls it.
         flag: that named it, for errors.
 
     Raises:
         UsageError: when it cannot be called or returns something else.
     """
-    package, _, function = name.partition(":")
-    here = str(Path.cwd())
-    added = here not in sys.path
-    if added:
-        sys.path.insert(0, here)  # as `python -m` would; the installed command does not have it
+    builder: Any = import_builder(name, flag) if is_builder(name) else load_plugin("backbones", name)
     try:
-        module = getattr(import_module(package), function)()
+        module = builder()
     except (ImportError, AttributeError, TypeError) as error:
         raise UsageError(f"{flag} {name}: cannot be called ({error}); check the name, it takes no argument.") from error
-    finally:
-        if added:
-            sys.path.remove(here)
     if not isinstance(module, nn.Module):
         raise UsageError(f"{flag} {name}: returns a {type(module).__name__}, not a torch module.")
     return module
@@ -78,7 +42,7 @@ class BuiltBackbone(Backbone):
     """What a builder returns, as a backbone; tried once with a black picture to learn its widths.
 
     Args:
-        name: `package.module:builder`.
+        name: `package.module:builder`, or what an installed package calls it.
         last_stage: of its `feature_map`, whose average is then the feature vector; None for what it gives itself.
 
     Raises:

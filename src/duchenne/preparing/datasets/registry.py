@@ -1,13 +1,15 @@
 """The data sets that can be read, by the names that `prepare` takes.
 
-Adding one: docs/architecture.md, "A data set".
+Adding one: docs/architecture.md, "A data set". Those of other packages: see `duchenne.plugins`.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from duchenne.errors import UsageError
+from duchenne.plugins import import_builder, is_builder, load_plugin
 from duchenne.preparing.datasets.aff_wild2 import AFF_WILD2
 from duchenne.preparing.datasets.affectnet import AFFECTNET
 from duchenne.preparing.datasets.bp4d import BP4D, BP4D_PLUS
@@ -29,10 +31,32 @@ DATA_SETS: Final[dict[str, DataSet]] = {
 }  # fmt: skip
 
 
+NO_DATA_SETS: Final = ("videos", "table")
+"""Readers that read any files of a kind."""
+
+
+def data_set_of(name: str) -> DataSet | None:
+    """A data set by name, the one of another package included; None where there is none, e.g. for `videos`.
+
+    Raises:
+        UsageError: when another package's cannot be imported, or is no `DataSet`.
+    """
+    if name in DATA_SETS or name in NO_DATA_SETS:
+        return DATA_SETS.get(name)
+    found: Any = import_builder(name, "data set") if is_builder(name) else load_plugin("datasets", name)
+    if found is not None and not isinstance(found, DataSet):
+        raise UsageError(f"data set {name}: is a {type(found).__name__}, not a DataSet; see docs/extending.md.")
+    return found
+
+
 def read_data_set(name: str, root: Path, options: Options) -> Reading:
     """Finds and joins the files of a data set.
 
     Raises:
+        UsageError: when there is no such data set.
         InputError: when the root holds none of it, or a file cannot be understood.
     """
-    return DATA_SETS[name].read(Tree(root), options)
+    known = data_set_of(name)
+    if known is None:
+        raise UsageError(f"there is no data set `{name}`; the known ones are {', '.join(DATA_SETS)}.")
+    return known.read(Tree(root), options)

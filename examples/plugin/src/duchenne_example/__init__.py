@@ -1,0 +1,1 @@
+"""A method, a backbone, a data set and an augmentation for Duchenne."""

@@ -1,0 +1,1 @@
+"""How a training goes: what is measured beside the loss, loggers of other programs, and the curves as a page."""
