@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+import joblib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -155,3 +156,13 @@ def test_workers_end_with_their_parent() -> None:
     while any(map(is_running, workers)):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_calls_in_this_process_do_not_end_it() -> None:
+    """joblib runs them in threads where the user asks for that."""
+    with (
+        joblib.parallel_config(backend="threading"),
+        in_processes(doubled, [(1, 0.7), (2, 0.7)], workers=2, lost="this") as results,
+    ):
+        assert [process for _, process in results] == [os.getpid()] * 2
+    time.sleep(0.7)  # a watch would have looked by now

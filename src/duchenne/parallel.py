@@ -93,8 +93,11 @@ def _said(lost: str, resumes: bool) -> str:
 
 
 def _watched(parent: int | None, function: Callable[..., Any], *arguments: Any) -> Any:
-    """Calls a function in a worker process, which ends with the process that waits for it."""
-    if parent is not None and not any(thread.name == _WATCH for thread in threading.enumerate()):
+    """Calls a function in a worker process, which ends with the process that waits for it.
+
+    joblib may also run it where it is asked for (in a thread, under another backend of the user's): that goes on.
+    """
+    if os.getpid() != parent == os.getppid() and not any(thread.name == _WATCH for thread in threading.enumerate()):
         threading.Thread(target=_end_with, args=(parent,), daemon=True, name=_WATCH).start()
     return function(*arguments)
 

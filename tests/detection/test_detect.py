@@ -345,11 +345,10 @@ def test_the_same_input_named_twice_is_read_once(film: Film) -> None:
         assert len(duchenne.detect([path, path.parent, path.parent / "*.mov"])) == 1
 
 
-def test_several_workers_write_the_same_table(film: Film, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_workers_write_the_same_table(film: Film, tmp_path: Path) -> None:
     # Threads in place of processes, so that the scripted faces are seen there too.
     paths = [film(f"{name}.mov", [10 * number, 0, 40]) for number, name in enumerate("abcd", start=1)]
     alone = duchenne.detect(paths, output=tmp_path / "alone.csv")
-    monkeypatch.setattr("duchenne.detection.runner.os.getppid", os.getpid)
     with joblib.parallel_config(backend="threading"):
         together = duchenne.detect(paths, output=tmp_path / "together.csv", workers=3)
     assert together.equals(alone)
