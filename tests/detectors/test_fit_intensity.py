@@ -235,7 +235,7 @@ def test_groups_from_a_file(data: Path, tmp_path: Path) -> None:
     for by, error, message in (
         ("clash.csv", InputError, "two groups"),
         ("none.csv", InputError, "cannot be read"),
-        ("colour", UsageError, "--by colour: is no column"),
+        ("colour", UsageError, "by colour: is no column"),
         ("clip", UsageError, "makes 1 groups"),
     ):
         name = str(tmp_path / by) if by.endswith("csv") else by

@@ -109,7 +109,7 @@ def test_steps_of_an_epoch(of: str, units: int, celebrities: Prepared, tmp_path:
 
 def test_what_an_epoch_cannot_be(squares: Path, tmp_path: Path) -> None:
     for method, of, message in (
-        ("supervised", "clip", "use --epoch-of frame"),
+        ("supervised", "clip", "use epoch_of frame"),
         ("cvc", "frame", "looks at 2 frames"),
     ):
         fields = {**FAST, **SMALL[method], "epoch_of": of, "validation_share": 0.0, "schedule": "constant"}

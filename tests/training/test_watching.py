@@ -163,12 +163,12 @@ def test_validations_and_stages_are_mirrored(tmp_path):
 def test_a_logger_that_is_not_installed_or_cannot_write(squares, tmp_path, monkeypatch):
     monkeypatch.setattr(tensorboard, "_TENSORBOARD_AVAILABLE", False)
     monkeypatch.setattr(tensorboard, "_TENSORBOARDX_AVAILABLE", False)
-    with pytest.raises(UsageError, match=r"--logger tensorboard: .*pip install .duchenne\[tensorboard\]"):
+    with pytest.raises(UsageError, match=r"logger tensorboard: .*pip install .duchenne\[tensorboard\]"):
         Mirror("tensorboard", tmp_path)
     (tmp_path / "csv").write_text("a file in the way")
     with pytest.raises(InputError, match="csv: cannot be written"):
         Mirror("csv", tmp_path)
-    with pytest.raises(UsageError, match="--logger wandb: there are tensorboard and csv"):
+    with pytest.raises(UsageError, match="logger wandb: there are tensorboard and csv"):
         duchenne.pretrain(Brightness, max_steps=1, data=squares, out=tmp_path / "run", logger="wandb", **HOW)
     assert not (tmp_path / "run").exists()
 

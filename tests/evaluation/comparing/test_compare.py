@@ -278,8 +278,8 @@ def test_a_folder_gets_all_three_files(
 def test_data_sets_that_are_not_printed_so_are_refused() -> None:
     for name, metric, sentence in [
         ("ck+", "f1", "no such data set; choose bp4d"),
-        ("raf-db", "f1", "printed as recall; use --metric recall"),
-        ("disfa", "auc", "printed as f1; use --metric f1"),
+        ("raf-db", "f1", "printed as recall; use metric recall"),
+        ("disfa", "auc", "printed as f1; use metric f1"),
     ]:
         with pytest.raises(DuchenneError, match=sentence):
             compare(published=name, metric=metric)  # type: ignore[arg-type]

@@ -268,9 +268,9 @@ def test_voxceleb2_so_many_of_every_speaker(tmp_path: Path) -> None:
 
 def test_what_per_subject_cannot_be(tmp_path: Path) -> None:
     for dataset, fields, message in (
-        ("disfa", {"per_subject": 2}, "--per-subject: is for `prepare voxceleb2`, not for `prepare disfa`"),
-        ("voxceleb2", {"per_subject": 0}, "--per-subject 0: must be at least 1"),
-        ("voxceleb2", {"seed": 1}, "--seed 1: is that of --per-subject"),
+        ("disfa", {"per_subject": 2}, "per_subject: is for `prepare voxceleb2`, not for `prepare disfa`"),
+        ("voxceleb2", {"per_subject": 0}, "per_subject 0: must be at least 1"),
+        ("voxceleb2", {"seed": 1}, "seed 1: is that of per_subject"),
     ):
         with pytest.raises(UsageError, match=message):
             duchenne.prepare(dataset, root=tmp_path, out=tmp_path / "out", **fields)
