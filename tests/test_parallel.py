@@ -158,6 +158,20 @@ def test_workers_end_with_their_parent() -> None:
         time.sleep(0.05)
 
 
+def variable(name: str) -> str | None:
+    return os.environ.get(name)
+
+
+def test_workers_know_variables_that_were_set_after_they_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    for value in ("first", "second", None):
+        if value is None:
+            monkeypatch.delenv("DUCHENNE_TRIED")
+        else:
+            monkeypatch.setenv("DUCHENNE_TRIED", value)
+        with in_processes(variable, [("DUCHENNE_TRIED",)] * 2, workers=2, lost="this") as results:
+            assert list(results) == [value] * 2
+
+
 def test_calls_in_this_process_do_not_end_it() -> None:
     """joblib runs them in threads where the user asks for that."""
     with (

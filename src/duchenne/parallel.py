@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
@@ -60,7 +60,7 @@ def in_processes(
     import joblib
     from joblib.externals.loky import get_reusable_executor
 
-    parent = None if scheduler else os.getpid()
+    parent, settings = (None, {}) if scheduler else (os.getpid(), _settings())
     kind = "generator" if ordered else "generator_unordered"
     with _cluster(scheduler):
         pool = joblib.Parallel(
@@ -68,7 +68,7 @@ def in_processes(
         )  # fmt: skip
         try:
             with _ignoring_interrupts():  # which the processes inherit
-                results = pool(joblib.delayed(_watched)(parent, function, *call) for call in calls)
+                results = pool(joblib.delayed(_watched)(parent, settings, function, *call) for call in calls)
             try:
                 yield results
             finally:
@@ -92,14 +92,23 @@ def _said(lost: str, resumes: bool) -> str:
     )
 
 
-def _watched(parent: int | None, function: Callable[..., Any], *arguments: Any) -> Any:
+def _watched(parent: int | None, settings: Mapping[str, str], function: Callable[..., Any], *arguments: Any) -> Any:
     """Calls a function in a worker process, which ends with the process that waits for it.
 
     joblib may also run it where it is asked for (in a thread, under another backend of the user's): that goes on.
     """
-    if os.getpid() != parent == os.getppid() and not any(thread.name == _WATCH for thread in threading.enumerate()):
-        threading.Thread(target=_end_with, args=(parent,), daemon=True, name=_WATCH).start()
+    if os.getpid() != parent == os.getppid():
+        for name in _settings():  # joblib keeps workers, which know the variables of when they were started
+            del os.environ[name]
+        os.environ.update(settings)
+        if not any(thread.name == _WATCH for thread in threading.enumerate()):
+            threading.Thread(target=_end_with, args=(parent,), daemon=True, name=_WATCH).start()
     return function(*arguments)
+
+
+def _settings() -> dict[str, str]:
+    """The environment's variables that are ours."""
+    return {name: value for name, value in os.environ.items() if name.startswith("DUCHENNE_")}
 
 
 def _end_with(parent: int) -> None:
