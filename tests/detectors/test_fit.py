@@ -26,7 +26,7 @@ from duchenne.faces.align import ALIGNMENT, crop_matrix, transform_points
 from duchenne.faces.batch import FaceBatch
 from duchenne.features.resolve import resolve
 from duchenne.features.source import Context
-from duchenne.modules.backbones.builders import BUILDERS_VARIABLE
+from duchenne.plugins import BUILDERS_VARIABLE
 
 
 def levels(out: Path, *, subjects: int = 7, known: bool = True, aus: tuple[int, ...] = (1, 12), **wrong: Any) -> Path:

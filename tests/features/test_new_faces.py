@@ -16,8 +16,8 @@ from duchenne.faces.batch import FaceBatch
 from duchenne.features.encoder import EncoderSource
 from duchenne.features.resolve import resolve, source_of, stored_source
 from duchenne.features.source import Context
-from duchenne.modules.backbones.builders import BUILDERS_VARIABLE
 from duchenne.modules.encoder import Encoder, EncoderSpec
+from duchenne.plugins import BUILDERS_VARIABLE
 
 CPU = Context(device=torch.device("cpu"))
 SPEC = {
