@@ -21,10 +21,10 @@ from duchenne.plain import tell as print
 
 @dataclass(kw_only=True)
 class InfoArguments:
-    """Versions, devices, methods, data sets and model files, or what a model costs; nothing is downloaded."""
+    """Versions, devices, methods, data sets and model files, or what a model costs; nothing is fetched."""
 
     model: tuple[str, ...] = ()
-    """Encoders, as `evaluate --model` takes them: report what each costs (parameters, multiply-adds, time)."""
+    """Encoders, as `evaluate --model` takes them: say what each costs (parameters, multiply-adds, time)."""
     device: str = "auto"
     """Where the time is taken: auto, cpu, cuda, cuda:N or mps."""
 
