@@ -10,7 +10,7 @@ _END: Final = 200
 
 
 class DuchenneError(Exception):
-    """Something the user can mend: the message says what was wrong, where, and what to do.
+    """Something that the user can correct: the message says what was wrong, where, and what to do.
 
     Attributes:
         exit_status: 1 where an input failed, 2 where the command was used wrongly.
