@@ -13,7 +13,7 @@ _FLAG: Final = re.compile(r"(`[^`]*`)|(?<![\w./-])--([a-z][a-z0-9]*(?:-[a-z0-9]+
 
 
 class DuchenneError(Exception):
-    """Something the user can mend: the message says what was wrong, where, and what to do.
+    """Something that the user can correct: the message says what was wrong, where, and what to do.
 
     Messages are written with fields as flags (`--label-share`), and the command line prints them so. Whoever calls from
     Python has no flags, and reads the names of the fields (`label_share`).

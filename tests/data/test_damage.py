@@ -74,7 +74,7 @@ def every(column: str, value: object) -> Callable[[pd.DataFrame], pd.DataFrame]:
         (put("size", 0), "`size` of row 2 is 0"),
         (put("size", 10**6), "ends before the picture of row 2"),
         (put("offset", 2**52), "ends before the picture of row 2"),
-        (put("shard", "../../secret.tar"), "is no file name"),
+        (put("shard", "../../secret.tar"), "is not a file name"),
         (lambda frames: frames.drop(columns="clip"), "has no column `clip`"),
         (lambda frames: frames.drop(columns="AU12"), "has no column `AU12`"),
         (every("AU04", 1), "has a column `AU04`, which dataset.yaml"),

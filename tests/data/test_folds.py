@@ -89,7 +89,7 @@ def test_folds_from_a_table(tmp_path: Path) -> None:
         "subject,part\na,1\n": "no column `fold`",
         "subject,fold\na,one\n": "cannot be read as a table",
         "subject,fold,seed\na,1,0\n": "no rows for seed 3",
-        "subject,fold\na,1\nb,1\nc,1\n": "lie in one fold",
+        "subject,fold\na,1\nb,1\nc,1\n": "are all in one fold",
     }.items():
         table.write_text(text)
         with pytest.raises(InputError, match=sentence):

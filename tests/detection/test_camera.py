@@ -123,7 +123,7 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     monkeypatch.chdir(tmp_path)
     path = _avi(tmp_path / "a.avi", 30)
     assert main(["detect", "--camera", str(path)]) == 2, "a file or an address only when that is asked for"
-    assert "is no device" in capsys.readouterr().err
+    assert "is not a device" in capsys.readouterr().err
     assert main(["detect", "--camera", str(path), "--camera-address", "-o", "live.csv"]) == 0
     said = capsys.readouterr().out
     assert "-> live.csv" in said

@@ -27,5 +27,5 @@ def test_detect_takes_open_detectors(film: Film, tmp_path: Path) -> None:
         pd.testing.assert_frame_equal(duchenne.detect([path], model=detector), wanted)
         with pytest.raises(UsageError, match="an open model is as it was opened"):
             duchenne.detect(path, model=detector, sides=True)
-    with pytest.raises(UsageError, match="Identity: is no detector of action units; make one with `duchenne fit`"):
+    with pytest.raises(UsageError, match="Identity: is not a detector of action units; make one with `duchenne fit`"):
         duchenne.detect(path, model=torch.nn.Identity())  # type: ignore[arg-type]

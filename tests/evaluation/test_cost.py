@@ -59,4 +59,4 @@ def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_what_has_no_cost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["info", "--model", "pixels"]) == 2
-    assert "is no network" in capsys.readouterr().err
+    assert "is not a network" in capsys.readouterr().err

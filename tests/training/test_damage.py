@@ -100,7 +100,7 @@ def test_encoders_of_earlier_versions_have_no_checksum(run: Path) -> None:
         ({"size_px": "large"}, "`size_px` must be a whole number"),
         ({"steps": -5}, "steps must be at least 0"),
         ({"validation": 1e300}, "validation must be at least"),
-        ({"format_version": 2}, "is no encoder record of format version 1"),
+        ({"format_version": 2}, "is not an encoder record of format version 1"),
     ],
 )
 def test_impossible_records_are_refused(run: Path, change: dict[str, Any], message: str) -> None:

@@ -18,11 +18,11 @@ class Arguments:
     out: Path = Path("demo")
     """Folder for everything that is made; parts that an earlier call finished are kept."""
     seed: int = 0
-    """Of the faces and the weights."""
+    """Seed of the faces and the weights."""
     subjects: int = 160
-    """People to learn from (a quarter is a test split that is left out); a quarter as many others are tested on."""
+    """People to train on (a quarter is a test split that is left out); testing uses a quarter as many others."""
     clips: int = 4
-    """Of each person."""
+    """Training clips of each person."""
     steps: int = STEPS
     """Steps of pretraining."""
     labelled_steps: int = LABELLED_STEPS

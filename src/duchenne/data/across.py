@@ -1,4 +1,4 @@
-"""From one data set to another: common action units at one level, and nobody and nothing on both sides."""
+"""From one data set to another: common action units at one level, and no person or picture on both sides."""
 
 from __future__ import annotations
 

@@ -153,7 +153,7 @@ def from_picture_parts(parts: Iterable[str | None]) -> NDArray[np.int64]:
 
 
 def check_apart(folds: Iterable[Fold], subjects: pd.Series[str]) -> None:
-    """Makes sure that nobody lies on both sides of a fold, nor two of one name in different data sets.
+    """Makes sure that nobody is on both sides of a fold, nor two people of the same name in different data sets.
 
     Data sets share people (DISFA and DISFA+) and names (BP4D and BP4D+); which of both it is cannot be told.
 
@@ -291,7 +291,7 @@ def from_file(path: str | Path, subjects: Iterable[str | None], *, seed: int = 0
         )
     assigned = np.asarray(found, dtype=np.int64)
     if len(np.unique(assigned)) < 2 or assigned.max() < 0:
-        raise InputError(f"{path}: the labelled subjects lie in one fold; give them at least two.")
+        raise InputError(f"{path}: the labelled subjects are all in one fold; give them at least two.")
     return assigned
 
 

@@ -104,7 +104,7 @@ class PartWriter:
         self._counts[name] += number
 
     def lose(self, row: Mapping[str, Any], reason: str) -> None:
-        """Keeps the labels of an input of which there is no crop; it goes to `missing.parquet`.
+        """Keeps the labels of an input without a crop, for `missing.parquet`.
 
         Args:
             row: as for `add`; one without any label is passed over.
@@ -115,7 +115,7 @@ class PartWriter:
             self._missing.append({**row, "reason": reason})
 
     def fail(self, source: str, reason: str) -> None:
-        """Notes an input that could not be used; the job goes on."""
+        """Notes an input that could not be used; the job continues."""
         self._counts["failures"] += 1
         self._failures.append((source, reason))
 

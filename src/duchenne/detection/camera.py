@@ -50,7 +50,7 @@ class Capture(Protocol):
 
 
 def camera(source: int | str = 0, *, address: bool = False) -> Generator[Picture]:
-    """Pictures of a camera, each the latest there is when it is asked for.
+    """Pictures from a camera, each the latest available when it is requested.
 
     Pictures that come while an earlier one is looked at are passed over, so that nothing lags behind: `frame` counts
     all that came, `time_s` is the time since the first.
@@ -70,7 +70,7 @@ def camera(source: int | str = 0, *, address: bool = False) -> Generator[Picture
     number = int(source) if str(source).isdecimal() else source
     if isinstance(number, str) and not address and not _is_device(number):
         raise UsageError(
-            f"camera {source}: is no device; give a number or a device such as /dev/video0, name a file without "
+            f"camera {source}: is not a device; give a number or a device such as /dev/video0, name a file without "
             "--camera, or allow addresses (--camera-address)."
         )
     level = cv2.utils.logging.getLogLevel()

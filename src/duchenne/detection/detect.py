@@ -69,7 +69,7 @@ class Detection:
 
 @takes(DetectArguments)
 def detect(inputs: Inputs, *, model: Model = DUCHENNE, **fields: Any) -> pd.DataFrame:
-    """Action units of everyone in images and videos: one row per face per frame, one empty row where nobody is.
+    """Action units of everyone in images and videos: one row per face per frame, an empty one without a face.
 
     Example:
         >>> table = duchenne.detect("interview.mp4")

@@ -24,9 +24,9 @@ class ComputeArguments:
     """How an encoder computes."""
 
     device: str = "auto"
-    """where an encoder computes: auto, cpu, cuda, cuda:N or mps; faces are found on the processor"""
+    """where an encoder runs: auto, cpu, cuda, cuda:N or mps; faces are found on the CPU"""
     precision: Precision = "float32"
-    """of an encoder; bf16 is faster where the device computes it"""
+    """precision of an encoder; bf16 is faster where the device supports it"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,9 +36,9 @@ class FaceSettings:
     min_face: int = 32
     """faces narrower than this many pixels are listed without action units"""
     sequence: Annotated[float | None, tyro.conf.arg(metavar="FPS")] = None
-    """every folder of pictures is one recording with so many frames per second, in the order of their names"""
+    """every folder of pictures is one recording at this many frames per second, in the order of their names"""
     mirrored: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """the recordings are mirror images (some front cameras, conferences): turn them round first"""
+    """the recordings are mirror images (some front cameras, conferences): flip them first"""
 
     def __post_init__(self) -> None:
         """Refuses values that make no sense.
@@ -66,7 +66,7 @@ class DetectSettings(FaceSettings):
     sides: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """also give the left and the right side, AUxx_left and AUxx_right (the subject's), where the model has them"""
     all_aus: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """of the model `duchenne`, also action units that nobody judged on real faces; else they are empty"""
+    """`duchenne`: also fill in action units that have not been judged on real faces; otherwise they are empty"""
     every: int = 1
     """read only every Nth frame: 0, N, 2N ..."""
     start_s: float = 0.0
@@ -78,9 +78,9 @@ class DetectSettings(FaceSettings):
     baseline: Annotated[str | None, tyro.conf.arg(metavar="FILE|FROM-TO")] = None
     """subtract the resting face: the median over a recording of it, or over seconds of the input, such as 0-5"""
     anonymous: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """overlay and report show landmarks in place of the picture"""
+    """overlay and report show landmarks instead of the picture"""
     chapters: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """files whose names tell chapters (GoPro's, a DVD's, NAME_part1 ...) are one recording"""
+    """files named as chapters (GoPro's, a DVD's, NAME_part1 ...) are joined into one recording"""
 
     def __post_init__(self) -> None:
         """Refuses values that make no sense.

@@ -106,7 +106,9 @@ def open_session(path: Path) -> Any:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions.") from error
     except Exception as error:  # its errors have no class of their own below this
-        raise InputError(f"{path}: is no ONNX file that ONNX Runtime can open; export the detector again.") from error
+        raise InputError(
+            f"{path}: is not an ONNX file that ONNX Runtime can open; export the detector again."
+        ) from error
 
 
 def input_names(record: DetectorRecord) -> list[str]:

@@ -31,7 +31,7 @@ def open_model(
         )
     if not callable(getattr(model, "score", None)) or not hasattr(model, "columns"):
         raise UsageError(
-            f"--model {type(model).__name__}: is no detector of action units; make one with `duchenne fit`, or open "
+            f"--model {type(model).__name__}: is not a detector of action units; make one with `duchenne fit`, or open "
             "one with duchenne.load_model."
         )
     if sides or all_aus or device != "auto" or precision != "float32":

@@ -31,7 +31,7 @@ class CommonArguments:
     """Number of folds without shared subjects, `split` for the data's own split, `parts`, a published partition
     (bp4d:jaa ...), or a CSV with subject and fold."""
     baselines: bool = True
-    """Without this flag, an untrained encoder, blendshapes and landmarks stand beside the models."""
+    """Without this flag, an untrained encoder, blendshapes and landmarks are evaluated with the models."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:N or mps."""
     quiet: bool = False
@@ -56,7 +56,7 @@ class FeatureArguments:
     """Which features of an encoder are taken."""
 
     feature: Literal["embedding", "pooled"] = "embedding"
-    """What the encoder gives, or its averaged last map."""
+    """The encoder's output, or its last feature map, averaged."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,22 +66,22 @@ class ScoredArguments(CommonArguments):
     target: Target = "au"
     """What to predict."""
     train_data: tuple[Path, ...] = ()
-    """Other prepared data to train on; then all of --data is tested, on the action units that all of them code."""
+    """Other prepared data to train on; all of --data is then used for testing, on the action units that all code."""
     positive_from: float | None = None
-    """Lowest intensity (0 to 5) that counts as present, in every data set; without, as each says, or with --train-data
-    the highest of theirs where all code intensities."""
+    """Lowest intensity (0 to 5) that counts as present, in every data set; by default each one's own, or with
+    --train-data the highest of theirs where all code intensities."""
     seeds: int = 1
-    """How often everything that is drawn (folds, held-out subjects, untrained weights, the course of training) is
-    drawn."""
+    """Number of repetitions, each with everything random drawn anew (folds, held-out subjects, untrained weights, the
+    course of training)."""
     repeats: int = 1
-    """How often, per seed, folds and held-out subjects are drawn, while all else that is drawn stays."""
+    """Number of draws of folds and held-out subjects per seed, with everything else random kept as it is."""
     weighting: Weighting = "balanced"
-    """Of the classes."""
+    """Class weights."""
     threshold: Threshold = 0.5
-    """On the sigmoid, from which an AU is called present; stored: learned on held-out training subjects; oracle: the
+    """Probability from which an AU is predicted as present; stored: learned on held-out training subjects; oracle: the
     best for the tested faces, marked as such."""
     label_share: tuple[float, ...] = ()
-    """Shares of the training labels to evaluate with as well, such as 0.01 0.1 0.5."""
+    """Shares of the training labels to evaluate with in addition, such as 0.01 0.1 0.5."""
     label_unit: LabelUnit = "subjects"
     """What is left out."""
     sweep: tuple[str, ...] = ()
@@ -136,7 +136,7 @@ class MappedArguments(FeatureArguments, ScoredArguments):
     map_emotion: str | None = None
     """The maps of items show the faces of this emotion alone."""
     map_subjects: int = 0
-    """Maps show faces of so many subjects, 10 at most; 0: of all."""
+    """Number of subjects whose faces maps show, 10 at most; 0: all."""
     map_faces: int = MAP_FACES
     """How many faces are on a map."""
 

@@ -80,7 +80,7 @@ def model_cost(name: str, *, device: str = "auto") -> Cost:
     members = source.members
     networks = [network for member in members if (network := member.network)]
     if len(networks) < len(members):
-        raise UsageError(f"--model {name}: is no network, so it has no cost of its own; name a run or an encoder.")
+        raise UsageError(f"--model {name}: is not a network, so it has no cost of its own; name a run or an encoder.")
     chosen = resolve_device(device)
     parts = [measure(one.build(0), one.size_px or DEFAULT_PX, chosen) for one in networks]
     return Cost(

@@ -1,4 +1,4 @@
-"""Labelled pictures of which there is no crop, counted as predicted absent (`prepare --missing negative`).
+"""Labelled pictures without a crop, counted as predicted absent (`prepare --missing negative`).
 
 A detector that finds no face says that nothing is there. Leaving such pictures out makes scores better than what people
 who use it see, and the pictures left out are not random ones.

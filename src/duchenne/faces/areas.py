@@ -69,10 +69,10 @@ def parse_pairs(texts: Sequence[str], areas: int) -> tuple[tuple[int, int], ...]
         found = re.fullmatch(r"(\d+)-(\d+)", text)
         pair = (int(found[1]), int(found[2])) if found else (0, 0)
         if pair[0] == pair[1] or not all(1 <= area <= areas for area in pair):
-            raise ValueError(f"`{text}` is no pair of two areas from 1 to {areas}, such as 2-3")
+            raise ValueError(f"`{text}` is not a pair of two areas from 1 to {areas}, such as 2-3")
         pairs.append((min(pair), max(pair)))
     if len(set(pairs)) < len(pairs):
-        raise ValueError(f"pairs of areas stand more than once in {' '.join(texts)}")
+        raise ValueError(f"pairs of areas occur more than once in {' '.join(texts)}")
     return tuple(pairs)
 
 
@@ -96,7 +96,7 @@ def parse_groups(texts: Sequence[str], areas: int) -> tuple[tuple[tuple[int, ...
         found = re.fullmatch(r"(\d+(?: \d+)*): (\d+(?: \d+)*)", text)
         own = tuple(map(int, found[1].split())) if found else ()
         if found is None or not all(1 <= area <= areas for area in own):
-            raise ValueError(f"`{text}` is no group of areas (1 to {areas}) and action units, such as 7 8: 15 17")
+            raise ValueError(f"`{text}` is not a group of areas (1 to {areas}) and action units, such as 7 8: 15 17")
         groups.append((own, tuple(map(int, found[2].split()))))
     judged = [au for _, aus in groups for au in aus]
     if len(set(judged)) < len(judged):

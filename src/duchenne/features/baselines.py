@@ -1,4 +1,4 @@
-"""What stands beside every evaluation: an untrained encoder and MediaPipe's own values under the same protocol."""
+"""The baselines of every evaluation: an untrained encoder and MediaPipe's own values under the same protocol."""
 
 from __future__ import annotations
 

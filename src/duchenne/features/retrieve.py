@@ -64,7 +64,7 @@ def retrieve(
     device: str = "auto",
     quiet: bool = False,
 ) -> pd.DataFrame:
-    """Finds the prepared faces whose features have the highest cosine with those of the faces in a picture.
+    """Finds the prepared faces whose features have the highest cosine similarity to those of the faces in a picture.
 
     Args:
         model: an encoder, by a word or itself, or `pixels`, see `duchenne.features.resolve`; of several, what each

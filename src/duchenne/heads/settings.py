@@ -18,7 +18,7 @@ class PenaltySettings:
     """The penalty on the weights of linear units."""
 
     l2: tuple[float, ...] = L2_CANDIDATES
-    """Penalty strengths; of several, one per fold is chosen on held-out training subjects."""
+    """Penalty strengths; where there are several, one is chosen per fold on held-out training subjects."""
 
     def __post_init__(self) -> None:
         """Checks the strengths.
@@ -59,7 +59,7 @@ class TuneSettings:
     """
 
     tune: Tune = "all"
-    """What of the encoder is trained: nothing (head: only the linear units), its BatchNorm layers, or all."""
+    """Which part of the encoder is trained: none (head: only the linear units), its BatchNorm layers, or all."""
     epochs: int = 10
     """Passes over the training faces."""
     batch_size: int = 64
@@ -71,8 +71,8 @@ class TuneSettings:
     layer_decay: float = 1.0
     """Factor of the learning rate from each part of the encoder to the one before it."""
     patience: int = 0
-    """Stop after so many epochs without a better AUC on held-out training subjects, and keep the best; 0: train on all
-    subjects for all epochs."""
+    """Stop after this many epochs without a better AUC on held-out training subjects, and keep the best; 0: train on
+    all subjects for all epochs."""
     held_out: float = field(default=0.2, init=False)
     curve: bool = False
     """Score the tested faces after every epoch too, for a figure; nothing is chosen by these scores."""

@@ -161,7 +161,7 @@ class Method(nn.Module, ABC):
         """
 
     def validation_score(self, batch: ClipBatch) -> Tensor | None:
-        """How good the encoder is on clips held out, (); higher is better. None where the method has no such score.
+        """How good the encoder is on held-out clips, (); higher is better. None where the method has no such score.
 
         Called in evaluation mode with the uint8 frames of a batch, not augmented.
         """

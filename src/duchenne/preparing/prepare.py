@@ -99,7 +99,7 @@ class _Task:
 
 
 def prepare(dataset: str, *, root: str | Path, out: str | Path | None = None, **fields: Any) -> Preparation:
-    """Finds, follows, aligns and stores every face of a data set; goes on where an earlier run stopped.
+    """Finds, tracks, aligns and stores every face of a data set; continues where an earlier run stopped.
 
     Args:
         dataset: name of a reader, see `arguments.READERS`; of a data set of another package, or `package.module:NAME`.

@@ -30,7 +30,7 @@ class PrepareSettings:
     size_px: Annotated[int, tyro.conf.arg(name="size", metavar="PX")] = CROP_PX
     """side of the crops in pixels"""
     min_face: Annotated[float, tyro.conf.arg(metavar="PX")] = 32.0
-    """faces narrower than this many pixels are counted and not kept"""
+    """faces narrower than this many pixels are counted but not kept"""
     alignment: Alignment = "frame"
     """every frame by its eye corners and nose; that, smoothed over time (videos); by eye centres, nose tip and mouth
     corners; by all 68 landmarks; by the data set's own landmarks; or not at all, for images that are aligned crops"""
@@ -39,7 +39,7 @@ class PrepareSettings:
     name: str | None = None
     """name of the data set, which namespaces its subjects (that of the reader, or of the folder)"""
     licence: str | None = None
-    """licence of the data; it travels into checkpoints and model cards"""
+    """licence of the data; it is copied into checkpoints and model cards"""
     quiet: tyro.conf.FlagCreatePairsOff[bool] = False
     """no progress bar"""
 
@@ -88,7 +88,7 @@ class MissingSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class VideosSettings(PrepareSettings, RateSettings):
-    """Finds, follows, aligns and stores the faces of videos; run again, it goes on where it stopped.
+    """Finds, tracks, aligns and stores the faces of videos; run again, it continues where it stopped.
 
     Inputs that cannot be read are listed with their reasons in OUT/failures.csv; the rest is complete.
     """
@@ -96,16 +96,16 @@ class VideosSettings(PrepareSettings, RateSettings):
     labels: Annotated[Path | None, tyro.conf.arg(metavar="FILE|DIR")] = None
     """codes per frame or with onset and offset; a table, or a file or export of ELAN, BORIS, The Observer, Datavyu"""
     coder: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
-    """whose codes to take where several coded the same video, or one in several sessions"""
+    """whose codes to use where several people coded the same video, or one person did so in several sessions"""
     names: Annotated[Path | None, tyro.conf.arg(metavar="FILE.csv")] = None
     """a table `source, face, name` that names the faces found (equal names are merged, empty ones left out; needs no
-    new search), and says which face the subjects of the codes are"""
+    new search), and states which face each subject of the codes is"""
     sequence: Annotated[float | None, tyro.conf.arg(metavar="FPS")] = None
-    """every folder of pictures is one recording with so many frames per second, in the order of their names"""
+    """every folder of pictures is one recording at this many frames per second, in the order of their names"""
     chapters: tyro.conf.FlagCreatePairsOff[bool] = False
-    """files whose names tell chapters (GoPro's, a DVD's, NAME_part1 ...) are one recording"""
+    """files named as chapters (GoPro's, a DVD's, NAME_part1 ...) are joined into one recording"""
     mirrored: tyro.conf.FlagCreatePairsOff[bool] = False
-    """they are mirror images (some front cameras, conferences): turn them round first"""
+    """they are mirror images (some front cameras, conferences): flip them first"""
 
     def __post_init__(self) -> None:
         """See `PrepareSettings`."""
@@ -120,7 +120,7 @@ class VideosSettings(PrepareSettings, RateSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class TableSettings(PrepareSettings, MissingSettings):
-    """Finds, aligns and stores the faces of images that a table names; run again, it goes on where it stopped.
+    """Finds, aligns and stores the faces of images that a table names; run again, it continues where it stopped.
 
     Inputs that cannot be read are listed with their reasons in OUT/failures.csv; the rest is complete.
     """
@@ -141,14 +141,14 @@ class TableSettings(PrepareSettings, MissingSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class DataSetSettings(PrepareSettings, MissingSettings):
-    """Finds, aligns and stores the faces of a data set, with its labels; run again, it goes on where it stopped.
+    """Finds, aligns and stores the faces of a data set, with its labels; run again, it continues where it stopped.
 
     Inputs that cannot be read are listed with their reasons in OUT/failures.csv; the rest is complete.
     """
 
     check: tyro.conf.FlagCreatePairsOff[bool] = False
-    """only say what was found, what is missing and how the counts compare with the published ones; takes seconds, reads
-    no pictures, writes nothing"""
+    """only report what was found, what is missing and how the counts compare with the published ones; takes seconds,
+    reads no pictures, writes nothing"""
     parts: Annotated[Path | None, tyro.conf.arg(metavar="FILE.csv")] = None
     """a table with subject and part that divides the subjects; train, validation and test give the split, others folds
     for `evaluate --folds parts`"""
@@ -191,7 +191,7 @@ class DrawChoice:
     """How much of a large data set is read."""
 
     per_subject: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
-    """draw so many utterances of every speaker, of as many videos as there are (all by default)"""
+    """draw this many utterances of every speaker, from as many of their videos as possible (all by default)"""
     seed: Annotated[int, tyro.conf.arg(metavar="S")] = 0
     """of that draw"""
 

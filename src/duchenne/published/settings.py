@@ -20,7 +20,7 @@ _STEPS: Final = {"epochs": "max_steps", "backbone_epochs": "backbone_steps"}
 
 
 class Comparison(NamedTuple):
-    """A configuration beside its paper.
+    """A configuration compared with its paper.
 
     Attributes:
         paper: authors, venue and year.
@@ -102,7 +102,7 @@ def compare_settings(
     alignment: str = "",
     prepared: Sequence[Mapping[str, Any]] = (),
 ) -> Comparison | None:
-    """A configuration beside the paper of its recipe.
+    """Compares a configuration with the paper of its recipe.
 
     Args:
         recipe: name of a shipped one.

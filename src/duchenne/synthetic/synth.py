@@ -88,8 +88,8 @@ def synth(
         clips: clips of each; even ones follow emotion prototypes, odd ones are free combinations.
         frames: of each clip, at 25 frames a second.
         size_px: side of the crops.
-        seed: everything follows from it; two seeds share no subject.
-        head: what moves beside action units: everything (`natural`), gaze and blinks (`still`), nothing (`fixed`).
+        seed: determines everything; two seeds share no subject.
+        head: what moves besides action units: everything (`natural`), gaze and blinks (`still`), nothing (`fixed`).
         style: `natural`, `drawn`, `mixed` (one of these two drawn for each clip), or `modelled`: heads in three
             dimensions (extra `[faces]`).
         aus: `off` holds every AU at 0 in otherwise the same clips.

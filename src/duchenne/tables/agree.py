@@ -44,7 +44,7 @@ def agree(
     max_lag_s: float = 1.0,
     step_s: float = 0.04,
 ) -> pd.DataFrame:
-    """Compares codings per action unit, every pair and all at once.
+    """Compares codings per action unit, pair by pair and all together.
 
     Writes `agreement.csv`, `reliability.csv`, `summary.json` and `report.html` into `out`.
 

@@ -1,4 +1,4 @@
-"""Codings that are events with onset and offset, put onto frames: those of a table, or evenly spaced ones."""
+"""Codings that are events with onset and offset, converted to frames: those of a table, or evenly spaced ones."""
 
 from __future__ import annotations
 

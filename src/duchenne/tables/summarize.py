@@ -66,7 +66,7 @@ def summarize(
     combinations: Sequence[str] = COMBINATIONS,
     fps: float | None = None,
 ) -> Summary:
-    """Sums up a table of action units by person, episode, combination and trial.
+    """Summarises a table of action units per person, episode, combination and trial.
 
     Args:
         table: what `detect` gave or wrote in any format: a table, its path, several, or the folder of `-o DIR/`;

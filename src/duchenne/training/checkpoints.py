@@ -63,9 +63,9 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except UNREADABLE as error:
         reason = " ".join(str(error).split())[:160]
-        raise InputError(f"{path}: is no checkpoint of duchenne or is damaged ({reason}).") from error
+        raise InputError(f"{path}: is not a duchenne checkpoint or is damaged ({reason}).") from error
     if not isinstance(state, dict) or "step" not in state:
-        raise InputError(f"{path}: is no checkpoint of duchenne; start without --resume.")
+        raise InputError(f"{path}: is not a duchenne checkpoint; start without --resume.")
     broken = _not_finite(state)
     if broken:
         raise InputError(f"{path}: its {broken} holds NaN or infinite numbers; start again without --resume.")
@@ -95,7 +95,7 @@ def check_optimiser(own: Mapping[str, Any], stored: Mapping[str, Any], shapes: M
             if isinstance(value, Tensor) and value.shape not in (shapes[number], torch.Size()):
                 raise ValueError(f"{name} of the optimiser's parameter {number} has another shape")
             if not isinstance(value, Tensor | int | float | None):
-                raise ValueError(f"{name} of the optimiser's parameter {number} is no tensor")
+                raise ValueError(f"{name} of the optimiser's parameter {number} is not a tensor")
 
 
 def _not_finite(state: object) -> str:

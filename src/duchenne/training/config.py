@@ -19,13 +19,13 @@ class TrainingConfig:
     """How a method is trained; a method overrides defaults in its `TRAINING_DEFAULTS`."""
 
     seed: Seed = 0
-    """Of weights, order, draws and augmentation."""
+    """Seed of weights, order, draws and augmentation."""
     batch_size: Annotated[int, Range(1, 65_536)] = 64
     """Clips per step, over all processes."""
     epochs: Annotated[int, Range(1, 1_000_000)] = 50
     """Passes over the usable clips, see `epoch_of`; `max_steps` takes precedence."""
     epoch_of: Literal["clip", "video", "frame"] = "clip"
-    """What an epoch draws from once each: clips, recordings (of whose clips one is then taken) or frames; methods that
+    """What an epoch passes over once: clips, recordings (one of whose clips is then drawn) or frames; methods that
     look at single labelled frames pass over frames."""
     max_steps: Count | None = None
     """Steps to train, in each stage of a method that has several; null: as `epochs` says."""
@@ -42,11 +42,11 @@ class TrainingConfig:
     schedule: Literal["constant", "cosine", "plateau"] = "constant"
     """Learning rate over time, in each stage; cosine ends at 0, plateau lowers it when validations stop improving."""
     plateau_patience: Count = 10
-    """Validations in a row that must not be the best so far before schedule plateau lowers the learning rate."""
+    """Validations in a row without a new best before schedule plateau lowers the learning rate."""
     plateau_factor: Share = 0.1
-    """What schedule plateau then multiplies it by."""
+    """Factor by which schedule plateau then multiplies it."""
     plateau_smallest: Annotated[float, Range(0, 1, above=True)] = 1e-3
-    """Smallest share of the learning rate that schedule plateau goes down to."""
+    """Share of the learning rate below which schedule plateau does not go."""
     warmup_steps: Number = 0
     """Steps over which the learning rate rises linearly from 0."""
     weights: str = "none"
@@ -54,18 +54,18 @@ class TrainingConfig:
     validation_share: Share = 0.0
     """Share of the clips held out to choose the best encoder by the method's validation score; 0: none."""
     validation_by: Literal["clip", "video", "subject"] = "clip"
-    """What is held out: clips, all clips of some recordings, or all clips of some people; of these recordings or people
-    nothing is trained on then."""
+    """What is held out: clips, all clips of some recordings, or all clips of some people; no clip of these recordings
+    or people is used for training."""
     validation_clips: Count | None = 4096
-    """At most so many of the clips or frames held out are scored, drawn once; null: all of them."""
+    """Largest number of held-out clips or frames that are scored, drawn once; null: all of them."""
     validate_every: Count | None = None
     """Steps between validations; null: once an epoch. One is also made at the end."""
     precision: Literal["auto", "float32", "bf16"] = "auto"
-    """bf16 is autocast; auto takes it where the processor or GPU computes it natively."""
+    """bf16 is autocast; auto uses it where the CPU or GPU supports it natively."""
     channels_last: bool = True
     """Memory format of the convolutions; faster on most processors and GPUs."""
     device: str = "auto"
-    """auto, cpu, cuda, cuda:N or mps; anything else than auto is honoured or refused."""
+    """auto, cpu, cuda, cuda:N or mps; a device that is named and not available is refused."""
     devices: Annotated[int, Range(1, 1024)] = 1
     """Processes of one machine (distributed training)."""
     sync_batchnorm: bool = False

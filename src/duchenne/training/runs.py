@@ -201,7 +201,9 @@ def read_record(path: str | Path) -> EncoderRecord:
         raise InputError(f"{path}: cannot be read (there is no such file); keep it beside encoder.safetensors.")
     values = load_json(path)
     if not isinstance(values, dict) or values.get("format_version") != FORMAT_VERSION:
-        raise InputError(f"{path}: is no encoder record of format version {FORMAT_VERSION}; train the encoder again.")
+        raise InputError(
+            f"{path}: is not an encoder record of format version {FORMAT_VERSION}; train the encoder again."
+        )
     try:
         spec = from_mapping(EncoderSpec, values.pop("spec", None), where=f"{path}: `spec`")
         items = values.pop("trained_on", ())

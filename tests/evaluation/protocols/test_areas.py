@@ -209,7 +209,7 @@ def test_faces_without_landmarks_are_named(located, builders, tmp_path):
 
 
 @pytest.mark.parametrize("text, why", [
-    ('area_groups: ["1: 1 12"]', "no group of areas judges AU25"), ('area_groups: ["9: 1 12 25"]', "is no group"),
+    ('area_groups: ["1: 1 12"]', "no group of areas judges AU25"), ('area_groups: ["9: 1 12 25"]', "is not a group"),
     ('area_groups: ["1: 1", "2: 1"]', "more than one group"), ("groups: []", "unknown key `groups`"),
 ])  # fmt: skip
 def test_wrong_areas(located, builders, tmp_path, text, why):

@@ -84,7 +84,7 @@ def test_damaged_datavyu_is_one_sentence(tmp_path: Path, text: str) -> None:
     with pytest.raises(InputError, match=r"a\.csv, row \d+"):
         read_events(write(tmp_path, text, "a.csv"))
     (tmp_path / "a.opf").write_bytes(b"PK nothing")
-    with pytest.raises(InputError, match=r"a\.opf: is no spreadsheet of Datavyu"):
+    with pytest.raises(InputError, match=r"a\.opf: is not a Datavyu spreadsheet"):
         read_events(tmp_path / "a.opf")
 
 

@@ -82,7 +82,7 @@ def test_intensities_beside_no_occurrence_are_named(root: Path) -> None:
     write(root / "AUCoding" / "AU_INT" / "AU12" / "F001_T2_AU12.csv", "9,3\n12,1\n")
     reading = read(root)
     assert values(reading)["F001", "T2", 9]["AU12_i"] == 3
-    assert "intensities beside no occurrence are left out: F001 T2 (1), F001 T3 (2)." in reading.survey.notes
+    assert "intensities without an occurrence are left out: F001 T2 (1), F001 T3 (2)." in reading.survey.notes
     write(root / "AUCoding" / "AU_INT" / "AU12" / "F001_T2_AU12.csv", "9,3\n9,1\n")
     with pytest.raises(InputError, match=r"F001_T2_AU12\.csv, row 2: frame 9 occurs twice"):
         read(root)

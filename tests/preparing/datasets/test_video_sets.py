@@ -198,7 +198,7 @@ def test_aff_wild2_without_a_header_and_aligned_beside_cropped(tmp_path: Path) -
         picture(tmp_path / folder / "v" / "00001.jpg")
     reading = read(tmp_path, "aff_wild2")
     assert [image.source for image in reading.images] == ["cropped_aligned/v/00001.jpg"]
-    assert any("the aligned ones are taken" in note for note in reading.survey.notes)
+    assert any("the aligned ones are used" in note for note in reading.survey.notes)
     write(tmp_path / "AU_Set" / "Validation_Set" / "w.txt", f"{row}\n")
     with pytest.raises(InputError, match=r"Validation_Set/w\.txt: its first line is no header"):
         read(tmp_path, "aff_wild2")
@@ -227,7 +227,7 @@ def test_voxceleb2_copies_and_files_of_no_part(tmp_path: Path) -> None:
     name = "mp4/id00012/21Uxsk56VDQ/00001.mp4"
     write(tmp_path / "vox" / name, "")
     notes = read(tmp_path / "vox", "voxceleb2").survey.notes
-    assert "1 files lie neither in `dev` nor in `test`: they get the split train." in notes
+    assert "1 files are in neither `dev` nor `test`: they get the split train." in notes
     write(tmp_path / "vox" / "dev" / name, "")
     write(tmp_path / "vox" / "copy" / "dev" / name, "")
     with pytest.raises(InputError, match="1 files are there twice"):

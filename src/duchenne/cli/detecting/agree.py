@@ -13,7 +13,7 @@ from duchenne.plain import tell as print
 
 @dataclass(frozen=True, kw_only=True)
 class AgreeArguments:
-    """Agreement of codings of action units, frame by frame, every pair and all at once.
+    """Agreement of codings of action units, frame by frame, pair by pair and all together.
 
     Writes agreement.csv, reliability.csv, summary.json and report.html.
     """
@@ -26,13 +26,13 @@ class AgreeArguments:
     by: Literal["auto", "time", "frame"] = "auto"
     """How rows are joined; auto takes time where both tables have it."""
     threshold: float = 0.5
-    """From which a probability counts as present."""
+    """Probability from which an action unit counts as present."""
     intensity_from: float = 2.0
-    """From which an intensity counts as present."""
+    """Intensity from which an action unit counts as present."""
     tolerance_s: float = 0.5
     """Two events match where they overlap or begin this close."""
     max_lag_s: float = 1.0
-    """The largest shift that is tried."""
+    """Largest shift that is examined."""
     step_s: float = 0.04
     """Interval between the frames that are compared where all codings are events."""
 

@@ -30,7 +30,7 @@ class CommandArguments:
     inputs: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="INPUT [INPUT ...]")] = ()
     """images, videos, folders, patterns"""
     camera: Annotated[str | None, tyro.conf.arg(metavar="N|DEVICE")] = None
-    """a camera in place of inputs, 0 for the first; q stops"""
+    """a camera instead of inputs, 0 for the first; q stops"""
     camera_address: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """--camera may be an address or a file that OpenCV opens, which may use the network"""
     model: str = "duchenne"

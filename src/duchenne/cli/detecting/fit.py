@@ -17,7 +17,7 @@ class FitArguments:
     """Trains your own detector for `detect --model DETECTOR`: a linear unit per coded action unit."""
 
     model: str
-    """What the faces are judged by: blendshapes or landmarks for a few coded clips; RUN, encoder.safetensors,
+    """What turns faces into features: blendshapes or landmarks for a few coded clips; RUN, encoder.safetensors,
     random[:RUN], initial:RUN, pixels, package.module:builder, or several as A+B."""
     data: tuple[Path, ...]
     """Prepared data with labels; every labelled face is used."""
@@ -28,9 +28,9 @@ class FitArguments:
     calibration: Literal["platt", "isotonic"] = "platt"
     """How scores become probabilities: two numbers per action unit, or a curve."""
     by: Annotated[str | None, tyro.conf.arg(metavar="COLUMN|FILE.csv")] = None
-    """Judge groups one by one: a column of frames.parquet, or a CSV file with subject and group."""
+    """Report figures for each group: a column of frames.parquet, or a CSV file with subject and group."""
     seed: int = 0
-    """Of the folds and of untrained weights."""
+    """Seed of the folds and of untrained weights."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:N or mps."""
     quiet: tyro.conf.FlagCreatePairsOff[bool] = False

@@ -14,7 +14,7 @@ from duchenne.plain import tell as print
 
 @dataclass(kw_only=True)
 class SummarizeArguments:
-    """Sums up a table of action units per person, episode, combination and trial.
+    """Summarises a table of action units per person, episode, combination and trial.
 
     Writes NAME_summary.csv, NAME_episodes.csv, NAME_combinations.csv, NAME_quality.csv and, with --trials,
     NAME_trials.csv. NAME is that of the table, or of the folder where there are several.

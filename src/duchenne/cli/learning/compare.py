@@ -14,7 +14,7 @@ from duchenne.plain import tell as print
 
 @dataclass(frozen=True, kw_only=True)
 class CompareArguments:
-    """The models of several evaluations in one table, in percent, beside what the papers printed.
+    """The models of several evaluations in one table, in percent, together with the papers' printed results.
 
     Reports how the protocols differ, which printed rows are not comparable, and why.
     """
@@ -28,7 +28,7 @@ class CompareArguments:
     metric: Literal["f1", "auc", "recall"] = "f1"
     """What is compared; recall of an emotion is what papers call its accuracy."""
     aggregate: Literal["mean_of_folds", "pooled"] = "mean_of_folds"
-    """Folds averaged, or their predictions together."""
+    """The mean over folds, or all folds' predictions together."""
     out: Path | None = None
     """FILE.csv (shares of 1), FILE.html or FILE.md to write the table to, or a folder for all three."""
 

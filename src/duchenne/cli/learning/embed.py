@@ -23,9 +23,9 @@ class EmbedArguments:
     out: Path
     """FILE.parquet to write."""
     feature: Literal["embedding", "pooled"] = "embedding"
-    """What the encoder gives, or its averaged last map."""
+    """The encoder's output, or its last feature map, averaged."""
     seed: int = 0
-    """Of untrained weights."""
+    """Seed of untrained weights."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:N or mps."""
     quiet: tyro.conf.FlagCreatePairsOff[bool] = False

@@ -31,7 +31,7 @@ class JobArguments:
     exclude_fold: str | None = None
     """I/K: leave out the subjects that `evaluate --folds K` tests in its fold I, from 0; K may be a partition."""
     resume: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Go on from the last checkpoint, exactly as if never interrupted."""
+    """Continue from the last checkpoint, exactly as if never interrupted."""
     quiet: tyro.conf.FlagCreatePairsOff[bool] = False
     """Show no progress."""
     logger: Literal["tensorboard", "csv"] | None = None

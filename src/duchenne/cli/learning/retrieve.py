@@ -23,11 +23,11 @@ class RetrieveArguments:
     query: Path
     """A picture; of a video, the first frame."""
     out: Path
-    """FILE.html to write; the table goes beside it as FILE.csv."""
+    """FILE.html to write; the table is written beside it as FILE.csv."""
     top: int = 5
-    """Neighbours of each face, each of another clip."""
+    """Neighbours of each face, each from a different clip."""
     feature: Literal["embedding", "pooled"] = "embedding"
-    """What the encoder gives, or its averaged last map."""
+    """The encoder's output, or its last feature map, averaged."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:N or mps."""
     quiet: tyro.conf.FlagCreatePairsOff[bool] = False

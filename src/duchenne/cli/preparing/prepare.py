@@ -67,7 +67,7 @@ def _usage() -> str:
         [
             "usage: duchenne prepare DATASET --root DIR --out PREPARED [any setting of the reader]",
             "",
-            "Finds, follows, aligns and stores faces; run again, it goes on where it stopped.",
+            "Finds, tracks, aligns and stores faces; run again, it continues where it stopped.",
             "",
             *(f"  {name:<{width}}  {about}" for name, about in readers.items()),
             "",

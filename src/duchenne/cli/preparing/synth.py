@@ -35,10 +35,10 @@ def main(arguments: list[str]) -> int:
             clips: clips of each person.
             frames: frames of each clip, at 25 a second.
             size: side of the crops in pixels.
-            seed: everything follows from it; two seeds share no person.
-            head: what moves beside action units: all (natural), gaze and blinks (still), nothing (fixed).
+            seed: determines everything; two seeds share no person.
+            head: what moves besides action units: everything (natural), gaze and blinks (still), nothing (fixed).
             style: how faces are rendered; mixed draws natural or drawn for each clip; modelled: heads in 3-D, [faces].
-            aus: off holds every action unit at 0 in otherwise the same clips.
+            aus: off keeps every action unit at 0 in otherwise identical clips.
             workers: processes, 0 for one per core; the result does not depend on it.
             stats: measure how the set could mislead: print it and write stats.csv beside it.
             quiet: show no progress.

@@ -169,7 +169,7 @@ def check_places(frames: pd.DataFrame, path: Path) -> tuple[NDArray[np.int64], l
     ends = np.full(len(names), np.iinfo(np.int64).max)
     for number, name in enumerate(names):
         if not name or name in (".", "..") or any(mark in name for mark in "/\\\0"):
-            raise InputError(f"{path / FRAMES_FILE}: `shard` {name!r} is no file name; prepare the data again.")
+            raise InputError(f"{path / FRAMES_FILE}: `shard` {name!r} is not a file name; prepare the data again.")
         file = path / "shards" / name
         if file.exists():
             check_file(file)

@@ -29,7 +29,7 @@ def read_parquet(path: Path, wanted: Callable[[str], bool] = lambda name: True) 
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             columns = [name for name in file.schema_arrow.names if wanted(name)]
             if len(set(columns)) < len(columns):
-                raise ValueError("a column stands in it twice")
+                raise ValueError("a column occurs twice")
             return file.read(columns=columns)
     except BROKEN as error:
         raise broken(path, error) from error

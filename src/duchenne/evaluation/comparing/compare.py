@@ -62,7 +62,7 @@ def compare(
     aggregate: Aggregate = "mean_of_folds",
     out: str | Path | None = None,
 ) -> Comparison:
-    """Puts the models of several evaluations side by side, and beside what the papers printed.
+    """Puts the models of several evaluations side by side, together with the papers' printed results.
 
     Args:
         folders: that `duchenne evaluate` wrote.

@@ -1,4 +1,4 @@
-"""`duchenne evaluate probes`: what a representation is made of.
+"""`duchenne evaluate probes`: what a representation encodes.
 
 au         AUC of action units under the linear protocol, on subjects not trained on
 identity   whether the nearest other clip shows the same subject; no subject is trained on

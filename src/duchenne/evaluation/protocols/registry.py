@@ -93,15 +93,15 @@ class QuickArguments(MappedArguments):
     """Those whose items are apart, so that none can weigh more than another."""
 
     weighting: Literal["balanced", "none"] = "balanced"
-    """Of the classes."""
+    """Class weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SemiArguments(PenaltySettings, QuickArguments):
-    """Linear units that learn from unlabelled faces too (--label-share), by how labels go together."""
+    """Linear units that learn from unlabelled faces too (--label-share), through the co-occurrence of labels."""
 
     prior: Prior
-    """What is known of how labels go together: rbm (a restricted Boltzmann machine, as DAU-R) or group_sparse
+    """Model of how labels co-occur: rbm (a restricted Boltzmann machine, as DAU-R) or group_sparse
     (overlapping groups, as BGCS)."""
 
     def __post_init__(self) -> None:
@@ -126,7 +126,7 @@ class RidgeArguments(PenaltySettings, QuickArguments):
 
 @dataclass(frozen=True, kw_only=True)
 class ProbesArguments(PenaltySettings, FeatureArguments, CommonArguments):
-    """What else the features hold: identity, pose, light, order in time."""
+    """What else the features encode: identity, pose, light, order in time."""
 
     def __post_init__(self) -> None:
         """See `PenaltySettings`."""

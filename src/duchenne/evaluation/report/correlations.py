@@ -1,4 +1,4 @@
-"""Which items go together: the correlations of labels beside those of what a model says.
+"""Which items co-occur: the correlations of labels, and those of a model's scores.
 
 Source: CL-ILE, figure 4. A model whose matrix is fuller than the labels' predicts one action unit from another.
 """

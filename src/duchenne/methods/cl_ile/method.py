@@ -1,4 +1,4 @@
-"""CL-ILE: a network, then an encoder of who it is, then one of everything else, each in a stage of its own."""
+"""CL-ILE: a network, then an encoder of identity, then one of everything else, each trained in its own stage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CLP: representations of facial expressions that do not tell who shows them (Li & Shan, 2023)."""
+"""CLP: representations of facial expressions that do not depend on the person (Li & Shan, 2023)."""
 
 from __future__ import annotations
 

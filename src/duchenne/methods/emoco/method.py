@@ -1,4 +1,4 @@
-"""EmoCo: faces of one emotion differ in their action units, so faces are told apart within each emotion."""
+"""EmoCo: faces of one emotion differ in their action units, so faces are contrasted within each emotion."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""FAb-Net: one frame of a clip is made from others by a flow that is drawn from their codes."""
+"""FAb-Net: one frame of a clip is reconstructed from others by a flow computed from their codes."""

@@ -40,7 +40,7 @@ class FlowConfig:
     window_patience: Count = 15
     """Validations that must pass without a better one before the window moves (both codes: more than 15 epochs)."""
     window_steps: Count | None = None
-    """Move the window every so many steps instead, whatever validations say; null: as `window_patience` says."""
+    """Move the window every this many steps instead, whatever validations say; null: as `window_patience` says."""
     bn_splits: Annotated[int, Range(1, 65_536)] = 1
     """Parts of a batch with BatchNorm statistics of their own."""
 

@@ -26,7 +26,7 @@ from duchenne.types import ClipBatch
 
 
 class LabelledMethod(Method):
-    """Learns from the action units of single frames, and says which it sees in others."""
+    """Learns from the action units of single frames, and predicts them in others."""
 
     config: LabelledConfig
 

@@ -1,4 +1,4 @@
-"""The twin-cycle autoencoder: AUs told from head pose by moving them apart (Li, Zeng, Shan & Chen, CVPR 2019)."""
+"""The twin-cycle autoencoder: separates AUs from head pose by moving each alone (Li, Zeng, Shan & Chen, CVPR 2019)."""
 
 from __future__ import annotations
 

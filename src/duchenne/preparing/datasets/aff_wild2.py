@@ -83,7 +83,7 @@ def _read(tree: Tree, options: Options) -> Reading:
     if unusable:
         survey.notes.append(f"{unusable:,} rows are marked as invalid (-1) throughout.")
     if aligned and cropped:
-        survey.notes.append("pictures lie there cropped and aligned: the aligned ones are taken.")
+        survey.notes.append("there are both cropped and aligned pictures: the aligned ones are used.")
     images = join(tree, survey, frames, labels, options, aus, split=split)
     return Reading(survey, aus, "occurrence", images)
 

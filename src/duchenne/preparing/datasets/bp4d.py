@@ -91,7 +91,7 @@ def _read(tree: Tree, options: Options, release: _Release, data_set: DataSet) ->
     survey.lacks("codes of sequences", _names(c for c in wanted if c[1] in release.coded_tasks), _names(labels))
     if unused:
         what = listed([f"{' '.join(clip)} ({number})" for clip, number in sorted(unused.items())])
-        survey.notes.append(f"intensities beside no occurrence are left out: {what}.")
+        survey.notes.append(f"intensities without an occurrence are left out: {what}.")
     points = _points(tree, frames, survey) if options.points else None
     images = join(tree, survey, frames, labels, options, aus, rate=RATE, points=points)
     strong = any(intensity_column(au) in row for rows in labels.values() for row in rows.values() for au in aus)

@@ -64,7 +64,7 @@ def _read(tree: Tree, options: Options) -> Reading:
     if pictures:
         survey.notes.append(f"pictures are taken to follow each other at {RATE:g} per second.")
     if unplaced:
-        survey.notes.append(f"{unplaced:,} files lie neither in `dev` nor in `test`: they get the split train.")
+        survey.notes.append(f"{unplaced:,} files are in neither `dev` nor `test`: they get the split train.")
     return reading
 
 

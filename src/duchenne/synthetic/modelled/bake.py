@@ -115,7 +115,7 @@ def heads() -> Heads:
         with np.load(path, allow_pickle=False) as stored:
             return _opened({name: stored[name] for name in stored.files})
     except (ValueError, KeyError, OSError, EOFError) as error:
-        raise InputError(f"{path}: is damaged; remove it, and it is made anew.") from error
+        raise InputError(f"{path}: is damaged; remove it, and it is made again.") from error
 
 
 def _bake() -> dict[str, NDArray[Any]]:

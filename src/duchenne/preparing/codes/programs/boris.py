@@ -268,9 +268,9 @@ def _project(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}); check it.") from error
     except (ValueError, EOFError, zlib.error, RecursionError) as error:
-        raise InputError(f"{path}: is no project of BORIS ({str(error)[:80]}); save it anew.") from error
+        raise InputError(f"{path}: is not a BORIS project ({str(error)[:80]}); save it again.") from error
     if not isinstance(project, dict) or not isinstance(project.get("observations"), dict):
-        raise InputError(f"{path}: is no project of BORIS (it has no observations); name another file.")
+        raise InputError(f"{path}: is not a BORIS project (it has no observations); name another file.")
     return project
 
 

@@ -74,7 +74,7 @@ def read_opf(path: Path) -> list[Event]:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}); check it.") from error
     except (zipfile.BadZipFile, KeyError, ValueError, RuntimeError, NotImplementedError, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: is no spreadsheet of Datavyu ({error}); save it anew.") from error
+        raise InputError(f"{path}: is not a Datavyu spreadsheet ({error}); save it again.") from error
     feeds = tuple((PurePosixPath(feed.replace("\\", "/")).name, 0.0) for feed in _FEED.findall(project)[:_MOST])
     if feeds and re.search(r"^\s*-?\s*offset:\s*-?[1-9]", project, re.MULTILINE):
         raise InputError(
@@ -104,7 +104,7 @@ def read_spreadsheet(path: Path, text: str) -> list[Event]:
             known = dict(zip([*names, *(f"code{place}" for place in range(len(names), len(values)))], values))
             cells.append((row, onset, onset if offset == 0 else offset, known))
         elif line.strip() and not re.fullmatch(r"#\d+", line.strip()):
-            raise InputError(f"{path}, row {number}: `{line.strip()[:60]}` is no cell of Datavyu; save it anew.")
+            raise InputError(f"{path}, row {number}: `{line.strip()[:60]}` is not a Datavyu cell; save it again.")
     return list(_events(columns))
 
 

@@ -37,9 +37,9 @@ def read_eaf(path: Path) -> list[Event]:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions.") from error
     except (ElementTree.ParseError, ValueError, LookupError) as error:  # LookupError: an encoding that is none
-        raise InputError(f"{path}: is no annotation document of ELAN ({error}); save it anew.") from error
+        raise InputError(f"{path}: is not an ELAN annotation document ({error}); save it again.") from error
     if root.tag != "ANNOTATION_DOCUMENT":
-        raise InputError(f"{path}: is no annotation document of ELAN; name another file.")
+        raise InputError(f"{path}: is not an ELAN annotation document; name another file.")
     header = root.find("HEADER")
     unit = _UNITS.get((header.get("TIME_UNITS", "") if header is not None else "").lower(), 1e-3)
     names = [] if header is None else [_media_of_descriptor(one) for one in header.findall("MEDIA_DESCRIPTOR")]
@@ -112,7 +112,7 @@ class _Document:
         at = annotation
         while at not in self._spans:
             if at not in self._parents or at in seen:
-                raise InputError(f"{self._path}, tier {tier}: the annotation `{at}` has no time; save it anew in ELAN.")
+                raise InputError(f"{self._path}, tier {tier}: annotation `{at}` has no time; save it again in ELAN.")
             climbed.append(at)
             seen.add(at)
             at = self._parents[at]
@@ -154,5 +154,5 @@ class _Document:
         except ValueError:
             value = math.nan
         if not math.isfinite(value):
-            raise InputError(f"{self._path}: `{text}` is no time; save it anew in ELAN.")
+            raise InputError(f"{self._path}: `{text}` is not a time; save it again in ELAN.")
         return value
