@@ -146,10 +146,10 @@ def test_a_graph_that_differs_is_not_written(tmp_path: Path, monkeypatch: pytest
 def test_what_is_no_detector_is_refused(exported: Path, tmp_path: Path) -> None:
     text = tmp_path / "text.onnx"
     text.write_text("not a graph\n")
-    with pytest.raises(InputError, match="no ONNX file"):
+    with pytest.raises(InputError, match="not an ONNX file"):
         load_model(str(text))
     (tmp_path / "half.onnx").write_bytes(exported.read_bytes()[:100_000])
-    with pytest.raises(InputError, match="no ONNX file"):
+    with pytest.raises(InputError, match="not an ONNX file"):
         load_model(str(tmp_path / "half.onnx"))
     graph = onnx.load(str(exported))
     for change, named in [

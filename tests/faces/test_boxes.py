@@ -56,7 +56,7 @@ def test_wrong_boxes(text, why):
 
 
 def test_wrong_pairs():
-    with pytest.raises(ValueError, match="no pair"):
+    with pytest.raises(ValueError, match="not a pair"):
         parse_pairs(("2-9",), 8)
     with pytest.raises(ValueError, match="more than once"):
         parse_pairs(("2-3", "3-2"), 8)

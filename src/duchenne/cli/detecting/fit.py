@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from duchenne.features.words import FACE_MODELS
 from duchenne.plain import tell as print
 
 
@@ -16,9 +17,10 @@ from duchenne.plain import tell as print
 class FitArguments:
     """Trains your own detector for `detect --model DETECTOR`: a linear unit per coded action unit."""
 
-    model: str
-    """What turns faces into features: blendshapes or landmarks for a few coded clips; RUN, encoder.safetensors,
-    random[:RUN], initial:RUN, pixels, package.module:builder, or several as A+B."""
+    model: Annotated[
+        str,
+        tyro.conf.arg(help=f"What turns faces into features: {FACE_MODELS}. For few clips: blendshapes or landmarks."),
+    ]
     data: tuple[Path, ...]
     """Prepared data with labels; every labelled face is used."""
     out: Path

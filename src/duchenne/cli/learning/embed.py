@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
+from duchenne.features.words import ALL_MODELS
 from duchenne.plain import tell as print
 
 
@@ -15,9 +16,7 @@ from duchenne.plain import tell as print
 class EmbedArguments:
     """Writes the features of every prepared face: subject, clip, frame, feature."""
 
-    model: str
-    """RUN, encoder.safetensors, A+B+C, random[:RUN], initial:RUN, pixels, blendshapes, landmarks, features:FILE.parquet
-    or package.module:builder."""
+    model: Annotated[str, tyro.conf.arg(help=f"{ALL_MODELS}.")]
     data: Path
     """A prepared folder."""
     out: Path

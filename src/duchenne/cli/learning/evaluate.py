@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 
 from duchenne.evaluation.protocols.registry import PROTOCOLS, check_fields, find_protocol
+from duchenne.features.words import ALL_MODELS
 from duchenne.keywords import check_required, names_given
 from duchenne.plain import tell as print
 
@@ -17,9 +18,7 @@ from duchenne.plain import tell as print
 class InputArguments:
     """What is evaluated."""
 
-    model: tuple[str, ...] = ()
-    """One or several: RUN, encoder.safetensors, A+B+C, random[:RUN], initial:RUN, pixels, blendshapes, landmarks,
-    features:FILE.parquet, package.module:builder."""
+    model: Annotated[tuple[str, ...], tyro.conf.arg(help=f"One or several: {ALL_MODELS}.")] = ()
     data: tuple[Path, ...]
     """Prepared data with labels."""
     out: Path

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
+from duchenne.features.words import PICTURE_MODELS
 from duchenne.plain import tell as print
 
 
@@ -15,9 +16,7 @@ from duchenne.plain import tell as print
 class RetrieveArguments:
     """The prepared faces nearest to those of a picture, as a page and a table."""
 
-    model: tuple[str, ...]
-    """One or several, shown below one another: RUN, encoder.safetensors, A+B, random[:RUN], initial:RUN, pixels or
-    package.module:builder."""
+    model: Annotated[tuple[str, ...], tyro.conf.arg(help=f"One or several, shown below one another: {PICTURE_MODELS}.")]
     data: Path
     """A prepared folder."""
     query: Path
