@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 
 from duchenne.config import load_mapping
@@ -30,6 +31,8 @@ from duchenne.errors import UsageError
 from duchenne.evaluation.evaluate import evaluate
 from duchenne.files import replacing
 from duchenne.model_files import FACE_FILES, model_path
+from duchenne.parallel import in_processes
+from duchenne.progress import progress_bar
 from duchenne.synthetic.anatomy import SYNTH_AUS
 from duchenne.synthetic.sampling import RATE, ClipPlan
 from duchenne.synthetic.synth import synth, synthetic_clip
@@ -101,11 +104,12 @@ def demo(
             synth(out / name, subjects=subjects, frames=FRAMES, seed=3 * seed, aus=aus, **faces)  # type: ignore[arg-type]
         synth(out / "others", subjects=max(6, subjects // 4), frames=FRAMES // 2, seed=3 * seed + 1, **faces)
     run, control, labelled = (out / name for name in ("run", "run_aus_off", "run_labelled"))
-    with timed(spent, "pretraining"):
-        _train_once(METHOD, out / "faces", run, seed, steps, quiet=quiet)
-        _train_once(METHOD, out / "faces_aus_off", control, seed, steps, quiet=quiet)
-    with timed(spent, "training with labels"):
+    calls = [(METHOD, out / "faces_aus_off", control, seed, steps), (METHOD, out / "faces", run, seed, steps)]
+    with timed(spent, "training"), in_processes(_train_alone, calls, workers=2, lost=str(out)) as pretrained:
         _train_once(LABELLED, out / "faces", labelled, seed, labelled_steps, quiet=quiet)
+        with progress_bar(quiet=quiet) as bar:
+            for _ in bar.track(pretrained, total=len(calls), description="pretraining"):
+                pass
     with timed(spent, "linear protocol"):
         models = [str(labelled), str(run), str(control), f"random:{run}", "pixels", "landmarks"]
         scores = evaluate("linear", model=models, data=out / "others", out=out / "linear", baselines=False, quiet=quiet)
@@ -164,6 +168,12 @@ def _train_once(method: str, data: Path, run: Path, seed: int, steps: int, *, qu
     resume = (run / "checkpoint.pt").exists()
     if not pretrain(method, data=data, out=run, recipe=recipe, resume=resume, quiet=quiet, **fields).finished:
         raise KeyboardInterrupt
+
+
+def _train_alone(*call: Any) -> None:
+    """`_train_once` beside others: on one core, because networks this small gain little from a second one."""
+    torch.set_num_threads(1)
+    _train_once(*call, quiet=True)
 
 
 @contextmanager
