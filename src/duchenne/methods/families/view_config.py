@@ -25,8 +25,8 @@ class ViewsConfig:
     backbone: str = "resnet34"
     """Network that is kept (as in CLP, whose paper compares with these methods)."""
     views: str = "moco_v2"
-    """Published recipe of crops, colours and blur: moco_v1, moco_v2 or simclr (`augment/views.py`); or an augmentation
-    of another package, by its name or as package.module:Name."""
+    """Crops, colours and blur: as published (moco_v1, moco_v2, simclr), or milder ones for small aligned faces (faces); or
+    an augmentation of another package, by its name or as package.module:Name."""
     embedding_dim: Width = 128
     """Width of the embedding that the loss sees (SimCLR, MoCo, CVC: 128)."""
     bn_splits: Annotated[int, Range(1, 65_536)] = 1
