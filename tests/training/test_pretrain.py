@@ -332,7 +332,7 @@ def test_foreign_and_damaged_files(run, tmp_path):
     with pytest.raises(InputError, match="damaged"):
         load_encoder(tmp_path)
     (tmp_path / "encoder.json").write_text("{}")
-    with pytest.raises(InputError, match="no encoder record"):
+    with pytest.raises(InputError, match="not an encoder record"):
         load_encoder(tmp_path)
 
 
@@ -340,7 +340,7 @@ def test_foreign_and_damaged_files(run, tmp_path):
 def test_files_that_torch_did_not_write(content, tmp_path):
     path = tmp_path / "some.pt"
     path.write_bytes(content)
-    with pytest.raises(InputError, match="no checkpoint of duchenne"):
+    with pytest.raises(InputError, match="not a duchenne checkpoint"):
         load_checkpoint(path)
     with pytest.raises(InputError, match="read safely"):
         read_state(path)
@@ -383,7 +383,7 @@ def test_a_checkpoint_executes_nothing(run, squares, tmp_path):
     with pytest.raises(InputError, match=r"is not the file that checkpoint\.json belongs to"):
         duchenne.pretrain("temporal_ranking", data=squares, out=tmp_path / "run", resume=True, **FAST)
     (tmp_path / "run" / "checkpoint.json").unlink()  # as runs of earlier versions
-    with pytest.raises(InputError, match="no checkpoint of duchenne"):
+    with pytest.raises(InputError, match="not a duchenne checkpoint"):
         duchenne.pretrain("temporal_ranking", data=squares, out=tmp_path / "run", resume=True, **FAST)
     assert not (tmp_path / "owned").exists()
 
