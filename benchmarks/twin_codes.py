@@ -33,7 +33,7 @@ import torch
 from numpy.typing import NDArray
 
 import duchenne
-from duchenne.config import load_mapping
+from duchenne.config import load_mapping, save_mapping
 from duchenne.data.folds import from_assignment, k_fold, people_of
 from duchenne.data.prepared import Prepared
 from duchenne.devices import resolve_device
@@ -44,6 +44,7 @@ from duchenne.features.resolve import resolve
 from duchenne.features.source import Context
 from duchenne.heads.linear import linear_protocol
 from duchenne.metrics import RESAMPLES, interval, ratio, resample
+from duchenne.training.runs import read_record
 
 SIZE_PX, FOLDS = 64, 3
 LEARNED: Final = {"subjects": 64, "clips": 4, "frames": 48}
@@ -53,32 +54,44 @@ ARMS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "AU flow as printed": ("twin_cycle", {"flow_weight": 0.1}),
     "AU flow x 10": ("twin_cycle", {"flow_weight": 1.0}),
     "AU flow x 30": ("twin_cycle", {"flow_weight": 3.0}),
-    "smooth pose flow": ("twin_cycle", {"flow_weight": 1.0, "pose_degree": 3}),
-    "smooth pose flow, AU flow x 30": ("twin_cycle", {"flow_weight": 3.0, "pose_degree": 3}),
-    "smooth pose flow, AU flow x 100": ("twin_cycle", {"flow_weight": 10.0, "pose_degree": 3}),
-    "smooth pose flow, AU flow as printed": ("twin_cycle", {"flow_weight": 0.1, "pose_degree": 3}),
+    "smooth pose flow, in parts": ("twin_cycle", {"flow_weight": 3.0, "pose_degree": 3}),
     "curriculum": ("twin_cycle", {"curriculum": True}),
     "crop per clip": ("twin_cycle", {"augment_per": "clip"}),
     "FAb-Net": ("fab_net", {}),
 }
 """Name -> method and what differs from its recipe `cpu/METHOD`."""
+PARTS: Final[dict[str, tuple[tuple[float, dict[str, Any]], ...]]] = {
+    "smooth pose flow, in parts": (
+        (0.416, {}), (0.494, {"flow_weight": 0.1}), (1.0, {"flow_weight": 0.1, "augment_per": "clip"}),
+    ),
+}  # fmt: skip
+"""Share of the steps until which a part of a training lasts, and what then differs: first the head, then the face."""
+
+
+def run_name(arm: str) -> str:
+    return arm.replace(" ", "_").replace(",", "")
 
 
 def run_of(arm: str, out: Path, data: Path, steps: int, size_px: int, batch_size: int, seed: int) -> tuple[Path, float]:
     """The run of an arm, and the seconds of its steps; goes on where it was interrupted."""
     method, fields = ARMS[arm]
-    run = out / f"{arm.replace(' ', '_').replace(',', '')}_{data.name}_{size_px}_{steps}_{batch_size}_{seed}"
+    run = out / f"{run_name(arm)}_{data.name}_{size_px}_{steps}_{batch_size}_{seed}"
     layers = size_px.bit_length() - 1
     window = {"window_steps": max(1, steps // 5)} if fields.get("curriculum") else {}
-    if not (run / "encoder.safetensors").exists():
+    for share, changed in PARTS.get(arm, ((1.0, {}),)):
+        until, record = max(1, round(share * steps)), run / "encoder.json"
+        if record.exists() and read_record(record).steps >= until:
+            continue
+        resume, fields = (run / "checkpoint.pt").exists(), {**fields, **changed}
+        if resume:  # a part goes on with other settings, which a resumed run must not have by mistake
+            save_mapping(run / "config.yaml", load_mapping(run / "config.yaml") | changed)
         done = duchenne.pretrain(
-            method, data=data, out=run, recipe=f"cpu/{method}", max_steps=steps, seed=seed, device="cpu", quiet=True,
-            size_px=size_px, layers=layers, batch_size=batch_size, resume=(run / "checkpoint.pt").exists(),
-            save_every=100, **window, **fields,
+            method, data=data, out=run, recipe=f"cpu/{method}", max_steps=until, seed=seed, device="cpu", quiet=True,
+            size_px=size_px, layers=layers, batch_size=batch_size, resume=resume, save_every=100, **window, **fields,
         )  # fmt: skip
         if not done.finished:
             raise SystemExit(f"{run}: interrupted; the same command goes on.")
-        (run / "checkpoint.pt").unlink()
+    (run / "checkpoint.pt").unlink(missing_ok=True)
     lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     if not all(math.isfinite(value) for line in lines for value in line.values() if isinstance(value, float)):
         raise SystemExit(f"{run}: a logged value is not finite")
@@ -212,7 +225,7 @@ def main() -> None:
     }  # fmt: skip
     asked = {name: str(value) if name == "out" else value for name, value in vars(arguments).items()}
     result = {**found, **asked, "seconds": seconds, "machine": machine}
-    name = f"twin_codes_{learned.name}_{tested.name}_{arguments.size}_{arguments.steps}_{seed}.json"
+    name = f"{'_'.join(map(run_name, arguments.arms))}_{learned.name}_{tested.name}_{arguments.steps}_{seed}.json"
     (out / name).write_text(json.dumps(result, indent=1) + "\n")
     print("| | R2 pitch | R2 yaw | AUC of AUs | movement by AUs |\n|---|---|---|---|---|")
     for name, row in found["models"].items():

@@ -74,7 +74,8 @@ def polynomial(flow: Tensor, degree: int) -> Tensor:
     x, y = identity_grid(flow).flatten(1)
     powers = [x**i * y**j for i in range(degree + 1) for j in range(degree + 1 - i)]
     basis = torch.linalg.qr(torch.stack(powers, dim=1)).Q
-    return (flow.flatten(2) @ basis @ basis.T).view_as(flow)
+    smooth: Tensor = flow.flatten(2) @ basis @ basis.T
+    return smooth.view_as(flow)
 
 
 @at_least_float32

@@ -82,7 +82,7 @@ class TwinCycle(FlowMethod):
 
     def pose_map(self, start: Tensor, goal: Tensor) -> Tensor:
         """Pose codes (B, D) of two frames -> (B, 3, H, W): the flow from one to the other, and its attention."""
-        maps = self.pose_decoder(torch.cat([start, goal], dim=1))
+        maps: Tensor = self.pose_decoder(torch.cat([start, goal], dim=1))
         if self.config.pose_degree is None:
             return maps
         flow = polynomial(maps[:, :2], self.config.pose_degree)
