@@ -30,3 +30,8 @@ def render_page(package: str, template: str, values: Mapping[str, Any]) -> str:
 def jpeg_uri(jpeg: bytes) -> str:
     """A JPEG as an address that a page can hold."""
     return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
+
+
+def png_uri(png: bytes) -> str:
+    """A PNG as an address that a page can hold."""
+    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")

@@ -27,9 +27,12 @@ class InfoArguments:
     model: tuple[str, ...] = ()
     """Encoders, as `evaluate --model` takes them: say what each costs (parameters, multiply-adds, time)."""
     device: str = "auto"
-    """Where the time is taken: auto, cpu, cuda, cuda:N or mps."""
+    """Where the time is taken, or the figures are drawn: auto, cpu, cuda, cuda:N or mps."""
     run: Path | None = None
     """Draw what a run of `pretrain` has logged so far, as RUN/curves.html."""
+    data: tuple[Path, ...] = ()
+    """With --run: prepared folders from whose faces the method draws its figures anew, in RUN/figures, such as what the
+    two flows of twin_cycle make of a face."""
 
 
 def main(arguments: list[str]) -> int:
@@ -40,8 +43,15 @@ def main(arguments: list[str]) -> int:
             raise UsageError("--run: draws curves, --model says what a model costs; give one of them.")
         from duchenne.training.watching.curves import write_curves
 
+        if parsed.data:
+            from duchenne.training.watching.figures import draw_figures
+
+            for figure in draw_figures(parsed.run, parsed.data, device=parsed.device):
+                print(figure)
         print(write_curves(parsed.run))
         return 0
+    if parsed.data:
+        raise UsageError("--data: is for the figures of a --run; name one.")
     sections = info(model=parsed.model, device=parsed.device)
     width = max(len(key) for values in sections.values() for key in values)
     for title, values in sections.items():

@@ -18,7 +18,7 @@ COMMANDS: Final[dict[str, str]] = {
     "synth": "make synthetic faces with exact action units",
     "prepare": "find, align and store the faces of videos or of a data set",
     "pretrain": "learn a representation from prepared data",
-    "convert": "the released weights of temporal ranking as an encoder",
+    "convert": "released weights of FAb-Net, TCAE or temporal ranking as an encoder",
     "evaluate": "score representations under one protocol",
     "compare": "put the models of several evaluations into one table",
     "embed": "write the features of every prepared face to a table",

@@ -61,6 +61,24 @@ def clamped(flow: Tensor) -> Tensor:
 
 
 @at_least_float32
+def polynomial(flow: Tensor, degree: int) -> Tensor:
+    """The polynomial in x and y nearest to a flow (least squares), each channel by itself: smooth movement only.
+
+    Args:
+        flow: (B, 2, H, W).
+        degree: of the polynomial, x and y together; 1 is what shifts, turns, zooms and shears.
+
+    Returns:
+        (B, 2, H, W).
+    """
+    x, y = identity_grid(flow).flatten(1)
+    powers = [x**i * y**j for i in range(degree + 1) for j in range(degree + 1 - i)]
+    basis = torch.linalg.qr(torch.stack(powers, dim=1)).Q
+    smooth: Tensor = flow.flatten(2) @ basis @ basis.T
+    return smooth.view_as(flow)
+
+
+@at_least_float32
 def sample(source: Tensor, flow: Tensor) -> Tensor:
     """Reads a picture where a flow says.
 

@@ -22,9 +22,9 @@ from duchenne.data.prepared import Data, Prepared, open_prepared
 from duchenne.devices import computes_bf16, resolve_device
 from duchenne.errors import UsageError
 from duchenne.facs import au_column
-from duchenne.files import LOCK_NAME, is_leftover, locked, replacing, write_text
+from duchenne.files import LOCK_NAME, is_leftover, locked, write_text
 from duchenne.methods.base import Method, RunFacts, Stage
-from duchenne.methods.registry import figures_of, method_class, method_name
+from duchenne.methods.registry import method_class, method_name
 from duchenne.published.settings import compare_settings
 from duchenne.training.config import method_run_config
 from duchenne.training.held_out import sample_clips, split_clips, split_subjects, training_rows
@@ -43,6 +43,7 @@ from duchenne.training.runs import (
 )
 from duchenne.training.sync_batchnorm import check_sync_batchnorm, synchronised
 from duchenne.training.watching.curves import PAGE_NAME
+from duchenne.training.watching.figures import write_figures
 from duchenne.training.watching.loggers import LOGGERS, LoggerName, clear, is_mirror
 
 
@@ -290,10 +291,7 @@ def _train_on(
     average_buffers(fabric, built)
     if fabric.is_global_zero and finished:
         save("encoder", record(trainer.step))
-        for name, figure in figures_of(built.eval(), prepared, rows_trained).items():
-            (out / "figures").mkdir(exist_ok=True)
-            with replacing(out / "figures" / f"{name}.png") as temporary:
-                figure.savefig(temporary, format="png", dpi=150)
+        write_figures(out, built.eval(), prepared, rows_trained)
         done = replace(record(trainer.step), trained_on=own)
         write_text(out / "methods.txt", methods_text(built, config, done, len(training), papers))
     return PretrainResult(out, trainer.step, finished, (*notes, *trainer.notes)), built

@@ -15,6 +15,7 @@ from duchenne.data.folds import Fold
 from duchenne.errors import UsageError
 from duchenne.evaluation.arguments import Prior
 from duchenne.evaluation.protocols.label_share import reduced
+from duchenne.evaluation.semi import group_sparse, learning
 from duchenne.evaluation.semi.group_sparse import (
     EXACT,
     GAMMA,
@@ -212,21 +213,21 @@ def test_labels_that_are_never_known_are_refused():
     assert isinstance(learn_groups(np.array([[1, NAN], [NAN, 0]])), Groups)
 
 
-def gains(prior, *, coupled, seeds=(0, 1)):
-    """Mean AUC with the prior, less that of the same classifiers with a prior that does not count, per seed."""
+def gains(prior, *, coupled, l2=(0.1, 1.0), seeds=(0, 1)):
+    """Mean AUC with the prior, less that of the same classifiers without any, per seed."""
     found = []
     for seed in seeds:
         features, labels, folds, groups, truth = study(seed, coupled=coupled)
         test = folds[0].test
-        auc = roc_auc(truth[test], learn_semi(features, labels, folds, groups, prior=prior, l2=(0.1, 1.0)).score[test])
+        auc = roc_auc(truth[test], learn_semi(features, labels, folds, groups, prior=prior, l2=l2).score[test])
         rows = (features - features[~test].mean(0)) / features[~test].std(0)
         plain = []
-        for l2 in (0.1, 1.0):
+        for penalty in l2:
             if prior == "rbm":
                 machine = fit_machine(labels[~test])
-                units = fit_units(rows[~test], labels[~test], machine, strength=0.0, l2=l2)
+                units = fit_units(rows[~test], labels[~test], machine, strength=0.0, l2=penalty)
             else:
-                model = fit_group_sparse(rows[~test], labels[~test], l2=l2, inferred_weight=0.0)
+                model = fit_group_sparse(rows[~test], labels[~test], l2=penalty, inferred_weight=0.0)
                 units = lambda x, model=model: x @ model.weight[:-1] + model.weight[-1]  # noqa: E731
             plain.append(roc_auc(truth[test], units(rows[test])).mean())
         found.append(auc.mean() - max(plain))  # the better l2, told by the tested faces themselves
@@ -240,7 +241,23 @@ def test_beats_the_plain_classifier_where_labels_go_together_and_many_are_missin
 
 @pytest.mark.parametrize("prior", get_args(Prior))
 def test_equals_the_plain_classifier_where_labels_are_independent(prior):
-    assert abs(gains(prior, coupled=False).mean()) < 0.006
+    assert np.abs(gains(prior, coupled=False, l2=(1.0,))).max() < 0.003
+
+
+@pytest.mark.parametrize("prior", get_args(Prior))
+def test_a_prior_of_other_labels_would_be_seen_to_harm(prior, monkeypatch):
+    """So the two tests above can fail: a prior that counts, learned where labels go together, on independent ones."""
+    others = label_vectors(np.random.default_rng(7), 600, coupled=True)
+    monkeypatch.setitem(learning.STRENGTHS, prior, (max(learning.STRENGTHS[prior]),))
+    monkeypatch.setattr(learning, "fit_machine", lambda labels: fit_machine(others[:, : labels.shape[1]]))
+    monkeypatch.setattr(group_sparse, "learn_groups", lambda labels: learn_groups(others[:, : labels.shape[1]]))
+    assert gains(prior, coupled=False, l2=(1.0,)).mean() < -0.005
+
+
+@pytest.mark.parametrize("prior", get_args(Prior))
+def test_a_prior_that_is_ignored_would_be_seen_not_to_help(prior, monkeypatch):
+    monkeypatch.setitem(learning.STRENGTHS, prior, (0.0,))
+    assert gains(prior, coupled=True).mean() < 0.005
 
 
 @pytest.mark.parametrize("prior", get_args(Prior))

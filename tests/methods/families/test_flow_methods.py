@@ -1,5 +1,6 @@
 """FAb-Net and the twin-cycle autoencoder: flows, losses, curriculum and stages, against loops from the papers."""
 
+import base64
 import json
 import math
 
@@ -12,16 +13,18 @@ from tests.methods.made import SMALL, random_batch, small_config, small_method
 from tests.training.made import moving_squares
 
 import duchenne
-from duchenne.errors import UsageError
+from duchenne.cli.main import main
+from duchenne.errors import InputError, UsageError
 from duchenne.losses.reconstruction import reconstruction_loss
 from duchenne.losses.window import window_mean
 from duchenne.methods.fab_net.loss import merge_sources
 from duchenne.methods.families.flow_method import Curriculum
 from duchenne.methods.twin_cycle.loss import Codes, code_distance, feature_consistency, flow_size, merge_flows
 from duchenne.modules.backbones.strided import build_strided
-from duchenne.modules.flow import FlowDecoder, clamped, sample
+from duchenne.modules.flow import FlowDecoder, clamped, polynomial, sample
 from duchenne.training.checkpoints import load_checkpoint
 from duchenne.training.runs import load_encoder
+from duchenne.training.watching.figures import draw_figures
 
 
 def drawn(*shape, seed=0):
@@ -88,6 +91,33 @@ def test_a_clamped_flow_stays_inside():
     inner = torch.zeros(1, 2, 4, 4, dtype=torch.float64)
     inner[:, :, 1:3, 1:3] = small
     assert torch.allclose(clamped(inner), inner)
+
+
+def test_the_nearest_polynomial_against_a_solver():
+    flow = drawn(2, 2, 5, 7)
+    y, x = (axis.ravel() for axis in np.meshgrid(np.linspace(-1, 1, 5), np.linspace(-1, 1, 7), indexing="ij"))
+    powers = np.stack([np.ones(35), x, y, x * x, x * y, y * y], axis=1)
+    found = polynomial(flow, 2)
+    for number in range(2):
+        for axis in range(2):
+            values = flow[number, axis].numpy().ravel()
+            fitted = powers @ np.linalg.lstsq(powers, values, rcond=None)[0]
+            assert np.allclose(found[number, axis].numpy().ravel(), fitted, atol=1e-12)
+    turned = torch.from_numpy(np.stack([0.1 * x - 0.2 * y + 0.3, 0.2 * x + 0.1 * y]).reshape(1, 2, 5, 7))
+    assert torch.allclose(polynomial(turned, 1), turned, atol=1e-12)
+
+
+def test_a_smooth_pose_flow_leaves_small_parts_to_the_au_flow():
+    method = small_method("twin_cycle", pose_degree=2).train()  # BatchNorm by the batch: flows of visible size
+    target, source = torch.rand(4, 3, 32, 32), torch.rand(4, 3, 32, 32)
+    with torch.no_grad():
+        found, maps = method.move(target, source), method.pose_decoder(torch.randn(4, 512))
+    assert torch.allclose(polynomial(found.pose_flow, 2), found.pose_flow, atol=1e-5)
+    assert not torch.allclose(polynomial(found.au_flow, 2), found.au_flow, atol=1e-3)
+    assert not torch.allclose(polynomial(maps[:, :2], 2), maps[:, :2], atol=1e-3)  # it would not be smooth by itself
+    method.training_step(method.augment(random_batch(method, 3))).loss.backward()
+    assert all(torch.isfinite(value.grad).all() for value in method.parameters() if value.grad is not None)
+    assert float(method.pose_decoder[-2].weight.grad.abs().sum()) > 0
 
 
 def naive_window(losses, low, high):
@@ -348,3 +378,33 @@ def test_three_sources_train_from_start_to_end(tmp_path):
     lines = [json.loads(line) for line in (run.out / "log.jsonl").read_text().splitlines()]
     assert [line["stage"] for line in lines] == ["one source"] * 2 + ["several sources"] * 2
     assert all(math.isfinite(line["loss"]) for line in lines)
+
+
+def test_figures_are_drawn_anew_of_other_faces_and_shown_on_the_page(tmp_path, capsys):
+    moving_squares(tmp_path / "squares", frames=8)
+    moving_squares(tmp_path / "others", clips=8, frames=12)
+    fields = {"layers": 5, "size_px": 32, "batch_size": 2, "max_steps": 1, "validation_share": 0.0, "quiet": True}
+    fields |= {"data": tmp_path / "squares", "device": "cpu"}
+    run = duchenne.pretrain("twin_cycle", out=tmp_path / "run", curriculum=False, log_every=1, **fields).out
+    picture = run / "figures" / "flows.png"
+    first = picture.read_bytes()
+    assert main(["info", "--run", str(run), "--data", str(tmp_path / "others"), "--device", "cpu"]) == 0
+    assert capsys.readouterr().out.splitlines() == [str(picture), str(run / "curves.html")]
+    others = picture.read_bytes()
+    assert others != first
+    assert base64.b64encode(picture.read_bytes()).decode() in (run / "curves.html").read_text()
+    assert draw_figures(run, tmp_path / "squares", device="cpu") == [picture]
+    assert picture.read_bytes() not in (
+        others,
+        first,
+    )  # a training leaves out the test split, whose clips are drawn too
+    assert main(["info", "--data", str(tmp_path / "others")]) == 2
+    (run / "checkpoint.json").unlink()
+    torch.save({"step": 1, "method": {}}, run / "checkpoint.pt")
+    with pytest.raises(InputError, match="is not of this run"):
+        draw_figures(run, tmp_path / "squares")
+    del fields["layers"]
+    fields["size_px"] = 64
+    plain = duchenne.pretrain("simclr", out=tmp_path / "plain", backbone="compact", **fields)
+    with pytest.raises(UsageError, match="simclr draws no figures"):
+        draw_figures(plain.out, tmp_path / "squares")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from duchenne.data.prepared import Prepared
 from duchenne.methods.fab_net.method import FabNet
 from duchenne.methods.families.flow_figures import Panel, draw_panels, pairs_of
+from duchenne.modules.flow import clamped
 
 
 def figures_of(method: FabNet, data: Prepared, rows: NDArray[np.int64]) -> Mapping[str, Figure]:
@@ -20,7 +21,7 @@ def figures_of(method: FabNet, data: Prepared, rows: NDArray[np.int64]) -> Mappi
     with torch.no_grad():
         made, flows = method.make(target, source[:, None])
     panels = (
-        Panel("source", source), Panel("target", target), Panel("flow", flows[:, 0]),
+        Panel("source", source), Panel("target", target), Panel("flow", clamped(flows[:, 0])),
         Panel("source moved by it", made),
     )  # fmt: skip
     return {"flow": draw_panels(panels)}

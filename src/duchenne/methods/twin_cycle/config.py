@@ -34,6 +34,9 @@ class TwinCycleConfig(FlowConfig):
     """Of each of the two cycles (authors' code: 1)."""
     flow_weight: Weight = 0.1
     """Of the mean absolute AU flow (authors' code: 0.1)."""
+    pose_degree: Annotated[int, Range(1, 6)] | None = None
+    """Smooth the pose flow to the nearest polynomial of this degree in x and y, so that what moves in small parts of
+    the face is left to the AU flow (ours); null: every pixel moves by itself (authors' code)."""
 
     def __post_init__(self) -> None:
         """Checks ranges.

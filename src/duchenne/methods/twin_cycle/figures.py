@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from duchenne.data.prepared import Prepared
 from duchenne.methods.families.flow_figures import Panel, draw_panels, pairs_of
 from duchenne.methods.twin_cycle.method import TwinCycle
+from duchenne.modules.flow import clamped
 
 
 def figures_of(method: TwinCycle, data: Prepared, rows: NDArray[np.int64]) -> Mapping[str, Figure]:
@@ -23,7 +24,7 @@ def figures_of(method: TwinCycle, data: Prepared, rows: NDArray[np.int64]) -> Ma
     panels = (
         Panel("source", source), Panel("target", target), Panel("moved by the pose flow", found.pose),
         Panel("moved by the AU flow", found.au), Panel("moved by both", found.merged),
-        Panel("pose flow", found.pose_flow), Panel("AU flow", found.au_flow),
+        Panel("pose flow", clamped(found.pose_flow)), Panel("AU flow", clamped(found.au_flow)),
         Panel("share of the AU flow", found.attention.softmax(1)[:, 1]),
     )  # fmt: skip
     return {"flows": draw_panels(panels)}

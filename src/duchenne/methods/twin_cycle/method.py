@@ -14,7 +14,7 @@ from duchenne.methods.twin_cycle.config import TwinCycleConfig
 from duchenne.methods.twin_cycle.loss import Codes, feature_consistency, flow_size, merge_flows
 from duchenne.modules.backbones.strided import Strided, cells
 from duchenne.modules.encoder import Encoder, EncoderSpec
-from duchenne.modules.flow import FlowDecoder, clamped, sample
+from duchenne.modules.flow import FlowDecoder, clamped, polynomial, sample
 from duchenne.modules.split_batchnorm import split_batchnorm
 from duchenne.types import ClipBatch, StepOutput
 
@@ -80,10 +80,18 @@ class TwinCycle(FlowMethod):
         own, other = (cells(network.between(maps, self.shared[-1])) for network in networks)
         return Codes(other, own) if self.config.code == "au" else Codes(own, other)
 
+    def pose_map(self, start: Tensor, goal: Tensor) -> Tensor:
+        """Pose codes (B, D) of two frames -> (B, 3, H, W): the flow from one to the other, and its attention."""
+        maps: Tensor = self.pose_decoder(torch.cat([start, goal], dim=1))
+        if self.config.pose_degree is None:
+            return maps
+        flow = polynomial(maps[:, :2], self.config.pose_degree)
+        return torch.cat([flow, maps[:, 2:].to(flow)], dim=1)
+
     def move(self, target: Tensor, source: Tensor) -> Moved:
         """Moves a source towards a target, both (B, 3, H, W) in [0, 1]: its head, its face, and both."""
         goal, start = self.codes(target), self.codes(source)
-        pose = self.pose_decoder(torch.cat([start.pose, goal.pose], dim=1))
+        pose = self.pose_map(start.pose, goal.pose)
         au = self.au_decoder(torch.cat([start.au, goal.au], dim=1))
         flows, attention = torch.stack([pose[:, :2], au[:, :2]], 1), torch.stack([pose[:, 2], au[:, 2]], 1)
         merged = sample(source, merge_flows(flows, attention))
@@ -94,7 +102,7 @@ class TwinCycle(FlowMethod):
         """Every term for each sample: `reconstruction`, `pose_cycle`, `au_cycle`, `flow` (B,), `features` (6, B)."""
         found = self.move(target, source)
         pose_moved, au_moved, merged = (self.codes(made) for made in (found.pose, found.au, found.merged))
-        pose_back = self.pose_decoder(torch.cat([pose_moved.pose, found.source.pose], dim=1))[:, :2]
+        pose_back = self.pose_map(pose_moved.pose, found.source.pose)[:, :2]
         au_back = self.au_decoder(torch.cat([au_moved.au, found.source.au], dim=1))[:, :2]
         return {
             "reconstruction": reconstruction_loss(found.merged, target),

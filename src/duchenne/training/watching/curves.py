@@ -1,4 +1,4 @@
-"""The curves of a run's `log.jsonl` as a page."""
+"""The curves of a run's `log.jsonl` as a page, with the figures that its method drew."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Any, Final
 
 from duchenne.errors import InputError
 from duchenne.files import write_text
-from duchenne.pages import render_page
+from duchenne.pages import png_uri, render_page
 from duchenne.plots import colour, curves
 from duchenne.training.log import read_log
+from duchenne.training.watching.figures import figures_in
 from duchenne.training.watching.measures import COLLAPSED
 
 PAGE_NAME: Final = "curves.html"
@@ -27,7 +28,7 @@ _MEANING: Final = {
 
 
 def write_curves(run: str | Path) -> Path:
-    """Draws what a run has logged so far, finished or not, as `RUN/curves.html`.
+    """Draws what a run has logged so far, finished or not, as `RUN/curves.html`; below it what is in `RUN/figures`.
 
     Args:
         run: the folder that `duchenne pretrain` made.
@@ -57,6 +58,7 @@ def write_curves(run: str | Path) -> Path:
         "damaged": sum(line is None for _, line in entries),
         "collapsed": next((step for step, spread in spreads if spread < COLLAPSED), None),
         "figures": figures,
+        "pictures": [(name, png_uri(png)) for name, png in figures_in(folder)],
     }
     page = folder / PAGE_NAME
     write_text(page, render_page("duchenne.training.watching", "curves.jinja", values))
