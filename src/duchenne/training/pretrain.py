@@ -28,7 +28,8 @@ from duchenne.methods.registry import figures_of, method_class, method_name
 from duchenne.published.settings import compare_settings
 from duchenne.training.config import method_run_config
 from duchenne.training.held_out import sample_clips, split_clips, split_subjects, training_rows
-from duchenne.training.loop import Trainer, average_buffers, make_fabric, process_kept
+from duchenne.training.launching import average_buffers, check_same, make_fabric, process_kept, together
+from duchenne.training.loop import Trainer
 from duchenne.training.methods_text import methods_text
 from duchenne.training.recipes import load_recipe, recipe_names
 from duchenne.training.runs import (
@@ -138,6 +139,7 @@ def train_on(
     quiet: bool = False,
     logger: LoggerName | None = None,
     tell: Callable[[str], None] = lambda note: None,
+    alone: bool = False,
 ) -> tuple[PretrainResult, Method]:
     """Trains a method on some rows of prepared data; what `pretrain` does once it knows which.
 
@@ -152,6 +154,7 @@ def train_on(
         resume: see `pretrain`.
         quiet: show no progress.
         tell: see `pretrain`.
+        alone: this process trains by itself, whatever started it.
 
     Returns:
         What `pretrain` returns, and the method with its weights after the last step.
@@ -172,6 +175,7 @@ def train_on(
             quiet=quiet,
             logger=logger,
             tell=tell,
+            alone=alone,
             held=held,
         )
 
@@ -189,6 +193,7 @@ def _train_on(
     quiet: bool,
     logger: LoggerName | None,
     tell: Callable[[str], None],
+    alone: bool,
     held: ExitStack,
 ) -> tuple[PretrainResult, Method]:
     chosen = method_class(method)
@@ -200,7 +205,7 @@ def _train_on(
     if config.validation_by == "subject" and config.validation_share:
         rows_trained, rows_held = split_subjects(prepared, rows, config.validation_share, config.seed)
     facts = RunFacts(
-        batch_size=config.batch_size, size_px=config.size_px, processes=config.devices,
+        batch_size=config.batch_size, size_px=config.size_px, processes=config.devices * config.num_nodes,
         holds_out=bool(config.validation_share),
     )  # fmt: skip
     config = chosen.complete(config, prepared, rows_trained, facts)
@@ -225,7 +230,9 @@ def _train_on(
         *_repeated(config.batch_size, len(training)), *_notes(config.size_px, prepared), *_left_out(labels, prepared),
     )  # fmt: skip
 
-    fabric = make_fabric(config, device)
+    fabric = make_fabric(config, device, alone=alone)
+    held.enter_context(together(out))
+    check_same(fabric, {**stored, **_seen_here(prepared, out, resume=resume)})
     if config.batch_size % fabric.world_size:
         raise UsageError(f"--batch-size {config.batch_size} is not divisible by the {fabric.world_size} processes.")
     built = build_method(method, config)
@@ -332,11 +339,28 @@ def _check_out(out: Path, stored: dict[str, Any], *, resume: bool) -> None:
     before = load_mapping(out / "config.yaml")
     before = {**to_mapping(method_run_config(stored["method"])()), **before}  # a field that it lacks is newer than it
     free = {"max_steps", "epochs", "log_every", "save_every", "validate_every", "loader_threads", "duchenne"}
+    free |= {"devices", "num_nodes"} if _processes(before) == _processes(stored) else set()
     changed = [key for key in {**before, **stored} if key not in free and before.get(key) != stored.get(key)]
     if changed:
         raise UsageError(
             f"{out}: was begun with another {', '.join(changed)}; resume with the same settings or name another --out."
         )
+
+
+def _processes(stored: Mapping[str, Any]) -> int | None:
+    """How many processes train together; they may lie on other machines than before."""
+    devices, nodes = stored.get("devices"), stored.get("num_nodes")
+    return devices * nodes if isinstance(devices, int) and isinstance(nodes, int) else None
+
+
+def _seen_here(prepared: Prepared, out: Path, *, resume: bool) -> dict[str, Any]:
+    """What this process sees of data and run folder, which another machine may not share."""
+    sums = out / "checkpoint.json"
+    return {
+        "data": [to_mapping(info) for info in prepared.infos],
+        "number of frames": len(prepared),
+        "checkpoint": sums.read_text() if resume and sums.is_file() else "",
+    }
 
 
 def _papers(recipe: tuple[str | None, Mapping[str, Any]] | None, config: Any, data: Prepared) -> list[str]:

@@ -251,7 +251,7 @@ def _learned(source: MethodSource, job: Job, seed: int, fold: Fold, run: Path) -
     config = replace(source.config, seed=job.weights_seed(seed), device=str(job.device))
     result, method = train_on(
         source.method, config, job.data, task.rows[fold.train], run, job={"evaluate": "finetune"},
-        resume=(run / "checkpoint.pt").is_file(), quiet=True,
+        resume=(run / "checkpoint.pt").is_file(), quiet=True, alone=True,
     )  # fmt: skip
     if not result.finished:
         raise KeyboardInterrupt
