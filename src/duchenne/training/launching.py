@@ -21,7 +21,10 @@ from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvir
 from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import distributed, nn
 
+from duchenne.config import to_mapping
+from duchenne.data.prepared import Prepared
 from duchenne.errors import InputError, UsageError
+from duchenne.files import read_text
 from duchenne.training.config import TrainingConfig
 
 _FIRST_PORT: Final = 15_000
@@ -230,6 +233,22 @@ def together(out: Path) -> Iterator[None]:
 
 def _reason(error: BaseException) -> str:
     return " ".join(str(error).split())[:160]
+
+
+def processes_of(config: Mapping[str, Any]) -> int | None:
+    """How many processes train together by a stored configuration; None where it does not say."""
+    devices, nodes = config.get("devices"), config.get("num_nodes")
+    return devices * nodes if isinstance(devices, int) and isinstance(nodes, int) else None
+
+
+def seen_here(prepared: Prepared, out: Path, *, resume: bool) -> dict[str, Any]:
+    """What this process sees of data and run folder, which another machine may not share; for `check_same`."""
+    sums = out / "checkpoint.json"
+    return {
+        "data": [to_mapping(info) for info in prepared.infos],
+        "number of frames": len(prepared),
+        "checkpoint": read_text(sums) if resume and sums.is_file() else "",
+    }
 
 
 def check_same(fabric: Fabric, facts: Mapping[str, Any]) -> None:

@@ -28,7 +28,15 @@ from duchenne.methods.registry import figures_of, method_class, method_name
 from duchenne.published.settings import compare_settings
 from duchenne.training.config import method_run_config
 from duchenne.training.held_out import sample_clips, split_clips, split_subjects, training_rows
-from duchenne.training.launching import average_buffers, check_same, make_fabric, process_kept, together
+from duchenne.training.launching import (
+    average_buffers,
+    check_same,
+    make_fabric,
+    process_kept,
+    processes_of,
+    seen_here,
+    together,
+)
 from duchenne.training.loop import Trainer
 from duchenne.training.methods_text import methods_text
 from duchenne.training.recipes import load_recipe, recipe_names
@@ -232,7 +240,7 @@ def _train_on(
 
     fabric = make_fabric(config, device, alone=alone)
     held.enter_context(together(out))
-    check_same(fabric, {**stored, **_seen_here(prepared, out, resume=resume)})
+    check_same(fabric, {**stored, **seen_here(prepared, out, resume=resume)})
     if config.batch_size % fabric.world_size:
         raise UsageError(f"--batch-size {config.batch_size} is not divisible by the {fabric.world_size} processes.")
     built = build_method(method, config)
@@ -339,28 +347,12 @@ def _check_out(out: Path, stored: dict[str, Any], *, resume: bool) -> None:
     before = load_mapping(out / "config.yaml")
     before = {**to_mapping(method_run_config(stored["method"])()), **before}  # a field that it lacks is newer than it
     free = {"max_steps", "epochs", "log_every", "save_every", "validate_every", "loader_threads", "duchenne"}
-    free |= {"devices", "num_nodes"} if _processes(before) == _processes(stored) else set()
+    free |= {"devices", "num_nodes"} if processes_of(before) == processes_of(stored) else set()
     changed = [key for key in {**before, **stored} if key not in free and before.get(key) != stored.get(key)]
     if changed:
         raise UsageError(
             f"{out}: was begun with another {', '.join(changed)}; resume with the same settings or name another --out."
         )
-
-
-def _processes(stored: Mapping[str, Any]) -> int | None:
-    """How many processes train together; they may lie on other machines than before."""
-    devices, nodes = stored.get("devices"), stored.get("num_nodes")
-    return devices * nodes if isinstance(devices, int) and isinstance(nodes, int) else None
-
-
-def _seen_here(prepared: Prepared, out: Path, *, resume: bool) -> dict[str, Any]:
-    """What this process sees of data and run folder, which another machine may not share."""
-    sums = out / "checkpoint.json"
-    return {
-        "data": [to_mapping(info) for info in prepared.infos],
-        "number of frames": len(prepared),
-        "checkpoint": sums.read_text() if resume and sums.is_file() else "",
-    }
 
 
 def _papers(recipe: tuple[str | None, Mapping[str, Any]] | None, config: Any, data: Prepared) -> list[str]:
