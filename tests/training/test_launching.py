@@ -52,7 +52,18 @@ def outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def words(data: Path, out: Path, **fields: object) -> list[str]:
     given = [word for key, value in fields.items() for word in (f"--{key.replace('_', '-')}", str(value))]
-    return ["pretrain", "temporal_ranking", "--data", str(data), "--out", str(out), "--quiet", "--device", "cpu", *given]
+    return [
+        "pretrain",
+        "temporal_ranking",
+        "--data",
+        str(data),
+        "--out",
+        str(out),
+        "--quiet",
+        "--device",
+        "cpu",
+        *given,
+    ]
 
 
 def free_port() -> int:
@@ -140,7 +151,15 @@ def test_the_batch_file_of_the_page_trains_saves_in_time_and_goes_on(
     (tmp_path / "faces").symlink_to(squares)
     (tmp_path / "job.sbatch").write_text(sbatch_file())
     steps = 400
-    fields = {"size_px": 32, "batch_size": 4, "max_steps": steps, "log_every": 1, "device": "cpu", "queue_size": 8}
+    fields = {
+        "size_px": 32,
+        "batch_size": 4,
+        "max_steps": steps,
+        "log_every": 1,
+        "device": "cpu",
+        "memory": 8,
+        "bn_splits": 1,
+    }
     job = [word for key, value in fields.items() for word in (f"--{key.replace('_', '-')}", str(value))]
     log = tmp_path / "runs" / "moco" / "log.jsonl"
     command = ["sbatch", "--nodes=2", "--ntasks-per-node=1", "job.sbatch", *job]
@@ -226,7 +245,7 @@ def test_mpirun_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     from duchenne.training.config import TrainingConfig
 
     monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "2")
-    with pytest.raises(UsageError, match="several processes were started .*use torchrun or srun"):
+    with pytest.raises(UsageError, match=r"several processes were started .*use torchrun or srun"):
         make_fabric(TrainingConfig(), CPU)
 
 
