@@ -232,7 +232,7 @@ def together(out: Path) -> Iterator[None]:
 
 
 def _reason(error: BaseException) -> str:
-    return " ".join(str(error).split())[:160]
+    return " ".join(str(error).split()).partition(". ")[0][:160]
 
 
 def processes_of(config: Mapping[str, Any]) -> int | None:
