@@ -30,7 +30,8 @@ import torch
 
 import duchenne
 from duchenne.cli.main import main as command
-from duchenne.training import pretrain  # before processes are forked, so that not each of them imports it
+from duchenne.methods.registry import method_class
+from duchenne.training import pretrain
 
 FORK = multiprocessing.get_context("fork")
 PATIENCE_S = 300.0
@@ -130,14 +131,14 @@ def study(out: Path, method: str, kills: int, seed: int, steps: int, save_every:
     Raises:
         AssertionError: when a run that nobody touched does not end well.
     """
-    assert pretrain is not None
+    assert {pretrain, method_class(method)}  # imported before processes are forked, so that not each imports them
     out.mkdir(parents=True, exist_ok=True)
     if not (out / "faces" / "dataset.yaml").exists():
         prepared(out / "faces")
     common = ["pretrain", method, "--data", str(out / "faces"), "--quiet", "--device", "cpu", "--num-nodes", "2"]
     fields = {
-        "size-px": 32, "batch-size": 4, "max-steps": steps, "save-every": save_every, "log-every": 1, "lr": 0.01,
-        "validation-share": 0, "weights": "none",
+        "size-px": 64, "backbone": "compact", "batch-size": 4, "max-steps": steps, "save-every": save_every,
+        "log-every": 1, "lr": 0.01, "validation-share": 0, "weights": "none",
     } | ({"memory": 16, "bn-splits": 1} if method == "moco" else {})  # fmt: skip
     common += [word for name, value in fields.items() for word in (f"--{name}", str(value))]
     whole = out / "whole"

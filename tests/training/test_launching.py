@@ -6,15 +6,14 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import torch
 from tests.training import slurm
+from tests.training.agents import agents, together
 from tests.training.made import moving_squares
 
 import duchenne
@@ -64,33 +63,6 @@ def words(data: Path, out: Path, **fields: object) -> list[str]:
         "cpu",
         *given,
     ]
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
-def agents(module: list[str]) -> list[list[str]]:
-    """The commands of two machines, each with one process, as someone would type them there."""
-    common = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1"]
-    common += ["--master-addr", "127.0.0.1", "--master-port", str(free_port())]
-    return [[*common, "--node-rank", str(rank), "-m", *module] for rank in range(2)]
-
-
-def together(commands: list[list[str]], **options: object) -> list[tuple[int, str, str]]:
-    """Runs commands at the same time; (status, output, complaints) of each."""
-    running = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
-        for command in commands
-    ]
-    try:
-        said = [process.communicate(timeout=240) for process in running]
-    finally:
-        for process in running:
-            process.kill()
-    return [(process.returncode, *texts) for process, texts in zip(running, said, strict=True)]
 
 
 @pytest.fixture(scope="module")
