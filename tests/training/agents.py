@@ -28,7 +28,7 @@ def together(commands: list[list[str]], **options: Any) -> list[tuple[int, str, 
         for command in commands
     ]
     try:
-        said = [process.communicate(timeout=300) for process in running]
+        said = [process.communicate(timeout=600) for process in running]
     finally:
         for process in running:
             process.kill()

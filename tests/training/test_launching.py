@@ -122,9 +122,10 @@ def test_the_batch_file_of_the_page_trains_saves_in_time_and_goes_on(
     """SIGTERM reaches the tasks as `--signal=TERM@300` sends it; the job asks to be queued again, and goes on."""
     (tmp_path / "faces").symlink_to(squares)
     (tmp_path / "job.sbatch").write_text(sbatch_file())
-    steps = 400
+    steps = 150
     fields = {
-        "size_px": 32,
+        "size_px": 64,
+        "backbone": "compact",
         "batch_size": 4,
         "max_steps": steps,
         "log_every": 1,
