@@ -134,7 +134,7 @@ def _from_cluster(
     """
     from distributed import as_completed
 
-    done = as_completed(loop=client.loop, with_results=True, raise_errors=False)
+    done: Any = as_completed(loop=client.loop, with_results=True, raise_errors=False)  # type: ignore[no-untyped-call]
     waiting, folder = enumerate(calls), os.getcwd()
     numbers: dict[Any, int] = {}
     held: dict[int, Any] = {}

@@ -24,7 +24,7 @@ from duchenne.parallel import in_processes
 from duchenne.progress import progress_bar
 
 ROWS_AT_ONCE: Final = 65536
-ROWS_IN_A_CALL: Final = 4096
+ROWS_IN_A_CALL = 1024
 """For a worker of a cluster; a whole number of an encoder's batches, so that none changes."""
 
 
