@@ -88,9 +88,10 @@ def main() -> None:
         pictures(out, arguments.files)
     os.chdir(out)
     prepare = ["prepare", "table", "--root", "files", "--table", "table.csv", "--size", "64", "--quiet"]
+    embed = ["embed", "--model", "random", "--data", "synth"]
     jobs = {
         "prepare": ([*prepare, "--out", "{}"], ["--workers", "1"]),
-        "embed": (["embed", *"--model random --data synth --device cpu --quiet --out {}.parquet".split()], []),
+        "embed": ([*embed, "--device", "cpu", "--quiet", "--out", "{}.parquet"], []),
         "detect": (["detect", "files", "-o", "{}/", "--quiet"], []),
     }  # fmt: skip
     with LocalCluster(

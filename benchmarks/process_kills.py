@@ -87,7 +87,7 @@ def outcome(run: Path) -> dict[str, Any]:
 
 def killed(words: list[str], run: Path, draw: random.Random, steps: int) -> dict[str, Any]:
     """One kill and what came of it, before resuming."""
-    rank, step, later_s = draw.randrange(2), draw.randrange(steps - 1), draw.random() / 5
+    rank, step, later_s = draw.randrange(2), draw.randrange(steps - 1), draw.random() / 50
     tasks = start(words, run)
     log, begun = run / "log.jsonl", time.monotonic()
     while steps_of(log) < step and time.monotonic() - begun < PATIENCE_S:

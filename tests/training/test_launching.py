@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -160,6 +161,22 @@ def tasks_of(process: int) -> list[int]:
 
     below = psutil.Process(process).children(recursive=True)
     return [each.pid for each in below if "duchenne.cli.main" in each.cmdline()]
+
+
+@pytest.mark.parametrize(("seed", "rank"), [(4, 0), (0, 1)])
+def test_a_killed_process_costs_the_steps_since_the_last_checkpoint(seed: int, rank: int, tmp_path: Path) -> None:
+    """One kill of `benchmarks/process_kills.py`, after which both are resumed."""
+    command = [sys.executable, str(ROOT / "benchmarks" / "process_kills.py"), str(tmp_path / "kills"), "--kills", "1"]
+    command += ["--seed", str(seed), "--steps", "20", "--save-every", "3"]
+    ((status, _, complaint),) = together([command])
+    assert status == 0, complaint
+    row = json.loads((tmp_path / "kills" / "kills.jsonl").read_text())
+    assert row["rank"] == rank
+    assert row["same"]
+    assert row["lost"] <= 3
+    (sentence,) = row["said"]  # of the other process
+    assert "another process of this training ended" in sentence
+    assert row["other"] == 1
 
 
 def test_what_started_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
