@@ -19,8 +19,9 @@ from tests.training.made import moving_squares
 
 import duchenne
 from duchenne.errors import UsageError
-from duchenne.training import launching
-from duchenne.training.launching import SlurmStep, Started, make_fabric, started
+from duchenne.training.launching import fabric
+from duchenne.training.launching.fabric import make_fabric
+from duchenne.training.launching.started import SlurmStep, Started, started
 from duchenne.training.runs import load_encoder
 
 ROOT = Path(__file__).parents[2]
@@ -225,7 +226,7 @@ def test_other_processes_than_asked_for_are_refused(
 ) -> None:
     from duchenne.training.config import TrainingConfig
 
-    monkeypatch.setattr(launching, "started", lambda: launcher)
+    monkeypatch.setattr(fabric, "started", lambda: launcher)
     with pytest.raises(UsageError, match=message):
         make_fabric(TrainingConfig(**fields), CPU)
     assert launcher is None or make_fabric(TrainingConfig(), CPU, alone=True).world_size == 1

@@ -27,7 +27,7 @@ from duchenne.methods.base import Method
 from duchenne.progress import progress_bar
 from duchenne.training.checkpoints import check_optimiser, load_checkpoint, save_checkpoint
 from duchenne.training.config import TrainingConfig
-from duchenne.training.launching import average_buffers
+from duchenne.training.launching.fabric import average_buffers
 from duchenne.training.log import read_log
 from duchenne.training.schedules import Plateau, build_optimisers, rate_factor
 from duchenne.training.watching.loggers import LoggerName, Mirror

@@ -28,7 +28,7 @@ from duchenne.methods.registry import figures_of, method_class, method_name
 from duchenne.published.settings import compare_settings
 from duchenne.training.config import method_run_config
 from duchenne.training.held_out import sample_clips, split_clips, split_subjects, training_rows
-from duchenne.training.launching import (
+from duchenne.training.launching.fabric import (
     average_buffers,
     check_same,
     make_fabric,
