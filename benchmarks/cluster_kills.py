@@ -105,7 +105,7 @@ def main() -> None:
                 own = [*of_one] if kind == "alone" else ["--scheduler", cluster.scheduler_address]
                 over, killed = threading.Event(), list[float]()
                 moments = sorted(random.uniform(0.1, 0.6) * times[0] for _ in range(arguments.kills)) if times else []
-                thread = threading.Thread(target=kill, args=(cluster, moments, over, killed))
+                thread = threading.Thread(target=kill, args=(cluster, moments, over, killed), daemon=True)
                 if kind == "together":
                     thread.start()
                 begun = time.monotonic()
