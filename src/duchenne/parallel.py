@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from itertools import count, islice
 from typing import Any, Final, TypeVar
 
@@ -153,18 +154,18 @@ def _from_cluster(
         expected = next(following)
         for future, result in done:
             number = numbers.pop(future)
-            if future.status == "error":
+            if isinstance(result, tuple):
                 raise _given_up(result[1], lost, resumes)
-            if future.status != "finished":
+            if not isinstance(result, _Answer):
                 raise InputError(
                     f"{lost}: the Dask cluster gave up its work ({future.status}); see whether its scheduler runs, and "
                     f"run the same command again{_GOES_ON if resumes else ''}."
                 )
             fill()
             if not ordered:
-                yield result
+                yield result.value
                 continue
-            held[number] = result
+            held[number] = result.value
             while expected in held:
                 yield held.pop(expected)
                 expected = next(following)
@@ -184,12 +185,19 @@ def _given_up(error: BaseException, lost: str, resumes: bool) -> BaseException:
     return sentence
 
 
+@dataclass(frozen=True)
+class _Answer:
+    """What a call gave. The status of its future may be another one again, where the worker is lost afterwards."""
+
+    value: Any
+
+
 _GATE: Final = threading.Condition()
 _inside: Final[list[bool]] = []
 """Of the calls that are running in this process: whether each must be alone."""
 
 
-def _on_cluster(folder: str, alone: bool, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+def _on_cluster(folder: str, alone: bool, function: Callable[..., Any], arguments: tuple[Any, ...]) -> _Answer:
     """Calls a function in a thread of a cluster's worker, whose working folder is that of all calls in it."""
     with _GATE:
         while _inside and (alone or any(_inside) or os.getcwd() != folder):
@@ -202,7 +210,7 @@ def _on_cluster(folder: str, alone: bool, function: Callable[..., Any], argument
             ) from error
         _inside.append(alone)
     try:
-        return function(*arguments)
+        return _Answer(function(*arguments))
     finally:
         with _GATE:
             _inside.remove(alone)
