@@ -5,6 +5,7 @@ What belongs here: how processes and threads are started and ended. What they do
 
 from __future__ import annotations
 
+import logging
 import os
 import queue
 import signal
@@ -13,7 +14,9 @@ import time
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from itertools import count, islice
 from typing import Any, Final, TypeVar
 
 from duchenne.errors import InputError, UsageError
@@ -23,6 +26,10 @@ _LOOK_EVERY_S: Final = 0.5
 _WATCH: Final = "duchenne parent"
 _ROOM_EVERY_S: Final = 0.2
 _ANSWER_S: Final = 10
+_WORKERS_S: Final = 60
+_CALLS_AHEAD: Final = 2
+"""Calls in the hands of a cluster, for each of its threads."""
+_GOES_ON: Final = ", it goes on where it stopped"
 
 
 @contextmanager
@@ -35,75 +42,179 @@ def in_processes(
     resumes: bool = True,
     ordered: bool = True,
     scheduler: str | None = None,
+    alone: bool = False,
 ) -> Iterator[Iterator[Any]]:
-    """Runs calls elsewhere and gives their results as they come.
+    """Runs calls elsewhere, in the working folder of this process, and gives their results as they come.
 
-    At the end of the `with` block, however it ends, no process is working on any of the calls; nor when this process is
-    killed. Ctrl-C reaches this process alone.
+    At the end of the `with` block, however it ends, no process of this machine is working on any of the calls; nor when
+    this process is killed. A cluster finishes calls that it has begun, and nobody hears of them. Ctrl-C reaches this
+    process alone.
 
     Args:
-        function: importable by the processes, or picklable by cloudpickle.
+        function: importable by the processes, or picklable by cloudpickle. A cluster calls it again with the same
+            arguments where a worker was lost, perhaps while the lost one is still at it.
         calls: the arguments of each call.
         workers: processes on this machine.
         lost: whose processes they are, for the sentence on one that was ended from outside.
         resumes: whether the same command goes on where it stopped, for that sentence.
         ordered: give results in the order of the calls, not as they are ready.
         scheduler: address of a Dask cluster that takes the calls instead; None for this machine.
+        alone: the function changes what belongs to the whole process (torch's random numbers, numbers of threads), so
+            that a worker of a cluster, which may have several threads, must not run two at a time.
 
     Yields:
         The results.
 
     Raises:
         UsageError: when Dask is not installed.
-        InputError: when no scheduler answers, or a process was ended from outside.
+        InputError: when no scheduler answers, a process was ended from outside, or the folder is not there.
     """
+    if scheduler is not None:
+        with _cluster(scheduler) as client:
+            results = _from_cluster(client, function, calls, lost=lost, resumes=resumes, ordered=ordered, alone=alone)
+            with closing(results):
+                yield results
+        return
     import joblib
     from joblib.externals.loky import get_reusable_executor
 
-    parent, settings = (None, {}) if scheduler else (os.getpid(), _settings())
+    parent, settings, folder = os.getpid(), _settings(), os.getcwd()
     kind = "generator" if ordered else "generator_unordered"
-    with _cluster(scheduler):
-        pool = joblib.Parallel(
-            n_jobs=-1 if scheduler else workers, return_as=kind, batch_size=1, max_nbytes=None
-        )  # fmt: skip
+    pool = joblib.Parallel(n_jobs=workers, return_as=kind, batch_size=1, max_nbytes=None)
+    try:
+        with _ignoring_interrupts():  # which the processes inherit
+            results = pool(joblib.delayed(_watched)(parent, settings, folder, function, *call) for call in calls)
         try:
-            with _ignoring_interrupts():  # which the processes inherit
-                results = pool(joblib.delayed(_watched)(parent, settings, function, *call) for call in calls)
-            try:
-                yield results
-            finally:
-                with warnings.catch_warnings():  # that some calls were not wanted any more is nothing to tell a user
-                    warnings.simplefilter("ignore", UserWarning)
-                    results.close()
-        except (BrokenProcessPool, BrokenPipeError) as error:
-            raise InputError(_said(lost, resumes)) from error
-        except BaseException as error:
-            if type(error).__name__ == "KilledWorker":  # Dask's, which need not be installed
-                raise InputError(_said(lost, resumes)) from error
-            if scheduler is None:  # else its resource tracker complains of what the ended processes left
-                get_reusable_executor().shutdown(wait=True, kill_workers=True)
-            raise
+            yield results
+        finally:
+            with warnings.catch_warnings():  # that some calls were not wanted any more is nothing to tell a user
+                warnings.simplefilter("ignore", UserWarning)
+                results.close()
+    except (BrokenProcessPool, BrokenPipeError) as error:
+        again = "run the same command with fewer --workers"
+        raise InputError(
+            f"{lost}: a worker process was ended, or not started, most likely for want of memory; {again}"
+            f"{_GOES_ON if resumes else ''}."
+        ) from error
+    except BaseException:  # else joblib's resource tracker complains of what the ended processes left
+        get_reusable_executor().shutdown(wait=True, kill_workers=True)
+        raise
 
 
-def _said(lost: str, resumes: bool) -> str:
-    return (
-        f"{lost}: a worker process was ended, or not started, most likely for want of memory; run the same command "
-        f"with fewer --workers{', it goes on where it stopped' if resumes else ''}."
-    )
-
-
-def _watched(parent: int | None, settings: Mapping[str, str], function: Callable[..., Any], *arguments: Any) -> Any:
+def _watched(
+    parent: int, settings: Mapping[str, str], folder: str, function: Callable[..., Any], *arguments: Any
+) -> Any:
     """Calls a function in a worker process, which ends with the process that waits for it.
 
     joblib may also run it where it is asked for (in a thread, under another backend of the user's): that goes on.
     """
     if os.getpid() != parent == os.getppid():
-        for name in _settings():  # joblib keeps workers, which know the variables of when they were started
+        for name in _settings():  # joblib keeps workers, which know variables and folder of when they were started
             del os.environ[name]
         os.environ.update(settings)
+        os.chdir(folder)
         if not any(thread.name == _WATCH for thread in threading.enumerate()):
             threading.Thread(target=_end_with, args=(parent,), daemon=True, name=_WATCH).start()
     return function(*arguments)
+
+
+def _from_cluster(
+    client: Any,
+    function: Callable[..., Any],
+    calls: Iterable[tuple[Any, ...]],
+    *,
+    lost: str,
+    resumes: bool,
+    ordered: bool,
+    alone: bool,
+) -> Generator[Any, None, None]:
+    """The results of calls that a Dask cluster takes; see `in_processes`.
+
+    Why not through joblib's backend: it waits for ever for a call that Dask has given up, gives cancelled calls out as
+    results, and keeps large arguments on a single worker, with which they are lost.
+    """
+    from distributed import as_completed
+
+    done: Any = as_completed(loop=client.loop, with_results=True, raise_errors=False)  # type: ignore[no-untyped-call]
+    waiting, folder = enumerate(calls), os.getcwd()
+    numbers: dict[Any, int] = {}
+    held: dict[int, Any] = {}
+    following = count()
+
+    def fill() -> None:
+        """Hands out calls so that every thread has its next one, and results do not pile up."""
+        room = _CALLS_AHEAD * max(1, sum(client.nthreads().values()))
+        for number, call in islice(waiting, max(0, room - len(numbers))):
+            future = client.submit(_on_cluster, folder, alone, function, call, pure=False)
+            numbers[future] = number
+            done.add(future)
+
+    try:
+        fill()
+        expected = next(following)
+        for future, result in done:
+            number = numbers.pop(future)
+            if isinstance(result, tuple):
+                raise _given_up(result[1], lost, resumes)
+            if not isinstance(result, _Answer):
+                raise InputError(
+                    f"{lost}: the Dask cluster gave up its work ({future.status}); see whether its scheduler runs, and "
+                    f"run the same command again{_GOES_ON if resumes else ''}."
+                )
+            fill()
+            if not ordered:
+                yield result.value
+                continue
+            held[number] = result.value
+            while expected in held:
+                yield held.pop(expected)
+                expected = next(following)
+    finally:
+        client.cancel(list(numbers))
+
+
+def _given_up(error: BaseException, lost: str, resumes: bool) -> BaseException:
+    """The error of a call; where Dask has given it up, as a sentence."""
+    if type(error).__name__ != "KilledWorker":
+        return error
+    sentence = InputError(
+        f"{lost}: several workers of the cluster ended while they were at the same piece of work, most likely for want "
+        f"of memory; give them more, and run the same command again{_GOES_ON if resumes else ''}."
+    )
+    sentence.__cause__ = error
+    return sentence
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What a call gave. The status of its future may be another one again, where the worker is lost afterwards."""
+
+    value: Any
+
+
+_GATE: Final = threading.Condition()
+_inside: Final[list[bool]] = []
+"""Of the calls that are running in this process: whether each must be alone."""
+
+
+def _on_cluster(folder: str, alone: bool, function: Callable[..., Any], arguments: tuple[Any, ...]) -> _Answer:
+    """Calls a function in a thread of a cluster's worker, whose working folder is that of all calls in it."""
+    with _GATE:
+        while _inside and (alone or any(_inside) or os.getcwd() != folder):
+            _GATE.wait()
+        try:
+            os.chdir(folder)
+        except OSError as error:
+            raise InputError(
+                f"{folder}: a worker does not see this folder ({error.strerror}); work in one that all machines share."
+            ) from error
+        _inside.append(alone)
+    try:
+        return _Answer(function(*arguments))
+    finally:
+        with _GATE:
+            _inside.remove(alone)
+            _GATE.notify_all()
 
 
 def _settings() -> dict[str, str]:
@@ -132,25 +243,30 @@ def _ignoring_interrupts() -> Iterator[None]:
 
 
 @contextmanager
-def _cluster(scheduler: str | None) -> Iterator[None]:
-    """Has joblib use a Dask cluster; where `scheduler` is None, whatever it uses already."""
-    if scheduler is None:
-        yield
-        return
-    import joblib
-
+def _cluster(scheduler: str) -> Iterator[Any]:
+    """A client of a Dask cluster that has workers."""
     try:
         from distributed import Client
     except ImportError as error:
         raise UsageError("--scheduler needs the extra: pip install 'duchenne[cluster]'.") from error
     try:
-        client = Client(scheduler, timeout=_ANSWER_S, set_as_default=True)  # type: ignore[no-untyped-call]
+        client = Client(scheduler, timeout=_ANSWER_S, set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, TimeoutError, ValueError) as error:
         raise InputError(f"--scheduler {scheduler}: no Dask scheduler answers there; check the address.") from error
-    with client, joblib.parallel_config(backend="dask"):
-        if not client.scheduler_info()["workers"]:
-            raise InputError(f"--scheduler {scheduler}: has no workers; start some with `dask worker {scheduler}`.")
-        yield
+    remarks = logging.getLogger("distributed.client")
+    level = remarks.level
+    remarks.setLevel(logging.ERROR)  # no word of a lost worker whose work another one does
+    try:
+        with client:
+            try:
+                client.wait_for_workers(1, timeout=_WORKERS_S)
+            except TimeoutError as error:
+                raise InputError(
+                    f"--scheduler {scheduler}: has no workers; start some with `dask worker {scheduler}`."
+                ) from error
+            yield client
+    finally:
+        remarks.setLevel(level)
 
 
 def ahead(items: Iterable[T], depth: int) -> Generator[T, None, None]:

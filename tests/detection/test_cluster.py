@@ -57,7 +57,7 @@ def test_no_scheduler_answers(film: Film, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_worker_that_does_not_see_the_folder(film: Film, tmp_path: Path) -> None:
     run = runner.Run(BlendshapeModel(), DetectSettings(), None, None)
-    before = os.getcwd()
+    before, call = os.getcwd(), (run, Job(film("a.mov", [0])), None)
     with pytest.raises(InputError, match="all machines share"):
-        runner._in_worker(run, Job(film("a.mov", [0])), None, str(tmp_path / "elsewhere"))
+        parallel._on_cluster(str(tmp_path / "elsewhere"), False, runner._in_worker, call)
     assert os.getcwd() == before

@@ -1,4 +1,7 @@
-"""One pair of gloo processes runs every method; prints {method: [gradient error, statistics error]} as JSON."""
+"""One pair of gloo processes runs every method; prints {method: [gradient error, statistics error]} as JSON.
+
+Started by itself, it starts the pair; by two agents of torchrun, each of its processes is one of the pair.
+"""
 
 from __future__ import annotations
 
@@ -64,8 +67,9 @@ def compare(name: str, rank: int, alone: Method) -> list[float]:
     return [gradient, statistics]
 
 
-def work(rank: int, port: int) -> None:
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+def work(rank: int, port: int | None = None) -> None:
+    if port is not None:
+        os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     torch.set_num_threads(1)
     alone = {name: step_alone(name) for name in METHODS}
     distributed.init_process_group("gloo", rank=rank, world_size=2)
@@ -75,7 +79,9 @@ def work(rank: int, port: int) -> None:
     distributed.destroy_process_group()
 
 
-if __name__ == "__main__":
+if __name__ == "__main__" and "TORCHELASTIC_RUN_ID" in os.environ:
+    work(int(os.environ["RANK"]))
+elif __name__ == "__main__":
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -3,7 +3,6 @@
 import copy
 import dataclasses
 import json
-import subprocess
 import sys
 
 import numpy as np
@@ -11,6 +10,7 @@ import pytest
 import torch
 from tests.methods.made import SMALL, small_method
 from tests.project.own_method import Brightness
+from tests.training.agents import agents, together
 from tests.training.made import moving_squares
 
 from duchenne import testing
@@ -185,12 +185,16 @@ def test_a_step_is_kept_once():
         method.after_step()
 
 
-def test_two_processes_equal_one():
-    """Two gloo processes of B/2 give the gradients and statistics of one of B with two BatchNorm splits."""
-    command = [sys.executable, "-m", "tests.methods.distributed_worker"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stderr[-2000:]
-    found = json.loads(done.stdout.splitlines()[-1])
+@pytest.mark.parametrize("machines", [1, 2])
+def test_two_processes_equal_one(machines):
+    """Two gloo processes of B/2 give the gradients and statistics of one of B with two BatchNorm splits.
+
+    They are started on one machine, or by two agents of torchrun.
+    """
+    worker = "tests.methods.distributed_worker"
+    done = together([[sys.executable, "-m", worker]] if machines == 1 else agents([worker]))
+    assert [status for status, _, _ in done] == [0] * machines, done
+    (found,) = [json.loads(said.splitlines()[-1]) for _, said, _ in done if said]
     assert set(found) == set(METHODS)
     for name, (gradient, statistics) in found.items():
         assert gradient < 1e-5, name

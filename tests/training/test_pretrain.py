@@ -21,7 +21,7 @@ from duchenne.errors import DuchenneError, InputError, UsageError
 from duchenne.methods.registry import METHODS, method_class
 from duchenne.training.checkpoints import load_checkpoint
 from duchenne.training.config import TrainingConfig
-from duchenne.training.loop import process_kept
+from duchenne.training.launching.fabric import process_kept
 from duchenne.training.recipes import load_recipe, recipe_names
 from duchenne.training.runs import initial_encoder, load_encoder, random_encoder
 from duchenne.training.schedules import Plateau, rate_factor

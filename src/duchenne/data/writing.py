@@ -53,6 +53,7 @@ def write_prepared(
     units: Sequence[int] | None = None,
     description: str = "preparing",
     quiet: bool = False,
+    scheduler: str | None = None,
 ) -> Prepared | None:
     """Runs a job to its end and returns the prepared folder; finished parts of an earlier run are kept.
 
@@ -67,6 +68,7 @@ def write_prepared(
         units: how far each part moves the progress bar (frames, files); 1 each by default.
         description: of the progress bar.
         quiet: show no progress.
+        scheduler: address of a Dask cluster that takes the parts instead; its workers see `out`.
 
     Returns:
         The folder, opened; None where no crop came out of it (the folder is complete and says so).
@@ -79,7 +81,7 @@ def write_prepared(
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out}: is a file; name a folder for --out.")
     with locked(out):
-        return _write(out, info, parts, produce, workers, units, description, quiet)
+        return _write(out, info, parts, produce, workers, units, description, quiet, scheduler)
 
 
 def _write(
@@ -91,6 +93,7 @@ def _write(
     units: Sequence[int] | None,
     description: str,
     quiet: bool,
+    scheduler: str | None,
 ) -> Prepared | None:
     job = {**to_mapping(replace(info, counts={})), "parts": len(parts)}
     if _claim(out, job):
@@ -100,7 +103,7 @@ def _write(
     with progress_bar(quiet=quiet) as bar:
         task = bar.add_task(description, total=sum(sizes), completed=sum(sizes) - sum(sizes[i] for i in todo), note="")
         number = min(workers or joblib.cpu_count(), max(1, len(todo)))
-        if number == 1:
+        if number == 1 and scheduler is None:
             for index in todo:
                 start = bar.tasks[0].completed
                 _produce(out, index, info, parts[index], produce, lambda step: bar.advance(task, step))
@@ -109,7 +112,15 @@ def _write(
             calls = ((out, index, info, parts[index], produce) for index in todo)
             with (
                 _following(out, bar, task, {index: sizes[index] for index in todo}) as running,
-                in_processes(_produce_in_worker, calls, workers=number, ordered=False, lost=str(out)) as finished,
+                in_processes(
+                    _produce_in_worker,
+                    calls,
+                    workers=number,
+                    ordered=False,
+                    lost=str(out),
+                    scheduler=scheduler,
+                    alone=True,
+                ) as finished,
             ):
                 for index in finished:
                     bar.advance(task, running.pop(index))

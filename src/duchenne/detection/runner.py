@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import os
 import threading
 import time
 import uuid
@@ -20,7 +19,6 @@ from duchenne.detection.job import Job, Outcome, run_job
 from duchenne.detection.settings import DetectSettings
 from duchenne.detection.temporal import Baseline
 from duchenne.detectors.base import AuModel
-from duchenne.errors import InputError
 from duchenne.faces.recordings.listing import frames_of_sequence
 from duchenne.parallel import in_processes
 from duchenne.tables.writing import read_record, source_stamp, table_writer, write_record
@@ -119,7 +117,7 @@ def run_jobs(
                 yield job, run.process(job, tables.get(job), write, detector, lambda: advance(job, True))  # noqa: B023
                 advance(job, False)
         return
-    calls = ((run, job, tables.get(job), os.getcwd()) for job in jobs)
+    calls = ((run, job, tables.get(job)) for job in jobs)
     try:
         with in_processes(
             _in_worker, calls, workers=min(workers, len(jobs)), lost="detect", resumes=False, scheduler=scheduler
@@ -152,22 +150,15 @@ def _sweep(jobs: Sequence[Job], tables: Mapping[Job, Path], unchanged_s: float =
                             part.unlink()
 
 
-def _in_worker(run: Run, job: Job, table: Path | None, folder: str) -> tuple[Outcome, list[pd.DataFrame]]:
+def _in_worker(run: Run, job: Job, table: Path | None) -> tuple[Outcome, list[pd.DataFrame]]:
     """One input, read in another process.
 
     Args:
         run: what all inputs have in common.
         job: the input.
         table: where it goes, or None.
-        folder: in which its paths are meant.
     """
     pieces: list[pd.DataFrame] = []
-    try:
-        os.chdir(folder)
-    except OSError as error:
-        raise InputError(
-            f"{folder}: a worker does not see this folder ({error.strerror}); work in one that all machines share."
-        ) from error
     detector = _open_detector(run)
     return run.process(job, table, pieces.append, detector, lambda: None), pieces
 

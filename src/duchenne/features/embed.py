@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Final, overload
+from typing import Any, Final, overload
 
 import numpy as np
 import pandas as pd
@@ -16,22 +18,25 @@ from duchenne.data.prepared import Data, Prepared, open_prepared
 from duchenne.devices import resolve_device
 from duchenne.errors import UsageError
 from duchenne.features.resolve import Model, source_of
-from duchenne.features.source import Context, FeatureKind, FeatureSource
+from duchenne.features.source import Context, FeatureKind, Features, FeatureSource, Rows
 from duchenne.files import replacing
+from duchenne.parallel import in_processes
 from duchenne.progress import progress_bar
 
 ROWS_AT_ONCE: Final = 65536
+ROWS_IN_A_CALL = 1024
+"""For a worker of a cluster; a whole number of an encoder's batches, so that none changes."""
 
 
 @overload
 def embed(
     model: Model, *, data: Data, out: None = None, feature: FeatureKind = ..., seed: int = ..., device: str = ...,
-    quiet: bool = ...,
+    quiet: bool = ..., scheduler: str | None = ...,
 ) -> pd.DataFrame: ...  # fmt: skip
 @overload
 def embed(
     model: Model, *, data: Data, out: str | Path, feature: FeatureKind = ..., seed: int = ..., device: str = ...,
-    quiet: bool = ...,
+    quiet: bool = ..., scheduler: str | None = ...,
 ) -> Path: ...  # fmt: skip
 def embed(
     model: Model,
@@ -42,6 +47,7 @@ def embed(
     seed: int = 0,
     device: str = "auto",
     quiet: bool = False,
+    scheduler: str | None = None,
 ) -> pd.DataFrame | Path:
     """One feature vector per prepared face, as a table or in a file.
 
@@ -59,6 +65,8 @@ def embed(
         seed: of untrained weights.
         device: auto, cpu, cuda, cuda:N or mps.
         quiet: show no progress.
+        scheduler: address of a Dask cluster that computes the features, with the device of each of its workers; None
+            for this machine.
 
     Returns:
         The table with these columns, `feature` holding arrays (D,); or the path of the file.
@@ -70,8 +78,13 @@ def embed(
     if out is not None and Path(out).suffix != ".parquet":
         raise UsageError(f"--out {out}: the table is written as Parquet; give a name that ends in .parquet.")
     source, prepared = source_of(model), open_prepared(data)
-    context = Context(device=resolve_device(device), feature=feature, seed=seed)
-    parts = _tables(source, prepared, context, quiet)
+    if scheduler is None:
+        context = Context(device=resolve_device(device), feature=feature, seed=seed)
+        parts = _tables(prepared, partial(_features, source, prepared, context), quiet)
+    else:
+        word = str(model) if isinstance(model, str | Path) else source
+        given = uuid.uuid4().hex, word, prepared.paths, device, feature, seed
+        parts = _tables(prepared, partial(_features_elsewhere, scheduler, given, len(prepared)), quiet)
     if out is None:
         table: pd.DataFrame = pa.concat_tables(parts).to_pandas()
         return table
@@ -83,15 +96,23 @@ def embed(
     return Path(out)
 
 
-def _tables(source: FeatureSource, prepared: Prepared, context: Context, quiet: bool) -> Iterator[pa.Table]:
-    """Pieces of the table, each as large as is held in memory at a time."""
+Advance = Callable[[int], None]
+
+
+def _tables(
+    prepared: Prepared, features: Callable[[Advance], Iterator[tuple[int, Features]]], quiet: bool
+) -> Iterator[pa.Table]:
+    """Pieces of the table, in the order of the data.
+
+    Args:
+        prepared: the data.
+        features: called with what moves the progress bar; gives the first row of each piece, and its features.
+        quiet: show no progress.
+    """
     with progress_bar(quiet=quiet) as bar:
         task = bar.add_task("embedding", total=len(prepared), note="")
-        context = replace(context, advance=lambda faces: bar.advance(task, faces))
-        for start in range(0, len(prepared), ROWS_AT_ONCE):
-            rows = np.arange(start, min(start + ROWS_AT_ONCE, len(prepared)))
-            values = source.features(prepared, rows, context)
-            frames = prepared.frames.iloc[rows]
+        for start, values in features(lambda faces: bar.advance(task, faces)):
+            frames = prepared.frames.iloc[start : start + len(values)]
             flat = pa.array(values.reshape(-1), type=pa.float32())
             yield pa.table(
                 {
@@ -101,3 +122,44 @@ def _tables(source: FeatureSource, prepared: Prepared, context: Context, quiet: 
                     "feature": pa.FixedSizeListArray.from_arrays(flat, values.shape[1]),
                 }
             )
+
+
+def _pieces(rows: int, at_once: int) -> list[Rows]:
+    return [np.arange(start, min(start + at_once, rows)) for start in range(0, rows, at_once)]
+
+
+def _features(
+    source: FeatureSource, prepared: Prepared, context: Context, advance: Advance
+) -> Iterator[tuple[int, Features]]:
+    """Computed here, as many as are held in memory at a time."""
+    for rows in _pieces(len(prepared), ROWS_AT_ONCE):
+        yield int(rows[0]), source.features(prepared, rows, replace(context, advance=advance))
+
+
+def _features_elsewhere(
+    scheduler: str, given: tuple[Any, ...], number: int, advance: Advance
+) -> Iterator[tuple[int, Features]]:
+    """Computed by the workers of a cluster."""
+    pieces = _pieces(number, ROWS_IN_A_CALL)
+    calls = ((*given, rows) for rows in pieces)
+    with in_processes(
+        _in_worker, calls, workers=1, lost="embed", resumes=False, scheduler=scheduler, alone=True
+    ) as results:
+        for rows, values in zip(pieces, results, strict=True):
+            yield int(rows[0]), values
+            advance(len(rows))
+
+
+_opened: Final[dict[str, tuple[FeatureSource, Prepared]]] = {}
+"""In a worker: what it opened last, by the run of `embed` that asked for it."""
+
+
+def _in_worker(
+    run: str, model: Model, paths: Sequence[Path], device: str, feature: FeatureKind, seed: int, rows: Rows
+) -> Features:
+    """The features of some rows, in a worker of a cluster, which opens model and data once."""
+    if run not in _opened:
+        _opened.clear()
+        _opened[run] = source_of(model), open_prepared(paths)
+    source, prepared = _opened[run]
+    return source.features(prepared, rows, Context(device=resolve_device(device), feature=feature, seed=seed))

@@ -239,6 +239,7 @@ def _write(out: Path, info: DatasetInfo, settings: PrepareSettings, task: _Task)
             units=[part.units for part in parts],
             description=f"preparing {info.name}",
             quiet=settings.quiet,
+            scheduler=settings.scheduler,
         )
     finally:
         process_finder.cache_clear()

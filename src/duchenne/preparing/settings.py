@@ -27,6 +27,8 @@ class PrepareSettings:
 
     workers: int = 0
     """processes, 0 for one per core; any number writes the same bytes"""
+    scheduler: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS")] = None
+    """a Dask cluster that does the work instead, tcp://HOST:PORT"""
     size_px: Annotated[int, tyro.conf.arg(name="size", metavar="PX")] = CROP_PX
     """side of the crops in pixels"""
     min_face: Annotated[float, tyro.conf.arg(metavar="PX")] = 32.0

@@ -67,7 +67,9 @@ class TrainingConfig:
     device: str = "auto"
     """auto, cpu, cuda, cuda:N or mps; a device that is named and not available is refused."""
     devices: Annotated[int, Range(1, 1024)] = 1
-    """Processes of one machine (distributed training)."""
+    """Processes on each machine (distributed training)."""
+    num_nodes: Annotated[int, Range(1, 1024)] = 1
+    """Machines; with several, torchrun or srun starts the processes."""
     sync_batchnorm: bool = False
     """With several processes on CUDA: BatchNorm statistics over all their batches instead of each its own."""
     loader_threads: Annotated[int, Range(1, 1024)] = 2

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import logging
 import math
-import os
 import signal
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -20,8 +17,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.strategies.ddp import DDPStrategy
-from torch import Tensor, nn
+from torch import Tensor
 
 from duchenne.config import from_mapping
 from duchenne.data.loaders import ClipLoader
@@ -31,6 +27,7 @@ from duchenne.methods.base import Method
 from duchenne.progress import progress_bar
 from duchenne.training.checkpoints import check_optimiser, load_checkpoint, save_checkpoint
 from duchenne.training.config import TrainingConfig
+from duchenne.training.launching.fabric import average_buffers
 from duchenne.training.log import read_log
 from duchenne.training.schedules import Plateau, build_optimisers, rate_factor
 from duchenne.training.watching.loggers import LoggerName, Mirror
@@ -306,18 +303,6 @@ def _whole(value: object, name: str, low: int, high: int) -> int:
     return value
 
 
-def average_buffers(fabric: Fabric, module: nn.Module) -> None:
-    """Gives every process the mean of the BatchNorm statistics of all.
-
-    The statistics move linearly, so the mean at any step equals averaging after every step.
-    """
-    if fabric.world_size == 1:
-        return
-    for name, buffer in module.named_buffers():
-        if name.endswith(("running_mean", "running_var")):
-            buffer.copy_(torch.as_tensor(fabric.all_reduce(buffer, reduce_op="mean")))
-
-
 @contextmanager
 def stop_requests() -> Iterator[threading.Event]:
     """An event that Ctrl-C or SIGTERM sets, so that the step in hand is finished first; a second one interrupts."""
@@ -337,52 +322,3 @@ def stop_requests() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-@contextmanager
-def process_kept() -> Iterator[None]:
-    """Silences Fabric's remarks inside; afterwards threads, warning filters and log level are as they were before."""
-    threads, logger = torch.get_num_threads(), logging.getLogger("lightning_fabric")
-    level = logger.level
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="lightning_fabric")
-            logger.setLevel(logging.WARNING)
-            yield
-    finally:
-        logger.setLevel(level)
-        torch.set_num_threads(threads)
-
-
-def make_fabric(config: TrainingConfig, device: torch.device) -> Fabric:
-    """A launched Fabric: one process, or several with DistributedDataParallel (also under torchrun and SLURM).
-
-    Args:
-        config: `devices` is the number of processes.
-        device: resolved.
-
-    Raises:
-        UsageError: when there are fewer devices than processes, one device is named for several, or torchrun started
-            another number of them.
-    """
-    under_launcher = int(os.environ.get("WORLD_SIZE", "1")) > 1
-    several = config.devices > 1 or under_launcher
-    indexed = device.type == "cuda" and device.index is not None
-    if indexed and several:
-        raise UsageError(f"--device {device} is one GPU, but there are several processes; use --device cuda.")
-    local = int(os.environ.get("LOCAL_WORLD_SIZE", config.devices))  # set by torchrun
-    if local != config.devices:
-        raise UsageError(
-            f"--devices {config.devices}: torchrun started {local} processes here; give --devices {local}."
-        )
-    there = {"cuda": torch.cuda.device_count(), "mps": 1}.get(device.type, config.devices)
-    if config.devices > there:
-        raise UsageError(f"--devices {config.devices}: this machine has {there} of kind {device.type}; ask for fewer.")
-    fabric = Fabric(
-        accelerator=device.type,
-        devices=[device.index] if indexed and not several else config.devices,
-        strategy=DDPStrategy(broadcast_buffers=False) if several else "auto",
-        precision="32-true",  # autocast is the Trainer's: Fabric's own rounds pictures and landmarks to bfloat16
-    )
-    fabric.launch()
-    return fabric

@@ -28,7 +28,16 @@ from duchenne.methods.registry import method_class, method_name
 from duchenne.published.settings import compare_settings
 from duchenne.training.config import method_run_config
 from duchenne.training.held_out import sample_clips, split_clips, split_subjects, training_rows
-from duchenne.training.loop import Trainer, average_buffers, make_fabric, process_kept
+from duchenne.training.launching.fabric import (
+    average_buffers,
+    check_same,
+    make_fabric,
+    process_kept,
+    processes_of,
+    seen_here,
+    together,
+)
+from duchenne.training.loop import Trainer
 from duchenne.training.methods_text import methods_text
 from duchenne.training.recipes import load_recipe, recipe_names
 from duchenne.training.runs import (
@@ -139,6 +148,7 @@ def train_on(
     quiet: bool = False,
     logger: LoggerName | None = None,
     tell: Callable[[str], None] = lambda note: None,
+    alone: bool = False,
 ) -> tuple[PretrainResult, Method]:
     """Trains a method on some rows of prepared data; what `pretrain` does once it knows which.
 
@@ -153,6 +163,7 @@ def train_on(
         resume: see `pretrain`.
         quiet: show no progress.
         tell: see `pretrain`.
+        alone: this process trains by itself, whatever started it.
 
     Returns:
         What `pretrain` returns, and the method with its weights after the last step.
@@ -173,6 +184,7 @@ def train_on(
             quiet=quiet,
             logger=logger,
             tell=tell,
+            alone=alone,
             held=held,
         )
 
@@ -190,6 +202,7 @@ def _train_on(
     quiet: bool,
     logger: LoggerName | None,
     tell: Callable[[str], None],
+    alone: bool,
     held: ExitStack,
 ) -> tuple[PretrainResult, Method]:
     chosen = method_class(method)
@@ -201,7 +214,7 @@ def _train_on(
     if config.validation_by == "subject" and config.validation_share:
         rows_trained, rows_held = split_subjects(prepared, rows, config.validation_share, config.seed)
     facts = RunFacts(
-        batch_size=config.batch_size, size_px=config.size_px, processes=config.devices,
+        batch_size=config.batch_size, size_px=config.size_px, processes=config.devices * config.num_nodes,
         holds_out=bool(config.validation_share),
     )  # fmt: skip
     config = chosen.complete(config, prepared, rows_trained, facts)
@@ -226,7 +239,9 @@ def _train_on(
         *_repeated(config.batch_size, len(training)), *_notes(config.size_px, prepared), *_left_out(labels, prepared),
     )  # fmt: skip
 
-    fabric = make_fabric(config, device)
+    fabric = make_fabric(config, device, alone=alone)
+    held.enter_context(together(out))
+    check_same(fabric, {**stored, **seen_here(prepared, out, resume=resume)})
     if config.batch_size % fabric.world_size:
         raise UsageError(f"--batch-size {config.batch_size} is not divisible by the {fabric.world_size} processes.")
     built = build_method(method, config)
@@ -330,6 +345,7 @@ def _check_out(out: Path, stored: dict[str, Any], *, resume: bool) -> None:
     before = load_mapping(out / "config.yaml")
     before = {**to_mapping(method_run_config(stored["method"])()), **before}  # a field that it lacks is newer than it
     free = {"max_steps", "epochs", "log_every", "save_every", "validate_every", "loader_threads", "duchenne"}
+    free |= {"devices", "num_nodes"} if processes_of(before) == processes_of(stored) else set()
     changed = [key for key in {**before, **stored} if key not in free and before.get(key) != stored.get(key)]
     if changed:
         raise UsageError(

@@ -27,6 +27,8 @@ class EmbedArguments:
     """Seed of untrained weights."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:N or mps."""
+    scheduler: str | None = None
+    """A Dask cluster that computes the features instead, tcp://HOST:PORT."""
     quiet: tyro.conf.FlagCreatePairsOff[bool] = False
     """Show no progress."""
 

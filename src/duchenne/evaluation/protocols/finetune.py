@@ -139,7 +139,7 @@ class Finetune(ScoredProtocol[FinetuneArguments]):
         width = 0
         with progress_bar(quiet=job.quiet) as bar:
             task = bar.add_task(source.name[-32:], total=len(folds), note="folds")
-            done = _folds(source, job, arguments, tuning, arguments.workers, folds)
+            done = _folds(source, job, arguments, tuning, folds)
             for (seed, number), found in zip(folds, done, strict=True):
                 scores[seed][job.plans[seed][number].test] = found["score"]
                 facts.setdefault(str(seed), []).append(
@@ -156,27 +156,30 @@ def _folds(
     job: Job,
     settings: FinetuneArguments,
     tuning: TuneSettings,
-    workers: int,
     folds: list[tuple[int, int]],
 ) -> Iterator[Found]:
     """What was found for every (seed, fold), in their order; finished ones are read back."""
-    if workers == 1:
+    workers, scheduler = settings.workers, settings.scheduler
+    if workers == 1 and scheduler is None:
         yield from (_fold(source, job, settings, tuning, seed, number) for seed, number in folds)
         return
-    threads = max(1, torch.get_num_threads() // workers)
+    threads = None if scheduler else max(1, torch.get_num_threads() // workers)
     is_method = isinstance(source, MethodSource)
     travels = source if source.describe()["kind"] == "module" else source.name
     own = registered_methods()
     calls = ((travels, is_method, own, threads, job, settings, tuning, *fold) for fold in folds)
-    with in_processes(_fold_elsewhere, calls, workers=workers, lost="evaluate finetune") as results:
+    with in_processes(
+        _fold_elsewhere, calls, workers=workers, lost="evaluate finetune", scheduler=scheduler, alone=True
+    ) as results:
         yield from results
 
 
 def _fold_elsewhere(
-    model: str | FeatureSource, is_method: bool, own: Mapping[str, type[Method]], threads: int, *rest: Any
+    model: str | FeatureSource, is_method: bool, own: Mapping[str, type[Method]], threads: int | None, *rest: Any
 ) -> Found:
     """`_fold` in another process; a source with a name is found again by it, as its code may not travel."""
-    torch.set_num_threads(threads)
+    if threads is not None:  # a worker of a cluster has what it was started with
+        torch.set_num_threads(threads)
     for name, method in own.items():
         register_method(method, name)
     return _fold(resolve_method(str(model)) if is_method else source_of(model), *rest)
@@ -251,7 +254,7 @@ def _learned(source: MethodSource, job: Job, seed: int, fold: Fold, run: Path) -
     config = replace(source.config, seed=job.weights_seed(seed), device=str(job.device))
     result, method = train_on(
         source.method, config, job.data, task.rows[fold.train], run, job={"evaluate": "finetune"},
-        resume=(run / "checkpoint.pt").is_file(), quiet=True,
+        resume=(run / "checkpoint.pt").is_file(), quiet=True, alone=True,
     )  # fmt: skip
     if not result.finished:
         raise KeyboardInterrupt

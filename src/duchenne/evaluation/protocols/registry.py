@@ -45,6 +45,8 @@ class FinetuneArguments(TuneSettings, FeatureArguments, ScoredArguments):
     (cl_ile:cpu/cl_ile)."""
     workers: int = 1
     """Folds that are trained at the same time."""
+    scheduler: str | None = None
+    """A Dask cluster that trains the folds instead, tcp://HOST:PORT."""
 
     def __post_init__(self) -> None:
         """See `TuneSettings` and `ScoredArguments`."""

@@ -1,0 +1,1 @@
+"""Which processes train together: one, several that Fabric starts on this machine, or those of torchrun or srun."""
