@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Annotated, Final, Literal, get_args
 import tyro
 
 from duchenne.devices import Precision
-from duchenne.errors import UsageError
+from duchenne.errors import UsageError, did_you_mean
 from duchenne.faces.recordings.formats import MOST_FPS
 from duchenne.keywords import field_names
 
@@ -90,8 +89,7 @@ class DetectSettings(FaceSettings):
         """
         super().__post_init__()
         if self.format not in get_args(Format):
-            near = difflib.get_close_matches(self.format, get_args(Format), n=1, cutoff=0.0)
-            raise UsageError(f"there is no format `{self.format}`; did you mean `{near[0]}`?")
+            raise UsageError(f"there is no format `{self.format}`; {did_you_mean(self.format, get_args(Format))}")
         if self.every < 1:
             raise UsageError(f"every is {self.every}; it must be 1 (all frames) or more.")
         if self.start_s < 0:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from duchenne.cli.parsing import parse
 from duchenne.detection.settings import DetectArguments
 from duchenne.errors import UsageError
 from duchenne.files import shown_name
@@ -43,7 +44,7 @@ class CommandArguments:
 
 def main(arguments: list[str]) -> int:
     """Runs `duchenne detect`; returns its exit status."""
-    given = tyro.cli(CommandArguments, prog="duchenne detect", args=arguments)
+    given = parse(CommandArguments, prog="duchenne detect", args=arguments)
     if given.camera is not None:
         return _watch(given, given.camera)
     from duchenne.detection.detect import detect_files

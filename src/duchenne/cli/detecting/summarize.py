@@ -9,6 +9,7 @@ from typing import Annotated
 
 import tyro
 
+from duchenne.cli.parsing import parse
 from duchenne.plain import tell as print
 
 
@@ -38,7 +39,7 @@ class SummarizeArguments:
 
 def main(arguments: list[str]) -> int:
     """Runs `duchenne summarize`; returns its exit status."""
-    given = tyro.cli(SummarizeArguments, prog="duchenne summarize", args=arguments)
+    given = parse(SummarizeArguments, prog="duchenne summarize", args=arguments)
     from duchenne.data.spreadsheets import csv_text
     from duchenne.files import write_text
     from duchenne.tables.quality import advice

@@ -9,6 +9,7 @@ from typing import Literal
 
 import tyro
 
+from duchenne.cli.parsing import parse
 from duchenne.plain import tell as print
 
 
@@ -35,7 +36,7 @@ class CompareArguments:
 
 def main(arguments: list[str]) -> int:
     """Parses the arguments, prints the table, and says what differs on stderr."""
-    parsed = tyro.cli(CompareArguments, args=arguments, prog="duchenne compare")
+    parsed = parse(CompareArguments, args=arguments, prog="duchenne compare")
 
     from duchenne.evaluation.comparing.compare import NUMBERS, compare  # heavy; not needed for --help
 

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import tyro
-
 from duchenne.evaluation.protocols.registry import PROTOCOLS, check_fields, find_protocol
 from duchenne.keywords import check_required, names_given
 from duchenne.plain import tell as print
@@ -31,6 +29,10 @@ def main(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_usage())
         return 0 if arguments else 2
+    import tyro  # not needed for what is shown without a protocol
+
+    from duchenne.cli.parsing import parse
+
     name, words = arguments[0], arguments[1:]
     entry = find_protocol(name)
     named = names_given(words)
@@ -38,7 +40,7 @@ def main(arguments: list[str]) -> int:
     everything: Any = dataclass(frozen=True, kw_only=True)(type("Arguments", (entry.arguments, InputArguments), {}))
     if not {"-h", "--help"} & {*words}:
         check_required(everything, named, where=f"evaluate {name}")
-    parsed = tyro.cli(
+    parsed = parse(
         everything,
         args=words,
         prog=f"duchenne evaluate {name}",
