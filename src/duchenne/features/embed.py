@@ -18,7 +18,7 @@ from duchenne.errors import UsageError
 from duchenne.features.resolve import Model, source_of
 from duchenne.features.source import Context, FeatureKind, FeatureSource
 from duchenne.files import replacing
-from duchenne.progress import progress_bar
+from duchenne.progress import progress_bar, which
 
 ROWS_AT_ONCE: Final = 65536
 
@@ -87,7 +87,15 @@ def _tables(source: FeatureSource, prepared: Prepared, context: Context, quiet: 
     """Pieces of the table, each as large as is held in memory at a time."""
     with progress_bar(quiet=quiet) as bar:
         task = bar.add_task("embedding", total=len(prepared), note="")
-        context = replace(context, advance=lambda faces: bar.advance(task, faces))
+        clips = prepared.frames.groupby(["dataset", "subject", "clip"], sort=False, dropna=False).ngroup().to_numpy()
+        number, done = int(clips.max()) + 1, 0
+
+        def advance(faces: int) -> None:
+            nonlocal done
+            done += faces
+            bar.update(task, advance=faces, note=which(int(clips[min(done, len(clips)) - 1]) + 1, number, "clip"))
+
+        context = replace(context, advance=advance)
         for start in range(0, len(prepared), ROWS_AT_ONCE):
             rows = np.arange(start, min(start + ROWS_AT_ONCE, len(prepared)))
             values = source.features(prepared, rows, context)

@@ -23,6 +23,8 @@ from duchenne.errors import InputError, UsageError
 from duchenne.files import replacing, write_text
 
 SUFFIXES: Final = (".csv", ".parquet")
+REPORT_ENDING: Final = "_report.html"
+"""What the page of a recording is called after its name."""
 _LONGEST_NAME: Final = 200  # bytes, so that `_overlay.mp4` and a temporary ending fit into 255
 
 

@@ -57,6 +57,8 @@ def main(arguments: list[str]) -> int:
             raise  # it starts over
         print("duchenne detect: interrupted; run the same command again to go on.", file=sys.stderr)
         return 130
+    for sentence in done.empty if done.tables else ():
+        print(f"duchenne detect: {sentence}", file=sys.stderr)
     for outcome in done.outcomes:
         for note in outcome.notes:
             print(f"duchenne detect: {outcome.source}: {note}.", file=sys.stderr)
