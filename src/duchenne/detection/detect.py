@@ -329,7 +329,7 @@ def _progress(jobs: Sequence[Job], quiet: bool) -> Iterator[Callable[[Job, bool]
             elif not quiet:
                 before += lengths[job]
                 done += 1
-                bar.update(task, completed=before, note=how_many(done, len(jobs)))
+                bar.update(task, completed=before, note=how_many(done, len(jobs)) or job.path.name)
 
         yield advance
 

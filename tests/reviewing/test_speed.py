@@ -1,16 +1,18 @@
-"""The copy that browsers play and in which frames are found quickly: its times, its keyframes and its sound."""
+"""How fast the page is: the copy in which frames are found quickly, when it is offered, and an idle server."""
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
-from playwright.sync_api import Page
+import psutil
+from playwright.sync_api import Browser, Page
 from tests.reviewing.conftest import until
-from tests.reviewing.made import numbered, recordings, serving
+from tests.reviewing.made import numbered, recordings, serving, start
 
 from duchenne.reviewing.copying import copy_recording
 
@@ -88,3 +90,20 @@ def test_slow_seeks_offer_a_copy(tmp_path: Path, show: Callable[..., Page]) -> N
         assert page.is_hidden("#hint")
         page.evaluate(took, [240, 260, 20, 250])
         assert page.is_hidden("#copy")
+
+
+def test_an_idle_server_hardly_computes(tmp_path: Path, chromium: Browser) -> None:
+    process, site = start(recordings(tmp_path / "films"))
+    try:
+        page = chromium.new_page()
+        page.goto(site.address)
+        until(page, "globalThis.review && review.player.ready")
+        page.wait_for_timeout(1500)  # portraits and what else is fetched at first
+        before = psutil.Process(process.pid).cpu_times()
+        page.wait_for_timeout(4000)
+        after = psutil.Process(process.pid).cpu_times()
+        page.close()
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+    assert after.user + after.system - before.user - before.system <= 0.04  # a hundredth of a core
