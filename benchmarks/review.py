@@ -3,7 +3,7 @@
     python benchmarks/review.py [--seconds 60] [--seeks 40]        # needs Debian's chromium
 
 The recording is one minute that is repeated (copied, not encoded again). Two are made: a keyframe every second, as
-phones write, and one every ten seconds, x264's default. A third is the copy of the second one that the page offers where
+phones write, and one every ten seconds, x264's default. A third is the copy of the second that the page offers where
 seeking is slow; what it takes to make is printed too.
 """
 

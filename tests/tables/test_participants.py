@@ -235,3 +235,10 @@ def test_the_page_in_a_browser(number: int, browser: Path, tmp_path: Path) -> No
         assert page.inner_text("#state") == ("Shown: share of time present (where the model decides); order: by AU12.")
         assert wrong == []
         opened.close()
+
+
+def test_a_report_is_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = made_study(tmp_path / "tables", 1)
+    assert main([*words[:-1], str(tmp_path / "people.csv")]) == 2
+    assert "is a page; give a name that ends in .html" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

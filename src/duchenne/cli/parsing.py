@@ -45,9 +45,11 @@ def parse(
         default: an instance with the defaults.
     """
     with _REGISTRY:
-        return tyro.cli(
+        found: T | None = tyro.cli(
             kind, args=list(args), prog=prog, description=description, config=tuple(config), default=default
         )
+    assert found is not None
+    return found
 
 
 @_REGISTRY.struct_rule

@@ -112,10 +112,10 @@ def study_people(
         {"person": person, "trial": trial, "au": au, "measure": column, **pool.row()}
         for (person, trial, au, column), pool in pools.items()
     ]
-    values = pd.DataFrame(rows, columns=list(PERSON_COLUMNS))
-    values["trial"] = pd.Categorical(values["trial"], categories=order)
-    values = values.sort_values(["au", "measure", "trial"], kind="stable", ignore_index=True)
-    return People(values, _groups(values), appearances)
+    table = pd.DataFrame(rows, columns=list(PERSON_COLUMNS))
+    table["trial"] = pd.Categorical(table["trial"], categories=order)
+    table = table.sort_values(["au", "measure", "trial"], kind="stable", ignore_index=True)
+    return People(table, _groups(table), appearances)
 
 
 def _labels(tracks: Sequence[Track]) -> list[str]:

@@ -11,6 +11,7 @@ import tyro
 
 from duchenne._version import __version__
 from duchenne.cli.parsing import parse
+from duchenne.errors import UsageError
 from duchenne.plain import tell as print
 
 
@@ -44,6 +45,8 @@ class SummarizeArguments:
 def main(arguments: list[str]) -> int:
     """Runs `duchenne summarize`; returns its exit status."""
     given = parse(SummarizeArguments, prog="duchenne summarize", args=arguments)
+    if given.report is not None and given.report.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"--report {given.report}: is a page; give a name that ends in .html.")
     from duchenne.data.spreadsheets import csv_text
     from duchenne.files import shown_name, write_text
     from duchenne.tables.quality import advice
