@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 import re
 import types
@@ -14,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar, Union
 
-from duchenne.errors import InputError, UsageError
+from duchenne.errors import InputError, UsageError, did_you_mean
 from duchenne.files import read_text, write_text
 
 if TYPE_CHECKING:
@@ -107,8 +106,8 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], *, where: str) -> T:
     hints = _hints(kind)
     for key in values:
         if key not in fields:
-            near = _nearest(str(key), fields)
-            hint = f"did you mean `{near}`?" if near else "it takes no keys."
+            short = _initials(str(key), fields)
+            hint = f"did you mean `{short}`?" if short else did_you_mean(str(key), fields)
             raise UsageError(f"{where}: unknown key `{key}`; {hint}")
     converted = {key: _convert(value, hints[key], f"{where}: `{key}`") for key, value in values.items()}
     missing = [
@@ -291,11 +290,9 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _nearest(key: str, known: Iterable[str]) -> str | None:
-    """The known key that `key` abbreviates by its initials (`lr`), or else the one spelt most alike."""
-    known = list(known)
-    initials = [name for name in known if "_" in name and "".join(word[:1] for word in name.split("_")) == key]
-    return next(iter(initials + difflib.get_close_matches(key, known, n=1, cutoff=0.0)), None)
+def _initials(key: str, known: Iterable[str]) -> str | None:
+    """The known key that `key` abbreviates by its initials (`lr`)."""
+    return next((name for name in known if "_" in name and "".join(word[:1] for word in name.split("_")) == key), None)
 
 
 def _describe(hint: Any) -> str:

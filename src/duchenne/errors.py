@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 _LONGEST: Final = 800
 """Characters of a sentence; of a longer one the middle is left out."""
 _END: Final = 200
+_NEAR: Final = 0.6
+"""How alike a word must be to one that is known (difflib's ratio) for it to have been meant."""
+_MOST_NAMED: Final = 20
 _FLAG: Final = re.compile(r"(`[^`]*`)|(?<![\w./-])--([a-z][a-z0-9]*(?:-[a-z0-9]+)*)(?![\w/-]|\.\w)")
 """What stands between backticks, which is quoted as it is; or a flag."""
 
@@ -53,3 +57,28 @@ class InputError(DuchenneError):
 
 class OutputError(InputError):
     """What a command says cannot be written: its standard output is full (exit status 1)."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that a mistyped one must have meant; None where none is like it."""
+    import difflib  # only where something went wrong
+
+    return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=_NEAR)), None)
+
+
+def did_you_mean(word: str, known: Iterable[str], otherwise: str | None = None) -> str:
+    """The end of a sentence about an unknown word: which was meant, or where none is like it which there are.
+
+    Args:
+        word: as it was given.
+        known: those that there are.
+        otherwise: what to say in place of the list.
+    """
+    known = list(known)
+    found = nearest(word, known)
+    if found is not None:
+        return f"did you mean `{found}`?"
+    if not known:
+        return "there are none."
+    more = " ..." if len(known) > _MOST_NAMED else "."
+    return otherwise if otherwise is not None else f"there are {', '.join(known[:_MOST_NAMED])}{more}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Final
 
 from rich.console import Console
 from rich.progress import (
@@ -18,6 +19,8 @@ from rich.progress import (
 from rich.text import Text
 
 from duchenne.plain import as_line
+
+_PLURALS: Final = {"person": "people"}
 
 
 class _Words(ProgressColumn):
@@ -54,3 +57,22 @@ def progress_bar(*, quiet: bool = False) -> Progress:
         disable=quiet,
         refresh_per_second=4,
     )
+
+
+def which(number: int, total: int, what: str = "file", name: str = "") -> str:
+    """The note beside a bar over several inputs: `file 3 of 40: talk.mp4`; the name alone where there is only one.
+
+    Args:
+        number: of the input that is read, from 1.
+        total: how many there are.
+        what: one of them, in a word.
+        name: of the input.
+    """
+    if total == 1:
+        return name
+    return f"{what} {min(number, total)} of {total}" + (f": {name}" if name else "")
+
+
+def how_many(done: int, total: int, what: str = "file") -> str:
+    """The same where several are read at once: `3 of 40 files done`; nothing where there is only one."""
+    return "" if total == 1 else f"{done} of {total} {_PLURALS.get(what, f'{what}s')} done"

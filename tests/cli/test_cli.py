@@ -98,7 +98,7 @@ def test_info_says_what_is_here(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv("DUCHENNE_MODELS", raising=False)
-    assert main(["info"]) == 0
+    assert main(["info", "--all"]) == 0
     shown = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines() if line.startswith("  "))
     assert shown["duchenne"] == __version__
     assert shown["torch"] == importlib.metadata.version("torch")
@@ -108,6 +108,24 @@ def test_info_says_what_is_here(
     assert shown["videos"].startswith("a folder of videos")
     assert shown["face_landmarker.task"].startswith("not here yet; fetched when first needed, from https://")
     assert os.listdir(tmp_path) == []
+
+
+def test_info_is_short_unless_all_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("DUCHENNE_MODELS", raising=False)
+    assert main(["info"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) < 45
+    assert max(map(len, lines)) < 130
+    shown = {line.split()[0]: line.split(maxsplit=1)[1] for line in lines if line.startswith("  ") and line[2] != " "}
+    assert shown["duchenne"] == __version__
+    assert shown["torch"] == importlib.metadata.version("torch")
+    assert "joblib" not in shown
+    assert "cl_ile, clp" in shown["methods"]
+    assert "face_landmarker.task" in shown["fetched"]
+    assert lines[-1] == "`duchenne info --all` says more of each."
 
 
 def test_info_says_where_the_model_files_lie(

@@ -321,6 +321,15 @@ def test_the_recording_beside_the_page_plays_in_step(shared: Path, browser: Path
         assert 0 < shown_s - time_s < 0.08
         assert tab.evaluate(f"({film}.play(), true)")
         tab.wait_for_function(f"parseFloat(document.getElementById('readout').textContent) > {time_s + 0.3}")
+        tab.goto("about:blank")
+        tab.goto(f"{page.as_uri()}#face=0&t=0.5")  # as the page over all participants links to it
+        tab.wait_for_function(f"!{film}.seeking && {film}.currentTime > 0.45")
+        assert abs(float(tab.inner_text("#readout").split(" s,")[0]) - 0.5) < 0.05
+        tab.evaluate("location.hash = 'face=0&t=0.2'")
+        tab.wait_for_function("parseFloat(document.getElementById('readout').textContent) < 0.25")
+        assert tab.get_attribute("button.face", "aria-pressed") == "true"
+        tab.evaluate("location.hash = 'face=none&t=never'")  # nobody's and no time: nothing moves
+        assert tab.get_attribute("button.face", "aria-pressed") == "true"
         (tmp_path / "a b#.mp4").rename(tmp_path / "moved.mp4")
         tab.reload()
         tab.wait_for_function(f"{film}.error !== null")

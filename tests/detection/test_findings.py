@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import duchenne
 from duchenne.detection import findings
 from duchenne.detection.settings import DetectSettings
 from duchenne.tables.episodes import find_measures
+from duchenne.tables.made_with import settings_sentences
 
 Film = Callable[..., Path]
 pytestmark = pytest.mark.usefixtures("scripted")
@@ -31,7 +33,7 @@ def text_of(page: str) -> str:
 
 
 def test_a_plain_page_has_no_settings() -> None:
-    assert findings.settings_sentences(DetectSettings()) == []
+    assert settings_sentences(asdict(DetectSettings())) == []
 
 
 @pytest.mark.parametrize(
@@ -45,7 +47,7 @@ def test_a_plain_page_has_no_settings() -> None:
     ],
 )  # fmt: skip
 def test_every_setting_that_changes_the_curves_is_said(settings: dict[str, Any], said: str) -> None:
-    (sentence,) = findings.settings_sentences(DetectSettings(**settings))
+    (sentence,) = settings_sentences(asdict(DetectSettings(**settings)))
     assert said in sentence
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tests.detection.made import points
 
-from duchenne.detection.formats import FORMATS
+from duchenne.detection.formats import FORMATS, empty_columns
 from duchenne.detection.results import DetectedFace, FrameResult, Rows, plain_table
 from duchenne.faces.find import Face
 
@@ -110,3 +110,39 @@ def test_pieces_of_a_table_have_the_same_types(name: str) -> None:
     every = rows()
     nobody = Rows([FrameResult("a.mp4", 3, 0.5, (), None)], COLUMNS)
     assert FORMATS[name](every).dtypes.equals(FORMATS[name](nobody).dtypes)
+
+
+class _Model:
+    name = "made"
+    crop_px = None
+
+    def __init__(self, *columns: str, **about: object) -> None:
+        self.columns = columns
+        self._about = about
+
+    def describe(self) -> dict[str, object]:
+        return self._about
+
+
+def test_columns_that_stay_empty_are_named_with_the_reason() -> None:
+    scores = [f"AU{au:02d}_s" for au in (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 24, 25, 26, 28, 45)]
+    model = _Model(*scores, "AU06_c", "AU12_c", all_aus=False, without_evidence=["AU01", "AU24", "AU45"])
+    (said,) = empty_columns("openface", model)  # type: ignore[arg-type]
+    assert "pose_Tx, pose_Ty, pose_Tz (millimetres need a calibrated camera)" in said
+    assert "AUxx_r of all 17 (the model has no intensities)" in said
+    assert "AUxx_c of 1, 2, 4, 5, 7, 9, 10, 14, 15, 17, 20, 23, 25, 26, 28, 45 (the model has no decisions" in said
+    assert said.endswith("what the model gives is scores, in the columns at the end.")
+    (said,) = empty_columns("fex", model)  # type: ignore[arg-type]
+    assert said == (
+        "--format fex leaves empty: AUxx of 11 (the model does not have them); AUxx of 1, 24, 43 (not judged on real "
+        "faces; --all-aus fills them); the seven emotions (faces show movements, not feelings)."
+    )
+    assert empty_columns("duchenne", model) == []  # type: ignore[arg-type]
+
+
+def test_columns_that_stay_empty_are_those_of_the_table() -> None:
+    given = rows()
+    (said,) = empty_columns("openface", _Model(*COLUMNS))  # type: ignore[arg-type]
+    table = FORMATS["openface"](given)
+    empty = {int(name[2:4]) for name in table if name.endswith("_r") and table[name].isna().all()}
+    assert f"AUxx_r of {', '.join(map(str, sorted(empty)))} (" in said

@@ -224,7 +224,7 @@ def test_the_command_writes_every_table(tmp_path: Path, capsys: pytest.CaptureFi
     (tmp_path / "trials.csv").write_text("trial,source,onset_s,offset_s\n1,b.mp4,0,0.5\n")
     words = ["summarize", str(tmp_path / "study_aus.csv"), "--trials", str(tmp_path / "trials.csv")]
     assert main([*words, "-o", str(tmp_path / "out"), "--combinations", "6+12"]) == 0
-    written = {path.name: pd.read_csv(path) for path in (tmp_path / "out").iterdir()}
+    written = {path.name: pd.read_csv(path) for path in (tmp_path / "out").glob("*.csv")}
     assert {name: len(table) for name, table in written.items()} == {
         "study_summary.csv": 2, "study_episodes.csv": 1, "study_combinations.csv": 2, "study_quality.csv": 2,
         "study_trials.csv": 1,

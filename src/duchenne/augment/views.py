@@ -5,7 +5,6 @@ He et al., MoCo (CVPR 2020) and Chen et al., MoCo v2 (2020); SimCLR's from Chen 
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from torch import Tensor
 
 from duchenne.augment.colour import jitter_colour
 from duchenne.augment.geometry import warp
-from duchenne.errors import UsageError
+from duchenne.errors import UsageError, did_you_mean
 from duchenne.plugins import import_builder, is_builder, load_plugin, plugins
 
 BLUR_SIZE_PX: Final = 224
@@ -81,8 +80,8 @@ def view_function(name: str) -> Callable[[Tensor], Tensor]:
         found = import_builder(name, "--views") if is_builder(name) else load_plugin("augmentations", name)
     if found is None:
         names = [*VIEWS, *plugins("augmentations")]
-        near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)[0]
-        raise UsageError(f"--views {name}: there are {', '.join(names)}, package.module:Name; did you mean `{near}`?")
+        hint = did_you_mean(name, names, "choose one.")
+        raise UsageError(f"--views {name}: there are {', '.join(names)}, package.module:Name; {hint}")
     if isinstance(found, ViewRecipe):
         return partial(draw_views, recipe=found)
     if isinstance(found, type) or not callable(found):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import tyro
 
+from duchenne.cli.parsing import parse
 from duchenne.demonstration import LABELLED_STEPS, STEPS
 from duchenne.plain import tell as print
 
@@ -33,7 +34,7 @@ class Arguments:
 
 def main(arguments: list[str]) -> int:
     """Runs the demonstration and prints what it found."""
-    chosen = tyro.cli(Arguments, args=arguments, prog="duchenne demo")
+    chosen = parse(Arguments, args=arguments, prog="duchenne demo")
 
     from duchenne.demonstration.job import demo
     from duchenne.evaluation.scoring import model_means

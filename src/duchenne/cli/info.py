@@ -6,24 +6,48 @@ import importlib.metadata
 import os
 import platform
 import re
+import textwrap
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import tyro
 
 from duchenne._version import __version__
+from duchenne.cli.parsing import parse
 from duchenne.errors import DuchenneError, UsageError
 from duchenne.plain import tell as print
 from duchenne.plugins import NAME, Kind, package_of, plugins
 
+_MAIN: Final = (
+    "duchenne",
+    "python",
+    "platform",
+    "torch",
+    "numpy",
+    "mediapipe",
+    "opencv-contrib-python",
+    "av",
+    "pandas",
+)
+"""What decides what comes out; `--all` has the others."""
+_NOT_HERE: Final = "not here yet; fetched when first needed,"
+_COLUMNS: Final = 110
+_NARROWEST: Final = 40
+
 
 @dataclass(kw_only=True)
 class InfoArguments:
-    """Versions, devices, methods, data sets and model files; what a model costs; a run's curves. Nothing is fetched."""
+    """Versions, devices and model files; what there is to choose from; what a model costs; a run's curves.
 
+    Nothing is fetched.
+    """
+
+    all: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Every package's version, and every method, backbone, recipe and data set with a line about it."""
     model: tuple[str, ...] = ()
     """Encoders, as `evaluate --model` takes them: say what each costs (parameters, multiply-adds, time)."""
     device: str = "auto"
@@ -37,7 +61,9 @@ class InfoArguments:
 
 def main(arguments: list[str]) -> int:
     """Runs `duchenne info`; returns its exit status."""
-    parsed = tyro.cli(InfoArguments, prog="duchenne info", args=arguments)
+    parsed = parse(InfoArguments, prog="duchenne info", args=arguments)
+    if parsed.all and (parsed.model or parsed.run is not None):
+        raise UsageError("--all: is about this installation; leave it out beside --model and --run.")
     if parsed.run is not None:
         if parsed.model:
             raise UsageError("--run: draws curves, --model says what a model costs; give one of them.")
@@ -53,11 +79,45 @@ def main(arguments: list[str]) -> int:
     if parsed.data:
         raise UsageError("--data: is for the figures of a --run; name one.")
     sections = info(model=parsed.model, device=parsed.device)
+    is_short = not parsed.model and not parsed.all
+    if is_short:
+        sections = _short(sections)
     width = max(len(key) for values in sections.values() for key in values)
     for title, values in sections.items():
         print(title if parsed.model else title.replace("_", " "))
         print("".join(f"  {key:<{width}}  {value}\n" for key, value in values.items()))
+    if is_short:
+        print("`duchenne info --all` says more of each.")
     return 0
+
+
+def _short(sections: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+    """What fits on a screen: versions that matter, names without what is said of them, model files that are here."""
+    versions, files = sections["versions"], sections["model_files"]
+    missing = [name for name, where in versions.items() if where.startswith("missing")]
+    recipes = Counter(name.partition("/")[0] for name in sections["recipes"])
+    choices = {
+        "methods": ", ".join(sections["methods"]),
+        "backbones": ", ".join(sections["backbones"]),
+        "recipes": ", ".join(f"{folder}/ ({number})" for folder, number in recipes.items()),
+        "data sets": ", ".join(sections["data_sets"]),
+    }
+    waiting = [name for name, where in files.items() if where.startswith(_NOT_HERE)]
+    here = {name: where for name, where in files.items() if name not in waiting}
+    later = {"fetched when needed": ", ".join(waiting)} if waiting else {}
+    width = max(map(len, (*_MAIN, *missing, *sections["devices"], *choices, *here, *later)))
+    return {
+        "versions": {name: versions[name] for name in (*_MAIN, *missing) if name in versions},
+        "devices": sections["devices"],
+        "to_choose_from": {name: _wrapped(text, width) for name, text in choices.items()},
+        "model_files": {**here, **{name: _wrapped(text, width) for name, text in later.items()}},
+        **({"plug_ins": sections["plug_ins"]} if "plug_ins" in sections else {}),
+    }
+
+
+def _wrapped(text: str, indent: int) -> str:
+    lines = textwrap.wrap(text, max(_NARROWEST, _COLUMNS - indent), break_long_words=False, break_on_hyphens=False)
+    return f"\n{' ' * (indent + 4)}".join(lines)
 
 
 def info(*, model: str | Sequence[str] = (), device: str = "auto") -> dict[str, dict[str, str]]:
@@ -204,7 +264,7 @@ def _model_files() -> dict[str, str]:
     for name, file in MODEL_FILES.items():
         try:
             path = local_model(name)
-            found[name] = str(path) if path else f"not here yet; fetched when first needed, from {file.url}"
+            found[name] = str(path) if path else f"{_NOT_HERE} from {file.url}"
         except DuchenneError as error:
             found[name] = str(error)
     return found

@@ -9,7 +9,7 @@ import sys
 from importlib import import_module
 from typing import Final
 
-from duchenne.errors import DuchenneError, OutputError, UsageError
+from duchenne.errors import DuchenneError, OutputError, UsageError, did_you_mean
 from duchenne.plain import flush_output
 from duchenne.plain import tell as print
 
@@ -89,10 +89,8 @@ def _command(words: list[str]) -> int:
         print(__version__)
         return 0
     if words[0] not in COMMANDS:
-        import difflib
-
-        near = difflib.get_close_matches(words[0], COMMANDS, n=1, cutoff=0.0)
-        print(f"duchenne: there is no command `{words[0]}`; did you mean `{near[0]}`?", file=sys.stderr)
+        hint = did_you_mean(words[0], COMMANDS, "`duchenne --help` lists them.")
+        print(f"duchenne: there is no command `{words[0]}`; {hint}", file=sys.stderr)
         return 2
     try:
         status: int = import_module(command_module(words[0])).main(words[1:])

@@ -38,7 +38,7 @@ from duchenne.errors import InputError, UsageError
 from duchenne.files import is_leftover, locked, replacing
 from duchenne.parallel import in_processes
 from duchenne.plain import as_cell
-from duchenne.progress import progress_bar
+from duchenne.progress import how_many, progress_bar, which
 
 NOTE_EVERY_S = 0.5
 
@@ -52,6 +52,7 @@ def write_prepared(
     workers: int = 0,
     units: Sequence[int] | None = None,
     description: str = "preparing",
+    what: str = "part",
     quiet: bool = False,
     scheduler: str | None = None,
 ) -> Prepared | None:
@@ -67,6 +68,7 @@ def write_prepared(
         workers: number of processes; 0 for one per core.
         units: how far each part moves the progress bar (frames, files); 1 each by default.
         description: of the progress bar.
+        what: a word for a part, which the bar counts.
         quiet: show no progress.
         scheduler: address of a Dask cluster that takes the parts instead; its workers see `out`.
 
@@ -81,7 +83,7 @@ def write_prepared(
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out}: is a file; name a folder for --out.")
     with locked(out):
-        return _write(out, info, parts, produce, workers, units, description, quiet, scheduler)
+        return _write(out, info, parts, produce, workers, units, (description, what), quiet, scheduler)
 
 
 def _write(
@@ -91,7 +93,7 @@ def _write(
     produce: Callable[[PartWriter, Any], None],
     workers: int,
     units: Sequence[int] | None,
-    description: str,
+    words: tuple[str, str],
     quiet: bool,
     scheduler: str | None,
 ) -> Prepared | None:
@@ -100,12 +102,14 @@ def _write(
         return _open(out)
     sizes = list(units) if units is not None else [1] * len(parts)
     todo = [index for index in range(len(parts)) if not part_path(out, index).exists()]
+    (description, what), done = words, len(parts) - len(todo)
     with progress_bar(quiet=quiet) as bar:
         task = bar.add_task(description, total=sum(sizes), completed=sum(sizes) - sum(sizes[i] for i in todo), note="")
         number = min(workers or joblib.cpu_count(), max(1, len(todo)))
         if number == 1 and scheduler is None:
-            for index in todo:
+            for place, index in enumerate(todo, done + 1):
                 start = bar.tasks[0].completed
+                bar.update(task, note=which(place, len(parts), what))
                 _produce(out, index, info, parts[index], produce, lambda step: bar.advance(task, step))
                 bar.update(task, completed=start + sizes[index])
         else:
@@ -122,8 +126,8 @@ def _write(
                     alone=True,
                 ) as finished,
             ):
-                for index in finished:
-                    bar.advance(task, running.pop(index))
+                for place, index in enumerate(finished, done + 1):
+                    bar.update(task, advance=running.pop(index), note=how_many(place, len(parts), what))
             bar.update(task, completed=sum(sizes))
     _finish_job(out, info, len(parts))
     return _open(out)

@@ -12,7 +12,8 @@ from typing import Any, Final
 import pandas as pd
 
 from duchenne.detection.detector import Detector
-from duchenne.detection.job import OVERLAY_ENDING, REPORT_ENDING, Job, Outcome, settings_record
+from duchenne.detection.formats import empty_columns
+from duchenne.detection.job import OVERLAY_ENDING, Job, Outcome, settings_record
 from duchenne.detection.results import FrameResult
 from duchenne.detection.runner import Run, run_jobs
 from duchenne.detection.settings import ComputeArguments, DetectArguments, DetectSettings, FrameArguments
@@ -26,8 +27,9 @@ from duchenne.faces.find import MOST_THREADS, usable_cores
 from duchenne.faces.recordings.listing import Assembly, join_chapters, list_media, list_sequences
 from duchenne.files import shown_name
 from duchenne.keywords import from_keywords, takes
-from duchenne.progress import progress_bar
+from duchenne.progress import how_many, progress_bar, which
 from duchenne.tables.writing import (
+    REPORT_ENDING,
     check_record,
     is_folder,
     output_names,
@@ -53,6 +55,7 @@ class Detection:
         outcomes: one per input that is in a table or failed.
         finished: how many inputs were found finished by an earlier run.
         passed_over: overlays of other inputs that lie in the folders of these.
+        empty: sentences on columns of the format that this model leaves empty.
     """
 
     tables: list[Path] = field(default_factory=list)
@@ -60,6 +63,7 @@ class Detection:
     outcomes: list[Outcome] = field(default_factory=list)
     finished: int = 0
     passed_over: list[Path] = field(default_factory=list)
+    empty: list[str] = field(default_factory=list)
 
     @property
     def failures(self) -> dict[str, str]:
@@ -87,7 +91,7 @@ def detect(inputs: Inputs, *, model: Model = DUCHENNE, **fields: Any) -> pd.Data
     Returns:
         The table of all inputs. An input that cannot be read, or only in part, is left out, or there in part, with a
         `UserWarning`; `table.attrs["failures"]` holds input -> reason, `table.attrs["notes"]` input -> what else a user
-        should know of it.
+        should know of it, `table.attrs["empty"]` sentences on columns of `format` that stay empty with this model.
 
     Raises:
         UsageError: when the model, format, output or another setting makes no sense.
@@ -103,6 +107,7 @@ def detect(inputs: Inputs, *, model: Model = DUCHENNE, **fields: Any) -> pd.Data
         raise InputError(next(iter(done.failures.values())))
     table = pieces[0] if len(pieces) == 1 else pd.concat(pieces, ignore_index=True)
     table.attrs["failures"] = done.failures
+    table.attrs["empty"] = done.empty
     table.attrs["notes"] = {outcome.source: outcome.notes for outcome in done.outcomes if outcome.notes}
     for sentence in done.failures.values():
         warnings.warn(sentence, stacklevel=2)
@@ -166,7 +171,7 @@ def detect_files(
         check_baseline_columns(opened.columns)
     folder = Path() if output is None else Path(output) if is_folder(output) else None
     assemblies, overlays, missing = _find(inputs, settings)
-    done = Detection(outcomes=missing, passed_over=overlays)
+    done = Detection(outcomes=missing, passed_over=overlays, empty=empty_columns(settings.format, opened))
     names = output_names(list(assemblies))
     jobs = _jobs(names, assemblies, overlay, report)
     if not jobs:
@@ -315,15 +320,16 @@ def _progress(jobs: Sequence[Job], quiet: bool) -> Iterator[Callable[[Job, bool]
     with progress_bar(quiet=quiet) as bar:
         lengths = {} if quiet else {job: _length(job) for job in jobs}
         task = bar.add_task("detect", total=sum(lengths.values()), note="")
-        before = 0
+        before = done = 0
 
         def advance(job: Job, is_frame: bool) -> None:
-            nonlocal before
+            nonlocal before, done
             if is_frame:
-                bar.update(task, advance=1, note=job.path.name)
+                bar.update(task, advance=1, note=which(done + 1, len(jobs), name=job.path.name))
             elif not quiet:
                 before += lengths[job]
-                bar.update(task, completed=before)
+                done += 1
+                bar.update(task, completed=before, note=how_many(done, len(jobs)) or job.path.name)
 
         yield advance
 

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from duchenne.detection.settings import DetectSettings
 from duchenne.detection.temporal import NO_BASELINE
 from duchenne.facs import ACTION_UNITS, au_column
 from duchenne.tables.episodes import Measure
@@ -20,30 +19,6 @@ _LEAST_SHARE: Final = 0.01
 _MOST_NAMED: Final = 4
 _REST_FROM: Final = {"s": 0.3, "r": 1.5}
 _REST_FROM_Z: Final = 2.0
-
-
-def settings_sentences(settings: DetectSettings) -> list[str]:
-    """One sentence for every setting that changes what is seen."""
-    said = []
-    if settings.every > 1:
-        said.append(f"One frame in {settings.every} was read (--every {settings.every}).")
-    if settings.start_s or settings.end_s is not None:
-        end = "the end" if settings.end_s is None else f"{settings.end_s:g} s"
-        said.append(f"Only the time from {settings.start_s:g} s to {end} is shown.")
-    if settings.smooth_s:
-        said.append(f"Every value is the mean of {settings.smooth_s:g} s around it (--smooth-s {settings.smooth_s:g}).")
-    if settings.baseline is not None:
-        window = settings.baseline_window_s
-        of = f"of seconds {settings.baseline} of this recording" if window else "of a recording of its own"
-        said.append(
-            f"The resting face {of} was subtracted (--baseline): 0 is that face, values below 0 are less than in it. "
-            "There are no decisions then."
-        )
-    if settings.min_face != DetectSettings().min_face:
-        said.append(f"Faces under {settings.min_face} pixels were not read (--min-face {settings.min_face}).")
-    if settings.mirrored:
-        said.append("The recording was turned round first (--mirrored).")
-    return said
 
 
 def resting_sentence(

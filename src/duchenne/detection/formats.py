@@ -6,7 +6,7 @@ has no name for follows in extra columns at the end.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from duchenne.detection.results import Rows, plain_table
+from duchenne.detectors.base import AuModel
 from duchenne.facs import au_column
 from duchenne.tables.foreign_tables import FEX_SAME, OPENFACE_POSE_SIGNS
 
@@ -115,3 +116,41 @@ FORMATS: Final[dict[str, Callable[[Rows], pd.DataFrame]]] = {
     "fex": fex_table,
 }
 """Every `--format`, by name."""
+
+
+def empty_columns(form: str, model: AuModel) -> list[str]:
+    """Sentences on the columns of a format that stay empty whatever is read, and why.
+
+    Args:
+        form: of `FORMATS`; our own has no column that the model lacks.
+        model: that fills the table.
+    """
+    about, kinds = model.describe(), {name.rpartition("_")[2] for name in model.columns}
+    unjudged = set() if about.get("all_aus", True) else set(about.get("without_evidence", ()))
+    gives = " and ".join(_PLURALS[kind] for kind in MEASURES if kind in kinds)
+    if form == "openface":
+        said = ["pose_Tx, pose_Ty, pose_Tz (millimetres need a calibrated camera)"]
+        for kind, aus, what in (("r", OPENFACE_INTENSITIES, "intensities"), ("c", OPENFACE_OCCURRENCES, "decisions")):
+            lacking = [au for au in aus if f"{au_column(au)}_{kind}" not in model.columns]
+            why = f"the model has no {what}" if len(lacking) == len(aus) else f"the model has no {what} of them"
+            said += [f"AUxx_{kind} {_of(lacking, aus)} ({why})"] if lacking else []
+        said.append(f"what the model gives is {gives}, in the columns at the end")
+    elif form == "fex":
+        said = []
+        same = {au: au_column(FEX_SAME.get(au, au)) for au in FEX_AUS}
+        given = {name.rpartition("_")[0] for name in model.columns if name.rpartition("_")[2] in MEASURES}
+        lacking = [au for au, name in same.items() if name not in given]
+        waiting = [au for au, name in same.items() if name in given and name in unjudged]
+        said += [f"AUxx {_of(lacking, FEX_AUS)} (the model does not have them)"] if lacking else []
+        said += [f"AUxx {_of(waiting, FEX_AUS)} (not judged on real faces; --all-aus fills them)"] if waiting else []
+        said.append("the seven emotions (faces show movements, not feelings)")
+    else:
+        return []
+    return [f"--format {form} leaves empty: {'; '.join(said)}."]
+
+
+_PLURALS: Final = {"p": "probabilities", "r": "intensities", "s": "scores"}
+
+
+def _of(lacking: Sequence[int], every: Sequence[int]) -> str:
+    return f"of all {len(every)}" if len(lacking) == len(every) else f"of {', '.join(map(str, lacking))}"

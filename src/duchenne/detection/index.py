@@ -17,12 +17,12 @@ import numpy as np
 from duchenne._version import __version__
 from duchenne.config import parse_json
 from duchenne.detection.drawing import face_colour
-from duchenne.detection.job import REPORT_ENDING
 from duchenne.errors import InputError
 from duchenne.files import read_text, shown_name, write_text
 from duchenne.pages import render_page
 from duchenne.plain import as_cell
 from duchenne.tables.episodes import frame_seconds
+from duchenne.tables.writing import REPORT_ENDING
 
 INDEX_NAME: Final = "index.html"
 _LARGEST_PAGE: Final = 2**29

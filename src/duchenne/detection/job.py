@@ -25,7 +25,6 @@ from duchenne.facs import ACTION_UNITS, au_column
 from duchenne.files import shown_name
 from duchenne.parallel import ahead
 
-REPORT_ENDING: Final = "_report.html"
 OVERLAY_ENDING: Final = "_overlay"  # before the suffix
 _PACKAGES: Final = ("mediapipe", "opencv-contrib-python", "av", "numpy")  # what the numbers depend on
 _AHEAD: Final = 4  # frames read while earlier ones are drawn and written

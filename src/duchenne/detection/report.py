@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence, Set
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 from urllib.parse import quote
@@ -26,6 +27,7 @@ from duchenne.facs import ACTION_UNITS, au_column
 from duchenne.files import write_text
 from duchenne.pages import jpeg_uri, render_page
 from duchenne.tables.episodes import SCALE_COLUMN, Measure, find_measures, frame_seconds
+from duchenne.tables.made_with import settings_sentences
 from duchenne.tables.quality import advice
 from duchenne.tables.summarize import summarize
 
@@ -196,7 +198,7 @@ def render(
     episodes = summary.episodes[summary.episodes["au"].isin(decided)].sort_values(["face", "onset_s", "au"])
     of_face = {int(cast(float, face)): rows for face, rows in table[table["face"].notna()].groupby("face")}
     why = {face: findings.reasons(rows, measures, model.columns, about) for face, rows in of_face.items()}
-    plain = settings.baseline is None
+    plain, said = settings.baseline is None, settings_sentences(asdict(settings))
     doubts = {face: findings.contradictions(rows, measures, scores=plain) for face, rows in of_face.items()}
     frames = table.drop_duplicates("frame")
     times = frames["time_s"].to_numpy(dtype=float)
@@ -204,7 +206,7 @@ def render(
         "title": Path(source).name,
         "name": Path(source).name,
         "model": model.name,
-        "settings": findings.settings_sentences(settings),
+        "settings": said,
         "resting": resting,
         "verdicts": findings.verdicts(about),
         "version": __version__,
@@ -237,7 +239,7 @@ def render(
         "data": _script(
             {
                 "source": Path(source).name if anonymous else source,
-                "settings": findings.settings_sentences(settings),
+                "settings": said,
                 "film": film,
                 **_page_data(table, frames, measures, episodes, thumbnails, about),
             }

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
-import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final, Literal, get_args
+from typing import Annotated, Literal, get_args
 
 import tyro
 
 from duchenne.devices import Precision
-from duchenne.errors import UsageError
+from duchenne.errors import UsageError, did_you_mean
 from duchenne.faces.recordings.formats import MOST_FPS
 from duchenne.keywords import field_names
+from duchenne.tables.made_with import MIN_FACE, WINDOW
 
 Format = Literal["duchenne", "openface", "fex"]
-_RANGE: Final = re.compile(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +31,7 @@ class ComputeArguments:
 class FaceSettings:
     """Which faces are read, of what."""
 
-    min_face: int = 32
+    min_face: int = MIN_FACE
     """faces narrower than this many pixels are listed without action units"""
     sequence: Annotated[float | None, tyro.conf.arg(metavar="FPS")] = None
     """every folder of pictures is one recording at this many frames per second, in the order of their names"""
@@ -90,8 +88,7 @@ class DetectSettings(FaceSettings):
         """
         super().__post_init__()
         if self.format not in get_args(Format):
-            near = difflib.get_close_matches(self.format, get_args(Format), n=1, cutoff=0.0)
-            raise UsageError(f"there is no format `{self.format}`; did you mean `{near[0]}`?")
+            raise UsageError(f"there is no format `{self.format}`; {did_you_mean(self.format, get_args(Format))}")
         if self.every < 1:
             raise UsageError(f"every is {self.every}; it must be 1 (all frames) or more.")
         if self.start_s < 0:
@@ -114,7 +111,7 @@ class DetectSettings(FaceSettings):
     @property
     def baseline_window_s(self) -> tuple[float, float] | None:
         """The seconds of the input that show the resting face; None where a file does, or nothing."""
-        found = _RANGE.fullmatch(self.baseline or "")
+        found = WINDOW.fullmatch(self.baseline or "")
         return (float(found[1]), float(found[2])) if found else None
 
 

@@ -236,7 +236,7 @@ def _check(path: Path, inputs: dict[str, NDArray[np.float32]], wanted: NDArray[n
     if not difference < LARGEST_DIFFERENCE:
         raise DuchenneError(
             f"ONNX Runtime's {output} differs from torch's by {difference:.2g}, so nothing was written; "
-            "please report this with the versions that `duchenne info` shows."
+            "please report this with the versions that `duchenne info --all` shows."
         )
 
 

@@ -21,7 +21,7 @@ from duchenne.features.resolve import Model, source_of
 from duchenne.features.source import Context, FeatureKind, Features, FeatureSource, Rows
 from duchenne.files import replacing
 from duchenne.parallel import in_processes
-from duchenne.progress import progress_bar
+from duchenne.progress import progress_bar, which
 
 ROWS_AT_ONCE: Final = 65536
 ROWS_IN_A_CALL = 1024
@@ -111,7 +111,15 @@ def _tables(
     """
     with progress_bar(quiet=quiet) as bar:
         task = bar.add_task("embedding", total=len(prepared), note="")
-        for start, values in features(lambda faces: bar.advance(task, faces)):
+        clips, done = prepared.clip_ids(), 0
+        number = int(clips.max()) + 1
+
+        def advance(faces: int) -> None:
+            nonlocal done
+            done += faces
+            bar.update(task, advance=faces, note=which(int(clips[min(done, len(clips)) - 1]) + 1, number, "clip"))
+
+        for start, values in features(advance):
             frames = prepared.frames.iloc[start : start + len(values)]
             flat = pa.array(values.reshape(-1), type=pa.float32())
             yield pa.table(

@@ -6,7 +6,6 @@ as `package.module:Name`, see `duchenne.plugins`, or given to `register_method`.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from importlib import import_module
@@ -14,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from duchenne.errors import UsageError
+from duchenne.errors import UsageError, did_you_mean
 from duchenne.plugins import import_builder, is_builder, load_plugin, plugins
 
 if TYPE_CHECKING:
@@ -139,10 +138,9 @@ def _foreign(name: str) -> type[Method]:
     found: Any = import_builder(name, "method") if is_builder(name) else load_plugin("methods", name)
     if found is None:
         names = sorted({*METHODS, *_OWN, *plugins("methods")})
-        near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)[0]
         raise UsageError(
-            f"there is no method `{name}`; did you mean `{near}`? Methods: {', '.join(names)}. One of your own is made "
-            "known by duchenne.register_method, or named as package.module:Name."
+            f"there is no method `{name}`; {did_you_mean(name, names, 'choose one.')} Methods: {', '.join(names)}. "
+            "One of your own is made known by duchenne.register_method, or named as package.module:Name."
         )
     _check(found, f"method {name}")
     kept: type[Method] = found

@@ -36,7 +36,7 @@ from duchenne.preparing.settings import (
     TableSettings,
     VideosSettings,
 )
-from duchenne.preparing.sources.parts import Plan
+from duchenne.preparing.sources.parts import Plan, VideoPart
 from duchenne.preparing.sources.reading import Options, Reading
 from duchenne.preparing.sources.survey import Survey
 
@@ -238,6 +238,7 @@ def _write(out: Path, info: DatasetInfo, settings: PrepareSettings, task: _Task)
             workers=settings.workers,
             units=[part.units for part in parts],
             description=f"preparing {info.name}",
+            what="recording" if all(isinstance(part, VideoPart) for part in parts) else "part",
             quiet=settings.quiet,
             scheduler=settings.scheduler,
         )

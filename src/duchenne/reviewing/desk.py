@@ -74,7 +74,7 @@ class Desk:
         track, fitted = self._track(one, _TABLE), self._track(one, _FITTED)
         return {
             "source": one.source, **self._clips[key],
-            "stamp": str(self.video(key).stat().st_mtime_ns),
+            "stamp": str(self.video(key).stat().st_mtime_ns), "copy": self.video(key) != one.checked(),
             "table": about(track) if track else None,
             "fitted": about(fitted) if fitted else None,
         }  # fmt: skip
@@ -145,7 +145,7 @@ class Desk:
         """Starts making a copy of a recording that browsers play."""
         one = self.library.find(key)
         words = [str(one.checked()), str(self.library.copy_of(one))]
-        step = Step(f"copy {one.source} so that browsers play it", words, module="duchenne.reviewing.copying")
+        step = Step(f"copy {one.source}", words, module="duchenne.reviewing.copying")
         self.jobs.start("copy", [step])
 
     def video(self, key: str) -> Path:

@@ -131,7 +131,7 @@ def synth(
     parts = [_Subject(config, number, "test" if number >= first_test else "train") for number in range(subjects)]
     data = write_prepared(
         out, info, parts, _render_subject, workers=workers, units=[clips * frames] * subjects,
-        description="rendering", quiet=quiet,
+        description="rendering", what="person", quiet=quiet,
     )  # fmt: skip
     if data is None:
         raise InputError(f"{out}: no crop came out; delete the folder and run again.")

@@ -27,6 +27,7 @@ from duchenne.data.cells import LETTERS
 from duchenne.data.spreadsheets import as_numbers, read_csv_table
 from duchenne.data.stored.parquet import BROKEN, read_parquet
 from duchenne.errors import InputError
+from duchenne.tables.writing import FOREIGN
 
 _UNKNOWN: Final = (9.0, 99.0, 999.0, -1.0, -9.0, -99.0, -999.0)
 """What tables of codes hold where an action unit was not coded; out of range of every kind but the raw score."""
@@ -94,6 +95,11 @@ def read_numbers(path: Path) -> pd.DataFrame:
     Raises:
         InputError: when it cannot be read.
     """
+    if path.suffix.lower() in FOREIGN.keys() - {".xlsx"} and path.exists():
+        raise InputError(
+            f"{path}: a file of {FOREIGN[path.suffix.lower()]} is not read; save it as CSV there "
+            "(docs/other_programs.md)."
+        )
     try:
         return read_parquet(path).to_pandas() if path.suffix.lower() == ".parquet" else read_csv_table(path)
     except FileNotFoundError as error:

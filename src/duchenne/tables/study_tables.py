@@ -84,6 +84,14 @@ def table_files(tables: str | Path | Sequence[str | Path]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
+def study_name(files: Sequence[Path]) -> str:
+    """Of one table its own name, of several that of the folder that they lie in."""
+    if len(files) == 1:
+        return files[0].stem.removesuffix("_aus")
+    folders = {file.absolute().parent for file in files}
+    return folders.pop().name if len(folders) == 1 else "all"
+
+
 def _read_file(path: Path) -> pd.DataFrame:
     try:
         return read_numbers(path)

@@ -12,13 +12,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from duchenne.errors import UsageError
+from duchenne.files import shown_name
 from duchenne.tables.episodes import (
     Measure,
     find_episodes,
     find_measures,
     is_present,
 )
-from duchenne.tables.quality import QUALITY_COLUMNS, face_quality
+from duchenne.tables.made_with import made_with
+from duchenne.tables.participants import write_participants
+from duchenne.tables.people import study_people
+from duchenne.tables.quality import QUALITY_COLUMNS, advice, face_quality
 from duchenne.tables.study import (
     BASELINE_COLUMNS,
     Track,
@@ -27,7 +31,8 @@ from duchenne.tables.study import (
     read_trials,
     trials_outside,
 )
-from duchenne.tables.study_tables import read_aus
+from duchenne.tables.study_tables import read_aus, study_name, table_files
+from duchenne.tables.writing import read_record
 
 COMBINATIONS: Final = ("6+12", "1+4", "1+2+5", "12+14")
 """The combinations that are looked at unless others are asked for; the first is the Duchenne smile."""
@@ -47,6 +52,7 @@ class Summary(NamedTuple):
         trials: per trial, face and AU: `mean`, `peak`, `share`, `baseline_mean` and `change` = mean - baseline mean.
             A trial of a source in which nobody was found has rows of nulls. None where no trials were given.
         notes: what a user should know, sentences: how the tables were read, trials outside the recording.
+        made_with: sentences on the model and the settings that the tables were made with, as far as records say.
     """
 
     faces: pd.DataFrame
@@ -55,6 +61,7 @@ class Summary(NamedTuple):
     quality: pd.DataFrame
     trials: pd.DataFrame | None
     notes: tuple[str, ...] = ()
+    made_with: tuple[str, ...] = ()
 
 
 def summarize(
@@ -65,6 +72,7 @@ def summarize(
     threshold: float | None = None,
     combinations: Sequence[str] = COMBINATIONS,
     fps: float | None = None,
+    report: str | Path | None = None,
 ) -> Summary:
     """Summarises a table of action units per person, episode, combination and trial.
 
@@ -79,13 +87,15 @@ def summarize(
             faces (the model `duchenne`), else 0.3. Probabilities: 0.5; intensities: 2.
         combinations: AUs joined by `+`.
         fps: frames per second, for tables that have no times.
+        report: `FILE.html`, a page of every person in every trial to write.
 
     Returns:
         Five tables, see `Summary`.
 
     Raises:
         UsageError: when a combination cannot be read or the threshold is not above 0.
-        InputError: when a column is missing, or a trial or a named face is not in the table.
+        InputError: when a column is missing, or a trial or a named face is not in the table; or when the page cannot be
+            written.
     """
     if threshold is not None and not threshold > 0:
         raise UsageError(f"threshold is {threshold}; it must be above 0.")
@@ -93,9 +103,13 @@ def summarize(
         raise UsageError(f"fps is {fps:g}; it must be above 0.")
     wanted = {text: _aus(text) for text in combinations}
     notes: list[str] = []
+    files = [] if isinstance(table, pd.DataFrame) else table_files(table)
+    made = made_with({shown_name(path.name): read_record(path) for path in files})
     rows = read_aus(table, "the table", fps, notes)
+    numbers: dict[tuple[str, int | str], int | str] = {}
     if names is not None:
-        rows = name_faces(rows, names)
+        unnamed, rows = rows, name_faces(rows, names)
+        numbers = dict(zip(zip(rows["source"], rows["face"]), unnamed["face"]))
     measures_of = _measures_of(rows, threshold)
     tracks = list(read_tracks(rows))
     sources = list(map(str, rows["source"].unique()))
@@ -113,13 +127,22 @@ def summarize(
         together += [_combination_row(track, measures, present, text, aus) for text, aus in wanted.items()]
     seen += [{"source": source, "face": None, "frames": 0, "seen": 0.0} for source in nobody]
     windows = None if trials is None else read_trials(trials, sources)
+    quality = _whole_faces(pd.DataFrame(seen, columns=[*_KEYS, *QUALITY_COLUMNS]))
+    notes += [] if windows is None else trials_outside(rows, windows)
+    if report is not None:
+        people = study_people(tracks, measures_of, windows, numbers)
+        title = study_name(files) if files else "the table"
+        write_participants(
+            Path(report), people, title=title, tables=files, rows=rows, said=[*made, *notes], advice=advice(quality)
+        )
     return Summary(
         pd.DataFrame(per_face, columns=[*_KEYS, "au", *_FACE_COLUMNS]),
         pd.DataFrame(episodes, columns=[*_KEYS, "au", *_EPISODE_COLUMNS]),
         pd.DataFrame(together, columns=[*_KEYS, "combination", "seconds", "share"]),
-        _whole_faces(pd.DataFrame(seen, columns=[*_KEYS, *QUALITY_COLUMNS])),
+        quality,
         None if windows is None else _trials(tracks, measures_of, windows),
-        (*notes, *(() if windows is None else trials_outside(rows, windows))),
+        tuple(notes),
+        tuple(made),
     )
 
 

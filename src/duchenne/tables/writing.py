@@ -23,6 +23,13 @@ from duchenne.errors import InputError, UsageError
 from duchenne.files import replacing, write_text
 
 SUFFIXES: Final = (".csv", ".parquet")
+FOREIGN: Final = {
+    ".xlsx": "Excel", ".xls": "Excel", ".ods": "LibreOffice", ".sav": "SPSS", ".mat": "MATLAB", ".rds": "R",
+    ".rdata": "R", ".dta": "Stata", ".sas7bdat": "SAS",
+}  # fmt: skip
+"""Files of other programs, which are not written."""
+REPORT_ENDING: Final = "_report.html"
+"""What the page of a recording is called after its name."""
 _LONGEST_NAME: Final = 200  # bytes, so that `_overlay.mp4` and a temporary ending fit into 255
 
 
@@ -110,7 +117,12 @@ def is_folder(output: str | Path, flag: str = "-o", suffixes: Sequence[str] = SU
     if str(output).endswith(("/", os.sep)) or path.is_dir() or not path.suffix:
         return True
     if path.suffix.lower() not in suffixes:
-        raise UsageError(f"{flag} {output}: a file ends in {' or '.join(suffixes)}, a folder in a slash; rename it.")
+        hint = ""
+        if path.suffix.lower() in FOREIGN:
+            hint = f" {FOREIGN[path.suffix.lower()]} opens CSV; docs/other_programs.md says how."
+        raise UsageError(
+            f"{flag} {output}: a file ends in {' or '.join(suffixes)}, a folder in a slash; rename it.{hint}"
+        )
     return False
 
 

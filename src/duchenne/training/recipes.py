@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from duchenne.config import load_mapping
-from duchenne.errors import UsageError
+from duchenne.errors import UsageError, did_you_mean
 from duchenne.plugins import check_named_code
 
 
@@ -36,8 +35,8 @@ def load_recipe(name: str, method: str) -> dict[str, Any]:
     if name not in recipe_names():
         path = Path(name)
         if not path.is_file():
-            near = difflib.get_close_matches(name, recipe_names(), n=1, cutoff=0.0)[0]
-            raise UsageError(f"there is no recipe `{name}`; did you mean `{near}`? A path of a YAML file works too.")
+            hint = did_you_mean(name, recipe_names(), "`duchenne info --all` lists them.")
+            raise UsageError(f"there is no recipe `{name}`; {hint} A path of a YAML file works too.")
     values = load_mapping(path)
     check_named_code(values, path, method)
     found = values.pop("method", None)

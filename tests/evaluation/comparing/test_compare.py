@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from duchenne.cli.main import main
 from duchenne.errors import DuchenneError
 from duchenne.evaluation.comparing.compare import compare
 from duchenne.evaluation.comparing.published_rows import PARTS
+from duchenne.evaluation.comparing.writing import _page
 from duchenne.facs import AU_SETS, au_column
 from duchenne.published import load
 
@@ -103,6 +105,7 @@ def test_files_and_the_command(
     assert main([*words, "--out", str(tmp_path / "table.html")]) == 0
     shown = capsys.readouterr()
     assert "always positive" in shown.out
+    assert max(map(len, shown.out.splitlines())) <= 80  # the width of this terminal; longer tables go on below
     assert "weighting" in shown.err
     assert "Not the same in all" in (tmp_path / "table.html").read_text()
     assert main([*words, "--out", str(tmp_path / "table.csv"), "--metric", "auc"]) == 0
@@ -258,6 +261,7 @@ def test_a_folder_gets_all_three_files(
     assert main(words) == 0
     shown = capsys.readouterr()
     assert "BP4D: KSRL 3" in shown.out
+    assert max(map(len, shown.out.splitlines())) <= 130  # what is said of a printed row is not broken
     assert "data: first: its data are drawn" in shown.err
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "comparison.csv",
@@ -299,3 +303,15 @@ def test_rows_of_the_same_method_are_named(evaluations: tuple[Path, Path], tmp_p
     }
     assert table[table["model"] == "TAE"]["note"].str.contains("changes are not public").all()
     assert "same method" in (tmp_path / "out" / "comparison.html").read_text()
+
+
+def test_nothing_is_the_best_where_all_are_alike() -> None:
+    table = pd.DataFrame(
+        {"evaluation": "one", "model": ["a", "b"], "protocol": "linear", "AU01": [0.0, 0.0], "AU12": [0.5, 0.25],
+         "mean": [0.25, 0.125], "low": float("nan"), "high": float("nan")}
+    )  # fmt: skip
+    page = _page(table, ["AU01", "AU12"], "F1", [], [])
+    assert "<b>0.0</b>" not in page
+    assert page.count("<b>") == 2  # AU12 and the mean of `a`
+    heads = re.findall(r"<th[^>]*>([^<]*)</th>", page)
+    assert heads[:2] == ["model", "mean"]  # what a narrow screen shows first

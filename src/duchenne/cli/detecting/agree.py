@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from duchenne.cli.parsing import parse
 from duchenne.plain import tell as print
 
 
@@ -39,7 +40,7 @@ class AgreeArguments:
 
 def main(arguments: list[str]) -> int:
     """Parses the arguments, compares, and prints one line per action unit."""
-    parsed = vars(tyro.cli(AgreeArguments, args=arguments, prog="duchenne agree"))
+    parsed = vars(parse(AgreeArguments, args=arguments, prog="duchenne agree"))
 
     from duchenne.tables.agree import agree  # heavy; not needed for --help
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from duchenne.cli.parsing import parse
 from duchenne.detection.settings import DetectArguments
 from duchenne.errors import UsageError
 from duchenne.files import shown_name
@@ -43,7 +44,7 @@ class CommandArguments:
 
 def main(arguments: list[str]) -> int:
     """Runs `duchenne detect`; returns its exit status."""
-    given = tyro.cli(CommandArguments, prog="duchenne detect", args=arguments)
+    given = parse(CommandArguments, prog="duchenne detect", args=arguments)
     if given.camera is not None:
         return _watch(given, given.camera)
     from duchenne.detection.detect import detect_files
@@ -56,6 +57,8 @@ def main(arguments: list[str]) -> int:
             raise  # it starts over
         print("duchenne detect: interrupted; run the same command again to go on.", file=sys.stderr)
         return 130
+    for sentence in done.empty if done.tables else ():
+        print(f"duchenne detect: {sentence}", file=sys.stderr)
     for outcome in done.outcomes:
         for note in outcome.notes:
             print(f"duchenne detect: {outcome.source}: {note}.", file=sys.stderr)

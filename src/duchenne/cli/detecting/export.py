@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import tyro
-
+from duchenne.cli.parsing import parse
 from duchenne.plain import tell as print
 
 
@@ -22,7 +21,7 @@ class ExportArguments:
 
 def main(arguments: list[str]) -> int:
     """Parses the arguments, writes the file, and names it."""
-    parsed = tyro.cli(ExportArguments, args=arguments, prog="duchenne export")
+    parsed = parse(ExportArguments, args=arguments, prog="duchenne export")
 
     from duchenne.detectors.export import export  # heavy; not needed for --help
 

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from duchenne.cli.parsing import parse
 from duchenne.features.words import FACE_MODELS
 from duchenne.plain import tell as print
 
@@ -41,7 +42,7 @@ class FitArguments:
 
 def main(arguments: list[str]) -> int:
     """Parses the arguments, trains, and prints one line per action unit."""
-    parsed = tyro.cli(FitArguments, args=arguments, prog="duchenne fit")
+    parsed = parse(FitArguments, args=arguments, prog="duchenne fit")
 
     from duchenne.detectors.fit import fit  # heavy; not needed for --help
 

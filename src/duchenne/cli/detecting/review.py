@@ -8,6 +8,7 @@ from typing import Annotated
 
 import tyro
 
+from duchenne.cli.parsing import parse
 from duchenne.plain import tell as print
 
 
@@ -30,7 +31,7 @@ class ReviewArguments:
 
 def main(arguments: list[str]) -> int:
     """Parses the arguments and shows the page until Ctrl-C."""
-    parsed = tyro.cli(ReviewArguments, args=arguments, prog="duchenne review")
+    parsed = parse(ReviewArguments, args=arguments, prog="duchenne review")
 
     from duchenne.reviewing.review import review  # heavy; not needed for --help
 

@@ -9,6 +9,9 @@ from typing import Annotated
 
 import tyro
 
+from duchenne._version import __version__
+from duchenne.cli.parsing import parse
+from duchenne.errors import UsageError
 from duchenne.plain import tell as print
 
 
@@ -17,7 +20,8 @@ class SummarizeArguments:
     """Summarises a table of action units per person, episode, combination and trial.
 
     Writes NAME_summary.csv, NAME_episodes.csv, NAME_combinations.csv, NAME_quality.csv and, with --trials,
-    NAME_trials.csv. NAME is that of the table, or of the folder where there are several.
+    NAME_trials.csv; NAME_summary.json says what they were made with. NAME is that of the table, or of the folder where
+    there are several.
     """
 
     tables: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="AUS.csv|DIR ...")]
@@ -34,22 +38,29 @@ class SummarizeArguments:
     """action units to report in combination"""
     fps: float | None = None
     """frames per second, for tables that have no times (py-feat's)"""
+    report: Annotated[Path | None, tyro.conf.arg(metavar="FILE.html")] = None
+    """a page that shows every person in every trial, action unit by action unit"""
 
 
 def main(arguments: list[str]) -> int:
     """Runs `duchenne summarize`; returns its exit status."""
-    given = tyro.cli(SummarizeArguments, prog="duchenne summarize", args=arguments)
+    given = parse(SummarizeArguments, prog="duchenne summarize", args=arguments)
+    if given.report is not None and given.report.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"--report {given.report}: is a page; give a name that ends in .html.")
     from duchenne.data.spreadsheets import csv_text
-    from duchenne.files import write_text
+    from duchenne.files import shown_name, write_text
     from duchenne.tables.quality import advice
-    from duchenne.tables.study_tables import table_files
+    from duchenne.tables.study_tables import study_name, table_files
     from duchenne.tables.summarize import summarize
+    from duchenne.tables.writing import check_record, write_record
 
     summary = summarize(
         given.tables, trials=given.trials, names=given.names, threshold=given.threshold,
-        combinations=given.combinations, fps=given.fps,
+        combinations=given.combinations, fps=given.fps, report=given.report,
     )  # fmt: skip
-    name = _name(table_files(given.tables))
+    files = table_files(given.tables)
+    name = study_name(files)
+    check_record(given.output / f"{name}_summary.csv")
     parts = {
         "summary": summary.faces,
         "episodes": summary.episodes,
@@ -62,16 +73,17 @@ def main(arguments: list[str]) -> int:
             path = given.output / f"{name}_{ending}.csv"
             write_text(path, csv_text(part))
             print(f"{path}: {len(part)} rows")
+    record = {
+        "duchenne": __version__, "tables": [shown_name(file) for file in files], "made_with": summary.made_with,
+        "notes": summary.notes, "threshold": given.threshold, "combinations": given.combinations,
+    }  # fmt: skip
+    write_record(given.output / f"{name}_summary.csv", record)
+    if given.report is not None:
+        print(given.report)
+    for sentence in summary.made_with:
+        print(sentence)
     for sentence in summary.notes:
         print(f"duchenne summarize: {sentence}", file=sys.stderr)
     for sentence in advice(summary.quality):
         print(sentence)
     return 0
-
-
-def _name(files: list[Path]) -> str:
-    """Of one table its own name, of several that of the folder that they lie in."""
-    if len(files) == 1:
-        return files[0].stem.removesuffix("_aus")
-    folders = {file.absolute().parent for file in files}
-    return folders.pop().name if len(folders) == 1 else "all"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,7 +10,11 @@ from typing import Literal
 
 import tyro
 
+from duchenne.cli.parsing import parse
 from duchenne.plain import tell as print
+
+_NARROWEST = 80
+"""Columns of the terminal that a table is broken for at the least."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,17 +40,21 @@ class CompareArguments:
 
 def main(arguments: list[str]) -> int:
     """Parses the arguments, prints the table, and says what differs on stderr."""
-    parsed = tyro.cli(CompareArguments, args=arguments, prog="duchenne compare")
+    parsed = parse(CompareArguments, args=arguments, prog="duchenne compare")
 
     from duchenne.evaluation.comparing.compare import NUMBERS, compare  # heavy; not needed for --help
 
     result = compare(**asdict(parsed))
-    numbers = [*result.items, *NUMBERS]
-    shown = result.table.assign(**{name: 100 * result.table[name] for name in numbers})
-    words = {name: "{:.1f}".format for name in numbers}
+    numbers = [*NUMBERS, *result.items]
+    names = [name for name in result.table if name not in numbers]
+    shown = result.table[[*names[:2], *numbers, *names[2:]]]  # what the rows are, what they reach, what is to know
+    shown = shown.assign(**{name: 100 * shown[name] for name in numbers}).fillna(dict.fromkeys(names, ""))
+    width = max(_NARROWEST, shutil.get_terminal_size().columns)
     print(
-        shown.fillna(dict.fromkeys(set(shown) - set(numbers), "")).to_string(index=False, formatters=words, na_rep="-")
-    )
+        shown.to_string(
+            index=False, formatters={name: "{:.1f}".format for name in numbers}, na_rep="-", line_width=width,
+        )
+    )  # fmt: skip
     for sentence in (*result.warnings, *result.explanations):
         print(f"duchenne compare: {sentence}", file=sys.stderr)
     return 0

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import tyro
 
+from duchenne.cli.parsing import parse
 from duchenne.plain import tell as print
 
 
@@ -23,7 +24,7 @@ class Arguments:
 
 def main(arguments: list[str]) -> int:
     """Converts the file and prints where the encoder lies."""
-    chosen = tyro.cli(Arguments, args=arguments, prog="duchenne convert")
+    chosen = parse(Arguments, args=arguments, prog="duchenne convert")
 
     from duchenne.training.convert import convert
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from duchenne.cli.parsing import parse
 from duchenne.features.words import ALL_MODELS
 from duchenne.plain import tell as print
 
@@ -35,7 +36,7 @@ class EmbedArguments:
 
 def main(arguments: list[str]) -> int:
     """Parses the arguments and writes the table."""
-    parsed = tyro.cli(EmbedArguments, args=arguments, prog="duchenne embed")
+    parsed = parse(EmbedArguments, args=arguments, prog="duchenne embed")
 
     from pyarrow.parquet import read_metadata  # heavy, as the next: not needed for --help
 

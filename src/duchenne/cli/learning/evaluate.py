@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import tyro
-
 from duchenne.evaluation.protocols.registry import PROTOCOLS, check_fields, find_protocol
 from duchenne.features.words import ALL_MODELS
 from duchenne.keywords import check_required, names_given
@@ -30,6 +28,10 @@ def main(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_usage())
         return 0 if arguments else 2
+    import tyro  # not needed for what is shown without a protocol
+
+    from duchenne.cli.parsing import parse
+
     name, words = arguments[0], arguments[1:]
     entry = find_protocol(name)
     named = names_given(words)
@@ -37,7 +39,7 @@ def main(arguments: list[str]) -> int:
     everything: Any = dataclass(frozen=True, kw_only=True)(type("Arguments", (entry.arguments, InputArguments), {}))
     if not {"-h", "--help"} & {*words}:
         check_required(everything, named, where=f"evaluate {name}")
-    parsed = tyro.cli(
+    parsed = parse(
         everything,
         args=words,
         prog=f"duchenne evaluate {name}",

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import tyro
 
+from duchenne.cli.parsing import parse
 from duchenne.config import from_mapping, to_mapping
 from duchenne.methods.registry import METHODS
 from duchenne.plain import tell as print
@@ -49,7 +50,7 @@ def main(arguments: list[str]) -> int:
     values = load_recipe(recipe, method) if recipe else {}
     defaults = vars(from_mapping(kind, values, where=f"recipe {recipe}"))
     everything: Any = dataclass(frozen=True, kw_only=True)(type("Arguments", (kind, JobArguments), {}))
-    parsed = tyro.cli(
+    parsed = parse(
         everything,
         args=words,
         prog=f"duchenne pretrain {method}",

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from duchenne.cli.parsing import parse
 from duchenne.features.words import PICTURE_MODELS
 from duchenne.plain import tell as print
 
@@ -35,7 +36,7 @@ class RetrieveArguments:
 
 def main(arguments: list[str]) -> int:
     """Parses the arguments, searches, and prints the table."""
-    parsed = tyro.cli(RetrieveArguments, args=arguments, prog="duchenne retrieve")
+    parsed = parse(RetrieveArguments, args=arguments, prog="duchenne retrieve")
 
     from duchenne.features.retrieve import retrieve  # heavy; not needed for --help
 

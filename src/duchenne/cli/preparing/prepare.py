@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from duchenne.cli.parsing import parse
 from duchenne.keywords import check_required, field_names, names_given
 from duchenne.plain import tell as print
 
@@ -38,7 +39,7 @@ def main(arguments: list[str]) -> int:
     everything: Any = dataclass(frozen=True, kw_only=True)(type("Arguments", (kind, InputArguments), {}))
     if not {"-h", "--help"} & {*words}:
         check_required(everything, named, where=f"prepare {dataset}")
-    parsed = tyro.cli(everything, args=words, prog=f"duchenne prepare {dataset}", description=inspect.getdoc(kind))
+    parsed = parse(everything, args=words, prog=f"duchenne prepare {dataset}", description=inspect.getdoc(kind))
 
     from duchenne.preparing.prepare import prepare  # heavy; not needed for --help
 

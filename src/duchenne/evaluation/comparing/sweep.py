@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from duchenne.config import load_mapping
-from duchenne.errors import UsageError
+from duchenne.errors import UsageError, did_you_mean
 
 
 def sweep_values(keys: Sequence[str], models: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -32,8 +31,7 @@ def sweep_values(keys: Sequence[str], models: Sequence[str]) -> tuple[dict[str, 
         values = load_mapping(path)
         for key, found in zip(keys, out, strict=False):
             if key not in values:
-                near = get_close_matches(key, map(str, values), n=1, cutoff=0.0)
-                hint = f"did you mean `{near[0]}`?" if near else "it is empty; train the run again."
+                hint = did_you_mean(key, map(str, values)) if values else "it is empty; train the run again."
                 raise UsageError(f"--sweep {key}: {path} has no such key; {hint}")
             found[model] = values[key]
     if len(set(map(str, out[0].values()))) < 2:

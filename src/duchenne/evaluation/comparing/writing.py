@@ -67,7 +67,9 @@ def _page(
 ) -> str:
     numbers = [*items, "mean"]
     papers = "differs" in table
-    best = table.groupby("evaluation")[numbers].transform("max").eq(table[numbers])
+    values = table.groupby("evaluation")[numbers]
+    highest = values.transform("max")
+    best = highest.eq(table[numbers]) & highest.gt(values.transform("min"))  # where all are alike none is best
     if papers:
         best[table["differs"].notna()] = False  # the papers' rows are no contest of their own
     rows = [(row, set(marks.index[marks])) for row, (_, marks) in zip(_clean(table), best.iterrows())]

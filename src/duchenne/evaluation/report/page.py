@@ -27,6 +27,8 @@ from duchenne.pages import jpeg_uri, render_page
 from duchenne.training.log import read_log
 
 FACE_PX: Final = 128
+CHANCE: Final = 0.5
+"""AUC of scores that say nothing."""
 TITLES: Final = {"auc": "AUC", "f1": "F1"}
 ORACLE: Final = (
     "F1 with an oracle's thresholds, chosen on the tested faces: an upper bound, not to be compared with other F1."
@@ -162,6 +164,13 @@ def findings(summary: Mapping[str, Any]) -> list[str]:
             low, high = (pair["mean_of_folds"]["auc"][key] for key in ("low", "high"))
             if low is not None and low <= 0 <= high:
                 out.append(f"Its lead over {other} could be chance: the interval of the difference holds 0.")
+    spans = {name: models[name]["mean_of_folds"]["auc"] for name in models}
+    below = [name for name, span in spans.items() if span["high"] is not None and span["high"] < CHANCE]
+    if below:
+        out.append(
+            f"Worse than chance in AUC, with the whole interval below {_score(CHANCE)}: {', '.join(below)}. What is "
+            "learned on the training subjects is reversed in the tested ones; look at the labels and the folds."
+        )
     weak = [name for name in models if (models[name]["mean_of_folds"]["f1"]["value"] or 0.0) <= always]
     if weak:
         out.append(f"No better in F1 than calling every item present ({_score(always)}): {', '.join(weak)}.")

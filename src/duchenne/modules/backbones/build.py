@@ -13,10 +13,9 @@ Adding one: a subclass of `Backbone`, a line in `BACKBONES` and one in `build_ba
 
 from __future__ import annotations
 
-import difflib
 from typing import Final
 
-from duchenne.errors import UsageError
+from duchenne.errors import UsageError, did_you_mean
 from duchenne.modules.backbones import compact, densenet, resnet
 from duchenne.modules.backbones.base import Backbone
 from duchenne.modules.backbones.builders import BuiltBackbone
@@ -58,9 +57,8 @@ def build_backbone(name: str, last_stage: str | None = None, config: str | None 
         if name in others:
             return BuiltBackbone(name, last_stage)
         names = [*BACKBONES, *(other for other in others if other not in BACKBONES)]
-        near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)[0]
         raise UsageError(
-            f"there is no backbone `{name}`; did you mean `{near}`? Backbones: {', '.join(names)}, "
+            f"there is no backbone `{name}`; {did_you_mean(name, names, 'choose one.')} Backbones: {', '.join(names)}, "
             f"stridedN, {PREFIX}NAME, package.module:builder."
         )
     stages = {"compact": compact.STAGES, "densenet121": densenet.STAGES}.get(name, resnet.STAGES)

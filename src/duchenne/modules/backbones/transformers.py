@@ -8,7 +8,6 @@ backbones; transformers' image processors have no part here.
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 from importlib import import_module
@@ -20,7 +19,7 @@ import torch
 from torch import Tensor
 
 from duchenne.config import parse_json
-from duchenne.errors import InputError, UsageError
+from duchenne.errors import InputError, UsageError, nearest
 from duchenne.modules.backbones.base import Backbone
 
 PREFIX: Final = "transformers:"
@@ -88,10 +87,11 @@ class TransformersBackbone(Backbone):
             elif name in types:
                 made = transformers.AutoConfig.for_model(name)
             else:
-                near = difflib.get_close_matches(name, types, n=1, cutoff=0.0)[0]
+                near = nearest(name, types)
+                hint = f"did you mean `{PREFIX}{near}`?" if near else "its documentation lists the types."
                 raise UsageError(
                     f"--backbone {self.name}: is neither a model type of transformers nor a folder with a config.json; "
-                    f"did you mean `{PREFIX}{near}`?"
+                    f"{hint}"
                 )
             if local:
                 return transformers.AutoModel.from_pretrained(

@@ -63,7 +63,7 @@ async function open(key, time, face) {
 }
 
 async function show(key, face) {
-  note($("trouble"), ""); $("copy").hidden = true;
+  note($("trouble"), ""); note($("hint"), ""); $("copy").hidden = true;
   const info = await ask("recordings/" + key);
   if (key !== app.key) return;  // another was chosen in the meantime
   app.info = info;
@@ -370,6 +370,13 @@ player.addEventListener("state", () => {
 player.addEventListener("trouble", () => {
   if (!app.info) return;
   note($("trouble"), "This browser cannot play this recording. Its curves and codes are shown all the same; a copy that plays keeps every frame at its time.");
+  $("copy").textContent = "make a copy that plays";
+  $("copy").hidden = false;
+});
+player.addEventListener("slow", () => {
+  if (!app.info || app.info.copy || !$("copy").hidden) return;
+  note($("hint"), "Going to a frame takes long in this recording: it has few keyframes. A copy with many of them (at most 720 lines, every frame at its time) is quick; the recording stays as it is.");
+  $("copy").textContent = "make a copy that is quick";
   $("copy").hidden = false;
 });
 curves.addEventListener("pick", event => select(event.detail.id));

@@ -1,9 +1,11 @@
 // The recording: which frame is shown, and boxes on it. Frames are those of the table, by its time stamps.
 
+const TOOK = 5, SLOW_MS = 200;
+
 export class Player extends EventTarget {
   constructor(video, overlay, picture, frame) {
     super();
-    Object.assign(this, {video, overlay, picture, frame, index: 0, shown: -1, wanted: null, aim: null, tries: 0, loop: null, zoomed: false});
+    Object.assign(this, {video, overlay, picture, frame, index: 0, shown: -1, wanted: null, aim: null, tries: 0, loop: null, zoomed: false, took: []});
     this.times = new Float64Array(0);
     this.boxes = new Map();
     this.shift = 0;  // what the browser's clock says where the table's says 0
@@ -16,7 +18,7 @@ export class Player extends EventTarget {
   }
 
   open(address, info) {
-    Object.assign(this, {info, ready: false, wanted: null, aim: null, seeking: false, loop: null, index: 0, shown: -1, face: null});
+    Object.assign(this, {info, ready: false, wanted: null, aim: null, seeking: false, loop: null, index: 0, shown: -1, face: null, took: []});
     this.times = new Float64Array(0);
     this.boxes = new Map();
     this.video.src = address;
@@ -59,6 +61,7 @@ export class Player extends EventTarget {
     if (!this.times.length) return;
     const index = this.at(mediaTime - this.shift + .0005);
     this.shown = index;
+    if (index === this.aim) this.arrived();
     if (!this.seeking) {
       if (this.aim === null || index === this.aim) this.index = index;
       this.check();
@@ -80,9 +83,18 @@ export class Player extends EventTarget {
     this.go(index, Math.min(this.end(index) - this.times[index], 1 / this.info.rate) / 4);
   }
 
+  // Where pictures take long to come, the recording has few keyframes: whoever shows it can offer a copy with more.
+  arrived() {
+    if (this.began === null) return;
+    this.took = [...this.took.slice(1 - TOOK), performance.now() - this.began];
+    this.began = null;
+    if (this.took.length === TOOK && [...this.took].sort((a, b) => a - b)[TOOK >> 1] > SLOW_MS) this.dispatchEvent(new Event("slow"));
+  }
+
   go(index, inside) {
     this.seeking = true;
     this.aim = index;
+    this.began = this.video.paused && index !== this.shown ? performance.now() : null;
     this.video.currentTime = this.times[index] + inside + this.shift;
   }
 
