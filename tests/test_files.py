@@ -11,7 +11,18 @@ import pytest
 
 from duchenne import files
 from duchenne.errors import InputError, UsageError
-from duchenne.files import check_file, is_leftover, locked, read_text, replacing, shown_name, sweep, write_text
+from duchenne.files import (
+    check_file,
+    is_leftover,
+    locked,
+    locked_beside,
+    read_text,
+    replacing,
+    replacing_folder,
+    shown_name,
+    sweep,
+    write_text,
+)
 
 
 def test_the_file_appears_whole_and_alone(tmp_path: Path) -> None:
@@ -201,3 +212,59 @@ def test_pipes_devices_and_folders_are_no_files(tmp_path: Path) -> None:
     (tmp_path / "large").write_text("x" * 101)
     with pytest.raises(InputError, match="larger than"):
         read_text(tmp_path / "large", 100)
+
+
+def test_a_folder_appears_whole_and_alone(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "detector"
+    for text in ("first", "second"):
+        with replacing_folder(target) as temporary:
+            assert temporary.parent == target.parent
+            (temporary / text).write_text(text)
+        assert [path.name for path in target.iterdir()] == [text]
+        assert os.listdir(target.parent) == ["detector"]
+
+    def fail() -> None:
+        with replacing_folder(target) as temporary:
+            (temporary / "third").write_text("half")
+            raise ValueError
+
+    with pytest.raises(ValueError):
+        fail()
+    assert [path.name for path in target.iterdir()] == ["second"]
+    assert os.listdir(target.parent) == ["detector"]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from duchenne.files import replacing_folder
+rename = Path.rename
+def killed(self, target):
+    if self.name.endswith(".part") == (sys.argv[2] == "between"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return rename(self, target)
+Path.rename = killed
+with replacing_folder(sys.argv[1]) as folder:
+    (folder / "new").touch()
+"""
+
+
+@pytest.mark.parametrize("when", ["before", "between"])
+def test_a_folder_whose_replacement_was_killed_is_put_back(tmp_path: Path, when: str) -> None:
+    """Also in the moment in which the earlier one has made way and the new one is not there yet."""
+    target = tmp_path / "detector"
+    target.mkdir()
+    (target / "old").touch()
+    assert subprocess.run([sys.executable, "-c", KILLED, target, when]).returncode == -signal.SIGKILL
+    assert target.exists() == (when == "before")
+    sweep(tmp_path)
+    assert os.listdir(tmp_path) == ["detector"]
+    assert os.listdir(target) == ["old"]
+
+
+def test_a_name_of_any_length_can_be_held(tmp_path: Path) -> None:
+    with locked_beside(tmp_path / ("a" * 255)), locked(tmp_path / ("b" * 255)):
+        assert all(is_leftover(path.name) for path in tmp_path.iterdir() if path.is_file())
+    assert os.listdir(tmp_path) == []
+    with pytest.raises(InputError, match=r"cannot be written \(File name too long\)"), locked("c" * 300):
+        pass

@@ -17,7 +17,7 @@ from duchenne.devices import resolve_device
 from duchenne.errors import UsageError
 from duchenne.features.resolve import Model, source_of
 from duchenne.features.source import Context, FeatureKind, FeatureSource
-from duchenne.files import replacing
+from duchenne.files import locked_beside, replacing
 from duchenne.progress import progress_bar
 
 ROWS_AT_ONCE: Final = 65536
@@ -64,7 +64,7 @@ def embed(
         The table with these columns, `feature` holding arrays (D,); or the path of the file.
 
     Raises:
-        UsageError: when `model` means nothing or `out` does not end in .parquet.
+        UsageError: when `model` means nothing, `out` does not end in .parquet, or another process writes it.
         InputError: when something cannot be read or written.
     """
     if out is not None and Path(out).suffix != ".parquet":
@@ -75,11 +75,12 @@ def embed(
     if out is None:
         table: pd.DataFrame = pa.concat_tables(parts).to_pandas()
         return table
-    first = next(parts)
-    with replacing(out) as temporary, pq.ParquetWriter(temporary, first.schema) as writer:
-        writer.write_table(first)
-        for part in parts:
-            writer.write_table(part)
+    with locked_beside(out):
+        first = next(parts)
+        with replacing(out) as temporary, pq.ParquetWriter(temporary, first.schema) as writer:
+            writer.write_table(first)
+            for part in parts:
+                writer.write_table(part)
     return Path(out)
 
 

@@ -1,0 +1,118 @@
+"""The commands that `kills.py` ends, and what they are given."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from benchmarks.kills_review import REVIEW
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command.
+
+    Attributes:
+        words: after `duchenne`; OUT stands for the folder or file that it writes.
+        out: name of what it writes; several files where it is a folder that is not the command's own.
+        working: names of files that grow while it works, and differ until it has finished.
+        replaces: whether it may write over an earlier result; else it is begun over nothing.
+        again: words that are added the second time where these files are there.
+    """
+
+    words: tuple[str, ...]
+    out: str
+    working: str = r"(?!)"
+    replaces: bool = False
+    again: tuple[tuple[str, str], ...] = ()
+
+
+_QUIET: Final = ("--quiet",)
+COMMANDS: Final[Mapping[str, Command]] = {
+    "synth": Command(
+        ("synth", "--out", "OUT", "--subjects", "6", "--clips", "2", "--frames", "24", "--size", "64", "--workers", "2",
+         "--stats", "--quiet"), "faces", r"job\.yaml|parts/.*|shards/.*"),
+    "prepare": Command(
+        ("prepare", "videos", "--root", "IN/films", "--out", "OUT", "--workers", "2", "--size", "64", "--quiet"),
+        "found", r"job\.yaml|parts/.*|shards/.*"),
+    "prepare-alone": Command(
+        ("prepare", "videos", "--root", "IN/films", "--out", "OUT", "--workers", "1", "--size", "64", "--quiet"),
+        "found", r"job\.yaml|parts/.*|shards/.*"),
+    "pretrain": Command(
+        ("pretrain", "temporal_ranking", "--recipe", "smoke/temporal_ranking", "--backbone", "compact", "--data",
+         "IN/faces", "--out", "OUT", "--max-steps", "60", "--save-every", "5", "--log-every", "1",
+         "--device", "cpu", "--quiet"),
+        "run", r"(?!encoder|methods).*", again=(("checkpoint.pt", "--resume"), ("encoder.safetensors", "--resume"))),
+    "evaluate": Command(
+        ("evaluate", "linear", "--model", "IN/run", "random:IN/run", "--data", "IN/faces", "--out", "OUT", "--folds",
+         "3", "--seeds", "2", "--no-baselines", "--device", "cpu", "--quiet"), "scores", r"unfinished/.*", True),
+    "evaluate-finetune": Command(
+        ("evaluate", "finetune", "--model", "IN/run", "--data", "IN/faces", "--out", "OUT", "--folds", "2", "--epochs",
+         "2", "--workers", "2", "--no-baselines", "--device", "cpu", "--quiet"), "scores", r"unfinished/.*", True),
+    "fit": Command(
+        ("fit", "--model", "IN/run", "--data", "IN/faces", "--out", "OUT", "--device", "cpu", "--quiet"), "detector",
+        replaces=True),
+    "embed": Command(
+        ("embed", "--model", "IN/run", "--data", "IN/faces", "--out", "OUT", "--device", "cpu", "--quiet"),
+        "features.parquet", replaces=True),
+    "retrieve": Command(
+        ("retrieve", "--model", "IN/run", "--data", "IN/faces", "--query", "IN/face.png", "--out", "OUT", "--quiet"),
+        "near.html", replaces=True),
+    "detect": Command(
+        ("detect", "IN/films/a.mp4", "-o", "OUT/a_aus.csv", "--report", "OUT/a.html", "--overlay", "OUT/a.mp4",
+         "--quiet"), "detected", replaces=True),
+    "detect-folder": Command(
+        ("detect", "IN/films", "-o", "OUT/", "--report", "OUT/", "--workers", "2", "--quiet"), "detected",
+        replaces=True),
+    "export": Command(("export", "--model", "IN/detector", "--out", "OUT"), "detector.onnx", replaces=True),
+    "summarize": Command(
+        ("summarize", "IN/tables", "--trials", "IN/trials.csv", "-o", "OUT"), "summed", replaces=True),
+    "agree": Command(
+        ("agree", "IN/tables/a_aus.csv", "IN/tables/a_aus.csv", "--out", "OUT"), "agreed", replaces=True),
+    "compare": Command(
+        ("compare", "IN/scores", "--out", "OUT"), "compared", replaces=True),
+    "review": Command(REVIEW, "pages"),
+}  # fmt: skip
+
+
+def _run(words: Sequence[str], root: Path) -> None:
+    command = [sys.executable, "-m", "duchenne.cli.main", *words]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(words)}: {done.stderr}")
+
+
+def build(root: Path) -> None:
+    """What the commands are given, made by themselves."""
+    from duchenne.demonstration.job import smiling_clip, write_film
+
+    given = root / "IN"
+    shutil.rmtree(given, ignore_errors=True)
+    for folder in ("films", "tables"):
+        (given / folder).mkdir(parents=True)
+    frames, _ = smiling_clip(2)
+    for number, name in enumerate("abc"):
+        write_film(given / "films" / f"{name}.mp4", frames[number * 8 :][:40])
+    import cv2
+
+    cv2.imwrite(str(given / "face.png"), np.ascontiguousarray(frames[0][:, :, ::-1]))
+    (given / "trials.csv").write_text(
+        "source,trial,onset_s,offset_s\n" + "".join(f"IN/films/{name}.mp4,one,0,0.8\n" for name in "abc")
+    )
+    steps = [
+        ("synth", "--out", "IN/faces", "--subjects", "8", "--clips", "2", "--frames", "16", "--size", "64", "--quiet"),
+        ("pretrain", "temporal_ranking", "--recipe", "smoke/temporal_ranking", "--backbone", "compact", "--data",
+         "IN/faces", "--out", "IN/run", "--device", "cpu", "--quiet"),
+        ("fit", "--model", "IN/run", "--data", "IN/faces", "--out", "IN/detector", "--device", "cpu", "--quiet"),
+        ("evaluate", "linear", "--model", "IN/run", "--data", "IN/faces", "--out", "IN/scores", "--folds", "2",
+         "--no-baselines", "--device", "cpu", "--quiet"),
+        ("detect", "IN/films", "-o", "IN/tables/", "--quiet"),
+    ]  # fmt: skip
+    for words in steps:
+        _run(words, root)
