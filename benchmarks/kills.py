@@ -34,7 +34,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from benchmarks.kills_commands import COMMANDS, Command, build
+from benchmarks.kills_commands import COMMANDS, LONGEST_S, Command, build
 from benchmarks.kills_processes import Process, import_everything
 from benchmarks.kills_review import Page
 
@@ -44,7 +44,6 @@ COLD: Final = 0.15
 IMPORTING_S: Final = 10.0
 END_S: Final = 6.0
 """Time for processes to notice that the one that they work for is gone."""
-LONGEST_S: Final = 300.0
 _TEMPORARY: Final = re.compile(r"\.part|\.old$|^\.lock$|\.lock$|\.progress$")
 
 
@@ -269,10 +268,10 @@ def main() -> int:
     root = given.work.absolute()
     root.mkdir(parents=True, exist_ok=True)
     log = given.log or root / f"kills-{given.seed}.jsonl"
+    import_everything()
     if not (root / "built").is_file():
         build(root)
         (root / "built").touch()
-    import_everything()
     done = {line["number"]: line for line in map(json.loads, log.read_text().splitlines())} if log.is_file() else {}
     for number in range(given.first, given.first + given.kills):
         if number in done:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import numpy as np
+from benchmarks.kills_processes import Process
 from benchmarks.kills_review import REVIEW
+
+LONGEST_S: Final = 300.0
+"""That an undisturbed command may take."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Command:
 _QUIET: Final = ("--quiet",)
 COMMANDS: Final[Mapping[str, Command]] = {
     "synth": Command(
-        ("synth", "--out", "OUT", "--subjects", "6", "--clips", "2", "--frames", "24", "--size", "64", "--workers", "2",
+        ("synth", "--out", "OUT", "--subjects", "4", "--clips", "1", "--frames", "8", "--size", "64", "--workers", "2",
          "--stats", "--quiet"), "faces", r"job\.yaml|parts/.*|shards/.*"),
     "prepare": Command(
         ("prepare", "videos", "--root", "IN/films", "--out", "OUT", "--workers", "2", "--size", "64", "--quiet"),
@@ -46,12 +48,12 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "found", r"job\.yaml|parts/.*|shards/.*"),
     "pretrain": Command(
         ("pretrain", "temporal_ranking", "--recipe", "smoke/temporal_ranking", "--backbone", "compact", "--data",
-         "IN/faces", "--out", "OUT", "--max-steps", "60", "--save-every", "5", "--log-every", "1",
+         "IN/faces", "--out", "OUT", "--size-px", "64", "--max-steps", "12", "--save-every", "3", "--log-every", "1",
          "--device", "cpu", "--quiet"),
         "run", r"(?!encoder|methods).*", again=(("checkpoint.pt", "--resume"), ("encoder.safetensors", "--resume"))),
     "evaluate": Command(
         ("evaluate", "linear", "--model", "IN/run", "random:IN/run", "--data", "IN/faces", "--out", "OUT", "--folds",
-         "3", "--seeds", "2", "--no-baselines", "--device", "cpu", "--quiet"), "scores", r"unfinished/.*", True),
+         "2", "--seeds", "2", "--no-baselines", "--device", "cpu", "--quiet"), "scores", r"unfinished/.*", True),
     "evaluate-finetune": Command(
         ("evaluate", "finetune", "--model", "IN/run", "--data", "IN/faces", "--out", "OUT", "--folds", "2", "--epochs",
          "2", "--workers", "2", "--no-baselines", "--device", "cpu", "--quiet"), "scores", r"unfinished/.*", True),
@@ -81,13 +83,6 @@ COMMANDS: Final[Mapping[str, Command]] = {
 }  # fmt: skip
 
 
-def _run(words: Sequence[str], root: Path) -> None:
-    command = [sys.executable, "-m", "duchenne.cli.main", *words]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(words)}: {done.stderr}")
-
-
 def build(root: Path) -> None:
     """What the commands are given, made by themselves."""
     from duchenne.demonstration.job import smiling_clip, write_film
@@ -98,21 +93,23 @@ def build(root: Path) -> None:
         (given / folder).mkdir(parents=True)
     frames, _ = smiling_clip(2)
     for number, name in enumerate("abc"):
-        write_film(given / "films" / f"{name}.mp4", frames[number * 8 :][:40])
+        write_film(given / "films" / f"{name}.mp4", frames[number * 8 :][:8])
     import cv2
 
     cv2.imwrite(str(given / "face.png"), np.ascontiguousarray(frames[0][:, :, ::-1]))
     (given / "trials.csv").write_text(
-        "source,trial,onset_s,offset_s\n" + "".join(f"IN/films/{name}.mp4,one,0,0.8\n" for name in "abc")
+        "source,trial,onset_s,offset_s\n" + "".join(f"IN/films/{name}.mp4,one,0,0.2\n" for name in "abc")
     )
     steps = [
-        ("synth", "--out", "IN/faces", "--subjects", "8", "--clips", "2", "--frames", "16", "--size", "64", "--quiet"),
+        ("synth", "--out", "IN/faces", "--subjects", "6", "--clips", "1", "--frames", "8", "--size", "64", "--quiet"),
         ("pretrain", "temporal_ranking", "--recipe", "smoke/temporal_ranking", "--backbone", "compact", "--data",
-         "IN/faces", "--out", "IN/run", "--device", "cpu", "--quiet"),
+         "IN/faces", "--out", "IN/run", "--size-px", "64", "--device", "cpu", "--quiet"),
         ("fit", "--model", "IN/run", "--data", "IN/faces", "--out", "IN/detector", "--device", "cpu", "--quiet"),
         ("evaluate", "linear", "--model", "IN/run", "--data", "IN/faces", "--out", "IN/scores", "--folds", "2",
          "--no-baselines", "--device", "cpu", "--quiet"),
         ("detect", "IN/films", "-o", "IN/tables/", "--quiet"),
     ]  # fmt: skip
     for words in steps:
-        _run(words, root)
+        process = Process(words, root, "build", cold=False)
+        if process.wait(LONGEST_S) != 0:
+            raise RuntimeError(f"{' '.join(words)}: {(root / 'stderr').read_text()}")

@@ -177,7 +177,7 @@ def test_maps_that_cannot_be_drawn(faces: Path, tmp_path: Path) -> None:
     for settings, why in (
         ({"map_items": ["AU06"]}, "map_items AU06: is not among the evaluated AU01, AU12, AU25"),
         ({"map_emotion": "fear"}, "map_emotion fear: no face has it; the data have happiness, neutral"),
-        ({"map_subjects": 11}, "must lie between 0"),
+        ({"map_subjects": 11}, "must be at least 0 and at most 10"),
         ({"map_faces": 1}, "must be at least 2"),
         ({"map_faces": 30, "maps": "none"}, "there are no maps"),
         ({"map_faces": 30, "protocol": "areas"}, "map_faces: is for .* not for `evaluate areas`"),

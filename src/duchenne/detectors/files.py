@@ -20,8 +20,9 @@ from typing import Final
 import numpy as np
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 
+from duchenne.config import load_json
 from duchenne.detectors.calibrating.calibrated import CalibratedHeads
 from duchenne.detectors.records import DetectorRecord, parse_record
 from duchenne.errors import InputError, UsageError
@@ -30,6 +31,7 @@ from duchenne.features.resolve import stored_source
 from duchenne.features.source import FeatureSource
 from duchenne.files import is_leftover, replacing_folder
 from duchenne.heads.linear import LinearHead
+from duchenne.training.runs import record_sum
 
 JSON: Final = "detector.json"
 WEIGHTS: Final = "detector.safetensors"
@@ -94,8 +96,11 @@ def save_detector(
     tensors = {f"head.{name}": torch.from_numpy(getattr(head, name)) for name in (*_FRAME, "weight", "bias")}
     for number, member in enumerate(source.members):
         tensors |= {f"parts.{number}.{name}": value for name, value in member.tensors().items()}
-    weights = safetensors.torch.save({name: value.contiguous() for name, value in tensors.items()})
-    values = asdict(record) | {"weights_sha256": hashlib.sha256(weights).hexdigest()}
+    values = asdict(record)
+    weights = safetensors.torch.save(
+        {name: value.contiguous() for name, value in tensors.items()}, {"record": record_sum(values)}
+    )
+    values["weights_sha256"] = hashlib.sha256(weights).hexdigest()
     with replacing_folder(out) as folder:
         (folder / WEIGHTS).write_bytes(weights)
         (folder / JSON).write_text(json.dumps(values, indent=1, allow_nan=False) + "\n", encoding="utf-8")
@@ -125,8 +130,13 @@ def load_detector(path: str | Path) -> LoadedDetector:
         raise InputError(f"{path / WEIGHTS}: is not the file that {JSON} belongs to, or is damaged; copy both again.")
     try:
         tensors = safetensors.torch.load(weights)
-    except SafetensorError as error:
+        with safe_open(path / WEIGHTS, "pt") as file:
+            stated = (file.metadata() or {}).get("record")
+    except (SafetensorError, OSError) as error:
         raise InputError(f"{path / WEIGHTS}: is damaged ({error}); make the detector again.") from error
+    # Thresholds and calibration stand in the record; detectors of earlier versions have no checksum of it.
+    if stated is not None and stated != record_sum(load_json(path / JSON)):
+        raise InputError(f"{path / JSON}: was changed since the detector was fitted; copy both files again.")
     heads = _heads(record, tensors, str(path / WEIGHTS))
     parts = []
     for number, spec in enumerate(record.parts):

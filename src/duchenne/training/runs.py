@@ -108,7 +108,7 @@ def save_encoder(folder: str | Path, encoder: Encoder, record: EncoderRecord, *,
         raise DuchenneError(f"{folder / name}: {broken} holds NaN or infinite numbers; train again with a lower --lr.")
     with replacing(folder / f"{name}.json") as beside, replacing(folder / f"{name}.safetensors") as temporary:
         try:
-            save_file(tensors, temporary, {"record": _record_sum(asdict(record))})
+            save_file(tensors, temporary, {"record": record_sum(asdict(record))})
         except SafetensorError as error:  # a full disk is not an OSError there
             reason = " ".join(str(error).split())[:160]
             raise InputError(f"{folder / name}.safetensors: cannot be written ({reason}); free some place.") from error
@@ -116,7 +116,7 @@ def save_encoder(folder: str | Path, encoder: Encoder, record: EncoderRecord, *,
         beside.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
 
 
-def _record_sum(values: Mapping[str, Any]) -> str:
+def record_sum(values: Mapping[str, Any]) -> str:
     """SHA-256 of what a record says, but for the checksum in it."""
     own = {key: value for key, value in values.items() if key != "weights_sha256"}
     return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()
@@ -163,7 +163,7 @@ def _read_weights(path: Path, record: EncoderRecord) -> dict[str, Tensor]:
         with safe_open(path, "pt") as file:
             stated = (file.metadata() or {}).get("record")
         beside = path.with_suffix(".json")
-        if stated is not None and (not record.weights_sha256 or stated != _record_sum(load_json(beside))):
+        if stated is not None and (not record.weights_sha256 or stated != record_sum(load_json(beside))):
             raise InputError(f"{beside}: was changed since the training; copy both files again.")
         state: dict[str, Tensor] = load_file(path)
     except (SafetensorError, OSError) as error:
