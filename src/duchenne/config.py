@@ -58,6 +58,7 @@ def _said(number: float) -> str:
     return f"{number:.0f}" if number == round(number) and abs(number) < 1e12 else f"{number:g}"
 
 
+SEEDS: Final = Range(0, 2**63 - 1)
 Count = Annotated[int, Range(1, 10**9)]
 """A whole number of things, at least one."""
 Number = Annotated[int, Range(0, 10**9)]
@@ -66,7 +67,7 @@ Width = Annotated[int, Range(1, 65_536)]
 """Of a layer of a network."""
 Side = Annotated[int, Range(1, 4096)]
 """Of square pictures, in pixels."""
-Seed = Annotated[int, Range(0, 2**63 - 1)]
+Seed = Annotated[int, SEEDS]
 """Of random numbers."""
 Share = Annotated[float, Range(0, 1)]
 """From none to all."""
@@ -82,6 +83,8 @@ FramesPerSecond = Annotated[float, Range(0, 10_000, above=True)]
 """Of a recording."""
 Workers = Annotated[int, Range(1, 1024)]
 """Processes or threads."""
+CORES: Final = Range(0, 1024)
+"""The same; 0 is one per core."""
 
 
 def ranges_of(cls: type) -> dict[str, Range | None]:

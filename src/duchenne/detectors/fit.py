@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from duchenne._version import __version__
+from duchenne.config import SEEDS
 from duchenne.data.folds import check_apart, from_assignment
 from duchenne.data.prepared import Data, Prepared, open_prepared
 from duchenne.detectors.calibrating.by_group import group_rows, group_scores
@@ -40,6 +41,7 @@ from duchenne.features.overlap import overlap
 from duchenne.features.resolve import Model, source_of
 from duchenne.features.source import Context, FeatureSource
 from duchenne.files import locked_beside
+from duchenne.keywords import check_number
 from duchenne.progress import progress_bar
 
 COLUMNS: Final = (
@@ -92,6 +94,7 @@ def fit(
         InputError: when something cannot be read or written, nothing is labelled, or there are too few subjects.
     """
     check_target(out)
+    check_number("seed", seed, SEEDS)
     chosen, source = resolve_device(device), source_of(model)
     network = source.network if tune == "all" else None
     if tune == "all" and network is None:

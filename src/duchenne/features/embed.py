@@ -12,12 +12,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from duchenne.config import SEEDS
 from duchenne.data.prepared import Data, Prepared, open_prepared
 from duchenne.devices import resolve_device
 from duchenne.errors import UsageError
 from duchenne.features.resolve import Model, source_of
 from duchenne.features.source import Context, FeatureKind, FeatureSource
 from duchenne.files import locked_beside, replacing
+from duchenne.keywords import check_number
 from duchenne.progress import progress_bar
 
 ROWS_AT_ONCE: Final = 65536
@@ -69,6 +71,7 @@ def embed(
     """
     if out is not None and Path(out).suffix != ".parquet":
         raise UsageError(f"--out {out}: the table is written as Parquet; give a name that ends in .parquet.")
+    check_number("seed", seed, SEEDS)
     source, prepared = source_of(model), open_prepared(data)
     context = Context(device=resolve_device(device), feature=feature, seed=seed)
     parts = _tables(source, prepared, context, quiet)

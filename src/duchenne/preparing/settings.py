@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal
 
 import tyro
 
-from duchenne.config import Count, FramesPerSecond, Intensity, Range, Seed
+from duchenne.config import CORES, Count, FramesPerSecond, Intensity, Range, Seed
 from duchenne.errors import UsageError
 from duchenne.keywords import check_numbers, post_init_of
 
@@ -25,7 +25,7 @@ Alignment = Literal["frame", "smooth", "five", "all68", "dataset", "none"]
 class PrepareSettings:
     """What every reader is asked."""
 
-    workers: Annotated[int, Range(0, 1024)] = 0
+    workers: Annotated[int, CORES] = 0
     """processes, 0 for one per core; any number writes the same bytes"""
     size_px: Annotated[int, Range(MIN_CROP_PX, 4096), tyro.conf.arg(name="size", metavar="PX")] = CROP_PX
     """side of the crops in pixels"""

@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from duchenne.config import Range, Seed
+from duchenne.config import CORES, Range, Seed
 from duchenne.data.prepared import DatasetInfo, Prepared
 from duchenne.data.shards import PartWriter, encode_jpeg
 from duchenne.data.writing import write_prepared
@@ -20,7 +20,7 @@ from duchenne.errors import InputError, UsageError
 from duchenne.faces.align import ALIGNMENT, OUTER_EYE_CORNERS, crop_face, crop_matrix, transform_points
 from duchenne.facs import intensity_column
 from duchenne.files import replacing
-from duchenne.keywords import check_numbers
+from duchenne.keywords import check_number, check_numbers
 from duchenne.synthetic.anatomy import SYNTH_AUS
 from duchenne.synthetic.people import STYLES
 from duchenne.synthetic.render import finish, render
@@ -114,6 +114,7 @@ def synth(
         UsageError: for a number out of range, an unknown style, a missing extra, or an `out` that holds something else.
         InputError: when `out` cannot be written.
     """
+    check_number("workers", workers, CORES)
     config = SynthConfig(subjects, clips, frames, size_px, seed, head, style, aus)
     if style not in (*STYLES, "mixed", MODELLED):
         raise UsageError(f"--style {style}: is none of {', '.join((*STYLES, 'mixed', MODELLED))}.")
