@@ -53,7 +53,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "run", r"(?!encoder|methods).*", again=(("checkpoint.pt", "--resume"), ("encoder.safetensors", "--resume"))),
     "evaluate": Command(
         ("evaluate", "linear", "--model", "IN/run", "random:IN/run", "--data", "IN/faces", "--out", "OUT", "--folds",
-         "2", "--seeds", "2", "--no-baselines", "--device", "cpu", "--quiet"), "scores", r"unfinished/.*", True),
+         "2", "--seeds", "2", "--l2", "0.1", "--no-baselines", "--device", "cpu", "--quiet"), "scores", r"unfinished/.*", True),
     "evaluate-finetune": Command(
         ("evaluate", "finetune", "--model", "IN/run", "--data", "IN/faces", "--out", "OUT", "--folds", "2", "--epochs",
          "2", "--workers", "2", "--no-baselines", "--device", "cpu", "--quiet"), "scores", r"unfinished/.*", True),
@@ -85,15 +85,15 @@ COMMANDS: Final[Mapping[str, Command]] = {
 
 def build(root: Path) -> None:
     """What the commands are given, made by themselves."""
-    from duchenne.demonstration.job import smiling_clip, write_film
+    from duchenne.demonstration.job import write_film
+    from duchenne.synthetic.synth import synthetic_clip
 
     given = root / "IN"
     shutil.rmtree(given, ignore_errors=True)
-    for folder in ("films", "tables"):
-        (given / folder).mkdir(parents=True)
-    frames, _ = smiling_clip(2)
+    (given / "films").mkdir(parents=True)
+    frames, _ = synthetic_clip(2, frames=10, size_px=360, head="fixed")
     for number, name in enumerate("abc"):
-        write_film(given / "films" / f"{name}.mp4", frames[number * 8 :][:8])
+        write_film(given / "films" / f"{name}.mp4", frames[number:][:8])
     import cv2
 
     cv2.imwrite(str(given / "face.png"), np.ascontiguousarray(frames[0][:, :, ::-1]))
@@ -101,11 +101,12 @@ def build(root: Path) -> None:
         "source,trial,onset_s,offset_s\n" + "".join(f"IN/films/{name}.mp4,one,0,0.2\n" for name in "abc")
     )
     steps = [
-        ("synth", "--out", "IN/faces", "--subjects", "6", "--clips", "1", "--frames", "8", "--size", "64", "--quiet"),
+        ("synth", "--out", "IN/faces", "--subjects", "6", "--clips", "1", "--frames", "16", "--size", "64", "--workers",
+         "1", "--quiet"),
         ("pretrain", "temporal_ranking", "--recipe", "smoke/temporal_ranking", "--backbone", "compact", "--data",
          "IN/faces", "--out", "IN/run", "--size-px", "64", "--device", "cpu", "--quiet"),
         ("fit", "--model", "IN/run", "--data", "IN/faces", "--out", "IN/detector", "--device", "cpu", "--quiet"),
-        ("evaluate", "linear", "--model", "IN/run", "--data", "IN/faces", "--out", "IN/scores", "--folds", "2",
+        ("evaluate", "linear", "--model", "IN/run", "--data", "IN/faces", "--out", "IN/scores", "--folds", "2", "--l2", "0.1",
          "--no-baselines", "--device", "cpu", "--quiet"),
         ("detect", "IN/films", "-o", "IN/tables/", "--quiet"),
     ]  # fmt: skip

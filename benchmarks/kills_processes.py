@@ -5,6 +5,7 @@ Importing takes longer than most of the small commands, and nothing is written m
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import subprocess
@@ -121,5 +122,6 @@ def _become(words: Sequence[str], folder: Path, mark: str) -> None:
     except BaseException:
         traceback.print_exc()
     finally:
+        atexit._run_exitfuncs()  # as leaving does it; what the process that was forked is at goes on
         sys.stderr.flush()
         os._exit(status)
