@@ -53,7 +53,8 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "run", r"(?!encoder|methods).*", again=(("checkpoint.pt", "--resume"), ("encoder.safetensors", "--resume"))),
     "evaluate": Command(
         ("evaluate", "linear", "--model", "IN/run", "random:IN/run", "--data", "IN/faces", "--out", "OUT", "--folds",
-         "2", "--seeds", "2", "--l2", "0.1", "--no-baselines", "--device", "cpu", "--quiet"), "scores", r"unfinished/.*", True),
+         "2", "--seeds", "2", "--l2", "0.1", "--no-baselines", "--device", "cpu", "--quiet"), "scores",
+        r"unfinished/.*", True),
     "evaluate-finetune": Command(
         ("evaluate", "finetune", "--model", "IN/run", "--data", "IN/faces", "--out", "OUT", "--folds", "2", "--epochs",
          "2", "--workers", "2", "--no-baselines", "--device", "cpu", "--quiet"), "scores", r"unfinished/.*", True),
@@ -106,8 +107,8 @@ def build(root: Path) -> None:
         ("pretrain", "temporal_ranking", "--recipe", "smoke/temporal_ranking", "--backbone", "compact", "--data",
          "IN/faces", "--out", "IN/run", "--size-px", "64", "--device", "cpu", "--quiet"),
         ("fit", "--model", "IN/run", "--data", "IN/faces", "--out", "IN/detector", "--device", "cpu", "--quiet"),
-        ("evaluate", "linear", "--model", "IN/run", "--data", "IN/faces", "--out", "IN/scores", "--folds", "2", "--l2", "0.1",
-         "--no-baselines", "--device", "cpu", "--quiet"),
+        ("evaluate", "linear", "--model", "IN/run", "--data", "IN/faces", "--out", "IN/scores", "--folds", "2", "--l2",
+         "0.1", "--no-baselines", "--device", "cpu", "--quiet"),
         ("detect", "IN/films", "-o", "IN/tables/", "--quiet"),
     ]  # fmt: skip
     for words in steps:
