@@ -34,6 +34,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from filelock import FileLock
 from benchmarks.kills_commands import COMMANDS, LONGEST_S, Command, build
 from benchmarks.kills_processes import Process, import_everything
 from benchmarks.kills_review import Page
@@ -124,10 +125,16 @@ class Place:
 
 
 def reference(root: Path, name: str) -> Reference:
-    """Runs a command twice, or reads what that gave before."""
+    """Runs a command twice, or reads what that gave before; several of this program may run side by side."""
     kept = root / f"reference-{name}.json"
-    if kept.is_file():
-        return Reference(**json.loads(kept.read_text()))
+    with FileLock(kept.with_suffix(".lock")):
+        if not kept.is_file():
+            found = _reference(root, name)
+            kept.write_text(json.dumps(vars(found)))
+    return Reference(**json.loads(kept.read_text()))
+
+
+def _reference(root: Path, name: str) -> Reference:
     found, took, began = [], 0.0, 0.0
     for number in range(2):
         place = Place(root, name, COMMANDS[name])
@@ -157,7 +164,6 @@ def reference(root: Path, name: str) -> Reference:
     if set(found[0]) != set(found[1]):
         raise RuntimeError(f"{name}: two runs wrote different files: {set(found[0]) ^ set(found[1])}")
     files = {file: value if found[1][file] == value else None for file, value in found[0].items()}
-    kept.write_text(json.dumps({"files": files, "seconds": took, "begin": began}))
     return Reference(files, took, began)
 
 
