@@ -34,10 +34,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from filelock import FileLock
 from benchmarks.kills_commands import COMMANDS, LONGEST_S, Command, build
 from benchmarks.kills_processes import Process, import_everything
 from benchmarks.kills_review import Page
+from filelock import FileLock
 
 SIGNALS: Final = ("TERM", "INT", "HUP", "KILL")
 COLD: Final = 0.15
