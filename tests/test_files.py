@@ -109,6 +109,14 @@ def test_a_temporary_file_that_cannot_be_removed_hides_no_error(
 def test_names_that_are_no_utf8_are_shown() -> None:
     assert shown_name(os.fsdecode(b"in/M\xfcller.mov")) == "in/M\\xfcller.mov"
     assert shown_name("Müller") == "Müller"
+    assert shown_name(Path(os.fsdecode(b"a\xff\x80")) / "b") == "a\\xff\\x80/b"
+    assert shown_name("half a pair \ud800") == "half a pair \\ud800"
+
+
+def test_a_text_with_such_names_is_written(tmp_path: Path) -> None:
+    place = tmp_path / os.fsdecode(b"M\xfcller.txt")
+    write_text(place, f"of {place.name}")
+    assert place.read_text() == "of M\\xfcller.txt"
 
 
 def test_temporary_names_cannot_be_guessed_and_follow_no_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,8 @@ LOCK_NAME: Final = ".lock"
 """In the folder of a job while it is at work."""
 _PART: Final = re.compile(r"\.(.+)\.(\d+)-([0-9a-f]{6})-[0-9a-f]{12}\.(part|old)(\..*)?", re.DOTALL)
 """What is being written: its final name, process, machine, and whether it is the new one or the one that made way."""
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+"""What Python makes of bytes of a file name that are no UTF-8."""
 _swept: set[str] = set()
 _CHUNK: Final = 2**20
 _LARGEST_TEXT: Final = 2**26
@@ -238,8 +240,13 @@ def _held(what: Path, place: Path) -> Iterator[None]:
 
 
 def shown_name(path: str | Path) -> str:
-    """A path as text that can be written anywhere: bytes that are no UTF-8 become `\\xNN`."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    """A path, or a text with some, as one that can be written anywhere: bytes that are no UTF-8 become `\\xNN`."""
+    return _SURROGATE.sub(_as_byte, os.fspath(path))
+
+
+def _as_byte(found: re.Match[str]) -> str:
+    number = ord(found[0])
+    return f"\\x{number - 0xDC00:02x}" if 0xDC80 <= number <= 0xDCFF else f"\\u{number:04x}"
 
 
 def walk(folder: str | Path) -> Iterator[tuple[str, list[str]]]:
@@ -317,9 +324,9 @@ def read_text(path: str | Path, most: int = _LARGEST_TEXT) -> str:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Writes `text` as UTF-8 to `path` in one step (see `replacing`)."""
+    """Writes `text` as UTF-8 to `path` in one step (see `replacing`); names in it as `shown_name` gives them."""
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(shown_name(text), encoding="utf-8")
 
 
 def file_hash(path: str | Path) -> str:

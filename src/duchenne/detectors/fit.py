@@ -40,7 +40,7 @@ from duchenne.faces.align import ALIGNMENT
 from duchenne.features.overlap import overlap
 from duchenne.features.resolve import Model, source_of
 from duchenne.features.source import Context, FeatureSource
-from duchenne.files import locked_beside
+from duchenne.files import locked_beside, shown_name
 from duchenne.keywords import check_number
 from duchenne.progress import progress_bar
 
@@ -281,4 +281,4 @@ def _number(count: int, thing: str) -> str:
 
 def _without_folders(name: str) -> str:
     """The name given to `--model`, without the folders of any path in it: a detector may be handed on."""
-    return re.sub(r"[^+:]*[/\\]", "", name.rstrip("/\\"))
+    return re.sub(r"[^+:]*[/\\]", "", shown_name(name.rstrip("/\\")))
