@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks.kills_processes import Process
 from benchmarks.kills_review import REVIEW
 
-LONGEST_S: Final = 300.0
+LONGEST_S: Final = 1200.0
 """That an undisturbed command may take."""
 
 

@@ -119,6 +119,18 @@ def test_a_text_with_such_names_is_written(tmp_path: Path) -> None:
     assert place.read_text() == "of M\\xfcller.txt"
 
 
+def test_a_path_that_a_library_cannot_open_is_one_sentence(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    place = tmp_path / os.fsdecode(b"M\xfcller.parquet")
+    with pytest.raises(InputError, match="files of this kind need a path in UTF-8"), replacing(place) as temporary:
+        pq.write_table(pa.table({"a": [1]}), temporary)
+    assert os.listdir(tmp_path) == []
+    with pytest.raises(UnicodeEncodeError), replacing(tmp_path / "a") as temporary:  # a fault of our own
+        temporary.write_text("\udcff")
+
+
 def test_temporary_names_cannot_be_guessed_and_follow_no_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = set()
     for _ in range(3):

@@ -45,7 +45,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
         The temporary path, in the same folder; an empty file.
 
     Raises:
-        InputError: when the folder or file cannot be written (no permission, disk full).
+        InputError: when the folder or file cannot be written (no permission, disk full), or its path is no UTF-8 and
+            the library that writes it knows no others.
     """
     path = Path(path)
     temporary = path.with_name(_part_name(path))
@@ -67,6 +68,10 @@ def replacing(path: str | Path) -> Iterator[Path]:
             raise
         reason = error.strerror or error
         raise InputError(f"{path}: cannot be written ({reason}); choose another place or free some.") from error
+    except UnicodeEncodeError as error:
+        if not _SURROGATE.search(str(path)):
+            raise
+        raise InputError(f"{path}: files of this kind need a path in UTF-8; choose another.") from error
     finally:
         if made:
             with suppress(OSError):  # where it cannot be removed, the error above says more

@@ -135,3 +135,11 @@ def test_a_full_output_is_one_sentence(tmp_path: Path) -> None:
     assert done.stderr == (
         "duchenne summarize: the output cannot be written (No space left on device); free some place.\n"
     )
+
+
+def test_ctrl_c_after_the_last_line_is_130_and_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "flush_output", interrupted)
+    assert command.main(["--version"]) == 130

@@ -56,9 +56,12 @@ def main(arguments: list[str] | None = None) -> int:
     """
     if arguments is None:
         three_streams()
-    status = _run(sys.argv[1:] if arguments is None else arguments)
-    if arguments is None:  # nothing but leaving is left to interrupt
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        status = _run(sys.argv[1:] if arguments is None else arguments)
+        if arguments is None:  # nothing but leaving is left to interrupt
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+    except KeyboardInterrupt:  # after the command's last line, which has said that all is done
+        return 130
     return status
 
 

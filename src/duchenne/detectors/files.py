@@ -20,7 +20,7 @@ from typing import Final
 import numpy as np
 import safetensors.torch
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 
 from duchenne.config import load_json
 from duchenne.detectors.calibrating.calibrated import CalibratedHeads
@@ -32,6 +32,7 @@ from duchenne.features.source import FeatureSource
 from duchenne.files import is_leftover, replacing_folder
 from duchenne.heads.linear import LinearHead
 from duchenne.training.runs import record_sum
+from duchenne.training.weights import tensors_of
 
 JSON: Final = "detector.json"
 WEIGHTS: Final = "detector.safetensors"
@@ -129,13 +130,11 @@ def load_detector(path: str | Path) -> LoadedDetector:
     if hashlib.sha256(weights).hexdigest() != record.weights_sha256:
         raise InputError(f"{path / WEIGHTS}: is not the file that {JSON} belongs to, or is damaged; copy both again.")
     try:
-        tensors = safetensors.torch.load(weights)
-        with safe_open(path / WEIGHTS, "pt") as file:
-            stated = (file.metadata() or {}).get("record")
-    except (SafetensorError, OSError) as error:
+        tensors, metadata = tensors_of(weights)
+    except SafetensorError as error:
         raise InputError(f"{path / WEIGHTS}: is damaged ({error}); make the detector again.") from error
     # Thresholds and calibration stand in the record; detectors of earlier versions have no checksum of it.
-    if stated is not None and stated != record_sum(load_json(path / JSON)):
+    if "record" in metadata and metadata["record"] != record_sum(load_json(path / JSON)):
         raise InputError(f"{path / JSON}: was changed since the detector was fitted; copy both files again.")
     heads = _heads(record, tensors, str(path / WEIGHTS))
     parts = []
