@@ -248,7 +248,7 @@ def test_an_au_without_positives_is_shown_as_undefined(
         ({"model": ["pixels", "pixels"]}, "each only once"),
         ({"model": "runs/none"}, "neither a run folder"),
         ({"threshold": 1.5}, "threshold"),
-        ({"l2": 0.0}, "all above 0"),
+        ({"l2": 0.0}, "l2 0: must be above 0"),
         ({"device": "cuda:9"}, "cuda:9"),
     ],
 )
