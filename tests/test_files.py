@@ -71,6 +71,12 @@ def test_a_full_disk_is_named() -> None:
         full.write("a")
 
 
+def test_a_library_that_does_not_fit_is_not_blamed_on_the_output(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="failed to map"), replacing(tmp_path / "table.csv"):
+        raise OSError("lib.so: failed to map segment from shared object")
+    assert os.listdir(tmp_path) == []
+
+
 def test_an_unreadable_input_is_not_blamed_on_the_output(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), replacing(tmp_path / "table.csv"):
         (tmp_path / "none.csv").read_text()

@@ -64,7 +64,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
         temporary.replace(path)
         _to_disk(path.parent)
     except OSError as error:
-        if error.filename is not None and Path(str(error.filename)) not in (temporary, path):
+        foreign = error.filename is not None and Path(str(error.filename)) not in (temporary, path)
+        if foreign or "shared object" in str(error):  # a library that did not fit into memory any more
             raise
         reason = error.strerror or error
         raise InputError(f"{path}: cannot be written ({reason}); choose another place or free some.") from error

@@ -27,6 +27,8 @@ ROWS = f"source,frame,time_s,face,score,AU12_s\n{NAME}.mp4,0,0.0,0,0.9,1.0\n{NAM
         (OSError(errno.ENOMEM, "Cannot allocate memory"), "not enough memory"),
         (RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"), "enough memory"),
         (RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB"), "not enough memory"),
+        (RuntimeError("could not create a primitive"), "not enough memory"),
+        (OSError("libmediapipe.so: failed to map segment from shared object"), "not enough memory"),
         (ImportError("libtorch_cpu.so: failed to map segment from shared object"), "not enough memory"),
         (OSError(errno.EMFILE, "Too many open files"), "ulimit -n"),
         (ImportError("libgomp.so.1: cannot open shared object file: Too many open files"), "ulimit -n"),

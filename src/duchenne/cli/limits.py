@@ -11,8 +11,9 @@ from duchenne.errors import InputError
 
 _MEMORY: Final = (
     "out of memory", "not enough memory", "allocate memory", "insufficient memory", "failed to map segment",
-    "cannot map", "bad_alloc",
+    "cannot map", "bad_alloc", "could not create a primitive", "allocatetensors()",
 )  # fmt: skip
+"""The last two are oneDNN's and MediaPipe's."""
 _THREADS: Final = ("start new thread", "resource temporarily unavailable")
 _FILES: Final = ("too many open files",)
 
