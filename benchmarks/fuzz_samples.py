@@ -98,7 +98,7 @@ def _checkpoint(folder: Path, _: str) -> str:
 
 def _detector(folder: Path, _: str) -> str:
     found = load_detector(folder)
-    return digest(found.heads.head.weight, found.heads.head.bias, found.heads.threshold)
+    return digest(found.record, found.heads.head.weight, found.heads.head.bias, found.heads.threshold)
 
 
 def _pictures(folder: Path, name: str) -> str:
@@ -130,7 +130,7 @@ FORMATS: Final[Mapping[str, Format]] = {
     "rewritten": Format(lambda folder, name: _prepared(folder, name) and "", weight=3),
     "encoder": Format(_encoder, sealed=True, weight=1.5),
     "checkpoint": Format(_checkpoint, sealed=True, weight=2),
-    "detector": Format(_detector, weight=1.5),
+    "detector": Format(_detector, sealed=True, weight=1.5),
     "config": Format(_plain(lambda path: read_config(load_mapping(path), where=str(path)))),
     "recipe": Format(_plain(_recipe), weight=2),
     "log": Format(_plain(read_log)),

@@ -11,7 +11,18 @@ import pytest
 
 from duchenne import files
 from duchenne.errors import InputError, UsageError
-from duchenne.files import check_file, is_leftover, locked, read_text, replacing, shown_name, sweep, write_text
+from duchenne.files import (
+    check_file,
+    is_leftover,
+    locked,
+    locked_beside,
+    read_text,
+    replacing,
+    replacing_folder,
+    shown_name,
+    sweep,
+    write_text,
+)
 
 
 def test_the_file_appears_whole_and_alone(tmp_path: Path) -> None:
@@ -60,6 +71,12 @@ def test_a_full_disk_is_named() -> None:
         full.write("a")
 
 
+def test_a_library_that_does_not_fit_is_not_blamed_on_the_output(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="failed to map"), replacing(tmp_path / "table.csv"):
+        raise OSError("lib.so: failed to map segment from shared object")
+    assert os.listdir(tmp_path) == []
+
+
 def test_an_unreadable_input_is_not_blamed_on_the_output(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), replacing(tmp_path / "table.csv"):
         (tmp_path / "none.csv").read_text()
@@ -98,6 +115,26 @@ def test_a_temporary_file_that_cannot_be_removed_hides_no_error(
 def test_names_that_are_no_utf8_are_shown() -> None:
     assert shown_name(os.fsdecode(b"in/M\xfcller.mov")) == "in/M\\xfcller.mov"
     assert shown_name("Müller") == "Müller"
+    assert shown_name(Path(os.fsdecode(b"a\xff\x80")) / "b") == "a\\xff\\x80/b"
+    assert shown_name("half a pair \ud800") == "half a pair \\ud800"
+
+
+def test_a_text_with_such_names_is_written(tmp_path: Path) -> None:
+    place = tmp_path / os.fsdecode(b"M\xfcller.txt")
+    write_text(place, f"of {place.name}")
+    assert place.read_text() == "of M\\xfcller.txt"
+
+
+def test_a_path_that_a_library_cannot_open_is_one_sentence(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    place = tmp_path / os.fsdecode(b"M\xfcller.parquet")
+    with pytest.raises(InputError, match="files of this kind need a path in UTF-8"), replacing(place) as temporary:
+        pq.write_table(pa.table({"a": [1]}), temporary)
+    assert os.listdir(tmp_path) == []
+    with pytest.raises(UnicodeEncodeError), replacing(tmp_path / "a") as temporary:  # a fault of our own
+        temporary.write_text("\udcff")
 
 
 def test_temporary_names_cannot_be_guessed_and_follow_no_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,3 +238,59 @@ def test_pipes_devices_and_folders_are_no_files(tmp_path: Path) -> None:
     (tmp_path / "large").write_text("x" * 101)
     with pytest.raises(InputError, match="larger than"):
         read_text(tmp_path / "large", 100)
+
+
+def test_a_folder_appears_whole_and_alone(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "detector"
+    for text in ("first", "second"):
+        with replacing_folder(target) as temporary:
+            assert temporary.parent == target.parent
+            (temporary / text).write_text(text)
+        assert [path.name for path in target.iterdir()] == [text]
+        assert os.listdir(target.parent) == ["detector"]
+
+    def fail() -> None:
+        with replacing_folder(target) as temporary:
+            (temporary / "third").write_text("half")
+            raise ValueError
+
+    with pytest.raises(ValueError):
+        fail()
+    assert [path.name for path in target.iterdir()] == ["second"]
+    assert os.listdir(target.parent) == ["detector"]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from duchenne.files import replacing_folder
+rename = Path.rename
+def killed(self, target):
+    if self.name.endswith(".part") == (sys.argv[2] == "between"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return rename(self, target)
+Path.rename = killed
+with replacing_folder(sys.argv[1]) as folder:
+    (folder / "new").touch()
+"""
+
+
+@pytest.mark.parametrize("when", ["before", "between"])
+def test_a_folder_whose_replacement_was_killed_is_put_back(tmp_path: Path, when: str) -> None:
+    """Also in the moment in which the earlier one has made way and the new one is not there yet."""
+    target = tmp_path / "detector"
+    target.mkdir()
+    (target / "old").touch()
+    assert subprocess.run([sys.executable, "-c", KILLED, target, when]).returncode == -signal.SIGKILL
+    assert target.exists() == (when == "before")
+    sweep(tmp_path)
+    assert os.listdir(tmp_path) == ["detector"]
+    assert os.listdir(target) == ["old"]
+
+
+def test_a_name_of_any_length_can_be_held(tmp_path: Path) -> None:
+    with locked_beside(tmp_path / ("a" * 255)), locked(tmp_path / ("b" * 255)):
+        assert all(is_leftover(path.name) for path in tmp_path.iterdir() if path.is_file())
+    assert os.listdir(tmp_path) == []
+    with pytest.raises(InputError, match=r"cannot be written \(File name too long\)"), locked("c" * 300):
+        pass

@@ -49,10 +49,15 @@ class Range:
 
     def __str__(self) -> str:
         """In words."""
-        least = f"above {self.low:g}" if self.above else f"at least {self.low:g}"
-        return f"{least} and at most {self.high:g}"
+        return f"{'above' if self.above else 'at least'} {_said(self.low)} and at most {_said(self.high)}"
 
 
+def _said(number: float) -> str:
+    """Without an exponent, as long as anyone would write it so."""
+    return f"{number:.0f}" if number == round(number) and abs(number) < 1e12 else f"{number:g}"
+
+
+SEEDS: Final = Range(0, 2**63 - 1)
 Count = Annotated[int, Range(1, 10**9)]
 """A whole number of things, at least one."""
 Number = Annotated[int, Range(0, 10**9)]
@@ -61,12 +66,24 @@ Width = Annotated[int, Range(1, 65_536)]
 """Of a layer of a network."""
 Side = Annotated[int, Range(1, 4096)]
 """Of square pictures, in pixels."""
-Seed = Annotated[int, Range(0, 2**63 - 1)]
+Seed = Annotated[int, SEEDS]
 """Of random numbers."""
 Share = Annotated[float, Range(0, 1)]
 """From none to all."""
 Weight = Annotated[float, Range(0, 1e6)]
 """Of a term of a sum; 0 leaves it out."""
+Rate = Annotated[float, Range(0, 1e3, above=True)]
+"""At which something is learned."""
+Seconds = Annotated[float, Range(0, 1e9)]
+"""Of a recording."""
+Intensity = Annotated[float, Range(0, 5, above=True)]
+"""From which an action unit counts as present."""
+FramesPerSecond = Annotated[float, Range(0, 10_000, above=True)]
+"""Of a recording."""
+Workers = Annotated[int, Range(1, 1024)]
+"""Processes or threads."""
+CORES: Final = Range(0, 1024)
+"""The same; 0 is one per core."""
 
 
 def ranges_of(cls: type) -> dict[str, Range | None]:
@@ -80,12 +97,18 @@ def check_ranges(config: Any) -> None:
     Raises:
         ValueError: in one sentence, when one lies outside.
     """
+    for name, span, number in outside(config):
+        raise ValueError(f"{name} must be {span}, not {shortened(number)}")
+
+
+def outside(config: Any) -> Iterator[tuple[str, Range, float]]:
+    """The numbers of a dataclass that lie outside their ranges: field, range, number."""
     kind: Any = type(config)
     for name, span in _ranges_of(kind).items():
         value = getattr(config, name)
         for number in value if isinstance(value, tuple) else (value,):
             if span and isinstance(number, int | float) and not isinstance(number, bool) and not span.holds(number):
-                raise ValueError(f"{name} must be {span}, not {_short(number)}")
+                yield name, span, number
 
 
 def from_mapping(cls: type[T], values: Mapping[str, Any], *, where: str) -> T:
@@ -100,7 +123,7 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], *, where: str) -> T:
         UsageError: for an unknown key (with the nearest known one), a wrong type or a missing required field.
     """
     if not isinstance(values, Mapping):
-        raise UsageError(f"{where} must be a mapping, not {_short(values)}.")
+        raise UsageError(f"{where} must be a mapping, not {shortened(values)}.")
     fields = {field.name: field for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
     kind: Any = cls
     hints = _hints(kind)
@@ -244,7 +267,7 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
         return None
     elif isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
         return value
-    raise UsageError(f"{where} must be {_describe(hint)}, not {_short(value)}.")
+    raise UsageError(f"{where} must be {_describe(hint)}, not {shortened(value)}.")
 
 
 @cache
@@ -275,7 +298,7 @@ def _spans(hint: Any) -> Iterator[Range | None]:
             yield from _spans(option)
 
 
-def _short(value: Any) -> str:
+def shortened(value: Any) -> str:
     """As Python writes it, cut where it is long."""
     try:
         text = repr(value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,7 +19,10 @@ _LONGEST_NAME: Final = 255
 """Bytes of a file name, in every common file system."""
 LOCK_NAME: Final = ".lock"
 """In the folder of a job while it is at work."""
-_PART: Final = re.compile(r"\..+\.(\d+)-([0-9a-f]{6})-[0-9a-f]{12}\.part(\..*)?", re.DOTALL)
+_PART: Final = re.compile(r"\.(.+)\.(\d+)-([0-9a-f]{6})-[0-9a-f]{12}\.(part|old)(\..*)?", re.DOTALL)
+"""What is being written: its final name, process, machine, and whether it is the new one or the one that made way."""
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+"""What Python makes of bytes of a file name that are no UTF-8."""
 _swept: set[str] = set()
 _CHUNK: Final = 2**20
 _LARGEST_TEXT: Final = 2**26
@@ -41,7 +45,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
         The temporary path, in the same folder; an empty file.
 
     Raises:
-        InputError: when the folder or file cannot be written (no permission, disk full).
+        InputError: when the folder or file cannot be written (no permission, disk full), or its path is no UTF-8 and
+            the library that writes it knows no others.
     """
     path = Path(path)
     temporary = path.with_name(_part_name(path))
@@ -59,19 +64,63 @@ def replacing(path: str | Path) -> Iterator[Path]:
         temporary.replace(path)
         _to_disk(path.parent)
     except OSError as error:
-        if error.filename is not None and Path(str(error.filename)) not in (temporary, path):
+        foreign = error.filename is not None and Path(str(error.filename)) not in (temporary, path)
+        if foreign or "shared object" in str(error):  # a library that did not fit into memory any more
             raise
         reason = error.strerror or error
         raise InputError(f"{path}: cannot be written ({reason}); choose another place or free some.") from error
+    except UnicodeEncodeError as error:
+        if not _SURROGATE.search(str(path)):
+            raise
+        raise InputError(f"{path}: files of this kind need a path in UTF-8; choose another.") from error
     finally:
         if made:
             with suppress(OSError):  # where it cannot be removed, the error above says more
                 temporary.unlink(missing_ok=True)
 
 
-def _part_name(path: Path) -> str:
+@contextmanager
+def replacing_folder(path: str | Path) -> Iterator[Path]:
+    """Gives a new folder beside `path` to write to, which takes its place whole on success.
+
+    As `replacing` does it with files. The earlier folder is removed, its place is taken in two steps: one that makes
+    way, one that follows. The next call puts back what a process left that was killed between the two.
+
+    Args:
+        path: the final folder.
+
+    Yields:
+        The temporary one.
+
+    Raises:
+        InputError: when it cannot be written.
+    """
+    path = Path(path)
+    temporary, old = (path.with_name(_part_name(path, what)) for what in ("part", "old"))
+    try:
+        try:
+            temporary.mkdir(parents=True)
+            sweep(path.parent)
+            yield temporary
+            for file in (*temporary.iterdir(), temporary):
+                _to_disk(file)
+            if path.exists():
+                path.rename(old)
+            temporary.rename(path)
+            _to_disk(path.parent)
+        except OSError as error:
+            reason = error.strerror or error
+            raise InputError(f"{path}: cannot be written ({reason}); choose another place or free some.") from error
+    finally:
+        if old.exists() and not path.exists():  # whatever came between, Ctrl-C too
+            old.rename(path)
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _part_name(path: Path, what: str = "part") -> str:
     """The temporary name, shortened where the final one is so long that nothing can be added to it."""
-    ending = f".{os.getpid()}-{_machine()}-{os.urandom(6).hex()}.part{path.suffix}"
+    ending = f".{os.getpid()}-{_machine()}-{os.urandom(6).hex()}.{what}{path.suffix}"
     stem = os.fsencode(path.stem)[: max(1, _LONGEST_NAME - 1 - len(os.fsencode(ending)))]
     return f".{os.fsdecode(stem)}{ending}"
 
@@ -103,6 +152,8 @@ def _machine() -> str:
 def sweep(folder: str | Path) -> None:
     """Removes what killed processes of this computer left half-written in a folder; once for each folder and process.
 
+    A folder that had made way for one that never came is put back.
+
     Args:
         folder: itself, not what is below.
     """
@@ -112,14 +163,21 @@ def sweep(folder: str | Path) -> None:
     _swept.add(real)
     for name in os.listdir(real):
         found = _PART.fullmatch(name)
-        if found and found[2] == _machine() and not _is_running(int(found[1])):
-            with suppress(OSError):
-                Path(real, name).unlink()
+        if not found or found[3] != _machine() or _is_running(int(found[2])):
+            continue
+        left, final = Path(real, name), Path(real, found[1] + (found[5] or ""))
+        with suppress(OSError):
+            if not left.is_dir() or left.is_symlink():
+                left.unlink()
+            elif found[4] == "old" and not final.exists():
+                left.rename(final)
+            else:
+                shutil.rmtree(left)
 
 
 def is_leftover(name: str) -> bool:
     """Whether a file of this name in a folder of results is a lock or half-written: nothing that a job would spoil."""
-    return name == LOCK_NAME or _PART.fullmatch(name) is not None
+    return (name.startswith(".") and name.endswith(LOCK_NAME)) or _PART.fullmatch(name) is not None
 
 
 def _is_running(number: int) -> bool:
@@ -133,35 +191,68 @@ def locked(folder: str | Path) -> Iterator[None]:
     """Holds a folder for this process and thread; a process that dies holds nothing.
 
     Args:
-        folder: of one job's results. It is made when missing.
+        folder: of one job's results. It is made when missing, and removed again where nothing was written into it.
 
     Raises:
         UsageError: when another job works in it.
         InputError: when it cannot be made or written.
     """
+    folder = Path(folder)
+    made = not os.path.exists(folder)  # Path.exists raises where a name is too long
+    try:
+        with _held(folder, folder / LOCK_NAME):
+            yield
+    finally:
+        if made:
+            with suppress(OSError):  # it holds something
+                folder.rmdir()
+
+
+@contextmanager
+def locked_beside(path: str | Path) -> Iterator[None]:
+    """The same for one file, or a folder that is replaced as a whole: the lock lies beside it.
+
+    Args:
+        path: what one job writes. Its folder is made when missing.
+
+    Raises:
+        UsageError, InputError: as `locked`.
+    """
+    path = Path(path)
+    name = os.fsdecode(os.fsencode(path.name)[: _LONGEST_NAME - 1 - len(LOCK_NAME)])
+    with _held(path, path.with_name(f".{name}{LOCK_NAME}")):
+        yield
+
+
+@contextmanager
+def _held(what: Path, place: Path) -> Iterator[None]:
     from filelock import FileLock, Timeout  # here: reading commands need not wait for it
 
-    folder = Path(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / LOCK_NAME, timeout=0, thread_local=False)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(place, timeout=0, thread_local=False)
         lock.acquire()
     except Timeout as error:
-        raise UsageError(f"{folder}: another process is at work in it; wait for it or name another --out.") from error
+        raise UsageError(f"{what}: another process is at work in it; wait for it, or choose another place.") from error
     except (OSError, NotImplementedError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{folder}: cannot be written ({reason}); choose another place.") from error
+        raise InputError(f"{what}: cannot be written ({reason}); choose another place.") from error
     try:
         yield
     finally:
         with suppress(OSError):  # whoever waits for it notices that it is another file
-            Path(lock.lock_file).unlink()
+            place.unlink()
         lock.release()
 
 
 def shown_name(path: str | Path) -> str:
-    """A path as text that can be written anywhere: bytes that are no UTF-8 become `\\xNN`."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    """A path, or a text with some, as one that can be written anywhere: bytes that are no UTF-8 become `\\xNN`."""
+    return _SURROGATE.sub(_as_byte, os.fspath(path))
+
+
+def _as_byte(found: re.Match[str]) -> str:
+    number = ord(found[0])
+    return f"\\x{number - 0xDC00:02x}" if 0xDC80 <= number <= 0xDCFF else f"\\u{number:04x}"
 
 
 def walk(folder: str | Path) -> Iterator[tuple[str, list[str]]]:
@@ -239,9 +330,9 @@ def read_text(path: str | Path, most: int = _LARGEST_TEXT) -> str:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Writes `text` as UTF-8 to `path` in one step (see `replacing`)."""
+    """Writes `text` as UTF-8 to `path` in one step (see `replacing`); names in it as `shown_name` gives them."""
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(shown_name(text), encoding="utf-8")
 
 
 def file_hash(path: str | Path) -> str:

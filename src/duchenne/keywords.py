@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from duchenne.config import from_mapping
+from duchenne.config import Range, from_mapping, outside, shortened
 from duchenne.errors import UsageError
 
 T = TypeVar("T")
@@ -77,6 +77,31 @@ def check_required(kind: type, names: Collection[str], *, where: str) -> None:
         bare = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         if field.init and bare and field.name not in names:
             raise UsageError(f"{where}: needs {flag(field.name)}; name it.")
+
+
+def check_numbers(settings: Any, **flags: str) -> None:
+    """Checks every number against the range in its field's type, see `duchenne.config.Range`.
+
+    Args:
+        settings: a dataclass.
+        **flags: field -> its name on the command line, where that is another.
+
+    Raises:
+        UsageError: in one sentence, for the first that lies outside.
+    """
+    for name, span, number in outside(settings):
+        check_number(flags.get(name, name), number, span)
+
+
+def check_number(name: str, number: float, span: Range) -> None:
+    """Checks one number that is no field of a dataclass.
+
+    Raises:
+        UsageError: when it lies outside.
+    """
+    if not span.holds(number):
+        said = f"{number:.6g}" if isinstance(number, float) else shortened(number)
+        raise UsageError(f"{flag(name)} {said}: must be {span}.")
 
 
 def post_init_of(parents: object) -> None:

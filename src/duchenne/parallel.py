@@ -114,7 +114,7 @@ def _watched(
         os.environ.update(settings)
         os.chdir(folder)
         if not any(thread.name == _WATCH for thread in threading.enumerate()):
-            threading.Thread(target=_end_with, args=(parent,), daemon=True, name=_WATCH).start()
+            threading.Thread(target=end_with, args=(parent,), daemon=True, name=_WATCH).start()
     return function(*arguments)
 
 
@@ -222,7 +222,8 @@ def _settings() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.startswith("DUCHENNE_")}
 
 
-def _end_with(parent: int) -> None:
+def end_with(parent: int) -> None:
+    """Ends this process as soon as the one that started it is gone, however that ended; never returns."""
     import psutil  # here: only workers need it
 
     while os.getppid() == parent and psutil.pid_exists(parent):  # on Windows the number of a dead parent stays

@@ -81,7 +81,7 @@ def test_folders_of_frames(tmp_path: Path) -> None:
     assert again.finished == 1
     assert len(read_table(out / "two_aus.csv")) == 13
     assert [frame.time_s for frame in detect_frames(one, sequence=10)] == [0.0, 0.1, 0.2]
-    with pytest.raises(UsageError, match="sequence is 0"):
+    with pytest.raises(UsageError, match="sequence 0: must be above 0"):
         DetectSettings(sequence=0)
 
 

@@ -33,7 +33,10 @@ def detector(original: Path, tmp_path: Path) -> Path:
 
 
 def change(detector: Path, **values: object) -> None:
+    """As an earlier version might have written it: without a checksum of the record."""
     record = json.loads((detector / "detector.json").read_text())
+    save_file(load_file(detector / "detector.safetensors"), detector / "detector.safetensors")
+    record["weights_sha256"] = hashlib.sha256((detector / "detector.safetensors").read_bytes()).hexdigest()
     (detector / "detector.json").write_text(json.dumps(record | values))
 
 
@@ -50,7 +53,7 @@ def change_weights(detector: Path, name: str, values: np.ndarray | None) -> None
     else:
         tensors[name] = values
     save_file(tensors, detector / "detector.safetensors")
-    change(detector, weights_sha256=hashlib.sha256((detector / "detector.safetensors").read_bytes()).hexdigest())
+    change(detector)
 
 
 def test_the_folder_holds_three_files(detector: Path) -> None:
@@ -70,6 +73,11 @@ DAMAGE: list[tuple[Callable[[Path], object], str]] = [
     (lambda d: change(d, aus={}), "names no action unit"),
     (lambda d: change(d, aus={"AU99": {}}), "`AU99`, which is no action unit"),
     (lambda d: change_au(d, prior=1.0), "`prior` is 1.0"),
+    (lambda d: change_au(d, slope=float("nan")), "slope must be at least"),
+    (lambda d: change_au(d, offset=1e300), "offset must be at least"),
+    (lambda d: change_au(d, threshold=1.5), "threshold must be at least 0 and at most 1"),
+    (lambda d: change(d, l2=float("inf")), "l2 must be at least 0"),
+    (lambda d: change(d, crop_px=10**9), "crop_px must be at least 1"),
     (lambda d: change_au(d, threshold="high"), "`threshold` must be"),
     (lambda d: change(d, crop_px=None), "has no crop_px"),
     (lambda d: change(d, parts=[{"kind": "spell"}]), "unknown kind `spell`"),
@@ -81,6 +89,26 @@ DAMAGE: list[tuple[Callable[[Path], object], str]] = [
     (lambda d: change_weights(d, "head.low", np.full(1536, np.nan, np.float32)), "`head.low` does not fit"),
     (lambda d: change_weights(d, "parts.0.mean", None), "does not fit its weights"),
 ]
+
+
+@pytest.mark.parametrize("key", ["threshold", "slope", "offset", "prior"])
+def test_a_number_that_differs_since_the_fit_is_refused(detector: Path, key: str) -> None:
+    """Within its range, so that only the checksum can tell."""
+    path = detector / "detector.json"
+    record = json.loads(path.read_text())
+    record["aus"]["AU12"][key] *= 0.999
+    path.write_text(json.dumps(record))
+    with pytest.raises(InputError, match=r"detector\.json: was changed since the detector was fitted"):
+        load_detector(detector)
+
+
+def test_a_detector_without_a_checksum_of_its_record_is_read(detector: Path) -> None:
+    before = load_detector(detector)
+    change(detector)
+    change_au(detector, threshold=0.25)
+    after = load_detector(detector)
+    assert after.record.aus["AU12"].threshold == 0.25
+    np.testing.assert_array_equal(after.heads.head.weight, before.heads.head.weight)
 
 
 @pytest.mark.parametrize(("damage", "message"), DAMAGE, ids=[message for _, message in DAMAGE])

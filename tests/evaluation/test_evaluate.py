@@ -177,7 +177,7 @@ def test_maps_that_cannot_be_drawn(faces: Path, tmp_path: Path) -> None:
     for settings, why in (
         ({"map_items": ["AU06"]}, "map_items AU06: is not among the evaluated AU01, AU12, AU25"),
         ({"map_emotion": "fear"}, "map_emotion fear: no face has it; the data have happiness, neutral"),
-        ({"map_subjects": 11}, "must lie between 0"),
+        ({"map_subjects": 11}, "must be at least 0 and at most 10"),
         ({"map_faces": 1}, "must be at least 2"),
         ({"map_faces": 30, "maps": "none"}, "there are no maps"),
         ({"map_faces": 30, "protocol": "areas"}, "map_faces: is for .* not for `evaluate areas`"),
@@ -248,7 +248,7 @@ def test_an_au_without_positives_is_shown_as_undefined(
         ({"model": ["pixels", "pixels"]}, "each only once"),
         ({"model": "runs/none"}, "neither a run folder"),
         ({"threshold": 1.5}, "threshold"),
-        ({"l2": 0.0}, "all above 0"),
+        ({"l2": 0.0}, "l2 0: must be above 0"),
         ({"device": "cuda:9"}, "cuda:9"),
     ],
 )

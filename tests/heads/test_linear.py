@@ -136,7 +136,7 @@ def test_constant_features_and_huge_offsets_do_no_harm() -> None:
 
 def test_refusals() -> None:
     features, labels, folds, groups = data()
-    with pytest.raises(UsageError, match="all above 0"):
+    with pytest.raises(UsageError, match="must be above 0"):
         LinearSettings(l2=(0.0,))
     with pytest.raises(UsageError, match="l2"):
         linear_protocol(features, labels, folds, np.zeros(len(groups), dtype=int))

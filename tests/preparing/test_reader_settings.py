@@ -56,19 +56,19 @@ def test_python_values_become_those_of_the_command_line() -> None:
         ("videos", {"alignment": "dataset"}, "landmarks are read of bp4d, .*, not of videos"),
         ("videos", {"alignment": "eyes"}, "`alignment` must be one of 'frame', 'smooth'"),
         ("videos", {"sequence": 5, "chapters": True}, "exclude each other"),
-        ("videos", {"sequence": 0}, "sequence 0: must be over 0"),
-        ("videos", {"fps": 0}, "fps 0: must be more than 0"),
-        ("videos", {"workers": -1}, "workers -1: must be 0"),
+        ("videos", {"sequence": 0}, "sequence 0: must be above 0"),
+        ("videos", {"fps": 0}, "fps 0: must be above 0"),
+        ("videos", {"workers": -1}, "workers -1: must be at least 0"),
         ("table", {}, "prepare table: needs table; name it"),
         ("table", {"table": "x", "alignment": "smooth"}, "alignment smooth: needs videos"),
         ("table", {"table": "x", "detect": False, "alignment": "five"}, "detect=False: takes images as they are"),
-        ("table", {"table": "x", "size_px": 16}, "size 16: crops need at least 32 pixels"),
-        ("table", {"table": "x", "min_face": 0}, "min_face 0: must be at least 1 pixel"),
-        ("table", {"table": "x", "positive_from": 6}, "positive_from 6: must lie between 0 and 5"),
+        ("table", {"table": "x", "size_px": 16}, "size 16: must be at least 32"),
+        ("table", {"table": "x", "min_face": 0}, "min_face 0: must be at least 1"),
+        ("table", {"table": "x", "positive_from": 6}, "positive_from 6: must be above 0 and at most 5"),
         ("bp4d", {"positive_from": 2}, "BP4D-Spontaneous says itself what is present"),
         ("voxceleb2", {"seed": 0}, "seed 0: is that of per_subject"),
         ("voxceleb2", {"per_subject": 2, "seed": -1}, "seed -1: must be at least 0"),
-        ("voxceleb2", {"per_subject": 2, "fps": -1}, "fps -1: must be more than 0"),
+        ("voxceleb2", {"per_subject": 2, "fps": -1}, "fps -1: must be above 0"),
         ("affectnet", {"emotions": 6}, "`emotions` must be one of 7, 8"),
     ],
 )
@@ -89,7 +89,7 @@ def test_the_command_line_says_whose_flag_it_is(tmp_path: Path, capsys: pytest.C
         "duchenne prepare: --table: is for `prepare table`, not for `prepare gft`; leave it out.\n"
     )
     assert main(["prepare", "videos", *words, "--size", "31"]) == 2
-    assert "--size 31: crops need at least 32" in capsys.readouterr().err
+    assert "--size 31: must be at least 32 and at most 4096." in capsys.readouterr().err
     assert main(["prepare", "--help"]) == 0
     said = capsys.readouterr().out
     assert all(f"  {reader} " in said for reader in READERS)

@@ -1,6 +1,7 @@
 """A damaged run is refused in one sentence and never resumes, or embeds, as something else."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from duchenne.modules.encoder import Encoder, EncoderSpec
 from duchenne.training.checkpoints import load_checkpoint, save_checkpoint
 from duchenne.training.config import TrainingConfig, method_run_config
 from duchenne.training.runs import EncoderRecord, load_encoder, save_encoder
+from duchenne.training.weights import read_state
 
 FAST: dict[str, Any] = {
     "size_px": 32, "batch_size": 4, "max_steps": 4, "lr": 0.01, "log_every": 1, "save_every": 2,
@@ -266,3 +268,24 @@ for write in (lambda: save_checkpoint(sys.argv[1] + "/checkpoint.pt", {"step": 1
     assert "checkpoint.pt: cannot be written (" in lines[0]
     assert "encoder.safetensors: cannot be written (" in lines[1]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_lie_anywhere_and_are_for_whom_the_folder_is_for(tmp_path: Path) -> None:
+    """Their own library opens no path that is no UTF-8, and writes files that their owner alone can read."""
+    folder = tmp_path / os.fsdecode(b"M\xfcller")
+    folder.mkdir()
+    encoder = Encoder(EncoderSpec(backbone="strided8", embedding_dim=8)).eval()
+    record = EncoderRecord(
+        method="moco", spec=encoder.spec, size_px=32, alignment="", weights="none", steps=1, duchenne="0"
+    )
+    before = os.umask(0o022)
+    try:
+        save_encoder(folder, encoder, record)
+    finally:
+        os.umask(before)
+    assert (folder / "encoder.safetensors").stat().st_mode & 0o777 == 0o644
+    loaded = load_encoder(folder).encoder.state_dict()
+    assert all(torch.equal(value, loaded[name]) for name, value in encoder.state_dict().items())
+    assert read_state(folder / "encoder.safetensors").keys() == loaded.keys()
+    save_checkpoint(folder / "checkpoint.pt", {"step": 1})
+    assert load_checkpoint(folder / "checkpoint.pt") == {"step": 1}

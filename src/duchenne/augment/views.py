@@ -58,7 +58,12 @@ VIEWS: Final[dict[str, ViewRecipe]] = {
         area_min=0.08, jitter=(0.8, 0.8, 0.8, 0.2), jitter_share=0.8, grey_share=0.2, grey_first=False, blur_share=0.5
     ),
     "faces": ViewRecipe(
-        area_min=0.8, jitter=(0.25, 0.25, 0.25, 0.05), jitter_share=1.0, grey_share=0.0, grey_first=False, blur_share=0.0
+        area_min=0.8,
+        jitter=(0.25, 0.25, 0.25, 0.05),
+        jitter_share=1.0,
+        grey_share=0.0,
+        grey_first=False,
+        blur_share=0.0,
     ),
 }
 """Settings of the official code of MoCo (v1, v2) and of SimCLR's paper; all mirror half of the views. `faces` is ours:

@@ -9,6 +9,7 @@ import sys
 from importlib import import_module
 from typing import Final
 
+from duchenne.cli.limits import starved, three_streams
 from duchenne.errors import DuchenneError, OutputError, UsageError, did_you_mean
 from duchenne.plain import flush_output
 from duchenne.plain import tell as print
@@ -53,9 +54,14 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         0 all done, 1 an input failed (the rest is complete), 2 bad use, 130 interrupted (state saved).
     """
-    status = _run(sys.argv[1:] if arguments is None else arguments)
-    if arguments is None:  # nothing but leaving is left to interrupt
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if arguments is None:
+        three_streams()
+    try:
+        status = _run(sys.argv[1:] if arguments is None else arguments)
+        if arguments is None:  # nothing but leaving is left to interrupt
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+    except KeyboardInterrupt:  # after the command's last line, which has said that all is done
+        return 130
     return status
 
 
@@ -94,10 +100,16 @@ def _command(words: list[str]) -> int:
         return 2
     try:
         status: int = import_module(command_module(words[0])).main(words[1:])
-    except OSError as error:
-        if error.errno != errno.ENAMETOOLONG:
+    except DuchenneError:
+        raise
+    except Exception as error:  # what ran out is told by libraries in errors of their own
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            name = str(error.filename)[:80]
+            raise UsageError(f"{name}...: is too long for the name of a file; check it.") from error
+        short = starved(error)
+        if short is None:
             raise
-        raise UsageError(f"{str(error.filename)[:80]}...: is too long for the name of a file; check it.") from error
+        raise short from error
     except KeyboardInterrupt:
         then = "to go on" if words[0] in _GO_ON else "(it starts over; nothing half-written was left)"
         print(f"duchenne {words[0]}: interrupted; run the same command again {then}.", file=sys.stderr)

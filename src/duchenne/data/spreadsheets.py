@@ -20,7 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from duchenne.data.cells import NOT_CODED, delimiter_of, workbook_cells
-from duchenne.files import check_file
+from duchenne.files import check_file, shown_name
 from duchenne.plain import as_cell, as_written
 
 _SAMPLE_BYTES: Final = 65_536
@@ -97,7 +97,7 @@ def csv_text(table: pd.DataFrame) -> str:
 
 
 def _as_cell(cell: Any) -> Any:
-    return as_cell(cell) if isinstance(cell, str) else cell
+    return as_cell(shown_name(cell)) if isinstance(cell, str) else cell
 
 
 def _read(data: bytes, encoding: str, dtype: Mapping[str, str] | None) -> pd.DataFrame:

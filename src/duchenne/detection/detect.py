@@ -25,7 +25,7 @@ from duchenne.errors import InputError, UsageError
 from duchenne.faces.decode import Picture, probe
 from duchenne.faces.find import MOST_THREADS, usable_cores
 from duchenne.faces.recordings.listing import Assembly, join_chapters, list_media, list_sequences
-from duchenne.files import shown_name
+from duchenne.files import locked, locked_beside, shown_name
 from duchenne.keywords import from_keywords, takes
 from duchenne.progress import how_many, progress_bar, which
 from duchenne.tables.writing import (
@@ -158,7 +158,7 @@ def detect_files(
         What was done. Nothing is raised for an input that cannot be read.
 
     Raises:
-        UsageError: when the model, output or a setting makes no sense.
+        UsageError: when the model, output or a setting makes no sense, or another process writes the output.
         InputError: when an output cannot be written, or the baseline cannot be read.
     """
     arguments = arguments or DetectArguments()
@@ -188,6 +188,8 @@ def detect_files(
         check_record(target)
     outcomes = dict(earlier)
     with ExitStack() as stack:
+        if output is not None and collect is None:
+            stack.enter_context(locked_beside(output) if folder is None else locked(folder))
         writer = stack.enter_context(table_writer(merged)) if merged is not None else None
         write = writer.write if writer is not None else collect or _nowhere
         advance = stack.enter_context(_progress(todo, quiet))

@@ -8,10 +8,10 @@ from typing import Annotated, Literal, get_args
 
 import tyro
 
+from duchenne.config import Count, FramesPerSecond, Range, Seconds, Workers
 from duchenne.devices import Precision
 from duchenne.errors import UsageError, did_you_mean
-from duchenne.faces.recordings.formats import MOST_FPS
-from duchenne.keywords import field_names
+from duchenne.keywords import check_numbers, field_names
 from duchenne.tables.made_with import MIN_FACE, WINDOW
 
 Format = Literal["duchenne", "openface", "fex"]
@@ -31,9 +31,9 @@ class ComputeArguments:
 class FaceSettings:
     """Which faces are read, of what."""
 
-    min_face: int = MIN_FACE
+    min_face: Annotated[int, Range(1, 65_536)] = MIN_FACE
     """faces narrower than this many pixels are listed without action units"""
-    sequence: Annotated[float | None, tyro.conf.arg(metavar="FPS")] = None
+    sequence: Annotated[FramesPerSecond | None, tyro.conf.arg(metavar="FPS")] = None
     """every folder of pictures is one recording at this many frames per second, in the order of their names"""
     mirrored: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """the recordings are mirror images (some front cameras, conferences): flip them first"""
@@ -44,10 +44,7 @@ class FaceSettings:
         Raises:
             UsageError: naming the setting.
         """
-        if self.min_face < 1:
-            raise UsageError(f"min_face is {self.min_face}; it must be 1 pixel or more.")
-        if self.sequence is not None and not 0 < self.sequence < MOST_FPS:
-            raise UsageError(f"sequence is {self.sequence}; it must be over 0 and under {MOST_FPS:g} frames a second.")
+        check_numbers(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,13 +62,13 @@ class DetectSettings(FaceSettings):
     """also give the left and the right side, AUxx_left and AUxx_right (the subject's), where the model has them"""
     all_aus: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """`duchenne`: also fill in action units that have not been judged on real faces; otherwise they are empty"""
-    every: int = 1
+    every: Count = 1
     """read only every Nth frame: 0, N, 2N ..."""
-    start_s: float = 0.0
+    start_s: Seconds = 0.0
     """leave out frames before this time; faces are followed from the beginning, so that they keep their number"""
-    end_s: float | None = None
+    end_s: Seconds | None = None
     """leave out frames from this time on"""
-    smooth_s: float = 0.0
+    smooth_s: Annotated[float, Range(0, 3600)] = 0.0
     """average every value over this many seconds around its frame; 0 for none"""
     baseline: Annotated[str | None, tyro.conf.arg(metavar="FILE|FROM-TO")] = None
     """subtract the resting face: the median over a recording of it, or over seconds of the input, such as 0-5"""
@@ -89,16 +86,10 @@ class DetectSettings(FaceSettings):
         super().__post_init__()
         if self.format not in get_args(Format):
             raise UsageError(f"there is no format `{self.format}`; {did_you_mean(self.format, get_args(Format))}")
-        if self.every < 1:
-            raise UsageError(f"every is {self.every}; it must be 1 (all frames) or more.")
-        if self.start_s < 0:
-            raise UsageError(f"start_s is {self.start_s}; it must be 0 or more.")
         if self.end_s is not None and not self.end_s > self.start_s:
             raise UsageError(f"end_s is {self.end_s}; it must be after start_s ({self.start_s}).")
         if self.sequence is not None and self.chapters:
             raise UsageError("sequence and chapters exclude each other; a folder of pictures has no chapters.")
-        if self.smooth_s < 0:
-            raise UsageError(f"smooth_s is {self.smooth_s}; it must be 0 or more.")
         if self.baseline is not None:
             window = self.baseline_window_s
             if window is None and not Path(self.baseline).exists():
@@ -125,16 +116,10 @@ class DetectArguments(DetectSettings, ComputeArguments):
     """a copy of the video with boxes, landmarks and bars of action units"""
     report: Annotated[str | Path | None, tyro.conf.arg(metavar="FILE.html|DIR/")] = None
     """a page that shows the action units over time"""
-    workers: int = 1
+    workers: Workers = 1
     """processes, over files"""
     scheduler: Annotated[str | None, tyro.conf.arg(metavar="tcp://HOST:PORT")] = None
     """a Dask cluster that processes the files instead"""
-
-    def __post_init__(self) -> None:
-        """See `FaceSettings`."""
-        super().__post_init__()
-        if self.workers < 1:
-            raise UsageError(f"workers is {self.workers}; it must be 1 or more.")
 
     @property
     def settings(self) -> DetectSettings:

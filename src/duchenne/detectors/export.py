@@ -26,7 +26,7 @@ from duchenne.detectors.onnx_model import DETECTOR_KEY, ENCODER_KEY, STANDARD_KE
 from duchenne.detectors.standard import StandardModel, scale, scores_of
 from duchenne.detectors.trained import TrainedModel
 from duchenne.errors import DuchenneError, UsageError
-from duchenne.files import replacing
+from duchenne.files import locked_beside, replacing
 from duchenne.training.runs import LoadedEncoder, load_encoder
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def export(*, model: str | Path | nn.Module | LoadedEncoder | AuModel, out: str 
     module = plan.module.eval()
     draw = torch.Generator().manual_seed(0)
     tried = [torch.rand((_TRIED, *shape), generator=draw) for shape in plan.shapes]
-    with replacing(out) as temporary:
+    with locked_beside(out), replacing(out) as temporary:
         graph = _graph(module, tried, plan.inputs, plan.output)
         onnx.helper.set_model_props(graph, plan.metadata)
         temporary.write_bytes(graph.SerializeToString())

@@ -12,10 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -25,14 +22,17 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError
 
+from duchenne.config import load_json
 from duchenne.detectors.calibrating.calibrated import CalibratedHeads
 from duchenne.detectors.records import DetectorRecord, parse_record
 from duchenne.errors import InputError, UsageError
 from duchenne.features.ensemble import side_by_side
 from duchenne.features.resolve import stored_source
 from duchenne.features.source import FeatureSource
-from duchenne.files import is_leftover
+from duchenne.files import is_leftover, replacing_folder
 from duchenne.heads.linear import LinearHead
+from duchenne.training.runs import record_sum
+from duchenne.training.weights import tensors_of
 
 JSON: Final = "detector.json"
 WEIGHTS: Final = "detector.safetensors"
@@ -97,9 +97,12 @@ def save_detector(
     tensors = {f"head.{name}": torch.from_numpy(getattr(head, name)) for name in (*_FRAME, "weight", "bias")}
     for number, member in enumerate(source.members):
         tensors |= {f"parts.{number}.{name}": value for name, value in member.tensors().items()}
-    weights = safetensors.torch.save({name: value.contiguous() for name, value in tensors.items()})
-    values = asdict(record) | {"weights_sha256": hashlib.sha256(weights).hexdigest()}
-    with _replacing_folder(Path(out)) as folder:
+    values = asdict(record)
+    weights = safetensors.torch.save(
+        {name: value.contiguous() for name, value in tensors.items()}, {"record": record_sum(values)}
+    )
+    values["weights_sha256"] = hashlib.sha256(weights).hexdigest()
+    with replacing_folder(out) as folder:
         (folder / WEIGHTS).write_bytes(weights)
         (folder / JSON).write_text(json.dumps(values, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         (folder / CARD).write_text(card, encoding="utf-8")
@@ -127,9 +130,12 @@ def load_detector(path: str | Path) -> LoadedDetector:
     if hashlib.sha256(weights).hexdigest() != record.weights_sha256:
         raise InputError(f"{path / WEIGHTS}: is not the file that {JSON} belongs to, or is damaged; copy both again.")
     try:
-        tensors = safetensors.torch.load(weights)
+        tensors, metadata = tensors_of(weights)
     except SafetensorError as error:
         raise InputError(f"{path / WEIGHTS}: is damaged ({error}); make the detector again.") from error
+    # Thresholds and calibration stand in the record; detectors of earlier versions have no checksum of it.
+    if "record" in metadata and metadata["record"] != record_sum(load_json(path / JSON)):
+        raise InputError(f"{path / JSON}: was changed since the detector was fitted; copy both files again.")
     heads = _heads(record, tensors, str(path / WEIGHTS))
     parts = []
     for number, spec in enumerate(record.parts):
@@ -168,24 +174,3 @@ def _heads(record: DetectorRecord, tensors: Mapping[str, torch.Tensor], where: s
     scales = {column: scale for column, item in enumerate(record.aus.values()) if (scale := item.own_scale())}
     head = LinearHead(**arrays, trained=everyone)
     return CalibratedHeads(head, record.l2, **numbers, usable=everyone, curves=curves, scales=scales)
-
-
-@contextmanager
-def _replacing_folder(out: Path) -> Iterator[Path]:
-    """A new folder beside `out`, which takes its place when everything in it is written."""
-    temporary, old = (out.with_name(f".{out.name}.{os.getpid()}.{what}") for what in ("part", "old"))
-    try:
-        try:
-            temporary.mkdir(parents=True)
-            yield temporary
-            if out.exists():
-                out.rename(old)
-            temporary.rename(out)
-        except OSError as error:
-            reason = error.strerror or error
-            raise InputError(f"{out}: cannot be written ({reason}); choose another place or free some.") from error
-    finally:
-        if old.exists() and not out.exists():  # whatever came between, Ctrl-C too
-            old.rename(out)
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from duchenne._version import __version__
+from duchenne.config import SEEDS
 from duchenne.data.folds import check_apart, from_assignment
 from duchenne.data.prepared import Data, Prepared, open_prepared
 from duchenne.detectors.calibrating.by_group import group_rows, group_scores
@@ -39,6 +40,8 @@ from duchenne.faces.align import ALIGNMENT
 from duchenne.features.overlap import overlap
 from duchenne.features.resolve import Model, source_of
 from duchenne.features.source import Context, FeatureSource
+from duchenne.files import locked_beside, shown_name
+from duchenne.keywords import check_number
 from duchenne.progress import progress_bar
 
 COLUMNS: Final = (
@@ -86,10 +89,12 @@ def fit(
         and why decisions are written. Action units that are not in the detector have no threshold.
 
     Raises:
-        UsageError: when `model` means nothing or cannot look at new faces, or `out` holds something else.
+        UsageError: when `model` means nothing or cannot look at new faces, or `out` holds something else, or another
+            process writes it.
         InputError: when something cannot be read or written, nothing is labelled, or there are too few subjects.
     """
     check_target(out)
+    check_number("seed", seed, SEEDS)
     chosen, source = resolve_device(device), source_of(model)
     network = source.network if tune == "all" else None
     if tune == "all" and network is None:
@@ -111,7 +116,7 @@ def fit(
     if groups and not validate:
         raise InputError(f"--by {by}: {number} subjects are too few to leave any out, so nothing can be compared.")
     how: dict[str, Any] = {"intensity": coded.intensity, "calibration": calibration, "seed": seed, "device": chosen}
-    with progress_bar(quiet=quiet) as bar:
+    with locked_beside(out), progress_bar(quiet=quiet) as bar:
         if network is not None:
             training = bar.add_task("encoders", total=tuned_trainings(coded.groups), note="")
             tuned = train_tuned(
@@ -133,39 +138,39 @@ def fit(
                 f"{prepared.paths[0]}: no action unit is both present and absent in enough subjects to be learned; "
                 f"code more ({'; '.join(f'{au} {lacks(coded, column)}' for column, au in enumerate(coded.aus))})."
             )
-    figures: list[dict[str, Any] | None] = [None] * len(coded.aus)
-    if result is not None:
-        check_apart(from_assignment(result.fold), coded.subjects)
-        figures = held_out_figures(
-            coded.labels, result, coded.groups, bootstrap=coded.known, intensity=coded.intensity, seed=seed
-        )
+        figures: list[dict[str, Any] | None] = [None] * len(coded.aus)
+        if result is not None:
+            check_apart(from_assignment(result.fold), coded.subjects)
+            figures = held_out_figures(
+                coded.labels, result, coded.groups, bootstrap=coded.known, intensity=coded.intensity, seed=seed
+            )
 
-    records = {
-        au: _au_record(coded, heads, column, figures[column])
-        for column, au in enumerate(coded.aus)
-        if heads.usable[column]
-    }
-    record = DetectorRecord(
-        model=_without_folders(source.name),
-        parts=tuple(member.to_spec() for member in reader.members),
-        crop_px=crop_px if needs_crops else None,
-        alignment=ALIGNMENT,
-        l2=heads.l2,
-        aus=records,
-        left_out={au: lacks(coded, column) for column, au in enumerate(coded.aus) if au not in records},
-        validation={
-            "subjects": number if coded.known else None,
-            "folds": len(np.unique(result.fold)) if result else 0,
-            "bar": {"kappa": KAPPA_BAR, "lower_bound": LOWER_BAR, "subjects_showing": FEWEST_SHOWING},
-        },
-        trained_on=trained_on(prepared, coded),
-        encoder_trained_on={"seen_these_subjects": seen["transductive"], "data": _encoder_data(source)},
-        notes=(*_notes(prepared, coded, reader, number), *([_TUNED] if tune == "all" else [])),
-        duchenne=__version__,
-        calibration=calibration,
-        groups=group_scores(coded, result, groups, seed=seed) if groups and result else None,
-    )
-    save_detector(out, record, _only_usable(heads), reader, model_card(record), reliability_picture(records))
+        records = {
+            au: _au_record(coded, heads, column, figures[column])
+            for column, au in enumerate(coded.aus)
+            if heads.usable[column]
+        }
+        record = DetectorRecord(
+            model=_without_folders(source.name),
+            parts=tuple(member.to_spec() for member in reader.members),
+            crop_px=crop_px if needs_crops else None,
+            alignment=ALIGNMENT,
+            l2=heads.l2,
+            aus=records,
+            left_out={au: lacks(coded, column) for column, au in enumerate(coded.aus) if au not in records},
+            validation={
+                "subjects": number if coded.known else None,
+                "folds": len(np.unique(result.fold)) if result else 0,
+                "bar": {"kappa": KAPPA_BAR, "lower_bound": LOWER_BAR, "subjects_showing": FEWEST_SHOWING},
+            },
+            trained_on=trained_on(prepared, coded),
+            encoder_trained_on={"seen_these_subjects": seen["transductive"], "data": _encoder_data(source)},
+            notes=(*_notes(prepared, coded, reader, number), *([_TUNED] if tune == "all" else [])),
+            duchenne=__version__,
+            calibration=calibration,
+            groups=group_scores(coded, result, groups, seed=seed) if groups and result else None,
+        )
+        save_detector(out, record, _only_usable(heads), reader, model_card(record), reliability_picture(records))
     return _table(coded, record, figures)
 
 
@@ -276,4 +281,4 @@ def _number(count: int, thing: str) -> str:
 
 def _without_folders(name: str) -> str:
     """The name given to `--model`, without the folders of any path in it: a detector may be handed on."""
-    return re.sub(r"[^+:]*[/\\]", "", name.rstrip("/\\"))
+    return re.sub(r"[^+:]*[/\\]", "", shown_name(name.rstrip("/\\")))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
-from duchenne.config import from_mapping, parse_json
+from duchenne.config import Number, Range, Share, Side, from_mapping, parse_json
 from duchenne.detectors.calibrating.calibration import Curve
 from duchenne.detectors.calibrating.intensity import Scale
 from duchenne.errors import InputError, UsageError
@@ -32,16 +32,16 @@ class AuRecord:
         intensity: an `intensity.Scale` as plain values; None where intensity was not coded.
     """
 
-    prior: float
-    slope: float
-    offset: float
-    threshold: float
+    prior: Share
+    slope: Annotated[float, Range(-1e6, 1e6)]
+    offset: Annotated[float, Range(-1e6, 1e6)]
+    threshold: Share
     passed: bool
     why: str
-    frames: int
-    present: int
-    subjects: int
-    showing: int
+    frames: Number
+    present: Number
+    subjects: Number
+    showing: Number
     held_out: Mapping[str, Any] | None
     curve: Mapping[str, Any] | None = None
     intensity: Mapping[str, Any] | None = None
@@ -80,9 +80,9 @@ class DetectorRecord:
 
     model: str
     parts: tuple[Mapping[str, Any], ...]
-    crop_px: int | None
+    crop_px: Side | None
     alignment: str
-    l2: float
+    l2: Annotated[float, Range(0, 1e9)]
     aus: Mapping[str, AuRecord]
     left_out: Mapping[str, str]
     validation: Mapping[str, Any]

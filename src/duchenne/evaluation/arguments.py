@@ -9,18 +9,23 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
+from duchenne.config import Intensity, Range
 from duchenne.errors import UsageError
+from duchenne.keywords import check_numbers
 from duchenne.losses.weightings import Weighting
 
 Target = Literal["au", "emotion"]
-Threshold = float | Literal["stored", "oracle"]
+Threshold = Annotated[float, Range(0, 1, above=True)] | Literal["stored", "oracle"]
 LabelUnit = Literal["subjects", "clips", "frames"]
 MapKind = Literal["none", "pca", "tsne"]
 Prior = Literal["rbm", "group_sparse"]
 DEFAULT_FOLDS: Final = "3"
 MAP_FACES: Final = 1000
+MapFaces = Annotated[int, Range(2, 100_000)]
+MapSubjects = Annotated[int, Range(0, 10)]
+"""As many as there are colours."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,27 +72,27 @@ class ScoredArguments(CommonArguments):
     """What to predict."""
     train_data: tuple[Path, ...] = ()
     """Other prepared data to train on; all of --data is then used for testing, on the action units that all code."""
-    positive_from: float | None = None
+    positive_from: Intensity | None = None
     """Lowest intensity (0 to 5) that counts as present, in every data set; by default each one's own, or with
     --train-data the highest of theirs where all code intensities."""
-    seeds: int = 1
+    seeds: Annotated[int, Range(1, 10_000)] = 1
     """Number of repetitions, each with everything random drawn anew (folds, held-out subjects, untrained weights, the
     course of training)."""
-    repeats: int = 1
+    repeats: Annotated[int, Range(1, 10_000)] = 1
     """Number of draws of folds and held-out subjects per seed, with everything else random kept as it is."""
     weighting: Weighting = "balanced"
     """Class weights."""
     threshold: Threshold = 0.5
     """Probability from which an AU is predicted as present; stored: learned on held-out training subjects; oracle: the
     best for the tested faces, marked as such."""
-    label_share: tuple[float, ...] = ()
+    label_share: tuple[Annotated[float, Range(0, 1, above=True)], ...] = ()
     """Shares of the training labels to evaluate with in addition, such as 0.01 0.1 0.5."""
     label_unit: LabelUnit = "subjects"
     """What is left out."""
     sweep: tuple[str, ...] = ()
     """A key of the runs' config.yaml, against which the report draws their scores; a second: a line for each of its
     values."""
-    sample_faces: int = 12
+    sample_faces: Annotated[int, Range(0, 10_000)] = 12
     """Faces shown in the report; 0 keeps pictures out of it."""
 
     def __post_init__(self) -> None:
@@ -96,22 +101,16 @@ class ScoredArguments(CommonArguments):
         Raises:
             UsageError: in one sentence.
         """
-        if min(self.seeds, self.repeats) < 1 or self.sample_faces < 0:
-            raise UsageError("--seeds and --repeats must be at least 1, --sample-faces at least 0.")
+        check_numbers(self)
         level, threshold = self.positive_from, self.threshold
         if level is not None and self.target == "emotion":
             raise UsageError(f"--positive-from {level:g}: emotions have no intensity; leave it out.")
-        if level is not None and not 0 < level <= 5:
-            raise UsageError(f"--positive-from {level:g}: must lie between 0 and 5.")
-        if not isinstance(threshold, str) and not 0 < threshold < 1:
+        if threshold == 1:
             raise UsageError(f"--threshold {threshold}: must lie between 0 and 1, or be `stored` or `oracle`.")
         if isinstance(threshold, str) and self.target == "emotion":
             raise UsageError(
                 f"--threshold {threshold}: for emotions the highest-scoring class is predicted; leave it out."
             )
-        if any(not 0 < share <= 1 for share in self.label_share):
-            said = " ".join(map(str, self.label_share))
-            raise UsageError(f"--label-share {said}: shares lie above 0 and are at most 1.")
 
     def check_given(self, given: Collection[str], models: int) -> None:
         """See `CommonArguments`."""
@@ -135,9 +134,9 @@ class MappedArguments(FeatureArguments, ScoredArguments):
     """Items that colour a map each (AU12 ...); without, the two nearest to half present."""
     map_emotion: str | None = None
     """The maps of items show the faces of this emotion alone."""
-    map_subjects: int = 0
+    map_subjects: MapSubjects = 0
     """Number of subjects whose faces maps show, 10 at most; 0: all."""
-    map_faces: int = MAP_FACES
+    map_faces: MapFaces = MAP_FACES
     """How many faces are on a map."""
 
     def check_given(self, given: Collection[str], models: int) -> None:

@@ -11,6 +11,7 @@ from duchenne.evaluation.protocols.base import Protocol
 from duchenne.evaluation.protocols.registry import find_protocol, read_arguments
 from duchenne.evaluation.result import EvaluationResult
 from duchenne.features.resolve import Model, sources_of
+from duchenne.files import locked
 from duchenne.methods.registry import method_name
 
 
@@ -39,7 +40,8 @@ def evaluate(
 
     Raises:
         UsageError: for an unknown protocol or model, a field that the protocol does not have, settings that exclude
-            each other, fewer subjects than folds, or an encoder that has seen the test subjects' labels.
+            each other, fewer subjects than folds, an encoder that has seen the test subjects' labels, or when another
+            process works in `out`.
         InputError: when something cannot be read or written, holds no labels, or lies on both sides.
     """
     if "method" in fields:
@@ -47,7 +49,9 @@ def evaluate(
         fields["method"] = [method_name(method) for method in methods]
     models: list[Any] = [*model] if isinstance(model, list | tuple) else [model]
     chosen = open_protocol(protocol, fields, models=len(models))
-    return chosen.evaluate(sources_of(models) if models else [], data, Path(out))
+    sources = sources_of(models) if models else []
+    with locked(out):
+        return chosen.evaluate(sources, data, Path(out))
 
 
 def open_protocol(name: str, fields: dict[str, Any], *, models: int) -> Protocol[Any]:

@@ -14,12 +14,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from duchenne.config import SEEDS
 from duchenne.data.prepared import Data, Prepared, open_prepared
 from duchenne.devices import resolve_device
 from duchenne.errors import UsageError
 from duchenne.features.resolve import Model, source_of
 from duchenne.features.source import Context, FeatureKind, Features, FeatureSource, Rows
-from duchenne.files import replacing
+from duchenne.files import locked_beside, replacing
+from duchenne.keywords import check_number
 from duchenne.parallel import in_processes
 from duchenne.progress import progress_bar, which
 
@@ -72,11 +74,12 @@ def embed(
         The table with these columns, `feature` holding arrays (D,); or the path of the file.
 
     Raises:
-        UsageError: when `model` means nothing or `out` does not end in .parquet.
+        UsageError: when `model` means nothing, `out` does not end in .parquet, or another process writes it.
         InputError: when something cannot be read or written.
     """
     if out is not None and Path(out).suffix != ".parquet":
         raise UsageError(f"--out {out}: the table is written as Parquet; give a name that ends in .parquet.")
+    check_number("seed", seed, SEEDS)
     source, prepared = source_of(model), open_prepared(data)
     if scheduler is None:
         context = Context(device=resolve_device(device), feature=feature, seed=seed)
@@ -88,11 +91,12 @@ def embed(
     if out is None:
         table: pd.DataFrame = pa.concat_tables(parts).to_pandas()
         return table
-    first = next(parts)
-    with replacing(out) as temporary, pq.ParquetWriter(temporary, first.schema) as writer:
-        writer.write_table(first)
-        for part in parts:
-            writer.write_table(part)
+    with locked_beside(out):
+        first = next(parts)
+        with replacing(out) as temporary, pq.ParquetWriter(temporary, first.schema) as writer:
+            writer.write_table(first)
+            for part in parts:
+                writer.write_table(part)
     return Path(out)
 
 

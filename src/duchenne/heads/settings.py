@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
+from duchenne.config import Number, Range, Rate, Share
 from duchenne.errors import UsageError
-from duchenne.keywords import post_init_of
+from duchenne.keywords import check_numbers, post_init_of
 from duchenne.losses.weightings import Weighting
 
 Tune = Literal["head", "bn", "all"]
@@ -17,7 +18,7 @@ L2_CANDIDATES: Final = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 class PenaltySettings:
     """The penalty on the weights of linear units."""
 
-    l2: tuple[float, ...] = L2_CANDIDATES
+    l2: tuple[Annotated[float, Range(0, 1e9, above=True)], ...] = L2_CANDIDATES
     """Penalty strengths; where there are several, one is chosen per fold on held-out training subjects."""
 
     def __post_init__(self) -> None:
@@ -26,8 +27,9 @@ class PenaltySettings:
         Raises:
             UsageError: when there is none, or one is not above 0.
         """
-        if not self.l2 or min(self.l2) <= 0:
-            raise UsageError(f"--l2 {' '.join(map(str, self.l2))}: needs at least one strength, all above 0.")
+        if not self.l2:
+            raise UsageError("--l2: needs at least one strength.")
+        check_numbers(self)
         post_init_of(super())
 
 
@@ -46,8 +48,8 @@ class LinearSettings(PenaltySettings):
     """
 
     weighting: Weighting = "balanced"
-    held_out: float = 0.2
-    tolerance: float = 1e-6
+    held_out: Annotated[float, Range(0, 0.9, above=True)] = 0.2
+    tolerance: Annotated[float, Range(0, 1, above=True)] = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,20 +62,20 @@ class TuneSettings:
 
     tune: Tune = "all"
     """Which part of the encoder is trained: none (head: only the linear units), its BatchNorm layers, or all."""
-    epochs: int = 10
+    epochs: Annotated[int, Range(1, 1_000_000)] = 10
     """Passes over the training faces."""
-    batch_size: int = 64
+    batch_size: Annotated[int, Range(2, 65_536)] = 64
     """Faces per step."""
-    lr: float = 1e-4
+    lr: Rate = 1e-4
     """Learning rate of the encoder (AdamW)."""
-    head_lr: float = 1e-3
+    head_lr: Rate = 1e-3
     """Learning rate of the linear units."""
-    layer_decay: float = 1.0
+    layer_decay: Annotated[float, Range(0, 1, above=True)] = 1.0
     """Factor of the learning rate from each part of the encoder to the one before it."""
-    patience: int = 0
+    patience: Number = 0
     """Stop after this many epochs without a better AUC on held-out training subjects, and keep the best; 0: train on
     all subjects for all epochs."""
-    held_out: float = field(default=0.2, init=False)
+    held_out: Share = field(default=0.2, init=False)
     curve: bool = False
     """Score the tested faces after every epoch too, for a figure; nothing is chosen by these scores."""
 
@@ -83,8 +85,5 @@ class TuneSettings:
         Raises:
             UsageError: when a value is out of range.
         """
-        if self.epochs < 1 or self.batch_size < 2 or self.patience < 0:
-            raise UsageError("--epochs must be at least 1, --batch-size at least 2, --patience at least 0.")
-        if min(self.lr, self.head_lr) <= 0 or not 0 < self.layer_decay <= 1:
-            raise UsageError("--lr and --head-lr must be above 0, --layer-decay above 0 and at most 1.")
+        check_numbers(self)
         post_init_of(super())

@@ -12,9 +12,9 @@ from typing import Annotated, Final, Literal
 
 import tyro
 
+from duchenne.config import CORES, Count, FramesPerSecond, Intensity, Range, Seed
 from duchenne.errors import UsageError
-from duchenne.faces.recordings.formats import MOST_FPS
-from duchenne.keywords import post_init_of
+from duchenne.keywords import check_numbers, post_init_of
 
 CROP_PX: Final = 256
 MIN_CROP_PX: Final = 32
@@ -25,18 +25,18 @@ Alignment = Literal["frame", "smooth", "five", "all68", "dataset", "none"]
 class PrepareSettings:
     """What every reader is asked."""
 
-    workers: int = 0
+    workers: Annotated[int, CORES] = 0
     """processes, 0 for one per core; any number writes the same bytes"""
     scheduler: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS")] = None
     """a Dask cluster that does the work instead, tcp://HOST:PORT"""
-    size_px: Annotated[int, tyro.conf.arg(name="size", metavar="PX")] = CROP_PX
+    size_px: Annotated[int, Range(MIN_CROP_PX, 4096), tyro.conf.arg(name="size", metavar="PX")] = CROP_PX
     """side of the crops in pixels"""
-    min_face: Annotated[float, tyro.conf.arg(metavar="PX")] = 32.0
+    min_face: Annotated[float, Range(1, 65_536), tyro.conf.arg(metavar="PX")] = 32.0
     """faces narrower than this many pixels are counted but not kept"""
     alignment: Alignment = "frame"
     """every frame by its eye corners and nose; that, smoothed over time (videos); by eye centres, nose tip and mouth
     corners; by all 68 landmarks; by the data set's own landmarks; or not at all, for images that are aligned crops"""
-    positive_from: Annotated[float | None, tyro.conf.arg(metavar="X")] = None
+    positive_from: Annotated[Intensity | None, tyro.conf.arg(metavar="X")] = None
     """lowest coded intensity, 0 to 5, that counts as present (2, unless the data set says otherwise)"""
     name: str | None = None
     """name of the data set, which namespaces its subjects (that of the reader, or of the folder)"""
@@ -51,14 +51,7 @@ class PrepareSettings:
         Raises:
             UsageError: in one sentence.
         """
-        if self.size_px < MIN_CROP_PX:
-            raise UsageError(f"--size {self.size_px}: crops need at least {MIN_CROP_PX} pixels; choose a larger size.")
-        if self.min_face < 1:
-            raise UsageError(f"--min-face {self.min_face:g}: must be at least 1 pixel.")
-        if self.workers < 0:
-            raise UsageError(f"--workers {self.workers}: must be 0 (one per core) or more.")
-        if self.positive_from is not None and not 0 < self.positive_from <= 5:
-            raise UsageError(f"--positive-from {self.positive_from:g}: must lie between 0 and 5.")
+        check_numbers(self, size_px="size")
         post_init_of(super())
 
 
@@ -66,7 +59,7 @@ class PrepareSettings:
 class RateSettings:
     """Which frames of videos are kept."""
 
-    fps: Annotated[float | None, tyro.conf.arg(metavar="FPS")] = None
+    fps: Annotated[FramesPerSecond | None, tyro.conf.arg(metavar="FPS")] = None
     """frames per second to keep of videos, by time stamp (all by default)"""
 
     def __post_init__(self) -> None:
@@ -75,8 +68,7 @@ class RateSettings:
         Raises:
             UsageError: when it is not above 0.
         """
-        if self.fps is not None and self.fps <= 0:
-            raise UsageError(f"--fps {self.fps:g}: must be more than 0.")
+        check_numbers(self, size_px="size")
         post_init_of(super())
 
 
@@ -102,7 +94,7 @@ class VideosSettings(PrepareSettings, RateSettings):
     names: Annotated[Path | None, tyro.conf.arg(metavar="FILE.csv")] = None
     """a table `source, face, name` that names the faces found (equal names are merged, empty ones left out; needs no
     new search), and states which face each subject of the codes is"""
-    sequence: Annotated[float | None, tyro.conf.arg(metavar="FPS")] = None
+    sequence: Annotated[FramesPerSecond | None, tyro.conf.arg(metavar="FPS")] = None
     """every folder of pictures is one recording at this many frames per second, in the order of their names"""
     chapters: tyro.conf.FlagCreatePairsOff[bool] = False
     """files named as chapters (GoPro's, a DVD's, NAME_part1 ...) are joined into one recording"""
@@ -112,8 +104,6 @@ class VideosSettings(PrepareSettings, RateSettings):
     def __post_init__(self) -> None:
         """See `PrepareSettings`."""
         super().__post_init__()
-        if self.sequence is not None and not 0 < self.sequence < MOST_FPS:
-            raise UsageError(f"--sequence {self.sequence:g}: must be over 0 and under {MOST_FPS:g} frames a second.")
         if self.sequence is not None and self.chapters:
             raise UsageError("--sequence and --chapters exclude each other; a folder of pictures has no chapters.")
         if self.alignment == "none":
@@ -192,9 +182,9 @@ class CameraChoice:
 class DrawChoice:
     """How much of a large data set is read."""
 
-    per_subject: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    per_subject: Annotated[Count | None, tyro.conf.arg(metavar="N")] = None
     """draw this many utterances of every speaker, from as many of their videos as possible (all by default)"""
-    seed: Annotated[int, tyro.conf.arg(metavar="S")] = 0
+    seed: Annotated[Seed, tyro.conf.arg(metavar="S")] = 0
     """of that draw"""
 
     def __post_init__(self) -> None:
@@ -203,10 +193,7 @@ class DrawChoice:
         Raises:
             UsageError: in one sentence.
         """
-        if self.per_subject is not None and self.per_subject < 1:
-            raise UsageError(f"--per-subject {self.per_subject}: must be at least 1.")
-        if self.seed < 0:
-            raise UsageError(f"--seed {self.seed}: must be at least 0.")
+        check_numbers(self, size_px="size")
         post_init_of(super())
 
 

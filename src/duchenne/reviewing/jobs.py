@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from duchenne.errors import DuchenneError, UsageError
+from duchenne.parallel import end_with
 
 _LINES: Final = 40
 _PATIENCE_S: Final = 5.0
@@ -102,7 +104,7 @@ class Job:
 
     def _command(self, step: Step) -> bool:
         """Runs one command; whether it went well."""
-        command = [sys.executable, "-m", step.module, *step.words]
+        command = [sys.executable, "-m", "duchenne.reviewing.jobs", str(os.getpid()), step.module, *step.words]
         with self._lock:
             if not self.is_running:
                 return False
@@ -163,3 +165,14 @@ class Jobs:
         """Ends what runs."""
         if self._job is not None:
             self._job.cancel()
+
+
+def _become_step() -> None:
+    """Runs a step's module in this process, which ends with the page's, however that ends."""
+    threading.Thread(target=end_with, args=(int(sys.argv[1]),), daemon=True).start()
+    sys.argv = sys.argv[2:]
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    _become_step()

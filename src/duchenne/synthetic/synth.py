@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from duchenne.config import CORES, Range, Seed
 from duchenne.data.prepared import DatasetInfo, Prepared
 from duchenne.data.shards import PartWriter, encode_jpeg
 from duchenne.data.writing import write_prepared
@@ -19,6 +20,7 @@ from duchenne.errors import InputError, UsageError
 from duchenne.faces.align import ALIGNMENT, OUTER_EYE_CORNERS, crop_face, crop_matrix, transform_points
 from duchenne.facs import intensity_column
 from duchenne.files import replacing
+from duchenne.keywords import check_number, check_numbers
 from duchenne.synthetic.anatomy import SYNTH_AUS
 from duchenne.synthetic.people import STYLES
 from duchenne.synthetic.render import finish, render
@@ -39,14 +41,22 @@ _FRAME_SHARE: Final = 1.25
 class SynthConfig:
     """What a set of synthetic faces is made from (see `synth`)."""
 
-    subjects: int
-    clips: int
-    frames: int
-    size_px: int
-    seed: int
+    subjects: Annotated[int, Range(1, 1_000_000)]
+    clips: Annotated[int, Range(1, 1_000_000)]
+    frames: Annotated[int, Range(2, 1_000_000)]
+    size_px: Annotated[int, Range(32, 4096)]
+    seed: Seed
     head: Head
     style: str
     aus: Literal["on", "off"]
+
+    def __post_init__(self) -> None:
+        """Checks ranges.
+
+        Raises:
+            UsageError: in one sentence.
+        """
+        check_numbers(self, size_px="size")
 
     def plan(self, subject: int, clip: int) -> ClipPlan:
         """The clip's plan."""
@@ -104,11 +114,8 @@ def synth(
         UsageError: for a number out of range, an unknown style, a missing extra, or an `out` that holds something else.
         InputError: when `out` cannot be written.
     """
-    for name, value, least in (
-        ("subjects", subjects, 1), ("clips", clips, 1), ("frames", frames, 2), ("size", size_px, 32), ("seed", seed, 0),
-    ):  # fmt: skip
-        if value < least:
-            raise UsageError(f"--{name} {value}: must be at least {least}.")
+    check_number("workers", workers, CORES)
+    config = SynthConfig(subjects, clips, frames, size_px, seed, head, style, aus)
     if style not in (*STYLES, "mixed", MODELLED):
         raise UsageError(f"--style {style}: is none of {', '.join((*STYLES, 'mixed', MODELLED))}.")
     if style == MODELLED:
@@ -118,7 +125,6 @@ def synth(
     first_test = subjects - round(subjects * TEST_SHARE)
     if stats and first_test == subjects:
         raise UsageError(f"--stats: tests on a quarter of the people; --subjects {subjects} is too few, use 4 or more.")
-    config = SynthConfig(subjects, clips, frames, size_px, seed, head, style, aus)
     info = DatasetInfo(
         name="synth",
         aus=SYNTH_AUS,

@@ -14,10 +14,12 @@ import pandas as pd
 from markupsafe import Markup
 
 from duchenne import plots
+from duchenne.config import Range
 from duchenne.data.spreadsheets import csv_text
 from duchenne.errors import InputError, UsageError
 from duchenne.facs import ACTION_UNITS, au_column
 from duchenne.files import write_text
+from duchenne.keywords import check_number
 from duchenne.metrics import RESAMPLES, interval, json_number, resample
 from duchenne.pages import render_page
 from duchenne.preparing.codes.exports import holds_events
@@ -32,6 +34,9 @@ RELIABILITY: Final = (
     "au", "coders", "frames", "fleiss_kappa", "alpha", "alpha_low", "alpha_high", "alpha_intensity",
     "alpha_intensity_low", "alpha_intensity_high",
 )  # fmt: skip
+
+_SECONDS: Final = Range(0, 3600)
+_STEP: Final = Range(1e-3, 3600)
 
 
 def agree(
@@ -72,11 +77,13 @@ def agree(
         UsageError: for a wrong number, or fewer than two codings.
         InputError: when a table cannot be read or two share no action unit or no frame.
     """
-    if not 0 < threshold < 1 or not 0 < intensity_from <= 5 or tolerance_s < 0 or max_lag_s < 0 or not step_s > 0:
-        raise UsageError(
-            "--threshold must lie in 0 to 1, --intensity-from in 0 to 5; --tolerance-s, --max-lag-s from 0, --step-s "
-            "above 0."
-        )
+    for name, value, span in (
+        ("threshold", threshold, Range(0, 1, above=True)), ("intensity_from", intensity_from, Range(0, 5, above=True)),
+        ("tolerance_s", tolerance_s, _SECONDS), ("max_lag_s", max_lag_s, _SECONDS), ("step_s", step_s, _STEP),
+    ):  # fmt: skip
+        check_number(name, value, span)
+    if threshold == 1:
+        raise UsageError("--threshold 1: must be below 1.")
     limits = Limits(threshold, intensity_from, tolerance_s, max_lag_s)
     codings, notes = _read([Path(table) for table in tables], intensity_from, step_s)
     pairs = [(*pair, *compare_pair(*pair, limits, by)) for pair in combinations(codings, 2)]

@@ -53,13 +53,14 @@ def write_participants(
     """
     pages = _find_pages(path, [str(source) for source in rows["source"].unique()], tables)
     names = list(dict.fromkeys([*people.appearances]))
+    panels = _panels(people, names, SCALE_COLUMN in rows)
     data = {
         "trials": [str(trial) for trial in people.values["trial"].cat.categories],
         "people": [
             {"name": name, "links": [_link(pages, people.appearances[name].get(trial)) for trial in _trials(people)]}
             for name in names
         ],
-        "panels": _panels(people, names, SCALE_COLUMN in rows),
+        "panels": panels,
     }
     values = {
         "title": title,
@@ -70,7 +71,7 @@ def write_participants(
         "linked": len(pages),
         "said": list(said),
         "advice": list(advice),
-        "unit": _common_unit(data["panels"]),
+        "unit": _common_unit(panels),
         "shown": [value for value in VALUES if people.values[value].notna().any()],
         "groups": _group_rows(people),
         "data": json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
@@ -129,7 +130,7 @@ def _common_unit(panels: Sequence[Mapping[str, Any]]) -> str:
 
 def _group_rows(people: People) -> list[dict[str, Any]]:
     """The means over people as a table that can be read without the picture."""
-    rows = people.groups.astype({"au": int}).to_dict("records")
+    rows: list[dict[str, Any]] = people.groups.astype({"au": int}).to_dict("records")  # type: ignore[assignment]
     return [
         {**row, "trial": str(row["trial"]), "name": ACTION_UNITS[row["au"]].name if row["au"] in ACTION_UNITS else "",
          "low": None if pd.isna(row["low"]) else row["low"], "high": None if pd.isna(row["high"]) else row["high"]}

@@ -16,14 +16,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final
 
+import safetensors.torch
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
 from torch import Tensor
 
 from duchenne.config import Range, from_mapping, load_json, load_mapping
 from duchenne.errors import DuchenneError, InputError, UsageError
-from duchenne.files import file_hash, replacing
+from duchenne.files import file_hash, read_bytes, replacing
 from duchenne.methods.base import Method
 from duchenne.methods.registry import method_class
 from duchenne.modules.backbones.build import is_foreign
@@ -31,7 +31,7 @@ from duchenne.modules.encoder import Encoder, EncoderSpec
 from duchenne.plugins import check_builder, check_named_code
 from duchenne.training.config import LARGEST_PX, method_run_config
 from duchenne.training.foreign import not_finite
-from duchenne.training.weights import apply_weights
+from duchenne.training.weights import LARGEST_WEIGHTS, apply_weights, tensors_of
 
 FORMAT_VERSION: Final = 1
 _JOB_KEYS: Final = ("method", "data", "duchenne", "exclude_fold")
@@ -107,16 +107,13 @@ def save_encoder(folder: str | Path, encoder: Encoder, record: EncoderRecord, *,
     if broken:
         raise DuchenneError(f"{folder / name}: {broken} holds NaN or infinite numbers; train again with a lower --lr.")
     with replacing(folder / f"{name}.json") as beside, replacing(folder / f"{name}.safetensors") as temporary:
-        try:
-            save_file(tensors, temporary, {"record": _record_sum(asdict(record))})
-        except SafetensorError as error:  # a full disk is not an OSError there
-            reason = " ".join(str(error).split())[:160]
-            raise InputError(f"{folder / name}.safetensors: cannot be written ({reason}); free some place.") from error
+        # Written here, as its library opens paths in UTF-8 alone.
+        temporary.write_bytes(safetensors.torch.save(tensors, {"record": record_sum(asdict(record))}))
         values = asdict(record) | {"weights_sha256": file_hash(temporary)}
         beside.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
 
 
-def _record_sum(values: Mapping[str, Any]) -> str:
+def record_sum(values: Mapping[str, Any]) -> str:
     """SHA-256 of what a record says, but for the checksum in it."""
     own = {key: value for key, value in values.items() if key != "weights_sha256"}
     return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()
@@ -156,17 +153,16 @@ def load_encoder(path: str | Path) -> LoadedEncoder:
 def _read_weights(path: Path, record: EncoderRecord) -> dict[str, Tensor]:
     """The tensors of an encoder; refuses those of another record."""
     try:
-        if record.weights_sha256 and file_hash(path) != record.weights_sha256:
+        data = read_bytes(path, LARGEST_WEIGHTS)
+        if record.weights_sha256 and hashlib.sha256(data).hexdigest() != record.weights_sha256:
             raise InputError(
                 f"{path}: is not the file that {path.stem}.json belongs to, or is damaged; copy both again."
             )
-        with safe_open(path, "pt") as file:
-            stated = (file.metadata() or {}).get("record")
-        beside = path.with_suffix(".json")
-        if stated is not None and (not record.weights_sha256 or stated != _record_sum(load_json(beside))):
+        state, metadata = tensors_of(data)
+        stated, beside = metadata.get("record"), path.with_suffix(".json")
+        if stated is not None and (not record.weights_sha256 or stated != record_sum(load_json(beside))):
             raise InputError(f"{beside}: was changed since the training; copy both files again.")
-        state: dict[str, Tensor] = load_file(path)
-    except (SafetensorError, OSError) as error:
+    except SafetensorError as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{path}: is damaged ({reason}).") from error
     broken = not_finite(state)

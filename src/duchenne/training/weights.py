@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import re
 import struct
@@ -9,11 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+import safetensors.torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from duchenne.errors import InputError, UsageError
+from duchenne.files import read_bytes
 from duchenne.model_files import IMAGENET_FILES, model_path
 from duchenne.modules.backbones.resnet import STAGES
 from duchenne.modules.encoder import Encoder
@@ -25,6 +27,8 @@ UNREADABLE: Final = (
     struct.error,
 )  # fmt: skip
 """What `torch.load(weights_only=True)` raises on files that torch did not write."""
+LARGEST_WEIGHTS: Final = 2**35
+"""Bytes of a file of weights."""
 _OLD_DENSE: Final = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
 """Names in torchvision's files of DenseNet, from before points were forbidden in the names of modules."""
 
@@ -106,7 +110,7 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
         raise InputError(f"{path}: there is no such file; check the path of the weights.")
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
+            return tensors_of(read_bytes(path, LARGEST_WEIGHTS))[0]
         loaded = load_tensors(path)
     except (SafetensorError, *UNREADABLE) as error:
         reason = " ".join(str(error).split())[:160]
@@ -115,6 +119,17 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
     if state is None:
         raise InputError(f"{path}: holds no state dict; save the tensors alone.")
     return state
+
+
+def tensors_of(data: bytes) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors and the metadata of a `.safetensors` file, whose library opens paths in UTF-8 alone.
+
+    Raises:
+        SafetensorError: when it is damaged.
+    """
+    state: dict[str, Tensor] = safetensors.torch.load(data)
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    return state, header.get("__metadata__", {})
 
 
 def encoder_state(state: dict[str, Tensor]) -> dict[str, Tensor]:

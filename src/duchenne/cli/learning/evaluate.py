@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+import tyro
+
 from duchenne.evaluation.protocols.registry import PROTOCOLS, check_fields, find_protocol
 from duchenne.features.words import ALL_MODELS
 from duchenne.keywords import check_required, names_given

@@ -129,6 +129,8 @@ def read_list(path: Path, column: str, layout: Layout, rows: int) -> NDArray[np.
     is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
     if not is_list or not pa.types.is_floating(kind.value_type):
         raise InputError(f"{path}: column `{column}` must be lists of {length} numbers; prepare the data again.")
+    if len(values) != rows:  # a damaged header can say so of one column alone
+        raise InputError(f"{path}: `{column}` has {len(values)} rows, not {rows}; prepare the data again.")
     known = ~values.is_null().to_numpy(zero_copy_only=False)
     there = values.drop_null()
     lengths = pc.list_value_length(there).to_numpy(zero_copy_only=False)

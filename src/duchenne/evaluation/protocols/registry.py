@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from duchenne.config import Workers
 from duchenne.errors import UsageError
 from duchenne.evaluation.arguments import (
     CommonArguments,
@@ -43,16 +44,10 @@ class FinetuneArguments(TuneSettings, FeatureArguments, ScoredArguments):
     method: tuple[str, ...] = ()
     """Methods that learn from labels, trained in every fold: supervised, cl_ile, or with a recipe
     (cl_ile:cpu/cl_ile)."""
-    workers: int = 1
+    workers: Workers = 1
     """Folds that are trained at the same time."""
     scheduler: str | None = None
     """A Dask cluster that trains the folds instead, tcp://HOST:PORT."""
-
-    def __post_init__(self) -> None:
-        """See `TuneSettings` and `ScoredArguments`."""
-        super().__post_init__()
-        if self.workers < 1:
-            raise UsageError(f"--workers {self.workers}: must be at least 1.")
 
     def check_given(self, given: Collection[str], models: int) -> None:
         """See `CommonArguments`."""

@@ -18,7 +18,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from duchenne.errors import UsageError
-from duchenne.evaluation.arguments import MAP_FACES
+from duchenne.evaluation.arguments import MAP_FACES, MapFaces, MapSubjects
+from duchenne.keywords import check_numbers
 from duchenne.plots import COLOURS, STYLE, to_svg
 
 FEW: Final = 100
@@ -42,8 +43,8 @@ class MapSettings:
         emotion: the maps of items show the faces of this emotion alone; None: all.
     """
 
-    faces: int = MAP_FACES
-    subjects: int = 0
+    faces: MapFaces = MAP_FACES
+    subjects: MapSubjects = 0
     items: tuple[str, ...] = ()
     emotion: str | None = None
 
@@ -53,10 +54,7 @@ class MapSettings:
         Raises:
             UsageError: when there are too few faces or too many subjects.
         """
-        if self.faces < 2:
-            raise UsageError(f"--map-faces {self.faces}: must be at least 2.")
-        if not 0 <= self.subjects <= len(PALETTE):
-            raise UsageError(f"--map-subjects {self.subjects}: must lie between 0 (all) and {len(PALETTE)}.")
+        check_numbers(self, faces="map_faces", subjects="map_subjects")
 
     def check(self, items: Sequence[str], emotions: pd.Series[str]) -> None:
         """Checks what can only be known from the data.

@@ -22,8 +22,6 @@ IMAGE_SUFFIXES: Final = frozenset({
     ".heif", ".hif", ".avif", ".avifs",
 })  # fmt: skip
 """Files that a folder is searched for as images."""
-MOST_FPS: Final = 10_000.0
-"""No folder of pictures is a recording of so many a second."""
 MOST_PIXELS: Final = 120_000_000
 """Larger pictures are refused before memory is taken for them: in work one takes about 16 bytes a pixel."""
 

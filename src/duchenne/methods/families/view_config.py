@@ -25,7 +25,7 @@ class ViewsConfig:
     backbone: str = "resnet34"
     """Network that is kept (as in CLP, whose paper compares with these methods)."""
     views: str = "moco_v2"
-    """Crops, colours and blur: as published (moco_v1, moco_v2, simclr), or milder ones for small aligned faces (faces); or
+    """Crops, colours and blur: as published (moco_v1, moco_v2, simclr), milder ones for small aligned faces (faces), or
     an augmentation of another package, by its name or as package.module:Name."""
     embedding_dim: Width = 128
     """Width of the embedding that the loss sees (SimCLR, MoCo, CVC: 128)."""

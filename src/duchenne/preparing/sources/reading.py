@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from duchenne.config import Intensity
 from duchenne.data.cells import NOT_CODED, read_rows
 from duchenne.errors import InputError
 from duchenne.faces.recordings.formats import VIDEO_SUFFIXES
@@ -40,7 +41,7 @@ class Options(AusChoice, FramesChoice, EmotionsChoice, CameraChoice, DrawChoice)
     """
 
     points: bool = False
-    positive_from: float = 2.0
+    positive_from: Intensity = 2.0
 
 
 @dataclass
