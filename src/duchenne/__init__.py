@@ -34,6 +34,7 @@ _FUNCTIONS = {
     "prepare": "duchenne.preparing.prepare",
     "pretrain": "duchenne.training.pretrain",
     "register_method": "duchenne.methods.registry",
+    "reproduce": "duchenne.reproducing.job",
     "retrieve": "duchenne.features.retrieve",
     "review": "duchenne.reviewing.review",
     "summarize": "duchenne.tables.summarize",
@@ -42,7 +43,7 @@ _FUNCTIONS = {
 __all__ = [
     "Detector", "EvaluationResult", "FeatureSource", "Method", "Prepared", "__version__", "agree", "camera", "compare",
     "convert", "demo", "detect", "detect_frames", "embed", "evaluate", "export", "fit", "info", "load_encoder",
-    "load_model", "prepare", "pretrain", "register_method", "retrieve", "review", "summarize", "synth",
+    "load_model", "prepare", "pretrain", "register_method", "reproduce", "retrieve", "review", "summarize", "synth",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
     from duchenne.methods.base import Method
     from duchenne.methods.registry import register_method
     from duchenne.preparing.prepare import prepare
+    from duchenne.reproducing.job import reproduce
     from duchenne.reviewing.review import review
     from duchenne.synthetic.synth import synth
     from duchenne.tables.agree import agree

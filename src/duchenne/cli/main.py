@@ -21,6 +21,7 @@ COMMANDS: Final[dict[str, str]] = {
     "convert": "the released weights of temporal ranking as an encoder",
     "evaluate": "score representations under one protocol",
     "compare": "put the models of several evaluations into one table",
+    "reproduce": "make a published table anew from its recipes",
     "embed": "write the features of every prepared face to a table",
     "retrieve": "find the prepared faces nearest to those of a picture",
     "fit": "train a detector of your own from coded faces",
@@ -35,12 +36,12 @@ COMMANDS: Final[dict[str, str]] = {
 
 _ROOMS: Final = {
     "preparing": ("synth", "prepare"),
-    "learning": ("pretrain", "convert", "evaluate", "compare", "embed", "retrieve"),
+    "learning": ("pretrain", "convert", "evaluate", "compare", "reproduce", "embed", "retrieve"),
     "detecting": ("fit", "detect", "export", "summarize", "agree", "review"),
 }
 """Where commands lie; those named in no room lie in `duchenne.cli` itself."""
 
-_GO_ON: Final = ("demo", "synth", "prepare", "evaluate")
+_GO_ON: Final = ("demo", "synth", "prepare", "evaluate", "reproduce")
 """Commands that find what an interrupted call finished; the others start over or say themselves how to go on."""
 
 
