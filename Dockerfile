@@ -19,7 +19,7 @@ WORKDIR /opt/duchenne
 COPY pyproject.toml setup.py constraints.txt README.md LICENSE THIRD_PARTY.md ./
 COPY src ./src
 RUN PIP_EXTRA_INDEX_URL="$PIP_EXTRA_INDEX_URL" \
-    pip install --no-cache-dir --disable-pip-version-check -c constraints.txt ".[onnx]" \
+    pip install --no-cache-dir --disable-pip-version-check -c constraints.txt ".[train,onnx]" \
     && rm -rf build src/*.egg-info
 
 # Files that it writes belong to whoever runs it: docker run --user "$(id -u):$(id -g)" ...

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from duchenne._version import __version__
+from duchenne.errors import lacks_training
 
 _FUNCTIONS = {
     "Detector": "duchenne.detection.detector",
@@ -77,7 +78,13 @@ if TYPE_CHECKING:
 
 def __getattr__(name: str) -> Any:
     if name in _FUNCTIONS:
-        return getattr(import_module(_FUNCTIONS[name]), name)
+        try:
+            return getattr(import_module(_FUNCTIONS[name]), name)
+        except ModuleNotFoundError as error:
+            said = lacks_training(error, f"duchenne.{name}")
+            if said is None:
+                raise
+            raise said from error
     raise AttributeError(f"module 'duchenne' has no attribute '{name}'")
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+TRAINING: Final = ("torch", "lightning_fabric", "kornia", "sklearn", "scipy", "safetensors", "h5py")
+"""What the extra `train` installs, by the names of its modules."""
 _LONGEST: Final = 800
 """Characters of a sentence; of a longer one the middle is left out."""
 _END: Final = 200
@@ -53,3 +55,16 @@ class InputError(DuchenneError):
 
 class OutputError(InputError):
     """What a command says cannot be written: its standard output is full (exit status 1)."""
+
+
+def lacks_training(error: ModuleNotFoundError, asked: str = "it") -> UsageError | None:
+    """What to say where a package is missing because the extra `train` was not installed; None where it is another.
+
+    Args:
+        error: of the import.
+        asked: the function that was called.
+    """
+    package = (error.name or "").partition(".")[0]
+    if package not in TRAINING:
+        return None
+    return UsageError(f'{asked} needs {package}, which comes with training; pip install "duchenne[train]".')

@@ -9,7 +9,7 @@ import sys
 from importlib import import_module
 from typing import Final
 
-from duchenne.errors import DuchenneError, OutputError, UsageError
+from duchenne.errors import DuchenneError, OutputError, UsageError, lacks_training
 from duchenne.plain import flush_output
 from duchenne.plain import tell as print
 
@@ -97,6 +97,11 @@ def _command(words: list[str]) -> int:
         return 2
     try:
         status: int = import_module(command_module(words[0])).main(words[1:])
+    except ModuleNotFoundError as error:
+        said = lacks_training(error)
+        if said is None:
+            raise
+        raise said from error
     except OSError as error:
         if error.errno != errno.ENAMETOOLONG:
             raise

@@ -23,7 +23,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor, nn
 
-from duchenne.config import from_mapping
+from duchenne.config import from_mapping, to_mapping
 from duchenne.data.loaders import ClipLoader
 from duchenne.errors import DuchenneError, InputError, UsageError
 from duchenne.files import write_text
@@ -35,6 +35,7 @@ from duchenne.training.log import read_log
 from duchenne.training.schedules import Plateau, build_optimisers, rate_factor
 from duchenne.training.watching.loggers import LoggerName, Mirror
 from duchenne.training.watching.measures import COLLAPSED, Meter, Seen, gradient_norm, watched
+from duchenne.training.watching.views import VIEWS_NAME, write_views
 
 _MOST_THREADS: Final = 1024
 
@@ -162,7 +163,7 @@ class Trainer:
         if self.mirrored and self.fabric.is_global_zero:
             log = self.out / "log.jsonl"
             before = [line for _, line in read_log(log) if line] if log.exists() else []
-            self.mirror = Mirror(self.mirrored, self.out, before)
+            self.mirror = Mirror(self.mirrored, self.out, before, to_mapping(self.config))
         try:
             return self._run(quiet=quiet or not self.fabric.is_global_zero)
         finally:
@@ -212,6 +213,8 @@ class Trainer:
         batch = batch.to(self.fabric.device)
         with torch.no_grad():
             batch = self.method.augment(batch)
+        if self.mirror and self.step == 0:
+            write_views(batch.images, self.out / VIEWS_NAME)
         self.module.train()
         wanted = (self.step + 1) % self.config.log_every == 0 or self.step + 1 == self.ends[self.stage]
         with (

@@ -44,6 +44,7 @@ from duchenne.training.runs import (
 from duchenne.training.sync_batchnorm import check_sync_batchnorm, synchronised
 from duchenne.training.watching.curves import PAGE_NAME
 from duchenne.training.watching.loggers import LOGGERS, LoggerName, clear, is_mirror
+from duchenne.training.watching.views import VIEWS_NAME
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,8 @@ def pretrain(
             `I/bp4d:jaa` likewise for a published partition, `I/parts` for the data's own.
         resume: go on from `out/checkpoint.pt`, bit for bit as if never interrupted (same machine, versions, threads).
         quiet: show no progress.
-        logger: keep the log for TensorBoard (`out/tensorboard`) or as a CSV (`out/csv/metrics.csv`), too.
+        logger: keep the log for TensorBoard (`out/tensorboard`), as a CSV (`out/csv/metrics.csv`), or for Weights &
+            Biases or MLflow (offline, `out/wandb`, `out/mlflow`), too, and the first batch's views as `out/views.png`.
         tell: called before the first step with each of the result's `notes` (by the first process alone), and at once
             where the embedding collapses.
         **fields: any field of the method's or the training configuration; they take precedence over the recipe.
@@ -110,7 +112,7 @@ def pretrain(
         DuchenneError: when the loss is no longer finite.
     """
     if logger is not None and logger not in LOGGERS:
-        raise UsageError(f"--logger {logger}: there are {' and '.join(LOGGERS)}.")
+        raise UsageError(f"--logger {logger}: there are {', '.join(LOGGERS)}.")
     out, method = Path(out), method_name(method)
     kind = method_run_config(method)
     values = load_recipe(recipe, method) if recipe else {}
@@ -366,7 +368,7 @@ _BEST = "encoder_best"
 
 def _leftover(path: Path) -> bool:
     """Whether a run that was interrupted before its first checkpoint leaves such a file or folder."""
-    ours = ("config.yaml", "log.jsonl", "checkpoint.json", PAGE_NAME)
+    ours = ("config.yaml", "log.jsonl", "checkpoint.json", PAGE_NAME, VIEWS_NAME)
     return is_leftover(path.name) or path.name in ours or path.name.startswith(_BEST) or is_mirror(path)
 
 

@@ -41,8 +41,9 @@ class JobArguments:
     """Show no progress."""
     show: tyro.conf.FlagCreatePairsOff[bool] = False
     """Train nothing; print every value of the configuration and where it comes from."""
-    logger: Literal["tensorboard", "csv"] | None = None
-    """Keep the log for TensorBoard (RUN/tensorboard) or as a CSV (RUN/csv/metrics.csv), too."""
+    logger: Literal["tensorboard", "csv", "wandb", "mlflow"] | None = None
+    """Keep the log for TensorBoard (RUN/tensorboard), as a CSV (RUN/csv/metrics.csv), or for Weights & Biases or MLflow
+    (offline), too, and the views of the first batch as RUN/views.png."""
 
 
 def main(arguments: list[str]) -> int:
