@@ -22,6 +22,7 @@ OUTSIDE = {
     "CHANGELOG.md": "about/changelog.md",
     "THIRD_PARTY.md": "about/third_party.md",
     "examples/plugin/README.md": "about/plugin.md",
+    "examples/http/README.md": "about/http.md",
     "src/duchenne/weights/model_card.md": "about/model_card.md",
     **{
         f"src/duchenne/methods/{page.parent.name}/README.md": f"methods/{page.parent.name}.md"
