@@ -15,6 +15,7 @@ from duchenne.errors import lacks_training
 _FUNCTIONS = {
     "Detector": "duchenne.detection.detector",
     "EvaluationResult": "duchenne.evaluation.result",
+    "FaceDataset": "duchenne.data.loaders",
     "FeatureSource": "duchenne.features.source",
     "Method": "duchenne.methods.base",
     "Prepared": "duchenne.data.prepared",
@@ -42,13 +43,15 @@ _FUNCTIONS = {
     "synth": "duchenne.synthetic.synth",
 }
 __all__ = [
-    "Detector", "EvaluationResult", "FeatureSource", "Method", "Prepared", "__version__", "agree", "camera", "compare",
-    "convert", "demo", "detect", "detect_frames", "embed", "evaluate", "export", "fit", "info", "load_encoder",
-    "load_model", "prepare", "pretrain", "register_method", "reproduce", "retrieve", "review", "summarize", "synth",
+    "Detector", "EvaluationResult", "FaceDataset", "FeatureSource", "Method", "Prepared", "__version__", "agree",
+    "camera", "compare", "convert", "demo", "detect", "detect_frames", "embed", "evaluate", "export", "fit", "info",
+    "load_encoder", "load_model", "prepare", "pretrain", "register_method", "reproduce", "retrieve", "review",
+    "summarize", "synth",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
     from duchenne.cli.info import info
+    from duchenne.data.loaders import FaceDataset
     from duchenne.data.prepared import Prepared
     from duchenne.demonstration.job import demo
     from duchenne.detection.camera import camera

@@ -23,6 +23,7 @@ from duchenne.config import load_json, save_mapping
 from duchenne.data.prepared import read_info
 from duchenne.errors import InputError, UsageError
 from duchenne.files import locked, write_text
+from duchenne.plain import note
 from duchenne.preparing.datasets.registry import DATA_SETS
 from duchenne.reproducing.plan import Data, MissingDataError, Options, Step, plan, write_recipes
 from duchenne.reproducing.result import result_table, write_result
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 DONE = "done.json"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Reproduction:
     """What `reproduce` gives.
 
@@ -49,6 +50,19 @@ class Reproduction:
     commands: tuple[str, ...]
     notes: tuple[str, ...]
     out: Path
+
+    def __repr__(self) -> str:
+        """Short: rows and commands are counted."""
+        rows = "nothing run" if self.table is None else f"{self.table['ours'].notna().sum()} of {len(self.table)} rows"
+        return f"<reproduction {self.out}: {rows}, {len(self.commands)} commands>"
+
+    def _repr_html_(self) -> str:
+        """The table for notebooks."""
+        return (
+            repr(self)
+            if self.table is None
+            else str(self.table.to_html(index=False, na_rep="", float_format="{:.1f}".format))
+        )
 
 
 def reproduce(
@@ -65,7 +79,7 @@ def reproduce(
     devices: int = 1,
     max_steps: int | None = None,
     quiet: bool = False,
-    tell: Callable[[str], None] = lambda line: None,
+    tell: Callable[[str], None] = note,
 ) -> Reproduction:
     """Makes a published table anew: prepares, pretrains, evaluates and compares as its recipes say.
 

@@ -28,6 +28,7 @@ from duchenne.data.loaders import ClipLoader
 from duchenne.errors import DuchenneError, InputError, UsageError
 from duchenne.files import write_text
 from duchenne.methods.base import Method
+from duchenne.plain import note
 from duchenne.progress import progress_bar
 from duchenne.training.checkpoints import check_optimiser, load_checkpoint, save_checkpoint
 from duchenne.training.config import TrainingConfig
@@ -56,6 +57,7 @@ class Trainer:
         save_best: called with the step and the score whenever a validation of the last stage was the best so far.
         logger: of another program, that is to hold the log, too.
         tell: called with a sentence that a user should know at once.
+        on_log: called with every line of the log.
     """
 
     def __init__(
@@ -72,9 +74,10 @@ class Trainer:
         validate_every: int = 1,
         save_best: Callable[[int, float], None] | None = None,
         logger: LoggerName | None = None,
-        tell: Callable[[str], None] = lambda note: None,
+        tell: Callable[[str], None] = note,
+        on_log: Callable[[dict[str, Any]], None] = lambda line: None,
     ) -> None:
-        self.mirrored, self.tell = logger, tell
+        self.mirrored, self.tell, self.on_log = logger, tell, on_log
         self.mirror: Mirror | None = None
         self.notes: list[str] = []
         self.fabric, self.method, self.config, self.bf16 = fabric, method, config, bf16
@@ -284,6 +287,7 @@ class Trainer:
             raise InputError(f"{log}: cannot be written ({error.strerror}); free some place, then --resume.") from error
         if self.mirror:
             self.mirror.write(line)
+        self.on_log(line)
 
     def _log(self, meter: Meter, lr: float) -> dict[str, float]:
         line = meter.line(self.step, lr)

@@ -25,6 +25,7 @@ from duchenne.facs import au_column
 from duchenne.files import LOCK_NAME, is_leftover, locked, replacing, write_text
 from duchenne.methods.base import Method, RunFacts, Stage
 from duchenne.methods.registry import figures_of, method_class, method_name
+from duchenne.plain import note
 from duchenne.published.settings import compare_settings
 from duchenne.training.config import method_run_config
 from duchenne.training.held_out import sample_clips, split_clips, split_subjects, training_rows
@@ -47,7 +48,7 @@ from duchenne.training.watching.loggers import LOGGERS, LoggerName, clear, is_mi
 from duchenne.training.watching.views import VIEWS_NAME
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PretrainResult:
     """What came out of `pretrain`.
 
@@ -62,6 +63,11 @@ class PretrainResult:
     steps: int
     finished: bool
     notes: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        """Short: the notes are counted."""
+        state = "" if self.finished else ", interrupted"
+        return f"<run {self.out}: {self.steps} steps{state}, {len(self.notes)} notes>"
 
     def load_encoder(self) -> LoadedEncoder:
         """The encoder that was trained, see `duchenne.load_encoder`.
@@ -82,7 +88,8 @@ def pretrain(
     resume: bool = False,
     quiet: bool = False,
     logger: LoggerName | None = None,
-    tell: Callable[[str], None] = lambda note: None,
+    tell: Callable[[str], None] = note,
+    on_log: Callable[[Mapping[str, Any]], None] = lambda line: None,
     **fields: Any,
 ) -> PretrainResult:
     """Learns a representation from prepared data. Rows whose split is `test` are never used.
@@ -100,7 +107,8 @@ def pretrain(
         logger: keep the log for TensorBoard (`out/tensorboard`), as a CSV (`out/csv/metrics.csv`), or for Weights &
             Biases or MLflow (offline, `out/wandb`, `out/mlflow`), too, and the first batch's views as `out/views.png`.
         tell: called before the first step with each of the result's `notes` (by the first process alone), and at once
-            where the embedding collapses.
+            where the embedding collapses; without, they go to the logger `duchenne` at the level INFO.
+        on_log: called with each line of `log.jsonl` when it is written (by the first process alone).
         **fields: any field of the method's or the training configuration; they take precedence over the recipe.
 
     Returns:
@@ -122,8 +130,9 @@ def pretrain(
     rows = training_rows(prepared, exclude_fold)
     of = (recipe, values) if recipe in recipe_names() else None
     result, _ = train_on(
-        method, config, prepared, rows, out, job=job, recipe=of, resume=resume, quiet=quiet, logger=logger, tell=tell
-    )
+        method, config, prepared, rows, out, job=job, recipe=of, resume=resume, quiet=quiet, logger=logger, tell=tell,
+        on_log=on_log,
+    )  # fmt: skip
     return result
 
 
@@ -139,7 +148,8 @@ def train_on(
     resume: bool = False,
     quiet: bool = False,
     logger: LoggerName | None = None,
-    tell: Callable[[str], None] = lambda note: None,
+    tell: Callable[[str], None] = note,
+    on_log: Callable[[Mapping[str, Any]], None] = lambda line: None,
 ) -> tuple[PretrainResult, Method]:
     """Trains a method on some rows of prepared data; what `pretrain` does once it knows which.
 
@@ -174,6 +184,7 @@ def train_on(
             quiet=quiet,
             logger=logger,
             tell=tell,
+            on_log=on_log,
             held=held,
         )
 
@@ -191,6 +202,7 @@ def _train_on(
     quiet: bool,
     logger: LoggerName | None,
     tell: Callable[[str], None],
+    on_log: Callable[[Mapping[str, Any]], None],
     held: ExitStack,
 ) -> tuple[PretrainResult, Method]:
     chosen = method_class(method)
@@ -276,7 +288,7 @@ def _train_on(
         fabric, built, config, load(training), steps, out, bf16=bf16,
         validation=load(held_out) if len(held_out) else None, save_best=save_best,
         validate_every=config.validate_every or math.ceil(len(training) / config.batch_size),
-        logger=logger, tell=tell,
+        logger=logger, tell=tell, on_log=on_log,
     )  # fmt: skip
     notes += tuple(trainer.resume()) if resume else ()
     if fabric.is_global_zero:
@@ -286,8 +298,8 @@ def _train_on(
                 clear(path)
             elif _leftover(path) and path.name not in ("config.yaml", LOCK_NAME):
                 path.unlink(missing_ok=True)
-        for note in notes:
-            tell(note)
+        for sentence in notes:
+            tell(sentence)
     finished = trainer.run(quiet=quiet)
     average_buffers(fabric, built)
     if fabric.is_global_zero and finished:
