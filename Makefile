@@ -1,6 +1,7 @@
 # make demo    sets everything up in .venv and runs the demo: synthetic faces, pretraining, evaluation, detection
 # make test    sets everything up and runs the tests (ARGS="-k name" for some of them)
 # make lint    ruff and mypy
+# make docs    builds the documentation as a site, build/site; a link that leads nowhere is an error
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -11,7 +12,7 @@ ifneq ($(wildcard ../shared/models),)
 export DUCHENNE_MODELS ?= $(abspath ../shared/models)
 endif
 
-.PHONY: demo test lint setup system clean
+.PHONY: demo test lint docs setup system clean
 .DEFAULT_GOAL := setup
 
 demo: setup
@@ -24,6 +25,10 @@ lint: setup
 	$(BIN)/ruff check src tests benchmarks examples tools
 	$(BIN)/ruff format --check src tests benchmarks examples tools
 	$(BIN)/mypy src
+
+docs: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 setup: $(STAMP)
 

@@ -10,10 +10,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from duchenne._version import __version__
+from duchenne.errors import lacks_training
 
 _FUNCTIONS = {
     "Detector": "duchenne.detection.detector",
     "EvaluationResult": "duchenne.evaluation.result",
+    "FaceDataset": "duchenne.data.loaders",
     "FeatureSource": "duchenne.features.source",
     "Method": "duchenne.methods.base",
     "Prepared": "duchenne.data.prepared",
@@ -34,19 +36,22 @@ _FUNCTIONS = {
     "prepare": "duchenne.preparing.prepare",
     "pretrain": "duchenne.training.pretrain",
     "register_method": "duchenne.methods.registry",
+    "reproduce": "duchenne.reproducing.job",
     "retrieve": "duchenne.features.retrieve",
     "review": "duchenne.reviewing.review",
     "summarize": "duchenne.tables.summarize",
     "synth": "duchenne.synthetic.synth",
 }
 __all__ = [
-    "Detector", "EvaluationResult", "FeatureSource", "Method", "Prepared", "__version__", "agree", "camera", "compare",
-    "convert", "demo", "detect", "detect_frames", "embed", "evaluate", "export", "fit", "info", "load_encoder",
-    "load_model", "prepare", "pretrain", "register_method", "retrieve", "review", "summarize", "synth",
+    "Detector", "EvaluationResult", "FaceDataset", "FeatureSource", "Method", "Prepared", "__version__", "agree",
+    "camera", "compare", "convert", "demo", "detect", "detect_frames", "embed", "evaluate", "export", "fit", "info",
+    "load_encoder", "load_model", "prepare", "pretrain", "register_method", "reproduce", "retrieve", "review",
+    "summarize", "synth",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
     from duchenne.cli.info import info
+    from duchenne.data.loaders import FaceDataset
     from duchenne.data.prepared import Prepared
     from duchenne.demonstration.job import demo
     from duchenne.detection.camera import camera
@@ -64,6 +69,7 @@ if TYPE_CHECKING:
     from duchenne.methods.base import Method
     from duchenne.methods.registry import register_method
     from duchenne.preparing.prepare import prepare
+    from duchenne.reproducing.job import reproduce
     from duchenne.reviewing.review import review
     from duchenne.synthetic.synth import synth
     from duchenne.tables.agree import agree
@@ -75,7 +81,13 @@ if TYPE_CHECKING:
 
 def __getattr__(name: str) -> Any:
     if name in _FUNCTIONS:
-        return getattr(import_module(_FUNCTIONS[name]), name)
+        try:
+            return getattr(import_module(_FUNCTIONS[name]), name)
+        except ModuleNotFoundError as error:
+            said = lacks_training(error, f"duchenne.{name}")
+            if said is None:
+                raise
+            raise said from error
     raise AttributeError(f"module 'duchenne' has no attribute '{name}'")
 
 

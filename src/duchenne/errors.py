@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+TRAINING: Final = ("torch", "lightning_fabric", "kornia", "sklearn", "scipy", "safetensors", "h5py")
+"""What the extra `train` installs, by the names of its modules."""
 _LONGEST: Final = 800
 """Characters of a sentence; of a longer one the middle is left out."""
 _END: Final = 200
@@ -82,3 +84,16 @@ def did_you_mean(word: str, known: Iterable[str], otherwise: str | None = None) 
         return "there are none."
     more = " ..." if len(known) > _MOST_NAMED else "."
     return otherwise if otherwise is not None else f"there are {', '.join(known[:_MOST_NAMED])}{more}"
+
+
+def lacks_training(error: Exception, asked: str = "it") -> UsageError | None:
+    """What to say where a package is missing because the extra `train` was not installed; None where it is another.
+
+    Args:
+        error: of the import.
+        asked: the function that was called.
+    """
+    package = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    if package not in TRAINING:
+        return None
+    return UsageError(f'{asked} needs {package}, which comes with training; pip install "duchenne[train]".')

@@ -6,6 +6,7 @@ spreadsheets themselves. Reading takes it away again, so that names come back un
 
 from __future__ import annotations
 
+import logging
 import re
 import sys
 from typing import Final, TextIO
@@ -60,6 +61,14 @@ def tell(*values: object, file: TextIO | None = None, flush: bool = False) -> No
         raise
     except OSError as error:
         raise OutputError(f"the output cannot be written ({error.strerror}); free some place.") from error
+
+
+def note(text: str) -> None:
+    """What a function says where nobody asked to be told: a line of the logger `duchenne`, at the level INFO.
+
+    Nothing shows it unless logging is set up to.
+    """
+    logging.getLogger("duchenne").info(text)
 
 
 def flush_output() -> None:

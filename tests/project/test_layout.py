@@ -49,7 +49,7 @@ LEVELS = (
     {"evaluation", "tables", "detectors"},
     {"detection"},
     {"reviewing"},
-    {"demonstration"},
+    {"demonstration", "reproducing"},
     {"cli"},
 )
 """A part imports from its own level and from those above this line, never from below."""

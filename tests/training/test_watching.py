@@ -7,8 +7,10 @@ import json
 import math
 import re
 import struct
+import sys
 from pathlib import Path
 
+import cv2
 import pytest
 import torch
 from lightning_fabric.loggers import tensorboard
@@ -24,6 +26,7 @@ from duchenne.methods import registry
 from duchenne.training.watching.curves import write_curves
 from duchenne.training.watching.loggers import Mirror
 from duchenne.training.watching.measures import Seen, gradient_norm, watched
+from duchenne.training.watching.views import write_views
 
 HOW = {"size_px": 32, "batch_size": 4, "log_every": 2, "quiet": True, "device": "cpu"}
 
@@ -70,6 +73,44 @@ def events(folder: Path) -> dict[int, dict[str, float]]:
     return found
 
 
+def of_wandb(folder: Path) -> dict[int, dict[str, float]]:
+    """Numbers of the one run of Weights & Biases: a log as LevelDB writes it, whose records are protocol buffers."""
+    from wandb.proto import wandb_internal_pb2
+
+    (path,) = folder.glob("offline-run-*/*.wandb")
+    data, place, parts, found = path.read_bytes(), 7, b"", {}
+    while place < len(data):
+        left = 32768 - place % 32768
+        if left < 7:  # a record's head does not go over the end of a block
+            place += left
+            continue
+        length, kind = struct.unpack("<HB", data[place + 4 : place + 7])
+        parts, place = parts + data[place + 7 : place + 7 + length], place + 7 + length
+        if kind in (1, 4):  # whole, or its last part
+            record, parts = wandb_internal_pb2.Record.FromString(parts), b""
+            if record.WhichOneof("record_type") == "history":
+                items = {
+                    ".".join(item.nested_key) or item.key: json.loads(item.value_json) for item in record.history.item
+                }
+                found[items["_step"]] = {key: value for key, value in items.items() if not key.startswith("_")}
+    return found
+
+
+def of_mlflow(folder: Path) -> dict[int, dict[str, float]]:
+    """Numbers of the one run of MLflow, as its own client gives them."""
+    from mlflow import MlflowClient
+
+    client, found = MlflowClient(tracking_uri=folder.absolute().as_uri()), {}
+    experiment = client.get_experiment_by_name("duchenne")
+    (one,) = client.search_runs([experiment.experiment_id])
+    assert one.data.params["max_steps"] == "8"
+    assert one.info.status == "FINISHED"
+    for key in one.data.metrics:
+        for metric in client.get_metric_history(one.info.run_id, key):
+            found.setdefault(metric.step, {})[key] = metric.value
+    return found
+
+
 def test_norm_of_a_gradient():
     module = nn.Linear(2, 1, bias=True)
     assert gradient_norm(module) == 0
@@ -101,8 +142,10 @@ def test_hooks_are_gone_afterwards():
     assert seen.rows == {}
 
 
-@pytest.mark.parametrize("logger", ["csv", "tensorboard"])
+@pytest.mark.parametrize("logger", ["csv", "tensorboard", "wandb", "mlflow"])
 def test_loggers_hold_what_the_log_holds_and_resuming_leaves_no_trace(logger, squares, tmp_path):
+    if logger in ("wandb", "mlflow"):
+        pytest.importorskip(logger)
     run = tmp_path / "run"
     how = {**HOW, "data": squares, "out": run, "logger": logger}
     duchenne.pretrain(Brightness, max_steps=4, **how)
@@ -120,7 +163,7 @@ def test_loggers_hold_what_the_log_holds_and_resuming_leaves_no_trace(logger, sq
                 int(row["step"]): {k: float(v) for k, v in row.items() if k != "step"} for row in csv.DictReader(file)
             }
     else:
-        found = events(run / "tensorboard")
+        found = {"tensorboard": events, "wandb": of_wandb, "mlflow": of_mlflow}[logger](run / logger)
     assert found.keys() == {2, 4, 6, 8}
     for line in lines:
         assert found[line.pop("step")] == pytest.approx(line, rel=1e-6)
@@ -168,8 +211,8 @@ def test_a_logger_that_is_not_installed_or_cannot_write(squares, tmp_path, monke
     (tmp_path / "csv").write_text("a file in the way")
     with pytest.raises(InputError, match="csv: cannot be written"):
         Mirror("csv", tmp_path)
-    with pytest.raises(UsageError, match="logger wandb: there are tensorboard and csv"):
-        duchenne.pretrain(Brightness, max_steps=1, data=squares, out=tmp_path / "run", logger="wandb", **HOW)
+    with pytest.raises(UsageError, match="logger neptune: there are tensorboard, csv, wandb, mlflow"):
+        duchenne.pretrain(Brightness, max_steps=1, data=squares, out=tmp_path / "run", logger="neptune", **HOW)
     assert not (tmp_path / "run").exists()
 
 
@@ -211,3 +254,28 @@ def test_curves_are_a_page(tmp_path, capsys):
     assert not re.findall(r"(?:src|href|url\()\W*https?:", page), "the page needs no network"
     assert main(["info", "--run", str(run), "--model", "pixels"]) == 2
     assert main(["info", "--run", str(tmp_path / "none")]) == 1
+
+
+def test_views_are_what_the_network_saw(squares, tmp_path):
+    images = torch.zeros(7, 2, 3, 4, 4)
+    images[1, 1, 0] = 2.0  # red, and brighter than there is
+    images[2, 0] = 0.2
+    write_views(images, tmp_path / "views.png")
+    picture = cv2.imread(str(tmp_path / "views.png"))
+    assert picture.shape == (6 * 4, 2 * 4, 3)
+    assert (picture[4:8, 4:] == (0, 0, 255)).all()
+    assert (picture[8:12, :4] == 51).all()
+    assert (picture[12:] == 0).all()
+    run = tmp_path / "run"
+    duchenne.pretrain(Brightness, max_steps=2, data=squares, out=run, logger="csv", **HOW)
+    assert cv2.imread(str(run / "views.png")).shape == (4 * 32, 32, 3)
+    assert 'src="data:image/png;base64,' in write_curves(run).read_text()
+    duchenne.pretrain(Brightness, max_steps=2, data=squares, out=tmp_path / "other", **HOW)
+    assert not (tmp_path / "other" / "views.png").exists(), "pictures of people only where watching was asked for"
+
+
+@pytest.mark.parametrize(("logger", "package"), [("wandb", r'"duchenne\[wandb\]"'), ("mlflow", "mlflow-skinny")])
+def test_a_missing_service_is_named(logger, package, squares, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, logger, None)
+    with pytest.raises(UsageError, match=f"logger {logger}: needs a package that is not here; pip install {package}"):
+        duchenne.pretrain(Brightness, max_steps=2, data=squares, out=tmp_path / "run", logger=logger, **HOW)

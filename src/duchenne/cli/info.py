@@ -144,16 +144,18 @@ def info(*, model: str | Sequence[str] = (), device: str = "auto") -> dict[str, 
         from duchenne.evaluation.cost import model_cost
 
         return {name: model_cost(name, device=device).lines() for name in names}
+    trains = _trains()
+    lacking = {"torch": 'not installed; pip install "duchenne[train]"'}
     found = {
         "versions": _versions(),
-        "devices": _devices(),
-        "methods": _methods(),
-        "backbones": _backbones(),
+        "devices": _devices() if trains else {"cpu": f"{_processor()}, {os.cpu_count()} cores", **lacking},
+        "methods": _methods() if trains else lacking,
+        "backbones": _backbones() if trains else lacking,
         "recipes": _recipes(),
         "data_sets": _data_sets(),
         "model_files": _model_files(),
     }
-    others = _plugins()
+    others = _plugins() if trains else {}
     return {**found, "plug_ins": others} if others else found
 
 
@@ -192,13 +194,24 @@ def _versions() -> dict[str, str]:
     versions = {"duchenne": __version__, "python": platform.python_version(), "platform": platform.platform()}
     for line in importlib.metadata.requires("duchenne") or []:
         name = re.split(r"[^A-Za-z0-9._-]", line, maxsplit=1)[0]
-        if "extra ==" in line:
+        extra = re.search(r"extra == .(\w+)", line)
+        if extra and extra[1] != "train":
             continue
         try:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            versions[name] = "missing; install duchenne again"
+            versions[name] = (
+                'not installed; pip install "duchenne[train]"' if extra else "missing; install duchenne again"
+            )
     return versions
+
+
+def _trains() -> bool:
+    try:
+        import torch  # noqa: F401
+    except ModuleNotFoundError:
+        return False
+    return True
 
 
 def _devices() -> dict[str, str]:

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Final
 
 from duchenne.cli.limits import starved, three_streams
-from duchenne.errors import DuchenneError, OutputError, UsageError, did_you_mean
+from duchenne.errors import DuchenneError, OutputError, UsageError, did_you_mean, lacks_training
 from duchenne.plain import flush_output
 from duchenne.plain import tell as print
 
@@ -22,6 +22,7 @@ COMMANDS: Final[dict[str, str]] = {
     "convert": "released weights of FAb-Net, TCAE or temporal ranking as an encoder",
     "evaluate": "score representations under one protocol",
     "compare": "put the models of several evaluations into one table",
+    "reproduce": "make a published table anew from its recipes",
     "embed": "write the features of every prepared face to a table",
     "retrieve": "find the prepared faces nearest to those of a picture",
     "fit": "train a detector of your own from coded faces",
@@ -36,12 +37,12 @@ COMMANDS: Final[dict[str, str]] = {
 
 _ROOMS: Final = {
     "preparing": ("synth", "prepare"),
-    "learning": ("pretrain", "convert", "evaluate", "compare", "embed", "retrieve"),
+    "learning": ("pretrain", "convert", "evaluate", "compare", "reproduce", "embed", "retrieve"),
     "detecting": ("fit", "detect", "export", "summarize", "agree", "review"),
 }
 """Where commands lie; those named in no room lie in `duchenne.cli` itself."""
 
-_GO_ON: Final = ("demo", "synth", "prepare", "evaluate")
+_GO_ON: Final = ("demo", "synth", "prepare", "evaluate", "reproduce")
 """Commands that find what an interrupted call finished; the others start over or say themselves how to go on."""
 
 
@@ -106,7 +107,7 @@ def _command(words: list[str]) -> int:
         if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
             name = str(error.filename)[:80]
             raise UsageError(f"{name}...: is too long for the name of a file; check it.") from error
-        short = starved(error)
+        short = starved(error) or lacks_training(error)
         if short is None:
             raise
         raise short from error

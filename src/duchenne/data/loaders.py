@@ -17,10 +17,12 @@ from typing import Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
 
 from duchenne.data.clip_samplers import Clip
 from duchenne.data.labels import LabelSpec
-from duchenne.data.prepared import Prepared
+from duchenne.data.prepared import Data, Prepared, open_prepared
 from duchenne.parallel import ahead
 from duchenne.types import ClipBatch
 
@@ -134,3 +136,45 @@ class ClipLoader:
             self._orders = {key: value for key, value in self._orders.items() if key == epoch - 1}
             self._orders[epoch] = self.sampler.order(self.clips, np.random.default_rng([self.seed, 0, epoch]))
         return self._orders[epoch]
+
+
+class FaceDataset(Dataset[dict[str, Tensor]]):
+    """Prepared faces one by one, for torch's own `DataLoader` and training loops of your own.
+
+    Each is a dictionary: `image` (3, side, side) float32 RGB in [0, 1]; `aus` (A,) float32, 0 or 1, NaN where unknown;
+    `subject`, a number per person, -1 where unknown; `row` of the prepared data. Every worker process of a `DataLoader`
+    opens the files itself.
+
+    Args:
+        data: open, see `duchenne.Prepared`, or prepared folders.
+        rows: which faces, in this order; None for all.
+        size_px: side of the pictures; None for that of the crops.
+        aus: which action units; None for all that are coded.
+    """
+
+    def __init__(
+        self,
+        data: Data,
+        *,
+        rows: Sequence[int] | NDArray[np.int64] | None = None,
+        size_px: int | None = None,
+        aus: Sequence[int] | None = None,
+    ) -> None:
+        self.data, self.size_px = open_prepared(data), size_px
+        self.rows = np.arange(len(self.data)) if rows is None else np.asarray(rows, dtype=np.int64)
+        self.aus = tuple(self.data.aus if aus is None else aus)
+        self._labels = self.data.occurrence(self.aus)[self.rows]
+        self._subjects = self.data.subject_ids()[self.rows]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, place: int) -> dict[str, Tensor]:
+        row = int(self.rows[place])
+        picture = torch.from_numpy(self.data.image(row, self.size_px))
+        return {
+            "image": picture.permute(2, 0, 1).float() / 255,
+            "aus": torch.from_numpy(self._labels[place]),
+            "subject": torch.tensor(int(self._subjects[place])),
+            "row": torch.tensor(row),
+        }

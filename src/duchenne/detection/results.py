@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 import numpy as np
@@ -20,7 +20,7 @@ POSE_COLUMNS: Final = ("pitch", "yaw", "roll")
 QUALITY_COLUMN: Final = "quality"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DetectedFace:
     """One face of one frame.
 
@@ -34,7 +34,7 @@ class DetectedFace:
     number: int
     face: Face
     scores: NDArray[np.float32]
-    columns: tuple[str, ...] = field(default=(), repr=False)
+    columns: tuple[str, ...] = ()
 
     @property
     def values(self) -> dict[str, float]:
@@ -50,6 +50,17 @@ class DetectedFace:
                 if column.endswith(ending):
                     found.setdefault(column.removesuffix(ending), value)
         return found
+
+    def __repr__(self) -> str:
+        """Short: landmarks and what is not known are left out."""
+        x, y, width, height = self.face.box
+        known = [f"{name} {value:.2f}" for name, value in self.au.items() if not np.isnan(value)]
+        what = ", ".join(known) or self.face.flag or "no action units"
+        return f"<face {self.number} at {x:.0f}, {y:.0f} ({width:.0f} x {height:.0f} px): {what}>"
+
+    def _repr_html_(self) -> str:
+        """A table for notebooks."""
+        return str(pd.DataFrame([self.au]).to_html(index=False, na_rep="", max_cols=40, float_format="{:.2f}".format))
 
 
 @dataclass(frozen=True, repr=False)

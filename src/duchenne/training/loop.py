@@ -19,11 +19,12 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from duchenne.config import from_mapping
+from duchenne.config import from_mapping, to_mapping
 from duchenne.data.loaders import ClipLoader
 from duchenne.errors import DuchenneError, InputError, UsageError
 from duchenne.files import write_text
 from duchenne.methods.base import Method
+from duchenne.plain import note
 from duchenne.progress import progress_bar
 from duchenne.training.checkpoints import check_optimiser, load_checkpoint, save_checkpoint
 from duchenne.training.config import TrainingConfig
@@ -32,6 +33,7 @@ from duchenne.training.log import read_log
 from duchenne.training.schedules import Plateau, build_optimisers, rate_factor
 from duchenne.training.watching.loggers import LoggerName, Mirror
 from duchenne.training.watching.measures import COLLAPSED, Meter, Seen, gradient_norm, watched
+from duchenne.training.watching.views import VIEWS_NAME, write_views
 
 _MOST_THREADS: Final = 1024
 
@@ -52,6 +54,7 @@ class Trainer:
         save_best: called with the step and the score whenever a validation of the last stage was the best so far.
         logger: of another program, that is to hold the log, too.
         tell: called with a sentence that a user should know at once.
+        on_log: called with every line of the log.
     """
 
     def __init__(
@@ -68,9 +71,10 @@ class Trainer:
         validate_every: int = 1,
         save_best: Callable[[int, float], None] | None = None,
         logger: LoggerName | None = None,
-        tell: Callable[[str], None] = lambda note: None,
+        tell: Callable[[str], None] = note,
+        on_log: Callable[[dict[str, Any]], None] = lambda line: None,
     ) -> None:
-        self.mirrored, self.tell = logger, tell
+        self.mirrored, self.tell, self.on_log = logger, tell, on_log
         self.mirror: Mirror | None = None
         self.notes: list[str] = []
         self.fabric, self.method, self.config, self.bf16 = fabric, method, config, bf16
@@ -159,7 +163,7 @@ class Trainer:
         if self.mirrored and self.fabric.is_global_zero:
             log = self.out / "log.jsonl"
             before = [line for _, line in read_log(log) if line] if log.exists() else []
-            self.mirror = Mirror(self.mirrored, self.out, before)
+            self.mirror = Mirror(self.mirrored, self.out, before, to_mapping(self.config))
         try:
             return self._run(quiet=quiet or not self.fabric.is_global_zero)
         finally:
@@ -209,6 +213,8 @@ class Trainer:
         batch = batch.to(self.fabric.device)
         with torch.no_grad():
             batch = self.method.augment(batch)
+        if self.mirror and self.step == 0:
+            write_views(batch.images, self.out / VIEWS_NAME)
         self.module.train()
         wanted = (self.step + 1) % self.config.log_every == 0 or self.step + 1 == self.ends[self.stage]
         with (
@@ -278,6 +284,7 @@ class Trainer:
             raise InputError(f"{log}: cannot be written ({error.strerror}); free some place, then --resume.") from error
         if self.mirror:
             self.mirror.write(line)
+        self.on_log(line)
 
     def _log(self, meter: Meter, lr: float) -> dict[str, float]:
         line = meter.line(self.step, lr)

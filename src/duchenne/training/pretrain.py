@@ -25,6 +25,7 @@ from duchenne.facs import au_column
 from duchenne.files import LOCK_NAME, is_leftover, locked, write_text
 from duchenne.methods.base import Method, RunFacts, Stage
 from duchenne.methods.registry import method_class, method_name
+from duchenne.plain import note
 from duchenne.published.settings import compare_settings
 from duchenne.training.config import method_run_config
 from duchenne.training.held_out import sample_clips, split_clips, split_subjects, training_rows
@@ -54,9 +55,10 @@ from duchenne.training.sync_batchnorm import check_sync_batchnorm, synchronised
 from duchenne.training.watching.curves import PAGE_NAME
 from duchenne.training.watching.figures import write_figures
 from duchenne.training.watching.loggers import LOGGERS, LoggerName, clear, is_mirror
+from duchenne.training.watching.views import VIEWS_NAME
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PretrainResult:
     """What came out of `pretrain`.
 
@@ -71,6 +73,11 @@ class PretrainResult:
     steps: int
     finished: bool
     notes: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        """Short: the notes are counted."""
+        state = "" if self.finished else ", interrupted"
+        return f"<run {self.out}: {self.steps} steps{state}, {len(self.notes)} notes>"
 
     def load_encoder(self) -> LoadedEncoder:
         """The encoder that was trained, see `duchenne.load_encoder`.
@@ -91,7 +98,8 @@ def pretrain(
     resume: bool = False,
     quiet: bool = False,
     logger: LoggerName | None = None,
-    tell: Callable[[str], None] = lambda note: None,
+    tell: Callable[[str], None] = note,
+    on_log: Callable[[Mapping[str, Any]], None] = lambda line: None,
     **fields: Any,
 ) -> PretrainResult:
     """Learns a representation from prepared data. Rows whose split is `test` are never used.
@@ -106,9 +114,11 @@ def pretrain(
             `I/bp4d:jaa` likewise for a published partition, `I/parts` for the data's own.
         resume: go on from `out/checkpoint.pt`, bit for bit as if never interrupted (same machine, versions, threads).
         quiet: show no progress.
-        logger: keep the log for TensorBoard (`out/tensorboard`) or as a CSV (`out/csv/metrics.csv`), too.
+        logger: keep the log for TensorBoard (`out/tensorboard`), as a CSV (`out/csv/metrics.csv`), or for Weights &
+            Biases or MLflow (offline, `out/wandb`, `out/mlflow`), too, and the first batch's views as `out/views.png`.
         tell: called before the first step with each of the result's `notes` (by the first process alone), and at once
-            where the embedding collapses.
+            where the embedding collapses; without, they go to the logger `duchenne` at the level INFO.
+        on_log: called with each line of `log.jsonl` when it is written (by the first process alone).
         **fields: any field of the method's or the training configuration; they take precedence over the recipe.
 
     Returns:
@@ -120,7 +130,7 @@ def pretrain(
         DuchenneError: when the loss is no longer finite.
     """
     if logger is not None and logger not in LOGGERS:
-        raise UsageError(f"--logger {logger}: there are {' and '.join(LOGGERS)}.")
+        raise UsageError(f"--logger {logger}: there are {', '.join(LOGGERS)}.")
     out, method = Path(out), method_name(method)
     kind = method_run_config(method)
     values = load_recipe(recipe, method) if recipe else {}
@@ -130,8 +140,9 @@ def pretrain(
     rows = training_rows(prepared, exclude_fold)
     of = (recipe, values) if recipe in recipe_names() else None
     result, _ = train_on(
-        method, config, prepared, rows, out, job=job, recipe=of, resume=resume, quiet=quiet, logger=logger, tell=tell
-    )
+        method, config, prepared, rows, out, job=job, recipe=of, resume=resume, quiet=quiet, logger=logger, tell=tell,
+        on_log=on_log,
+    )  # fmt: skip
     return result
 
 
@@ -147,8 +158,9 @@ def train_on(
     resume: bool = False,
     quiet: bool = False,
     logger: LoggerName | None = None,
-    tell: Callable[[str], None] = lambda note: None,
+    tell: Callable[[str], None] = note,
     alone: bool = False,
+    on_log: Callable[[Mapping[str, Any]], None] = lambda line: None,
 ) -> tuple[PretrainResult, Method]:
     """Trains a method on some rows of prepared data; what `pretrain` does once it knows which.
 
@@ -185,6 +197,7 @@ def train_on(
             logger=logger,
             tell=tell,
             alone=alone,
+            on_log=on_log,
             held=held,
         )
 
@@ -203,6 +216,7 @@ def _train_on(
     logger: LoggerName | None,
     tell: Callable[[str], None],
     alone: bool,
+    on_log: Callable[[Mapping[str, Any]], None],
     held: ExitStack,
 ) -> tuple[PretrainResult, Method]:
     chosen = method_class(method)
@@ -290,7 +304,7 @@ def _train_on(
         fabric, built, config, load(training), steps, out, bf16=bf16,
         validation=load(held_out) if len(held_out) else None, save_best=save_best,
         validate_every=config.validate_every or math.ceil(len(training) / config.batch_size),
-        logger=logger, tell=tell,
+        logger=logger, tell=tell, on_log=on_log,
     )  # fmt: skip
     notes += tuple(trainer.resume()) if resume else ()
     if fabric.is_global_zero:
@@ -300,8 +314,8 @@ def _train_on(
                 clear(path)
             elif _leftover(path) and path.name not in ("config.yaml", LOCK_NAME):
                 path.unlink(missing_ok=True)
-        for note in notes:
-            tell(note)
+        for sentence in notes:
+            tell(sentence)
     finished = trainer.run(quiet=quiet)
     average_buffers(fabric, built)
     if fabric.is_global_zero and finished:
@@ -380,7 +394,7 @@ _BEST = "encoder_best"
 
 def _leftover(path: Path) -> bool:
     """Whether a run that was interrupted before its first checkpoint leaves such a file or folder."""
-    ours = ("config.yaml", "log.jsonl", "checkpoint.json", PAGE_NAME)
+    ours = ("config.yaml", "log.jsonl", "checkpoint.json", PAGE_NAME, VIEWS_NAME)
     return is_leftover(path.name) or path.name in ours or path.name.startswith(_BEST) or is_mirror(path)
 
 

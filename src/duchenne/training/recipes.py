@@ -1,14 +1,17 @@
-"""Recipes: one flat YAML per experiment, shipped in the package or written by the user. Imports no torch."""
+"""Recipes: one flat YAML per experiment, shipped or written by the user, and what they come to. Imports no torch."""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from duchenne.config import load_mapping
+from duchenne.config import from_mapping, load_mapping, to_mapping
 from duchenne.errors import UsageError, did_you_mean
 from duchenne.plugins import check_named_code
+from duchenne.training.config import TrainingConfig, method_run_config
 
 
 def recipe_names() -> list[str]:
@@ -43,3 +46,53 @@ def load_recipe(name: str, method: str) -> dict[str, Any]:
     if found != method:
         raise UsageError(f"{path}: is a recipe for the method `{found}`, not `{method}`; choose another recipe.")
     return values
+
+
+class Setting(NamedTuple):
+    """A resolved value.
+
+    Attributes:
+        name: of the field.
+        value: as YAML writes it.
+        source: `default`, `default of METHOD` where the method has it or changes that of the training, `recipe NAME` or
+            `command line`.
+    """
+
+    name: str
+    value: str
+    source: str
+
+
+def resolved(method: str, recipe: str | None, given: Mapping[str, Any]) -> list[Setting]:
+    """Every field of a training, in the order of the configuration.
+
+    Args:
+        method: its name.
+        recipe: name of a shipped one, path of a YAML file, or None.
+        given: field -> value that was asked for; it takes precedence over the recipe.
+
+    Raises:
+        UsageError: for an unknown method, recipe or field, or a value out of range.
+    """
+    kind = method_run_config(method)
+    values = load_recipe(recipe, method) if recipe else {}
+    where = f"recipe {recipe}" if recipe else f"pretrain {method}"
+    config = to_mapping(from_mapping(kind, {**values, **given}, where=where))
+    general = to_mapping(TrainingConfig())
+    defaults = {field.name: field.default for field in dataclasses.fields(kind)}
+    settings = []
+    for name, value in config.items():
+        if name in given:
+            source = "command line"
+        elif name in values:
+            source = f"recipe {recipe}"
+        else:
+            source = "default" if name in general and general[name] == defaults[name] else f"default of {method}"
+        settings.append(Setting(name, _written(value), source))
+    return settings
+
+
+def _written(value: Any) -> str:
+    import yaml
+
+    return str(yaml.safe_dump(value, default_flow_style=True, width=10**6)).removesuffix("...\n").strip()

@@ -11,18 +11,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final
 
+import numpy as np
 import safetensors.torch
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch import Tensor
 
 from duchenne.config import Range, from_mapping, load_json, load_mapping
 from duchenne.errors import DuchenneError, InputError, UsageError
+from duchenne.faces.resize import resized
 from duchenne.files import file_hash, read_bytes, replacing
 from duchenne.methods.base import Method
 from duchenne.methods.registry import method_class
@@ -85,13 +88,45 @@ class EncoderRecord:
     format_version: int = FORMAT_VERSION
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LoadedEncoder:
     """An encoder in evaluation mode on the CPU, its record, and the file that its weights came from."""
 
     encoder: Encoder
     record: EncoderRecord
     path: Path = field(compare=False)
+
+    def __repr__(self) -> str:
+        """Short: the network is named."""
+        record = self.record
+        return (
+            f"<encoder {self.path}: {record.method}, {record.spec.backbone}, {record.size_px} px, {record.steps} steps>"
+        )
+
+    def encode(self, crops: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Features of aligned crops.
+
+        Args:
+            crops: one or several (H, H, 3) RGB uint8, as `prepare` and `Prepared.image` give them; resized to the side
+                that the encoder was trained on.
+
+        Returns:
+            (N, D).
+
+        Raises:
+            UsageError: when something is no such crop.
+        """
+        several = [crops] if isinstance(crops, np.ndarray) and crops.ndim == 3 else list(crops)
+        for crop in several:
+            if not (isinstance(crop, np.ndarray) and crop.dtype == np.uint8 and crop.ndim == 3 and crop.shape[2] == 3):
+                what = f"{crop.dtype} {crop.shape}" if isinstance(crop, np.ndarray) else type(crop).__name__
+                raise UsageError(f"encode: takes crops (H, H, 3) of uint8 RGB, not {what}; convert it.")
+        if not several:
+            raise UsageError("encode: was given no crop; give one at least.")
+        pictures = torch.from_numpy(np.stack([resized(crop, self.record.size_px) for crop in several]))
+        with torch.inference_mode():
+            features = self.encoder(pictures.permute(0, 3, 1, 2).float() / 255)
+        return np.asarray(features.numpy(), dtype=np.float32)
 
 
 def save_encoder(folder: str | Path, encoder: Encoder, record: EncoderRecord, *, name: str = "encoder") -> None:

@@ -6,17 +6,22 @@ import dataclasses
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import tyro
 
 from duchenne.cli.parsing import parse
 from duchenne.config import from_mapping, to_mapping
+from duchenne.keywords import names_given
 from duchenne.methods.registry import METHODS
 from duchenne.plain import tell as print
 from duchenne.plugins import plugins
 from duchenne.training.config import method_run_config
-from duchenne.training.recipes import load_recipe
+from duchenne.training.recipes import load_recipe, resolved
+
+_ASKED: Final[dict[str, Any]] = {"data": tyro.MISSING, "out": tyro.MISSING}
+_UNASKED: Final[dict[str, Any]] = {"data": (), "out": Path()}
+"""With --show, which trains nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +40,11 @@ class JobArguments:
     """Continue from the last checkpoint, exactly as if never interrupted."""
     quiet: tyro.conf.FlagCreatePairsOff[bool] = False
     """Show no progress."""
-    logger: Literal["tensorboard", "csv"] | None = None
-    """Keep the log for TensorBoard (RUN/tensorboard) or as a CSV (RUN/csv/metrics.csv), too."""
+    show: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Train nothing; print every value of the configuration and where it comes from."""
+    logger: Literal["tensorboard", "csv", "wandb", "mlflow"] | None = None
+    """Keep the log for TensorBoard (RUN/tensorboard), as a CSV (RUN/csv/metrics.csv), or for Weights & Biases or MLflow
+    (offline), too, and the views of the first batch as RUN/views.png."""
 
 
 def main(arguments: list[str]) -> int:
@@ -55,14 +63,22 @@ def main(arguments: list[str]) -> int:
         args=words,
         prog=f"duchenne pretrain {method}",
         description=kind.__doc__,
-        default=everything(data=tyro.MISSING, out=tyro.MISSING, **defaults),
+        default=everything(**(_UNASKED if "--show" in words else _ASKED), **defaults),
     )
+    if parsed.show:
+        given = {name: getattr(parsed, name) for name in names_given(words) if name in defaults}
+        shown = resolved(method, recipe, given)
+        widths = [min(24, max(len(cells[column]) for cells in shown)) for column in (0, 1)]
+        for name, value, source in shown:
+            print(f"{name:<{widths[0]}}  {value:<{widths[1]}}  {source}")
+        return 0
 
     from duchenne.modules.gather import world  # heavy; not needed for --help
     from duchenne.training.pretrain import pretrain
 
     job = {field.name: getattr(parsed, field.name) for field in dataclasses.fields(JobArguments)}
     config = {name: value for name, value in to_mapping(parsed).items() if name not in job}
+    del job["show"]
     result = pretrain(method, **job, **config, tell=lambda note: print(note, file=sys.stderr, flush=True))
     first = world()[0] == 0  # of several processes, each of which runs this
     if not result.finished:

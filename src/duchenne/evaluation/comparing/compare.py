@@ -29,7 +29,7 @@ NUMBERS: Final = ("mean", "low", "high")
 _FIXED: Final = {"evaluation", "model", "protocol", *NUMBERS, *REMARKS}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """What `compare` gives.
 
@@ -46,6 +46,14 @@ class Comparison:
     table: pd.DataFrame
     warnings: tuple[str, ...]
     explanations: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """Short: rows are counted."""
+        return f"<comparison: {len(self.table)} rows, {len(self.items)} items, {len(self.warnings)} warnings>"
+
+    def _repr_html_(self) -> str:
+        """The table for notebooks."""
+        return str(self.table.to_html(index=False, na_rep="", max_rows=60, float_format="{:.3f}".format))
 
     @property
     def items(self) -> list[str]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from typing import Any, Final
 
 from duchenne.errors import InputError
-from duchenne.files import write_text
+from duchenne.files import read_bytes, write_text
 from duchenne.pages import png_uri, render_page
 from duchenne.plots import colour, curves
 from duchenne.training.log import read_log
 from duchenne.training.watching.figures import figures_in
 from duchenne.training.watching.measures import COLLAPSED
+from duchenne.training.watching.views import VIEWS_NAME
 
 PAGE_NAME: Final = "curves.html"
 """In the run's folder."""
@@ -59,10 +61,15 @@ def write_curves(run: str | Path) -> Path:
         "collapsed": next((step for step, spread in spreads if spread < COLLAPSED), None),
         "figures": figures,
         "pictures": [(name, png_uri(png)) for name, png in figures_in(folder)],
+        "views": _picture(folder / VIEWS_NAME),
     }
     page = folder / PAGE_NAME
     write_text(page, render_page("duchenne.training.watching", "curves.jinja", values))
     return page
+
+
+def _picture(path: Path) -> str | None:
+    return base64.b64encode(read_bytes(path)).decode() if path.is_file() else None
 
 
 def _rank(key: str) -> int:

@@ -1,7 +1,8 @@
-"""Loggers of other programs, through Lightning Fabric; each holds what `log.jsonl` holds."""
+"""Loggers of other programs, with Lightning Fabric's interface; each holds what `log.jsonl` holds."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
@@ -12,26 +13,42 @@ from lightning_fabric.loggers.logger import Logger
 from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 
 from duchenne.errors import InputError, UsageError
+from duchenne.training.watching.services import MlflowLogger, WandbLogger
 
-LoggerName = Literal["tensorboard", "csv"]
-LOGGERS: Final[Mapping[str, str]] = {"tensorboard": "events.out.tfevents.*", "csv": "metrics.csv"}
-"""Name, which is also that of the folder below the run's -> pattern of the files that it writes there."""
+LoggerName = Literal["tensorboard", "csv", "wandb", "mlflow"]
+LOGGERS: Final[Mapping[str, tuple[str, ...]]] = {
+    "tensorboard": ("events.out.tfevents.*",),
+    "csv": ("metrics.csv",),
+    "wandb": ("run-*", "offline-run-*", "latest-run", "debug*.log", "wandb-resume.json", "settings"),
+    "mlflow": ("[0-9]*", ".trash", "models"),
+}
+"""Name, which is also that of the folder below the run's -> patterns of what it writes there."""
+_PACKAGES: Final = {"tensorboard": '"duchenne[tensorboard]"', "wandb": '"duchenne[wandb]"', "mlflow": "mlflow-skinny"}
 
 
 def is_mirror(path: Path) -> bool:
     """Whether a path is the folder of a logger with nothing in it but what the logger wrote."""
     wrote = LOGGERS.get(path.name)
-    return wrote is not None and path.is_dir() and all(fnmatch(file.name, wrote) for file in path.iterdir())
+    return wrote is not None and path.is_dir() and all(_wrote(file.name, wrote) for file in path.iterdir())
 
 
 def clear(folder: Path) -> None:
     """Removes what a logger wrote to its folder, and nothing else."""
-    for file in folder.glob(LOGGERS[folder.name]):
-        file.unlink()
+    for path in list(folder.iterdir()) if folder.is_dir() else []:
+        if not _wrote(path.name, LOGGERS[folder.name]):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _wrote(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatch(name, pattern) for pattern in patterns)
 
 
 class Mirror:
-    """Writes the lines of the log for another program, too: `RUN/tensorboard/` or `RUN/csv/metrics.csv`.
+    """Writes the lines of the log for another program, too: `RUN/tensorboard/`, `RUN/csv/metrics.csv` ...
 
     It begins with the lines that the log has already, in place of what was written before, so that a run that was
     resumed reads as one that never stopped.
@@ -40,27 +57,38 @@ class Mirror:
         name: of the logger.
         out: the run folder.
         before: lines of the log so far.
+        settings: configuration of the run, for loggers of services.
 
     Raises:
         UsageError: when its package is not installed.
         InputError: when the folder cannot be written.
     """
 
-    def __init__(self, name: LoggerName, out: Path, before: Iterable[Mapping[str, Any]] = ()) -> None:
+    def __init__(
+        self,
+        name: LoggerName,
+        out: Path,
+        before: Iterable[Mapping[str, Any]] = (),
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
         self.folder = out / name
-        self.logger = self._opened(name)
+        self.logger = self._opened(name, settings or {})
         for line in before:
             self._log(line)
         self._save()
 
-    def _opened(self, name: LoggerName) -> Logger:
+    def _opened(self, name: LoggerName, settings: Mapping[str, Any]) -> Logger:
         try:
             clear(self.folder)
-            kind: type[CSVLogger | TensorBoardLogger] = CSVLogger if name == "csv" else TensorBoardLogger
-            return kind(self.folder.parent, name=None, version=self.folder.name)
+            if name in ("csv", "tensorboard"):
+                kind: type[CSVLogger | TensorBoardLogger] = CSVLogger if name == "csv" else TensorBoardLogger
+                return kind(self.folder.parent, name=None, version=self.folder.name)
+            made = WandbLogger(self.folder) if name == "wandb" else MlflowLogger(self.folder)
+            made.log_hyperparams(dict(settings))
+            return made
         except ModuleNotFoundError as error:
             raise UsageError(
-                f'--logger {name}: needs a package that is not here; pip install "duchenne[{name}]".'
+                f"--logger {name}: needs a package that is not here; pip install {_PACKAGES[name]}."
             ) from error
         except OSError as error:
             raise self._unwritable(error) from error

@@ -1,0 +1,77 @@
+"""`duchenne reproduce TABLE --data PREPARED...`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import tyro
+
+from duchenne.plain import tell as print
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReproduceArguments:
+    """Makes a published table anew: prepares, pretrains, evaluates and compares as its recipes say.
+
+    Each step is a command that is printed before it runs. Called again, it goes on where it stopped.
+    """
+
+    table: tyro.conf.Positional[str]
+    """Paper and table or figure: clp/table1, emoco/gft, ksrl/figure3 ..."""
+    data: tuple[Path, ...] = ()
+    """Prepared folders, told apart by the reader that made them."""
+    root: tuple[str, ...] = ()
+    """NAME=DIR: raw data to prepare into OUT/data, where no folder of --data is of this reader."""
+    out: Path = Path("reproduction")
+    """Folder for everything; tables that share it share their trainings."""
+    dry_run: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Print the commands and run nothing."""
+    miniature: tyro.conf.FlagCreatePairsOff[bool] = False
+    """On synthetic faces, with trainings of a few steps, to see that everything runs."""
+    seeds: int = 1
+    """Repetitions of the evaluations."""
+    baselines: bool = True
+    """Evaluate an untrained encoder, blendshapes and landmarks with the models."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:N or mps."""
+    devices: int = 1
+    """Processes of each training."""
+    max_steps: int | None = None
+    """Steps of each training, in place of the paper's length."""
+    quiet: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Show no progress."""
+
+
+def main(arguments: list[str]) -> int:
+    """Runs `duchenne reproduce`; returns its exit status."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_tables())
+    parsed = tyro.cli(ReproduceArguments, args=arguments or ["--help"], prog="duchenne reproduce")
+
+    from duchenne.reproducing.job import reproduce  # heavy; not needed for --help
+
+    stream = sys.stdout if parsed.dry_run else sys.stderr
+    found = reproduce(**asdict(parsed), tell=lambda line: print(line, file=stream, flush=True))
+    if found.table is None:
+        return 0
+    shown = ["dataset", "method", "protocol", "printed", "ours", "low", "high", "difference", "differs"]
+    numbers = {name: "{:.1f}".format for name in shown[3:8]}
+    text = found.table[shown].fillna({"differs": "not made"})
+    print(text.to_string(index=False, formatters=numbers, na_rep="-"))
+    for note in found.notes:
+        print(f"duchenne reproduce: {note}", file=sys.stderr)
+    print(found.out / "table.csv")
+    return 0
+
+
+def _tables() -> str:
+    from duchenne.reproducing.tables import all_tables
+
+    width = max(map(len, all_tables()))
+    lines = [
+        f"  {name:<{width}}  {table.title}; {len(table.made)} of {len(table.entries)} rows"
+        for name, table in all_tables().items()
+    ]
+    return "\n".join(["tables and figures that can be made:", "", *lines, ""])

@@ -1,0 +1,1 @@
+"""Which trainings and evaluations a published table needs, running them in order, and its rows beside ours."""

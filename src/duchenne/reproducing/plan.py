@@ -1,0 +1,249 @@
+"""From a table to commands: faces, trainings, evaluations and the comparison, in this order. No torch."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from duchenne.config import load_mapping
+from duchenne.errors import UsageError
+from duchenne.keywords import flag
+from duchenne.published.settings import setup_of
+from duchenne.published.stated import Setup
+from duchenne.reproducing.tables import EMOTIONS, READERS, Entry, Table
+from duchenne.training.recipes import load_recipe, recipe_names
+
+PARTITIONS: Final = {"BP4D": "bp4d:jaa", "DISFA": "disfa:jaa"}
+"""Data sets whose three parts the papers test in turn; the others have a split of their own."""
+OURS: Final[dict[str, str]] = {"frozen": "linear", "supervised": "finetune"}
+"""Protocol of a row -> ours, where the name differs."""
+MINIATURE: Final = "synthetic"
+_TINY: Final = ("--subjects", "6", "--clips", "2", "--frames", "48", "--size", "48", "--style", "natural")
+_QUICK: Final = {
+    "linear": ("--maps", "none", "--l2", "1.0"), "linear+bn": ("--maps", "none",),
+    "finetune": ("--epochs", "1", "--batch-size", "32"),
+}  # fmt: skip
+
+Kind = Literal["faces", "training", "evaluation", "comparison"]
+
+
+@dataclass(frozen=True)
+class Data:
+    """Prepared folders at hand.
+
+    Attributes:
+        folders: folder -> its reader, and the settings that made it.
+        roots: reader -> folder of the raw data, for readers of which there is no prepared folder.
+    """
+
+    folders: Mapping[Path, tuple[str, Mapping[str, Any]]] = field(default_factory=dict)
+    roots: Mapping[str, Path] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is asked besides the table, see `reproduce`."""
+
+    miniature: bool = False
+    seeds: int = 1
+    baselines: bool = True
+    device: str = "auto"
+    devices: int = 1
+    max_steps: int | None = None
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command.
+
+    Attributes:
+        kind: what it does.
+        words: after `duchenne`.
+        out: folder that it writes.
+        entries: rows of the table that its evaluation is of, each with the name of its model there.
+    """
+
+    kind: Kind
+    words: tuple[str, ...]
+    out: Path
+    entries: tuple[tuple[Entry, str], ...] = ()
+
+    def __str__(self) -> str:
+        """As it is written in a shell."""
+        return shlex.join(["duchenne", *self.words])
+
+
+def plan(table: Table, data: Data, out: Path, options: Options) -> list[Step]:
+    """Every command that a table needs.
+
+    Trainings and faces lie in `out` by their recipe and data set, where other tables find them again.
+
+    Args:
+        table: which one.
+        data: what is at hand.
+        out: folder for everything.
+        options: what else is asked.
+
+    Raises:
+        UsageError: when data are missing, in one sentence that says how each is prepared.
+    """
+    needed: dict[tuple[str, tuple[tuple[str, Any], ...]], Path] = {}
+    faces: dict[Path, Step] = {}
+
+    def folders(reader: str, prepared: Mapping[str, Any]) -> list[str]:
+        """The prepared folders of a reader; those that were prepared as the paper did it where there are any."""
+        own = [path for path, (name, _) in data.folders.items() if name == reader]
+        alike = [path for path in own if _fits(data.folders[path][1], prepared)]
+        if options.miniature:
+            alike = [out / MINIATURE / reader]
+            faces[alike[0]] = _synthetic(alike[0], reader)
+        elif not own:
+            alike = [out / "data" / "_".join([reader, *(f"{name}_{value}" for name, value in prepared.items())])]
+            if not (alike[0] / "dataset.yaml").exists():
+                needed[reader, tuple(prepared.items())] = alike[0]
+        return [str(path) for path in alike or own]
+
+    trainings: dict[str, Step] = {}
+    evaluations: list[Step] = []
+    for (dataset, protocol), entries in _grouped(table).items():
+        for recipe in dict.fromkeys(recipe for entry in entries for recipe in entry.recipes):
+            if protocol != "supervised" and recipe not in trainings:
+                setup = setup_of(recipe) or Setup("")
+                own = [folder for reader in setup.data for folder in folders(reader, setup.prepared)]
+                trainings[recipe] = _training(recipe, own, out, options)
+        tested = folders(READERS[dataset], {})
+        evaluations.append(_evaluation(table, dataset, protocol, entries, tested, out, options))
+    missing = []
+    for (reader, prepared), path in needed.items():
+        words = [f"{flag(name)}={value}" for name, value in prepared]
+        root = data.roots.get(reader)
+        step = Step(
+            "faces", ("prepare", reader, "--root", str(root or reader.upper()), "--out", str(path), *words), path
+        )
+        faces[path] = step
+        if root is None:
+            missing.append(str(step))
+    steps = [*faces.values(), *trainings.values(), *evaluations, *_comparisons(table, evaluations, out)]
+    if missing:
+        raise MissingDataError(table.name, missing, steps)
+    return steps
+
+
+class MissingDataError(UsageError):
+    """Data that a table needs are not at hand.
+
+    Attributes:
+        steps: the whole plan, with capitals in place of the folders that are not known.
+    """
+
+    def __init__(self, name: str, missing: Sequence[str], steps: Sequence[Step]) -> None:
+        super().__init__(
+            f"{name}: needs data that neither --data nor --root names; prepare your own copies and name them with "
+            f"--data: `{'`, `'.join(missing)}`."
+        )
+        self.steps = list(steps)
+
+
+def write_recipes(table: Table, out: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The recipes of a miniature: what the paper's say, with all that makes it small from `smoke/METHOD`.
+
+    Yields:
+        File to write, and what it holds.
+    """
+    for recipe in dict.fromkeys(recipe for entry in table.made for recipe in entry.recipes):
+        method = _method(recipe)
+        merged = {**load_recipe(recipe, method), **load_recipe(f"smoke/{method}", method)}
+        yield _small(recipe, out), {"method": method, **merged}
+
+
+def _grouped(table: Table) -> dict[tuple[str, str], list[Entry]]:
+    groups: dict[tuple[str, str], list[Entry]] = {}
+    for entry in table.made:
+        groups.setdefault((entry.row.dataset, entry.row.protocol), []).append(entry)
+    return groups
+
+
+def _fits(settings: Mapping[str, Any], prepared: Mapping[str, Any]) -> bool:
+    return all(settings.get(name) == value for name, value in prepared.items())
+
+
+def _synthetic(out: Path, reader: str) -> Step:
+    seed = [*READERS.values(), "voxceleb2", "bp4d_plus"].index(reader)  # people of their own in every data set
+    return Step("faces", ("synth", "--out", str(out), "--seed", str(seed), *_TINY), out)
+
+
+def _training(recipe: str, data: Sequence[str], out: Path, options: Options) -> Step:
+    run = out / "runs" / recipe.replace("/", "_")
+    named = str(_small(recipe, out)) if options.miniature else recipe
+    words = ["pretrain", _method(recipe), "--data", *data, "--out", str(run), "--recipe", named]
+    if options.max_steps:
+        words += ["--max-steps", str(options.max_steps)]
+    if options.devices > 1:
+        words += ["--devices", str(options.devices)]
+    return Step("training", (*words, *_common(options)), run)
+
+
+def _evaluation(
+    table: Table, dataset: str, protocol: str, entries: Sequence[Entry], data: Sequence[str], out: Path,
+    options: Options,
+) -> Step:  # fmt: skip
+    ours = OURS.get(protocol, protocol)
+    folder = out / table.name.replace("/", "_") / f"{READERS[dataset]}_{protocol}"
+    names = {}
+    for entry in entries:
+        if protocol == "supervised":
+            recipe = entry.recipes[0]
+            names[entry] = f"{_method(recipe)}:{_small(recipe, out) if options.miniature else recipe}"
+        else:
+            names[entry] = "+".join(str(out / "runs" / recipe.replace("/", "_")) for recipe in entry.recipes)
+    words = ["evaluate", ours, "--method" if protocol == "supervised" else "--model", *dict.fromkeys(names.values())]
+    words += ["--data", *data, "--out", str(folder)]
+    emotions = dataset in EMOTIONS
+    words += ["--target", "emotion"] if emotions else []
+    words += ["--folds", "split" if emotions or dataset not in PARTITIONS else PARTITIONS[dataset]]
+    if options.miniature:
+        words[words.index("--folds") + 1] = "2"
+    if protocol == "frozen":
+        words += ["--weighting", "none"]
+    if options.seeds > 1:
+        words += ["--seeds", str(options.seeds)]
+    if options.miniature:
+        quick = _QUICK.get(ours, ()) if protocol != "supervised" else ()
+        words += ["--no-baselines", "--sample-faces", "0", *quick]
+    elif not options.baselines:
+        words += ["--no-baselines"]
+    return Step("evaluation", (*words, *_common(options)), folder, tuple(names.items()))
+
+
+def _comparisons(table: Table, evaluations: Sequence[Step], out: Path) -> list[Step]:
+    """One comparison for each data set and metric, which all rows of that data set share."""
+    steps = []
+    own = {(entry.row.dataset, entry.row.metric) for step in evaluations for entry, _ in step.entries}
+    for dataset, metric in sorted(own):
+        folders = [str(step.out) for step in evaluations if step.entries[0][0].row.dataset == dataset]
+        place = out / table.name.replace("/", "_") / f"comparison_{READERS[dataset]}"
+        words = ["compare", *folders, "--published", dataset.lower(), "--metric", metric, "--out", str(place)]
+        if any(entry.row.recipe for step in evaluations for entry, _ in step.entries):
+            words += ["--ablations"]
+        steps.append(Step("comparison", tuple(words), place))
+    return steps
+
+
+def _common(options: Options) -> list[str]:
+    words = [] if options.device == "auto" else ["--device", options.device]
+    return [*words, *(["--quiet"] if options.quiet else [])]
+
+
+def _small(recipe: str, out: Path) -> Path:
+    return out / MINIATURE / "recipes" / f"{recipe.replace('/', '_')}.yaml"
+
+
+def _method(recipe: str) -> str:
+    from importlib.resources import files
+
+    assert recipe in recipe_names(), recipe
+    return str(load_mapping(str(files("duchenne") / "recipes" / f"{recipe}.yaml"))["method"])

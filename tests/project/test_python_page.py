@@ -1,0 +1,105 @@
+"""The lines of docs/python.md about single parts run as they stand, and what they use does what it says."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tests.training.made import moving_squares
+
+import duchenne
+from duchenne.detection.results import DetectedFace
+from duchenne.errors import UsageError
+from duchenne.faces.find import Face
+
+PAGE = (Path(__file__).parents[2] / "docs" / "python.md").read_text()
+
+
+@pytest.fixture
+def faces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> duchenne.Prepared:
+    monkeypatch.chdir(tmp_path)
+    return moving_squares(tmp_path / "faces", clips=8, frames=6)
+
+
+def test_the_parts_by_themselves(faces: duchenne.Prepared, capsys: pytest.CaptureFixture[str]) -> None:
+    part = PAGE.partition("## The parts by themselves")[2]
+    blocks = re.findall(r"^```python\n(.*?)^```", part, re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 7
+    assert all(len(block.splitlines()) <= 11 for block in blocks), "ten lines each, or so"
+    known: dict[str, object] = {}
+    for block in blocks:
+        exec(compile(block.replace("aus=[6, 12]", "aus=[1, 12]"), "docs/python.md", "exec"), known)
+    said = capsys.readouterr().out
+    assert "torch.Size([8, 3, 64, 64]) torch.Size([8, 2])" in said
+    assert "torch.Size([4, 3, 3, 64, 64])" in said
+    assert np.shape(known["features"])[0] == 4
+    areas = [float(number) for number in re.findall(r"0\.\d+", said.split("[")[-2])]
+    assert len(areas) == 4
+    assert min(areas) > 0.9, "sixteen copies of what is to be told, with noise"
+    assert repr(known["done"]).startswith("<run run2: 3 steps, ")
+    assert [line["step"] for line in known["seen"] if "loss" in line] == [3]  # type: ignore[attr-defined]
+
+
+def test_every_loss_is_named() -> None:
+    from duchenne import losses
+
+    assert [name for name in losses.__all__ if f"`{name}`" not in PAGE and f"{name}(" not in PAGE] == []
+
+
+def test_faces_one_by_one_are_the_prepared_ones(faces: duchenne.Prepared) -> None:
+    found = duchenne.FaceDataset(faces, rows=[7, 3], aus=[12])
+    assert len(found) == 2
+    one = found[0]
+    np.testing.assert_array_equal(one["image"].numpy(), faces.image(7).transpose(2, 0, 1).astype(np.float32) / 255)
+    assert one["aus"].tolist() == [float(faces.occurrence([12])[7, 0])]
+    assert (int(one["row"]), int(one["subject"])) == (7, int(faces.subject_ids()[7]))
+    again = pickle.loads(pickle.dumps(found))  # as for another process
+    assert torch.equal(again[1]["image"], found[1]["image"])
+    assert len(duchenne.FaceDataset("faces")) == len(faces)
+    assert duchenne.FaceDataset("faces", size_px=16)[0]["image"].shape == (3, 16, 16)
+
+
+def test_encode_is_what_the_encoder_gives(faces: duchenne.Prepared) -> None:
+    loaded = duchenne.pretrain("simclr", data=faces, out="run", recipe="smoke/simclr", quiet=True).load_encoder()
+    with torch.inference_mode():
+        picture = torch.from_numpy(faces.image(2)).permute(2, 0, 1)[None].float() / 255
+        wanted = loaded.encoder(picture).numpy()
+    np.testing.assert_allclose(loaded.encode(faces.image(2)), wanted, rtol=1e-3, atol=1e-4)
+    assert loaded.encode([faces.image(2, 64), faces.image(3)]).shape == (2, wanted.shape[1])
+    assert re.fullmatch(r"<encoder run/encoder\.safetensors: simclr, resnet18, 32 px, 3 steps>", repr(loaded))
+    for wrong in (faces.image(2) / 255, faces.image(2)[:, :, 0], [], ["a.png"]):
+        with pytest.raises(UsageError, match="encode: "):
+            loaded.encode(wrong)
+
+
+def test_logging_is_quiet_unless_asked_for(faces: duchenne.Prepared, caplog: pytest.LogCaptureFixture, capfd) -> None:
+    how = {"data": faces, "recipe": "smoke/simclr", "quiet": True, "size_px": 64}
+    done = duchenne.pretrain("simclr", out="a", **how)
+    assert capfd.readouterr() == ("", "")
+    with caplog.at_level(logging.INFO, logger="duchenne"):
+        duchenne.pretrain("simclr", out="b", **how)
+    assert [record.getMessage() for record in caplog.records if record.name == "duchenne"] == list(done.notes)
+    assert any("are enlarged to 64 px" in sentence for sentence in done.notes)
+    caplog.clear()
+    told: list[str] = []
+    with caplog.at_level(logging.INFO, logger="duchenne"):
+        duchenne.pretrain("simclr", out="c", tell=told.append, **how)
+    assert told == list(done.notes)
+    assert not [record for record in caplog.records if record.name == "duchenne"]
+
+
+def test_results_are_short() -> None:
+    face = Face((10.0, 20.0, 30.0, 40.0), 0.9, np.zeros((68, 2), np.float32), np.zeros(52, np.float32))
+    one = DetectedFace(2, face, np.array([1.5, np.nan], np.float32), ("AU06_s", "AU12_s"))
+    assert repr(one) == "<face 2 at 10, 20 (30 x 40 px): AU06 1.50>"
+    assert "1.50" in one._repr_html_()
+    table = duchenne.compare(published="gft")
+    assert re.fullmatch(r"<comparison: \d+ rows, 10 items, 0 warnings>", repr(table))
+    assert "<table" in table._repr_html_()
+    plan = duchenne.reproduce("clp/table3", dry_run=True)
+    assert re.fullmatch(r"<reproduction reproduction: nothing run, \d+ commands>", repr(plan))
