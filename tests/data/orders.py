@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def drawn(data: Prepared) -> dict[str, str]:
                 if single != (unit == "frame") and not (name == "one frame" and unit == "frame"):
                     continue
                 units = epoch_units(clips, unit, data, sampler.frames)
-                learn, rest = split_clips(units, 0.3, 1, recording_ids(data) if unit == "clip" else None)
+                learn, rest = split_clips(units, 0.3, 1, partial(recording_ids, data) if unit == "clip" else None)
                 kept = sample_clips(rest, 5, 2)
                 loader = ClipLoader(data, learn, sampler, batch_size=4, size_px=6, seed=7, labels=LabelSpec(aus=(1, 12), landmarks=True, emotions=("anger", "neutral")))
                 batches = [loader.batch(step) for step in (0, 1, len(learn) // 4 + 1)]

@@ -257,11 +257,11 @@ class Prepared:
         tables = [index.texts("clip") for index in self._all.indexes]
         return [(table["subject"], table["clip"]) for table in tables]
 
-    def in_clips(self, start: int, stop: int) -> NDArray[np.int64]:
-        """(stop - start,) rows clip by clip, those of a clip in order of time."""
+    def in_clips(self, places: Rows = None) -> NDArray[np.int64]:
+        """(n,) rows clip by clip, those of a clip in order of time: of some places of that order, or all."""
         first = self._all.starts
         return self._all.read(
-            "by_clip", slice(start, stop), then=lambda number, own: own + first[number] if first[number] else own
+            "by_clip", places, then=lambda number, own: own + first[number] if first[number] else own
         )
 
     def knows(self, name: str) -> bool:
