@@ -37,7 +37,9 @@ def rows_of(number: int, rng: np.random.Generator) -> list[dict[str, Any]]:
             "landmarks": np.full(136, frame % 12, np.float32) if frame % 6 else None,
         })  # fmt: skip
     if number % 2:  # a clip goes on backwards later: times do not ascend with the rows
-        rows += [{**row, "frame": 500 - row["frame"], "time_s": row["time_s"] and 99.0 - row["time_s"]} for row in rows[:40]]
+        rows += [
+            {**row, "frame": 500 - row["frame"], "time_s": row["time_s"] and 99.0 - row["time_s"]} for row in rows[:40]
+        ]
     rows += [{"subject": None, "clip": f"p{number}-{place}.jpg", "frame": 0} for place in range(3)]
     return rows
 
@@ -61,5 +63,7 @@ def digest(*values: Any) -> str:
     found = hashlib.sha256()
     for value in values:
         array = isinstance(value, np.ndarray)
-        found.update((str(value.dtype).encode() + np.ascontiguousarray(value).tobytes()) if array else repr(value).encode())
+        found.update(
+            (str(value.dtype).encode() + np.ascontiguousarray(value).tobytes()) if array else repr(value).encode()
+        )
     return found.hexdigest()[:12]

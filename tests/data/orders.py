@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from tests.data import irregular
 from tests.data.irregular import digest
 
@@ -49,8 +50,9 @@ def clips_digest(clips: Any) -> str:
 def drawn(data: Prepared) -> dict[str, str]:
     """Name of a stage -> its digest."""
     found = {
-        "subjects": digest(data.subject_ids()), "clips": digest(data.clip_ids()), "recordings": digest(recording_ids(data)),
-        "names": digest(*[None if name is not name or name is None else str(name) for name in data.subject_names().astype(object).where(data.subject_names().notna(), None)]),
+        "subjects": digest(data.subject_ids()), "clips": digest(data.clip_ids()),
+        "recordings": digest(recording_ids(data)),
+        "names": digest(*[None if name is pd.NA else str(name) for name in data.subject_names()]),
         "occurrence": digest(data.occurrence()), "landmarks": digest(data.landmarks()),
     }  # fmt: skip
     rows = {"all": training_rows(data), "fold": training_rows(data, "0/3")}
@@ -71,12 +73,23 @@ def drawn(data: Prepared) -> dict[str, str]:
                 units = epoch_units(clips, unit, data, sampler.frames)
                 learn, rest = split_clips(units, 0.3, 1, partial(recording_ids, data) if unit == "clip" else None)
                 kept = sample_clips(rest, 5, 2)
-                loader = ClipLoader(data, learn, sampler, batch_size=4, size_px=6, seed=7, labels=LabelSpec(aus=(1, 12), landmarks=True, emotions=("anger", "neutral")))
+                loader = ClipLoader(
+                    data,
+                    learn,
+                    sampler,
+                    batch_size=4,
+                    size_px=6,
+                    seed=7,
+                    labels=LabelSpec(aus=(1, 12), landmarks=True, emotions=("anger", "neutral")),
+                )
                 batches = [loader.batch(step) for step in (0, 1, len(learn) // 4 + 1)]
-                found[f"{of}, {name}, {unit}"] = digest(
-                    clips_digest(learn), clips_digest(kept),
-                    *[digest(b.rows.numpy(), b.clips.numpy(), b.subjects.numpy(), *[(k, digest(v.numpy())) for k, v in sorted(b.labels.items())]) for b in batches],
-                )  # fmt: skip
+                parts = [
+                    digest(*(of_batch.numpy() for of_batch in (batch.rows, batch.clips, batch.subjects)), *[
+                        (key, digest(value.numpy())) for key, value in sorted(batch.labels.items())
+                    ])
+                    for batch in batches
+                ]  # fmt: skip
+                found[f"{of}, {name}, {unit}"] = digest(clips_digest(learn), clips_digest(kept), *parts)
     return found
 
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from duchenne.data.clip_samplers import DEFAULT_UNIT_S, Clip, ClipTable, Found, used_clips
+from duchenne.data.clip_samplers import DEFAULT_UNIT_S, Clip, ClipTable, Found
 from duchenne.data.prepared import Prepared
+from duchenne.data.stored.used import used_clips
 from duchenne.errors import InputError
 
 
@@ -39,9 +40,9 @@ class ClipFrames:
         for used in used_clips(data, rows):
             enough = used.lengths >= self.frames
             few += int((~enough).sum())
-            partly = np.flatnonzero(enough & ~used.whole).tolist()
+            partly, one = np.flatnonzero(enough & ~used.whole).tolist(), np.ones(len(enough), dtype=np.int64)
             found.add(
-                used, np.flatnonzero(enough), np.full(len(enough), DEFAULT_UNIT_S), np.ones(len(enough), dtype=np.int64),
+                used, np.flatnonzero(enough), DEFAULT_UNIT_S * one, one,
                 {place: [(0, int(used.lengths[place]), 1)] for place in partly},
                 data.subject_ids(np.minimum.reduceat(used.rows, used.begin)),
             )  # fmt: skip

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Final, NamedTuple, overload
+from typing import Any, Final, overload
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from duchenne.data.prepared import Prepared
 from duchenne.data.stored.making import clip_pieces
-from duchenne.data.stored.spilled import parts_of, spilled
+from duchenne.data.stored.spilled import spilled
+from duchenne.data.stored.used import Used, ranges, used_clips
 from duchenne.errors import InputError
 
 DEFAULT_UNIT_S: Final = 1 / 25
@@ -127,9 +128,13 @@ class ClipTable(Sequence[Clip]):
         """(C,) the first row of every clip."""
         first = self._end - self._facts["runs"]
         if self._timed:
-            return np.concatenate([self._rows(first[part], np.ones(len(first[part]), np.int64)) for part in self._parts()])
+            return np.concatenate(
+                [self._rows(first[part], np.ones(len(first[part]), np.int64)) for part in self._parts()]
+            )
         begin = np.concatenate([[0], np.cumsum(self._runs["length"])])[:-1]
-        return np.concatenate([self.rows(part)[begin[first[part]] - begin[first[part.start]]] for part in self._parts()])
+        return np.concatenate(
+            [self.rows(part)[begin[first[part]] - begin[first[part.start]]] for part in self._parts()]
+        )
 
     def pieces(self) -> Iterator[NDArray[np.int64]]:
         """The rows of all clips one after another, some clips at a time."""
@@ -161,66 +166,13 @@ class ClipTable(Sequence[Clip]):
 
     def _run(self, run: int) -> Run:
         first, length, starts = (int(self._runs[name][run]) for name in ("first", "length", "starts"))
-        stored = self._data.in_clips(slice(first, first + length)) if first >= 0 else self._others[-1 - first :][:length]
+        stored = (
+            self._data.in_clips(slice(first, first + length)) if first >= 0 else self._others[-1 - first :][:length]
+        )
         rows = np.asarray(stored)
-        return Run(rows, self._data.times(rows), starts) if self._timed else Run(np.sort(rows), np.zeros(length), starts)
-
-
-def ranges(first: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Whole numbers from each of `first` on, as many as `lengths` says: (2, 7), (3, 1) -> 2 3 4 7."""
-    end = np.cumsum(lengths)
-    return np.arange(end[-1] if len(end) else 0) + np.repeat(first - (end - lengths), lengths)
-
-
-class Used(NamedTuple):
-    """Some clips, of which some frames may be used.
-
-    Attributes:
-        numbers: (C,) of the clips.
-        lengths: (C,) how many of their frames may be used, at least 1.
-        whole: (C,) whether all of them may.
-        first: (C,) where they begin in `Prepared.in_clips`.
-        rows: (sum of lengths,) the frames that may be used, clip by clip, in order of time.
-    """
-
-    numbers: NDArray[np.int64]
-    lengths: NDArray[np.int64]
-    whole: NDArray[np.bool_]
-    first: NDArray[np.int64]
-    rows: NDArray[np.int64]
-
-    @property
-    def begin(self) -> NDArray[np.int64]:
-        """(C,) where a clip begins in `rows`."""
-        return np.cumsum(self.lengths) - self.lengths
-
-
-def used_clips(data: Prepared, rows: NDArray[np.int64]) -> Iterator[Used]:
-    """The clips that some rows belong to, some clips at a time.
-
-    Args:
-        data: the frames.
-        rows: those that may be used, ascending.
-    """
-    frames, first = data.clip_column("frames"), data.clip_column("first")
-    counts, before = np.zeros(data.clips, dtype=np.int64), -1
-    for part in parts_of(len(rows)):
-        own = rows[part]
-        if own[0] <= before or (np.diff(own) <= 0).any():
-            raise ValueError("rows must ascend")
-        before = own[-1]
-        near = own[-1] - own[0] + 1 == len(own)  # a range is read without looking for its rows
-        counts += np.bincount(data.clip_ids(slice(int(own[0]), int(own[-1]) + 1) if near else own), minlength=data.clips)
-    for start, stop in clip_pieces(np.append(first, len(data))):
-        own = np.flatnonzero(counts[start:stop]) + start
-        if not len(own):
-            continue
-        lengths, whole = counts[own], counts[own] == frames[own]
-        found = data.in_clips(slice(int(first[start]), int(first[stop - 1] + frames[stop - 1])))
-        if len(own) < stop - start or not whole.all():
-            place = np.searchsorted(rows, found)
-            found = found[rows[np.minimum(place, len(rows) - 1)] == found]
-        yield Used(own, lengths, whole, first[own], found)
+        return (
+            Run(rows, self._data.times(rows), starts) if self._timed else Run(np.sort(rows), np.zeros(length), starts)
+        )
 
 
 class SequenceSampler:
@@ -275,7 +227,10 @@ class SequenceSampler:
             last = times[begin + used.lengths - 1] - self.offsets[-1] * unit + unit / 2
             starts = np.add.reduceat(times <= np.repeat(last, used.lengths), begin, dtype=np.int64)
             fits = even & (starts > 0) & (middle <= 1.25 * unit)
-            runs = {int(place): [(0, int(used.lengths[place]), int(starts[place]))] for place in np.flatnonzero(fits & ~used.whole)}
+            runs = {
+                int(place): [(0, int(used.lengths[place]), int(starts[place]))]
+                for place in np.flatnonzero(fits & ~used.whole)
+            }
             for place in np.flatnonzero(long & ~even):
                 part = times[begin[place] : begin[place] + used.lengths[place]]
                 runs[int(place)] = self._runs(part, float(unit[place]), float(middle[place]))
@@ -383,7 +338,10 @@ class Found:
         facts = {"number": used.numbers, "subject": subject, "unit": unit, "runs": count}
         self._facts.append({name: values[kept] for name, values in facts.items()})
         at = np.cumsum(count[kept]) - count[kept]
-        first, length, begins = np.repeat(used.first[kept], count[kept]), *(np.repeat(v[kept], count[kept]) for v in (used.lengths, starts))
+        first, length, begins = (
+            np.repeat(used.first[kept], count[kept]),
+            *(np.repeat(v[kept], count[kept]) for v in (used.lengths, starts)),
+        )
         places = dict(zip(kept.tolist(), at.tolist()))
         for place in kept[np.isin(kept, list(runs))].tolist():
             base = int(used.first[place])

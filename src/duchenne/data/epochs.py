@@ -36,7 +36,9 @@ def recording_ids(data: Prepared, rows: Rows = None) -> NDArray[np.int64]:
     names, numbers = [], []
     for number, (info, (subjects, clips)) in enumerate(zip(data.infos, data.clip_texts())):
         cut = pc.replace_substring_regex(clips, _FACE_RUN, "")
-        own = pc.if_else(pc.match_substring_regex(clips, _FACE_RUN), cut, pc.binary_join_element_wise(subjects, clips, _SLASH))
+        own = pc.if_else(
+            pc.match_substring_regex(clips, _FACE_RUN), cut, pc.binary_join_element_wise(subjects, clips, _SLASH)
+        )
         if info.settings.get("reader") == "voxceleb2":
             found = pc.struct_field(pc.extract_regex(clips, _UTTERANCE), "video")
             own = pc.coalesce(found, own)
@@ -72,7 +74,9 @@ def epoch_units(
         if frames != 1:
             raise UsageError(f"--epoch-of frame: the method looks at {frames} frames of a clip together; use clip.")
         listed = isinstance(clips, ClipTable)
-        return FrameClips(data, spilled(clips.pieces() if listed else (run.rows for clip in clips for run in clip.runs)))
+        return FrameClips(
+            data, spilled(clips.pieces() if listed else (run.rows for clip in clips for run in clip.runs))
+        )
     if of == "clip":
         return clips
     recordings = recording_ids(data, first_rows(clips))

@@ -120,7 +120,8 @@ class ClipLoader:
             clips=torch.tensor([clip.number for clip in clips]),
             subjects=torch.tensor([clip.subject for clip in clips]),
             labels={
-                name: torch.from_numpy(values.reshape(*rows.shape, *values.shape[1:])) for name, values in labels.items()
+                name: torch.from_numpy(values.reshape(*rows.shape, *values.shape[1:]))
+                for name, values in labels.items()
             },
         )
 

@@ -198,7 +198,9 @@ class Prepared:
         for index in self._all.indexes:
             own = [known.setdefault(word, len(known)) for word in index.words(name)]
             places.append(np.array([*own, -1], dtype=np.int32))
-        return self._all.read(name, rows, fill=np.int32(-1), then=lambda number, codes: places[number][codes]), list(known)
+        return self._all.read(name, rows, fill=np.int32(-1), then=lambda number, codes: places[number][codes]), list(
+            known
+        )
 
     @property
     def aus(self) -> tuple[int, ...]:
@@ -260,9 +262,7 @@ class Prepared:
     def in_clips(self, places: Rows = None) -> NDArray[np.int64]:
         """(n,) rows clip by clip, those of a clip in order of time: of some places of that order, or all."""
         first = self._all.starts
-        return self._all.read(
-            "by_clip", places, then=lambda number, own: own + first[number] if first[number] else own
-        )
+        return self._all.read("by_clip", places, then=lambda number, own: own + first[number] if first[number] else own)
 
     def knows(self, name: str) -> bool:
         """Whether any row has `landmarks` or `blendshapes`."""

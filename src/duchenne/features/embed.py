@@ -91,7 +91,7 @@ def _tables(source: FeatureSource, prepared: Prepared, context: Context, quiet: 
         for start in range(0, len(prepared), ROWS_AT_ONCE):
             rows = np.arange(start, min(start + ROWS_AT_ONCE, len(prepared)))
             values = source.features(prepared, rows, context)
-            frames = prepared.frames.iloc[rows]
+            frames = {name: prepared.column(name, rows) for name in ("subject", "clip", "frame")}
             flat = pa.array(values.reshape(-1), type=pa.float32())
             yield pa.table(
                 {

@@ -26,7 +26,9 @@ def cache_of(folder: Path) -> Path:
     """The place in the user's cache for what is known of a folder that cannot be written."""
     import pooch  # here: few folders need it
 
-    return Path(pooch.os_cache("duchenne")) / "prepared" / hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:32]
+    return (
+        Path(pooch.os_cache("duchenne")) / "prepared" / hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:32]
+    )
 
 
 def stated(file: Path) -> dict[str, Any]:

@@ -44,7 +44,12 @@ class Column:
     def __init__(
         self, path: Path, dtype: str, shape: tuple[int, ...], sums: NDArray[np.uint32], limits: tuple[float, float]
     ) -> None:
-        self.path, self._kind, self._sums, self._limits = path, (np.dtype(dtype).newbyteorder("<").str, shape), sums, limits
+        self.path, self._kind, self._sums, self._limits = (
+            path,
+            (np.dtype(dtype).newbyteorder("<").str, shape),
+            sums,
+            limits,
+        )
         self._open()
 
     def _open(self) -> None:

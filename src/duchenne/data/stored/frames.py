@@ -124,8 +124,8 @@ def read_column(path: Path, column: str) -> pd.Series[Any]:
     return found[column]
 
 
-def checked_blocks(path: Path, layout: Layout) -> Iterator[tuple[int, pa.Table]]:
-    """Every scalar column of `frames.parquet` in pieces, checked as `read_table` does: first row, and the piece.
+def checked_blocks(path: Path, layout: Layout) -> Iterator[pa.Table]:
+    """Every scalar column of `frames.parquet` in pieces, checked as `read_table` does.
 
     Raises:
         InputError: as `read_table`.
@@ -139,7 +139,7 @@ def checked_blocks(path: Path, layout: Layout) -> Iterator[tuple[int, pa.Table]]
             table.validate(full=True)  # texts that are no UTF-8
         except BROKEN as error:
             raise broken(path, error) from error
-        yield first, table
+        yield table
         first += len(block)
 
 
@@ -309,9 +309,8 @@ def _check_values(
         return
     wrong = pc.fill_null(pc.or_(pc.less(column, pa.scalar(low)), pc.greater(column, pa.scalar(high))), False)
     row = pc.index(wrong, True).as_py()
-    raise InputError(
-        f"{path}: `{name}` of row {first + row} is {column[row].as_py():g}, not from {low:g} to {high:g}; prepare it again."
-    )
+    where = f"{path}: `{name}` of row {first + row}"
+    raise InputError(f"{where} is {column[row].as_py():g}, not from {low:g} to {high:g}; prepare it again.")
 
 
 def _check_words(column: pa.ChunkedArray, words: Collection[str], name: str, path: Path, first: int) -> None:

@@ -6,8 +6,9 @@
     index/1/landmarks.npy   and `blendshapes.npy`: made where they are first asked for
 
 `frames.parquet` remains the truth. The index is made when a folder is first opened (that is, when it was written) and
-whenever it does not fit: of another `frames.parquet`, made for another `dataset.yaml`, of another version, or damaged. Where the
-folder cannot be written it lies in the user's cache, and where that cannot be written either, in a temporary folder.
+whenever it does not fit: of another `frames.parquet`, made for another `dataset.yaml`, of another version, or damaged.
+Where the folder cannot be written it lies in the user's cache, and where that cannot be written either, in a temporary
+folder.
 """
 
 from __future__ import annotations
@@ -17,13 +18,12 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from duchenne.data.stored.binding import (
     VERSION,
@@ -132,7 +132,7 @@ class Index:
         return self._words[name]
 
     def lists(self, name: str) -> Column | None:
-        """`landmarks` (rows, 136) or `blendshapes` (rows, 52), made where they are first asked for; None: nobody has any.
+        """`landmarks` (rows, 136) or `blendshapes` (rows, 52), made where first asked for; None: nobody has any.
 
         Raises:
             InputError: when the table holds what cannot be.
@@ -332,4 +332,3 @@ def _checked(index: Index) -> Index:
                 f"{index.folder / 'shards' / name}: ends before the picture of row {row}; prepare the data again."
             )
     raise AssertionError("a shard that is too short for none of its crops")
-

@@ -1,7 +1,7 @@
 """Making the index of a prepared folder: its table is read once in pieces, checked, and written as columns.
 
-Nothing here is as long as the table but the files: pieces are a few hundred thousand rows, and what is kept is per clip,
-subject, shard and word.
+Nothing here is as long as the table but the files: pieces are a few hundred thousand rows, and what is kept is per
+clip, subject, shard and word.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def _scalars(
     read = 0
     with ExitStack() as stack:
         provisional = stack.enter_context((out / "clip.part").open("wb"))
-        for first, block in checked_blocks(table, layout):
+        for block in checked_blocks(table, layout):
             there = block.column_names
             if not writers:
                 names = [name for name in there if name != "crc32"]
@@ -220,7 +220,10 @@ def _clip_column(
 ) -> dict[str, pa.Array]:
     """Writes the number of every row's clip; gives subject and name of each clip."""
     numbers, texts = clips.merge(subjects["subject"].to_pylist())
-    with ColumnWriter(out / "clip.npy", KINDS["clip"], (rows,)) as writer, (out / "clip.part").open("rb") as provisional:
+    with (
+        ColumnWriter(out / "clip.npy", KINDS["clip"], (rows,)) as writer,
+        (out / "clip.part").open("rb") as provisional,
+    ):
         while piece := provisional.read(8 * AT_ONCE):
             writer.write(numbers[np.frombuffer(piece, dtype=np.int64)])
     (out / "clip.part").unlink()

@@ -31,9 +31,7 @@ def read_parquet(path: Path, wanted: Callable[[str], bool] = lambda name: True) 
         raise broken(path, error) from error
 
 
-def read_blocks(
-    path: Path, wanted: Callable[[str], bool] = lambda name: True, rows: int = 2**18
-) -> Iterator[pa.Table]:
+def read_blocks(path: Path, wanted: Callable[[str], bool] = lambda name: True, rows: int = 2**18) -> Iterator[pa.Table]:
     """The same piece by piece, whatever the file's row groups are; the first piece has no rows.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ def spilled(pieces: Iterable[NDArray[np.int64]]) -> NDArray[np.int64]:
         for piece in pieces:
             length += len(piece)
             if file is None and length > AT_ONCE:
-                file = tempfile.TemporaryFile(prefix="duchenne-rows-")
+                file = tempfile.TemporaryFile(prefix="duchenne-rows-")  # noqa: SIM115 -- closed below
                 for earlier in found:
                     file.write(np.ascontiguousarray(earlier, dtype=np.int64).data)
                 found = []
@@ -44,6 +44,14 @@ def spilled(pieces: Iterable[NDArray[np.int64]]) -> NDArray[np.int64]:
     finally:
         if file is not None:
             file.close()
+
+
+def distinct(read: Callable[[NDArray[np.int64]], NDArray[np.int64]], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The different values that `read` gives of rows, ascending."""
+    found = np.zeros(0, dtype=np.int64)
+    for part in parts_of(len(rows)):
+        found = np.union1d(found, read(rows[part]))
+    return found
 
 
 def parts_of(length: int) -> Iterator[slice]:
