@@ -39,7 +39,7 @@ from duchenne.data.stored.binding import (
 from duchenne.data.stored.columns import Column, DamagedError
 from duchenne.data.stored.frames import FRAMES_FILE, LISTS, RANGES, Layout, list_range, shard_sizes
 from duchenne.data.stored.making import KINDS, WORDS, make_columns, make_list, sums_path
-from duchenne.data.stored.parquet import count_rows
+from duchenne.data.stored.parquet import broken, count_rows
 from duchenne.data.stored.texts import read_texts
 from duchenne.errors import InputError
 
@@ -204,6 +204,8 @@ def open_index(folder: Path, layout: Layout) -> Index:
     Raises:
         InputError: when the table cannot be read or holds what cannot be, or a shard ends before one of its crops.
     """
+    if not (folder / FRAMES_FILE).exists():
+        raise broken(folder / FRAMES_FILE, FileNotFoundError("there is no such file"))
     place = folder / INDEX_FOLDER
     index = _fitting(folder, layout, place)
     if index is None:
