@@ -120,12 +120,13 @@ class Prepared:
         self.clips = int(self._all.clip_starts[-1])
         self._frames: pd.DataFrame | None = None
         self._crops = Crops(self._all)
+        self._words: dict[tuple[str, ...], tuple[list[NDArray[np.int32]], list[str]]] = {}
 
     def __len__(self) -> int:
         return int(self._all.starts[-1])
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_frames": None}
+        return {**self.__dict__, "_frames": None, "_words": {}}
 
     @property
     def frames(self) -> pd.DataFrame:
@@ -193,14 +194,9 @@ class Prepared:
             name: `subject`, `split`, `emotion` or `shard`.
             rows: which.
         """
-        known: dict[str, int] = {}
-        places = []
-        for index in self._all.indexes:
-            own = [known.setdefault(word, len(known)) for word in index.words(name)]
-            places.append(np.array([*own, -1], dtype=np.int32))
-        return self._all.read(name, rows, fill=np.int32(-1), then=lambda number, codes: places[number][codes]), list(
-            known
-        )
+        places, known = self._meanings(name, [""] * len(self.infos))
+        read = self._all.read(name, rows, fill=np.int32(-1), then=lambda number, codes: places[number][codes])
+        return read, known
 
     @property
     def aus(self) -> tuple[int, ...]:
@@ -226,7 +222,7 @@ class Prepared:
 
     def subject_ids(self, rows: Rows = None) -> NDArray[np.int64]:
         """(n,) a number per subject, unique over folders by data-set name; -1 where the subject is unknown."""
-        return self._people(rows)[0]
+        return self._people(rows)[0].astype(np.int64)
 
     def subject_names(self, rows: Rows = None) -> pd.Series[str]:
         """(n,) `dataset:subject`, null where unknown."""
@@ -235,7 +231,7 @@ class Prepared:
         return pd.Series(found, index=None if rows is None else np.arange(len(self))[rows])
 
     def subject_list(self) -> list[str]:
-        """`dataset:subject` of every number of `subject_ids`."""
+        """`dataset:subject` of every number of `subject_ids`; not to be written to."""
         return self._people(slice(0, 0))[1]
 
     def clip_ids(self, rows: Rows = None) -> NDArray[np.int64]:
@@ -301,15 +297,23 @@ class Prepared:
             pass
         return out
 
-    def _people(self, rows: Rows) -> tuple[NDArray[np.int64], list[str]]:
+    def _people(self, rows: Rows) -> tuple[NDArray[np.int32], list[str]]:
         """(n,) numbers of subjects, and their names."""
-        known: dict[str, int] = {}
-        places = []
-        for info, index in zip(self.infos, self._all.indexes):
-            own = [known.setdefault(f"{info.name}:{name}", len(known)) for name in index.words("subject")]
-            places.append(np.array([*own, -1], dtype=np.int64))
-        read = self._all.read("subject", rows, fill=-1, then=lambda number, codes: places[number][codes])
-        return read, list(known)
+        places, names = self._meanings("subject", [f"{info.name}:" for info in self.infos])
+        read = self._all.read("subject", rows, fill=np.int32(-1), then=lambda number, codes: places[number][codes])
+        return read, names
+
+    def _meanings(self, name: str, before: Sequence[str]) -> tuple[list[NDArray[np.int32]], list[str]]:
+        """Of every folder what its codes of a text become, the last of none; and the texts after `before` of theirs."""
+        key = name, *before
+        if key not in self._words:
+            known: dict[str, int] = {}
+            places = []
+            for prefix, index in zip(before, self._all.indexes):
+                own = [known.setdefault(prefix + word, len(known)) for word in index.words(name)]
+                places.append(np.array([*own, -1], dtype=np.int32))
+            self._words[key] = places, list(known)
+        return self._words[key]
 
     def _labels(
         self, name: str, coded: Sequence[Sequence[int]], aus: Sequence[int], rows: Rows, unknown: Any

@@ -18,6 +18,7 @@ from duchenne.errors import InputError
 
 BLOCK_BYTES: Final = 2**16
 """Of a column under one checksum, rounded down to whole rows."""
+_MANY: Final = 4096
 
 Rows = slice | NDArray[np.integer] | NDArray[np.bool_] | int | np.integer
 
@@ -93,17 +94,24 @@ class Column:
         if isinstance(rows, slice):
             start, stop, _ = rows.indices(len(self))
             if start < stop:
-                self._check(np.arange(start // self._step, (stop - 1) // self._step + 1))
+                blocks = slice(start // self._step, (stop - 1) // self._step + 1)
+                if not self._good[blocks].all():
+                    self._check(np.flatnonzero(~self._good[blocks]) + blocks.start)
         else:
-            self._check(np.flatnonzero(rows) // self._step if _is_mask(rows) else np.asarray(rows) // self._step)
+            blocks_of = (np.flatnonzero(rows) if _is_mask(rows) else np.atleast_1d(rows)) // self._step
+            unchecked = blocks_of[~self._good[blocks_of]]
+            if len(unchecked) > _MANY:  # sorting them would take longer than a flag for every block
+                flags = np.zeros_like(self._good)
+                flags[unchecked] = True
+                unchecked = np.flatnonzero(flags)
+            if len(unchecked):
+                self._check(np.unique(unchecked))
         found: NDArray[Any] = self._values[rows]
         return found
 
     def _check(self, blocks: NDArray[Any]) -> None:
-        if self._good[blocks].all():
-            return
-        for block in np.unique(blocks[~self._good[blocks]]) if blocks.ndim else [int(blocks)]:
-            start = int(block) % len(self._good) * self._step
+        for block in blocks.tolist():
+            start = block * self._step
             values = self._values[start : start + self._step]
             if zlib.crc32(values.data) != self._sums[block] or not self._possible(values):
                 raise self.damaged()

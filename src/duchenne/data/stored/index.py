@@ -91,6 +91,8 @@ class Index:
             self.columns[name] = Column(place / f"{name}.npy", KINDS[name], shape, own, limits[name])
             first += number
         self._lists: dict[str, Column | None] = {}
+        if not (place / "clip.arrow").is_file():  # the one that is not read before it is needed
+            raise DamagedError(f"{place / 'clip.arrow'}: is missing")
 
     def _limits(self) -> dict[str, tuple[float, float]]:
         """What the values of a column may be, whatever its checksums say."""
