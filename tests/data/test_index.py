@@ -225,7 +225,7 @@ def test_values_that_cannot_be_are_refused_whatever_the_checksums_say(folder: Pa
     place = folder / "index" / "1"
     values = np.load(place / f"{name}.npy")
     values.reshape(-1)[3] = value
-    np.save(place / f"{name}.npy", values)
+    columns.save_npy(place / f"{name}.npy", values, making.KINDS[name])
     facts = json.loads((place / "index.json").read_text())
     sums, first = np.load(place / "sums.npy"), 0
     for other, number in facts["columns"].items():
@@ -233,7 +233,7 @@ def test_values_that_cannot_be_are_refused_whatever_the_checksums_say(folder: Pa
             assert number == 1
             sums[first] = zlib.crc32(values.tobytes())
         first += number
-    np.save(place / "sums.npy", sums)
+    columns.save_npy(place / "sums.npy", sums, "u4")
     with pytest.raises(InputError, match=rf"{name}\.npy: is damaged"):
         everything(Prepared([folder]))
 

@@ -42,7 +42,7 @@ class ClipFrames:
             few += int((~enough).sum())
             partly, one = np.flatnonzero(enough & ~used.whole).tolist(), np.ones(len(enough), dtype=np.int64)
             found.add(
-                used, np.flatnonzero(enough), DEFAULT_UNIT_S * one, one,
+                used, np.flatnonzero(enough), np.full(len(one), DEFAULT_UNIT_S), one,
                 {place: [(0, int(used.lengths[place]), 1)] for place in partly},
                 data.subject_ids(np.minimum.reduceat(used.rows, used.begin)),
             )  # fmt: skip

@@ -47,7 +47,7 @@ def recording_ids(data: Prepared, rows: Rows = None) -> NDArray[np.int64]:
     coded = pa.chunked_array(names).combine_chunks().dictionary_encode()
     keys = np.concatenate(numbers) * len(coded.dictionary) + coded.indices.to_numpy(zero_copy_only=False)
     codes, _ = pd.factorize(keys)
-    return codes.astype(np.int64)[data.clip_ids(rows)]
+    return np.asarray(codes[data.clip_ids(rows)], dtype=np.int64)
 
 
 def epoch_units(
@@ -73,10 +73,8 @@ def epoch_units(
     if of == "frame":
         if frames != 1:
             raise UsageError(f"--epoch-of frame: the method looks at {frames} frames of a clip together; use clip.")
-        listed = isinstance(clips, ClipTable)
-        return FrameClips(
-            data, spilled(clips.pieces() if listed else (run.rows for clip in clips for run in clip.runs))
-        )
+        rows = clips.pieces() if isinstance(clips, ClipTable) else (run.rows for clip in clips for run in clip.runs)
+        return FrameClips(data, spilled(rows))
     if of == "clip":
         return clips
     recordings = recording_ids(data, first_rows(clips))

@@ -69,8 +69,9 @@ class LabelSpec:
             points = data.landmarks(rows)
             if self.size_px is not None:
                 sides = np.array([info.size_px for info in data.infos], dtype=np.float32)
-                points = points * (self.size_px / sides[data.datasets(rows)])[:, None, None]
-            found["landmarks"] = points.astype(np.float32)
+                factor = self.size_px / sides[data.datasets(rows)]
+                points = np.asarray(points * factor[:, None, None], dtype=np.float32)
+            found["landmarks"] = points
         return found
 
     def words(self) -> list[str]:

@@ -6,6 +6,9 @@ is checked when it is first touched, so that opening costs nothing and damage is
 
 from __future__ import annotations
 
+import io
+import math
+import os
 import zlib
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +30,40 @@ class DamagedError(Exception):
     """A file of the index is not what was written."""
 
 
+def _header(dtype: str, shape: tuple[int, ...]) -> bytes:
+    """What a `.npy` file of an array begins with."""
+    stream = io.BytesIO()
+    described = {"descr": np.dtype(dtype).newbyteorder("<").str, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_2_0(stream, described)
+    return stream.getvalue()
+
+
+def save_npy(path: Path, values: NDArray[Any], dtype: str) -> None:
+    """Writes an array as `map_npy` reads it."""
+    with path.open("wb") as file:
+        file.write(_header(dtype, values.shape))
+        file.write(np.ascontiguousarray(values, dtype=np.dtype(dtype).newbyteorder("<")).tobytes())
+
+
+def map_npy(path: Path, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
+    """A `.npy` file as an array, read-only. What its header says is not read but compared: it must be this array.
+
+    Raises:
+        DamagedError: when the file is missing or of another type or length.
+    """
+    kind, header = np.dtype(dtype).newbyteorder("<"), _header(dtype, shape)
+    length = kind.itemsize * math.prod(shape)
+    try:
+        with path.open("rb") as file:
+            if file.read(len(header)) != header or file.seek(0, os.SEEK_END) != len(header) + length:
+                raise DamagedError(f"{path}: is of another type or length")
+            if not length:  # nothing cannot be mapped
+                return np.empty(shape, dtype=kind)
+            return np.asarray(np.memmap(file, dtype=kind, mode="r", offset=len(header), shape=shape))
+    except OSError as error:
+        raise DamagedError(f"{path}: {error}") from error
+
+
 class Column:
     """A column on the disk, read-only: `column[rows]` for a slice (nothing is copied), an array of rows, or one row.
 
@@ -45,22 +82,11 @@ class Column:
     def __init__(
         self, path: Path, dtype: str, shape: tuple[int, ...], sums: NDArray[np.uint32], limits: tuple[float, float]
     ) -> None:
-        self.path, self._kind, self._sums, self._limits = (
-            path,
-            (np.dtype(dtype).newbyteorder("<").str, shape),
-            sums,
-            limits,
-        )
+        self.path, self._kind, self._sums, self._limits = path, (dtype, shape), sums, limits
         self._open()
 
     def _open(self) -> None:
-        try:  # a column of nothing cannot be mapped
-            mapped = np.load(self.path, mmap_mode="r" if self._kind[1][0] else None, allow_pickle=False)
-        except (OSError, ValueError, SyntaxError, TypeError, KeyError, OverflowError, MemoryError) as error:
-            raise DamagedError(f"{self.path}: {error}") from error
-        values: NDArray[Any] = np.asarray(mapped)
-        if (values.dtype.str, values.shape) != self._kind or not values.flags.c_contiguous:
-            raise DamagedError(f"{self.path}: is of another type or length")
+        values = map_npy(self.path, *self._kind)
         self._values = values
         self._step = rows_of_block(values.dtype.itemsize * int(np.prod(values.shape[1:], dtype=np.int64)))
         if len(self._sums) != -(-len(values) // self._step):
@@ -156,8 +182,7 @@ class ColumnWriter:
         self._rest = b""
         self._rows = 0
         self._file = path.open("wb")
-        header = {"descr": self._dtype.str, "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_2_0(self._file, header)
+        self._file.write(_header(dtype, shape))
 
     def write(self, values: NDArray[Any]) -> None:
         """Adds rows."""

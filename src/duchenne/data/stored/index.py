@@ -36,7 +36,7 @@ from duchenne.data.stored.binding import (
     sealed,
     stated,
 )
-from duchenne.data.stored.columns import Column, DamagedError
+from duchenne.data.stored.columns import Column, DamagedError, map_npy, rows_of_block
 from duchenne.data.stored.frames import FRAMES_FILE, LISTS, RANGES, Layout, list_range, shard_sizes
 from duchenne.data.stored.making import KINDS, WORDS, make_columns, make_list, sums_path
 from duchenne.data.stored.parquet import broken, count_rows
@@ -74,17 +74,14 @@ class Index:
         self.clips: int = facts["clips"]
         self.names: list[str] = facts["names"]
         self.graded: tuple[int, ...] = tuple(facts["graded"])
-        try:
-            sums = np.load(place / "sums.npy", allow_pickle=False)
-        except (OSError, ValueError, SyntaxError) as error:
-            raise DamagedError(f"{place}: {error}") from error
+        sums = map_npy(place / "sums.npy", "u4", (sum(facts["columns"].values()),))
         self._texts: dict[str, pa.Table] = {}
         self._words: dict[str, list[str]] = {}
         limits = self._limits()
         self.columns: dict[str, Column] = {}
         first = 0
         for name, number in facts["columns"].items():
-            shape = (self.clips if name.startswith("clip_") else self.rows,)
+            shape: tuple[int, ...] = (self.clips if name.startswith("clip_") else self.rows,)
             if name in ("occurrence", "intensity"):
                 shape = (self.rows, len(layout.aus if name == "occurrence" else self.graded))
             own = sums[first : first + number]
@@ -170,11 +167,10 @@ class Index:
             return None
 
     def _list(self, path: Path, name: str) -> Column:
-        try:
-            sums = np.load(sums_path(path), allow_pickle=False)
-        except (OSError, ValueError, SyntaxError) as error:
-            raise DamagedError(f"{path}: {error}") from error
-        return Column(path, KINDS[name], (self.rows, LISTS[name]), sums, list_range(name, self.layout))
+        shape = self.rows, LISTS[name]
+        blocks = -(-self.rows // rows_of_block(np.dtype(KINDS[name]).itemsize * LISTS[name]))
+        sums = map_npy(sums_path(path), "u4", (blocks,))
+        return Column(path, KINDS[name], shape, sums, list_range(name, self.layout))
 
     def _make_list(self, name: str) -> tuple[Column | None]:
         out = self.place / f"{name}.npy"

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from duchenne.data.stored.columns import Column, ColumnWriter
+from duchenne.data.stored.columns import Column, ColumnWriter, save_npy
 from duchenne.data.stored.frames import LISTS, TEXTS, Layout, checked_blocks, list_blocks
 from duchenne.data.stored.parquet import count_rows
 from duchenne.data.stored.texts import write_texts
@@ -56,7 +56,7 @@ def make_columns(table: Path, layout: Layout, out: Path) -> dict[str, Any]:
     texts["clip"] = _clip_column(clips, texts["subject"], out, rows, sums)
     count = len(texts["clip"]["clip"])
     _clip_order(out, rows, count, sums)
-    np.save(out / "sums.npy", np.concatenate(list(sums.values())))
+    save_npy(out / "sums.npy", np.concatenate(list(sums.values())), "u4")
     return {
         "rows": rows, "clips": count, "names": names, "graded": list(graded),
         "columns": {name: len(own) for name, own in sums.items()},
@@ -85,7 +85,7 @@ def make_list(table: Path, column: str, layout: Layout, rows: int, out: Path) ->
         _check_rows(table, before, rows if before else 0)
     if writer is None:
         return False
-    np.save(sums_path(out), writer.sums)
+    save_npy(sums_path(out), writer.sums, "u4")
     return True
 
 
@@ -169,7 +169,7 @@ def _codes(column: pa.ChunkedArray, known: dict[str, int]) -> NDArray[np.int32]:
     encoded = column.combine_chunks().dictionary_encode()
     own = np.array([known.setdefault(text, len(known)) for text in encoded.dictionary.to_pylist()], dtype=np.int32)
     places = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-    return np.append(own, np.int32(-1))[places]
+    return np.asarray(np.append(own, np.int32(-1))[places])
 
 
 def _extend(ends: list[int], shard: NDArray[np.int32], end: NDArray[np.int64]) -> None:
@@ -199,9 +199,9 @@ class _Clips:
         codes, pairs = pd.factorize(key * len(encoded.dictionary) + encoded.indices.to_numpy(zero_copy_only=False))
         self._subjects.append(pairs // len(encoded.dictionary) - 1)
         self._names.append(encoded.dictionary.take(pa.array(pairs % len(encoded.dictionary))).cast(pa.large_string()))
-        codes = codes.astype(np.int64) + self._count
+        numbers = np.asarray(codes, dtype=np.int64) + self._count
         self._count += len(pairs)
-        return codes
+        return numbers
 
     def merge(self, subjects: list[str]) -> tuple[NDArray[np.int32], dict[str, pa.Array]]:
         """The number of each provisional one; subject and name of each clip."""

@@ -16,7 +16,7 @@ from duchenne.data.stored.spilled import parts_of
 def ranges(first: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
     """Whole numbers from each of `first` on, as many as `lengths` says: (2, 7), (3, 1) -> 2 3 4 7."""
     end = np.cumsum(lengths)
-    return np.arange(end[-1] if len(end) else 0) + np.repeat(first - (end - lengths), lengths)
+    return np.asarray(np.arange(end[-1] if len(end) else 0) + np.repeat(first - (end - lengths), lengths))
 
 
 class Used(NamedTuple):

@@ -156,7 +156,8 @@ class EmoCo(ViewMethod):
 
 def _emotions(data: Prepared, rows: NDArray[np.int64]) -> dict[str, int]:
     """Emotion -> in how many of the rows it is shown, of those that are."""
-    words, found = data.codes("emotion", slice(0, 0))[1], 0
+    words = data.codes("emotion", slice(0, 0))[1]
+    found = np.zeros(len(words), dtype=np.int64)
     for part in parts_of(len(rows)):
-        found = found + np.bincount(data.codes("emotion", rows[part])[0] + 1, minlength=len(words) + 1)[1:]
-    return {word: int(count) for word, count in zip(words, np.broadcast_to(found, len(words)), strict=True) if count}
+        found += np.bincount(data.codes("emotion", rows[part])[0] + 1, minlength=len(words) + 1)[1:]
+    return {word: int(count) for word, count in zip(words, found, strict=True) if count}
