@@ -38,7 +38,7 @@ class LabelSpec:
             InputError: when the data lacks a column that is needed, or all its values.
         """
         if self.aus:
-            data.occurrence(self.aus, slice(0, 0))
+            data.presence(self.aus, slice(0, 0))
         if self.emotions and not set(self.emotions) & set(data.codes("emotion", slice(0, 0))[1]):
             raise InputError(
                 f"{data.paths[0]}: column `emotion` of frames.parquet names none of {', '.join(self.emotions)}; "
@@ -54,20 +54,20 @@ class LabelSpec:
         """Labels of some rows, or of all N, by name; see `ClipBatch.labels` for shapes and the marks of unknown values.
 
         Raises:
-            InputError: as `check`.
+            InputError: without `rows`, as `check`.
         """
-        self.check(data)
+        if rows is None:
+            self.check(data)
         found: dict[str, NDArray[Any]] = {}
         if self.aus:
-            occurrence = data.occurrence(self.aus, rows)
-            found["aus"] = np.where(np.isnan(occurrence), -1, occurrence).astype(np.int8)
+            found["aus"] = np.array(data.presence(self.aus, rows))
         if self.emotions:
             codes, names = data.codes("emotion", rows)
             classes = {name: place for place, name in enumerate(self.emotions)}
             found["emotion"] = np.array([*(classes.get(name, -1) for name in names), -1], dtype=np.int64)[codes]
         if self.landmarks:
             points = data.landmarks(rows)
-            if self.size_px is not None:
+            if self.size_px is not None and any(info.size_px != self.size_px for info in data.infos):
                 sides = np.array([info.size_px for info in data.infos], dtype=np.float32)
                 factor = self.size_px / sides[data.datasets(rows)]
                 points = np.asarray(points * factor[:, None, None], dtype=np.float32)

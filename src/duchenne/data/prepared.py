@@ -208,12 +208,15 @@ class Prepared:
 
     def occurrence(self, aus: Sequence[int] | None = None, rows: Rows = None) -> NDArray[np.float32]:
         """(n, A) occurrence of AUs: 0, 1 or NaN where not coded."""
-        aus = self.aus if aus is None else aus
+        codes = self.presence(self.aus if aus is None else aus, rows)
+        return np.where(codes < 0, np.float32(np.nan), codes.astype(np.float32))
+
+    def presence(self, aus: Sequence[int], rows: Rows = None) -> NDArray[np.int8]:
+        """The same as 0, 1 or -1 where not coded."""
         missing = [au_column(au) for au in aus if not any(au in info.aus for info in self.infos)]
         if missing:
             raise InputError(f"{self.paths[0]}: has no labels for {', '.join(missing)}; choose coded AUs.")
-        codes = self._labels("occurrence", [info.aus for info in self.infos], aus, rows, np.int8(-1))
-        return np.where(codes < 0, np.float32(np.nan), codes.astype(np.float32))
+        return self._labels("occurrence", [info.aus for info in self.infos], aus, rows, np.int8(-1))
 
     def intensity(self, aus: Sequence[int], rows: Rows = None) -> NDArray[np.float32]:
         """(n, A) intensity of AUs, 0 to 5; NaN where not coded by intensity."""
@@ -321,12 +324,14 @@ class Prepared:
         """(n, A) a column with one value for each of the AUs that its folder codes; `unknown` for others."""
 
         def part(number: int, own: slice | NDArray[np.int64]) -> NDArray[Any]:
-            column = self._all.indexes[number].columns.get(name)
+            column, known = self._all.indexes[number].columns.get(name), coded[number]
             length = own.stop - own.start if isinstance(own, slice) else len(own)
-            out = np.full((length, len(aus)), unknown)
-            for place, au in enumerate(aus):
-                if column is not None and au in coded[number]:
-                    out[:, place] = column[own][:, coded[number].index(au)]
+            if column is None:
+                return np.full((length, len(aus)), unknown)
+            if tuple(aus) == tuple(known):
+                return column[own]
+            out = column[own][:, [known.index(au) if au in known else 0 for au in aus]]
+            out[:, [au not in known for au in aus]] = unknown
             return out
 
         return self._all.each(part, rows)
