@@ -1,7 +1,7 @@
 """What a prepared folder costs before the first step and in every step, by number of rows. Linux.
 
     python benchmarks/index.py [--rows 200000 2000000] [--landmarks] [--folder DIR] [--against SRC] [--runs 3]
-                               [--out FILE.json]
+                               [--stages open ...] [--out FILE.json]
 
 The folder is made up, see `index_folder.py`. Every stage runs in a process of its own, which is given nothing but the
 folder; `make the index` is the first opening of a folder without one, the others find it there. Seconds of the clock
@@ -150,6 +150,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where folders are made and kept; a temporary one")
     parser.add_argument("--against", type=Path, help="`src` folder of another version")
     parser.add_argument("--runs", type=int, default=3, help="of every stage; medians are shown")
+    parser.add_argument("--stages", choices=STAGES, nargs="+", default=list(STAGES))
     parser.add_argument("--out", type=Path)
     parser.add_argument("--stage", choices=STAGES, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -163,7 +164,7 @@ def main() -> None:
             path = (given.folder or Path(temporary)) / f"{rows}{'_landmarks' if given.landmarks else ''}"
             if not path.exists():
                 make(path, rows, landmarks=given.landmarks)
-            for stage in STAGES:
+            for stage in given.stages:
                 if stage == "landmarks" and not given.landmarks:
                     continue
                 times: dict[str, list[dict[str, float]]] = {name: [] for name in sources}
