@@ -275,6 +275,29 @@ def test_a_folder_that_cannot_be_written(
     assert sorted(path.name for path in folder.iterdir()) == before
 
 
+def test_landmarks_of_a_folder_that_can_no_longer_be_written(
+    folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its index lies in it, the lists that nobody had asked for until then in the cache or in a temporary folder."""
+    wanted = everything(Prepared([folder]))
+    for path in (folder / "index" / "1").glob("*.json"):
+        if path.name != "index.json":
+            path.unlink()
+    before = sorted(folder.rglob("*"))
+    mkdir = Path.mkdir
+
+    def refusing(path: Path, *args: object, **options: object) -> None:
+        if path.is_relative_to(folder) or (full and path.is_relative_to(cache)):
+            raise OSError(30, "Read-only file system", str(path))
+        mkdir(path, *args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Path, "mkdir", refusing)
+    for full in (True, False):
+        assert everything(Prepared([folder])) == wanted
+        assert cache.exists() != full
+        assert sorted(folder.rglob("*")) == before
+
+
 def test_a_read_only_folder_with_its_index_is_only_read(folder: Path, cache: Path) -> None:
     """As from a share or an archive that was mounted; the superuser, who may write anywhere, is held to it as well."""
     wanted = everything(Prepared([folder]))

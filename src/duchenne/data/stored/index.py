@@ -32,7 +32,6 @@ from duchenne.data.stored.binding import (
     is_bound,
     load_sealed,
     refuse_change,
-    save_sealed,
     sealed,
     stated,
 )
@@ -150,20 +149,37 @@ class Index:
             raise InputError(f"{self.table}: was changed since it was opened; run again.")
 
     def _open_list(self, name: str) -> Column | None:
-        found = self._stored_list(name)
-        if found is None:
-            with locked_place(self.place.parent):
-                found = self._stored_list(name) or self._make_list(name)
-        return found[0]
+        """A list beside the index, or where that cannot be written, where the index of such a folder would be."""
+        reason: OSError | None = None
+        for place, where in (
+            (self.place, "in the index"),
+            (cache_of(self.folder) / str(VERSION), "in the user's cache"),
+        ):
+            found = self._stored_list(name, place)
+            if found is not None:
+                return found[0]
+            try:
+                with locked_place(place.parent):
+                    place.mkdir(exist_ok=True)
+                    column = (self._stored_list(name, place) or self._make_list(name, place))[0]
+            except OSError as error:
+                reason = reason or error
+                continue
+            _say(self.folder, reason, where)
+            return column
+        kept = tempfile.TemporaryDirectory(prefix="duchenne-index-")
+        weakref.finalize(self, kept.cleanup)
+        _say(self.folder, reason, "for this process alone")
+        return self._make_list(name, Path(kept.name))[0]
 
-    def _stored_list(self, name: str) -> tuple[Column | None] | None:
+    def _stored_list(self, name: str, place: Path) -> tuple[Column | None] | None:
         """A list that was made before; None where there is none that fits."""
-        facts, path = load_sealed(self.place / f"{name}.json"), self.place / f"{name}.npy"
+        facts = load_sealed(place / f"{name}.json")
         if facts is None or facts.get("sha256") != self._facts["table"]["sha256"]:
             return None
         try:
-            return (self._list(path, name) if facts["known"] else None,)
-        except DamagedError:
+            return (self._list(place / f"{name}.npy", name) if facts["known"] else None,)
+        except (DamagedError, LookupError):
             return None
 
     def _list(self, path: Path, name: str) -> Column:
@@ -172,9 +188,13 @@ class Index:
         sums = map_npy(sums_path(path), "u4", (blocks,))
         return Column(path, KINDS[name], shape, sums, list_range(name, self.layout))
 
-    def _make_list(self, name: str) -> tuple[Column | None]:
-        out = self.place / f"{name}.npy"
-        part = out.with_name(f"{name}.part.npy")
+    def _make_list(self, name: str, place: Path) -> tuple[Column | None]:
+        """Makes a list at a place that is locked.
+
+        Raises:
+            OSError: when the place cannot be written.
+        """
+        out, part = place / f"{name}.npy", place / f"{name}.part.npy"
         self.check_current()
         _tell(self.folder, self.rows, f"reading the {name}")
         try:
@@ -183,9 +203,9 @@ class Index:
             if known:
                 part.replace(out)
                 sums_path(part).replace(sums_path(out))
-            save_sealed(self.place / f"{name}.json", {"sha256": self._facts["table"]["sha256"], "known": known})
-        except OSError as error:
-            raise InputError(f"{out}: cannot be written ({error.strerror}); free some space.") from error
+            facts = {"sha256": self._facts["table"]["sha256"], "known": known}
+            part.write_text(sealed(facts))
+            part.replace(place / f"{name}.json")
         finally:
             for left in (part, sums_path(part)):
                 left.unlink(missing_ok=True)
@@ -228,9 +248,7 @@ def _elsewhere(folder: Path, layout: Layout, error: OSError) -> Index:
         kept = tempfile.TemporaryDirectory(prefix="duchenne-index-")
         index = _made(folder, layout, Path(kept.name))
         weakref.finalize(index, kept.cleanup)
-    if folder not in _said:
-        _said.add(folder)
-        _log.warning("%s: cannot be written (%s); its index is kept %s.", folder, error.strerror, instead)
+    _say(folder, error, instead)
     return index
 
 
@@ -304,6 +322,13 @@ def _make(folder: Path, layout: Layout, place: Path) -> Index:
         shutil.rmtree(part, ignore_errors=True)
         raise
     return Index(folder, layout, own, values)
+
+
+def _say(folder: Path, reason: OSError | None, where: str) -> None:
+    """Says once of a folder that cannot be written where its index is."""
+    if reason is not None and folder not in _said:
+        _said.add(folder)
+        _log.warning("%s: cannot be written (%s); its index is kept %s.", folder, reason.strerror, where)
 
 
 def _tell(folder: Path, rows: int, what: str) -> None:
