@@ -104,8 +104,9 @@ class ClipLoader:
             epoch, position = divmod(step * self.batch_size + place, len(self.clips))
             number = int(self._order(epoch)[position])
             rng = np.random.default_rng([self.seed, 1, epoch, number])
-            clips.append(self.clips[number])
-            rows.append(self.sampler.draw(self.clips[number], rng))
+            clip = self.clips[number]
+            clips.append(clip)
+            rows.append(self.sampler.draw(clip, rng))
         return np.stack(rows), clips
 
     def batch(self, step: int, pool: ThreadPoolExecutor | None = None) -> ClipBatch:

@@ -48,7 +48,7 @@ class Crops:
         own = np.where(own < 0, own + rows_there, own)
         columns = [self._all.read(name, own) for name in ("shard", "offset", "size")]
         columns += [self._all.read("crc32", own, fill=np.int64(-1)), self._all.folders(own), own]
-        return [Place(*values) for values in zip(*(column.tolist() for column in columns))]
+        return list(map(Place._make, zip(*(column.tolist() for column in columns))))
 
     def image(self, place: Place, size_px: int | None) -> NDArray[np.uint8]:
         """(H, W, 3) RGB uint8, resized to `size_px` where given.
