@@ -152,7 +152,10 @@ def build(root: Path) -> None:
     victims: dict[str, list[str]] = {}
     root.mkdir(parents=True, exist_ok=True)
     _build_prepared(root / "prepared")
-    victims["prepared"] = ["frames.parquet", "frames.parquet", "dataset.yaml", "dataset.yaml", "shards/00000.tar"]
+    index = sorted(f"index/1/{path.name}" for path in (root / "prepared" / "index" / "1").iterdir())
+    victims["prepared"] = [
+        *["frames.parquet", "dataset.yaml"] * (2 * len(index) // 3), *["shards/00000.tar"] * (len(index) // 3), *index,
+    ]  # fmt: skip
     shutil.copytree(root / "prepared", root / "rewritten")
     victims["rewritten"] = ["frames.parquet"]
     victims |= _build_models(root)
@@ -189,7 +192,10 @@ def _build_prepared(out: Path) -> None:
             }  # fmt: skip
             writer.add(row, encode_jpeg(_picture(number)))
 
-    write_prepared(out, info, [0, 1], produce, workers=1, quiet=True)
+    made = write_prepared(out, info, [0, 1], produce, workers=1, quiet=True)
+    assert made is not None
+    made.landmarks()  # which the index holds from now on
+    made.blendshapes()
 
 
 def _build_models(root: Path) -> dict[str, list[str]]:

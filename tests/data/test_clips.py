@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.training.made import moving_squares
+from tests.training.made import changed, moving_squares
 
 from duchenne.data.clip_samplers import Clip, Run, SequenceSampler
 from duchenne.data.loaders import ClipLoader
@@ -20,31 +20,50 @@ class Table:
     """As much of `Prepared` as the sampler reads."""
 
     def __init__(self, times, clips=None):
-        import pandas as pd
+        self._times = np.asarray(times, dtype=np.float64)
+        self._clips = np.zeros(len(times), dtype=np.int64) if clips is None else np.asarray(clips)
+        self.clips, self.paths = int(self._clips.max()) + 1, ["made"]
+        self._order = np.lexsort((self._times, self._clips))
+        own = [np.sort(self._times[self._clips == clip]) for clip in range(self.clips)]
+        steps = [np.diff(times) if len(times) > 1 else np.zeros(1) for times in own]
+        self._columns = {
+            "first": np.cumsum([0, *map(len, own[:-1])]), "frames": np.array([len(times) for times in own]),
+            "spacing": np.array([np.median(each) for each in steps]), "gap": np.array([each.max() for each in steps]),
+        }  # fmt: skip
 
-        self.frames = pd.DataFrame({"time_s": times})
-        self.clips = np.zeros(len(times), dtype=np.int64) if clips is None else np.asarray(clips)
-        self.paths = ["made"]
+    def __len__(self):
+        return len(self._times)
 
-    def clip_ids(self):
-        return self.clips
+    def clip_column(self, name):
+        return self._columns[name]
 
-    def subject_ids(self):
-        return self.clips
+    def clip_ids(self, rows):
+        return self._clips[rows]
+
+    subject_ids = clip_ids
+
+    def in_clips(self, places):
+        return self._order[places]
+
+    def times(self, rows):
+        return self._times[rows]
 
     def usable(self, sampler):
-        return sampler.usable_clips(self, np.arange(len(self.clips)))
+        return sampler.usable_clips(self, np.arange(len(self)))
 
 
-def test_clips_of_two_subjects_may_have_one_name():
-    import pandas as pd
-
-    from duchenne.data.prepared import Prepared
-
-    data = object.__new__(Prepared)
-    data.frames = pd.DataFrame({"dataset": [0, 0, 0, 1], "clip": ["T1", "T1", "T1", "T1"]})
-    data.frames["subject"] = pd.array(["F001", "F002", None, "F001"], dtype="string")
-    assert data.clip_ids().tolist() == [0, 1, 2, 3]
+def test_clips_of_two_subjects_may_have_one_name(squares, tmp_path):
+    subjects, clips = ["F001", "F002", None, "F001"], ["T1", "T1", "T1", "T2"]
+    made = changed(
+        squares.paths[0],
+        tmp_path / "out",
+        lambda frames: frames.assign(
+            subject=[subjects[row % 4] for row in range(len(frames))],
+            clip=[clips[row % 4] for row in range(len(frames))],
+        ),
+    )
+    assert made.clip_ids().tolist() == [row % 4 for row in range(len(made))]
+    assert made.subject_ids().tolist() == [(0, 1, -1, 0)[row % 4] for row in range(len(made))]
 
 
 @pytest.mark.parametrize("interval", [1, 2, 4])

@@ -145,11 +145,12 @@ def test_impossible_points_are_refused(folder: Path, column: str, value: float) 
 def test_what_other_programs_write_is_read_as_it_was(folder: Path) -> None:
     """pandas keeps no int8 with gaps and no lists of one length; nothing else changes."""
     before = Prepared([folder])
+    frames, points, labels = before.frames, np.array(before.landmarks()), before.occurrence()
     rewrite(folder, lambda frames: frames.assign(AU12=frames["AU12"].astype("float64")))
     after = Prepared([folder])
-    pd.testing.assert_frame_equal(before.frames, after.frames)
-    np.testing.assert_array_equal(before.landmarks(), after.landmarks())
-    np.testing.assert_array_equal(before.occurrence(), after.occurrence())
+    pd.testing.assert_frame_equal(frames, after.frames)
+    np.testing.assert_array_equal(points, after.landmarks())
+    np.testing.assert_array_equal(labels, after.occurrence())
 
 
 def test_a_damaged_crop_is_noticed_by_its_checksum(folder: Path) -> None:
@@ -169,12 +170,13 @@ def test_a_damaged_crop_is_noticed_by_its_checksum(folder: Path) -> None:
 
 def test_folders_of_version_1_are_read(folder: Path) -> None:
     before = Prepared([folder])
+    frames = before.frames
     rewrite(folder, lambda frames: frames.drop(columns="crc32"))
     with pytest.raises(InputError, match="has no column `crc32`"):
         Prepared([folder])
     save_mapping(folder / "dataset.yaml", {**load_mapping(folder / "dataset.yaml"), "format_version": 1})
     after = Prepared([folder])
-    pd.testing.assert_frame_equal(before.frames, after.frames)
+    pd.testing.assert_frame_equal(frames, after.frames)
     np.testing.assert_array_equal(before.image(3), after.image(3))
 
 

@@ -21,7 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.data import prepared_job as job
-from tests.training.made import moving_squares
+from tests.training.made import changed, moving_squares
 
 from duchenne.config import load_mapping, save_mapping
 from duchenne.data.prepared import DatasetInfo, Prepared
@@ -34,8 +34,8 @@ ROOT = Path(__file__).parents[2]
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """Every file of a folder with the SHA-256 of its bytes."""
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    """Every file of a folder with the SHA-256 of its bytes; not the index, which says when a file was written."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and folder / "index" not in path.parents]
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
@@ -354,22 +354,24 @@ def test_schema_has_labels_only_where_coded() -> None:
     assert set(frames_schema(job.dataset()).names) - set(base) == {"AU01", "AU12", "AU01_i", "AU12_i"}
 
 
-def test_landmarks_are_read_once_and_by_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_landmarks_are_read_by_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the table when they are first asked for, from the index ever after."""
     from tests.training.made import FACE, moving_squares
 
     data = moving_squares(tmp_path / "squares", clips=2, frames=4)
     reads: list[Any] = []
-    read = pq.ParquetFile.read
+    read = pq.ParquetFile.iter_batches
 
     def counted(*args: Any, **options: Any) -> Any:
         reads.append(options.get("columns"))
         return read(*args, **options)
 
-    monkeypatch.setattr(pq.ParquetFile, "read", counted)
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", counted)
     np.testing.assert_array_equal(data.landmarks(np.array([5, 1])), np.stack([FACE.reshape(68, 2)] * 2))
     assert data.landmarks().shape == (8, 68, 2)
     assert data.blendshapes(np.array([3])).shape == (1, 52)
     data.blendshapes()
+    assert Prepared(data.paths).landmarks().shape == (8, 68, 2)
     assert reads == [["landmarks"], ["blendshapes"]]
     with pytest.raises(ValueError, match="read-only"):
         data.landmarks()[0] = 0
@@ -377,12 +379,16 @@ def test_landmarks_are_read_once_and_by_row(tmp_path: Path, monkeypatch: pytest.
 
 def test_clips_are_numbered_in_order_of_appearance(tmp_path: Path) -> None:
     """Subjects that are not known, clips of one name and folders are told apart as a loop over the rows does."""
-    data = moving_squares(tmp_path / "squares", clips=4, frames=40)
     rng = np.random.default_rng(0)
     names = {"subject": [None, "", "a", "b"], "clip": ["", "1", "2", "a"]}
-    for column, words in names.items():
-        data.frames[column] = pd.array([words[place] for place in rng.integers(0, 4, len(data))], dtype="string")
-    data.frames["dataset"] = rng.integers(0, 3, len(data))
+
+    def change(frames: pd.DataFrame) -> pd.DataFrame:
+        drawn = {column: [words[place] for place in rng.integers(0, 4, len(frames))] for column, words in names.items()}
+        return frames.assign(**drawn)
+
+    moving_squares(tmp_path / "squares", clips=4, frames=40)
+    folders = [changed(tmp_path / "squares", tmp_path / f"{number}", change).paths[0] for number in range(3)]
+    data = Prepared(folders)
     seen: dict[tuple[int, str, str], int] = {}
     wanted = []
     for row in data.frames.itertuples():

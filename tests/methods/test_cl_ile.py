@@ -13,11 +13,10 @@ import torch
 from safetensors.torch import load_file
 from tests.methods import cl_ile_worker
 from tests.methods.made import RUN, random_batch, small_config, small_method
-from tests.training.made import moving_squares
+from tests.training.made import changed, moving_squares
 
 import duchenne
 from duchenne.config import load_mapping
-from duchenne.data.prepared import Prepared
 from duchenne.errors import InputError, UsageError
 from duchenne.methods.base import Method
 from duchenne.methods.cl_ile.loss import (
@@ -367,9 +366,8 @@ def test_stages_that_are_over_keep_their_length(run, squares, tmp_path):
         duchenne.pretrain("cl_ile", data=squares, out=part, resume=True, **{**JOB, "max_steps": 3})
 
 
-def test_images_of_nobody_known_are_refused(squares):
-    prepared = Prepared([squares])
-    prepared.frames["subject"] = None
+def test_images_of_nobody_known_are_refused(squares, tmp_path):
+    prepared = changed(squares, tmp_path / "nobody", lambda frames: frames.assign(subject=None))
     with pytest.raises(InputError, match="learns who is who"):
         ClIle.complete(small_config("cl_ile"), prepared, np.arange(len(prepared)), RUN)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from tests.methods.made import RUN, random_batch, small_config, small_method
-from tests.training.made import moving_squares
+from tests.training.made import changed, moving_squares
 
 import duchenne
 from duchenne.data.clip_samplers import Clip, Run
@@ -204,7 +204,11 @@ def test_one_person_alone_is_refused(squares, tmp_path):
     assert CLP.complete(small_config("clp", batch_size=4, mask_same="clip"), data, one, RUN)
     assert CLP.complete(small_config("clp", batch_size=4, mask_same="none"), data, one, RUN)
     assert CLP.complete(small_config("clp", batch_size=4, terms="tcl", memory=2, support=1), data, one, RUN)
-    data.frames["subject"] = data.frames["subject"].mask(data.frames["clip"] == "clip 1")
+    data = changed(
+        squares,
+        tmp_path / "some",
+        lambda frames: frames.assign(subject=frames["subject"].mask(frames["clip"] == "clip 1")),
+    )
     with pytest.raises(InputError, match="is empty in 30 rows"):
         CLP.complete(config, data, np.arange(len(data)), RUN)
 

@@ -48,7 +48,11 @@ def prepared(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and folder / "index" not in path.parents
+    }
 
 
 def command(*words: object) -> subprocess.Popen[bytes]:

@@ -36,7 +36,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and folder / "index" not in path.parents
+    }
 
 
 def test_any_number_of_workers_and_threads_writes_the_same_bytes(data: Prepared, tmp_path: Path) -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from duchenne.data.prepared import DatasetInfo, Prepared
 from duchenne.data.shards import PartWriter, encode_jpeg
@@ -40,3 +45,17 @@ def moving_squares(out: Path, *, clips: int = 6, frames: int = 30, rate: float =
     prepared = write_prepared(out, info, list(range(clips)), produce, workers=1, quiet=True)
     assert prepared is not None
     return prepared
+
+
+def changed(folder: Path, out: Path, change: Callable[[pd.DataFrame], pd.DataFrame]) -> Prepared:
+    """A copy of a prepared folder in which scalar columns of the table are others."""
+    shutil.copytree(folder, out)
+    table = pq.read_table(out / "frames.parquet")
+    scalar = [name for name in table.column_names if name not in ("landmarks", "blendshapes")]
+    frames = change(table.select(scalar).to_pandas())
+    for name in scalar:
+        place = table.schema.get_field_index(name)
+        column = pa.array(frames[name], table.schema.field(name).type, from_pandas=True)
+        table = table.set_column(place, table.schema.field(name), column)
+    pq.write_table(table, out / "frames.parquet")
+    return Prepared([out])

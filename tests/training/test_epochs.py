@@ -1,6 +1,8 @@
 """An epoch as the papers count it, validation between recordings, and how often and on what it is made."""
 
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -78,11 +80,11 @@ def test_no_recording_lies_on_both_sides_of_the_validation(celebrities: Prepared
     clips, _ = SequenceSampler(range(12)).usable_clips(celebrities, np.arange(len(celebrities)))
     recordings = recording_ids(celebrities)
 
-    def sides(by: np.ndarray | None) -> list[set[int]]:
+    def sides(by: Callable[[np.ndarray], np.ndarray] | None) -> list[set[int]]:
         return [{int(recordings[c.runs[0].rows[0]]) for c in side} for side in split_clips(clips, 0.2, 0, by)]
 
     assert set.intersection(*sides(None))  # clip by clip, pieces of one recording do
-    training, held_out = sides(recordings)
+    training, held_out = sides(partial(recording_ids, celebrities))
     assert not training & held_out
     assert len(held_out) == round(0.2 * SPEAKERS * VIDEOS)
 

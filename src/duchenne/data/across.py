@@ -52,9 +52,9 @@ def coded_alone(data: Prepared, number: int, aus: Sequence[int] | None = None) -
         aus: to look at; None: those that all data sets code.
     """
     aus = data.aus if aus is None else aus
-    rows = (data.frames["dataset"] == number).to_numpy()
-    without = np.isnan(data.intensity(aus)[rows]).all(axis=0)
-    present = (data.occurrence(aus)[rows] == 1).any(axis=0) | (data.infos[number].label_kind != "intensity")
+    rows = np.flatnonzero(data.datasets() == number)
+    without = np.isnan(data.intensity(aus, rows)).all(axis=0)
+    present = (data.occurrence(aus, rows) == 1).any(axis=0) | (data.infos[number].label_kind != "intensity")
     return tuple(au_column(au) for au, alone in zip(aus, without & present, strict=True) if alone)
 
 
@@ -82,7 +82,7 @@ def across(data: Prepared, rows: NDArray[np.int64], subjects: pd.Series[str], tr
         InputError: when a side has no labelled rows, or the same person, a namesake or the same picture lies on
             both sides.
     """
-    train = data.frames["dataset"].to_numpy()[rows] < trained
+    train = data.datasets(rows) < trained
     if train.all() or not train.any():
         empty = data.infos[0 if not train.any() else trained].name
         raise InputError(f"--train-data: {empty} has no frame with a label that all data sets code; choose others.")
@@ -118,8 +118,8 @@ def level_of(data: Prepared, number: int, aus: Sequence[int] | None = None) -> f
         aus: to look at; None: those that all data sets code.
     """
     aus = data.aus if aus is None else aus
-    rows = (data.frames["dataset"] == number).to_numpy()
-    labels, values = data.occurrence(aus)[rows], data.intensity(aus)[rows]
+    rows = np.flatnonzero(data.datasets() == number)
+    labels, values = data.occurrence(aus, rows), data.intensity(aus, rows)
     known, level = ~np.isnan(labels) & ~np.isnan(values), data.infos[number].positive_from
     same = bool((labels[known] == (values[known] >= level)).all())
     return level if same and not coded_alone(data, number, aus) else None
@@ -127,7 +127,7 @@ def level_of(data: Prepared, number: int, aus: Sequence[int] | None = None) -> f
 
 def _common_pictures(data: Prepared, one: NDArray[np.int64], other: NDArray[np.int64]) -> int:
     """How many pictures of the second set are, byte for byte, in the first; only those of equal length are read."""
-    size = data.frames["size"].to_numpy()
+    size = data.column("size").to_numpy()
     one, other = one[np.isin(size[one], size[other])], other[np.isin(size[other], size[one])]
     known = {hashlib.blake2b(data.jpeg(int(row)), digest_size=16).digest() for row in one}
     return sum(hashlib.blake2b(data.jpeg(int(row)), digest_size=16).digest() in known for row in other)

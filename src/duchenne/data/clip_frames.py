@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from duchenne.data.clip_samplers import DEFAULT_UNIT_S, Clip, Run
+from duchenne.data.clip_samplers import DEFAULT_UNIT_S, Clip, ClipTable, Found
 from duchenne.data.prepared import Prepared
+from duchenne.data.stored.used import used_clips
 from duchenne.errors import InputError
 
 
@@ -29,26 +30,28 @@ class ClipFrames:
         """Frames per draw."""
         return self._frames
 
-    def usable_clips(self, data: Prepared, rows: NDArray[np.int64]) -> tuple[list[Clip], int]:
+    def usable_clips(self, data: Prepared, rows: NDArray[np.int64]) -> tuple[ClipTable, int]:
         """The clips with enough frames in order of appearance, and how many have too few.
 
         Raises:
             InputError: when none has enough.
         """
-        numbers, subjects = data.clip_ids()[rows], data.subject_ids()[rows]
-        order = np.argsort(numbers, kind="stable")
-        parts = np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1)
-        clips = [
-            Clip(int(numbers[part[0]]), int(subjects[part[0]]), DEFAULT_UNIT_S, (_run(rows[part]),))
-            for part in parts
-            if len(part) >= self.frames
-        ]
-        if not clips:
+        found, few = Found(), 0
+        for used in used_clips(data, rows):
+            enough = used.lengths >= self.frames
+            few += int((~enough).sum())
+            partly, one = np.flatnonzero(enough & ~used.whole).tolist(), np.ones(len(enough), dtype=np.int64)
+            found.add(
+                used, np.flatnonzero(enough), np.full(len(one), DEFAULT_UNIT_S), one,
+                {place: [(0, int(used.lengths[place]), 1)] for place in partly},
+                data.subject_ids(np.minimum.reduceat(used.rows, used.begin)),
+            )  # fmt: skip
+        if not found.clips:
             raise InputError(
-                f"{data.paths[0]}: none of its {len(parts)} clips has the {self.frames} frames that the method needs "
+                f"{data.paths[0]}: none of its {few} clips has the {self.frames} frames that the method needs "
                 "of each; prepare videos, or choose a method for single pictures."
             )
-        return clips, len(parts) - len(clips)
+        return found.table(data, timed=False), few
 
     def draw(self, clip: Clip, rng: np.random.Generator) -> NDArray[np.int64]:
         """(frames,) different rows of a clip, in random order."""
@@ -69,7 +72,3 @@ def draw_frames(clip: Clip, number: int, rng: np.random.Generator) -> NDArray[np
     """(number,) different rows of a clip, in random order."""
     rows = np.concatenate([run.rows for run in clip.runs])
     return rng.choice(rows, size=number, replace=False)
-
-
-def _run(rows: NDArray[np.int64]) -> Run:
-    return Run(rows, np.zeros(len(rows)), 1)

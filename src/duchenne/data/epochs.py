@@ -8,36 +8,46 @@ from typing import Final, Literal
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from duchenne.data.clip_samplers import Clip
+from duchenne.data.clip_samplers import Clip, ClipTable
 from duchenne.data.prepared import Prepared
 from duchenne.data.single_frames import FrameClips
+from duchenne.data.stored.several import Rows
+from duchenne.data.stored.spilled import spilled
 from duchenne.errors import UsageError
 
-_UTTERANCE: Final = r"(id\d{5}/[\w-]+)/\d+(?:\.\w+)?(?:#\d+\.\d+)?$"
+_UTTERANCE: Final = r"(?P<video>id\d{5}/[\w-]+)/\d+(?:\.\w+)?(?:#\d+\.\d+)?$"
 """End of the name of a VoxCeleb2 clip: the speaker and the video come before the utterance."""
+_SLASH: Final = pa.scalar("/", pa.large_string())
 _FACE_RUN: Final = r"#\d+\.\d+$"
 """What `prepare` adds to the name of a file: face and run."""
 
 
-def recording_ids(data: Prepared) -> NDArray[np.int64]:
-    """(N,) a number per recording, unique over folders: what was filmed at one go, whatever it was cut into later.
+def recording_ids(data: Prepared, rows: Rows = None) -> NDArray[np.int64]:
+    """(n,) a number per recording, unique over folders: what was filmed at one go, whatever it was cut into later.
 
     The clips of one video file are one recording, whoever is seen in them. VoxCeleb2 cuts a video into utterances,
     files of their own: the video is the recording. Where the source gives clips, as `synth` and data sets of pictures
     do, each clip of a subject is one.
     """
-    subjects, clips = (data.frames[column].astype("string").fillna("") for column in ("subject", "clip"))
-    from_file = clips.str.contains(_FACE_RUN, regex=True)
-    names = clips.str.replace(_FACE_RUN, "", regex=True).where(from_file, subjects + "/" + clips)
-    for number, info in enumerate(data.infos):
+    names, numbers = [], []
+    for number, (info, (subjects, clips)) in enumerate(zip(data.infos, data.clip_texts())):
+        cut = pc.replace_substring_regex(clips, _FACE_RUN, "")
+        own = pc.if_else(
+            pc.match_substring_regex(clips, _FACE_RUN), cut, pc.binary_join_element_wise(subjects, clips, _SLASH)
+        )
         if info.settings.get("reader") == "voxceleb2":
-            here = data.frames["dataset"] == number
-            video = clips.str.extract(_UTTERANCE, expand=False)
-            names = video.where(here & video.notna(), names)
-    codes, _ = pd.factorize(pd.MultiIndex.from_arrays([data.frames["dataset"], names]))
-    return codes.astype(np.int64)
+            found = pc.struct_field(pc.extract_regex(clips, _UTTERANCE), "video")
+            own = pc.coalesce(found, own)
+        names += own.chunks
+        numbers.append(np.full(len(own), number))
+    coded = pa.chunked_array(names).combine_chunks().dictionary_encode()
+    keys = np.concatenate(numbers) * len(coded.dictionary) + coded.indices.to_numpy(zero_copy_only=False)
+    codes, _ = pd.factorize(keys)
+    return np.asarray(codes[data.clip_ids(rows)], dtype=np.int64)
 
 
 def epoch_units(
@@ -63,13 +73,25 @@ def epoch_units(
     if of == "frame":
         if frames != 1:
             raise UsageError(f"--epoch-of frame: the method looks at {frames} frames of a clip together; use clip.")
-        rows = np.concatenate([run.rows for clip in clips for run in clip.runs])
-        return FrameClips(rows, data.subject_ids()[rows], np.zeros(len(rows), dtype=np.int64))
+        rows = clips.pieces() if isinstance(clips, ClipTable) else (run.rows for clip in clips for run in clip.runs)
+        return FrameClips(data, spilled(rows))
     if of == "clip":
         return clips
-    recordings, merged = recording_ids(data), dict[tuple[int, float], Clip]()
-    for clip in clips:
-        key = int(recordings[clip.runs[0].rows[0]]), clip.unit_s
+    recordings = recording_ids(data, first_rows(clips))
+    if isinstance(clips, ClipTable):
+        return clips.merged(recordings)
+    merged = dict[tuple[int, float], Clip]()
+    for clip, recording in zip(clips, recordings.tolist(), strict=True):
+        key = recording, clip.unit_s
         first = merged.get(key)
         merged[key] = clip if first is None else replace(first, runs=first.runs + clip.runs)
     return list(merged.values())
+
+
+def first_rows(clips: Sequence[Clip]) -> NDArray[np.int64]:
+    """(C,) the first row of every clip."""
+    if isinstance(clips, FrameClips):
+        return clips.rows
+    if isinstance(clips, ClipTable):
+        return clips.first_rows()
+    return np.array([clip.runs[0].rows[0] for clip in clips], dtype=np.int64)

@@ -96,7 +96,7 @@ def k_fold(
         InputError: when a row has no subject and others have, or there are no `pictures`.
         UsageError: when there are fewer subjects than folds.
     """
-    names = pd.Series(list(subjects), dtype="string")
+    names = _texts(subjects)
     unknown = int(names.isna().sum())
     if pictures is not None and len(names) and unknown == len(names):
         return deal(pictures, number, seed=seed)
@@ -145,11 +145,18 @@ def from_picture_parts(parts: Iterable[str | None]) -> NDArray[np.int64]:
     Raises:
         InputError: when a row has no part, or all have the same.
     """
-    names = pd.Series(list(parts), dtype="string")
+    names = _texts(parts)
     known = sorted(names.dropna().unique())
     if names.isna().any() or len(known) < 2:
         raise InputError("--folds parts: some pictures have no part, or all the same; prepare with --parts again.")
     return np.asarray(names.map({name: fold for fold, name in enumerate(known)}), dtype=np.int64)
+
+
+def _texts(values: Iterable[str | None]) -> pd.Series[str]:
+    """Texts numbered from 0; those of a series are taken as they are, not one by one."""
+    if isinstance(values, pd.Series):
+        return values.astype("string").reset_index(drop=True)
+    return pd.Series(list(values), dtype="string")
 
 
 def check_apart(folds: Iterable[Fold], subjects: pd.Series[str]) -> None:
@@ -190,7 +197,7 @@ def from_split(split: Iterable[str | None]) -> list[Fold]:
     Raises:
         InputError: when no row is marked `test`, or none `train` or `validation`.
     """
-    names = pd.Series(list(split), dtype="string")
+    names = _texts(split)
     test, train = (
         names.eq("test").fillna(False).to_numpy(bool),
         names.isin(["train", "validation", "val"]).to_numpy(bool),
@@ -242,7 +249,7 @@ def from_partition(
                     f"--folds {name}: is of {PARTITIONS[name].reader}, and {info.name} is not; give others."
                 )
         fold_of |= {f"{info.name}:{subject}": fold for subject, fold in own.items()}
-    names = pd.Series(list(subjects), dtype="string")
+    names = _texts(subjects)
     found = names.map(fold_of)
     if found.isna().any():
         lacking = names[found.isna()].fillna("without a name").iloc[0]
@@ -266,7 +273,7 @@ def from_file(path: str | Path, subjects: Iterable[str | None], *, seed: int = 0
     Raises:
         InputError: when the file cannot be read, lacks a column, a subject or a seed, or names a subject twice.
     """
-    names = pd.Series(list(subjects), dtype="string")
+    names = _texts(subjects)
     try:
         table = read_csv_table(Path(path), {"subject": "string", "fold": "Int64"})
     except (OSError, ValueError, TypeError) as error:  # TypeError: a fold that is no whole number

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duchenne.data.prepared import Prepared
+from duchenne.data.stored.several import Rows
 from duchenne.errors import InputError
 
 _WORDS: Final = {"aus": "action unit labels", "emotion": "emotion labels", "landmarks": "landmarks"}
@@ -30,37 +31,47 @@ class LabelSpec:
     landmarks: bool = False
     size_px: int | None = None
 
-    def read(self, data: Prepared) -> dict[str, NDArray[Any]]:
-        """Labels of all N rows by name; see `ClipBatch.labels` for shapes and the marks of unknown values.
+    def check(self, data: Prepared) -> None:
+        """Refuses data in which a label that is read is known nowhere.
 
         Raises:
-            InputError: when the data lacks a column that is needed.
+            InputError: when the data lacks a column that is needed, or all its values.
         """
+        if self.aus:
+            data.presence(self.aus, slice(0, 0))
+        if self.emotions and not set(self.emotions) & set(data.codes("emotion", slice(0, 0))[1]):
+            raise InputError(
+                f"{data.paths[0]}: column `emotion` of frames.parquet names none of {', '.join(self.emotions)}; "
+                "prepare data with emotion labels."
+            )
+        if self.landmarks and not data.knows("landmarks"):
+            raise InputError(
+                f"{data.paths[0]}: column `landmarks` of frames.parquet is empty; prepare the data with face "
+                "detection (without --no-detect)."
+            )
+
+    def read(self, data: Prepared, rows: Rows = None) -> dict[str, NDArray[Any]]:
+        """Labels of some rows, or of all N, by name; see `ClipBatch.labels` for shapes and the marks of unknown values.
+
+        Raises:
+            InputError: without `rows`, as `check`.
+        """
+        if rows is None:
+            self.check(data)
         found: dict[str, NDArray[Any]] = {}
         if self.aus:
-            occurrence = data.occurrence(self.aus)
-            found["aus"] = np.where(np.isnan(occurrence), -1, occurrence).astype(np.int8)
+            found["aus"] = np.array(data.presence(self.aus, rows))
         if self.emotions:
-            names = data.frames["emotion"].astype("string")
+            codes, names = data.codes("emotion", rows)
             classes = {name: place for place, name in enumerate(self.emotions)}
-            codes = names.map(classes).fillna(-1).to_numpy(dtype=np.int64)
-            found["emotion"] = codes
-            if not (codes >= 0).any():
-                raise InputError(
-                    f"{data.paths[0]}: column `emotion` of frames.parquet names none of {', '.join(self.emotions)}; "
-                    "prepare data with emotion labels."
-                )
+            found["emotion"] = np.array([*(classes.get(name, -1) for name in names), -1], dtype=np.int64)[codes]
         if self.landmarks:
-            points = data.landmarks()
-            if np.isnan(points).all():
-                raise InputError(
-                    f"{data.paths[0]}: column `landmarks` of frames.parquet is empty; prepare the data with face "
-                    "detection (without --no-detect)."
-                )
-            if self.size_px is not None:
+            points = data.landmarks(rows)
+            if self.size_px is not None and any(info.size_px != self.size_px for info in data.infos):
                 sides = np.array([info.size_px for info in data.infos], dtype=np.float32)
-                points = points * (self.size_px / sides[data.frames["dataset"].to_numpy()])[:, None, None]
-            found["landmarks"] = points.astype(np.float32)
+                factor = self.size_px / sides[data.datasets(rows)]
+                points = np.asarray(points * factor[:, None, None], dtype=np.float32)
+            found["landmarks"] = points
         return found
 
     def words(self) -> list[str]:

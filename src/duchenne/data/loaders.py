@@ -23,6 +23,7 @@ from torch.utils.data import Dataset
 from duchenne.data.clip_samplers import Clip
 from duchenne.data.labels import LabelSpec
 from duchenne.data.prepared import Data, Prepared, open_prepared
+from duchenne.data.stored.spilled import spilled
 from duchenne.parallel import ahead
 from duchenne.types import ClipBatch
 
@@ -94,7 +95,8 @@ class ClipLoader:
         self.batch_size, self.size_px, self.seed = batch_size, size_px, seed
         self.share = range(rank * batch_size // processes, (rank + 1) * batch_size // processes)
         self.threads = threads
-        self.labels = replace(labels or LabelSpec(), size_px=size_px).read(data)
+        self.labels = replace(labels or LabelSpec(), size_px=size_px)
+        self.labels.check(data)
         self._orders: dict[int, NDArray[np.int64]] = {}
 
     def rows(self, step: int) -> tuple[NDArray[np.int64], list[Clip]]:
@@ -104,21 +106,26 @@ class ClipLoader:
             epoch, position = divmod(step * self.batch_size + place, len(self.clips))
             number = int(self._order(epoch)[position])
             rng = np.random.default_rng([self.seed, 1, epoch, number])
-            clips.append(self.clips[number])
-            rows.append(self.sampler.draw(self.clips[number], rng))
+            clip = self.clips[number]
+            clips.append(clip)
+            rows.append(self.sampler.draw(clip, rng))
         return np.stack(rows), clips
 
     def batch(self, step: int, pool: ThreadPoolExecutor | None = None) -> ClipBatch:
         """This process's share of the batch of a step, as uint8 pictures on the CPU."""
         rows, clips = self.rows(step)
         pictures = torch.from_numpy(self.data.images(rows.ravel(), self.size_px, pool))
+        labels = self.labels.read(self.data, rows.ravel())
         pictures = pictures.permute(0, 3, 1, 2).reshape(*rows.shape, 3, self.size_px, self.size_px)
         return ClipBatch(
             images=pictures,
             rows=torch.from_numpy(rows),
             clips=torch.tensor([clip.number for clip in clips]),
             subjects=torch.tensor([clip.subject for clip in clips]),
-            labels={name: torch.from_numpy(values[rows]) for name, values in self.labels.items()},
+            labels={
+                name: torch.from_numpy(values.reshape(*rows.shape, *values.shape[1:]))
+                for name, values in labels.items()
+            },
         )
 
     def batches(self, start: int, stop: int) -> Generator[ClipBatch, None, None]:
@@ -134,7 +141,8 @@ class ClipLoader:
     def _order(self, epoch: int) -> NDArray[np.int64]:
         if epoch not in self._orders:
             self._orders = {key: value for key, value in self._orders.items() if key == epoch - 1}
-            self._orders[epoch] = self.sampler.order(self.clips, np.random.default_rng([self.seed, 0, epoch]))
+            order = self.sampler.order(self.clips, np.random.default_rng([self.seed, 0, epoch]))
+            self._orders[epoch] = spilled([order])
         return self._orders[epoch]
 
 

@@ -13,22 +13,24 @@ Columns: docs/prepared_data.md. The writing side is `duchenne.data.writing`.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-import cv2
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from duchenne.config import Range, Side, check_ranges, from_mapping, load_mapping
-from duchenne.data.stored.frames import FRAMES_FILE, Layout, check_places, read_list, read_table
+from duchenne.data.stored.crops import Crops, Place
+from duchenne.data.stored.frames import BLENDSHAPES_LENGTH, LANDMARKS_LENGTH, Layout, read_column, read_table
+from duchenne.data.stored.index import open_index
+from duchenne.data.stored.making import WORDS
+from duchenne.data.stored.several import Rows, Several
 from duchenne.errors import InputError
-from duchenne.faces.resize import resized
 from duchenne.facs import ACTION_UNITS, au_column, intensity_column
 
 FORMAT_VERSION: Final = 2
@@ -92,10 +94,14 @@ class DatasetInfo:
 class Prepared:
     """One or several prepared folders, opened for reading as one table of frames.
 
+    What it holds in memory does not grow with the frames: columns are files that are mapped into it (`index/` in each
+    folder), read where they are touched and shared by all processes of a machine. Methods that take `rows` read those
+    alone; without, they give all N, which for numbers of one folder are the mapped file itself: not to be written to.
+
     Attributes:
+        paths: of the folders.
         infos: what each folder says of itself, in the order given.
-        frames: one row per crop with every scalar column, plus `dataset` (index into `infos`). `subject` and `clip`
-            are as stored; use `subject_ids` and `clip_ids` for numbers that are unique over all folders.
+        clips: how many clips they have together.
     """
 
     def __init__(self, paths: Sequence[str | Path]) -> None:
@@ -108,31 +114,89 @@ class Prepared:
             raise InputError("no prepared data was given; name at least one folder made by `duchenne prepare`.")
         self.paths = [Path(path) for path in paths]
         self.infos = [read_info(path) for path in self.paths]
-        tables, codes = [], []
-        self._shard_names: list[tuple[int, str]] = []
-        for number, (path, info) in enumerate(zip(self.paths, self.infos)):
-            table = read_table(path / FRAMES_FILE, info.layout())
-            own, names = check_places(table, path)
-            codes.append(own + len(self._shard_names))
-            self._shard_names += [(number, name) for name in names]
-            table.insert(0, "dataset", number)
-            tables.append(table)
-        self.frames = pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
-        if not len(self.frames):
+        self._all = Several([open_index(path, info.layout()) for path, info in zip(self.paths, self.infos)])
+        if not len(self):
             raise InputError(f"{self.paths[0]}: holds no face crops; prepare it again from other inputs.")
-        sums = self.frames.pop("crc32") if "crc32" in self.frames else pd.Series(np.nan, self.frames.index)
-        self._sums = sums.to_numpy(dtype=np.float64, na_value=np.nan)
-        self._places = np.stack(
-            [np.concatenate(codes), self.frames["offset"].to_numpy(), self.frames["size"].to_numpy()], axis=1
-        )
-        self._shards: dict[int, NDArray[np.uint8]] = {}
-        self._lists: dict[str, NDArray[np.float32]] = {}
+        self.clips = int(self._all.clip_starts[-1])
+        self._frames: pd.DataFrame | None = None
+        self._crops = Crops(self._all)
+        self._words: dict[tuple[str, ...], tuple[list[NDArray[np.int32]], list[str]]] = {}
 
     def __len__(self) -> int:
-        return len(self.frames)
+        return int(self._all.starts[-1])
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_shards": {}, "_lists": {}}  # every process opens and reads its own
+        return {**self.__dict__, "_frames": None, "_words": {}}
+
+    @property
+    def frames(self) -> pd.DataFrame:
+        """A table of everything: one row per crop with every scalar column, plus `dataset` (index into `infos`).
+
+        `subject` and `clip` are as stored; `subject_ids` and `clip_ids` give numbers that are unique over all folders.
+        It is read when it is first asked for, and takes some 500 bytes a row: ask for `column` where a few will do. It
+        is a copy: what is changed in it changes nothing else.
+        """
+        if self._frames is None:
+            tables = []
+            for number, (index, info) in enumerate(zip(self._all.indexes, self.infos)):
+                index.check_current()
+                table = read_table(index.table, info.layout()).drop(columns="crc32", errors="ignore")
+                table.insert(0, "dataset", number)
+                tables.append(table)
+            self._frames = pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
+        return self._frames
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the columns that `frames` has and `column` gives."""
+        return ("dataset", *dict.fromkeys(name for index in self._all.indexes for name in index.names))
+
+    def column(self, name: str, rows: Rows = None) -> pd.Series[Any]:
+        """(n,) one column of `frames`, as it is there; numbers that `index/` holds are read of `rows` alone.
+
+        Raises:
+            KeyError: when no folder has it.
+            InputError: when it cannot be read.
+        """
+        if name not in self.columns:
+            raise KeyError(name)
+        if name == "dataset":
+            found: Any = self.datasets(rows)
+        elif name in WORDS:
+            codes, words = self.codes(name, rows)
+            found = pd.array(words, dtype="string").take(codes, allow_fill=True)
+        elif name == "clip":
+            found = self._clip_names().take(self.clip_ids(rows))
+        elif name in ("frame", "time_s", "offset", "size"):
+            found = self._all.read(name, rows)
+        elif name in {column(au) for info in self.infos for au in info.aus for column in (au_column, intensity_column)}:
+            au, graded = int(name[2:4]), name.endswith("_i")
+            values = (self.intensity if graded else self.occurrence)([au], rows)[:, 0]
+            found = values if graded else pd.array(np.nan_to_num(values).astype("int8"), dtype="Int8")
+            if not graded:
+                found[np.isnan(values)] = pd.NA
+        else:
+            return self._stored(name) if rows is None else self._stored(name).iloc[rows]
+        return pd.Series(found, index=None if rows is None else np.arange(len(self))[rows], name=name)
+
+    def datasets(self, rows: Rows = None) -> NDArray[np.int64]:
+        """(n,) the data set of each row, its place in `infos`."""
+        return self._all.folders(rows)
+
+    def times(self, rows: Rows = None) -> NDArray[np.float64]:
+        """(n,) time stamps, seconds; NaN where unknown."""
+        return self._all.read("time_s", rows)
+
+    def codes(self, name: str, rows: Rows = None) -> tuple[NDArray[np.int32], list[str]]:
+        """(n,) the place of a text in a list of those that occur, and that list; -1 for none.
+
+        Args:
+            name: `subject`, `split`, `emotion` or `shard`.
+            rows: which.
+        """
+        places, known = self._meanings(name, [""] * len(self.infos))
+        read = self._all.read(name, rows, fill=np.int32(-1), then=lambda number, codes: places[number][codes])
+        return read, known
 
     @property
     def aus(self) -> tuple[int, ...]:
@@ -142,54 +206,78 @@ class Prepared:
             common &= set(info.aus)
         return tuple(sorted(common))
 
-    def occurrence(self, aus: Sequence[int] | None = None) -> NDArray[np.float32]:
-        """(N, A) occurrence of AUs: 0, 1 or NaN where not coded."""
-        columns = [au_column(au) for au in (self.aus if aus is None else aus)]
-        missing = [column for column in columns if column not in self.frames]
+    def occurrence(self, aus: Sequence[int] | None = None, rows: Rows = None) -> NDArray[np.float32]:
+        """(n, A) occurrence of AUs: 0, 1 or NaN where not coded."""
+        codes = self.presence(self.aus if aus is None else aus, rows)
+        return np.where(codes < 0, np.float32(np.nan), codes.astype(np.float32))
+
+    def presence(self, aus: Sequence[int], rows: Rows = None) -> NDArray[np.int8]:
+        """The same as 0, 1 or -1 where not coded."""
+        missing = [au_column(au) for au in aus if not any(au in info.aus for info in self.infos)]
         if missing:
             raise InputError(f"{self.paths[0]}: has no labels for {', '.join(missing)}; choose coded AUs.")
-        return self.frames[columns].to_numpy(dtype=np.float32, na_value=np.nan)
+        return self._labels("occurrence", [info.aus for info in self.infos], aus, rows, np.int8(-1))
 
-    def intensity(self, aus: Sequence[int]) -> NDArray[np.float32]:
-        """(N, A) intensity of AUs, 0 to 5; NaN where not coded by intensity."""
-        columns = [intensity_column(au) for au in aus]
-        return self.frames.reindex(columns=columns).to_numpy(dtype=np.float32, na_value=np.nan)
+    def intensity(self, aus: Sequence[int], rows: Rows = None) -> NDArray[np.float32]:
+        """(n, A) intensity of AUs, 0 to 5; NaN where not coded by intensity."""
+        graded = [index.graded for index in self._all.indexes]
+        return self._labels("intensity", graded, aus, rows, np.float32(np.nan))
 
-    def subject_ids(self) -> NDArray[np.int64]:
-        """(N,) a number per subject, unique over folders by data-set name; -1 where the subject is unknown."""
-        names = self._namespaced("subject")
-        codes, _ = pd.factorize(names, use_na_sentinel=True)
-        return codes.astype(np.int64)
+    def subject_ids(self, rows: Rows = None) -> NDArray[np.int64]:
+        """(n,) a number per subject, unique over folders by data-set name; -1 where the subject is unknown."""
+        return self._people(rows)[0].astype(np.int64)
 
-    def subject_names(self) -> pd.Series[str]:
-        """(N,) `dataset:subject`, null where unknown."""
-        return self._namespaced("subject")
+    def subject_names(self, rows: Rows = None) -> pd.Series[str]:
+        """(n,) `dataset:subject`, null where unknown."""
+        codes, names = self._people(rows)
+        found = pd.array(names, dtype="string").take(codes, allow_fill=True)
+        return pd.Series(found, index=None if rows is None else np.arange(len(self))[rows])
 
-    def clip_ids(self) -> NDArray[np.int64]:
-        """(N,) a number per clip of a subject, unique over folders, ascending in order of appearance.
+    def subject_list(self) -> list[str]:
+        """`dataset:subject` of every number of `subject_ids`; not to be written to."""
+        return self._people(slice(0, 0))[1]
+
+    def clip_ids(self, rows: Rows = None) -> NDArray[np.int64]:
+        """(n,) a number per clip of a subject, unique over folders, ascending in order of appearance.
 
         Data sets name the clips of every subject alike (BP4D's tasks T1 to T8), so the subject is part of it.
         """
-        keys = self.frames["dataset"].to_numpy(dtype=np.int64)
-        for column in ("subject", "clip"):  # number by number: a tuple per row would take ten times as long
-            codes, names = pd.factorize(self.frames[column].astype("string").fillna(""))
-            keys, _ = pd.factorize(keys * len(names) + codes)
-        return keys.astype(np.int64)
+        first = self._all.clip_starts
+        return self._all.read("clip", rows, then=lambda number, own: own.astype(np.int64) + first[number])
 
-    def landmarks(self, rows: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
-        """(N, 68, 2) in crop pixels, of `rows` where given; NaN where unknown.
+    def clip_column(self, name: str) -> NDArray[Any]:
+        """(C,) of every clip: `first` (its place in `in_clips`), `frames`, `spacing` and `gap` (median and largest step
+        between its time stamps, seconds; NaN where some are unknown)."""
+        own = [index.columns[f"clip_{name}"][:] for index in self._all.indexes]
+        if name == "first":
+            own = [values + start for values, start in zip(own, self._all.starts)]
+        return own[0] if len(own) == 1 else np.concatenate(own)
 
-        The column is read once and kept; without `rows` it is given as it is kept, not to be written to.
-        """
-        return self._list("landmarks", rows).reshape(-1, 68, 2)
+    def clip_texts(self) -> list[tuple[pa.ChunkedArray, pa.ChunkedArray]]:
+        """Of every folder the subjects (empty: unknown) and the names of its clips."""
+        tables = [index.texts("clip") for index in self._all.indexes]
+        return [(table["subject"], table["clip"]) for table in tables]
 
-    def blendshapes(self, rows: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
-        """(N, 52) in [0, 1], of `rows` where given; NaN where unknown. Read once and kept, as landmarks are."""
-        return self._list("blendshapes", rows)
+    def in_clips(self, places: Rows = None) -> NDArray[np.int64]:
+        """(n,) rows clip by clip, those of a clip in order of time: of some places of that order, or all."""
+        first = self._all.starts
+        return self._all.read("by_clip", places, then=lambda number, own: own + first[number] if first[number] else own)
+
+    def knows(self, name: str) -> bool:
+        """Whether any row has `landmarks` or `blendshapes`."""
+        return any(index.lists(name) is not None for index in self._all.indexes)
+
+    def landmarks(self, rows: Rows = None) -> NDArray[np.float32]:
+        """(n, 68, 2) in crop pixels; NaN where unknown."""
+        return self._all.lists("landmarks", LANDMARKS_LENGTH, rows).reshape(-1, 68, 2)
+
+    def blendshapes(self, rows: Rows = None) -> NDArray[np.float32]:
+        """(n, 52) in [0, 1]; NaN where unknown."""
+        return self._all.lists("blendshapes", BLENDSHAPES_LENGTH, rows)
 
     def jpeg(self, row: int) -> bytes:
         """The JPEG of one row, as stored."""
-        return self._bytes(row).tobytes()
+        return self._crops.content(self._crops.places([row])[0]).tobytes()
 
     def image(self, row: int, size_px: int | None = None) -> NDArray[np.uint8]:
         """One crop, (H, W, 3) RGB uint8, resized to `size_px` where given.
@@ -197,11 +285,7 @@ class Prepared:
         Raises:
             InputError: when its bytes are damaged.
         """
-        decoded = cv2.imdecode(self._bytes(row), cv2.IMREAD_COLOR_RGB)
-        if decoded is None:
-            raise InputError(f"{self._shard_path(row)}: the picture of row {row} is damaged; prepare the data again.")
-        picture = np.asarray(decoded, dtype=np.uint8)
-        return picture if size_px is None else resized(picture, size_px)
+        return self._crops.image(self._crops.places([row])[0], size_px)
 
     def images(
         self, rows: Sequence[int] | NDArray[np.integer], size_px: int, pool: ThreadPoolExecutor | None = None
@@ -209,50 +293,66 @@ class Prepared:
         """(N, size_px, size_px, 3) RGB uint8 of several rows, decoded by the threads of `pool` where given."""
         out = np.empty((len(rows), size_px, size_px, 3), dtype=np.uint8)
 
-        def fill(place: int) -> None:
-            out[place] = self.image(int(rows[place]), size_px)
+        def fill(number: int, place: Place) -> None:
+            out[number] = self._crops.image(place, size_px)
 
-        for _ in (pool.map if pool else map)(fill, range(len(rows))):
+        for _ in (pool.map if pool else map)(fill, range(len(rows)), self._crops.places(rows)):
             pass
         return out
 
-    def _bytes(self, row: int) -> NDArray[np.uint8]:
-        code, offset, size = (int(value) for value in self._places[row])
-        opened = self._shards.get(code)
-        if opened is None:
-            path = self._shard_path(row)
-            try:
-                opened = np.memmap(path, dtype=np.uint8, mode="r")
-            except (OSError, ValueError) as error:
-                raise InputError(f"{path}: cannot be read ({error}); prepare the data again.") from error
-            self._shards[code] = opened
-        if offset + size > len(opened):
-            raise InputError(f"{self._shard_path(row)}: ends before the picture of row {row}; prepare the data again.")
-        data = opened[offset : offset + size]
-        if not np.isnan(self._sums[row]) and zlib.crc32(data.tobytes()) != self._sums[row]:
-            raise InputError(f"{self._shard_path(row)}: the picture of row {row} is damaged; prepare the data again.")
-        return data
+    def _people(self, rows: Rows) -> tuple[NDArray[np.int32], list[str]]:
+        """(n,) numbers of subjects, and their names."""
+        places, names = self._meanings("subject", [f"{info.name}:" for info in self.infos])
+        read = self._all.read("subject", rows, fill=np.int32(-1), then=lambda number, codes: places[number][codes])
+        return read, names
 
-    def _shard_path(self, row: int) -> Path:
-        dataset, shard = self._shard_names[self._places[row, 0]]
-        return Path(self.paths[dataset], "shards", shard)
+    def _meanings(self, name: str, before: Sequence[str]) -> tuple[list[NDArray[np.int32]], list[str]]:
+        """Of every folder what its codes of a text become, the last of none; and the texts after `before` of theirs."""
+        key = name, *before
+        if key not in self._words:
+            known: dict[str, int] = {}
+            places = []
+            for prefix, index in zip(before, self._all.indexes):
+                own = [known.setdefault(prefix + word, len(known)) for word in index.words(name)]
+                places.append(np.array([*own, -1], dtype=np.int32))
+            self._words[key] = places, list(known)
+        return self._words[key]
 
-    def _namespaced(self, column: str) -> pd.Series[str]:
-        names = self.frames["dataset"].map(dict(enumerate(info.name for info in self.infos)))
-        return names + ":" + self.frames[column].astype("string")
+    def _labels(
+        self, name: str, coded: Sequence[Sequence[int]], aus: Sequence[int], rows: Rows, unknown: Any
+    ) -> NDArray[Any]:
+        """(n, A) a column with one value for each of the AUs that its folder codes; `unknown` for others."""
 
-    def _list(self, column: str, rows: NDArray[np.int64] | None) -> NDArray[np.float32]:
-        values = self._lists.get(column)
-        if values is None:
-            rows_of = self.frames["dataset"].value_counts()
-            values = self._lists[column] = np.concatenate(
-                [
-                    read_list(path / FRAMES_FILE, column, info.layout(), int(rows_of[number]))
-                    for number, (path, info) in enumerate(zip(self.paths, self.infos))
-                ]
-            )
-            values.setflags(write=False)
-        return values if rows is None else values[rows]
+        def part(number: int, own: slice | NDArray[np.int64]) -> NDArray[Any]:
+            column, known = self._all.indexes[number].columns.get(name), coded[number]
+            length = own.stop - own.start if isinstance(own, slice) else len(own)
+            if column is None:
+                return np.full((length, len(aus)), unknown)
+            if tuple(aus) == tuple(known):
+                return column[own]
+            out = column[own][:, [known.index(au) if au in known else 0 for au in aus]]
+            out[:, [au not in known for au in aus]] = unknown
+            return out
+
+        return self._all.each(part, rows)
+
+    def _stored(self, name: str) -> pd.Series[Any]:
+        """(N,) a column that only the table has."""
+        found = []
+        for index in self._all.indexes:
+            index.check_current()
+            if name in index.names:
+                try:
+                    found.append(read_column(index.table, name))
+                    continue
+                except KeyError:  # texts that the file leaves out
+                    pass
+            found.append(pd.Series(pd.array([None] * index.rows, dtype="string"), name=name))
+        return pd.concat(found, ignore_index=True) if len(found) > 1 else found[0]
+
+    def _clip_names(self) -> Any:
+        chunks = [chunk for _, names in self.clip_texts() for chunk in names.chunks]
+        return pd.array(pa.chunked_array(chunks).to_pandas(), dtype="string")
 
 
 Data = str | Path | Prepared | Sequence[str | Path | Prepared]

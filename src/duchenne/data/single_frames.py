@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import overload
 
 import numpy as np
@@ -11,20 +11,21 @@ from numpy.typing import NDArray
 from duchenne.data.clip_samplers import DEFAULT_UNIT_S, Clip, Run
 from duchenne.data.labels import LabelSpec, known
 from duchenne.data.prepared import Prepared
+from duchenne.data.stored.spilled import parts_of, spilled
 from duchenne.errors import InputError
 
 
 class FrameClips(Sequence[Clip]):
-    """Frames as clips of one frame each, made when asked for: millions of them are three arrays.
+    """Frames as clips of one frame each, made when asked for: millions of them are an array.
 
     Args:
+        data: the frames.
         rows: (N,) rows of the prepared table.
-        subjects: (N,) their subjects' numbers.
-        groups: (N,) the number that `FrameSampler` with `balance` draws evenly, e.g. of the emotion; else zeros.
+        groups: (N,) the number that `FrameSampler` with `balance` draws evenly, e.g. of the emotion; None for none.
     """
 
-    def __init__(self, rows: NDArray[np.int64], subjects: NDArray[np.int64], groups: NDArray[np.int64]) -> None:
-        self.rows, self.subjects, self.groups = rows, subjects, groups
+    def __init__(self, data: Prepared, rows: NDArray[np.int64], groups: NDArray[np.int64] | None = None) -> None:
+        self.data, self.rows, self.groups = data, rows, groups
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -37,12 +38,14 @@ class FrameClips(Sequence[Clip]):
         """The frame at a place as a clip numbered by its row, or a part of them."""
         if isinstance(place, slice):
             return self.take(np.arange(len(self))[place])
-        row = self.rows[place : place + 1] if place != -1 else self.rows[place:]
-        return Clip(int(row[0]), int(self.subjects[place]), DEFAULT_UNIT_S, (Run(row, np.zeros(1), 1),))
+        place = range(len(self))[place]
+        row = np.array(self.rows[place : place + 1])
+        return Clip(int(row[0]), int(self.data.subject_ids(row)[0]), DEFAULT_UNIT_S, (Run(row, np.zeros(1), 1),))
 
     def take(self, places: NDArray[np.int64]) -> FrameClips:
         """The frames at some places."""
-        return FrameClips(self.rows[places], self.subjects[places], self.groups[places])
+        rows = spilled(self.rows[places[part]] for part in parts_of(len(places)))
+        return FrameClips(self.data, rows, None if self.groups is None else self.groups[places])
 
 
 class FrameSampler:
@@ -65,16 +68,25 @@ class FrameSampler:
         Raises:
             InputError: when none has.
         """
-        values = {name: value[rows] for name, value in self.labels.read(data).items()}
-        usable = np.ones(len(rows), dtype=bool)
-        for name, value in values.items():
-            usable &= known(name, value)
-        if not usable.any():
+        self.labels.check(data)
+        groups: list[NDArray[np.int64]] = []
+
+        def usable() -> Iterator[NDArray[np.int64]]:
+            for part in parts_of(len(rows)):
+                own = rows[part]
+                values = self.labels.read(data, own)
+                fits = np.ones(len(own), dtype=bool)
+                for name, value in values.items():
+                    fits &= known(name, value)
+                if self.balance:
+                    groups.append(values[self.balance][fits])
+                yield own[fits]
+
+        found = spilled(usable())
+        if not len(found):
             wanted = " and ".join(self.labels.words())
             raise InputError(f"{data.paths[0]}: no frame that may be used has {wanted}; prepare data that has.")
-        groups = values[self.balance] if self.balance else np.zeros(len(rows), dtype=np.int64)
-        clips = FrameClips(rows[usable], data.subject_ids()[rows][usable], groups[usable])
-        return clips, int((~usable).sum())
+        return FrameClips(data, found, np.concatenate(groups) if groups else None), len(rows) - len(found)
 
     def draw(self, clip: Clip, rng: np.random.Generator) -> NDArray[np.int64]:
         """(1,) the row of the frame."""
@@ -82,7 +94,7 @@ class FrameSampler:
 
     def order(self, clips: Sequence[Clip], rng: np.random.Generator) -> NDArray[np.int64]:
         """(len(clips),) the order of an epoch, see `balance`."""
-        if self.balance is None or not isinstance(clips, FrameClips):
+        if self.balance is None or not isinstance(clips, FrameClips) or clips.groups is None:
             return rng.permutation(len(clips))
         values, sizes = np.unique(clips.groups, return_counts=True)
         share = (1 / sizes / len(values))[np.searchsorted(values, clips.groups)]

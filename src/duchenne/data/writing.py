@@ -41,6 +41,8 @@ from duchenne.plain import as_cell
 from duchenne.progress import how_many, progress_bar, which
 
 NOTE_EVERY_S = 0.5
+GROUP_ROWS = 2**16
+"""Of a row group of `frames.parquet`, at least: its end, which is read first, lists all groups of all columns."""
 
 
 def write_prepared(
@@ -231,7 +233,7 @@ def _finish_job(out: Path, info: DatasetInfo, number: int) -> None:
     counts: Counter[str] = Counter(crops=0, failures=0)
     failures: list[tuple[str, str]] = []
     recordings: list[dict[str, Any]] = []
-    schema = frames_schema(info)
+    schema, waiting = frames_schema(info), list[pa.Table]()
     for left in out.rglob(".*.part.*"):  # of a run that was killed
         left.unlink()
     with (
@@ -244,7 +246,10 @@ def _finish_job(out: Path, info: DatasetInfo, number: int) -> None:
             counts.update(notes["counts"])
             failures += [(source, reason) for source, reason in notes["failures"]]
             recordings += notes.get("recordings", [])
-            writer.write_table(table.replace_schema_metadata(schema.metadata))
+            waiting.append(table.replace_schema_metadata(schema.metadata))
+            if sum(map(len, waiting)) >= GROUP_ROWS or index == number - 1:
+                writer.write_table(pa.concat_tables(waiting))
+                waiting = []
     missing = [missing_path(out, index) for index in range(number) if missing_path(out, index).exists()]
     if missing:
         with replacing(out / MISSING_FILE) as temporary:

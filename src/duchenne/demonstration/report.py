@@ -60,7 +60,7 @@ def write_demo_report(
         seconds: spent on each part.
     """
     data = Prepared([out / "faces"])
-    learned = data.frames[data.frames["split"] != "test"]  # pretraining leaves the test split out
+    learned = np.flatnonzero(data.column("split") != "test")  # pretraining leaves the test split out
     names = {model: _NAMES[_kind(model)] for model in summary["models"]}
     means = {names[model][0]: values["mean_of_folds"] for model, values in summary["models"].items()}
     always = summary["always_positive"]["mean_of_folds"]
@@ -71,8 +71,8 @@ def write_demo_report(
     page = {
         "title": "demonstration",
         "pretraining": {
-            "subjects": learned["subject"].nunique(),
-            "clips": learned["clip"].nunique(),
+            "subjects": data.column("subject", learned).nunique(),
+            "clips": data.column("clip", learned).nunique(),
             "frames": len(learned),
             "size_px": data.infos[0].size_px,
         },
@@ -176,7 +176,8 @@ def _between(estimate: Mapping[str, float | None], sign: str = "") -> str:
 
 
 def _clips(data: Prepared, number: int = 4, length: int = 10) -> list[list[str]]:
-    clips = list(data.frames.groupby("clip", sort=False).groups.values())
+    names = data.column("clip")
+    clips = list(names.groupby(names, sort=False).groups.values())
     chosen = [clips[place] for place in np.linspace(0, len(clips) - 1, number).astype(int)]
     return [
         [jpeg_uri(data.jpeg(int(rows[place]))) for place in np.linspace(0, len(rows) - 1, length).astype(int)]

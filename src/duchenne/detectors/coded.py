@@ -52,10 +52,10 @@ def coded_rows(data: Prepared) -> Coded:
     rows = np.flatnonzero(~np.isnan(labels).all(axis=1))
     if not len(rows):
         raise InputError(f"{data.paths[0]}: no frame has a known label; prepare it with labels.")
-    subjects = data.subject_names().iloc[rows].reset_index(drop=True)
+    subjects = data.subject_names(rows).reset_index(drop=True)
     unknown = subjects.isna()
-    clips = pd.Series(data.clip_ids()[rows], dtype="string")
-    alone = data.frames["clip"].iloc[rows].isna().to_numpy()
+    clips = pd.Series(data.clip_ids(rows), dtype="string")
+    alone = data.column("clip", rows).isna().to_numpy()
     clips[alone] = [f"image {row}" for row in rows[alone]]
     groups, names = pd.factorize(people_of(subjects).where(~unknown, "\0" + clips))
     if len(names) < 2:
@@ -78,7 +78,7 @@ def levels_of_presence(data: Prepared) -> dict[str, tuple[float, ...]]:
     A folder that codes the presence of an action unit by itself, as BP4D of most, has no level for it.
     """
     aus = _coded_aus(data)
-    dataset, known = data.frames["dataset"].to_numpy(), ~np.isnan(data.intensity(aus))
+    dataset, known = data.datasets(), ~np.isnan(data.intensity(aus))
     graded = np.stack([known[dataset == number].any(axis=0) for number in range(len(data.infos))])
     levels = np.array([info.positive_from for info in data.infos])
     return {au_column(au): tuple(np.unique(levels[own]).tolist()) for au, own in zip(aus, graded.T, strict=True)}
@@ -86,7 +86,7 @@ def levels_of_presence(data: Prepared) -> dict[str, tuple[float, ...]]:
 
 def _intensity(data: Prepared, numbers: tuple[int, ...], rows: NDArray[np.int64]) -> Intensities | None:
     levels = np.array([own[0] if len(own) == 1 else np.nan for own in levels_of_presence(data).values()])
-    values = np.where(np.isnan(levels), np.nan, data.intensity(numbers)[rows])
+    values = np.where(np.isnan(levels), np.nan, data.intensity(numbers, rows))
     return None if np.isnan(values).all() else Intensities(values, levels)
 
 
@@ -114,7 +114,7 @@ def lacks(coded: Coded, column: int) -> str:
 
 def trained_on(data: Prepared, coded: Coded) -> tuple[dict[str, Any], ...]:
     """What detector.json says of each data set."""
-    dataset = data.frames["dataset"].to_numpy()[coded.rows]
+    dataset = data.datasets(coded.rows)
     return tuple(
         {
             "dataset": info.name, "subjects": sorted(coded.subjects[dataset == number].dropna().unique()),

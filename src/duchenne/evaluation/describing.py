@@ -26,7 +26,7 @@ def describe_data(data: Prepared, number: int, *, trained: int) -> dict[str, Any
     facts = asdict(info)
     kept = ("name", "alignment", "size_px", "label_kind", "positive_from", "licence", "settings", "format_version")
     role = "train" if number < trained else "test" if trained else "train and test"
-    crops = int((data.frames["dataset"] == number).sum())
+    crops = int((data.datasets() == number).sum())
     return {key: facts[key] for key in kept} | {"crops": crops, "role": role}
 
 

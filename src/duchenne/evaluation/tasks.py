@@ -85,7 +85,7 @@ def make_task(data: Prepared, target: Target, positive_from: float | None = None
             raise InputError(f"{data.paths[0]}: codes no action units; use --target emotion or prepare it with labels.")
         items, labels = tuple(au_column(au) for au in data.aus), occurrence_from(data, positive_from)
     else:
-        emotions = data.frames["emotion"].astype("string")
+        emotions = data.column("emotion")
         present = set(emotions.dropna())
         if len(present) < 2:
             raise InputError(f"{data.paths[0]}: has {len(present)} emotions; --target emotion needs at least 2.")
@@ -94,17 +94,16 @@ def make_task(data: Prepared, target: Target, positive_from: float | None = None
     rows = np.flatnonzero(~np.isnan(labels).all(axis=1))
     if not len(rows):
         raise InputError(f"{data.paths[0]}: no frame has a known label; prepare it with labels.")
-    subjects = data.subject_names().iloc[rows].reset_index(drop=True)
+    subjects = data.subject_names(rows).reset_index(drop=True)
     pictures = _pictures(data).iloc[rows].reset_index(drop=True)
     return Task(items, rows, labels[rows], target == "emotion", subjects, _numbers(subjects), pictures)
 
 
 def _pictures(data: Prepared) -> pd.Series[str]:
     """(N,) a name per picture, see `Task.pictures`."""
-    frames = data.frames
-    sets = frames["dataset"].map(dict(enumerate(info.name for info in data.infos))).astype("string")
-    places = frames["clip"].astype("string") + "/" + frames["frame"].astype("string")
-    source = frames["source"].astype("string").fillna(places)
+    sets = data.column("dataset").map(dict(enumerate(info.name for info in data.infos))).astype("string")
+    places = data.column("clip") + "/" + data.column("frame").astype("string")
+    source = data.column("source").astype("string").fillna(places)
     return sets + ":" + source.where(~source.duplicated(keep=False), places)
 
 
@@ -159,9 +158,9 @@ def make_plan(data: Prepared, task: Task, folds: str, seed: int) -> list[Fold]:
         InputError: when subjects lie on both sides of the split, or the file lacks some.
     """
     if folds.isdigit():
-        return from_assignment(k_fold(task.subjects, int(folds), seed=seed, pictures=data.clip_ids()[task.rows]))
+        return from_assignment(k_fold(task.subjects, int(folds), seed=seed, pictures=data.clip_ids(task.rows)))
     if is_partition(folds):
-        return from_assignment(from_partition(folds, data.infos, task.subjects, data.frames["split"].iloc[task.rows]))
+        return from_assignment(from_partition(folds, data.infos, task.subjects, data.column("split", task.rows)))
     if folds != "split":
         if not Path(folds).is_file():
             raise UsageError(
@@ -169,7 +168,7 @@ def make_plan(data: Prepared, task: Task, folds: str, seed: int) -> list[Fold]:
                 "bp4d:jaa, or a CSV file that exists."
             )
         return from_assignment(from_file(folds, task.units, seed=seed))
-    plan = from_split(data.frames["split"].iloc[task.rows])
+    plan = from_split(data.column("split", task.rows))
     both = set(task.group[plan[0].train]) & set(task.group[plan[0].test])
     if both:
         name = task.subjects[task.group == min(both)].iloc[0]

@@ -79,7 +79,7 @@ class ColumnSource(WeightlessSource):
             values = data.blendshapes(rows)
         else:
             side = np.array([info.size_px for info in data.infos], dtype=np.float32)
-            sides = side[data.frames["dataset"].to_numpy()[rows]]
+            sides = side[data.datasets(rows)]
             values = (data.landmarks(rows) / sides[:, None, None]).reshape(len(rows), -1)
         lacking = int(np.isnan(values).any(axis=1).sum())
         if lacking:

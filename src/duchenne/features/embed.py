@@ -115,16 +115,17 @@ def _tables(
     """
     with progress_bar(quiet=quiet) as bar:
         task = bar.add_task("embedding", total=len(prepared), note="")
-        clips, done = prepared.clip_ids(), 0
-        number = int(clips.max()) + 1
+        number, done = len(prepared.clip_column("first")), 0
 
         def advance(faces: int) -> None:
             nonlocal done
-            done += faces
-            bar.update(task, advance=faces, note=which(int(clips[min(done, len(clips)) - 1]) + 1, number, "clip"))
+            done = min(done + faces, len(prepared))
+            clip = int(prepared.clip_ids(np.array([done - 1]))[0]) + 1
+            bar.update(task, advance=faces, note=which(clip, number, "clip"))
 
         for start, values in features(advance):
-            frames = prepared.frames.iloc[start : start + len(values)]
+            rows = np.arange(start, start + len(values))
+            frames = {name: prepared.column(name, rows) for name in ("subject", "clip", "frame")}
             flat = pa.array(values.reshape(-1), type=pa.float32())
             yield pa.table(
                 {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,8 @@ from duchenne.errors import InputError
 from duchenne.features.source import Context, Features, Rows, SingleSource, finite
 from duchenne.files import file_hash
 from duchenne.training.runs import TrainedOn
+
+_KEYS: Final = ["subject", "clip", "frame"]
 
 
 @dataclass
@@ -52,10 +54,10 @@ class FileSource(SingleSource):
             InputError: when the file cannot be read, lacks a column or a face, or it or the data name one twice.
         """
         table = read_parquet(self.path)
-        missing = [name for name in ("subject", "clip", "frame", "feature") if name not in table.column_names]
+        missing = [name for name in (*_KEYS, "feature") if name not in table.column_names]
         if missing:
             raise InputError(f"{self.path}: has no column `{missing[0]}`; `duchenne embed` writes what is needed.")
-        known, wanted = _keys(table.select(["subject", "clip", "frame"]).to_pandas()), _keys(data.frames)[rows]
+        known, wanted = _keys(table.select(_KEYS).to_pandas()), _keys({name: data.column(name, rows) for name in _KEYS})
         if wanted.has_duplicates:
             raise InputError(
                 f"--model {self.name}: several faces are {wanted[wanted.duplicated()][0]} (subject, clip, frame), so "
@@ -81,6 +83,6 @@ class FileSource(SingleSource):
         return finite(values, self.name)
 
 
-def _keys(frames: pd.DataFrame) -> pd.MultiIndex:
+def _keys(frames: Any) -> pd.MultiIndex:
     columns = [frames[name].astype("string").fillna("") for name in ("subject", "clip")]
     return pd.MultiIndex.from_arrays([*columns, frames["frame"].to_numpy(dtype=np.int64)])

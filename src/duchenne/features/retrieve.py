@@ -200,7 +200,7 @@ def _table(model: str, data: Prepared, nearest: NDArray[np.int64], cosine: Featu
     faces, ranks = np.indices(nearest.shape)
     rows = nearest.ravel()
     columns = ["subject", "clip", "frame", *(au_column(au) for au in data.aus)]
-    table = data.frames.iloc[rows][columns].reset_index(drop=True)
+    table = pd.DataFrame({name: data.column(name, rows).reset_index(drop=True) for name in columns})
     table.insert(0, "model", model)
     table.insert(1, "face", faces.ravel())
     table.insert(2, "rank", ranks.ravel() + 1)
@@ -223,7 +223,7 @@ def _write(
         found: dict[str, list[dict[str, Any]]] = {}
         for model, (rows, cosine) in nearest.items():
             for row in rows[face]:
-                subject = data.frames["subject"].iat[int(row)]
+                subject = data.column("subject", np.array([row])).iat[0]
                 shown = [str(au) for au, present in zip(data.aus, coded[row]) if present]
                 found.setdefault(model, []).append({
                     "picture": _small(data.image(int(row))), "cosine": float(cosine[face, row]),

@@ -14,6 +14,7 @@ from typing import Final
 
 import cv2
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -53,7 +54,7 @@ class FoundFace:
 
 def found_faces(data: Prepared) -> list[FoundFace]:
     """Everyone in prepared videos, by video and number."""
-    frames = data.frames[["source", "clip", "subject", "time_s"]].copy()
+    frames = pd.DataFrame({name: data.column(name) for name in ("source", "clip", "subject", "time_s")})
     frames["face"] = [face_number(clip) for clip in frames["clip"]]
     found = []
     for _, rows in frames.groupby(["source", "face"], sort=True):

@@ -23,7 +23,7 @@ from sklearn.preprocessing import StandardScaler
 from duchenne.data.clip_samplers import SequenceSampler
 from duchenne.data.prepared import Prepared
 from duchenne.errors import InputError
-from duchenne.facs import au_column, intensity_column
+from duchenne.facs import au_column
 from duchenne.metrics import f1_score, roc_auc
 
 NOTES: Final = "synthetic.parquet"
@@ -114,15 +114,14 @@ def synth_stats(data: Prepared) -> SynthStats:
     path = Path(data.paths[0]) / NOTES
     if not path.is_file():
         raise InputError(f"{path}: is missing; --stats needs a folder made by `duchenne synth`.")
-    frames = data.frames
-    test = (frames["split"] == "test").to_numpy()
+    test = (data.column("split") == "test").to_numpy()
     if test.all() or not test.any():
         raise InputError(f"{data.paths[0]}: has no train or no test subjects; use at least 4 subjects.")
     return SynthStats(_order(data, pd.read_parquet(path)), _labels(data, pd.read_parquet(path), test))
 
 
 def _quantities(data: Prepared, notes: pd.DataFrame) -> dict[str, Floats]:
-    intensities = data.frames[[intensity_column(au) for au in data.aus]].to_numpy(dtype=np.float64)
+    intensities = data.intensity(data.aus).astype(np.float64)
     groups = {
         "head pose": ("pitch", "yaw", "roll"),
         "gaze": ("gaze_x", "gaze_y"),
@@ -153,13 +152,13 @@ def _order(data: Prepared, notes: pd.DataFrame) -> pd.DataFrame:
 
 
 def _labels(data: Prepared, notes: pd.DataFrame, test: NDArray[np.bool_]) -> pd.DataFrame:
-    frames, truth = data.frames, data.occurrence()
-    kept = frames["frame"].to_numpy() % _EVERY == 0
+    frame, truth = data.column("frame").to_numpy(), data.occurrence()
+    kept = frame % _EVERY == 0
     learn, judge = np.flatnonzero(kept & ~test), np.flatnonzero(kept & test)
-    emotions = pd.get_dummies(frames["emotion"].astype("string").fillna("none")).to_numpy(dtype=np.float64)
+    emotions = pd.get_dummies(data.column("emotion").fillna("none")).to_numpy(dtype=np.float64)
     features: dict[str, Callable[[NDArray[np.int64]], Floats]] = {
         "emotion": lambda rows: emotions[rows],
-        "frame number": lambda rows: _bins(frames["frame"].to_numpy()[rows]),
+        "frame number": lambda rows: _bins(frame[rows]),
         "nuisances": lambda rows: np.concatenate(
             [v[rows] for name, v in _quantities(data, notes).items() if name != "action units"], axis=1
         ),
@@ -194,7 +193,7 @@ def _probe(
 
 def _neutral(data: Prepared, landmarks: Floats) -> Floats:
     """(N, 136) mean landmarks of each row's subject over frames (nearly) without action units."""
-    total = data.frames[[intensity_column(au) for au in data.aus]].to_numpy(dtype=np.float64).sum(1)
+    total = data.intensity(data.aus).astype(np.float64).sum(1)
     result = np.zeros_like(landmarks)
     subjects = data.subject_ids()
     for subject in np.unique(subjects):

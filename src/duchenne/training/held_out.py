@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from duchenne.data.clip_samplers import Clip
+from duchenne.data.clip_samplers import Clip, ClipTable
+from duchenne.data.epochs import first_rows
 from duchenne.data.folds import from_partition, hold_out, is_partition, k_fold, people_of
 from duchenne.data.prepared import Prepared
 from duchenne.data.single_frames import FrameClips
+from duchenne.data.stored.spilled import parts_of, spilled
 from duchenne.errors import InputError, UsageError
-from duchenne.facs import au_column
 
 
 def training_rows(data: Prepared, exclude_fold: str | None = None) -> NDArray[np.int64]:
@@ -28,37 +30,56 @@ def training_rows(data: Prepared, exclude_fold: str | None = None) -> NDArray[np
         UsageError: when `exclude_fold` is malformed, or there are fewer subjects than folds.
         InputError: when nothing is left, or a row has no subject to tell folds by.
     """
-    used = (data.frames["split"] != "test").fillna(True).to_numpy(dtype=bool)
-    if exclude_fold is not None:
-        number, _, folds = exclude_fold.partition("/")
-        drawn = folds.isdigit() and number.isdigit() and int(number) < int(folds) > 1
-        if not drawn and not (number.isdigit() and is_partition(folds)):
-            raise UsageError(
-                f"--exclude-fold {exclude_fold}: must be I/K with I from 0 to K - 1, e.g. 0/3, or I/PARTITION, e.g. "
-                "0/bp4d:jaa."
-            )
-        names = data.subject_names()
-        coded = sorted({au_column(au) for info in data.infos for au in info.aus})
-        labelled = data.frames[coded].notna().any(axis=1).to_numpy()
-        tellable = names.iloc[np.flatnonzero(labelled) if labelled.any() else np.arange(len(data))]
-        units = data.clip_ids()[tellable.index]
-        if drawn:
-            fold = k_fold(tellable, int(folds), pictures=units)
-        else:
-            fold = from_partition(folds, data.infos, tellable, data.frames["split"].iloc[tellable.index])
-        tested = np.flatnonzero(fold == int(number))
-        if not len(tested):
-            raise UsageError(f"--exclude-fold {exclude_fold}: nobody is tested in that fold; count from 0.")
-        if tellable.isna().all():
-            used &= ~np.isin(data.clip_ids(), units[tested])
-        else:
-            used &= ~names.isin(set(tellable.iloc[tested])).to_numpy(dtype=bool)
-    rows = np.flatnonzero(used)
+    tested = None if exclude_fold is None else _tested(data, exclude_fold)
+
+    def used() -> Iterator[NDArray[np.int64]]:
+        for part in parts_of(len(data)):
+            splits, words = data.codes("split", part)
+            kept = splits != (words.index("test") if "test" in words else len(words))
+            if tested is not None:
+                kept &= ~np.isin(tested.of(part), tested.numbers)
+            yield np.flatnonzero(kept) + part.start
+
+    rows = spilled(used())
     if not len(rows):
         raise InputError(
             f"{data.paths[0]}: no row is left to train on; rows of the test split and of the excluded fold never are."
         )
     return rows
+
+
+class _Tested(NamedTuple):
+    """Who is tested in a fold: the numbers, and which numbers are meant."""
+
+    numbers: NDArray[np.int64]
+    of: Callable[[slice], NDArray[np.int64]]
+
+
+def _tested(data: Prepared, exclude_fold: str) -> _Tested:
+    """The subjects of a fold, or where nobody's name is known, its clips."""
+    number, _, folds = exclude_fold.partition("/")
+    drawn = folds.isdigit() and number.isdigit() and int(number) < int(folds) > 1
+    if not drawn and not (number.isdigit() and is_partition(folds)):
+        raise UsageError(
+            f"--exclude-fold {exclude_fold}: must be I/K with I from 0 to K - 1, e.g. 0/3, or I/PARTITION, e.g. "
+            "0/bp4d:jaa."
+        )
+    coded = sorted({au for info in data.infos for au in info.aus})
+    parts = parts_of(len(data))
+    labelled = spilled(
+        np.flatnonzero(~np.isnan(data.occurrence(coded, part)).all(axis=1)) + part.start for part in parts
+    )
+    rows = labelled if len(labelled) else None
+    names = data.subject_names(rows)
+    if drawn:
+        fold = k_fold(names, int(folds), pictures=data.clip_ids(rows))
+    else:
+        fold = from_partition(folds, data.infos, names, data.column("split", rows))
+    places = np.flatnonzero(fold == int(number))
+    if not len(places):
+        raise UsageError(f"--exclude-fold {exclude_fold}: nobody is tested in that fold; count from 0.")
+    of = data.clip_ids if names.isna().all() else data.subject_ids
+    return _Tested(np.unique(of(places if rows is None else rows[places])), of)
 
 
 def split_subjects(
@@ -69,19 +90,36 @@ def split_subjects(
     Raises:
         InputError: when a row has no subject, or there are fewer than two subjects.
     """
-    subjects, _ = pd.factorize(people_of(data.subject_names().iloc[rows]))
-    if (subjects < 0).any() or len(np.unique(subjects)) < 2:
-        what = "some frames have no subject" if (subjects < 0).any() else "there is only one subject"
+    names = pd.Series(data.subject_list(), dtype="string")
+    person, _ = pd.factorize(people_of(names))
+    seen = np.zeros(0, dtype=np.int64)  # people in order of appearance
+    unknown = False
+    for part in parts_of(len(rows)):
+        subjects = pd.unique(data.subject_ids(rows[part]))
+        unknown |= bool((subjects < 0).any())
+        seen = pd.unique(np.concatenate([seen, person[subjects[subjects >= 0]]]))
+    if unknown or len(seen) < 2:
+        what = "some frames have no subject" if unknown else "there is only one subject"
         raise InputError(
             f"{data.paths[0]}: {what}, so people cannot be held out for validation; use --validation-by clip, or "
             "--validation-share 0 with --schedule constant."
         )
-    held = hold_out(subjects, np.ones(len(rows), dtype=bool), share=share, seed=seed)
-    return rows[~held], rows[held]
+    chosen = hold_out(np.arange(len(seen)), np.ones(len(seen), dtype=bool), share=share, seed=seed)
+    held = np.isin(person, seen[chosen])
+
+    def side(wanted: bool) -> Iterator[NDArray[np.int64]]:
+        for part in parts_of(len(rows)):
+            own = rows[part]
+            yield own[held[data.subject_ids(own)] == wanted]
+
+    return spilled(side(False)), spilled(side(True))
 
 
 def split_clips(
-    clips: Sequence[Clip], share: float, seed: int, recordings: NDArray[np.int64] | None = None
+    clips: Sequence[Clip],
+    share: float,
+    seed: int,
+    recordings: Callable[[NDArray[np.int64]], NDArray[np.int64]] | None = None,
 ) -> tuple[Sequence[Clip], Sequence[Clip]]:
     """Holds out a random share of the clips for validation, at least one of each kind where `share` is above 0.
 
@@ -89,15 +127,15 @@ def split_clips(
         clips: the usable ones.
         share: held out.
         seed: of the draw.
-        recordings: (N,) the recording of each row of the data; where given, all clips of a recording stay together, and
-            the share is that of the recordings.
+        recordings: gives the recordings of rows; where given, all clips of a recording stay together, and the share is
+            that of the recordings.
 
     Raises:
         InputError: when there is only one clip, or one recording.
     """
     if not share:
         return clips, []
-    groups = np.arange(len(clips)) if recordings is None else recordings[[clip.runs[0].rows[0] for clip in clips]]
+    groups = np.arange(len(clips)) if recordings is None else recordings(first_rows(clips))
     there = np.unique(groups)
     if len(there) < 2:
         what = "clip" if recordings is None else "recording"
@@ -115,4 +153,4 @@ def sample_clips(clips: Sequence[Clip], number: int | None, seed: int) -> Sequen
 
 
 def _take(clips: Sequence[Clip], places: NDArray[np.int64]) -> Sequence[Clip]:
-    return clips.take(places) if isinstance(clips, FrameClips) else [clips[place] for place in places]
+    return clips.take(places) if isinstance(clips, ClipTable | FrameClips) else [clips[place] for place in places]

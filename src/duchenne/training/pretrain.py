@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from duchenne.data.epochs import epoch_units, recording_ids
 from duchenne.data.labels import LabelSpec
 from duchenne.data.loaders import ClipLoader
 from duchenne.data.prepared import Data, Prepared, open_prepared
+from duchenne.data.stored.spilled import parts_of
 from duchenne.devices import computes_bf16, resolve_device
 from duchenne.errors import UsageError
 from duchenne.facs import au_column
@@ -243,7 +245,7 @@ def _train_on(
     if len(rows_held):
         training, (held_out, _) = clips, sampler.usable_clips(prepared, rows_held)
     else:
-        recordings = recording_ids(prepared) if config.validation_by == "video" else None
+        recordings = partial(recording_ids, prepared) if config.validation_by == "video" else None
         training, held_out = split_clips(clips, config.validation_share, config.seed, recordings)
     held_out = sample_clips(held_out, config.validation_clips, config.seed)
     training = epoch_units(training, config.epoch_of, prepared, sampler.frames)
@@ -335,16 +337,19 @@ def stage_steps(stage: Stage, config: Any, clips: int) -> int:
 
 def seen(data: Prepared, rows: NDArray[np.int64], *, labels: bool) -> tuple[TrainedOn, ...]:
     """The record of which data sets and subjects an encoder was trained on."""
-    names = data.subject_names().iloc[rows]
-    numbers = data.frames["dataset"].to_numpy()[rows]
+    names, found = data.subject_list(), [set[int]() for _ in data.infos]
+    for part in parts_of(len(rows)):
+        subjects, numbers = data.subject_ids(rows[part]), data.datasets(rows[part])
+        for number in np.unique(numbers).tolist():
+            found[number] |= set(np.unique(subjects[numbers == number]).tolist()) - {-1}
     return tuple(
         TrainedOn(
             dataset=info.name,
-            subjects=tuple(sorted(names[numbers == number].dropna().unique())),
+            subjects=tuple(sorted(names[subject] for subject in own)),
             labels=labels,
             licence=info.licence,
         )
-        for number, info in enumerate(data.infos)
+        for info, own in zip(data.infos, found, strict=True)
     )
 
 

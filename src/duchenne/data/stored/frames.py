@@ -7,7 +7,9 @@ is opened, instead of moving a score without a word.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+import os
+import stat
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +21,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from duchenne.config import parse_json
-from duchenne.data.stored.parquet import BROKEN, broken, read_parquet
+from duchenne.data.stored.parquet import BROKEN, broken, read_blocks, read_parquet
 from duchenne.errors import InputError
 from duchenne.facs import ACTION_UNITS, au_column, intensity_column
 from duchenne.files import check_file
@@ -31,7 +33,7 @@ SPLITS: Final = ("train", "validation", "test")
 LANDMARKS_LENGTH: Final = 136
 BLENDSHAPES_LENGTH: Final = 52
 _NULLABLE: Final = {pa.int8(): pd.Int8Dtype(), pa.string(): pd.StringDtype()}
-_TEXTS: Final = ("subject", "split", "emotion", "source")
+TEXTS: Final = ("subject", "split", "emotion", "source")
 """Columns of texts that may be null; where another program left one out, all of it is."""
 _NEEDED: Final = ("clip", "frame", "shard", "offset", "size")
 _NEVER_NULL: Final = {*_NEEDED, "crc32"}
@@ -40,12 +42,12 @@ _TYPES: Final = {
     **dict.fromkeys(("frame", "offset", "size"), pa.int64()),
     "crc32": pa.uint32(), "time_s": pa.float64(), "score": pa.float32(),
 }  # fmt: skip
-_RANGES: Final[Mapping[str, tuple[float, float]]] = {
+RANGES: Final[Mapping[str, tuple[float, float]]] = {
     "frame": (0, 2**53), "offset": (0, 2**53), "size": (1, 2**31), "time_s": (0, 1e9), "score": (-1e-3, 1 + 1e-3),
 }  # fmt: skip
 _FARTHEST: Final = 16.0
 """Sides of the crop that a landmark may lie from it."""
-_LISTS: Final = {"landmarks": LANDMARKS_LENGTH, "blendshapes": BLENDSHAPES_LENGTH}
+LISTS: Final = {"landmarks": LANDMARKS_LENGTH, "blendshapes": BLENDSHAPES_LENGTH}
 _PICTURE: Final = {"shard", "offset", "size", "crc32"}
 _CODED: Final = {column(au) for au in ACTION_UNITS for column in (au_column, intensity_column)}
 
@@ -94,95 +96,134 @@ def read_table(path: Path, layout: Layout, *, pictures: bool = True) -> pd.DataF
     Raises:
         InputError: when the file cannot be read, a column is missing or of another type, or a value is impossible.
     """
-    table = read_parquet(path, lambda name: name not in _LISTS)
+    table = read_parquet(path, lambda name: name not in LISTS)
     _check_note(table, layout, path)
     table = _checked(table.replace_schema_metadata(None), layout, path, pictures)
     try:
         frames: pd.DataFrame = table.to_pandas(types_mapper=_NULLABLE.get)
     except BROKEN as error:  # texts that are no UTF-8
         raise broken(path, error) from error
-    for name in _TEXTS:
+    for name in TEXTS:
         if name not in frames:
             frames[name] = pd.array([None] * len(frames), dtype="string")
     return frames
 
 
-def read_list(path: Path, column: str, layout: Layout, rows: int) -> NDArray[np.float32]:
-    """(rows, 136) `landmarks` or (rows, 52) `blendshapes` of `frames.parquet`, NaN where unknown or not stored.
+def read_column(path: Path, column: str) -> pd.Series[Any]:
+    """One column of `frames.parquet` as `read_table` gives it; its values were checked when the index was made."""
+    table = read_parquet(path, lambda name: name == column)
+    if column not in table.column_names:
+        raise KeyError(column)
+    kind = _TYPES.get(column)
+    if kind is not None:
+        table = table.set_column(0, column, _typed(table[column], kind, column, path))
+    try:
+        found: pd.DataFrame = table.replace_schema_metadata(None).to_pandas(types_mapper=_NULLABLE.get)
+    except BROKEN as error:
+        raise broken(path, error) from error
+    return found[column]
+
+
+def checked_blocks(path: Path, layout: Layout) -> Iterator[pa.Table]:
+    """Every scalar column of `frames.parquet` in pieces, checked as `read_table` does.
+
+    Raises:
+        InputError: as `read_table`.
+    """
+    first = 0
+    for block in read_blocks(path, lambda name: name not in LISTS):
+        if not first:
+            _check_note(block, layout, path)
+        table = _checked(block.replace_schema_metadata(None), layout, path, True, first)
+        try:
+            table.validate(full=True)  # texts that are no UTF-8
+        except BROKEN as error:
+            raise broken(path, error) from error
+        yield table
+        first += len(block)
+
+
+def list_blocks(path: Path, column: str, layout: Layout) -> Iterator[NDArray[np.float32]]:
+    """(n, 136) `landmarks` or (n, 52) `blendshapes` of `frames.parquet` in pieces, NaN where unknown.
+
+    A file without the column gives nothing.
 
     Args:
         path: of the file.
         column: one of the two.
         layout: what it must hold.
-        rows: of the table.
 
     Raises:
         InputError: when the file cannot be read, a list has another length, or a number is impossible.
     """
-    length = _LISTS[column]
-    out = np.full((rows, length), np.nan, dtype=np.float32)
-    table = read_parquet(path, lambda name: name == column)
-    if column not in table.column_names:
-        return out
-    values = table[column].combine_chunks()
-    kind = values.type
+    first = 0
+    for block in read_blocks(path, lambda name: name == column, rows=2**14):
+        if column not in block.column_names:
+            return
+        yield _lists(block[column].combine_chunks(), column, layout, path, first)
+        first += len(block)
+
+
+def list_range(column: str, layout: Layout) -> tuple[float, float]:
+    """The lowest and the highest number of `landmarks` or `blendshapes`."""
+    return (-_FARTHEST * layout.size_px, _FARTHEST * layout.size_px) if column == "landmarks" else (-0.01, 1.01)
+
+
+def _lists(values: pa.Array, column: str, layout: Layout, path: Path, first: int) -> NDArray[np.float32]:
+    length, kind = LISTS[column], values.type
     is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
     if not is_list or not pa.types.is_floating(kind.value_type):
         raise InputError(f"{path}: column `{column}` must be lists of {length} numbers; prepare the data again.")
-    if len(values) != rows:  # a damaged header can say so of one column alone
-        raise InputError(f"{path}: `{column}` has {len(values)} rows, not {rows}; prepare the data again.")
+    out = np.full((len(values), length), np.nan, dtype=np.float32)
     known = ~values.is_null().to_numpy(zero_copy_only=False)
     there = values.drop_null()
     lengths = pc.list_value_length(there).to_numpy(zero_copy_only=False)
     if (lengths != length).any():
         place = int(np.flatnonzero(lengths != length)[0])
-        row = int(np.flatnonzero(known)[place])
+        row = first + int(np.flatnonzero(known)[place])
         raise InputError(
             f"{path}: `{column}` of row {row} has {lengths[place]} numbers, not {length}; prepare the data again."
         )
     numbers = there.flatten().to_numpy(zero_copy_only=False).reshape(-1, length)
-    low, high = (-_FARTHEST * layout.size_px, _FARTHEST * layout.size_px) if column == "landmarks" else (-0.01, 1.01)
+    low, high = list_range(column, layout)
     if len(numbers) and not (np.nanmin(numbers, initial=low) >= low and np.nanmax(numbers, initial=high) <= high):
         with np.errstate(invalid="ignore"):
             wrong = ((numbers < low) | (numbers > high)).any(axis=1)
-        row = int(np.flatnonzero(known)[np.flatnonzero(wrong)[0]])
+        row = first + int(np.flatnonzero(known)[np.flatnonzero(wrong)[0]])
         raise InputError(f"{path}: `{column}` of row {row} is impossible (not {low:g} to {high:g}); prepare it again.")
     out[known] = numbers
     return out
 
 
-def check_places(frames: pd.DataFrame, path: Path) -> tuple[NDArray[np.int64], list[str]]:
-    """The shard of every row, and whether each crop lies within it.
+def shard_sizes(folder: Path, names: Sequence[str]) -> NDArray[np.int64]:
+    """(len(names),) how many bytes each shard has; a very high number where it is not there.
 
     A shard that is not there is passed over: it is an error where one of its crops is wanted.
 
-    Args:
-        frames: of one folder.
-        path: the folder.
-
-    Returns:
-        (N,) the place of each row's shard in the list of their names, and that list.
-
     Raises:
-        InputError: when a shard is no plain name, or ends before one of its crops.
+        InputError: when a shard is no plain name, or no regular file.
     """
-    codes, found = pd.factorize(frames["shard"])
-    names = [str(name) for name in found]
-    ends = np.full(len(names), np.iinfo(np.int64).max)
+    sizes = np.full(len(names), np.iinfo(np.int64).max)
+    try:
+        found = {entry.name: entry for entry in os.scandir(folder / "shards")}  # one call for a whole folder's names
+    except OSError:
+        found = {}
     for number, name in enumerate(names):
         if not name or name in (".", "..") or any(mark in name for mark in "/\\\0"):
-            raise InputError(f"{path / FRAMES_FILE}: `shard` {name!r} is not a file name; prepare the data again.")
-        file = path / "shards" / name
-        if file.exists():
-            check_file(file)
-            ends[number] = file.stat().st_size
-    beyond = frames["offset"].to_numpy() > ends[codes] - frames["size"].to_numpy()
-    if beyond.any():
-        row = int(np.flatnonzero(beyond)[0])
-        raise InputError(
-            f"{path / 'shards' / names[codes[row]]}: ends before the picture of row {row}; prepare the data again."
-        )
-    return codes.astype(np.int64), names
+            raise InputError(f"{folder / FRAMES_FILE}: `shard` {name!r} is not a file name; prepare the data again.")
+        entry = found.get(name)
+        if entry is None:
+            continue
+        try:
+            facts = entry.stat()
+        except FileNotFoundError:  # a link that leads nowhere
+            continue
+        except OSError as error:
+            raise InputError(f"{entry.path}: cannot be read ({error.strerror}); check its permissions.") from error
+        if not stat.S_ISREG(facts.st_mode):
+            check_file(entry.path)
+        sizes[number] = facts.st_size
+    return sizes
 
 
 def _check_note(table: pa.Table, layout: Layout, path: Path) -> None:
@@ -199,8 +240,8 @@ def _check_note(table: pa.Table, layout: Layout, path: Path) -> None:
         )
 
 
-def _checked(table: pa.Table, layout: Layout, path: Path, pictures: bool) -> pa.Table:
-    """The table with every known column in its own type; refuses what cannot be."""
+def _checked(table: pa.Table, layout: Layout, path: Path, pictures: bool, first: int = 0) -> pa.Table:
+    """The table, which begins at row `first`, with every known column in its own type; refuses what cannot be."""
     needed = [name for name in _NEEDED if pictures or name not in _PICTURE]
     needed += ["crc32"] if layout.summed and pictures else []
     needed += [au_column(au) for au in layout.aus]
@@ -224,13 +265,13 @@ def _checked(table: pa.Table, layout: Layout, path: Path, pictures: bool) -> pa.
         if kind is None:
             continue
         column = _typed(table[name], kind, name, path)
-        low_high = _RANGES.get(name)
+        low_high = RANGES.get(name)
         if name in named:
             low_high = (0, 5) if name.endswith("_i") else (0, 1)
-        _check_values(column, name, low_high, path, null=name not in _NEVER_NULL)
+        _check_values(column, name, low_high, path, null=name not in _NEVER_NULL, first=first)
         table = table.set_column(place, name, column)
     if "split" in there and not layout.own_parts:
-        _check_words(table["split"], SPLITS, "split", path)
+        _check_words(table["split"], SPLITS, "split", path, first)
     return table
 
 
@@ -253,11 +294,11 @@ def _typed(column: pa.ChunkedArray, kind: pa.DataType, name: str, path: Path) ->
 
 
 def _check_values(
-    column: pa.ChunkedArray, name: str, low_high: tuple[float, float] | None, path: Path, *, null: bool
+    column: pa.ChunkedArray, name: str, low_high: tuple[float, float] | None, path: Path, *, null: bool, first: int
 ) -> None:
     if column.null_count and not null:
         row = pc.index(column.is_null(), True).as_py()
-        raise InputError(f"{path}: `{name}` of row {row} is empty; prepare the data again.")
+        raise InputError(f"{path}: `{name}` of row {first + row} is empty; prepare the data again.")
     if low_high is None or column.null_count == len(column):
         return
     low, high = low_high
@@ -268,13 +309,13 @@ def _check_values(
         return
     wrong = pc.fill_null(pc.or_(pc.less(column, pa.scalar(low)), pc.greater(column, pa.scalar(high))), False)
     row = pc.index(wrong, True).as_py()
-    raise InputError(
-        f"{path}: `{name}` of row {row} is {column[row].as_py():g}, not from {low:g} to {high:g}; prepare it again."
-    )
+    where = f"{path}: `{name}` of row {first + row}"
+    raise InputError(f"{where} is {column[row].as_py():g}, not from {low:g} to {high:g}; prepare it again.")
 
 
-def _check_words(column: pa.ChunkedArray, words: Collection[str], name: str, path: Path) -> None:
+def _check_words(column: pa.ChunkedArray, words: Collection[str], name: str, path: Path, first: int) -> None:
     strange = [word for word in pc.unique(column).to_pylist() if word is not None and word not in words]
     if strange:
         row = pc.index(column, strange[0]).as_py()
-        raise InputError(f"{path}: `{name}` of row {row} is `{strange[0]}`, not one of {', '.join(words)}; correct it.")
+        where = f"{path}: `{name}` of row {first + row}"
+        raise InputError(f"{where} is `{strange[0]}`, not one of {', '.join(words)}; correct it.")

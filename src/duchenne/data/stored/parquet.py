@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +14,8 @@ from duchenne.files import check_file
 
 BROKEN: Final = (pa.ArrowException, OSError, ValueError, LookupError, TypeError, OverflowError)
 """What pyarrow raises on files that are damaged."""
+_BUFFER: Final = 2**20
+"""Bytes of a column that are read at a time; not a whole row group, which may be the whole file."""
 
 
 def read_parquet(path: Path, wanted: Callable[[str], bool] = lambda name: True) -> pa.Table:
@@ -22,17 +24,59 @@ def read_parquet(path: Path, wanted: Callable[[str], bool] = lambda name: True) 
     Raises:
         InputError: when the file is missing, no regular file, or damaged.
     """
+    try:
+        with _opened(path) as file:
+            return file.read(columns=_columns(file, wanted))
+    except BROKEN as error:
+        raise broken(path, error) from error
+
+
+def read_blocks(path: Path, wanted: Callable[[str], bool] = lambda name: True, rows: int = 2**18) -> Iterator[pa.Table]:
+    """The same piece by piece, whatever the file's row groups are; the first piece has no rows.
+
+    Args:
+        path: of the file.
+        wanted: which columns.
+        rows: of a piece, at most.
+
+    Raises:
+        InputError: as `read_parquet`.
+    """
+    try:
+        with _opened(path) as file:
+            columns = _columns(file, wanted)
+            yield file.schema_arrow.empty_table().select(columns)
+            for batch in file.iter_batches(rows, columns=columns):
+                yield pa.Table.from_batches([batch])
+    except BROKEN as error:
+        raise broken(path, error) from error
+
+
+def count_rows(path: Path) -> int:
+    """How many rows the file says that it has.
+
+    Raises:
+        InputError: as `read_parquet`.
+    """
+    try:
+        with _opened(path) as file:
+            return int(file.metadata.num_rows)
+    except BROKEN as error:
+        raise broken(path, error) from error
+
+
+def _opened(path: Path) -> pq.ParquetFile:
     if not path.exists():
         raise broken(path, FileNotFoundError("there is no such file"))
     check_file(path)
-    try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            columns = [name for name in file.schema_arrow.names if wanted(name)]
-            if len(set(columns)) < len(columns):
-                raise ValueError("a column occurs twice")
-            return file.read(columns=columns)
-    except BROKEN as error:
-        raise broken(path, error) from error
+    return pq.ParquetFile(path, page_checksum_verification=True, buffer_size=_BUFFER, pre_buffer=False)
+
+
+def _columns(file: pq.ParquetFile, wanted: Callable[[str], bool]) -> list[str]:
+    names = [name for name in file.schema_arrow.names if wanted(name)]
+    if len(set(names)) < len(names):
+        raise ValueError("a column occurs twice")
+    return names
 
 
 def broken(path: Path, error: Exception) -> InputError:

@@ -48,10 +48,10 @@ def group_rows(by: str, data: Prepared, coded: Coded) -> ByGroup:
     """
     if by.lower().endswith(".csv"):
         name, group = "group", _from_file(Path(by), data, coded)
-    elif by in data.frames:
-        name, group = by, data.frames[by].iloc[coded.rows].reset_index(drop=True).astype("string")
+    elif by in data.columns:
+        name, group = by, data.column(by, coded.rows).reset_index(drop=True).astype("string")
     else:
-        known = ", ".join(name for name in map(str, data.frames) if not name.startswith("AU"))
+        known = ", ".join(name for name in data.columns if not name.startswith("AU"))
         raise UsageError(f"--by {by}: is no column ({known}) and no CSV file with `subject` and `group`.")
     number = group.nunique()
     if not 2 <= number <= MOST_GROUPS:
@@ -71,7 +71,7 @@ def _from_file(path: Path, data: Prepared, coded: Coded) -> pd.Series[str]:
     if (clash > 1).any():
         raise InputError(f"{path}: puts subject {clash.index[clash > 1][0]} into two groups; leave one of them out.")
     group_of = dict(table.itertuples(index=False))
-    own = data.frames["subject"].iloc[coded.rows].reset_index(drop=True).astype("string")
+    own = data.column("subject", coded.rows).reset_index(drop=True).astype("string")
     found = coded.subjects.map(group_of).fillna(own.map(group_of)).astype("string")
     if found.isna().all():
         raise InputError(

@@ -155,7 +155,7 @@ class ScoredProtocol(Protocol[S]):
         check_names(named)
         setup = set_up(arguments, data)
         task, plans = setup.task, setup.plans
-        self.map_settings.check(task.items, setup.data.frames["emotion"].iloc[task.rows])
+        self.map_settings.check(task.items, setup.data.column("emotion", task.rows))
         swept = sweep_values(arguments.sweep, [source.name for source in named]) if arguments.sweep else ({}, {})
         tested = pd.Series(np.any([fold.test for plan in plans.values() for fold in plan], axis=0))
         chosen = find_models(

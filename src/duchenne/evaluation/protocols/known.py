@@ -76,7 +76,7 @@ def _notes(data: Prepared) -> pd.DataFrame | None:
 def intensities(data: Prepared) -> NDArray[np.float64] | None:
     """(N, A) what orders frames by action units: intensities where every AU has them everywhere; None else."""
     columns = [f"AU{au:02d}_i" for au in data.aus]
-    if not columns or any(column not in data.frames for column in columns):
+    if not columns or any(column not in data.columns for column in columns):
         return None
-    values = data.frames[columns].to_numpy(dtype=np.float64, na_value=np.nan)
+    values = data.intensity(data.aus).astype(np.float64)
     return None if np.isnan(values).any() else values

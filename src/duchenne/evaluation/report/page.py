@@ -138,7 +138,7 @@ def _maps(
     items: Sequence[str],
     settings: MapSettings,
 ) -> dict[str, Any]:
-    emotions, subjects = data.frames["emotion"].iloc[rows], data.subject_names().iloc[rows]
+    emotions, subjects = data.column("emotion", rows), data.subject_names(rows)
     return {
         "maps": {
             name: Markup(draw_map(points, labels, items, emotions, subjects, settings)) for name, points in maps.items()

@@ -75,7 +75,7 @@ def _relations(method: ClIle, data: Prepared, rows: NDArray[np.int64], names: li
             said.append(method.probability(pictures.permute(0, 3, 1, 2).float() / 255).cpu().numpy())
         own = functional.normalize(method.label_embeddings.float(), dim=1)
         cosine = (own @ own.T).cpu().numpy()
-    truth = data.occurrence(method.config.aus)[rows]
+    truth = data.occurrence(method.config.aus, rows)
     figure = Figure(figsize=(14, 4.6), layout="constrained")
     panels = (
         ("cosine of the label embeddings", cosine),

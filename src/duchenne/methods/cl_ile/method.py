@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from duchenne.data.prepared import Prepared
+from duchenne.data.stored.spilled import distinct
 from duchenne.errors import InputError
 from duchenne.losses.weighted_bce import weighted_bce
 from duchenne.methods.base import RunFacts, Stage
@@ -79,7 +80,7 @@ class ClIle(LabelledMethod):
         Raises:
             InputError: when nothing is coded, an action unit cannot be learned, or a frame shows an unknown person.
         """
-        numbers = np.unique(data.subject_ids()[rows])
+        numbers = distinct(data.subject_ids, rows)
         if (numbers < 0).any():
             raise InputError(
                 f"{data.paths[0]}: some frames have no subject, and cl_ile learns who is who; prepare them with "

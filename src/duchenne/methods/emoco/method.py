@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from duchenne.data.labels import LabelSpec
 from duchenne.data.prepared import Prepared
 from duchenne.data.single_frames import FrameSampler
+from duchenne.data.stored.spilled import parts_of
 from duchenne.errors import InputError
 from duchenne.losses.rows import spread, unit_rows
 from duchenne.methods.base import RunFacts
@@ -68,7 +70,7 @@ class EmoCo(ViewMethod):
             InputError: when the frames that may be used show fewer than two emotions, or not all that were asked for.
             UsageError: when a single memory is smaller than a batch.
         """
-        found = set(data.frames["emotion"].iloc[rows].astype("string").dropna())
+        found = _emotions(data, rows)
         shown = tuple(name for name in config.classes if name in found)
         if len(shown) < max(2, len(config.emotions)):
             lacking = ", ".join(name for name in config.classes if name not in found)
@@ -85,8 +87,7 @@ class EmoCo(ViewMethod):
         """Says where a memory is large for the data, of the rarest emotion where each has its own."""
         if not config.contrast_weight:
             return []
-        found = data.frames["emotion"].iloc[rows].astype("string").value_counts()
-        shown = found.reindex(list(config.classes), fill_value=0)
+        shown = pd.Series(_emotions(data, rows)).reindex(list(config.classes), fill_value=0)
         if config.queues == "single":
             return memory_notes(config, int(shown.sum()))
         return memory_notes(config, int(shown.min()), of=f"frames of {shown.idxmin()}, the rarest emotion")
@@ -151,3 +152,12 @@ class EmoCo(ViewMethod):
             detach_prototypes=config.detach_prototypes,
         )
         return torch.as_tensor(rows).mean()
+
+
+def _emotions(data: Prepared, rows: NDArray[np.int64]) -> dict[str, int]:
+    """Emotion -> in how many of the rows it is shown, of those that are."""
+    words = data.codes("emotion", slice(0, 0))[1]
+    found = np.zeros(len(words), dtype=np.int64)
+    for part in parts_of(len(rows)):
+        found += np.bincount(data.codes("emotion", rows[part])[0] + 1, minlength=len(words) + 1)[1:]
+    return {word: int(count) for word, count in zip(words, found, strict=True) if count}

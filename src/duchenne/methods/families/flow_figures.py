@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from duchenne.data.prepared import Prepared
+from duchenne.data.stored.used import used_clips
 from duchenne.errors import InputError
 
 PAIRS: Final = 6
@@ -40,15 +41,15 @@ def pairs_of(data: Prepared, rows: NDArray[np.int64], size_px: int, device: torc
     Raises:
         InputError: when no clip has two frames.
     """
-    numbers = data.clip_ids()[rows]
-    order = np.lexsort((data.frames["time_s"].to_numpy(dtype=np.float64)[rows], numbers))
-    clips = [part for part in np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1) if len(part) > 1]
-    if not clips:
+    found = []
+    for used in used_clips(data, rows):
+        long = used.lengths > 1
+        length, begin = used.lengths[long], used.begin[long]
+        found.append(np.stack([used.rows[begin + (share * (length - 1)).astype(np.int64)] for share in APART], axis=1))
+    clips = np.concatenate(found)
+    if not len(clips):
         raise InputError(f"{data.paths[0]}: none of its clips has two frames.")
-    places = np.unique(np.linspace(0, len(clips) - 1, min(PAIRS, len(clips))).astype(np.int64))
-    chosen = np.array(
-        [[rows[clips[place][int(share * (len(clips[place]) - 1))]] for share in APART] for place in places]
-    )
+    chosen = clips[np.unique(np.linspace(0, len(clips) - 1, min(PAIRS, len(clips))).astype(np.int64))]
     pictures = torch.from_numpy(data.images(chosen.ravel(), size_px)).permute(0, 3, 1, 2).float().to(device) / 255
     pairs = pictures.reshape(len(chosen), 2, *pictures.shape[1:])
     return pairs[:, 1], pairs[:, 0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -16,6 +17,7 @@ from duchenne.augment.geometry import draw_geometry, warp
 from duchenne.data.labels import LabelSpec
 from duchenne.data.prepared import Prepared
 from duchenne.data.single_frames import FrameSampler
+from duchenne.data.stored.spilled import parts_of
 from duchenne.errors import InputError
 from duchenne.facs import au_column
 from duchenne.losses.weighted_bce import class_weights, prior_shift, selective_weights
@@ -67,7 +69,7 @@ class LabelledMethod(Method):
         asked = tuple(config.aus) or data.aus
         if not asked:
             raise InputError(f"{data.paths[0]}: codes no action units; prepare it with labels.")
-        shares = _shares(data.occurrence(asked)[rows])
+        shares = _shares(data, asked, rows)
         usable = (shares > 0) & (shares < 1)  # NaN, where nothing is known, is neither
         if not usable.any() or (config.aus and not usable.all()):
             lacking = ", ".join(au_column(au) for au, fine in zip(asked, usable, strict=True) if not fine)
@@ -123,6 +125,11 @@ class LabelledMethod(Method):
         return float((2 * hits / (2 * hits + wrong + missed).clamp_min(1)).mean())
 
 
-def _shares(labels: NDArray[np.float32]) -> NDArray[np.float64]:
-    known = (~np.isnan(labels)).sum(axis=0)
-    return np.asarray(np.where(known > 0, np.nansum(labels, axis=0, dtype=np.float64) / np.maximum(known, 1), np.nan))
+def _shares(data: Prepared, aus: Sequence[int], rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(A,) the share of the rows with a known label that show an AU; NaN where none is known."""
+    present, known = np.zeros(len(aus)), np.zeros(len(aus), dtype=np.int64)
+    for part in parts_of(len(rows)):
+        labels = data.occurrence(aus, rows[part])
+        present += np.nansum(labels, axis=0, dtype=np.float64)
+        known += (~np.isnan(labels)).sum(axis=0)
+    return np.asarray(np.where(known > 0, present / np.maximum(known, 1), np.nan))

@@ -17,6 +17,7 @@ from duchenne.augment.geometry import draw_geometry, warp
 from duchenne.data.labels import LabelSpec, known
 from duchenne.data.prepared import Prepared
 from duchenne.data.single_frames import FrameSampler
+from duchenne.data.stored.spilled import parts_of
 from duchenne.errors import InputError
 from duchenne.faces.areas import counterparts, parse_boxes, parse_pairs
 from duchenne.faces.boxes import area_boxes, clip_boxes, mirror_boxes, move_boxes
@@ -79,7 +80,7 @@ class KnowledgeDriven(Method):
         Raises:
             InputError: when no frame that may be used has landmarks.
         """
-        if not known("landmarks", data.landmarks(rows)).any():
+        if not any(known("landmarks", data.landmarks(rows[part])).any() for part in parts_of(len(rows))):
             raise InputError(
                 f"{data.paths[0]}: knowledge_driven finds the areas of a face by its landmarks, and the column "
                 "`landmarks` of frames.parquet is empty; prepare the data with face detection (without --no-detect)."
