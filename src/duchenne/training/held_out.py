@@ -1,4 +1,4 @@
-"""Which rows a training may use, and what of them is held out to validate on: clips, recordings or people."""
+"""Which rows a training may use, what of them is held out to validate on, and the record of who was seen."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from duchenne.data.prepared import Prepared
 from duchenne.data.single_frames import FrameClips
 from duchenne.data.stored.spilled import parts_of, spilled
 from duchenne.errors import InputError, UsageError
+from duchenne.training.runs import TrainedOn
 
 
 def training_rows(data: Prepared, exclude_fold: str | None = None) -> NDArray[np.int64]:
@@ -154,3 +155,21 @@ def sample_clips(clips: Sequence[Clip], number: int | None, seed: int) -> Sequen
 
 def _take(clips: Sequence[Clip], places: NDArray[np.int64]) -> Sequence[Clip]:
     return clips.take(places) if isinstance(clips, ClipTable | FrameClips) else [clips[place] for place in places]
+
+
+def seen(data: Prepared, rows: NDArray[np.int64], *, labels: bool) -> tuple[TrainedOn, ...]:
+    """The record of which data sets and subjects an encoder was trained on."""
+    names, found = data.subject_list(), [set[int]() for _ in data.infos]
+    for part in parts_of(len(rows)):
+        subjects, numbers = data.subject_ids(rows[part]), data.datasets(rows[part])
+        for number in np.unique(numbers).tolist():
+            found[number] |= set(np.unique(subjects[numbers == number]).tolist()) - {-1}
+    return tuple(
+        TrainedOn(
+            dataset=info.name,
+            subjects=tuple(sorted(names[subject] for subject in own)),
+            labels=labels,
+            licence=info.licence,
+        )
+        for info, own in zip(data.infos, found, strict=True)
+    )

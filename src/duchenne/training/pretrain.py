@@ -20,7 +20,6 @@ from duchenne.data.epochs import epoch_units, recording_ids
 from duchenne.data.labels import LabelSpec
 from duchenne.data.loaders import ClipLoader
 from duchenne.data.prepared import Data, Prepared, open_prepared
-from duchenne.data.stored.spilled import parts_of
 from duchenne.devices import computes_bf16, resolve_device
 from duchenne.errors import UsageError
 from duchenne.facs import au_column
@@ -30,7 +29,7 @@ from duchenne.methods.registry import method_class, method_name
 from duchenne.plain import note
 from duchenne.published.settings import compare_settings
 from duchenne.training.config import method_run_config
-from duchenne.training.held_out import sample_clips, split_clips, split_subjects, training_rows
+from duchenne.training.held_out import sample_clips, seen, split_clips, split_subjects, training_rows
 from duchenne.training.launching.fabric import (
     average_buffers,
     check_same,
@@ -46,7 +45,6 @@ from duchenne.training.recipes import load_recipe, recipe_names
 from duchenne.training.runs import (
     EncoderRecord,
     LoadedEncoder,
-    TrainedOn,
     build_method,
     check_side,
     load_encoder,
@@ -333,24 +331,6 @@ def stage_steps(stage: Stage, config: Any, clips: int) -> int:
     steps: int | None = stage.max_steps or (config.max_steps if stage.epochs is None else None)
     epochs = config.epochs if stage.epochs is None else stage.epochs
     return steps or math.ceil(epochs * clips / config.batch_size)
-
-
-def seen(data: Prepared, rows: NDArray[np.int64], *, labels: bool) -> tuple[TrainedOn, ...]:
-    """The record of which data sets and subjects an encoder was trained on."""
-    names, found = data.subject_list(), [set[int]() for _ in data.infos]
-    for part in parts_of(len(rows)):
-        subjects, numbers = data.subject_ids(rows[part]), data.datasets(rows[part])
-        for number in np.unique(numbers).tolist():
-            found[number] |= set(np.unique(subjects[numbers == number]).tolist()) - {-1}
-    return tuple(
-        TrainedOn(
-            dataset=info.name,
-            subjects=tuple(sorted(names[subject] for subject in own)),
-            labels=labels,
-            licence=info.licence,
-        )
-        for info, own in zip(data.infos, found, strict=True)
-    )
 
 
 def _check_out(out: Path, stored: dict[str, Any], *, resume: bool) -> None:
