@@ -12,8 +12,8 @@ untrained, FAb-Net's code, and 16 x 16 grey pictures.
 
 Named before the first run: the pose code should explain more of the pose (difference above 0), the AU code should have
 the higher AUC; named before it was first measured: the AU code should move more where only action units differ. Arms
-are what was tried; what is finished is not made again. People learned from (`--people`) and `--tested` are others,
-so that what is tried can be chosen on others than it is tested on.
+are what was tried; what is finished is not made again. Numbers of `--people` learned from and `--tested` share no
+person, so that what is tried can be chosen on others than it is tested on.
 """
 
 from __future__ import annotations
