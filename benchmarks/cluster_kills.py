@@ -20,6 +20,7 @@ import threading
 import time
 from pathlib import Path
 
+import dask.config
 import torch
 from distributed import Client, LocalCluster
 
@@ -80,6 +81,7 @@ def main() -> None:
     arguments = parser.parse_args()
     random.seed(arguments.seed)
     torch.set_num_threads(1)  # as in the workers
+    dask.config.set({"distributed.deploy.lost-worker-timeout": "1h"})  # else a slow start counts as the end of a worker
     embedding.ROWS_IN_A_CALL = 64
     out = arguments.out
     if not (out / "table.csv").exists():

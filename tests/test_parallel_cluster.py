@@ -22,6 +22,7 @@ from duchenne.parallel import in_processes
 @pytest.fixture(scope="module")
 def scheduler() -> Iterator[str]:
     """A cluster of two workers, each with two threads."""
+    dask.config.set({"distributed.deploy.lost-worker-timeout": "1h"})  # a slow start is no end of a worker
     with LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address=None, host="127.0.0.1") as cluster:
         yield cluster.scheduler_address
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
+import dask.config
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
@@ -28,6 +29,7 @@ from duchenne.features import embed as embedding
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[LocalCluster]:
+    dask.config.set({"distributed.deploy.lost-worker-timeout": "1h"})  # a slow start is no end of a worker
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1") as cluster:
         yield cluster
 
