@@ -67,4 +67,4 @@ def lacks_training(error: ModuleNotFoundError, asked: str = "it") -> UsageError 
     package = (error.name or "").partition(".")[0]
     if package not in TRAINING:
         return None
-    return UsageError(f'{asked} needs {package}, which comes with training; pip install "duchenne[train]".')
+    return UsageError(f'{asked} needs {package}, which is not installed; pip install "duchenne[train]".')
