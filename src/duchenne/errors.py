@@ -96,4 +96,4 @@ def lacks_training(error: Exception, asked: str = "it") -> UsageError | None:
     package = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
     if package not in TRAINING:
         return None
-    return UsageError(f'{asked} needs {package}, which comes with training; pip install "duchenne[train]".')
+    return UsageError(f'{asked} needs {package}, which is not installed; pip install "duchenne[train]".')

@@ -70,7 +70,7 @@ except duchenne.errors.UsageError as error:
     done = run(code=code)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
-        "1", 'duchenne.pretrain needs torch, which comes with training; pip install "duchenne[train]".',
+        "1", 'duchenne.pretrain needs torch, which is not installed; pip install "duchenne[train]".',
     ]  # fmt: skip
 
 
@@ -90,7 +90,7 @@ def test_other_commands_say_what_they_need(words: list[str], tmp_path: Path) -> 
     done = run(*words, cwd=tmp_path)
     assert done.returncode == 2, done.stderr
     package = rf"({'|'.join(TRAINING)})"
-    said = rf'duchenne {words[0]}: it needs {package}, which comes with training; pip install "duchenne\[train\]"\.'
+    said = rf'duchenne {words[0]}: it needs {package}, which is not installed; pip install "duchenne\[train\]"\.'
     assert re.fullmatch(said, done.stderr.strip()), done.stderr
 
 

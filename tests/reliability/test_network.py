@@ -19,6 +19,7 @@ UNTRACED = {
     "demo": "calls the functions of the others",
     "convert": "reads one file of weights as `pretrain --weights` does",
     "review": "is a server; see tests/review",
+    "reproduce": "runs commands of these",
 }
 
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from duchenne.config import load_json, save_mapping
 from duchenne.data.prepared import read_info
@@ -32,7 +32,9 @@ from duchenne.reproducing.tables import find_table
 if TYPE_CHECKING:
     import pandas as pd
 
-DONE = "done.json"
+DONE: Final = "done.json"
+_STDERR: Final = 2
+"""Of the process itself: what stands for it in a notebook has no number."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -164,7 +166,7 @@ def _run(step: Step) -> None:
         return  # it ended just before it could be noted
     if step.kind == "training" and (step.out / "checkpoint.pt").exists():
         words.append("--resume")
-    stdout = subprocess.DEVNULL if step.kind == "comparison" else sys.stderr.fileno()  # ours is for the table
+    stdout = subprocess.DEVNULL if step.kind == "comparison" else _STDERR  # ours is for the table
     process = subprocess.Popen(
         [sys.executable, "-m", "duchenne.cli.main", *words], stdout=stdout, start_new_session=True
     )

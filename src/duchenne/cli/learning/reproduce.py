@@ -46,9 +46,14 @@ class ReproduceArguments:
 
 def main(arguments: list[str]) -> int:
     """Runs `duchenne reproduce`; returns its exit status."""
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(_tables())
-    parsed = tyro.cli(ReproduceArguments, args=arguments or ["--help"], prog="duchenne reproduce")
+    try:
+        parsed = tyro.cli(ReproduceArguments, args=arguments or ["--help"], prog="duchenne reproduce")
+    except SystemExit as ended:
+        if not ended.code:  # it was asked for help
+            print(f"\n{_tables()}")
+        if not arguments:
+            return 2
+        raise
 
     from duchenne.reproducing.job import reproduce  # heavy; not needed for --help
 
