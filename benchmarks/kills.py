@@ -112,7 +112,9 @@ class Place:
         return words + tuple(more[:1])
 
     def start(self, mark: str, *, cold: bool = False) -> Process:
-        """The command in a session of its own."""
+        """The command in a session of its own; what an earlier one told is gone before anybody reads it."""
+        for name in ("stdout", "stderr"):
+            (self.root / name).write_text("")
         return Process(self.words(), self.root, mark, cold=cold)
 
     def said(self) -> str:

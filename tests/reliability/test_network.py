@@ -1,4 +1,4 @@
-"""No command on local files connects to anything or asks for a name: every one is traced while it works."""
+"""No command on local files connects to anything or asks for a name: every one is traced, and needs no network."""
 
 from __future__ import annotations
 
@@ -67,3 +67,18 @@ def test_commands_neither_connect_nor_ask_for_names(tmp_path: Path, shared: Path
         assert done.returncode == 0, (name, done.stderr[-2000:])
         outside = [line for line in trace.read_text().splitlines() if "AF_INET" in line or "sin_port" in line]
         assert outside == [], name
+
+
+@pytest.mark.slow
+def test_commands_work_where_there_is_no_network(tmp_path: Path, shared: Path) -> None:
+    """In a network namespace of its own, which has no interface that is up: whatever connects fails at once."""
+    alone = ["unshare", "--map-root-user", "--net"]
+    if shutil.which("unshare") is None or subprocess.run([*alone, "true"], capture_output=True).returncode:
+        pytest.skip("this system lets nobody make a network namespace")
+    look = "import socket; socket.create_connection(('192.0.2.1', 9), 5)"
+    assert b"Network is unreachable" in subprocess.run([*alone, sys.executable, "-c", look], capture_output=True).stderr
+    variables = {**os.environ, "DUCHENNE_MODELS": str(shared / "models")}
+    for name, words in steps(tmp_path, shared).items():
+        command = [*alone, sys.executable, "-m", "duchenne.cli.main", name, *words]
+        done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, (name, done.stderr[-2000:])
