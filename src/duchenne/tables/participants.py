@@ -53,24 +53,25 @@ def write_participants(
     """
     pages = _find_pages(path, [str(source) for source in rows["source"].unique()], tables)
     names = list(dict.fromkeys([*people.appearances]))
+    trials, panels = _trials(people), _panels(people, names, SCALE_COLUMN in rows)
     data = {
-        "trials": [str(trial) for trial in people.values["trial"].cat.categories],
+        "trials": trials,
         "people": [
-            {"name": name, "links": [_link(pages, people.appearances[name].get(trial)) for trial in _trials(people)]}
+            {"name": name, "links": [_link(pages, people.appearances[name].get(trial)) for trial in trials]}
             for name in names
         ],
-        "panels": _panels(people, names, SCALE_COLUMN in rows),
+        "panels": panels,
     }
     values = {
         "title": title,
         "version": __version__,
         "people": len(names),
-        "trials": data["trials"],
+        "trials": trials,
         "recordings": rows["source"].nunique(),
         "linked": len(pages),
         "said": list(said),
         "advice": list(advice),
-        "unit": _common_unit(data["panels"]),
+        "unit": _common_unit(panels),
         "shown": [value for value in VALUES if people.values[value].notna().any()],
         "groups": _group_rows(people),
         "data": json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
@@ -127,9 +128,9 @@ def _common_unit(panels: Sequence[Mapping[str, Any]]) -> str:
     return f"Values: {units.pop()}." if len(units) == 1 else ""
 
 
-def _group_rows(people: People) -> list[dict[str, Any]]:
+def _group_rows(people: People) -> list[dict[Any, Any]]:
     """The means over people as a table that can be read without the picture."""
-    rows = people.groups.astype({"au": int}).to_dict("records")
+    rows: list[dict[Any, Any]] = people.groups.astype({"au": int}).to_dict("records")
     return [
         {**row, "trial": str(row["trial"]), "name": ACTION_UNITS[row["au"]].name if row["au"] in ACTION_UNITS else "",
          "low": None if pd.isna(row["low"]) else row["low"], "high": None if pd.isna(row["high"]) else row["high"]}

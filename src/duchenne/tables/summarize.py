@@ -117,8 +117,9 @@ def summarize(
     per_face, episodes, together, seen = [], [], [], []
     for track in tracks:
         measures = measures_of[track.source]
-        quality = face_quality(track.rows, track.seconds, track.video_s)
-        seen.append({"source": track.source, "face": track.face, **quality})
+        seen.append(
+            {"source": track.source, "face": track.face, **face_quality(track.rows, track.seconds, track.video_s)}
+        )
         present = {measure.au: _present(track, measure) for measure in measures}
         for measure in measures:
             found = _episodes_of(track, measure, present[measure.au])
