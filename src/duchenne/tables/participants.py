@@ -142,7 +142,7 @@ def _link(pages: Mapping[str, str], seen: Appearance | None) -> str | None:
     """The page of a recording, opened at that person and that time."""
     if seen is None or seen.source not in pages:
         return None
-    return f"{pages[seen.source]}#face={seen.face}&t={seen.onset_s:g}"
+    return f"{pages[seen.source]}#face={quote(str(seen.face))}&t={seen.onset_s:g}"
 
 
 def _find_pages(path: Path, sources: Sequence[str], tables: Sequence[Path]) -> dict[str, str]:
