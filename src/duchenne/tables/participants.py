@@ -53,11 +53,11 @@ def write_participants(
     """
     pages = _find_pages(path, [str(source) for source in rows["source"].unique()], tables)
     names = list(dict.fromkeys([*people.appearances]))
-    panels = _panels(people, names, SCALE_COLUMN in rows)
+    trials, panels = _trials(people), _panels(people, names, SCALE_COLUMN in rows)
     data = {
-        "trials": [str(trial) for trial in people.values["trial"].cat.categories],
+        "trials": trials,
         "people": [
-            {"name": name, "links": [_link(pages, people.appearances[name].get(trial)) for trial in _trials(people)]}
+            {"name": name, "links": [_link(pages, people.appearances[name].get(trial)) for trial in trials]}
             for name in names
         ],
         "panels": panels,
@@ -66,7 +66,7 @@ def write_participants(
         "title": title,
         "version": __version__,
         "people": len(names),
-        "trials": data["trials"],
+        "trials": trials,
         "recordings": rows["source"].nunique(),
         "linked": len(pages),
         "said": list(said),
@@ -128,9 +128,9 @@ def _common_unit(panels: Sequence[Mapping[str, Any]]) -> str:
     return f"Values: {units.pop()}." if len(units) == 1 else ""
 
 
-def _group_rows(people: People) -> list[dict[str, Any]]:
+def _group_rows(people: People) -> list[dict[Any, Any]]:
     """The means over people as a table that can be read without the picture."""
-    rows: list[dict[str, Any]] = people.groups.astype({"au": int}).to_dict("records")  # type: ignore[assignment]
+    rows: list[dict[Any, Any]] = people.groups.astype({"au": int}).to_dict("records")
     return [
         {**row, "trial": str(row["trial"]), "name": ACTION_UNITS[row["au"]].name if row["au"] in ACTION_UNITS else "",
          "low": None if pd.isna(row["low"]) else row["low"], "high": None if pd.isna(row["high"]) else row["high"]}
@@ -142,7 +142,7 @@ def _link(pages: Mapping[str, str], seen: Appearance | None) -> str | None:
     """The page of a recording, opened at that person and that time."""
     if seen is None or seen.source not in pages:
         return None
-    return f"{pages[seen.source]}#face={seen.face}&t={seen.onset_s:g}"
+    return f"{pages[seen.source]}#face={quote(str(seen.face))}&t={seen.onset_s:g}"
 
 
 def _find_pages(path: Path, sources: Sequence[str], tables: Sequence[Path]) -> dict[str, str]:
