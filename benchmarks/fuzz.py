@@ -10,7 +10,8 @@ it has after its imports, and 30 s. What counts as a failure:
     silent      a sealed format (`fuzz_samples.FORMATS`) that gives something else than undamaged, without a word
     memory, crash, endless
 
-Failing inputs are written to `--keep`; those that ever failed lie in `tests/reliability/damaged` and are read by the tests.
+Failing inputs are written to `--keep`; those that ever failed lie in `tests/reliability/damaged`, which the tests
+read.
 """
 
 from __future__ import annotations

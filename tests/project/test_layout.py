@@ -113,7 +113,8 @@ def test_tests_lie_where_the_code_lies() -> None:
     def folders(of: Path) -> set[str]:
         return {str(path.parent.relative_to(of)) for path in of.rglob("*.py")}
 
-    elsewhere = {"recipes", "project", "reliability", "cuda"}  # YAML; the whole repository; damage, kills; what needs a GPU
+    # YAML; the repository as a whole; damage and kills; what needs a GPU
+    elsewhere = {"recipes", "project", "reliability", "cuda"}
     assert folders(ROOT / "tests") - folders(SOURCE) - elsewhere == set()
 
 
