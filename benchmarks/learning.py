@@ -141,23 +141,8 @@ class Study:
 
     def learned(self, arm: Arm, head: str, seed: int, aus: str, size_px: int) -> Path:
         """What a method learns from; where it is told labels, clips without action units have the others'."""
-        data = self.faces("learned", head, seed, aus, size_px)
-        if aus == "on" or arm.told not in ("emotions", "action units"):
-            return data
-        out, own = data.with_name(f"{data.name}_told"), pd.read_parquet(data / "frames.parquet")
-        if not out.exists():
-            like = pd.read_parquet(self.faces("learned", head, seed, "on", size_px) / "frames.parquet")
-            if not own[["clip", "frame"]].equals(like[["clip", "frame"]]):
-                raise SystemExit(f"{data}: holds other clips than with action units; name another --out.")
-            columns = [name for name in own if name.startswith("AU") or name == "emotion"]
-            making = out.with_suffix(".making")
-            making.mkdir(exist_ok=True)
-            (making / "dataset.yaml").write_bytes((data / "dataset.yaml").read_bytes())
-            if not (making / "shards").exists():
-                (making / "shards").symlink_to((data / "shards").resolve())
-            own.assign(**{name: like[name] for name in columns}).to_parquet(making / "frames.parquet")
-            making.rename(out)
-        return out
+        hidden = aus == "off" and arm.told in ("emotions", "action units")
+        return self.faces("learned", head, seed, "hidden" if hidden else aus, size_px)
 
     def trained(self, name: str, head: str, seed: int, aus: str, net: str) -> Path:
         """The run of a method, trained where it is not yet; its log's last figures go into the table."""

@@ -99,6 +99,16 @@ def test_off_is_the_same_set_without_action_units(data: Prepared, tmp_path: Path
     assert not any(np.array_equal(data.image(row), off.image(row)) for row in np.flatnonzero(total > 6))
 
 
+def test_hidden_has_the_pictures_without_action_units_and_the_labels_with_them(data: Prepared, tmp_path: Path) -> None:
+    off = synth(tmp_path / "off", workers=1, aus="off", **SMALL)
+    hidden = synth(tmp_path / "hidden", workers=1, aus="hidden", **SMALL)
+    assert all(hidden.jpeg(row) == off.jpeg(row) for row in range(len(off)))
+    labels = ["emotion", *(intensity_column(au) for au in SYNTH_AUS)]
+    pd.testing.assert_frame_equal(hidden.frames[labels], data.frames[labels])
+    shown = pd.read_parquet(hidden.paths[0] / "synthetic.parquet").filter(like="_right")
+    assert shown.drop(columns="AU45_right", errors="ignore").to_numpy().max() == 0
+
+
 def test_statistics_of_a_set(data: Prepared) -> None:
     stats = synth_stats(data)
     assert list(stats.order.columns) == ["k1", "k2", "k4"]

@@ -39,7 +39,7 @@ from duchenne.synthetic.synth import synth, synthetic_clip
 from duchenne.training.pretrain import pretrain
 from duchenne.training.recipes import load_recipe
 
-METHOD: Final = "temporal_ranking"
+METHOD: Final = "emoco"
 LABELLED: Final = "supervised"
 SIZE_PX: Final = 64
 FRAMES: Final = 24
@@ -100,7 +100,7 @@ def demo(
     spent: dict[str, float] = {}
     faces: dict[str, Any] = {"clips": clips, "size_px": SIZE_PX, "head": "fixed", "style": "natural", "quiet": quiet}
     with timed(spent, "rendering"):
-        for name, aus in (("faces", "on"), ("faces_aus_off", "off")):
+        for name, aus in (("faces", "on"), ("faces_aus_off", "hidden")):
             synth(out / name, subjects=subjects, frames=FRAMES, seed=3 * seed, aus=aus, **faces)  # type: ignore[arg-type]
         synth(out / "others", subjects=max(6, subjects // 4), frames=FRAMES // 2, seed=3 * seed + 1, **faces)
     run, control, labelled = (out / name for name in ("run", "run_aus_off", "run_labelled"))

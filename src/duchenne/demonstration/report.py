@@ -31,8 +31,8 @@ PANELS: Final = 6
 """Action units of the timeline: the smile, and those that the clip shows most."""
 _NAMES: Final = {
     "run_labelled": ("supervised", "learned from the clips above with their action units"),
-    "run": ("temporal ranking", "learned from the order of the frames above, no labels"),
-    "run_aus_off": ("ranking without AUs", "the control: the same people with every action unit at zero"),
+    "run": ("EmoCo", "learned from the emotions of the clips above, told no action unit"),
+    "run_aus_off": ("EmoCo without AUs", "the control: told the same, but every action unit held at zero"),
     "random": ("untrained network", "the same encoder with random weights"),
     "pixels": ("pixels", "small grey pictures, no network"),
     "landmarks": ("landmarks", "exact, the renderer's own"),
@@ -77,7 +77,7 @@ def write_demo_report(
             "size_px": data.infos[0].size_px,
         },
         "clips": _clips(data),
-        "ordering": Markup(plots.curves(logs, label="in the right order")),
+        "learning": Markup(plots.curves(logs, label="emotion told right")),
         "steps": max(steps[-1] for steps, _ in logs.values()),
         "overview": Markup(
             plots.overview(
@@ -143,7 +143,8 @@ def _verdict(model: str, summary: Mapping[str, Any], names: Mapping[str, str]) -
             kind = "better than" if known and low > 0 else "worse than" if known and high < 0 else alike
             kinds[kind].append(names[other])
     parts = [f"{kind} {_enumerated(others)}" for kind, others in kinds.items() if others]
-    return f"{names[model].capitalize()} is {'; '.join(parts)} (in AUC; the interval of the difference decides)."
+    name = names[model]
+    return f"{name[0].upper()}{name[1:]} is {'; '.join(parts)} (in AUC; the interval of the difference decides)."
 
 
 def _enumerated(words: Sequence[str]) -> str:

@@ -28,6 +28,7 @@ from duchenne.synthetic.sampling import RATE, ClipPlan, Head, person, plan_clip,
 from duchenne.synthetic.stats import NOTES, synth_stats
 
 LICENCE: Final = "CC0-1.0 (rendered; nobody's face)"
+Expressions = Literal["on", "off", "hidden"]
 JITTER: Final = 0.010
 """Standard deviation of the landmark estimate that crops are cut by, in outer-eye distances."""
 TEST_SHARE: Final = 0.25
@@ -48,7 +49,7 @@ class SynthConfig:
     seed: Seed
     head: Head
     style: str
-    aus: Literal["on", "off"]
+    aus: Expressions
 
     def __post_init__(self) -> None:
         """Checks ranges.
@@ -59,9 +60,16 @@ class SynthConfig:
         check_numbers(self, size_px="size")
 
     def plan(self, subject: int, clip: int) -> ClipPlan:
-        """The clip's plan."""
+        """The clip's plan, as it is shown."""
+        return self._plan(subject, clip, self.aus == "on")
+
+    def labels(self, subject: int, clip: int) -> ClipPlan:
+        """The plan that the clip's labels are taken from."""
+        return self._plan(subject, clip, self.aus != "off")
+
+    def _plan(self, subject: int, clip: int, aus: bool) -> ClipPlan:
         style = None if self.style == "mixed" else STYLES.index(self.style) if self.style in STYLES else 0
-        return plan_clip(self.seed, subject, clip, self.frames, head=self.head, style=style, aus=self.aus == "on")
+        return plan_clip(self.seed, subject, clip, self.frames, head=self.head, style=style, aus=aus)
 
 
 @dataclass(frozen=True)
@@ -81,7 +89,7 @@ def synth(
     seed: int = 0,
     head: Head = "natural",
     style: str = "mixed",
-    aus: Literal["on", "off"] = "on",
+    aus: Expressions = "on",
     workers: int = 0,
     stats: bool = False,
     quiet: bool = False,
@@ -102,7 +110,8 @@ def synth(
         head: what moves besides action units: everything (`natural`), gaze and blinks (`still`), nothing (`fixed`).
         style: `natural`, `drawn`, `mixed` (one of these two drawn for each clip), or `modelled`: heads in three
             dimensions (extra `[faces]`).
-        aus: `off` holds every AU at 0 in otherwise the same clips.
+        aus: `off` holds every AU at 0 in otherwise the same clips; `hidden` does so too, but keeps the labels of the
+            clips with AUs: the control of a method that learns from labels, and good for nothing else.
         workers: number of processes, 0 for one per core; the bytes written do not depend on it.
         stats: measure the result (see `stats.synth_stats`) and write `stats.csv` beside it.
         quiet: no progress.
@@ -230,9 +239,9 @@ def _render_subject(writer: PartWriter, part: _Subject) -> None:
     config = part.config
     frame_px = round(_FRAME_SHARE * config.size_px)
     for clip in range(config.clips):
-        plan = config.plan(part.number, clip)
+        plan, labels = config.plan(part.number, clip), config.labels(part.number, clip)
         jitter = stream(config.seed, part.number, clip, "jitter")
-        intensity = plan.intensity
+        intensity = labels.intensity
         # The rendered head is as large as in the crop, give or take: `camera` is a share of the larger picture.
         plan.scene.camera[:, 0] *= OUTER_EYE_CORNERS / 0.25 / _FRAME_SHARE
         offset = jitter.normal(0, JITTER / 2, (68, 2))
@@ -245,7 +254,7 @@ def _render_subject(writer: PartWriter, part: _Subject) -> None:
             crop = crop_face(picture, matrix, config.size_px)
             row = {
                 "subject": plan.subject, "clip": plan.name, "frame": frame, "time_s": frame / RATE,
-                "split": part.split, "emotion": plan.emotion[frame], "source": plan.name,
+                "split": part.split, "emotion": labels.emotion[frame], "source": plan.name,
                 "landmarks": transform_points(landmarks, matrix),
                 **{intensity_column(au): float(intensity[frame, i]) for i, au in enumerate(SYNTH_AUS)},
             }  # fmt: skip

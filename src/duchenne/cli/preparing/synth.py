@@ -32,8 +32,8 @@ class SynthArguments:
     """what moves besides action units: everything (natural), gaze and blinks (still), nothing (fixed)"""
     style: Literal["mixed", "natural", "drawn", "modelled"] = "mixed"
     """how faces are rendered; mixed draws natural or drawn for each clip; modelled: heads in 3-D, [faces]"""
-    aus: Literal["on", "off"] = "on"
-    """off keeps every action unit at 0 in otherwise identical clips"""
+    aus: Literal["on", "off", "hidden"] = "on"
+    """off keeps every action unit at 0 in otherwise identical clips; hidden too, but with the labels of on"""
     workers: int = 0
     """processes, 0 for one per core; the result does not depend on it"""
     stats: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
