@@ -195,7 +195,7 @@ class _Routes:
         return await _json(self._desk.detector)
 
     async def next_stretches(self, request: Request) -> Response:
-        by = request.query_params.get("by", "doubt")
+        by = request.query_params.get("by", "rare")
         if by not in ("doubt", "rare"):
             raise UsageError(f"there is no order `{by}`; there are doubt and rare.")
         return await _json(self._desk.next_stretches, _coder(request), cast(Literal["doubt", "rare"], by))
