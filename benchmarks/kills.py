@@ -74,10 +74,11 @@ def _plain(value: Any) -> Any:
 
 
 def contents(out: Path) -> dict[str, str]:
-    """Every file below, or the file itself: its name -> what it holds."""
+    """Every file below, or the file itself: its name -> what it holds. An index holds the time of its table."""
     if out.is_file():
         return {out.name: content(out)}
-    return {str(path.relative_to(out)): content(path) for path in sorted(out.rglob("*")) if path.is_file()}
+    files = {str(path.relative_to(out)): path for path in sorted(out.rglob("*")) if path.is_file()}
+    return {name: content(path) for name, path in files.items() if "index/1/" not in name}
 
 
 @dataclass

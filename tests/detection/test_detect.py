@@ -292,7 +292,7 @@ def test_a_video_without_a_face_is_complete_and_said(
     [
         (["--model", "no-such"], "no-such"),
         (["-o", "aus.xlsx"], "aus.xlsx"),
-        (["--min-face", "0"], "min_face"),
+        (["--min-face", "0"], "--min-face"),
     ],
 )
 def test_bad_use(film: Film, capsys: pytest.CaptureFixture[str], words: list[str], named: str) -> None:

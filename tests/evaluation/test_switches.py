@@ -249,7 +249,7 @@ def test_label_efficiency(faces: Path, tmp_path: Path) -> None:
         duchenne.evaluate(data=faces, out=tmp_path, target="emotion", positive_from=2, **PLAIN)
     with pytest.raises(UsageError, match="positive_from 0: must be above 0 and at most 5"):
         duchenne.evaluate(data=faces, out=tmp_path, positive_from=0, **PLAIN)
-    with pytest.raises(UsageError, match="above 0 and are at most 1"):
+    with pytest.raises(UsageError, match="above 0 and at most 1"):
         duchenne.evaluate(data=faces, out=tmp_path, label_share=[10], **PLAIN)
 
 

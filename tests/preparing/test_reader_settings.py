@@ -16,7 +16,7 @@ from duchenne.preparing.datasets.registry import DATA_SETS
 from duchenne.preparing.settings import TableSettings, VideosSettings
 from duchenne.preparing.sources.reading import Options
 
-COMMON = {"workers", "size_px", "min_face", "alignment", "positive_from", "name", "licence", "quiet"}
+COMMON = {"workers", "scheduler", "size_px", "min_face", "alignment", "positive_from", "name", "licence", "quiet"}
 OF_DATA_SETS = {"missing", "check", "parts"}
 
 

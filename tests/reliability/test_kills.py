@@ -19,6 +19,7 @@ NOT_KILLED = {
     "demo": "calls the functions of the others",
     "convert": "reads one file and writes another, as pretrain does at its end",
     "info": "writes nothing",
+    "reproduce": "runs the commands of the others",
 }
 
 

@@ -147,7 +147,7 @@ def test_bad_use(tmp_path: Path) -> None:
         agree(path, out=tmp_path / "out")
     with pytest.raises(InputError, match="no action unit in common"):
         agree(path, write(tmp_path, "b.csv", HEAD + "a.mp4,6,0,1,x\n"), out=tmp_path / "out")
-    with pytest.raises(UsageError, match="step_s above 0"):
+    with pytest.raises(UsageError, match="step_s 0: must be at least"):
         agree(path, path, out=tmp_path / "out", step_s=0)
     assert not (tmp_path / "out").exists()
 

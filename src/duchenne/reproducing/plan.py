@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from duchenne.config import load_mapping
+from duchenne.config import Count, Workers, load_mapping
 from duchenne.errors import UsageError
-from duchenne.keywords import flag
+from duchenne.keywords import check_numbers, flag
 from duchenne.published.settings import setup_of
 from duchenne.published.stated import Setup
 from duchenne.reproducing.tables import EMOTIONS, READERS, Entry, Table
@@ -48,12 +48,20 @@ class Options:
     """What is asked besides the table, see `reproduce`."""
 
     miniature: bool = False
-    seeds: int = 1
+    seeds: Count = 1
     baselines: bool = True
     device: str = "auto"
-    devices: int = 1
-    max_steps: int | None = None
+    devices: Workers = 1
+    max_steps: Count | None = None
     quiet: bool = False
+
+    def __post_init__(self) -> None:
+        """Checks ranges.
+
+        Raises:
+            UsageError: in one sentence.
+        """
+        check_numbers(self)
 
 
 @dataclass(frozen=True)

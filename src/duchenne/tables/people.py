@@ -9,7 +9,6 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
 from duchenne.tables.episodes import Measure, is_present
 from duchenne.tables.study import BASELINE_COLUMNS, Track
@@ -180,6 +179,8 @@ def _groups(values: pd.DataFrame) -> pd.DataFrame:
                 continue
             low, high = float("nan"), float("nan")
             if len(known) > 1:
+                from scipy import stats  # here: detection, and tables without this page, do without it
+
                 error = known.std(ddof=1) / np.sqrt(len(known))
                 reach = float(stats.t.ppf((1 + _LEVEL) / 2, len(known) - 1) * error)
                 low, high = known.mean() - reach, known.mean() + reach

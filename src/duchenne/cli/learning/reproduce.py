@@ -8,6 +8,7 @@ from pathlib import Path
 
 import tyro
 
+from duchenne.cli.parsing import parse
 from duchenne.plain import tell as print
 
 
@@ -47,7 +48,7 @@ class ReproduceArguments:
 def main(arguments: list[str]) -> int:
     """Runs `duchenne reproduce`; returns its exit status."""
     try:
-        parsed = tyro.cli(ReproduceArguments, args=arguments or ["--help"], prog="duchenne reproduce")
+        parsed = parse(ReproduceArguments, args=arguments or ["--help"], prog="duchenne reproduce")
     except SystemExit as ended:
         if not ended.code:  # it was asked for help
             print(f"\n{_tables()}")

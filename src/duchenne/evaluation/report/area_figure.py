@@ -48,7 +48,7 @@ def boxes_of(data: Prepared, row: int, areas: AreaTable, size_px: int) -> NDArra
     Raises:
         InputError: when the face has no landmarks.
     """
-    boxes = area_boxes(torch.from_numpy(_points(data, row, size_px)[None]), parse_boxes(areas.area_boxes))
+    boxes = area_boxes(torch.tensor(_points(data, row, size_px)[None]), parse_boxes(areas.area_boxes))
     return boxes[0].double().numpy()
 
 
