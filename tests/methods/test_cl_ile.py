@@ -377,6 +377,7 @@ def test_its_labels_are_remembered(run, squares, tmp_path):
         duchenne.evaluate("linear", model=str(run), data=squares, out=tmp_path / "scores", folds=3, quiet=True)
 
 
+@pytest.mark.slow
 def test_three_stages_in_two_processes_are_those_of_one(tmp_path):
     """Real gloo processes, each with half of every batch; stopped and resumed they end bit for bit where they would."""
     squares = tmp_path / "squares"

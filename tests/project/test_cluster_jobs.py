@@ -98,6 +98,7 @@ def test_embed(cluster: LocalCluster, tmp_path: Path, monkeypatch: pytest.Monkey
     assert together.equals(alone)
 
 
+@pytest.mark.slow
 def test_evaluate(cluster: LocalCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("own_nets.py").write_text(BUILDER)

@@ -75,7 +75,7 @@ def alone(squares: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     return load_encoder(out).encoder.state_dict()
 
 
-@pytest.mark.parametrize("by", ["torchrun", "srun"])
+@pytest.mark.parametrize("by", [pytest.param("torchrun", marks=pytest.mark.slow), "srun"])
 def test_two_machines_train_like_one_process(
     by: str, squares: Path, alone: dict[str, torch.Tensor], cluster: dict[str, str], tmp_path: Path
 ) -> None:
@@ -118,6 +118,7 @@ def sbatch_file() -> str:
     return next(text for text in re.findall(r"^```bash\n(.*?)^```", page, re.M | re.S) if text.startswith("#!"))
 
 
+@pytest.mark.slow
 def test_the_batch_file_of_the_page_trains_saves_in_time_and_goes_on(
     squares: Path, cluster: dict[str, str], tmp_path: Path
 ) -> None:
@@ -164,7 +165,7 @@ def tasks_of(process: int) -> list[int]:
     return [each.pid for each in below if "duchenne.cli.main" in each.cmdline()]
 
 
-@pytest.mark.parametrize(("seed", "rank"), [(4, 0), (0, 1)])
+@pytest.mark.parametrize(("seed", "rank"), [pytest.param(4, 0, marks=pytest.mark.slow), (0, 1)])
 def test_a_killed_process_costs_the_steps_since_the_last_checkpoint(seed: int, rank: int, tmp_path: Path) -> None:
     """One kill of `benchmarks/process_kills.py`, after which both are resumed."""
     command = [sys.executable, str(ROOT / "benchmarks" / "process_kills.py"), str(tmp_path / "kills"), "--kills", "1"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import tyro
 
 from duchenne.cli.parsing import parse
-from duchenne.demonstration import LABELLED_STEPS, STEPS
+from duchenne.demonstration import CLIPS, LABELLED_STEPS, STEPS, SUBJECTS
 from duchenne.plain import tell as print
 
 
@@ -20,9 +20,9 @@ class Arguments:
     """Folder for everything that is made; parts that an earlier call finished are kept."""
     seed: int = 0
     """Seed of the faces and the weights."""
-    subjects: int = 160
+    subjects: int = SUBJECTS
     """People to train on (a quarter is a test split that is left out); testing uses a quarter as many others."""
-    clips: int = 4
+    clips: int = CLIPS
     """Training clips of each person."""
     steps: int = STEPS
     """Steps of pretraining."""

@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 
 from duchenne.config import load_mapping
-from duchenne.demonstration import LABELLED_STEPS, STEPS
+from duchenne.demonstration import CLIPS, LABELLED_STEPS, STEPS, SUBJECTS
 from duchenne.demonstration.report import write_demo_report
 from duchenne.detection.detect import detect
 from duchenne.detectors.fit import fit
@@ -40,9 +40,12 @@ from duchenne.training.pretrain import pretrain
 from duchenne.training.recipes import load_recipe
 
 METHOD: Final = "emoco"
+HURRIED: Final = {"lr": 0.002, "emotion_weight": 20.0, "warmup_steps": 20}
+"""What differs from the recipe of `METHOD`, so that something is learned in a tenth of its steps (docs/learning.md)."""
 LABELLED: Final = "supervised"
 SIZE_PX: Final = 64
-FRAMES: Final = 24
+FRAMES: Final = 6
+"""Of a clip: with many clips of a person, who it is says little of the emotion."""
 FILM_PX: Final = 360
 
 
@@ -69,8 +72,8 @@ def demo(
     out: str | Path = "demo",
     *,
     seed: int = 0,
-    subjects: int = 160,
-    clips: int = 4,
+    subjects: int = SUBJECTS,
+    clips: int = CLIPS,
     steps: int = STEPS,
     labelled_steps: int = LABELLED_STEPS,
     quiet: bool = False,
@@ -102,11 +105,12 @@ def demo(
     with timed(spent, "rendering"):
         for name, aus in (("faces", "on"), ("faces_aus_off", "hidden")):
             synth(out / name, subjects=subjects, frames=FRAMES, seed=3 * seed, aus=aus, **faces)  # type: ignore[arg-type]
-        synth(out / "others", subjects=max(6, subjects // 4), frames=FRAMES // 2, seed=3 * seed + 1, **faces)
+        synth(out / "others", subjects=max(6, subjects // 4), frames=FRAMES, seed=3 * seed + 1, **faces)
     run, control, labelled = (out / name for name in ("run", "run_aus_off", "run_labelled"))
     calls = [(METHOD, out / "faces_aus_off", control, seed, steps), (METHOD, out / "faces", run, seed, steps)]
     with timed(spent, "training"), in_processes(_train_alone, calls, workers=2, lost=str(out)) as pretrained:
-        _train_once(LABELLED, out / "faces", labelled, seed, labelled_steps, quiet=quiet)
+        with _one_thread():
+            _train_once(LABELLED, out / "faces", labelled, seed, labelled_steps, quiet=quiet)
         with progress_bar(quiet=quiet) as bar:
             for _ in bar.track(pretrained, total=len(calls), description="pretraining"):
                 pass
@@ -158,7 +162,7 @@ def write_film(path: Path, frames: NDArray[np.uint8]) -> None:
 def _train_once(method: str, data: Path, run: Path, seed: int, steps: int, *, quiet: bool) -> None:
     """Trains a run, goes on with it where it was interrupted, and leaves it alone where it is finished."""
     recipe = f"cpu/{method}"
-    fields: dict[str, Any] = {"seed": seed, "max_steps": steps}
+    fields: dict[str, Any] = {"seed": seed, "max_steps": steps, **(HURRIED if method == METHOD else {})}
     if (run / "encoder.safetensors").exists():
         stored = load_mapping(run / "config.yaml")
         changed = [key for key, value in {**load_recipe(recipe, method), **fields}.items() if stored.get(key) != value]
@@ -171,9 +175,20 @@ def _train_once(method: str, data: Path, run: Path, seed: int, steps: int, *, qu
 
 
 def _train_alone(*call: Any) -> None:
-    """`_train_once` beside others: on one core, because networks this small gain little from a second one."""
+    """`_train_once` beside others."""
+    with _one_thread():
+        _train_once(*call, quiet=True)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Networks this small gain little from a second core, and threads that wait for each other take those of others."""
+    before = torch.get_num_threads()
     torch.set_num_threads(1)
-    _train_once(*call, quiet=True)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager
