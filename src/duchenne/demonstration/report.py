@@ -181,7 +181,7 @@ def _clips(data: Prepared, number: int = 4, length: int = 10) -> list[list[str]]
     clips = list(names.groupby(names, sort=False).groups.values())
     chosen = [clips[place] for place in np.linspace(0, len(clips) - 1, number).astype(int)]
     return [
-        [jpeg_uri(data.jpeg(int(rows[place]))) for place in np.linspace(0, len(rows) - 1, length).astype(int)]
+        [jpeg_uri(data.jpeg(int(rows[i]))) for i in np.linspace(0, len(rows) - 1, min(length, len(rows))).astype(int)]
         for rows in chosen
     ]
 
