@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -61,15 +61,8 @@ class SynthConfig:
 
     def plan(self, subject: int, clip: int) -> ClipPlan:
         """The clip's plan, as it is shown."""
-        return self._plan(subject, clip, self.aus == "on")
-
-    def labels(self, subject: int, clip: int) -> ClipPlan:
-        """The plan that the clip's labels are taken from."""
-        return self._plan(subject, clip, self.aus != "off")
-
-    def _plan(self, subject: int, clip: int, aus: bool) -> ClipPlan:
         style = None if self.style == "mixed" else STYLES.index(self.style) if self.style in STYLES else 0
-        return plan_clip(self.seed, subject, clip, self.frames, head=self.head, style=style, aus=aus)
+        return plan_clip(self.seed, subject, clip, self.frames, head=self.head, style=style, aus=self.aus == "on")
 
 
 @dataclass(frozen=True)
@@ -239,7 +232,8 @@ def _render_subject(writer: PartWriter, part: _Subject) -> None:
     config = part.config
     frame_px = round(_FRAME_SHARE * config.size_px)
     for clip in range(config.clips):
-        plan, labels = config.plan(part.number, clip), config.labels(part.number, clip)
+        plan = config.plan(part.number, clip)
+        labels = replace(config, aus="on").plan(part.number, clip) if config.aus == "hidden" else plan
         jitter = stream(config.seed, part.number, clip, "jitter")
         intensity = labels.intensity
         # The rendered head is as large as in the crop, give or take: `camera` is a share of the larger picture.

@@ -171,6 +171,8 @@ def _spread(values: NDArray[np.float64], seconds: NDArray[np.float64]) -> tuple[
 
 
 def _groups(values: pd.DataFrame) -> pd.DataFrame:
+    from scipy import stats  # here: detection, and tables without this page, do without it
+
     rows = []
     for (au, measure, trial), own in values.groupby(["au", "measure", "trial"], observed=True, sort=False):
         for value in VALUES:
@@ -179,8 +181,6 @@ def _groups(values: pd.DataFrame) -> pd.DataFrame:
                 continue
             low, high = float("nan"), float("nan")
             if len(known) > 1:
-                from scipy import stats  # here: detection, and tables without this page, do without it
-
                 error = known.std(ddof=1) / np.sqrt(len(known))
                 reach = float(stats.t.ppf((1 + _LEVEL) / 2, len(known) - 1) * error)
                 low, high = known.mean() - reach, known.mean() + reach
