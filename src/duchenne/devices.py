@@ -1,7 +1,12 @@
-"""Choosing where to compute: a device that was asked for is honoured or refused, never ignored. Imports torch late."""
+"""Where to compute, and in how many threads; a device that was asked for is honoured or refused, never ignored.
+
+Imports torch and OpenCV late.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
 from duchenne.errors import UsageError
@@ -49,3 +54,32 @@ def computes_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch computes in one thread inside.
+
+    Small products gain little from a second core, and threads that wait for each other take those of other processes.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def one_opencv_thread() -> Iterator[None]:
+    """Keeps OpenCV from splitting its work, which costs a third more processor time that other stages could use."""
+    import cv2
+
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)

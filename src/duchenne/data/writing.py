@@ -19,7 +19,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import joblib
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -34,6 +33,7 @@ from duchenne.data.prepared import (
     Prepared,
 )
 from duchenne.data.shards import PartWriter, frames_schema, missing_path, part_path
+from duchenne.devices import one_opencv_thread, one_thread
 from duchenne.errors import InputError, UsageError
 from duchenne.files import is_leftover, locked, replacing
 from duchenne.parallel import in_processes
@@ -143,17 +143,8 @@ def _produce(
     produce: Callable[[PartWriter, Any], None],
     on_progress: Callable[[int], None] | None,
 ) -> int:
-    import torch  # here, so that reading prepared data does not need it
-
-    threads, cv_threads = torch.get_num_threads(), cv2.getNumThreads()
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    try:
-        with PartWriter(out, index, info, on_progress) as writer:
-            produce(writer, part)
-    finally:
-        torch.set_num_threads(threads)
-        cv2.setNumThreads(cv_threads)
+    with one_thread(), one_opencv_thread(), PartWriter(out, index, info, on_progress) as writer:
+        produce(writer, part)
     return index
 
 

@@ -19,7 +19,6 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 
 from duchenne.config import load_mapping
@@ -27,6 +26,7 @@ from duchenne.demonstration import CLIPS, LABELLED_STEPS, STEPS, SUBJECTS
 from duchenne.demonstration.report import write_demo_report
 from duchenne.detection.detect import detect
 from duchenne.detectors.fit import fit
+from duchenne.devices import one_thread
 from duchenne.errors import UsageError
 from duchenne.evaluation.evaluate import evaluate
 from duchenne.files import replacing
@@ -109,7 +109,7 @@ def demo(
     run, control, labelled = (out / name for name in ("run", "run_aus_off", "run_labelled"))
     calls = [(METHOD, out / "faces_aus_off", control, seed, steps), (METHOD, out / "faces", run, seed, steps)]
     with timed(spent, "training"), in_processes(_train_alone, calls, workers=2, lost=str(out)) as pretrained:
-        with _one_thread():
+        with one_thread():
             _train_once(LABELLED, out / "faces", labelled, seed, labelled_steps, quiet=quiet)
         with progress_bar(quiet=quiet) as bar:
             for _ in bar.track(pretrained, total=len(calls), description="pretraining"):
@@ -176,19 +176,8 @@ def _train_once(method: str, data: Path, run: Path, seed: int, steps: int, *, qu
 
 def _train_alone(*call: Any) -> None:
     """`_train_once` beside others."""
-    with _one_thread():
+    with one_thread():
         _train_once(*call, quiet=True)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Networks this small gain little from a second core, and threads that wait for each other take those of others."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextmanager

@@ -26,6 +26,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from duchenne.devices import one_opencv_thread
 from duchenne.errors import InputError
 from duchenne.faces import unconnected
 from duchenne.faces.decode import Picture
@@ -163,7 +164,7 @@ class FaceFinder:
             if self._pool is None:
                 self._open_landmarkers(self.threads)
                 self._pool = ThreadPoolExecutor(self.threads, "duchenne landmarks")
-        with _one_opencv_thread():
+        with one_opencv_thread():
             yield from self._followed(pictures, self._pool, depth, start_s)
 
     def _followed(
@@ -265,17 +266,6 @@ def _pose(matrix: NDArray[np.floating]) -> tuple[float, float, float]:
     yaw = np.arcsin(np.clip(-rotation[2, 0], -1, 1))
     roll = np.arctan2(rotation[1, 0], rotation[0, 0])
     return float(np.degrees(pitch)), float(np.degrees(yaw)), float(-np.degrees(roll))
-
-
-@contextmanager
-def _one_opencv_thread() -> Iterator[None]:
-    """Keeps OpenCV from splitting its work, which costs a third more processor time that other stages could use."""
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before)
 
 
 _QUIETENING: Final = threading.Lock()  # the process has one standard error

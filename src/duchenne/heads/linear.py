@@ -12,8 +12,8 @@ Differs: L-BFGS to the optimum in place of SGD for some epochs; L2 chosen on hel
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from duchenne.data.folds import Fold, hold_out
+from duchenne.devices import one_thread
 from duchenne.errors import UsageError
 from duchenne.heads.logistic import CHUNK_ROWS, Curvature, Fitted, Problems, fit_heads
 from duchenne.heads.settings import LinearSettings
@@ -150,16 +151,9 @@ def linear_protocol(
         return _linear_protocol(features, labels, folds, groups, settings, seed, device)
 
 
-@contextmanager
-def _threads_for(values: int) -> Iterator[None]:
-    """One thread for small problems: their many small products otherwise wait for other processes' threads."""
-    before = torch.get_num_threads()
-    if values < SMALL_VALUES:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+def _threads_for(values: int) -> AbstractContextManager[None]:
+    """One thread for small problems."""
+    return one_thread() if values < SMALL_VALUES else nullcontext()
 
 
 def _linear_protocol(
