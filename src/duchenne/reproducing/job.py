@@ -23,9 +23,11 @@ from duchenne.config import load_json, save_mapping
 from duchenne.data.prepared import read_info
 from duchenne.errors import InputError, UsageError
 from duchenne.files import locked, write_text
+from duchenne.keywords import from_keywords, takes
 from duchenne.plain import note
 from duchenne.preparing.datasets.registry import DATA_SETS
-from duchenne.reproducing.plan import Data, MissingDataError, Options, Step, plan, write_recipes
+from duchenne.reproducing.options import Options
+from duchenne.reproducing.plan import Data, MissingDataError, Step, plan, write_recipes
 from duchenne.reproducing.result import result_table, write_result
 from duchenne.reproducing.tables import find_table
 
@@ -67,6 +69,7 @@ class Reproduction:
         )
 
 
+@takes(Options)
 def reproduce(
     table: str,
     *,
@@ -74,14 +77,8 @@ def reproduce(
     root: Mapping[str, str | Path] | Sequence[str] = (),
     out: str | Path = "reproduction",
     dry_run: bool = False,
-    miniature: bool = False,
-    seeds: int = 1,
-    baselines: bool = True,
-    device: str = "auto",
-    devices: int = 1,
-    max_steps: int | None = None,
-    quiet: bool = False,
     tell: Callable[[str], None] = note,
+    **fields: Any,
 ) -> Reproduction:
     """Makes a published table anew: prepares, pretrains, evaluates and compares as its recipes say.
 
@@ -95,28 +92,20 @@ def reproduce(
             `data` is of this reader.
         out: folder for everything; tables that share it share their trainings.
         dry_run: run nothing.
-        miniature: on synthetic faces, with trainings of a few steps, to see that everything runs.
-        seeds: of the evaluations.
-        baselines: evaluate an untrained encoder, blendshapes and landmarks, too.
-        device: see `pretrain`.
-        devices: processes of a training.
-        max_steps: of each training, in place of the paper's length.
-        quiet: show no progress.
         tell: called with each command before it runs.
+        **fields: those of `Options`, as `duchenne reproduce --help` lists them, with underscores.
 
     Raises:
         UsageError: for an unknown table, one that cannot be made, missing data, or an `out` made in another way.
         InputError: when a step fails.
     """
     wanted, out = find_table(table), Path(out)
-    if min(seeds, devices) < 1 or (max_steps is not None and max_steps < 1):
-        raise UsageError("--seeds, --devices and --max-steps must be at least 1.")
+    options = from_keywords(Options, fields, where="reproduce")
     folders = [data] if isinstance(data, str | Path) else list(data)
     roots = _roots(root)
-    if miniature and (folders or roots):
+    if options.miniature and (folders or roots):
         raise UsageError("--miniature: makes its own faces; leave --data and --root out.")
-    at_hand = Data({} if miniature else _folders(folders), roots)
-    options = Options(miniature, seeds, baselines, device, devices, max_steps, quiet)
+    at_hand = Data({} if options.miniature else _folders(folders), roots)
     try:
         steps = plan(wanted, at_hand, out, options)
     except MissingDataError as error:
@@ -129,13 +118,13 @@ def reproduce(
             tell(command)
         return Reproduction(None, commands, (), out)
     with locked(out):
-        if miniature:
+        if options.miniature:
             for path, values in write_recipes(wanted, out):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 save_mapping(path, values)
         with _stopped_by_signals():
             _run_all(steps, out, tell)
-        found, notes = result_table(wanted, steps, miniature=miniature)
+        found, notes = result_table(wanted, steps, miniature=options.miniature)
         place = out / wanted.name.replace("/", "_")
         write_result(place, wanted, found, notes)
     return Reproduction(found, commands, notes, place)

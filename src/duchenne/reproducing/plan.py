@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from duchenne.config import Count, Workers, load_mapping
+from duchenne.config import load_mapping
 from duchenne.errors import UsageError
-from duchenne.keywords import check_numbers, flag
+from duchenne.keywords import flag
 from duchenne.published.settings import setup_of
 from duchenne.published.stated import Setup
+from duchenne.reproducing.options import Options
 from duchenne.reproducing.tables import EMOTIONS, READERS, Entry, Table
 from duchenne.training.recipes import load_recipe, recipe_names
 
@@ -41,27 +42,6 @@ class Data:
 
     folders: Mapping[Path, tuple[str, Mapping[str, Any]]] = field(default_factory=dict)
     roots: Mapping[str, Path] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Options:
-    """What is asked besides the table, see `reproduce`."""
-
-    miniature: bool = False
-    seeds: Count = 1
-    baselines: bool = True
-    device: str = "auto"
-    devices: Workers = 1
-    max_steps: Count | None = None
-    quiet: bool = False
-
-    def __post_init__(self) -> None:
-        """Checks ranges.
-
-        Raises:
-            UsageError: in one sentence.
-        """
-        check_numbers(self)
 
 
 @dataclass(frozen=True)

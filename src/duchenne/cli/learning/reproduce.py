@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
 from duchenne.cli.parsing import parse
 from duchenne.plain import tell as print
+from duchenne.reproducing.options import Options
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,20 +31,8 @@ class ReproduceArguments:
     """Folder for everything; tables that share it share their trainings."""
     dry_run: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print the commands and run nothing."""
-    miniature: tyro.conf.FlagCreatePairsOff[bool] = False
-    """On synthetic faces, with trainings of a few steps, to see that everything runs."""
-    seeds: int = 1
-    """Repetitions of the evaluations."""
-    baselines: bool = True
-    """Evaluate an untrained encoder, blendshapes and landmarks with the models."""
-    device: str = "auto"
-    """auto, cpu, cuda, cuda:N or mps."""
-    devices: int = 1
-    """Processes of each training."""
-    max_steps: int | None = None
-    """Steps of each training, in place of the paper's length."""
-    quiet: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Show no progress."""
+    options: Annotated[Options, tyro.conf.arg(name="")] = field(default_factory=Options)
+    """How the steps are run."""
 
 
 def main(arguments: list[str]) -> int:
@@ -59,7 +49,10 @@ def main(arguments: list[str]) -> int:
     from duchenne.reproducing.job import reproduce  # heavy; not needed for --help
 
     stream = sys.stdout if parsed.dry_run else sys.stderr
-    found = reproduce(**asdict(parsed), tell=lambda line: print(line, file=stream, flush=True))
+    found = reproduce(
+        parsed.table, data=parsed.data, root=parsed.root, out=parsed.out, dry_run=parsed.dry_run,
+        tell=lambda line: print(line, file=stream, flush=True), **vars(parsed.options),
+    )  # fmt: skip
     if found.table is None:
         return 0
     shown = ["dataset", "method", "protocol", "printed", "ours", "low", "high", "difference", "differs"]
