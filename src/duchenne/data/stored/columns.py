@@ -101,7 +101,7 @@ class Column:
         try:
             self._open()
         except DamagedError as error:
-            raise self.damaged() from error
+            raise damaged(self.path) from error
 
     def __len__(self) -> int:
         return len(self._values)
@@ -140,7 +140,7 @@ class Column:
             start = block * self._step
             values = self._values[start : start + self._step]
             if zlib.crc32(values.data) != self._sums[block] or not self._possible(values):
-                raise self.damaged()
+                raise damaged(self.path)
             self._good[block] = True
 
     def _possible(self, values: NDArray[Any]) -> bool:
@@ -149,11 +149,10 @@ class Column:
             np.isnan(values).all()
         )
 
-    def damaged(self) -> InputError:
-        """The sentence for it."""
-        return InputError(
-            f"{self.path}: is damaged; delete the folder {self.path.parent}, it is made again from frames.parquet."
-        )
+
+def damaged(path: Path) -> InputError:
+    """What to say of a file of the index that is not what was written."""
+    return InputError(f"{path}: is damaged; delete the folder {path.parent}, it is made again from frames.parquet.")
 
 
 def _is_mask(rows: Rows) -> bool:

@@ -35,7 +35,7 @@ from duchenne.data.stored.binding import (
     sealed,
     stated,
 )
-from duchenne.data.stored.columns import Column, DamagedError, map_npy, rows_of_block
+from duchenne.data.stored.columns import Column, DamagedError, damaged, map_npy, rows_of_block
 from duchenne.data.stored.frames import FRAMES_FILE, LISTS, RANGES, Layout, list_range, shard_sizes
 from duchenne.data.stored.making import KINDS, WORDS, make_columns, make_list, sums_path
 from duchenne.data.stored.parquet import broken, count_rows
@@ -118,9 +118,7 @@ class Index:
             try:
                 self._texts[name] = read_texts(path, self._facts["texts"][name])
             except DamagedError as error:
-                raise InputError(
-                    f"{path}: is damaged; delete the folder {self.place}, it is made again from frames.parquet."
-                ) from error
+                raise damaged(path) from error
         return self._texts[name]
 
     def words(self, name: str) -> list[str]:

@@ -51,8 +51,7 @@ class Several:
 
         def part(number: int, own: slice | NDArray[np.int64]) -> Any:
             column = self.indexes[number].columns.get(name)
-            length = own.stop - own.start if isinstance(own, slice) else len(own)
-            values = np.full(length, fill) if column is None else column[own]
+            values = np.full(_length(own), fill) if column is None else column[own]
             return values if then is None else then(number, values)
 
         return self.each(part, rows)
@@ -64,8 +63,7 @@ class Several:
             column: Column | None = self.indexes[number].lists(name)
             if column is not None:
                 return column[own]
-            count = own.stop - own.start if isinstance(own, slice) else len(own)
-            return np.broadcast_to(np.float32(np.nan), (count, length))
+            return np.broadcast_to(np.float32(np.nan), (_length(own), length))
 
         return self.each(part, rows)
 
@@ -99,3 +97,7 @@ class Several:
                 out = out.astype(np.result_type(out, values))
             out[own] = values
         return np.zeros(0) if out is None else out
+
+
+def _length(own: slice | NDArray[np.int64]) -> int:
+    return own.stop - own.start if isinstance(own, slice) else len(own)
