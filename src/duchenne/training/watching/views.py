@@ -9,7 +9,6 @@ import cv2
 import torch
 from torch import Tensor
 
-from duchenne.errors import InputError
 from duchenne.files import replacing
 
 VIEWS_NAME: Final = "views.png"
@@ -33,8 +32,5 @@ def write_views(images: Tensor, path: Path) -> None:
     if shown.shape[4] > _SIDE_PX:
         grid = cv2.resize(grid, (columns * _SIDE_PX, rows * _SIDE_PX), interpolation=cv2.INTER_AREA)
     encoded = cv2.imencode(".png", cv2.cvtColor(grid, cv2.COLOR_RGB2BGR))[1]
-    try:
-        with replacing(path) as temporary:
-            temporary.write_bytes(encoded.tobytes())
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}); free some place.") from error
+    with replacing(path) as temporary:
+        temporary.write_bytes(encoded.tobytes())
