@@ -6,12 +6,13 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
+from playwright.sync_api import Browser, Playwright, sync_playwright
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED = REPOSITORY.parent / "shared"
@@ -106,6 +107,21 @@ def browser() -> Path:
     found = shutil.which("chromium")
     assert found is not None
     return Path(found)
+
+
+@pytest.fixture(scope="module")
+def play() -> Iterator[Playwright]:
+    """Playwright. It starts only once in a thread, whose event loop it holds, so no longer than the tests of a file."""
+    with sync_playwright() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def chromium(browser: Path, play: Playwright) -> Iterator[Browser]:
+    """The browser, driven."""
+    opened = play.chromium.launch(executable_path=browser, args=["--no-sandbox"])
+    yield opened
+    opened.close()
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import duchenne
 from duchenne.cli.main import main
 from duchenne.data.spreadsheets import csv_text, read_csv_table
 from duchenne.detectors.model_card import _table
-from duchenne.plain import as_cell, as_code, as_line, as_markdown, as_written
+from duchenne.plain import as_cell, as_code, as_line, as_markdown, as_written, tell
 from duchenne.preparing.codes.names import read_names
 from duchenne.progress import _Words
 
@@ -67,6 +67,19 @@ def test_terminal_and_progress() -> None:
     with Progress(_Words(), console=Console(file=stream, force_terminal=False, width=80)) as bar:
         bar.add_task("[red]a\x1b[2J", total=1)
     assert "[red]a\\x1b[2J" in stream.getvalue()
+
+
+def test_a_line_goes_out_in_one_piece() -> None:
+    """Processes on one stream would break each other's lines otherwise, where PYTHONUNBUFFERED is set."""
+
+    class Stream(io.StringIO):
+        def write(self, text: str) -> int:
+            pieces.append(text)
+            return len(text)
+
+    pieces: list[str] = []
+    tell("a", 1, "\x1b", file=Stream(), flush=True)
+    assert pieces == ["a 1 \\x1b\n"]
 
 
 def test_markdown() -> None:

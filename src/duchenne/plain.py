@@ -50,13 +50,20 @@ def as_code(text: str) -> str:
 
 
 def tell(*values: object, file: TextIO | None = None, flush: bool = False) -> None:
-    """Prints like `print`, with everything that a terminal would obey shown instead.
+    """Prints like `print`, with everything that a terminal would obey shown instead, and the line in one piece.
+
+    `print` writes the end of a line apart, so that processes which share a stream (torchrun's, srun's) would break each
+    other's lines where Python does not buffer.
 
     Raises:
         OutputError: when it cannot be written, for want of space; a reader that has gone is a BrokenPipeError.
     """
     try:
-        print(*(as_line(str(value)) for value in values), file=file, flush=flush)
+        line = " ".join(as_line(str(value)) for value in values) + "\n"
+        stream = sys.stdout if file is None else file
+        stream.write(line)
+        if flush:
+            stream.flush()
     except BrokenPipeError:
         raise
     except OSError as error:

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser
 from tests.detection.made import picture, points
 
 import duchenne
@@ -300,42 +300,40 @@ def test_the_page_works_in_a_browser(shared: Path, browser: Path, tmp_path: Path
     assert note["blue"] > 1000, "curves are drawn"
 
 
-def test_the_recording_beside_the_page_plays_in_step(shared: Path, browser: Path, tmp_path: Path) -> None:
+def test_the_recording_beside_the_page_plays_in_step(shared: Path, chromium: Browser, tmp_path: Path) -> None:
     shutil.copy(shared / "data" / "intel-sample-videos" / "head-pose-face-detection-female.mp4", tmp_path / "a b#.mp4")
     (tmp_path / "pages").mkdir()
     page = tmp_path / "pages" / "r.html"
     duchenne.detect(tmp_path / "a b#.mp4", report=page, model="blendshapes")
     assert page_data(page.read_text())["film"] == "../a%20b%23.mp4"
-    with sync_playwright() as play:
-        window = play.chromium.launch(executable_path=browser, args=["--no-sandbox"])
-        tab = window.new_page()
-        tab.goto(page.as_uri())
-        film = "document.getElementById('film')"
-        tab.wait_for_function(f"!{film}.hidden && {film}.readyState >= 2")
-        tab.focus("#timeline")
-        for _ in range(6):
-            tab.keyboard.press("ArrowRight")
-        tab.wait_for_function(f"!{film}.seeking && {film}.currentTime > 0")
-        readout, shown_s = tab.inner_text("#readout"), tab.evaluate(f"{film}.currentTime")
-        time_s = float(readout.split(" s,")[0])
-        assert 0 < shown_s - time_s < 0.08
-        assert tab.evaluate(f"({film}.play(), true)")
-        tab.wait_for_function(f"parseFloat(document.getElementById('readout').textContent) > {time_s + 0.3}")
-        tab.goto("about:blank")
-        tab.goto(f"{page.as_uri()}#face=0&t=0.5")  # as the page over all participants links to it
-        tab.wait_for_function(f"!{film}.seeking && {film}.currentTime > 0.45")
-        assert abs(float(tab.inner_text("#readout").split(" s,")[0]) - 0.5) < 0.05
-        tab.evaluate("location.hash = 'face=0&t=0.2'")
-        tab.wait_for_function("parseFloat(document.getElementById('readout').textContent) < 0.25")
-        assert tab.get_attribute("button.face", "aria-pressed") == "true"
-        tab.evaluate("location.hash = 'face=none&t=never'")  # nobody's and no time: nothing moves
-        assert tab.get_attribute("button.face", "aria-pressed") == "true"
-        (tmp_path / "a b#.mp4").rename(tmp_path / "moved.mp4")
-        tab.reload()
-        tab.wait_for_function(f"{film}.error !== null")
-        assert tab.evaluate(f"{film}.hidden")
-        assert tab.evaluate("document.querySelectorAll('#portraits img').length") > 0
-        window.close()
+    tab = chromium.new_page()
+    tab.goto(page.as_uri())
+    film = "document.getElementById('film')"
+    tab.wait_for_function(f"!{film}.hidden && {film}.readyState >= 2")
+    tab.focus("#timeline")
+    for _ in range(6):
+        tab.keyboard.press("ArrowRight")
+    tab.wait_for_function(f"!{film}.seeking && {film}.currentTime > 0")
+    readout, shown_s = tab.inner_text("#readout"), tab.evaluate(f"{film}.currentTime")
+    time_s = float(readout.split(" s,")[0])
+    assert 0 < shown_s - time_s < 0.08
+    assert tab.evaluate(f"({film}.play(), true)")
+    tab.wait_for_function(f"parseFloat(document.getElementById('readout').textContent) > {time_s + 0.3}")
+    tab.goto("about:blank")
+    tab.goto(f"{page.as_uri()}#face=0&t=0.5")  # as the page over all participants links to it
+    tab.wait_for_function(f"!{film}.seeking && {film}.currentTime > 0.45")
+    assert abs(float(tab.inner_text("#readout").split(" s,")[0]) - 0.5) < 0.05
+    tab.evaluate("location.hash = 'face=0&t=0.2'")
+    tab.wait_for_function("parseFloat(document.getElementById('readout').textContent) < 0.25")
+    assert tab.get_attribute("button.face", "aria-pressed") == "true"
+    tab.evaluate("location.hash = 'face=none&t=never'")  # nobody's and no time: nothing moves
+    assert tab.get_attribute("button.face", "aria-pressed") == "true"
+    (tmp_path / "a b#.mp4").rename(tmp_path / "moved.mp4")
+    tab.reload()
+    tab.wait_for_function(f"{film}.error !== null")
+    assert tab.evaluate(f"{film}.hidden")
+    assert tab.evaluate("document.querySelectorAll('#portraits img').length") > 0
+    tab.close()
     duchenne.detect(tmp_path / "moved.mp4", report=page, model="blendshapes", anonymous=True)
     assert page_data(page.read_text())["film"] is None
 

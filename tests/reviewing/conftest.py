@@ -4,25 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, Page
 from tests.reviewing.made import BITS, Site
-
-
-@pytest.fixture(scope="session")
-def play() -> Iterator[Playwright]:
-    with sync_playwright() as started:
-        yield started
-
-
-@pytest.fixture(scope="session")
-def chromium(browser: Path, play: Playwright) -> Iterator[Browser]:
-    opened = play.chromium.launch(executable_path=browser, args=["--no-sandbox"])
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

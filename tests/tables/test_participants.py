@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser
 
 import duchenne
 from duchenne.cli.main import main
@@ -202,39 +202,36 @@ def test_a_named_face_leads_to_its_number(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [3, 60])
-def test_the_page_in_a_browser(number: int, browser: Path, tmp_path: Path) -> None:
+def test_the_page_in_a_browser(number: int, chromium: Browser, tmp_path: Path) -> None:
     assert main(made_study(tmp_path / "tables", number)) == 0
-    with sync_playwright() as play:
-        opened = play.chromium.launch(executable_path=browser, args=["--no-sandbox"])
-        page = opened.new_page(viewport={"width": 1300, "height": 900})
-        wrong: list[str] = []
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.goto((tmp_path / "people.html").as_uri())
-        rows = "[...document.querySelectorAll('#panels figure:last-child g.person')].map(one => one.dataset.person)"
-        assert page.locator("#panels figure").count() == 2
-        assert page.evaluate(rows) == [str(one) for one in range(number)]
-        assert page.locator("#panels figure:last-child g.person").nth(1).locator("path").count() == 2
-        page.select_option("#order", label="by AU12")  # who smiles most comes first
-        assert page.evaluate(rows) == [str(one) for one in reversed(range(number))]
-        page.select_option("#value", "share")
-        assert page.locator("#panels h3").all_inner_texts() == ["AU12 lip corner puller"]
-        page.uncheck("#trials label:first-of-type input")
-        assert page.locator("#panels figure g.person").first.locator("path").count() == 1
-        page.hover("#panels g.person >> nth=0")
-        assert (
-            page.inner_text("#told") == "person_01_first: joke 1.00, AU12 lip corner puller"
-        )  # all tied, as in the tables
-        href = page.evaluate("document.querySelector('#panels g.person[data-person=\"0\"] a').getAttribute('href')")
-        assert href.startswith("tables/pages/person_01_first_report.html#face=0")
-        for width in (1300, 390, 320):
-            page.set_viewport_size({"width": width, "height": 800})
-            page.wait_for_timeout(50)
-            assert page.evaluate("document.documentElement.scrollWidth") <= width
-        page.emulate_media(media="print")
-        assert not page.is_visible("form")
-        assert page.inner_text("#state") == ("Shown: share of time present (where the model decides); order: by AU12.")
-        assert wrong == []
-        opened.close()
+    page = chromium.new_page(viewport={"width": 1300, "height": 900})
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.goto((tmp_path / "people.html").as_uri())
+    rows = "[...document.querySelectorAll('#panels figure:last-child g.person')].map(one => one.dataset.person)"
+    assert page.locator("#panels figure").count() == 2
+    assert page.evaluate(rows) == [str(one) for one in range(number)]
+    assert page.locator("#panels figure:last-child g.person").nth(1).locator("path").count() == 2
+    page.select_option("#order", label="by AU12")  # who smiles most comes first
+    assert page.evaluate(rows) == [str(one) for one in reversed(range(number))]
+    page.select_option("#value", "share")
+    assert page.locator("#panels h3").all_inner_texts() == ["AU12 lip corner puller"]
+    page.uncheck("#trials label:first-of-type input")
+    assert page.locator("#panels figure g.person").first.locator("path").count() == 1
+    page.hover("#panels g.person >> nth=0")
+    told = page.inner_text("#told")  # all tied, as in the tables
+    assert told == "person_01_first: joke 1.00, AU12 lip corner puller"
+    href = page.evaluate("document.querySelector('#panels g.person[data-person=\"0\"] a').getAttribute('href')")
+    assert href.startswith("tables/pages/person_01_first_report.html#face=0")
+    for width in (1300, 390, 320):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.wait_for_timeout(50)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.emulate_media(media="print")
+    assert not page.is_visible("form")
+    assert page.inner_text("#state") == ("Shown: share of time present (where the model decides); order: by AU12.")
+    assert wrong == []
+    page.close()
 
 
 def test_a_report_is_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
