@@ -135,7 +135,7 @@ class Study:
         number = {"learned": 100, "tested": 101, "labelled": 102}[kind] + 3 * seed
         duchenne.synth(
             out, subjects=people, clips=self.scale["clips"], frames=frames, size_px=size_px, seed=number, head=head,
-            aus=aus, style="natural", quiet=True, workers=0 if self.name == "gpu" else 1,
+            aus=aus, style="natural", quiet=True, workers=0 if self.device == "cuda" else 1,
         )  # fmt: skip
         return out
 

@@ -14,8 +14,9 @@ import pytest
 from tests.reviewing.made import eventually
 
 PAGE = """
-import sys, time
+import signal, sys, time
 from duchenne.reviewing.jobs import Job, Step
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # `nohup pytest` would have it ignored
 job = Job("long", [Step("long", ["-c", "never reached"], module="waiting")])
 while job._process is None:
     time.sleep(0.01)
