@@ -303,6 +303,7 @@ def test_several_folders_are_one_table(tmp_path: Path) -> None:
     both = Prepared([tmp_path / "a", tmp_path / "b"])
     assert len(both) == 9
     assert both.aus == (12,)
+    assert repr(both) == "<tiny, other: 9 images of 5 people, AUs [12]>"
     assert both.jpeg(6) == Prepared([tmp_path / "b"]).jpeg(0)
     assert both.landmarks().shape == (9, 68, 2)
     names_of, ids = both.subject_names(), both.subject_ids()

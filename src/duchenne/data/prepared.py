@@ -125,6 +125,10 @@ class Prepared:
     def __len__(self) -> int:
         return int(self._all.starts[-1])
 
+    def __repr__(self) -> str:
+        names = ", ".join(dict.fromkeys(info.name for info in self.infos))
+        return f"<{names}: {len(self)} images of {len(self.subject_list())} people, AUs {list(self.aus)}>"
+
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_frames": None, "_words": {}}
 
@@ -201,10 +205,7 @@ class Prepared:
     @property
     def aus(self) -> tuple[int, ...]:
         """The AUs that all folders code, ascending."""
-        common = set(self.infos[0].aus)
-        for info in self.infos[1:]:
-            common &= set(info.aus)
-        return tuple(sorted(common))
+        return tuple(sorted(set.intersection(*(set(info.aus) for info in self.infos))))
 
     def occurrence(self, aus: Sequence[int] | None = None, rows: Rows = None) -> NDArray[np.float32]:
         """(n, A) occurrence of AUs: 0, 1 or NaN where not coded."""
