@@ -13,7 +13,14 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 def test_the_study_for_a_gpu_in_miniature(tmp_path):
     table = tmp_path / "learning.csv"
-    study = [sys.executable, str(REPOSITORY / "benchmarks" / "learning.py"), "--scale", "gpu", "--device", "cpu"]
+    study = [
+        sys.executable,
+        str(REPOSITORY / "benchmarks" / "learning" / "study.py"),
+        "--scale",
+        "gpu",
+        "--device",
+        "cpu",
+    ]
     small = {
         "methods": "temporal ranking",
         "heads": "fixed",
@@ -33,6 +40,6 @@ def test_the_study_for_a_gpu_in_miniature(tmp_path):
     assert {"landmarks", "HOG", "pixels", "16 x 16 pixels"} < set(rows["model"])
     assert not rows.duplicated([name for name in rows if name not in ("value", "low", "high")]).any()
     assert len(said[1].stdout.splitlines()) == 1  # the second call finds all rows
-    report = [sys.executable, str(REPOSITORY / "benchmarks" / "learning_report.py"), str(table)]
+    report = [sys.executable, str(REPOSITORY / "benchmarks" / "learning" / "study_report.py"), str(table)]
     shown = subprocess.run(report, capture_output=True, text=True, check=True, timeout=60).stdout
     assert "Heads fixed: ResNet-18, 112 px, 96 passes" in shown

@@ -1,10 +1,10 @@
-"""Damaged files of every format are read as before or refused in one sentence; see `benchmarks/fuzz.py`."""
+"""Damaged files of every format are read as before or refused in one sentence; see `benchmarks/reliability/fuzz.py`."""
 
 from pathlib import Path
 
 import pytest
-from benchmarks.fuzz import FAILURES, Child, Reader, chosen
-from benchmarks.fuzz_samples import FORMATS, build
+from benchmarks.reliability.fuzz import FAILURES, Child, Reader, chosen
+from benchmarks.reliability.fuzz_samples import FORMATS, build
 
 DAMAGED = Path(__file__).parent / "damaged"
 INPUTS = 300

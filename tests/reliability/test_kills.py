@@ -8,9 +8,9 @@ from pathlib import Path
 
 import psutil
 import torch
-from benchmarks.kills import Reference, contents, differing
-from benchmarks.kills_commands import COMMANDS
-from benchmarks.kills_processes import Process
+from benchmarks.reliability.kills import Reference, contents, differing
+from benchmarks.reliability.kills_commands import COMMANDS
+from benchmarks.reliability.kills_processes import Process
 
 from duchenne.cli.main import COMMANDS as ALL
 from duchenne.training.checkpoints import save_checkpoint

@@ -167,8 +167,14 @@ def tasks_of(process: int) -> list[int]:
 
 @pytest.mark.parametrize(("seed", "rank"), [pytest.param(4, 0, marks=pytest.mark.slow), (0, 1)])
 def test_a_killed_process_costs_the_steps_since_the_last_checkpoint(seed: int, rank: int, tmp_path: Path) -> None:
-    """One kill of `benchmarks/process_kills.py`, after which both are resumed."""
-    command = [sys.executable, str(ROOT / "benchmarks" / "process_kills.py"), str(tmp_path / "kills"), "--kills", "1"]
+    """One kill of `benchmarks/reliability/process_kills.py`, after which both are resumed."""
+    command = [
+        sys.executable,
+        str(ROOT / "benchmarks" / "reliability" / "process_kills.py"),
+        str(tmp_path / "kills"),
+        "--kills",
+        "1",
+    ]
     command += ["--seed", str(seed), "--steps", "20", "--save-every", "3"]
     ((status, _, complaint),) = together([command])
     assert status == 0, complaint

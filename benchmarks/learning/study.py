@@ -1,0 +1,386 @@
+"""What methods learn on synthetic people, rung by rung of a ladder of nuisances, at a budget at which it can be seen.
+
+    python benchmarks/learning/study.py --out FOLDER --table FILE.csv [--parts study few comparisons]
+                                        [--methods ranking ...] [--heads fixed still natural] [--seeds 0 1]
+                                        [--scale cpu|gpu] [--passes N]
+
+For each seed, rung (`synth --head fixed`: nothing moves but action units; `still`: gaze and blinks too; `natural`: the
+head too) and method: training by its recipe `cpu/METHOD` for the passes asked for, and once more on the same clips with
+all action units held at zero (methods that are told labels are told those of the clips with them). Then the linear
+protocol on other people of the same rung, beside untrained weights, pixels, HOG and the renderer's own landmarks. What
+a method scores over its own run without action units was learned from action units; intervals: 95 %, over people.
+
+`few` asks what pretraining is worth with few people labelled, and `comparisons` compares what the papers compare (named
+in `PAIRS` before anything was run). A pass is one picture through an encoder, a momentum encoder's included.
+
+Rows are appended to the table as they come, and what is there is not made again, so the study can be stopped at any
+time, also within a training (which goes on from its checkpoint), and goes on with the same command.
+`study_report.py` makes tables and the picture from the CSV. `--scale gpu` is a part of the same on one GPU, beside
+a ResNet-18 at 112 px; it has not been run on one yet.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+import torch
+import yaml
+
+import duchenne
+from duchenne.data.prepared import Prepared
+from duchenne.methods.registry import method_class
+from duchenne.training.config import method_run_config
+from duchenne.training.recipes import load_recipe
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A method, what it is told beside pictures, and what differs from its recipe."""
+
+    method: str
+    told: str
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+METHODS: dict[str, Arm] = {
+    "supervised": Arm("supervised", "action units"),
+    "temporal ranking": Arm("temporal_ranking", "order"),
+    "CL-ILE": Arm("cl_ile", "action units"),
+    "EmoCo": Arm("emoco", "emotions"),
+    "triplet": Arm("triplet", "order"),
+    "N-pair": Arm("n_pair", "order"),
+    "CLP": Arm("clp", "order"),
+    "knowledge-driven": Arm("knowledge_driven", "landmarks"),
+    "SimCLR": Arm("simclr", "nothing"),
+    "MoCo": Arm("moco", "nothing"),
+    "SimSiam": Arm("simsiam", "nothing"),
+    "CVC": Arm("cvc", "nothing"),
+    "FAb-Net": Arm("fab_net", "nothing"),
+    "twin-cycle": Arm("twin_cycle", "nothing"),
+}
+VARIANTS: dict[str, Arm] = {
+    "CLP without cross-identity": Arm("clp", "order", {"terms": "tcl"}),
+    "knowledge-driven, lambda 0": Arm("knowledge_driven", "landmarks", {"intra_weight": 0.0}),
+    "EmoCo, L2": Arm("emoco", "emotions", {"normalisation": "l2"}),
+    "CL-ILE A3": Arm("cl_ile", "action units", {"bce_share": 1.0}),
+}
+PAIRS = (
+    ("temporal ranking", "triplet"), ("triplet", "N-pair"), ("CLP", "CLP without cross-identity"),
+    ("knowledge-driven", "knowledge-driven, lambda 0"), ("EmoCo", "EmoCo, L2"), ("CL-ILE A3", "supervised"),
+)  # fmt: skip
+"""First better than second, as the papers say; EmoCo on clips without an emotion (`supervised` is CL-ILE's A0)."""
+SCALES: dict[str, dict[str, Any]] = {
+    "cpu": {
+        "people": 513, "clips": 4, "tested": 64, "labelled": 200, "passes": 300_000, "nets": {"compact": {}},
+        "methods": list(METHODS), "heads": ["fixed", "still", "natural"],
+    },
+    "gpu": {
+        "people": 258, "clips": 4, "tested": 64, "labelled": 200, "passes": 300_000,
+        "nets": {"compact": {}, "ResNet-18, 112 px": {"backbone": "resnet18", "size_px": 112}},
+        "methods": ["supervised", "temporal ranking"], "heads": ["fixed"],
+    },
+}  # fmt: skip
+"""What runs where nothing else is asked for: everything, or what one GPU is thought to do in eight minutes."""
+FRAMES, TESTED_FRAMES = 24, 12
+SHARES = (0.01, 0.02, 0.05, 0.1, 0.5)
+"""Of the people labelled."""
+KEYS = ("scale", "people", "passes", "network", "learned_from", "tested_on", "seed", "model", "aus", "figure")
+
+
+class Study:
+    """One folder of the study, and its table.
+
+    Args:
+        out: the folder.
+        table: the CSV.
+        scale: name, and an item of `SCALES`.
+        device: of training and evaluation.
+    """
+
+    def __init__(self, out: Path, table: Path, scale: tuple[str, dict[str, Any]], device: str) -> None:
+        self.out, self.table, (self.name, self.scale), self.device = out, table, scale, device
+        self.rows = pd.read_csv(table, dtype=str, keep_default_na=False) if table.exists() else pd.DataFrame()
+
+    def has(self, figure: str, **key: Any) -> bool:
+        """Whether a figure is in the table."""
+        wanted = {"scale": self.name, **{k: self.scale[k] for k in ("people", "passes")}, "figure": figure, **key}
+        found = np.ones(len(self.rows), dtype=bool)
+        for name in wanted if len(self.rows) else ():
+            found &= self.rows[name].to_numpy() == str(wanted[name])
+        return bool(len(self.rows)) and bool(found.any())
+
+    def add(self, figure: str, estimate: dict[str, Any], **key: Any) -> None:
+        """Appends a row."""
+        row = {"scale": self.name, **{k: self.scale[k] for k in ("people", "passes")}, **key, "figure": figure}
+        values = {k: f"{estimate[k]:.4f}" if estimate.get(k) is not None else "" for k in ("value", "low", "high")}
+        line = pd.DataFrame([{**{k: str(row.get(k, "")) for k in KEYS}, **values}])
+        self.table.parent.mkdir(parents=True, exist_ok=True)
+        line.to_csv(self.table, mode="a", header=not self.table.exists(), index=False)
+        self.rows = pd.concat([self.rows, line], ignore_index=True)
+        say(f"{key} {figure} {' '.join(values.values())}")
+
+    def faces(self, kind: str, head: str, seed: int, aus: str = "on", size_px: int = 64) -> Path:
+        """Rendered people: `learned` (of whom `synth` keeps a quarter apart), `tested`, or `labelled`."""
+        people = self.scale["people"] * 4 // 3 if kind == "learned" else self.scale[kind]
+        frames = FRAMES if kind == "learned" else TESTED_FRAMES
+        out = self.out / f"{kind}_{head}_{aus}_{size_px}_{seed}"
+        number = {"learned": 100, "tested": 101, "labelled": 102}[kind] + 3 * seed
+        duchenne.synth(
+            out, subjects=people, clips=self.scale["clips"], frames=frames, size_px=size_px, seed=number, head=head,
+            aus=aus, style="natural", quiet=True, workers=0 if self.device == "cuda" else 1,
+        )  # fmt: skip
+        return out
+
+    def learned(self, arm: Arm, head: str, seed: int, aus: str, size_px: int) -> Path:
+        """What a method learns from; where it is told labels, clips without action units have the others'."""
+        hidden = aus == "off" and arm.told in ("emotions", "action units")
+        return self.faces("learned", head, seed, "hidden" if hidden else aus, size_px)
+
+    def trained(self, name: str, head: str, seed: int, aus: str, net: str) -> Path:
+        """The run of a method, trained where it is not yet; its log's last figures go into the table."""
+        arm = {**METHODS, **VARIANTS}[name]
+        fields = {"seed": seed, "device": self.device, **arm.fields, **self.scale["nets"][net]}
+        config: Any = method_run_config(arm.method)(**{**load_recipe(f"cpu/{arm.method}", arm.method), **fields})
+        steps = self.scale["passes"] / (config.batch_size * pictures(arm.method, config))
+        if arm.method == "cl_ile":  # three fifths for its network, a fifth for each later stage
+            fields["backbone_steps"], steps = max(1, round(0.6 * steps)), 0.2 * steps
+        fields["max_steps"] = max(1, round(steps))
+        run = self.out / f"{name}{'' if net == 'compact' else f', {net}'}_{head}_{aus}_{seed}".replace(",", "").replace(
+            " ", "_"
+        )
+        if not (run / "encoder.safetensors").exists():
+            data = self.learned(arm, head, seed, aus, config.size_px)
+            resume, start = (run / "checkpoint.pt").exists(), time.perf_counter()
+            result = duchenne.pretrain(
+                arm.method, data=data, out=run, recipe=f"cpu/{arm.method}", quiet=True, resume=resume, **fields
+            )
+            if not result.finished:
+                raise SystemExit("stopped; the same command goes on.")
+            (run / "checkpoint.pt").unlink()
+            say(f"{run.name}: trained in {time.perf_counter() - start:.0f} s, {log_end(run)}")
+        stored = yaml.safe_load((run / "config.yaml").read_text())
+        if any(stored[key] != value for key, value in fields.items()):
+            raise SystemExit(f"{run} was trained with other settings; name another --out.")
+        return run
+
+    def linear(self, models: list[str], data: Path, out: str) -> dict[str, Any]:
+        """The summary of a linear evaluation."""
+        folder = self.out / "linear" / out.replace(",", "").replace(" ", "_")
+        if not (folder / "summary.json").exists():
+            duchenne.evaluate(
+                "linear", model=models, data=data, out=folder, sample_faces=0, maps="none", baselines=False,
+                device=self.device, quiet=True,
+            )  # fmt: skip
+        summary: dict[str, Any] = json.loads((folder / "summary.json").read_text())
+        return summary
+
+    def compared(self, first: Path, second: str, data: Path, out: str, over: str, key: dict[str, Any]) -> None:
+        """Scores two models and stores the first one's figures, and its lead over the second."""
+        summary = self.linear([str(first), second], data, out)
+        if not self.has("auc", **key):
+            for figure in ("auc", "f1"):
+                self.add(figure, summary["models"][str(first)]["mean_of_folds"][figure], **key)
+            self.add("seconds", {"value": seconds(first)}, **key)
+            for name, value in log_end(first).items():
+                self.add(f"last {name}", {"value": value}, **key)
+        self.add(f"auc over {over}", summary["differences"][0]["mean_of_folds"]["auc"], **key)
+
+    def study(self, names: list[str], heads: list[str], seeds: list[int]) -> None:
+        """Every method on every rung, with and without action units."""
+        for head, seed, net in ((h, s, n) for h in heads for s in seeds for n in self.scale["nets"]):
+            size_px = self.scale["nets"][net].get("size_px", 64)
+            place = {"network": net, "learned_from": head, "tested_on": head}
+            place["seed"] = str(seed)
+            self.beside(head, seed, size_px, place)
+            for name in names:
+                key = {**place, "model": name}
+                if not self.has("auc over untrained", **key, aus="on"):
+                    run = self.trained(name, head, seed, "on", net)
+                    data, out = self.faces("tested", head, seed, size_px=size_px), f"{run.name}_untrained"
+                    self.compared(run, f"random:{run}", data, out, "untrained", {**key, "aus": "on"})
+                if not self.has("auc over AUs off", **key, aus="on"):
+                    run, other = (self.trained(name, head, seed, aus, net) for aus in ("on", "off"))
+                    data, out = self.faces("tested", head, seed, size_px=size_px), f"{run.name}_control"
+                    self.compared(run, str(other), data, out, "AUs off", {**key, "aus": "on"})
+                    score = self.linear([str(run), str(other)], data, out)["models"][str(other)]["mean_of_folds"]
+                    self.add("auc", score["auc"], **key, aus="off")
+                    for figure, value in log_end(other).items():
+                        self.add(f"last {figure}", {"value": value}, **key, aus="off")
+
+    def beside(self, head: str, seed: int, size_px: int, place: dict[str, Any]) -> None:
+        """Baselines that learn nothing but the linear units."""
+        if self.has("auc", **place, model="HOG"):
+            return
+        data = self.faces("tested", head, seed, size_px=size_px)
+        files = {name: table_of(data, of, self.out / f"{data.name}_{name}.parquet") for name, of in FEATURES.items()}
+        models = {"pixels": "pixels", "landmarks": "landmarks", **files}
+        scores = self.linear(list(models.values()), data, f"beside_{head}_{size_px}_{seed}")["models"]
+        for name, model in models.items():
+            for figure in ("auc", "f1"):
+                self.add(figure, scores[model]["mean_of_folds"][figure], **place, model=name)
+
+    def comparisons(self, heads: list[str], seeds: list[int]) -> None:
+        """What the papers compare."""
+        for head, seed, (first, second) in ((h, s, p) for h in heads for s in seeds for p in PAIRS):
+            free = first == "EmoCo"
+            key = {
+                "network": "compact", "learned_from": head, "tested_on": f"{head}, free clips" if free else head,
+                "seed": str(seed), "model": first, "aus": "on",
+            }  # fmt: skip
+            if self.has(f"auc over {second}", **key):
+                continue
+            one, other = (self.trained(name, head, seed, "on", "compact") for name in (first, second))
+            data = self.faces("tested", head, seed)
+            data = without_emotion(data) if free else data
+            self.compared(one, str(other), data, f"{one.name}_over_{second}", second, key)
+
+    def few(self, names: list[str], heads: list[str], seeds: list[int]) -> None:
+        """Linear units and fine-tuning with few people labelled, tested on people of all folds."""
+        for head, seed in ((h, s) for h in heads for s in seeds):
+            data = self.faces("labelled", head, seed)
+            for name, aus in [("untrained", "")] + [(n, a) for n in names for a in ("on", "off")]:
+                run = self.trained(names[0] if name == "untrained" else name, head, seed, aus or "on", "compact")
+                model = f"random:{run}" if name == "untrained" else str(run)
+                for protocol, options in (("linear", {"maps": "none"}), ("finetune", {"epochs": 10, "lr": 1e-3})):
+                    key = {
+                        "network": "compact", "learned_from": head, "tested_on": f"{head}, {protocol}",
+                        "seed": str(seed), "model": name, "aus": aus,
+                    }  # fmt: skip
+                    if self.has("auc, share 1", **key):
+                        continue
+                    folder = self.out / f"few_{protocol}_{name}_{head}_{aus}_{seed}".replace(" ", "_")
+                    duchenne.evaluate(
+                        protocol, model=model, data=data, out=folder, label_share=SHARES, sample_faces=0,
+                        baselines=False, device=self.device, quiet=True, **options,
+                    )  # fmt: skip
+                    found = pd.read_csv(folder / "label_efficiency.csv").groupby("share")["auc"].mean()
+                    for share, value in found.items():
+                        self.add(f"auc, share {share:g}", {"value": value}, **key)
+
+
+def pictures(method: str, config: Any) -> int:
+    """Encoder forward passes of one clip (or frame) of a batch, momentum encoders included."""
+    frames = int(method_class(method).sampler(config).frames)
+    if method == "clp":
+        return frames + (0 if config.terms == "tcl" else int(config.separate_frames))
+    if method == "twin_cycle":
+        return 5  # both frames, and the three pictures that are made of them
+    return frames if method in ("supervised", "cl_ile") else max(frames, 2)
+
+
+def log_lines(run: Path) -> list[dict[str, Any]]:
+    """The lines of a run's log that speak of training."""
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    return [line for line in lines if "images_per_s" in line]
+
+
+def log_end(run: Path) -> dict[str, float]:
+    """Means over the last tenth of a run's log: what tells of learning and of collapse."""
+    lines = log_lines(run)
+    last = pd.DataFrame(lines[-max(1, len(lines) // 10) :])
+    return {name: float(last[name].mean()) for name in ("loss", "accuracy", "spread") if name in last}
+
+
+def seconds(run: Path) -> float:
+    """That a run's steps took."""
+    lines = log_lines(run)
+    config: Any = yaml.safe_load((run / "config.yaml").read_text())
+    clips = np.diff([0, *(line["step"] for line in lines)]) * config["batch_size"]
+    method = str(config["method"])
+    chosen = method_run_config(method)
+    known = chosen.__dataclass_fields__
+    fields = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items() if k in known}
+    frames = int(method_class(method).sampler(chosen(**fields)).frames)
+    seen = clips * (frames if method in ("supervised", "cl_ile") else max(2, frames))
+    return float(sum(seen / [line["images_per_s"] for line in lines]))
+
+
+def grey(picture: Any) -> Any:
+    """(256,) a picture as 16 x 16 grey values."""
+    small = cv2.resize(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), (16, 16), interpolation=cv2.INTER_AREA)
+    return small.astype(np.float32).ravel() / 255
+
+
+def hog(picture: Any) -> Any:
+    """(1764,) histograms of oriented gradients at 64 px."""
+    descriptor = cv2.HOGDescriptor((64, 64), (16, 16), (8, 8), (8, 8), 9)
+    small = cv2.resize(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), (64, 64), interpolation=cv2.INTER_AREA)
+    return np.asarray(descriptor.compute(small), dtype=np.float32).ravel()
+
+
+FEATURES: dict[str, Callable[[Any], Any]] = {"16 x 16 pixels": grey, "HOG": hog}
+
+
+def table_of(data: Path, of: Callable[[Any], Any], out: Path) -> str:
+    """A table of features as `--model`."""
+    prepared = Prepared([data])
+    values = [of(prepared.image(row, prepared.infos[0].size_px)) for row in range(len(prepared))]
+    prepared.frames[["subject", "clip", "frame"]].assign(feature=values).to_parquet(out)
+    return f"features:{out}"
+
+
+def without_emotion(data: Path) -> Path:
+    """Its clips in which action units are combined freely."""
+    out = data.with_name(f"{data.name}_free")
+    if not out.exists():
+        making = out.with_suffix(".making")
+        making.mkdir(exist_ok=True)
+        (making / "dataset.yaml").write_bytes((data / "dataset.yaml").read_bytes())
+        if not (making / "shards").exists():
+            (making / "shards").symlink_to((data / "shards").resolve())
+        table = pd.read_parquet(data / "frames.parquet")
+        table[table["emotion"].isna()].to_parquet(making / "frames.parquet")
+        making.rename(out)
+    return out
+
+
+def say(text: str) -> None:
+    """A line with the time."""
+    print(time.strftime("%H:%M:%S"), text, flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--table", type=Path, required=True)
+    parser.add_argument("--parts", nargs="+", choices=("study", "few", "comparisons"), default=["study"])
+    parser.add_argument("--methods", nargs="+", choices=METHODS)
+    parser.add_argument("--heads", nargs="+", choices=SCALES["cpu"]["heads"])
+    parser.add_argument("--networks", nargs="+", choices=SCALES["gpu"]["nets"])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--scale", choices=SCALES, default="cpu")
+    parser.add_argument("--device", help="cpu or cuda; by default what the scale is for")
+    for name, what in (
+        ("passes", "encoder forward passes of every run"), ("people", "learned from"), ("clips", "of each person"),
+        ("tested", "people tested"), ("labelled", "people of the part few"),
+    ):  # fmt: skip
+        parser.add_argument(f"--{name}", type=int, help=what)
+    arguments = parser.parse_args()
+    scale = dict(SCALES[arguments.scale])
+    for name in ("methods", "heads", "passes", "people", "clips", "tested", "labelled"):
+        scale[name] = getattr(arguments, name) or scale[name]
+    scale["nets"] = {name: SCALES["gpu"]["nets"][name] for name in arguments.networks or scale["nets"]}
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    device = arguments.device or {"cpu": "cpu", "gpu": "cuda"}[arguments.scale]
+    study = Study(arguments.out, arguments.table, (arguments.scale, scale), device)
+    say(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {device}")
+    for part in arguments.parts:
+        if part == "study":
+            study.study(scale["methods"], scale["heads"], arguments.seeds)
+        elif part == "few":
+            study.few(scale["methods"], scale["heads"], arguments.seeds)
+        else:
+            study.comparisons(scale["heads"], arguments.seeds)
+
+
+if __name__ == "__main__":
+    main()

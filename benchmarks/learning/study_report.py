@@ -1,0 +1,136 @@
+"""Tables and a picture of the learning study, from its table.
+
+    python benchmarks/learning/study_report.py benchmarks/learning/results/learning.csv [--plot FILE.png]
+
+Prints Markdown: for each rung a line per model with its AUC on unseen people, its lead over untrained weights and over
+the same training without action units (95 % intervals over people; several seeds one after the other), then the
+comparisons and what few labels give, as far as the table holds them.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib import pyplot as plt
+
+TOLD = {
+    "action units": ("supervised", "CL-ILE"), "emotions": ("EmoCo",), "landmarks": ("knowledge-driven",),
+    "order": ("temporal ranking", "triplet", "N-pair", "CLP"), "nothing": ("SimCLR", "MoCo", "SimSiam", "CVC"),
+    "": ("landmarks", "HOG", "pixels", "16 x 16 pixels"),
+}  # fmt: skip
+
+
+def read(path: Path) -> pd.DataFrame:
+    """The table, with numbers where numbers are."""
+    table = pd.read_csv(path, keep_default_na=False, dtype=str)
+    for name in ("value", "low", "high"):
+        table[name] = pd.to_numeric(table[name])
+    return table
+
+
+def cell(table: pd.DataFrame, **key: str) -> str:
+    """The estimates with a key, one per seed."""
+    return ", ".join(words(row) for _, row in select(table, **key).iterrows())
+
+
+def select(table: pd.DataFrame, **key: str) -> pd.DataFrame:
+    """The rows with a key."""
+    for name, value in key.items():
+        table = table[table[name] == value]
+    return table
+
+
+def words(row: pd.Series) -> str:
+    """A value and its interval."""
+    sign = "+" if " over " in row["figure"] else ""
+    between = "" if pd.isna(row["low"]) else f" ({row['low']:{sign}.3f} to {row['high']:{sign}.3f})"
+    return f"{row['value']:{sign}.3f}{between}"
+
+
+def rungs(table: pd.DataFrame) -> str:
+    """A table for each rung and network."""
+    lines = []
+    done = table[table["learned_from"] == table["tested_on"]]
+    for place in done[["scale", "passes", "network", "learned_from"]].drop_duplicates().to_dict("records"):
+        here = select(done, **place)
+        lines += [f"\n### Heads {place['learned_from']}: {place['network']}, {int(place['passes']):,} passes\n"]
+        lines += ["| told | representation | AUC | lead over untrained | lead over AUs off | F1 |", "|---" * 6 + "|"]
+        for told, names in TOLD.items():
+            for name in names:
+                aus = "" if not told else "on"
+                row = [
+                    cell(here, model=name, aus=aus, figure=figure)
+                    for figure in ("auc", "auc over untrained", "auc over AUs off")
+                ]
+                f1 = select(here, model=name, aus=aus, figure="f1")["value"]
+                if row[0]:
+                    shown = ", ".join(f"{value:.3f}" for value in f1)
+                    lines.append(f"| {told} | {name} | {' | '.join(row)} | {shown} |")
+    return "\n".join(lines)
+
+
+def comparisons(table: pd.DataFrame) -> str:
+    """What the papers compare."""
+    known = ("auc over untrained", "auc over AUs off")
+    found = table[table["figure"].str.startswith("auc over ") & ~table["figure"].isin(known)]
+    lines = [
+        f"| {row['model']} over {row['figure'].removeprefix('auc over ')} | {row['tested_on']} | {words(row)} |"
+        for _, row in found.iterrows()
+    ]
+    return "\n".join(["", "| comparison | tested on | lead in AUC |", "|---|---|---|", *lines]) if lines else ""
+
+
+def few(table: pd.DataFrame) -> str:
+    """AUC by the share of people labelled."""
+    found = table[table["figure"].str.startswith("auc, share ")]
+    if not len(found):
+        return ""
+    shares = list(dict.fromkeys(name.removeprefix("auc, share ") for name in found["figure"]))
+    lines = ["", f"| representation | AUs | how | {' | '.join(shares)} |", "|---" * (3 + len(shares)) + "|"]
+    for key in found[["model", "aus", "tested_on"]].drop_duplicates().to_dict("records"):
+        values = [cell(found, **key, figure=f"auc, share {share}") for share in shares]
+        lines.append(f"| {key['model']} | {key['aus']} | {key['tested_on']} | {' | '.join(values)} |")
+    return "\n".join(lines)
+
+
+def plot(table: pd.DataFrame, path: Path) -> None:
+    """AUC of every model, its control as an empty circle; a panel per rung."""
+    done = table[(table["learned_from"] == table["tested_on"]) & (table["figure"] == "auc")]
+    done = select(done, network="compact", scale="cpu")
+    panels = [rung for rung in ("fixed", "still", "natural") if rung in set(done["learned_from"])]
+    models = [name for names in TOLD.values() for name in names if name in set(done["model"])][::-1]
+    figure, axes = plt.subplots(
+        1, len(panels), figsize=(3.0 + 3.4 * len(panels), 1 + 0.3 * len(models)), sharey=True, squeeze=False
+    )
+    for axis, rung in zip(axes[0], panels, strict=True):
+        for _, row in select(done, learned_from=rung).iterrows():
+            y, off = models.index(row["model"]), row["aus"] == "off"
+            colour = "#8a8a8a" if off or not row["aus"] else "#1f5fa8"
+            axis.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=1.4)
+            axis.plot(row["value"], y, "o", color=colour, markersize=5, markerfacecolor="white" if off else colour)
+        axis.axvline(0.5, color="#8a8a8a", linestyle="--", linewidth=0.8)
+        axis.set_title(f"heads {rung}", fontsize=10)
+        axis.set_xlabel("linear AUC, unseen people")
+        axis.set_yticks(range(len(models)), models, fontsize=9)
+        axis.spines[["top", "right"]].set_visible(False)
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("table", type=Path)
+    parser.add_argument("--plot", type=Path)
+    arguments = parser.parse_args()
+    mpl.use("Agg")
+    table = read(arguments.table)
+    print(rungs(table), comparisons(table), few(table), sep="\n")
+    if arguments.plot:
+        plot(table, arguments.plot)
+
+
+if __name__ == "__main__":
+    main()
