@@ -45,7 +45,7 @@ from duchenne.detectors.trained import TrainedModel
 from duchenne.devices import Precision, computes_bf16
 from duchenne.faces.align import ALIGNMENT
 from duchenne.faces.decode import read_pictures
-from duchenne.faces.find import silent_options
+from duchenne.faces.unconnected import silent_options
 from duchenne.features.encoder import Built, EncoderSource
 from duchenne.heads.linear import LinearHead
 from duchenne.model_files import model_path
