@@ -1,4 +1,4 @@
-"""Scripts that no test runs (benchmarks, tools, examples) import only what the package and they themselves still have."""
+"""Scripts that no test runs (benchmarks, tools, examples) import only what the package and they still have."""
 
 from __future__ import annotations
 
