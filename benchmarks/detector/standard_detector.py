@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from duchenne.detectors.learned import inputs_of, learned, outputs_of
 from duchenne.detectors.measures import COMBINATIONS, MEASURES, RIGID, aligned, measured
 from duchenne.detectors.standard import PRESENT_FROM
 from duchenne.faces.align import crop_face, crop_matrix
@@ -97,8 +98,46 @@ def scale_of(mesh: Floats, shapes: Floats) -> dict[str, Any]:
     }
 
 
+def whole_scale(mesh: Floats, shapes: Floats) -> dict[str, Any]:
+    """`scale_of` and `joined` of neutral faces."""
+    kept = scale_of(mesh, shapes)
+    return {**kept, "learned": joined(kept, mesh, shapes)}
+
+
+def networks(kept: dict[str, Any], mesh: Floats, shapes: Floats) -> Floats:
+    """(N, L) outputs of the package's networks."""
+    arrays = learned()[0]
+    points = aligned(mesh, np.array(kept["template"]))
+    return np.asarray(outputs_of(inputs_of(points, shapes, arrays, np), arrays, np))
+
+
+def joined(kept: dict[str, Any], mesh: Floats, shapes: Floats) -> dict[str, Any]:
+    """Of each action unit that a network enters: mean and spread of its output, and the unit of the sum's score.
+
+    The unit is the standard deviation of the sum over neutral faces, stretched where people at rest in recordings would
+    otherwise be called present more often than by the combination alone (`train_detector.py`).
+    """
+    outputs, combined, made = networks(kept, mesh, shapes), combinations(kept, mesh, shapes), learned()[1]
+    found = {}
+    for row, au in enumerate(made["aus"]):
+        mean, spread = outputs[:, row].mean(), outputs[:, row].std(ddof=1)
+        total = (outputs[:, row] - mean) / spread + combined[:, list(COMBINATIONS).index(au)]
+        unit = total.std(ddof=1) * made["stretch"][str(au)]
+        found[au_column(au)] = {"mean": round(mean, 6), "sd": round(spread, 6), "unit": round(unit, 6)}
+    return found
+
+
 def scores_on(kept: dict[str, Any], mesh: Floats, shapes: Floats) -> Floats:
-    """(N, A) scores on a scale of `scale_of`."""
+    """(N, A) scores on a scale of `scale_of` with what `joined` found."""
+    scores, outputs = combinations(kept, mesh, shapes), networks(kept, mesh, shapes)
+    for row, au in enumerate(learned()[1]["aus"]):
+        own, place = kept["learned"][au_column(au)], list(COMBINATIONS).index(au)
+        scores[:, place] = ((outputs[:, row] - own["mean"]) / own["sd"] + scores[:, place]) / own["unit"]
+    return scores
+
+
+def combinations(kept: dict[str, Any], mesh: Floats, shapes: Floats) -> Floats:
+    """(N, A) combinations of measures on a scale of `scale_of`."""
     values = measured(aligned(mesh, np.array(kept["template"])), shapes, np).mean(axis=1)
     mean = np.array([np.mean(kept["measures"][name]["mean"]) for name in MEASURES])
     standard = (values - mean) / np.array([kept["measures"][name]["sd"] for name in MEASURES])
@@ -197,7 +236,7 @@ def halves(codes: pd.DataFrame, labels: Floats, mesh: Floats, shapes: Floats) ->
     for seed in range(20):
         half = set(np.random.default_rng(seed).permutation(people)[: len(people) // 2])
         inside = codes["subject"].isin(half).to_numpy()
-        scores = scores_on(scale_of(mesh[inside & neutral], shapes[inside & neutral]), mesh, shapes)
+        scores = scores_on(whole_scale(mesh[inside & neutral], shapes[inside & neutral]), mesh, shapes)
         for au, areas in found.items():
             column = list(COMBINATIONS).index(au)
             rows = ~inside & ~np.isnan(labels[:, column])
@@ -214,7 +253,7 @@ def main() -> None:
     codes, mesh, shapes = read(given.faces)
     labels = labels_of(codes)
     neutral = (codes["expression"] == "neutral").to_numpy()
-    kept = scale_of(mesh[neutral], shapes[neutral])
+    kept = whole_scale(mesh[neutral], shapes[neutral])
     scores = scores_on(kept, mesh, shapes)
     evidence = figures(codes, labels, scores)
     for name, row in evidence.items():

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-TRAINING: Final = ("torch", "lightning_fabric", "kornia", "sklearn", "scipy", "safetensors", "h5py")
+TRAINING: Final = ("torch", "lightning_fabric", "kornia", "sklearn", "scipy", "h5py")
 """What the extra `train` installs, by the names of its modules."""
 _LONGEST: Final = 800
 """Characters of a sentence; of a longer one the middle is left out."""

@@ -23,7 +23,7 @@ from duchenne.detectors.calibrating.calibration import Curve, log_odds
 from duchenne.detectors.files import JSON, LoadedDetector, load_detector
 from duchenne.detectors.measures import MESH_POINTS
 from duchenne.detectors.onnx_model import DETECTOR_KEY, ENCODER_KEY, STANDARD_KEY, input_names, open_session
-from duchenne.detectors.standard import StandardModel, scale, scores_of
+from duchenne.detectors.standard import StandardModel, parts, scores_of
 from duchenne.detectors.trained import TrainedModel
 from duchenne.errors import DuchenneError, UsageError
 from duchenne.files import locked_beside, replacing
@@ -101,18 +101,14 @@ class DetectorGraph(nn.Module):
 class StandardGraph(nn.Module):
     """The package's own detector as one module: `mesh` (N, 478, 3) and `blendshapes` (N, 52) -> `scores` (N, A)."""
 
-    template: Tensor
-    mean: Tensor
-    weights: Tensor
-
     def __init__(self) -> None:
         super().__init__()
-        for name in ("template", "mean", "weights"):
-            self.register_buffer(name, torch.from_numpy(getattr(scale(), name).astype(np.float32)))
+        for name, array in parts().items():
+            self.register_buffer(name, torch.from_numpy(array.astype(np.float32)))
 
     def forward(self, mesh: Tensor, blendshapes: Tensor) -> Tensor:
         """All coordinates of the mesh in one unit, as `duchenne.detectors.base.FaceBatch` has them."""
-        sides: Tensor = scores_of(mesh, blendshapes, self.template, self.mean, self.weights, torch)
+        sides: Tensor = scores_of(mesh, blendshapes, dict(self.named_buffers()), torch)
         return sides.mean(1)
 
 

@@ -2,7 +2,8 @@
 
 Each action unit is a documented combination of MediaPipe's blendshapes and of the geometry of its 478 points
 (`duchenne.detectors.measures`), on a scale that neutral faces give: 0 is their mean and 1 their standard deviation.
-What it was judged on, and what was left out: `duchenne/weights/model_card.md`.
+Those for which networks that learned from rendered people passed the gate (`duchenne.detectors.learned`) have the sum
+of both. What it was judged on, and what was left out: `duchenne/weights/model_card.md`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duchenne.detectors.base import DUCHENNE, Z
+from duchenne.detectors.learned import inputs_of, learned, outputs_of
 from duchenne.detectors.measures import COMBINATIONS, MEASURES, MESH_POINTS, aligned, measured
 from duchenne.faces.batch import FaceBatch
 from duchenne.facs import au_column
@@ -32,7 +34,7 @@ class Scale:
     Attributes:
         template: (R, 3) the rigid points of the mean face.
         mean: (2, M) of each measure, right and left side.
-        weights: (M, A) from measures less their means to scores in standard deviations.
+        weights: (M, A) from measures less their means to combinations in standard deviations.
         judged: action units that were measured on real faces and did better there than chance, ascending.
         decided: those of them whose agreement there passed the bar for decisions.
         record: all that weights/neutral.json says.
@@ -67,16 +69,38 @@ def scale() -> Scale:
     return Scale(np.array(record["template"]), mean, weights, judged, decided, record)
 
 
-def scores_of(mesh: Any, blendshapes: Any, template: Any, mean: Any, weights: Any, xp: Any) -> Any:
+@cache
+def parts() -> dict[str, NDArray[Any]]:
+    """All arrays that `scores_of` computes with, by name: of `Scale`, of the networks, and what joins them.
+
+    `middle` (L,) is the mean output of the networks on neutral faces, `lift` (L, A) takes what lies above it to scores,
+    `keep` (A,) is what combinations are multiplied with: where no network enters, 1.
+    """
+    own, (arrays, made) = scale(), learned()
+    known = [own.record["learned"][au_column(au)] for au in made["aus"]]
+    lift, keep = np.zeros((len(known), len(COMBINATIONS))), np.ones(len(COMBINATIONS))
+    for row, au in enumerate(made["aus"]):
+        place = list(COMBINATIONS).index(au)
+        keep[place] = 1 / known[row]["unit"]
+        lift[row, place] = keep[place] / known[row]["sd"]
+    middle = np.array([one["mean"] for one in known])
+    joined = {"middle": middle, "lift": lift, "keep": keep}
+    return {"template": own.template, "mean": own.mean, "weights": own.weights} | joined | arrays
+
+
+def scores_of(mesh: Any, blendshapes: Any, parts: Any, xp: Any) -> Any:
     """(N, 2, A) scores of the right and left side, in arrays of numpy or torch; a face's score is their mean.
 
     Args:
         mesh: (N, 478, 3) as MediaPipe gives it, all coordinates in one unit.
         blendshapes: (N, 52).
-        template, mean, weights: of `Scale`.
+        parts: see `parts`.
         xp: `numpy` or `torch`.
     """
-    return (measured(aligned(mesh, template), blendshapes, xp) - mean) @ weights
+    points = aligned(mesh, parts["template"])
+    sides = ((measured(points, blendshapes, xp) - parts["mean"]) @ parts["weights"]) * parts["keep"]
+    outputs = outputs_of(inputs_of(points, blendshapes, parts, xp), parts, xp)
+    return sides + ((outputs - parts["middle"]) @ parts["lift"])[:, None]
 
 
 class StandardModel:
@@ -95,7 +119,7 @@ class StandardModel:
             decisions: also give `AUxx_c` for action units that passed the bar.
         """
         own = scale()
-        self._scale, self._all = own, all_aus
+        self._scale, self._parts, self._all = own, parts(), all_aus
         self._aus = tuple(COMBINATIONS)
         given = self._aus if all_aus else own.judged
         self._null = [place for place, au in enumerate(self._aus) if au not in given]
@@ -121,12 +145,8 @@ class StandardModel:
         """
         if batch.mesh is None:
             raise ValueError(f"the model {DUCHENNE} reads the {MESH_POINTS} points, and the batch has none")
-        own = self._scale
         with np.errstate(invalid="ignore", divide="ignore"):
-            sides = scores_of(
-                batch.mesh.astype(np.float64), batch.blendshapes.astype(np.float64), own.template, own.mean,
-                own.weights, np,
-            )  # fmt: skip
+            sides = scores_of(batch.mesh.astype(np.float64), batch.blendshapes.astype(np.float64), self._parts, np)
         sides[:, :, self._null] = np.nan
         score = sides.mean(axis=1)
         decided = score[:, self._decided]
@@ -142,6 +162,7 @@ class StandardModel:
             "present_from": PRESENT_FROM,
             "population": record["population"],
             "combinations": {au_column(au): dict(own) for au, own in COMBINATIONS.items()},
+            "learned": {"networks": learned()[1], "scale": record["learned"]},
             "evidence": record["evidence"],
             "without_evidence": [au_column(au) for au in self._aus if au not in self._scale.judged],
             "all_aus": self._all,
