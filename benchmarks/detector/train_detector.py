@@ -82,13 +82,15 @@ def compared(truth: Floats, scores: Scores, subject: NDArray[Any]) -> dict[str, 
     return {name: round(float(value), 3) for name, value in found.items()}
 
 
-def decided(quiet: list[Floats], shown: list[Floats]) -> dict[str, float]:
+def decided(quiet: list[Floats], shown: list[Floats], absent: list[Floats]) -> dict[str, float]:
     """Of `both` and `combination`: called present in recordings of people at rest, and of real faces that show it.
 
-    `from` is where `both` decides: at least where the combination does, and no sooner than alarms are as few.
+    `from` is where `both` decides: at least where the combination does, and no sooner than it calls as few present, of
+    people at rest in recordings and of portraits that do not show it.
     """
     alarms = float((quiet[1] >= PRESENT_FROM).mean())
-    start = next(z for z in np.arange(PRESENT_FROM, 20, 0.1).round(1) if (quiet[0] >= z).mean() <= alarms)
+    as_few = [np.sort(new)[-1 - (old >= PRESENT_FROM).sum()] for new, old, _ in (quiet, absent)]  # the next one's score
+    start = max(PRESENT_FROM, float(np.ceil(10 * max(as_few) + 1e-9) / 10))
     apart = [area(np.r_[np.ones(len(own)), np.zeros(len(rest))], np.r_[own, rest]) for own, rest in zip(shown, quiet)]
     found = {
         "both": (quiet[0] >= PRESENT_FROM).mean(), "combination": alarms, "from": start,
@@ -109,8 +111,10 @@ def table_of(sets: dict[str, Faces], scores: dict[str, Scores], smiling: NDArray
             chosen = {name: known, "real smiles": known & smiling} if name == "real" else {name: known}
             for words, rows in chosen.items():
                 if name == "quiet" and rows.any():
-                    shown = scores["real"], sets["real"][0][:, place] == 1
-                    table[au][words] = decided([one[rows] for one in own], [one[shown[1], place] for one in shown[0]])
+                    portraits = [
+                        [one[sets["real"][0][:, place] == value, place] for one in scores["real"]] for value in (1, 0)
+                    ]
+                    table[au][words] = decided([one[rows] for one in own], *portraits)
                 if {0.0, 1.0} <= set(truth[rows]):
                     table[au][words] = compared(truth[rows], tuple(one[rows] for one in own), subject[rows])
         print(f"  AU{au}: " + "; ".join(
