@@ -1,6 +1,7 @@
 """Working ahead, or elsewhere, changes nothing but the time it takes, and leaves nothing running."""
 
 import os
+import queue
 import signal
 import subprocess
 import sys
@@ -60,6 +61,21 @@ def test_it_never_runs_further_ahead_than_asked() -> None:
     time.sleep(0.1)
     assert len(taken) == 5  # one used, three waiting, one in hand
     iterator.close()
+    assert named_threads() == 0
+
+
+class Narrow(queue.Queue[object]):
+    """A queue that there is no memory for anything in."""
+
+    def put(self, *_: object, **__: object) -> None:
+        raise MemoryError
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_ends_without_a_word_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue, "Queue", Narrow)
+    with pytest.raises(MemoryError):
+        next(ahead([1], 1))
     assert named_threads() == 0
 
 

@@ -32,6 +32,10 @@ _CALLS_AHEAD: Final = 2
 _GOES_ON: Final = ", it goes on where it stopped"
 
 
+class WorkerLost(InputError):
+    """A process of this machine that was at work on a call was ended, or could not start."""
+
+
 @contextmanager
 def in_processes(
     function: Callable[..., Any],
@@ -54,7 +58,7 @@ def in_processes(
         function: importable by the processes, or picklable by cloudpickle. A cluster calls it again with the same
             arguments where a worker was lost, perhaps while the lost one is still at it.
         calls: the arguments of each call.
-        workers: processes on this machine.
+        workers: processes on this machine; the calls of a single one are made in this process.
         lost: whose processes they are, for the sentence on one that was ended from outside.
         resumes: whether the same command goes on where it stopped, for that sentence.
         ordered: give results in the order of the calls, not as they are ready.
@@ -67,7 +71,8 @@ def in_processes(
 
     Raises:
         UsageError: when Dask is not installed.
-        InputError: when no scheduler answers, a process was ended from outside, or the folder is not there.
+        WorkerLost: when a process of this machine was ended, from outside or by a library.
+        InputError: when no scheduler answers, a process of a cluster was ended, or the folder is not there.
     """
     if scheduler is not None:
         with _cluster(scheduler) as client:
@@ -92,7 +97,7 @@ def in_processes(
                 results.close()
     except (BrokenProcessPool, BrokenPipeError) as error:
         again = "run the same command with fewer --workers"
-        raise InputError(
+        raise WorkerLost(
             f"{lost}: a worker process was ended, or not started, most likely for want of memory; {again}"
             f"{_GOES_ON if resumes else ''}."
         ) from error
@@ -281,6 +286,7 @@ def ahead(items: Iterable[T], depth: int) -> Generator[T, None, None]:
 
     Raises:
         Exception: whatever `items` raises, after everything that came before it was given.
+        MemoryError: when the other thread ended without a word: what it had to say did not fit into memory.
     """
     waiting: queue.Queue[tuple[T | None, BaseException | None, bool]] = queue.Queue(maxsize=depth)
     over = threading.Event()
@@ -311,7 +317,12 @@ def ahead(items: Iterable[T], depth: int) -> Generator[T, None, None]:
     thread.start()
     try:
         while True:
-            item, error, is_last = waiting.get()
+            try:
+                item, error, is_last = waiting.get(timeout=_LOOK_EVERY_S)
+            except queue.Empty:
+                if thread.is_alive() or not waiting.empty():
+                    continue
+                raise MemoryError from None
             if error is not None:
                 raise error
             if is_last:
