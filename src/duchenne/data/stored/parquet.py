@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from duchenne.errors import InputError
-from duchenne.files import check_file
+from duchenne.files import check_file, shown_name
 
 BROKEN: Final = (pa.ArrowException, OSError, ValueError, LookupError, TypeError, OverflowError)
 """What pyarrow raises on files that are damaged."""
@@ -69,6 +69,11 @@ def _opened(path: Path) -> pq.ParquetFile:
     if not path.exists():
         raise broken(path, FileNotFoundError("there is no such file"))
     check_file(path)
+    if shown_name(path) != str(path):
+        raise InputError(
+            f"{path}: is not a name in UTF-8, and a Parquet table, such as a prepared folder has, can be read under no "
+            "other; rename it, or the folder that it is in."
+        )
     return pq.ParquetFile(path, page_checksum_verification=True, buffer_size=_BUFFER, pre_buffer=False)
 
 
