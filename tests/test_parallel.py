@@ -174,6 +174,44 @@ def test_workers_end_with_their_parent() -> None:
         time.sleep(0.05)
 
 
+STARTING = """
+import os, sys, time
+sys.path[:0] = {path!r}
+from duchenne.parallel import _watched
+from tests.test_parallel import written
+from joblib.externals.loky import get_reusable_executor
+
+pool = get_reusable_executor(max_workers=1)
+print(pool.submit(os.getpid).result(), flush=True)
+time.sleep(1)
+pool.submit(time.sleep, 3)
+pool.submit(_watched, os.getpid(), dict(), os.getcwd(), written, sys.argv[1])
+time.sleep(60)
+"""
+
+
+def written(path: str) -> None:
+    Path(path).write_text("done")
+
+
+def test_a_call_is_not_begun_for_a_parent_that_has_ended(tmp_path: Path) -> None:
+    """It is killed while the worker is at something else, as it is while it imports."""
+    code = STARTING.format(path=[str(Path(__file__).parents[1]), *sys.path])
+    words = [sys.executable, "-c", code, str(tmp_path / "done")]
+    parent = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    worker = int(parent.stdout.readline())
+    time.sleep(2)
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    deadline = time.monotonic() + 30
+    while is_running(worker):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert not (tmp_path / "done").exists()
+
+
 def variable(name: str) -> str | None:
     return os.environ.get(name)
 

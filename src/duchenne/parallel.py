@@ -6,6 +6,7 @@ What belongs here: how processes and threads are started and ended. What they do
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
 import queue
 import signal
@@ -24,6 +25,8 @@ from duchenne.errors import InputError, UsageError
 T = TypeVar("T")
 _LOOK_EVERY_S: Final = 0.5
 _WATCH: Final = "duchenne parent"
+_JOBLIBS: Final = "LokyProcess"
+"""How the processes are named that joblib starts as children of the one that asks."""
 _ROOM_EVERY_S: Final = 0.2
 _ANSWER_S: Final = 10
 _WORKERS_S: Final = 60
@@ -113,6 +116,8 @@ def _watched(
 
     joblib may also run it where it is asked for (in a thread, under another backend of the user's): that goes on.
     """
+    if os.getpid() != parent != os.getppid() and multiprocessing.current_process().name.startswith(_JOBLIBS):
+        os._exit(1)  # it was still starting when the other one ended
     if os.getpid() != parent == os.getppid():
         for name in _settings():  # joblib keeps workers, which know variables and folder of when they were started
             del os.environ[name]
