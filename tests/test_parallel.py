@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import joblib
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -174,42 +175,31 @@ def test_workers_end_with_their_parent() -> None:
         time.sleep(0.05)
 
 
-STARTING = """
-import os, sys, time
+IDLE = """
+import sys
 sys.path[:0] = {path!r}
-from duchenne.parallel import _watched
-from tests.test_parallel import written
-from joblib.externals.loky import get_reusable_executor
+from duchenne.parallel import in_processes
+from tests.test_parallel import doubled
 
-pool = get_reusable_executor(max_workers=1)
-print(pool.submit(os.getpid).result(), flush=True)
-time.sleep(1)
-pool.submit(time.sleep, 3)
-pool.submit(_watched, os.getpid(), dict(), os.getcwd(), written, sys.argv[1])
-time.sleep(60)
+with in_processes(doubled, [(1, 60.0)], workers=2, lost="this") as results:
+    next(results)
 """
 
 
-def written(path: str) -> None:
-    Path(path).write_text("done")
-
-
-def test_a_call_is_not_begun_for_a_parent_that_has_ended(tmp_path: Path) -> None:
-    """It is killed while the worker is at something else, as it is while it imports."""
-    code = STARTING.format(path=[str(Path(__file__).parents[1]), *sys.path])
-    words = [sys.executable, "-c", code, str(tmp_path / "done")]
-    parent = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
-    assert parent.stdout is not None
-    worker = int(parent.stdout.readline())
-    time.sleep(2)
+def test_a_worker_without_a_call_ends_with_its_parent() -> None:
+    """Two are started, and one is at a call; of itself the other would wait for five minutes."""
+    code = IDLE.format(path=[str(Path(__file__).parents[1]), *sys.path])
+    parent = subprocess.Popen([sys.executable, "-c", code])
+    deadline = time.monotonic() + 60
+    workers: list[psutil.Process] = []
+    while len(workers) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+        workers = [one for one in psutil.Process(parent.pid).children() if "LokyProcess" in " ".join(one.cmdline())]
     parent.kill()
     parent.wait()
-    parent.stdout.close()
-    deadline = time.monotonic() + 30
-    while is_running(worker):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    assert not (tmp_path / "done").exists()
+    _, alive = psutil.wait_procs(workers, timeout=40)
+    assert alive == []
 
 
 def variable(name: str) -> str | None:

@@ -123,5 +123,7 @@ def starved(error: BaseException) -> InputError | None:
     if code in (errno.EMFILE, errno.ENFILE) or any(said in words for said in _FILES):
         return InputError("too many files are open; raise the limit (`ulimit -n 1024`), or use fewer --workers.")
     if code == errno.EAGAIN or any(said in words for said in _THREADS):
-        return InputError("no more threads can be started; raise the limit (`ulimit -u`, or `ulimit -v`), or use fewer --workers.")
+        return InputError(
+            "no more threads can be started; raise the limit (`ulimit -u`, or `ulimit -v`), or use fewer --workers."
+        )
     return None

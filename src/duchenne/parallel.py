@@ -6,7 +6,6 @@ What belongs here: how processes and threads are started and ended. What they do
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import os
 import queue
 import signal
@@ -24,9 +23,6 @@ from duchenne.errors import InputError, UsageError
 
 T = TypeVar("T")
 _LOOK_EVERY_S: Final = 0.5
-_WATCH: Final = "duchenne parent"
-_JOBLIBS: Final = "LokyProcess"
-"""How the processes are named that joblib starts as children of the one that asks."""
 _ROOM_EVERY_S: Final = 0.2
 _ANSWER_S: Final = 10
 _WORKERS_S: Final = 60
@@ -88,7 +84,8 @@ def in_processes(
 
     parent, settings, folder = os.getpid(), _settings(), os.getcwd()
     kind = "generator" if ordered else "generator_unordered"
-    pool = joblib.Parallel(n_jobs=workers, return_as=kind, batch_size=1, max_nbytes=None)
+    watch: dict[str, Any] = {"initializer": _watch, "initargs": (parent,)}
+    pool = joblib.Parallel(n_jobs=workers, return_as=kind, batch_size=1, max_nbytes=None, **watch)
     try:
         with _ignoring_interrupts():  # which the processes inherit
             results = pool(joblib.delayed(_watched)(parent, settings, folder, function, *call) for call in calls)
@@ -112,20 +109,21 @@ def in_processes(
 def _watched(
     parent: int, settings: Mapping[str, str], folder: str, function: Callable[..., Any], *arguments: Any
 ) -> Any:
-    """Calls a function in a worker process, which ends with the process that waits for it.
+    """Calls a function in a worker process.
 
     joblib may also run it where it is asked for (in a thread, under another backend of the user's): that goes on.
     """
-    if os.getpid() != parent != os.getppid() and multiprocessing.current_process().name.startswith(_JOBLIBS):
-        os._exit(1)  # it was still starting when the other one ended
     if os.getpid() != parent == os.getppid():
         for name in _settings():  # joblib keeps workers, which know variables and folder of when they were started
             del os.environ[name]
         os.environ.update(settings)
         os.chdir(folder)
-        if not any(thread.name == _WATCH for thread in threading.enumerate()):
-            threading.Thread(target=end_with, args=(parent,), daemon=True, name=_WATCH).start()
     return function(*arguments)
+
+
+def _watch(parent: int) -> None:
+    """Lets a worker process end with its parent from the first moment on, whether it gets a call or not."""
+    threading.Thread(target=end_with, args=(parent,), daemon=True, name="duchenne parent").start()
 
 
 def _from_cluster(
