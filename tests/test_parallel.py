@@ -1,6 +1,7 @@
 """Working ahead, or elsewhere, changes nothing but the time it takes, and leaves nothing running."""
 
 import os
+import queue
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import joblib
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -60,6 +62,21 @@ def test_it_never_runs_further_ahead_than_asked() -> None:
     time.sleep(0.1)
     assert len(taken) == 5  # one used, three waiting, one in hand
     iterator.close()
+    assert named_threads() == 0
+
+
+class Narrow(queue.Queue[object]):
+    """A queue that there is no memory for anything in."""
+
+    def put(self, *_: object, **__: object) -> None:
+        raise MemoryError
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_ends_without_a_word_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue, "Queue", Narrow)
+    with pytest.raises(MemoryError):
+        next(ahead([1], 1))
     assert named_threads() == 0
 
 
@@ -156,6 +173,33 @@ def test_workers_end_with_their_parent() -> None:
     while any(map(is_running, workers)):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+IDLE = """
+import sys
+sys.path[:0] = {path!r}
+from duchenne.parallel import in_processes
+from tests.test_parallel import doubled
+
+with in_processes(doubled, [(1, 60.0)], workers=2, lost="this") as results:
+    next(results)
+"""
+
+
+def test_a_worker_without_a_call_ends_with_its_parent() -> None:
+    """Two are started, and one is at a call; of itself the other would wait for five minutes."""
+    code = IDLE.format(path=[str(Path(__file__).parents[1]), *sys.path])
+    parent = subprocess.Popen([sys.executable, "-c", code])
+    deadline = time.monotonic() + 60
+    workers: list[psutil.Process] = []
+    while len(workers) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+        workers = [one for one in psutil.Process(parent.pid).children() if "LokyProcess" in " ".join(one.cmdline())]
+    parent.kill()
+    parent.wait()
+    _, alive = psutil.wait_procs(workers, timeout=40)
+    assert alive == []
 
 
 def variable(name: str) -> str | None:

@@ -62,7 +62,7 @@ def test_summaries_of_such_names(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_terminal_and_progress() -> None:
-    assert as_line("a\x1b[31m\x9b\u202eb\udcff\nc") == "a\\x1b[31m\\x9b\\u202eb\\udcff\nc"
+    assert as_line("a\x1b[31m\x9b\u202eb\udcff\nc") == "a\\x1b[31m\\x9b\\u202eb\\xff\nc"
     stream = io.StringIO()
     with Progress(_Words(), console=Console(file=stream, force_terminal=False, width=80)) as bar:
         bar.add_task("[red]a\x1b[2J", total=1)

@@ -44,8 +44,8 @@ SIGNALS: Final = ("TERM", "INT", "HUP", "KILL")
 COLD: Final = 0.15
 """Share of the commands that are started anew."""
 IMPORTING_S: Final = 10.0
-END_S: Final = 6.0
-"""Time for processes to notice that the one that they work for is gone."""
+END_S: Final = 30.0
+"""Time for processes to notice that the one that they work for is gone; those that still import do so afterwards."""
 _TEMPORARY: Final = re.compile(r"\.part|\.old$|^\.lock$|\.lock$|\.progress$")
 
 

@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Sequence
@@ -122,6 +123,7 @@ def _become(words: Sequence[str], folder: Path, mark: str) -> None:
     except BaseException:
         traceback.print_exc()
     finally:
-        atexit._run_exitfuncs()  # as leaving does it; what the process that was forked is at goes on
+        threading._shutdown()  # type: ignore[attr-defined]  # as leaving does it: joblib ends its workers here,
+        atexit._run_exitfuncs()  # other things end here; what the process that was forked is at goes on
         sys.stderr.flush()
         os._exit(status)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Iterable
 from typing import Final
@@ -16,6 +17,13 @@ _NEAR: Final = 0.6
 _MOST_NAMED: Final = 20
 _FLAG: Final = re.compile(r"(`[^`]*`)|(?<![\w./-])--([a-z][a-z0-9]*(?:-[a-z0-9]+)*)(?![\w/-]|\.\w)")
 """What stands between backticks, which is quoted as it is; or a flag."""
+_MEMORY: Final = (
+    "out of memory", "not enough memory", "allocate memory", "insufficient memory", "failed to map segment",
+    "cannot map", "bad_alloc", "could not create a primitive", "allocatetensors()",
+)  # fmt: skip
+"""The last two are oneDNN's and MediaPipe's."""
+_THREADS: Final = ("start new thread", "resource temporarily unavailable")
+_FILES: Final = ("too many open files",)
 
 
 class DuchenneError(Exception):
@@ -97,3 +105,25 @@ def lacks_training(error: Exception, asked: str = "it") -> UsageError | None:
     if package not in TRAINING:
         return None
     return UsageError(f'{asked} needs {package}, which is not installed; pip install "duchenne[train]".')
+
+
+def starved(error: BaseException) -> InputError | None:
+    """The sentence on what ran out; None for any other error.
+
+    Libraries say it in many ways: `MemoryError`, `OSError`, an `ImportError` where a library did not fit any more, and
+    the errors of torch and OpenCV, which are told by their words alone.
+    """
+    words = str(error).lower()
+    code = error.errno if isinstance(error, OSError) else None
+    if isinstance(error, MemoryError) or code == errno.ENOMEM or any(said in words for said in _MEMORY):
+        return InputError(
+            "there is not enough memory for this; close other programs, raise the limit (`ulimit -v`), or ask for less "
+            "at a time (--batch-size, --workers)."
+        )
+    if code in (errno.EMFILE, errno.ENFILE) or any(said in words for said in _FILES):
+        return InputError("too many files are open; raise the limit (`ulimit -n 1024`), or use fewer --workers.")
+    if code == errno.EAGAIN or any(said in words for said in _THREADS):
+        return InputError(
+            "no more threads can be started; raise the limit (`ulimit -u`, or `ulimit -v`), or use fewer --workers."
+        )
+    return None

@@ -77,9 +77,22 @@ def model_path(name: str) -> Path:
 
     wanted = MODEL_FILES[name]
     pooch.get_logger().setLevel("WARNING")
-    (_cache() / name).unlink(missing_ok=True)  # there only where it is damaged
+    folder = _cache()
+    if folder is None:
+        raise InputError(
+            f"{name}: cannot be kept, because this user has no home folder; set HOME, or put the file into a folder "
+            f"and set DUCHENNE_MODELS to that folder."
+        )
     try:
-        path = Path(pooch.retrieve(wanted.url, None, fname=name, path=_cache()))
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).unlink(missing_ok=True)  # there only where it is damaged
+    except OSError as error:
+        raise InputError(
+            f"{name}: cannot be kept in {folder} ({error.strerror}); put the file into another folder and set "
+            f"DUCHENNE_MODELS to that folder."
+        ) from error
+    try:
+        path = Path(pooch.retrieve(wanted.url, None, fname=name, path=folder))
         if not _is_wanted(path, wanted):
             path.unlink()
             raise ValueError("its SHA-256 differs")
@@ -116,14 +129,19 @@ def local_model(name: str) -> Path | None:
             if not _is_wanted(path, wanted):
                 raise InputError(f"{path}: is not the expected file (its SHA-256 differs); replace it or remove it.")
             return path
-    cached = _cache() / name
-    return cached if cached.is_file() and _is_wanted(cached, wanted) else None
+    cache = _cache()
+    cached = None if cache is None else cache / name
+    return cached if cached is not None and cached.is_file() and _is_wanted(cached, wanted) else None
 
 
-def _cache() -> Path:
+def _cache() -> Path | None:
+    """The user's folder for what can be fetched again; None for a user without a home, as in many containers."""
     import pooch
 
-    return Path(pooch.os_cache("duchenne"))
+    try:
+        return Path(pooch.os_cache("duchenne"))
+    except RuntimeError:
+        return None
 
 
 def _is_wanted(path: Path, wanted: ModelFile) -> bool:

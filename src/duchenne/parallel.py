@@ -23,13 +23,16 @@ from duchenne.errors import InputError, UsageError
 
 T = TypeVar("T")
 _LOOK_EVERY_S: Final = 0.5
-_WATCH: Final = "duchenne parent"
 _ROOM_EVERY_S: Final = 0.2
 _ANSWER_S: Final = 10
 _WORKERS_S: Final = 60
 _CALLS_AHEAD: Final = 2
 """Calls in the hands of a cluster, for each of its threads."""
 _GOES_ON: Final = ", it goes on where it stopped"
+
+
+class WorkerLost(InputError):
+    """A process of this machine that was at work on a call was ended, or could not start."""
 
 
 @contextmanager
@@ -54,7 +57,7 @@ def in_processes(
         function: importable by the processes, or picklable by cloudpickle. A cluster calls it again with the same
             arguments where a worker was lost, perhaps while the lost one is still at it.
         calls: the arguments of each call.
-        workers: processes on this machine.
+        workers: processes on this machine; the calls of a single one are made in this process.
         lost: whose processes they are, for the sentence on one that was ended from outside.
         resumes: whether the same command goes on where it stopped, for that sentence.
         ordered: give results in the order of the calls, not as they are ready.
@@ -67,7 +70,8 @@ def in_processes(
 
     Raises:
         UsageError: when Dask is not installed.
-        InputError: when no scheduler answers, a process was ended from outside, or the folder is not there.
+        WorkerLost: when a process of this machine was ended, from outside or by a library.
+        InputError: when no scheduler answers, a process of a cluster was ended, or the folder is not there.
     """
     if scheduler is not None:
         with _cluster(scheduler) as client:
@@ -80,7 +84,8 @@ def in_processes(
 
     parent, settings, folder = os.getpid(), _settings(), os.getcwd()
     kind = "generator" if ordered else "generator_unordered"
-    pool = joblib.Parallel(n_jobs=workers, return_as=kind, batch_size=1, max_nbytes=None)
+    watch: dict[str, Any] = {"initializer": _watch, "initargs": (parent,)}
+    pool = joblib.Parallel(n_jobs=workers, return_as=kind, batch_size=1, max_nbytes=None, **watch)
     try:
         with _ignoring_interrupts():  # which the processes inherit
             results = pool(joblib.delayed(_watched)(parent, settings, folder, function, *call) for call in calls)
@@ -92,7 +97,7 @@ def in_processes(
                 results.close()
     except (BrokenProcessPool, BrokenPipeError) as error:
         again = "run the same command with fewer --workers"
-        raise InputError(
+        raise WorkerLost(
             f"{lost}: a worker process was ended, or not started, most likely for want of memory; {again}"
             f"{_GOES_ON if resumes else ''}."
         ) from error
@@ -104,7 +109,7 @@ def in_processes(
 def _watched(
     parent: int, settings: Mapping[str, str], folder: str, function: Callable[..., Any], *arguments: Any
 ) -> Any:
-    """Calls a function in a worker process, which ends with the process that waits for it.
+    """Calls a function in a worker process.
 
     joblib may also run it where it is asked for (in a thread, under another backend of the user's): that goes on.
     """
@@ -113,9 +118,12 @@ def _watched(
             del os.environ[name]
         os.environ.update(settings)
         os.chdir(folder)
-        if not any(thread.name == _WATCH for thread in threading.enumerate()):
-            threading.Thread(target=end_with, args=(parent,), daemon=True, name=_WATCH).start()
     return function(*arguments)
+
+
+def _watch(parent: int) -> None:
+    """Lets a worker process end with its parent from the first moment on, whether it gets a call or not."""
+    threading.Thread(target=end_with, args=(parent,), daemon=True, name="duchenne parent").start()
 
 
 def _from_cluster(
@@ -281,6 +289,7 @@ def ahead(items: Iterable[T], depth: int) -> Generator[T, None, None]:
 
     Raises:
         Exception: whatever `items` raises, after everything that came before it was given.
+        MemoryError: when the other thread ended without a word: what it had to say did not fit into memory.
     """
     waiting: queue.Queue[tuple[T | None, BaseException | None, bool]] = queue.Queue(maxsize=depth)
     over = threading.Event()
@@ -311,7 +320,12 @@ def ahead(items: Iterable[T], depth: int) -> Generator[T, None, None]:
     thread.start()
     try:
         while True:
-            item, error, is_last = waiting.get()
+            try:
+                item, error, is_last = waiting.get(timeout=_LOOK_EVERY_S)
+            except queue.Empty:
+                if thread.is_alive() or not waiting.empty():
+                    continue
+                raise MemoryError from None
             if error is not None:
                 raise error
             if is_last:

@@ -12,10 +12,11 @@ import sys
 from typing import Final, TextIO
 
 from duchenne.errors import OutputError
+from duchenne.files import shown_name
 
 _FORMULA: Final = re.compile(r"'*[=+\-@\t\r]")
 _NUMBER: Final = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?")
-_CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _MARKDOWN: Final = re.compile(r"([\\`*_\[\]<>|#~&])")
 
 
@@ -39,7 +40,7 @@ def as_markdown(text: str) -> str:
 
 def as_line(text: str) -> str:
     """The text for a terminal: control characters and marks of direction are shown as `\\x1b`, never obeyed."""
-    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), shown_name(text))
 
 
 def as_code(text: str) -> str:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from duchenne.cli import main
+
 DUCHENNE = [sys.executable, "-m", "duchenne.cli.main"]
 
 
@@ -25,8 +27,19 @@ def test_a_full_output_is_one_sentence() -> None:
     )
 
 
+@pytest.mark.parametrize("words", [*([name, "--model"] for name in main.COMMANDS), [], ["info"]])
+@pytest.mark.parametrize("long", ["x" * 5000, "9" * 5000, "--" + "x" * 5000])
+def test_no_argument_is_so_long(words: list[str], long: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main([*words, long]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith(f"duchenne {words[0]}: {long[:80]}...: has " if words else f"duchenne {long[:71]}: ")
+    assert told.err.endswith(f": has {len(long)} characters, more than any argument; check it.\n")
+    assert told.err.count("\n") == 1
+
+
 def test_a_name_that_is_too_long_is_one_sentence() -> None:
-    done = run("summarize", "a" * 5000, stdout=subprocess.DEVNULL)
+    done = run("summarize", "a" * 4000, stdout=subprocess.DEVNULL)
     assert done.returncode == 2
     assert done.stderr.startswith("duchenne summarize: aaaa")
     assert done.stderr.endswith("is too long for the name of a file; check it.\n")

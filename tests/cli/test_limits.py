@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from duchenne.cli import main as command
-from duchenne.cli.limits import starved
-from duchenne.errors import InputError
+from duchenne.errors import InputError, starved
 
 COMMAND = [sys.executable, "-m", "duchenne.cli.main"]
 NAME = "Gr\u00f6\u00dfe \u263a"
@@ -89,7 +88,7 @@ import os, sys
 for number in range(3):
     os.close(number)
 sys.stdout = sys.stderr = None
-from duchenne.cli.limits import three_streams
+from duchenne.cli.streams import three_streams
 three_streams()
 with open(sys.argv[1], "w") as file:
     print("told to nobody")

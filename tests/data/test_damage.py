@@ -142,6 +142,23 @@ def test_impossible_points_are_refused(folder: Path, column: str, value: float) 
         data.landmarks() if column == "landmarks" else data.blendshapes()
 
 
+@pytest.mark.parametrize(
+    ("column", "wrong"),
+    [("emotion", "emotaon"), ("AU12_i", "AU12_h"), ("source", "Source"), ("landmarks", "landmarkw")],
+)
+def test_a_flipped_bit_in_a_name_takes_no_column_away(folder: Path, column: str, wrong: str) -> None:
+    """The last block of a Parquet file, with the names of its columns, has no checksum."""
+    path = folder / "frames.parquet"
+    path.write_bytes(path.read_bytes().replace(column.encode(), wrong.encode()))
+    with pytest.raises(InputError, match=f"has a column '{wrong}', one letter off `{column}`"):
+        Prepared([folder])
+
+
+def test_columns_of_ones_own_are_let_be(folder: Path) -> None:
+    rewrite(folder, lambda frames: frames.assign(emotions="happy", scale=1.0, sourced=2))
+    assert {"emotions", "scale", "sourced"} <= {*Prepared([folder]).frames}
+
+
 def test_what_other_programs_write_is_read_as_it_was(folder: Path) -> None:
     """pandas keeps no int8 with gaps and no lists of one length; nothing else changes."""
     before = Prepared([folder])

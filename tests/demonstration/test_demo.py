@@ -85,3 +85,13 @@ def test_the_page_in_a_browser(made, browser, tmp_path):
                (made / "report.html").as_uri()]  # fmt: skip
     subprocess.run(command, check=True, capture_output=True, timeout=120, env={**os.environ})
     assert Path(shot).stat().st_size > 50_000
+
+
+@pytest.mark.parametrize("flag", ["--seed", "--steps", "--labelled-steps"])
+@pytest.mark.parametrize("number", ["-1", "9" * 30])
+def test_a_number_out_of_range_is_refused_before_faces_are_rendered(tmp_path, capsys, flag, number):
+    assert main(["demo", "--out", str(tmp_path / "demo"), flag, number]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"duchenne demo: {flag} {number}: must be at least ")
+    assert said.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import pickle
 import shutil
 import subprocess
@@ -86,6 +87,15 @@ def test_everything_is_in_the_one_file(detector: Path, exported: Path, tmp_path:
     onnx.checker.check_model(graph)
     stored = {item.key: item.value for item in graph.metadata_props}
     assert json.loads(stored[DETECTOR_KEY]) == json.loads((detector / "detector.json").read_text())
+
+
+def test_nothing_of_the_computer_is_in_it(exported: Path) -> None:
+    """Neither a path of a source file nor a line of one, which torch's exporter notes with every operation."""
+    written = exported.read_bytes()
+    for place in (Path(duchenne.__file__).parent, Path(torch.__file__).parent, exported.parent):
+        assert os.fsencode(place) not in written
+    assert b"export.py" not in written
+    assert b"stack_trace" not in written
 
 
 def test_it_can_be_sent_to_workers(exported: Path) -> None:

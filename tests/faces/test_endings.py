@@ -102,6 +102,22 @@ def test_a_cluster_lost_inside_matroska(tmp_path: Path) -> None:
     assert "is damaged" in sentence
 
 
+@pytest.mark.parametrize("codec", ["flv", "libx264"])
+def test_a_tag_lost_inside_flash(tmp_path: Path, codec: str) -> None:
+    """A bit of a tag's kind (9 is video, 18 data), of its length, or of its picture's kind: FFmpeg passes over it."""
+    data = write_video(tmp_path / "a.flv", map(noise, range(12)), codec=codec).read_bytes()
+    place, tags = 13, []
+    while place < len(data):
+        tags += [place] if data[place] == 9 else []
+        place += 11 + int.from_bytes(data[place + 1 : place + 4], "big") + 4
+    assert len(tags) >= 12
+    for offset, bit in ((0, 0x02), (0, 0x04), (1, 0x01), (11, 0x40), (11, 0x80), (11, 0x04)):
+        hit = bytearray(data)
+        hit[tags[4] + offset] ^= bit
+        (tmp_path / "hit.flv").write_bytes(bytes(hit))
+        assert "is damaged" in read(tmp_path / "hit.flv")[1], (offset, bit)
+
+
 def test_jpegs_and_tiffs_with_damage(tmp_path: Path) -> None:
     """Decoders fill what they cannot read; the strips of a TIFF have a check sum (deflate) or codes that end (LZW)."""
     image = noise(3)

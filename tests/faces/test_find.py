@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pwd
 import subprocess
 import sys
 from itertools import islice
@@ -153,6 +154,16 @@ def test_model_files(tmp_path: Path, shared: Path, monkeypatch: pytest.MonkeyPat
         models.model_path(name)
     assert str(caught.value).count("\n") == 0
     assert not list(tmp_path.rglob(f"*{name}*"))
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(InputError, match=r"cannot be kept in .*file.* \(.+\); put the file .* set DUCHENNE_MODELS"):
+        models.model_path(name)
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)  # a user without an entry, as in many containers
+    assert models.local_model(name) is None
+    with pytest.raises(InputError, match=r"has no home folder; set HOME, or put the file .* set DUCHENNE_MODELS"):
+        models.model_path(name)
     monkeypatch.setenv("DUCHENNE_MODELS", str(tmp_path / "nowhere"))
     with pytest.raises(UsageError, match="is not a folder"):
         models.model_path(name)

@@ -227,3 +227,21 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     page = (tmp_path / "out" / "report.html").read_text()
     assert "FACS agreement ratio 1.00" in page
     assert main(["agree", str(path), str(tmp_path / "none.csv"), "--out", str(tmp_path / "out")]) == 1
+
+
+def test_a_column_that_names_an_au_and_is_not_read_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A slip of the pen in a column's name does not make its codes vanish without a word; sides are no slip."""
+    monkeypatch.chdir(tmp_path)
+    Path("codes.csv").write_text("frame,AU12,AU06_ix\n0,1,3\n1,0,2\n")
+    rows = "source,frame,time_s,face,AU12_s,AU06_sx,AU12_left\na.mp4,0,0.0,0,1.0,2.0,1\na.mp4,1,0.04,0,3.0,2.0,1\n"
+    Path("a.csv").write_text(rows)
+    assert main(["agree", "a.csv", "codes.csv", "--out", "out"]) == 0
+    told = capsys.readouterr()
+    how = "(write AU12, AU12_c, AU12_r, AU12_p or AU12_s)."
+    assert f"codes.csv: not read: AU06_ix {how}" in told.out + told.err
+    assert f"a.csv: not read: AU06_sx {how}" in told.out + told.err
+    assert main(["summarize", "a.csv", "-o", "summed"]) == 0
+    told = capsys.readouterr()
+    assert f"a.csv: not read: AU06_sx {how}" in told.out + told.err

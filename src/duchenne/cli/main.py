@@ -9,8 +9,8 @@ import sys
 from importlib import import_module
 from typing import Final
 
-from duchenne.cli.limits import starved, three_streams
-from duchenne.errors import DuchenneError, OutputError, UsageError, did_you_mean, lacks_training
+from duchenne.cli.streams import three_streams
+from duchenne.errors import DuchenneError, OutputError, UsageError, did_you_mean, lacks_training, starved
 from duchenne.plain import flush_output
 from duchenne.plain import tell as print
 
@@ -45,6 +45,11 @@ _ROOMS: Final = {
 _GO_ON: Final = ("demo", "synth", "prepare", "evaluate", "reproduce")
 """Commands that find what an interrupted call finished; the others start over or say themselves how to go on."""
 
+_LONGEST_WORD: Final = 4096
+"""Characters of an argument: no path can be longer on Linux, and nothing else that is given is as long as a path."""
+_SHOWN: Final = 80
+"""Characters shown of what is too long."""
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command.
@@ -71,7 +76,8 @@ def _run(words: list[str]) -> int:
         status = _command(words)
         flush_output()
     except DuchenneError as error:
-        print(f"{' '.join(['duchenne', *words[:1]])}: {error.on_command_line()}", file=sys.stderr)
+        command = " ".join(["duchenne", *words[:1]])[:_SHOWN]
+        print(f"{command}: {error.on_command_line()}", file=sys.stderr)
         if isinstance(error, OutputError):
             _discard_output()
         return error.exit_status
@@ -95,6 +101,9 @@ def _command(words: list[str]) -> int:
 
         print(__version__)
         return 0
+    long = next((word for word in words if len(word) > _LONGEST_WORD), None)
+    if long is not None:
+        raise UsageError(f"{long[:_SHOWN]}...: has {len(long)} characters, more than any argument; check it.")
     if words[0] not in COMMANDS:
         hint = did_you_mean(words[0], COMMANDS, "`duchenne --help` lists them.")
         print(f"duchenne: there is no command `{words[0]}`; {hint}", file=sys.stderr)
@@ -105,7 +114,7 @@ def _command(words: list[str]) -> int:
         raise
     except Exception as error:  # what ran out is told by libraries in errors of their own
         if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
-            name = str(error.filename)[:80]
+            name = str(error.filename)[:_SHOWN]
             raise UsageError(f"{name}...: is too long for the name of a file; check it.") from error
         short = starved(error) or lacks_training(error)
         if short is None:

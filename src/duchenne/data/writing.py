@@ -33,6 +33,7 @@ from duchenne.data.prepared import (
     Prepared,
 )
 from duchenne.data.shards import PartWriter, frames_schema, missing_path, part_path
+from duchenne.data.stored.parquet import read_parquet
 from duchenne.devices import one_opencv_thread, one_thread
 from duchenne.errors import InputError, UsageError
 from duchenne.files import is_leftover, locked, replacing
@@ -232,7 +233,7 @@ def _finish_job(out: Path, info: DatasetInfo, number: int) -> None:
         pq.ParquetWriter(temporary, schema, write_page_checksum=True) as writer,
     ):
         for index in range(number):
-            table = pq.read_table(part_path(out, index))
+            table = read_parquet(part_path(out, index))
             notes = json.loads(table.schema.metadata[b"duchenne"])
             counts.update(notes["counts"])
             failures += [(source, reason) for source, reason in notes["failures"]]
@@ -244,7 +245,7 @@ def _finish_job(out: Path, info: DatasetInfo, number: int) -> None:
     missing = [missing_path(out, index) for index in range(number) if missing_path(out, index).exists()]
     if missing:
         with replacing(out / MISSING_FILE) as temporary:
-            table = pa.concat_tables(pq.read_table(path) for path in missing)
+            table = pa.concat_tables(read_parquet(path) for path in missing)
             pq.write_table(table, temporary, write_page_checksum=True)
     if failures:
         with replacing(out / "failures.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from duchenne.config import load_mapping
+from duchenne.config import SEEDS, Range, load_mapping, shortened
 from duchenne.demonstration import CLIPS, LABELLED_STEPS, STEPS, SUBJECTS
 from duchenne.demonstration.report import write_demo_report
 from duchenne.detection.detect import detect
@@ -97,6 +97,13 @@ def demo(
         UsageError: when `out` holds something else, or was made with other arguments.
         InputError: when something cannot be written, or the model files of detection cannot be had.
     """
+    for name, number, span in (
+        ("seed", seed, Range(0, SEEDS.high // 3 - 1)),
+        ("steps", steps, Range(1, 10**9)),
+        ("labelled-steps", labelled_steps, Range(1, 10**9)),
+    ):
+        if not span.holds(number):  # now, not when all faces are rendered
+            raise UsageError(f"--{name} {shortened(number)}: must be {span}.")
     for name in FACE_FILES:  # detection comes last and needs them: better to hear of it now
         model_path(name)
     out = Path(out)

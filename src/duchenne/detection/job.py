@@ -18,7 +18,7 @@ from duchenne.detection.settings import DetectSettings
 from duchenne.detection.sinks import RowSink, Sink, open_overlay
 from duchenne.detection.temporal import Baseline, resting_faces, smooth
 from duchenne.detectors.base import AuModel
-from duchenne.errors import InputError
+from duchenne.errors import InputError, starved
 from duchenne.faces.decode import Found
 from duchenne.faces.recordings.listing import Assembly
 from duchenne.facs import ACTION_UNITS, au_column
@@ -185,6 +185,12 @@ def run_job(
                 result = next(frames, None)
             except InputError as error:
                 outcome.failure = str(error)
+                result = None
+            except Exception as error:  # what ran out is told by libraries in errors of their own
+                short = starved(error)
+                if short is None:
+                    raise
+                outcome.failure = f"{job.path}: {short}"
                 result = None
             if result is None:
                 break

@@ -20,11 +20,14 @@ from duchenne.detection.settings import DetectSettings
 from duchenne.detection.temporal import Baseline
 from duchenne.detectors.base import AuModel
 from duchenne.faces.recordings.listing import frames_of_sequence
-from duchenne.parallel import in_processes
+from duchenne.files import shown_name
+from duchenne.parallel import WorkerLost, in_processes
 from duchenne.tables.writing import read_record, source_stamp, table_writer, write_record
 
 Write = Callable[[pd.DataFrame], None]
 _DEAD_S: Final = 600.0  # a half-written file that nobody wrote to for so long is of a run that was killed
+_MOST_LOST: Final = 3
+"""Processes in a row that end over an input that each has for itself; then it is not for the inputs that they end."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ def run_jobs(
 
     Raises:
         UsageError: when Dask is not installed.
-        InputError: when an output cannot be written, no scheduler answers, or workers are lost.
+        InputError: when an output cannot be written, no scheduler answers, or one worker after the other is lost.
     """
     if not jobs:
         return
@@ -117,19 +120,55 @@ def run_jobs(
                 yield job, run.process(job, tables.get(job), write, detector, lambda: advance(job, True))  # noqa: B023
                 advance(job, False)
         return
-    calls = ((run, job, tables.get(job)) for job in jobs)
     try:
-        with in_processes(
-            _in_worker, calls, workers=min(workers, len(jobs)), lost="detect", resumes=False, scheduler=scheduler
-        ) as results:
-            for job, (outcome, pieces) in zip(jobs, results, strict=True):
-                for piece in pieces:
-                    write(piece)
-                yield job, outcome
-                advance(job, False)
+        for job, outcome, pieces in _elsewhere(run, jobs, tables, workers, scheduler):
+            for piece in pieces:
+                write(piece)
+            yield job, outcome
+            advance(job, False)
     except BaseException:  # also that nobody wants the rest
         _sweep(jobs, tables)
         raise
+
+
+def _elsewhere(
+    run: Run, jobs: Sequence[Job], tables: Mapping[Job, Path], workers: int, scheduler: str | None
+) -> Iterator[tuple[Job, Outcome, list[pd.DataFrame]]]:
+    """What other processes read of each input, in order.
+
+    MediaPipe ends its process where memory runs out, and all that work beside it are ended with it. So as many inputs
+    as there are workers are then read again, each by a process for itself; the one that ends over it is that input's
+    failure.
+    """
+    waiting, alone, lost = list(jobs), 0, 0
+    while waiting:
+        # joblib makes the calls of a single worker in this process, so one input alone is given to two.
+        at_once = 2 if alone else max(2, min(workers, len(waiting)))
+        calls = [(run, job, tables.get(job)) for job in (waiting[:1] if alone else waiting)]
+        try:
+            with in_processes(
+                _in_worker, calls, workers=at_once, lost="detect", resumes=False, scheduler=scheduler
+            ) as results:
+                for outcome, pieces in results:
+                    lost = 0
+                    yield waiting.pop(0), outcome, pieces
+            alone = max(0, alone - 1)
+        except WorkerLost:
+            _sweep(waiting, tables)
+            if not alone:
+                alone = workers
+                continue
+            alone, lost = alone - 1, lost + 1
+            job = waiting.pop(0)
+            if lost == _MOST_LOST and waiting:
+                raise
+            yield job, Outcome(shown_name(job.path), failure=f"{job.path}: {_LOST}"), []
+
+
+_LOST: Final = (
+    "the process that read it was ended, most likely for want of memory; close other programs, raise the limit "
+    "(`ulimit -v`), or, where it is this file alone, convert it."
+)
 
 
 def _sweep(jobs: Sequence[Job], tables: Mapping[Job, Path], unchanged_s: float = 0.0) -> None:

@@ -118,8 +118,9 @@ def export(*, model: str | Path | nn.Module | LoadedEncoder | AuModel, out: str 
     A detector's graph goes from pictures, blendshapes or landmarks to calibrated probabilities, an encoder's from
     `faces` (N, 3, side, side) RGB in [0, 1] to `features` (N, D); that of `duchenne` from MediaPipe's `mesh`
     (N, 478, 3) and `blendshapes` (N, 52) to `scores` (N, A), of all its action units. Mean and standard deviation are
-    inside. The metadata hold the detector's or encoder's record as JSON. Before the file is written, ONNX Runtime
-    computes it on random inputs and must give what torch gives.
+    inside. The metadata hold the detector's or encoder's record as JSON, and nothing of the computer: torch's exporter
+    would put the paths of source files, which often have the user's name in them, to every operation. Before the file
+    is written, ONNX Runtime computes it on random inputs and must give what torch gives.
 
     Args:
         model: `duchenne`, a detector's folder, a run, or an `encoder.safetensors`; or an open one of these: what
@@ -222,7 +223,20 @@ def _graph(module: nn.Module, examples: Sequence[Tensor], names: list[str], outp
             dynamic_shapes=(shapes,) if isinstance(module, DetectorGraph) else shapes, external_data=False,
         )  # fmt: skip
     assert program is not None
-    return program.model_proto
+    model = program.model_proto
+    _strip(model.graph)
+    return model
+
+
+def _strip(graph: Any) -> None:
+    """Takes away what the exporter notes of its work, see `export`."""
+    for one in (graph, *graph.node, *graph.input, *graph.output, *graph.initializer, *graph.value_info):
+        one.ClearField("metadata_props")
+        one.ClearField("doc_string")
+    for node in graph.node:
+        for attribute in node.attribute:
+            for inner in attribute.graphs or ([attribute.g] if attribute.HasField("g") else []):
+                _strip(inner)
 
 
 def _check(path: Path, inputs: dict[str, NDArray[np.float32]], wanted: NDArray[np.float32], output: str) -> None:

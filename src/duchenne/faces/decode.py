@@ -20,7 +20,7 @@ from duchenne.faces.recordings import heif
 from duchenne.faces.recordings.clock import Clock
 from duchenne.faces.recordings.colours import Pictures, transfer
 from duchenne.faces.recordings.ends import ending
-from duchenne.faces.recordings.formats import open_container, unreadable
+from duchenne.faces.recordings.formats import enough, open_container, unreadable
 from duchenne.faces.recordings.interlaced import Deinterlacer
 from duchenne.faces.recordings.listing import Assembly, frames_of_sequence
 from duchenne.faces.recordings.pages import count_pages, read_pages
@@ -109,9 +109,11 @@ def probe(path: str | Path, assembly: Assembly = _PLAIN) -> VideoInfo:
     if assembly.sequence_fps is not None:
         height, width = next(read_pictures(path, assembly)).image.shape[:2]
         return VideoInfo(width, height, len(frames_of_sequence(path)), assembly.sequence_fps, False)
-    info = _probe(path)
+    with enough(path):
+        info = _probe(path)
     for chapter in assembly.chapters:
-        more = _probe(chapter).frames
+        with enough(chapter):
+            more = _probe(chapter).frames
         info = info._replace(frames=None if info.frames is None or more is None else info.frames + more)
     return info
 
@@ -198,10 +200,13 @@ def _read_chapters(paths: list[Path], found: Found) -> Iterator[Picture]:
 
 
 def _read_file(path: Path, found: Found) -> Iterator[Picture]:
-    data = _still_data(path)
-    if data is None:
-        yield from _read_container(path, found)
-    elif count_pages(data) == 1:
+    with enough(path):
+        data = _still_data(path)
+        yield from _read_container(path, found) if data is None else _read_still(data, path, found)
+
+
+def _read_still(data: bytes, path: Path, found: Found) -> Iterator[Picture]:
+    if count_pages(data) == 1:
         yield Picture(decode_still(data, path), 0, 0.0)
     else:
         before_s = 0.0

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from duchenne.config import save_mapping, to_mapping
 from duchenne.data.prepared import Prepared, read_info
+from duchenne.data.stored.parquet import read_parquet
 from duchenne.files import replacing, write_text
 from duchenne.pages import jpeg_uri, render_page
 from duchenne.plain import as_cell
@@ -99,9 +100,9 @@ def apply_names(out: Path, names: Path) -> None:
         InputError: when the table cannot be read, lists a face twice or one that is not there.
     """
     frames, left = out / "frames.parquet", out / "left_out.parquet"
-    table = pq.read_table(frames)
+    table = read_parquet(frames)
     if left.exists():
-        table = pa.concat_tables([table, pq.read_table(left)])
+        table = pa.concat_tables([table, read_parquet(left)])
         table = table.sort_by([("shard", "ascending"), ("offset", "ascending")])
         places = list(zip(table["shard"].to_pylist(), table["offset"].to_pylist()))
         # A row is in both where the last naming was interrupted between its two files.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -10,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import pyarrow.parquet as pq
-
+from duchenne.data.cells import read_rows
 from duchenne.data.prepared import MISSING_FILE, RECORDINGS_FILE, DatasetInfo, read_info
+from duchenne.data.stored.parquet import read_parquet
 from duchenne.data.writing import write_prepared
 from duchenne.errors import InputError, UsageError
 from duchenne.faces.align import ALIGNMENT, ALIGNMENTS, Fit
@@ -269,8 +268,8 @@ def _of_recordings(out: Path) -> list[str]:
     """What `recordings.csv` says that a user should know."""
     if not (out / RECORDINGS_FILE).exists():
         return []
-    with (out / RECORDINGS_FILE).open(newline="", encoding="utf-8") as file:
-        notes = [f"{row['source']}: {row['notes']}." for row in csv.DictReader(file) if row["notes"]]
+    _, rows = read_rows(out / RECORDINGS_FILE, ("source", "notes"))
+    notes = [f"{row.get('source')}: {row.get('notes')}." for row in rows if row.get("notes")]
     more = [f"{len(notes) - _SHOWN} more recordings have notes in {out / RECORDINGS_FILE}."]
     return notes[:_SHOWN] + (more if len(notes) > _SHOWN else [])
 
@@ -279,9 +278,9 @@ def _lost(out: Path) -> list[str]:
     """A sentence on the labels of which there is no crop, with the positives per action unit that are lost."""
     if not (out / MISSING_FILE).exists():
         return []
-    lost, info = pq.read_table(out / MISSING_FILE).to_pandas(), read_info(out)
+    lost, info = read_parquet(out / MISSING_FILE).to_pandas(), read_info(out)
     columns = [au_column(au) for au in info.aus]
-    kept = pq.read_table(out / "frames.parquet", columns=columns).to_pandas()
+    kept = read_parquet(out / "frames.parquet", lambda name: name in columns).to_pandas()
     gone, stay = (lost[columns] == 1).sum(), (kept == 1).sum()
     words = [f"{column} {gone[column]} of {gone[column] + stay[column]}" for column in columns if gone[column]]
     reasons = ", ".join(f"{number} {reason}" for reason, number in lost["reason"].value_counts().head(3).items())

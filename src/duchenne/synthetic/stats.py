@@ -22,6 +22,7 @@ from sklearn.preprocessing import StandardScaler
 
 from duchenne.data.clip_samplers import SequenceSampler
 from duchenne.data.prepared import Prepared
+from duchenne.data.stored.parquet import read_parquet
 from duchenne.errors import InputError
 from duchenne.facs import au_column
 from duchenne.metrics import f1_score, roc_auc
@@ -117,7 +118,8 @@ def synth_stats(data: Prepared) -> SynthStats:
     test = (data.column("split") == "test").to_numpy()
     if test.all() or not test.any():
         raise InputError(f"{data.paths[0]}: has no train or no test subjects; use at least 4 subjects.")
-    return SynthStats(_order(data, pd.read_parquet(path)), _labels(data, pd.read_parquet(path), test))
+    notes = read_parquet(path).to_pandas()
+    return SynthStats(_order(data, notes), _labels(data, notes, test))
 
 
 def _quantities(data: Prepared, notes: pd.DataFrame) -> dict[str, Floats]:

@@ -125,7 +125,8 @@ def _read(paths: Sequence[Path], intensity_from: float, step_s: float) -> tuple[
     found = _told_apart(found)
     if len(found) < 2:
         raise UsageError("agreement needs two codings; name two files, or one in which several people coded.")
-    unlike = [note for pair in combinations(found, 2) for note in _unlike(*pair)]
+    unlike = [note for one in found if isinstance(one, Coding) for note in one.notes]
+    unlike += [note for pair in combinations(found, 2) for note in _unlike(*pair)]
     framed = next((one for one in found if isinstance(one, Coding)), None)
     events = [one for one in found if isinstance(one, EventCoding)]
     if framed is not None:

@@ -34,6 +34,8 @@ _UNKNOWN: Final = (9.0, 99.0, 999.0, -1.0, -9.0, -99.0, -999.0)
 Kind = Literal["occurrence", "intensity", "probability", "score"]
 Floats = NDArray[np.float64]
 _NAME: Final = re.compile(r"\s*(?:(occ|int)_)?au[ _]?0*(\d{1,2})(?:_(c|r|i|p|s|intensity))?\s*", re.IGNORECASE)
+_LIKE: Final = re.compile(r"\s*(?:[a-z]+_)?au[ _]?\d(?!.*_(?:left|right)\s*$)", re.IGNORECASE)
+"""A column of an action unit, but for the sides, which `detect` writes beside the whole."""
 _KINDS: Final[dict[str, Kind]] = {
     "c": "occurrence", "r": "intensity", "i": "intensity", "intensity": "intensity",
     "int": "intensity", "p": "probability", "s": "score",
@@ -52,11 +54,13 @@ class Coding:
         keys: `source` (stem of the file it is about), `face` (number or name, as text), `frame` (from 0; null where
             the table has none), `time_s` (null where it has none).
         values: (au, kind) -> one value per row, NaN where unknown.
+        notes: a sentence on columns that name an action unit and are not read.
     """
 
     name: str
     keys: pd.DataFrame
     values: Mapping[tuple[int, Kind], Floats]
+    notes: tuple[str, ...] = ()
 
     @property
     def aus(self) -> tuple[int, ...]:
@@ -148,7 +152,15 @@ def coding_of(table: pd.DataFrame, path: Path) -> Coding:
     if "success" in table:  # OpenFace writes zeros where it found no face
         failed = _numbers(table["success"], f"{path}: column `success`") != 1
         values = {key: np.where(failed, np.nan, numbers) for key, numbers in values.items()}
-    return Coding(path.name, _keys(table, path), values)
+    return Coding(path.name, _keys(table, path), values, tuple(unread_note(table, path)))
+
+
+def unread_note(table: pd.DataFrame, path: Path) -> list[str]:
+    """A sentence on the columns that name an action unit, but not what of it, so that nobody reads them."""
+    strange = [str(name) for name in table if _LIKE.match(str(name)) and not _NAME.fullmatch(str(name))]
+    if not strange:
+        return []
+    return [f"{path.name}: not read: {', '.join(strange)} (write AU12, AU12_c, AU12_r, AU12_p or AU12_s)."]
 
 
 def _measured(table: pd.DataFrame) -> dict[int, Kind]:

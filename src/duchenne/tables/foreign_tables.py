@@ -47,6 +47,7 @@ def as_ours(table: pd.DataFrame, path: Path, fps: float | None, notes: list[str]
         InputError: when it is no such table, or has no times and none can be told.
     """
     coding = coding_of(table, path)
+    notes += coding.notes
     table = table.set_axis(table.columns.astype(str).str.strip(), axis="columns")
     keys = coding.keys
     stated = next((table[name] for name in ("source", "input", "filename") if name in table), None)

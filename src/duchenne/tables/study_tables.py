@@ -12,7 +12,7 @@ import pandas as pd
 
 from duchenne.data.spreadsheets import as_numbers
 from duchenne.errors import InputError, UsageError
-from duchenne.tables.codings import read_numbers
+from duchenne.tables.codings import read_numbers, unread_note
 from duchenne.tables.episodes import find_measures
 from duchenne.tables.foreign_tables import as_ours
 
@@ -106,6 +106,8 @@ def _checked(table: pd.DataFrame, where: str, path: Path, fps: float | None, not
     if missing and (measures or any(_LIKE_AU.match(str(name)) for name in table)):
         table, missing = as_ours(table, path, fps, notes), []
         measures = find_measures(list(table.columns))
+    else:
+        notes += unread_note(table, path)
     if missing:
         raise InputError(f"{where}: has no column `{missing[0]}`; name a table of `duchenne detect --format duchenne`.")
     if not measures:

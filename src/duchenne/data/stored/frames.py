@@ -258,6 +258,13 @@ def _checked(table: pa.Table, layout: Layout, path: Path, pictures: bool, first:
             f"{path}: has a column `{strange[0]}`, which dataset.yaml (`aus`, `label_kind: {layout.label_kind}`) does "
             "not know; correct one of the two."
         )
+    for name in there - named - {*_TYPES, *LISTS}:
+        meant = [known for known in (*_TYPES, *LISTS, *named) if known not in there and _is_one_off(name, known)]
+        if meant:  # names have no checksum: one bit would take all labels of a kind away
+            raise InputError(
+                f"{path}: has a column {name!r}, one letter off `{meant[0]}`; rename or remove it, or prepare the data "
+                "again."
+            )
     for place, name in enumerate(table.column_names):
         kind = _TYPES.get(name)
         if name in named:
@@ -273,6 +280,10 @@ def _checked(table: pa.Table, layout: Layout, path: Path, pictures: bool, first:
     if "split" in there and not layout.own_parts:
         _check_words(table["split"], SPLITS, "split", path, first)
     return table
+
+
+def _is_one_off(name: str, known: str) -> bool:
+    return len(name) == len(known) and sum(one != other for one, other in zip(name, known)) == 1
 
 
 def _typed(column: pa.ChunkedArray, kind: pa.DataType, name: str, path: Path) -> pa.ChunkedArray:

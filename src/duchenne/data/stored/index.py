@@ -18,7 +18,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -278,6 +278,8 @@ def locked_place(place: Path) -> Iterator[None]:
     try:
         yield
     finally:
+        with suppress(OSError):  # whoever waits for it notices that it is another file
+            (place / ".lock").unlink()
         lock.release()
 
 

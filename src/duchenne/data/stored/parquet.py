@@ -9,13 +9,17 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from duchenne.data.stored.pages import check_pages
 from duchenne.errors import InputError
-from duchenne.files import check_file
+from duchenne.files import check_file, shown_name
 
 BROKEN: Final = (pa.ArrowException, OSError, ValueError, LookupError, TypeError, OverflowError)
 """What pyarrow raises on files that are damaged."""
 _BUFFER: Final = 2**20
 """Bytes of a column that are read at a time; not a whole row group, which may be the whole file."""
+_LONGEST_TEXT: Final = 10**8
+_LONGEST_LIST: Final = 10**6
+"""What headers may hold, as Arrow has it, which knows not how long the file is."""
 
 
 def read_parquet(path: Path, wanted: Callable[[str], bool] = lambda name: True) -> pa.Table:
@@ -69,7 +73,23 @@ def _opened(path: Path) -> pq.ParquetFile:
     if not path.exists():
         raise broken(path, FileNotFoundError("there is no such file"))
     check_file(path)
-    return pq.ParquetFile(path, page_checksum_verification=True, buffer_size=_BUFFER, pre_buffer=False)
+    if shown_name(path) != str(path):
+        raise InputError(
+            f"{path}: is not a name in UTF-8, and a Parquet table, such as a prepared folder has, can be read under no "
+            "other; rename it, or the folder that it is in."
+        )
+    size = max(1, path.stat().st_size)
+    file = pq.ParquetFile(
+        path, page_checksum_verification=True, buffer_size=_BUFFER, pre_buffer=False,
+        thrift_string_size_limit=min(size, _LONGEST_TEXT), thrift_container_size_limit=min(size, _LONGEST_LIST),
+    )  # fmt: skip
+    try:
+        with path.open("rb") as content:
+            check_pages(file, content)
+    except BaseException:
+        file.close()
+        raise
+    return file
 
 
 def _columns(file: pq.ParquetFile, wanted: Callable[[str], bool]) -> list[str]:

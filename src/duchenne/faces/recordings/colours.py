@@ -64,6 +64,8 @@ class Pictures:
             image = frame.reformat(
                 width=width, height=frame.height, format="rgb24", src_colorspace=_BT709 if untagged else None
             ).to_ndarray()
+        except BlockingIOError:  # no threads
+            raise
         except OSError as error:
             raise InputError(
                 f"{self._path}: its colours (matrix {int(frame.colorspace)} of ISO/IEC 23091-2) cannot be converted; "

@@ -25,6 +25,8 @@ _IN_CLUSTER: Final = frozenset({0xE7, 0xA3, 0xA0, 0xAB, 0xA7, 0x5854, _VOID, 0xB
 _ASF: Final = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_FILE: Final = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _ASF_DATA: Final = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
+_TAGS, _VIDEO_TAG = (8, 9, 18), 9
+_COMMAND, _H264 = 5, 7
 _TURNED: Final = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _MXF: Final = bytes.fromhex("060e2b34020501010d0102")
 
@@ -175,6 +177,8 @@ def _flash(data: _Data) -> Ending:
     tag = len(data) - 4 - size
     if tag < 13 or size < 11 or int.from_bytes(data[tag + 1 : tag + 4], "big") != size - 11:
         return "cut"
+    if not _are_tags(data):
+        return "damaged"
     head = data[: min(len(data), 1 << 16)]
     last_s = (int.from_bytes(data[tag + 4 : tag + 7], "big") + (data[tag + 7] << 24)) / 1000
     stated = head.find(b"\0\x08duration\0")
@@ -184,6 +188,28 @@ def _flash(data: _Data) -> Ending:
     if not duration_s > 0:
         return "unknown"
     return "cut" if last_s < duration_s - 1 else "whole"
+
+
+def _are_tags(data: _Data) -> bool:
+    """Whether a Flash file is tags of known kinds to its end (Video File Format Specification 10, E.4)."""
+    place, codec = data.number(">I", 5) + 4, list[int | None]()
+    while place < len(data):
+        if data[place] & 0x1F not in _TAGS or data[place + 8 : place + 11] != bytes(3):
+            return False
+        size = int.from_bytes(data[place + 1 : place + 4], "big")
+        if data[place] & 0x1F == _VIDEO_TAG and size > 0:
+            head = data[place + 11 : place + 17].ljust(6, b"\0")
+            kind = head[0] >> 4 & 7
+            own = None if head[0] & 0x80 else head[0] & 15  # that bit says that the codec is named otherwise
+            codec = codec or [own]
+            if [own] != codec or not 1 <= kind <= 5 or (kind == _COMMAND and size > 2):
+                return False
+            # H.264: a header, which begins with its version, pictures, or the end
+            fits = {0: head[5] == 1, 1: True, 2: size <= 5}
+            if own == _H264 and kind != _COMMAND and not fits.get(head[1], False):
+                return False
+        place += 11 + size + 4
+    return place == len(data)
 
 
 def _riff(data: _Data) -> Ending:

@@ -57,6 +57,8 @@ def open_container(path: Path) -> Iterator[Any]:
             # A file object: FFmpeg would take `a:b.mp4` for a protocol and `%d` for a pattern.
             file = opened.enter_context(path.open("rb"))
             container = opened.enter_context(av.open(file, container_options=_OPTIONS))
+        except (MemoryError, BlockingIOError):
+            raise
         except (av.error.FFmpegError, ValueError, EOFError) as error:
             raise InputError(
                 f"{path}: is not an image or video that can be read, or is cut off; replace it."
@@ -64,6 +66,23 @@ def open_container(path: Path) -> Iterator[Any]:
         except OSError as error:
             raise unreadable(path, error) from error
         yield container
+
+
+@contextmanager
+def enough(path: Path) -> Iterator[None]:
+    """Names the file over which memory or threads ran out; a damaged header may be what asked for so much.
+
+    Raises:
+        InputError: in place of a MemoryError or BlockingIOError, which FFmpeg's are, too.
+    """
+    try:
+        yield
+    except (MemoryError, BlockingIOError) as error:
+        what = "memory" if isinstance(error, MemoryError) else "memory for a thread"
+        raise InputError(
+            f"{path}: there is not enough {what} to decode it; close other programs, or raise the limit (`ulimit -v`); "
+            "where it is this file alone, it is damaged: replace it."
+        ) from error
 
 
 def unreadable(path: Path, error: OSError) -> InputError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from duchenne.errors import InputError
 from duchenne.faces.recordings.colours import oriented
 from duchenne.faces.recordings.formats import MOST_PIXELS
-from duchenne.faces.recordings.stills import TIFF_MARKS, check_still, eight_bit, listening, stated_size
+from duchenne.faces.recordings.stills import TIFF_MARKS, check_still, eight_bit, listening, refusing, stated_size
 
 _TOGETHER: Final = 16  # pictures decoded at a time, fewer where they are large
 _MATRICES: Final = {
@@ -60,7 +59,7 @@ def _read_webp(data: bytes, path: Path) -> Iterator[tuple[NDArray[np.uint8], flo
     matrix = _MATRICES.get(next((_orientation(data[start:stop]) for start, stop in _webp_chunks(data, b"EXIF")), 1))
     for first in range(0, len(delays), step):
         wanted, frames = delays[first : first + step], []
-        with suppress(cv2.error):
+        with refusing():
             frames = list(listening(partial(cv2.imdecodeanimation, raw, first, len(wanted)), path)[1].frames)
         if len(frames) != len(wanted):
             raise InputError(f"{path}: is damaged; {first} of {len(delays)} frames were read, replace it.")
@@ -79,7 +78,7 @@ def _read_tiff(data: bytes, path: Path) -> Iterator[tuple[NDArray[np.uint8], flo
 
     for number, page in enumerate(pages):
         found: list[Any] = []
-        with suppress(cv2.error):
+        with refusing():
             found = list(listening(partial(decode, page), path)[1])
         if not found:
             raise InputError(f"{path}: is damaged; {number} of {len(pages)} frames were read, replace it.")

@@ -10,7 +10,7 @@ import tempfile
 import threading
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -51,11 +51,25 @@ def decode_still(data: bytes, where: str | Path) -> NDArray[np.uint8]:
         InputError: when it is truncated, damaged, too large or no picture.
     """
     check_still(data, where)
-    with suppress(cv2.error):
+    with refusing():
         image = listening(lambda: _read(data), where)
         if image is not None:
             return np.ascontiguousarray(image, dtype=np.uint8)
     raise InputError(f"{where}: cannot be read as an image; replace it.")
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Lets pass that OpenCV cannot decode something, but not that it had too little memory to.
+
+    Raises:
+        MemoryError: in place of OpenCV's own.
+    """
+    try:
+        yield
+    except cv2.error as error:
+        if error.code == cv2.Error.StsNoMem:
+            raise MemoryError from error
 
 
 def check_still(data: bytes, where: str | Path) -> None:

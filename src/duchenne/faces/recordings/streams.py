@@ -116,6 +116,8 @@ def _decoded(container: Any, stream: Any, damage: list[str]) -> Iterator[Any]:
     while True:
         try:
             packet = next(packets, None)
+        except (MemoryError, BlockingIOError):  # no word on the file
+            raise
         except (av.error.FFmpegError, OSError) as error:
             damage.append(str(error))
             break
@@ -132,6 +134,8 @@ def _decoded(container: Any, stream: Any, damage: list[str]) -> Iterator[Any]:
                 yield frame
         except av.error.EOFError:
             break
+        except (MemoryError, BlockingIOError):
+            raise
         except av.error.FFmpegError as error:
             damage.append(str(error))
             waiting.discard(packet.pts)
