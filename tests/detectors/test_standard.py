@@ -15,6 +15,7 @@ from tests.detection.conftest import Film
 import duchenne
 from duchenne.cli.main import main
 from duchenne.detection.detect import Detector
+from duchenne.detectors.learned import inputs_of, learned, outputs_of
 from duchenne.detectors.measures import (
     COMBINATIONS,
     MEASURES,
@@ -25,7 +26,6 @@ from duchenne.detectors.measures import (
     aligned,
     measured,
 )
-from duchenne.detectors.learned import inputs_of, learned, outputs_of
 from duchenne.detectors.opening import load_model
 from duchenne.detectors.standard import PRESENT_FROM, StandardModel, scale
 from duchenne.errors import UsageError
