@@ -93,9 +93,8 @@ def test_embed(cluster: LocalCluster, tmp_path: Path, monkeypatch: pytest.Monkey
     with killing(cluster, lambda: True) as killed:
         assert main([*job, "--out", "together.parquet", "--scheduler", cluster.scheduler_address]) == 0
     assert len(killed) == 1
-    alone, together = pq.read_table("alone.parquet"), pq.read_table("together.parquet")
-    assert together.num_rows == 1500
-    assert together.equals(alone)
+    assert pq.read_metadata("together.parquet").num_rows == 1500
+    assert Path("together.parquet").read_bytes() == Path("alone.parquet").read_bytes()
 
 
 @pytest.mark.slow

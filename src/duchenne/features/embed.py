@@ -92,11 +92,12 @@ def embed(
         table: pd.DataFrame = pa.concat_tables(parts).to_pandas()
         return table
     with locked_beside(out):
-        first = next(parts)
+        groups = _row_groups(parts)
+        first = next(groups)
         with replacing(out) as temporary, pq.ParquetWriter(temporary, first.schema) as writer:
             writer.write_table(first)
-            for part in parts:
-                writer.write_table(part)
+            for group in groups:
+                writer.write_table(group)
     return Path(out)
 
 
@@ -135,6 +136,18 @@ def _tables(
                     "feature": pa.FixedSizeListArray.from_arrays(flat, values.shape[1]),
                 }
             )
+
+
+def _row_groups(parts: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """The table in pieces of `ROWS_AT_ONCE`, so that the file does not depend on who computed how many rows."""
+    waiting: list[pa.Table] = []
+    for part in parts:
+        waiting.append(part)
+        if sum(len(one) for one in waiting) >= ROWS_AT_ONCE:
+            yield pa.concat_tables(waiting).combine_chunks()
+            waiting = []
+    if waiting:
+        yield pa.concat_tables(waiting).combine_chunks()
 
 
 def _pieces(rows: int, at_once: int) -> list[Rows]:
