@@ -13,8 +13,8 @@ from safetensors.numpy import save_file
 from torch import nn
 from torch.nn import functional
 
-from duchenne.detectors.learned import FILE, LAYERS
-from duchenne.detectors.measures import aligned, log_odds
+from duchenne.detectors.packaged.learned import FILE, LAYERS
+from duchenne.detectors.packaged.measures import aligned, log_odds
 from duchenne.detectors.standard import scale
 from duchenne.synthetic.anatomy import SYNTH_AUS
 

@@ -5,7 +5,7 @@
 `--faces` holds pictures and codes.csv (`path, subject, sex, ethnicity, expression, au_present, au_absent,
 au12_strength`). Neutral pictures give means and standard deviations, and nothing else of any picture is kept. The other
 pictures have no part in the scale; figures are those of all coded ones. No weight is fitted: combinations are set by
-hand (`duchenne.detectors.measures.COMBINATIONS`). Also printed: the figures with a scale from half of the people, on
+hand (`COMBINATIONS`). Also printed: the figures with a scale from half of the people, on
 the other half.
 """
 
@@ -20,8 +20,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from duchenne.detectors.learned import inputs_of, learned, outputs_of
-from duchenne.detectors.measures import COMBINATIONS, MEASURES, RIGID, aligned, measured
+from duchenne.detectors.packaged.learned import inputs_of, learned, outputs_of
+from duchenne.detectors.packaged.measures import COMBINATIONS, MEASURES, RIGID, aligned, measured
 from duchenne.detectors.standard import PRESENT_FROM
 from duchenne.faces.align import crop_face, crop_matrix
 from duchenne.faces.decode import read_pictures

@@ -9,7 +9,7 @@
 
 `collect` renders people with random action units (`modelled` and `turned`, whose heads turn further, need the extra
 `[faces]`) and lets MediaPipe read every picture. `train` learns from four fifths of these people and compares, per
-action unit, the mean of the network's score and the combination's (`duchenne.detectors.measures`) with the combination
+action unit, the mean of the network's score and the combination's (`packaged/measures.py`) with the combination
 alone: on the other fifth, on people of the style `natural`, whose artist is another, and on real faces. An action unit
 passes when it is coded on real faces, not worse there, better on `natural` beyond the 95 % interval over people, and
 tells real faces that show it from people at rest in recordings no worse: by AUC, and by those found at a threshold from
@@ -29,8 +29,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector_network import SEEDS, fit, points_of, reduced, stacked, write
-from duchenne.detectors.learned import inputs_of, outputs_of
-from duchenne.detectors.measures import measured
+from duchenne.detectors.packaged.learned import inputs_of, outputs_of
+from duchenne.detectors.packaged.measures import measured
 from duchenne.detectors.standard import PRESENT_FROM, scale
 from duchenne.faces.decode import read_pictures
 from duchenne.faces.find import FaceFinder
@@ -58,7 +58,7 @@ Scores = tuple[Floats, Floats, Floats]
 
 
 def combined(points: NDArray[np.float32], shapes: NDArray[Any]) -> Floats:
-    """(N, 18) of the combinations of `duchenne.detectors.measures`."""
+    """(N, 18) of the combinations of `duchenne.detectors.packaged.measures`."""
     own = scale()
     sides = (measured(points.astype(np.float64), shapes.astype(np.float64), np) - own.mean) @ own.weights
     return np.asarray(sides.mean(axis=1))

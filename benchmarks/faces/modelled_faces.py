@@ -20,7 +20,7 @@ from scipy.stats import spearmanr
 
 from duchenne.data.shards import encode_jpeg
 from duchenne.detectors.blendshapes import AU_BLENDSHAPES
-from duchenne.detectors.measures import COMBINATIONS
+from duchenne.detectors.packaged.measures import COMBINATIONS
 from duchenne.detectors.standard import StandardModel
 from duchenne.faces.batch import FaceBatch
 from duchenne.faces.find import FaceFinder

@@ -15,8 +15,9 @@ from tests.detection.conftest import Film
 import duchenne
 from duchenne.cli.main import main
 from duchenne.detection.detect import Detector
-from duchenne.detectors.learned import inputs_of, learned, outputs_of
-from duchenne.detectors.measures import (
+from duchenne.detectors.opening import load_model
+from duchenne.detectors.packaged.learned import inputs_of, learned, outputs_of
+from duchenne.detectors.packaged.measures import (
     COMBINATIONS,
     MEASURES,
     RIGID,
@@ -26,7 +27,6 @@ from duchenne.detectors.measures import (
     aligned,
     measured,
 )
-from duchenne.detectors.opening import load_model
 from duchenne.detectors.standard import PRESENT_FROM, StandardModel, scale
 from duchenne.errors import UsageError
 from duchenne.faces.batch import FaceBatch

@@ -21,8 +21,8 @@ from duchenne.data.stored.frames import BLENDSHAPES_LENGTH
 from duchenne.detectors.base import DUCHENNE, AuModel
 from duchenne.detectors.calibrating.calibration import Curve, log_odds
 from duchenne.detectors.files import JSON, LoadedDetector, load_detector
-from duchenne.detectors.measures import MESH_POINTS
 from duchenne.detectors.onnx_model import DETECTOR_KEY, ENCODER_KEY, STANDARD_KEY, input_names, open_session
+from duchenne.detectors.packaged.measures import MESH_POINTS
 from duchenne.detectors.standard import StandardModel, parts, scores_of
 from duchenne.detectors.trained import TrainedModel
 from duchenne.errors import DuchenneError, UsageError

@@ -1,8 +1,8 @@
 """`--model duchenne`: the detector that comes with the package.
 
 Each action unit is a documented combination of MediaPipe's blendshapes and of the geometry of its 478 points
-(`duchenne.detectors.measures`), on a scale that neutral faces give: 0 is their mean and 1 their standard deviation.
-Those for which networks that learned from rendered people passed the gate (`duchenne.detectors.learned`) have the sum
+(`packaged/measures.py`), on a scale that neutral faces give: 0 is their mean and 1 their standard deviation.
+Those for which networks that learned from rendered people passed the gate (`packaged/learned.py`) have the sum
 of both. What it was judged on, and what was left out: `duchenne/weights/model_card.md`.
 """
 
@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duchenne.detectors.base import DUCHENNE, Z
-from duchenne.detectors.learned import inputs_of, learned, outputs_of
-from duchenne.detectors.measures import COMBINATIONS, MEASURES, MESH_POINTS, aligned, measured
+from duchenne.detectors.packaged.learned import inputs_of, learned, outputs_of
+from duchenne.detectors.packaged.measures import COMBINATIONS, MEASURES, MESH_POINTS, aligned, measured
 from duchenne.faces.batch import FaceBatch
 from duchenne.facs import au_column
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import safe_open
 
-from duchenne.detectors.measures import log_odds
+from duchenne.detectors.packaged.measures import log_odds
 
 FILE: Final = "learned.safetensors"
 INPUTS: Final = ("basis", "factor", "offset")
@@ -43,7 +43,7 @@ def inputs_of(points: Any, blendshapes: Any, arrays: Any, xp: Any) -> Any:
     """(N, K + 52) principal components of the points, and log odds of blendshapes, standardised.
 
     Args:
-        points: (N, 478, 3) as `duchenne.detectors.measures.aligned` gives them.
+        points: (N, 478, 3) as `duchenne.detectors.packaged.measures.aligned` gives them.
         blendshapes: (N, 52) in 0 to 1.
         arrays: see `learned`.
         xp: `numpy` or `torch`, of which all these are.
