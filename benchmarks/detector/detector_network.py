@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,8 +16,8 @@ from duchenne.detectors.packaged.learned import FILE, LAYERS
 from duchenne.detectors.packaged.measures import aligned, log_odds
 from duchenne.detectors.standard import scale
 from duchenne.synthetic.anatomy import SYNTH_AUS
+from standard_detector import WEIGHTS
 
-WEIGHTS = Path(__file__).parents[2] / "src" / "duchenne" / "weights"
 COMPONENTS = 6
 """Of the points. The finer ones tell where a picture was taken: with 120, every face in a recording lies three standard
 deviations above portraits in AU 6, at rest, too (`weights/model_card.md`)."""
