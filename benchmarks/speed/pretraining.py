@@ -4,9 +4,9 @@
                                            [--backbones resnet18 compact]
 
 The bare step is forward, backward and optimiser on one batch in memory, with the job's precision and memory format.
-Against it: the whole job (decoding, sampling, augmentation, loss, log), and the same with colour jitter. Medians, with
-the fastest and slowest run; a round of all is repeated, so that a busy machine slows them alike, and what is compared
-is the median of the rounds' ratios.
+Against it: the method's step on one batch in memory (augmentation and the method's loss, too), the whole job (also
+decoding, sampling, log), and the same with colour jitter. Medians, with the fastest and slowest run; a round of all is
+repeated, so that a busy machine slows them alike, and what is compared is the median of the rounds' ratios.
 """
 
 from __future__ import annotations
@@ -19,30 +19,36 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 import duchenne
+from duchenne.data.loaders import ClipLoader
+from duchenne.data.prepared import Prepared
 from duchenne.devices import computes_bf16, resolve_device
 from duchenne.methods.temporal_ranking.config import TemporalRankingConfig
 from duchenne.methods.temporal_ranking.method import TemporalRanking
 from measuring import machine, now
 
-STEPS, WARM_UP = 12, 4
+STEPS, WARM_UP = 24, 4
 FIELDS = {"weights": "none", "validation_share": 0.0, "lr": 0.01, "quiet": True}
 
 
-def bare(size_px: int, clips: int, device: torch.device, backbone: str) -> float:
-    """Images a second of the encoder's step alone."""
+def step_alone(data: Path, size_px: int, clips: int, device: torch.device, backbone: str, *, bare: bool) -> float:
+    """Images a second of a step on one batch in memory: the method's, or the bare one of its encoder."""
     method = TemporalRanking(TemporalRankingConfig(backbone=backbone)).to(device, memory_format=torch.channels_last)
     optimiser = torch.optim.SGD(method.parameters(), lr=0.01, momentum=0.9)
-    frames = TemporalRanking.sampler(method.config).frames
-    images = torch.rand(clips * frames, 3, size_px, size_px, device=device)
+    opened, sampler = Prepared([data]), TemporalRanking.sampler(method.config)
+    usable, _ = sampler.usable_clips(opened, np.arange(len(opened)))
+    batch = ClipLoader(opened, usable, sampler, batch_size=clips, size_px=size_px, seed=0).batch(0).to(device)
+    images = batch.images.flatten(0, 1).float() / 255
     start = 0.0
     for step in range(WARM_UP + STEPS):
         if step == WARM_UP:
             start = now(device)
+        views = batch if bare else method.augment(batch)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=computes_bf16(device)):
-            loss = method.encoder(images).float().square().mean()
+            loss = method.encoder(images).float().square().mean() if bare else method.training_step(views).loss
         loss.backward()
         optimiser.step()
         optimiser.zero_grad()
@@ -72,15 +78,17 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     device = resolve_device(arguments.device)
-    kinds = ("bare step", "whole job", "with colour jitter 0.4")
+    kinds = ("bare step", "step", "whole job", "with colour jitter 0.4")
     found: dict[tuple[str, str], list[float]] = {(name, kind): [] for name in arguments.backbones for kind in kinds}
     waited = []
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "faces"
         duchenne.synth(data, subjects=8, clips=4, frames=32, size_px=arguments.size, quiet=True)
         for _, name in product(range(arguments.runs), arguments.backbones):
-            found[name, kinds[0]].append(bare(arguments.size, arguments.clips, device, name))
-            for kind, colour in zip(kinds[1:], (0.0, 0.4), strict=True):
+            for kind, bare in zip(kinds[:2], (True, False), strict=True):
+                rate = step_alone(data, arguments.size, arguments.clips, device, name, bare=bare)
+                found[name, kind].append(rate)
+            for kind, colour in zip(kinds[2:], (0.0, 0.4), strict=True):
                 rate, waiting = job(data, arguments.size, arguments.clips, arguments.device, name, colour)
                 found[name, kind].append(rate)
                 waited.append(waiting)

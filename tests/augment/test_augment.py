@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.nn import functional
 
 from duchenne.augment.colour import draw_colour, jitter_colour
 from duchenne.augment.geometry import draw_geometry, move_points, warp
@@ -30,6 +31,18 @@ def test_no_change_without_a_crop():
     images = torch.rand(2, 3, 16, 16)
     matrices = draw_geometry(2, 16, crop_min=1.0, crop_max=1.0)
     assert torch.allclose(warp(images, matrices), images, atol=1e-5)
+
+
+def test_rotated_crops_are_those_of_torch():
+    """Our grid of places to sample, against `affine_grid` with the inverse worked out another way."""
+    torch.manual_seed(1)
+    images, matrices = torch.rand(6, 3, 32, 32), draw_geometry(6, 32, crop_min=0.6, crop_max=0.9, rotation=30)
+    scaled = torch.tensor([[1 / 16, 0, -1], [0, 1 / 16, -1], [0, 0, 1]])  # pixels of 32 to [-1, 1]
+    whole = torch.cat([matrices, torch.tensor([[[0.0, 0, 1]]]).expand(6, 1, 3)], dim=1)
+    to_source = (scaled @ torch.linalg.inv(whole) @ torch.linalg.inv(scaled))[:, :2]
+    grid = functional.affine_grid(to_source, [6, 3, 32, 32], align_corners=False)
+    wanted = functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
+    assert torch.allclose(warp(images, matrices), wanted, atol=1e-4)
 
 
 def test_crops_stay_inside():

@@ -58,12 +58,20 @@ def warp(images: Tensor, matrices: Tensor) -> Tensor:
     """
     size = images.shape[-1]
     inverse = torch.linalg.inv(matrices[:, :, :2])
-    # affine_grid wants output -> input in coordinates of [-1, 1]: p = (x / size) * 2 - 1.
+    # grid_sample wants output -> input in coordinates of [-1, 1]: p = (x / size) * 2 - 1.
     shift = -(inverse @ matrices[:, :, 2:])
     ones = torch.ones(2, 1, device=matrices.device)
     shift = (shift + inverse @ (ones * size / 2)) * 2 / size - 1
-    grid = functional.affine_grid(torch.cat([inverse, shift], dim=2).to(images.dtype), list(images.shape), False)
+    grid = _grid(torch.cat([inverse, shift], dim=2).to(images.dtype), size)
     return functional.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def _grid(matrices: Tensor, size: int) -> Tensor:
+    """(N, size, size, 2) what `functional.affine_grid` gives, whose product of matrices takes three times as long."""
+    places = ((2 * torch.arange(size, device=matrices.device, dtype=matrices.dtype) + 1) / size - 1)[:, None]
+    along_x = matrices[:, None, :, 0] * places
+    along_y = matrices[:, None, :, 1] * places + matrices[:, None, :, 2]
+    return along_x[:, None] + along_y[:, :, None]
 
 
 def move_points(points: Tensor, matrices: Tensor) -> Tensor:
