@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from duchenne.detectors.packaged.learned import inputs_of, learned, outputs_of
 from duchenne.detectors.packaged.measures import COMBINATIONS, MEASURES, RIGID, aligned, measured
-from duchenne.detectors.standard import PRESENT_FROM
+from duchenne.detectors.standard import PRESENT_FROM, parts_of, scale_from, scores_of
 from duchenne.faces.align import crop_face, crop_matrix
 from duchenne.faces.decode import read_pictures
 from duchenne.faces.find import FaceFinder
@@ -128,26 +128,15 @@ def joined(kept: dict[str, Any], mesh: Floats, shapes: Floats) -> dict[str, Any]
 
 
 def scores_on(kept: dict[str, Any], mesh: Floats, shapes: Floats) -> Floats:
-    """(N, A) scores on a scale of `scale_of` with what `joined` found."""
-    scores, outputs = combinations(kept, mesh, shapes), networks(kept, mesh, shapes)
-    for row, au in enumerate(learned()[1]["aus"]):
-        own, place = kept["learned"][au_column(au)], list(COMBINATIONS).index(au)
-        scores[:, place] = ((outputs[:, row] - own["mean"]) / own["sd"] + scores[:, place]) / own["unit"]
-    return scores
+    """(N, A) scores on a scale of `whole_scale`."""
+    return np.asarray(scores_of(mesh, shapes, parts_of(scale_from(kept)), np).mean(axis=1))
 
 
 def combinations(kept: dict[str, Any], mesh: Floats, shapes: Floats) -> Floats:
     """(N, A) combinations of measures on a scale of `scale_of`."""
-    values = measured(aligned(mesh, np.array(kept["template"])), shapes, np).mean(axis=1)
-    mean = np.array([np.mean(kept["measures"][name]["mean"]) for name in MEASURES])
-    standard = (values - mean) / np.array([kept["measures"][name]["sd"] for name in MEASURES])
-    names = list(MEASURES)
-    columns = [
-        sum(weight * standard[:, names.index(name)] for name, weight in own.items())
-        / kept["scores"][au_column(au)]["sd"]
-        for au, own in COMBINATIONS.items()
-    ]
-    return np.stack(columns, axis=1)
+    own = scale_from(kept)
+    sides = (measured(aligned(mesh, own.template), shapes, np) - own.mean) @ own.weights
+    return np.asarray(sides.mean(axis=1))
 
 
 def labels_of(codes: pd.DataFrame) -> Floats:

@@ -51,7 +51,11 @@ class Scale:
 @cache
 def scale() -> Scale:
     """The scale that comes with the package."""
-    record = json.loads(files("duchenne.weights").joinpath("neutral.json").read_text("utf-8"))
+    return scale_from(json.loads(files("duchenne.weights").joinpath("neutral.json").read_text("utf-8")))
+
+
+def scale_from(record: dict[str, Any]) -> Scale:
+    """The scale that a record says (`template`, `measures`, `scores`); without `evidence` nothing counts as judged."""
     kept, spread = record["measures"], record["scores"]
     weights = np.array(
         [
@@ -62,7 +66,7 @@ def scale() -> Scale:
             for name in MEASURES
         ]
     )
-    evidence = record["evidence"]
+    evidence = record.get("evidence", {})
     judged = tuple(au for au in COMBINATIONS if evidence.get(au_column(au), {}).get("shown"))
     decided = tuple(au for au in judged if evidence[au_column(au)]["decided"])
     mean = np.array([kept[name]["mean"] for name in MEASURES]).T
@@ -71,12 +75,17 @@ def scale() -> Scale:
 
 @cache
 def parts() -> dict[str, NDArray[Any]]:
+    """`parts_of` the scale that comes with the package."""
+    return parts_of(scale())
+
+
+def parts_of(own: Scale) -> dict[str, NDArray[Any]]:
     """All arrays that `scores_of` computes with, by name: of `Scale`, of the networks, and what joins them.
 
     `middle` (L,) is the mean output of the networks on neutral faces, `lift` (L, A) takes what lies above it to scores,
     `keep` (A,) is what combinations are multiplied with: where no network enters, 1.
     """
-    own, (arrays, made) = scale(), learned()
+    arrays, made = learned()
     known = [own.record["learned"][au_column(au)] for au in made["aus"]]
     lift, keep = np.zeros((len(known), len(COMBINATIONS))), np.ones(len(COMBINATIONS))
     for row, au in enumerate(made["aus"]):
