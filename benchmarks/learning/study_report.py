@@ -16,11 +16,11 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib import pyplot as plt
 
-TOLD = {
-    "action units": ("supervised", "CL-ILE"), "emotions": ("EmoCo",), "landmarks": ("knowledge-driven",),
-    "order": ("temporal ranking", "triplet", "N-pair", "CLP"), "nothing": ("SimCLR", "MoCo", "SimSiam", "CVC"),
-    "": ("landmarks", "HOG", "pixels", "16 x 16 pixels"),
-}  # fmt: skip
+from study import METHODS
+
+TOLD = ("action units", "emotions", "landmarks", "order", "nothing")
+MODELS = [(told, name) for told in TOLD for name, arm in METHODS.items() if arm.told == told]
+MODELS += [("", name) for name in ("landmarks", "HOG", "pixels", "16 x 16 pixels")]
 
 
 def read(path: Path) -> pd.DataFrame:
@@ -58,17 +58,16 @@ def rungs(table: pd.DataFrame) -> str:
         here = select(done, **place)
         lines += [f"\n### Heads {place['learned_from']}: {place['network']}, {int(place['passes']):,} passes\n"]
         lines += ["| told | representation | AUC | lead over untrained | lead over AUs off | F1 |", "|---" * 6 + "|"]
-        for told, names in TOLD.items():
-            for name in names:
-                aus = "" if not told else "on"
-                row = [
-                    cell(here, model=name, aus=aus, figure=figure)
-                    for figure in ("auc", "auc over untrained", "auc over AUs off")
-                ]
-                f1 = select(here, model=name, aus=aus, figure="f1")["value"]
-                if row[0]:
-                    shown = ", ".join(f"{value:.3f}" for value in f1)
-                    lines.append(f"| {told} | {name} | {' | '.join(row)} | {shown} |")
+        for told, name in MODELS:
+            aus = "" if not told else "on"
+            row = [
+                cell(here, model=name, aus=aus, figure=figure)
+                for figure in ("auc", "auc over untrained", "auc over AUs off")
+            ]
+            f1 = select(here, model=name, aus=aus, figure="f1")["value"]
+            if row[0]:
+                shown = ", ".join(f"{value:.3f}" for value in f1)
+                lines.append(f"| {told} | {name} | {' | '.join(row)} | {shown} |")
     return "\n".join(lines)
 
 
@@ -101,9 +100,9 @@ def plot(table: pd.DataFrame, path: Path) -> None:
     done = table[(table["learned_from"] == table["tested_on"]) & (table["figure"] == "auc")]
     done = select(done, network="compact", scale="cpu")
     panels = [rung for rung in ("fixed", "still", "natural") if rung in set(done["learned_from"])]
-    models = [name for names in TOLD.values() for name in names if name in set(done["model"])][::-1]
+    models = [name for _, name in MODELS if name in set(done["model"])][::-1]
     figure, axes = plt.subplots(
-        1, len(panels), figsize=(3.0 + 3.4 * len(panels), 1 + 0.3 * len(models)), sharey=True, squeeze=False
+        1, len(panels), figsize=(4.6 + 3.4 * len(panels), 1 + 0.3 * len(models)), sharey=True, squeeze=False
     )
     for axis, rung in zip(axes[0], panels, strict=True):
         for _, row in select(done, learned_from=rung).iterrows():
@@ -116,6 +115,16 @@ def plot(table: pd.DataFrame, path: Path) -> None:
         axis.set_xlabel("linear AUC, unseen people")
         axis.set_yticks(range(len(models)), models, fontsize=9)
         axis.spines[["top", "right"]].set_visible(False)
+    kinds = (
+        ("#1f5fa8", "#1f5fa8", "trained"),
+        ("#8a8a8a", "white", "trained with AUs at zero"),
+        ("#8a8a8a", "#8a8a8a", "not trained"),
+    )
+    handles = [
+        plt.Line2D([], [], color=colour, marker="o", markersize=5, markerfacecolor=face, label=label)
+        for colour, face, label in kinds
+    ]
+    axes[0][-1].legend(handles=handles, fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     figure.tight_layout()
     figure.savefig(path, dpi=120)
 
