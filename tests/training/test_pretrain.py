@@ -38,6 +38,12 @@ FAST = {
 }
 
 
+def quick(name):
+    """The fields of a method in few steps; with the network that is quickest where the method leaves the choice."""
+    network = {"backbone": "compact", "size_px": 64} if hasattr(method_class(name).Config, "backbone") else {}
+    return {**SMALL[name], **FAST, **network}
+
+
 @pytest.fixture(scope="module")
 def squares(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data") / "squares"
@@ -102,7 +108,7 @@ def test_training_changes_the_weights_and_initial_is_the_start(run):
     [*((name, "float32") for name in UNVALIDATED), ("clp", "bf16"), ("temporal_ranking", "bf16")],
 )
 def test_resume_is_exact(name, precision, squares, tmp_path):
-    fields = {**SMALL[name], **FAST, "precision": precision, "schedule": "cosine"}
+    fields = {**quick(name), "precision": precision, "schedule": "cosine"}
     whole = duchenne.pretrain(name, data=squares, out=tmp_path / "whole", **fields)
     assert whole.finished
     part = {**fields, "save_every": 3}
@@ -127,7 +133,7 @@ def test_bf16_is_what_convolutions_compute_in(name, squares, tmp_path, monkeypat
     monkeypatch.setattr(torch.nn.Conv2d, "forward", record)
     for precision, expected in (("bf16", torch.bfloat16), ("float32", torch.float32)):
         seen.clear()
-        fields = {**SMALL[name], **FAST, "max_steps": 2, "precision": precision, "schedule": "constant"}
+        fields = {**quick(name), "max_steps": 2, "precision": precision, "schedule": "constant"}
         duchenne.pretrain(name, data=squares, out=tmp_path / precision, **fields)
         assert {out for _, out in seen} == {expected}
         assert (torch.float32, expected) in seen  # pictures are not rounded before
@@ -198,7 +204,7 @@ def test_no_validation_without_a_score(name, squares, tmp_path):
 
 @pytest.mark.parametrize("name", VALIDATED)
 def test_validation_keeps_the_best(name, squares, tmp_path):
-    fields = {**SMALL[name], **FAST, "validation_share": 0.5, "validate_every": 2}
+    fields = {**quick(name), "validation_share": 0.5, "validate_every": 2}
     duchenne.pretrain(name, data=squares, out=tmp_path / "run", **fields)
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     scores = {line["step"]: line["validation"] for line in lines if "validation" in line}
