@@ -247,24 +247,24 @@ class Study:
         """Linear units and fine-tuning with few people labelled, tested on people of all folds."""
         for head, seed in ((h, s) for h in heads for s in seeds):
             data = self.faces("labelled", head, seed)
-            for name, aus in [("untrained", "")] + [(n, a) for n in names for a in ("on", "off")]:
-                run = self.trained(names[0] if name == "untrained" else name, head, seed, aus or "on", "compact")
+            for name in ("untrained", *names):
+                run = self.trained(names[0] if name == "untrained" else name, head, seed, "on", "compact")
                 model = f"random:{run}" if name == "untrained" else str(run)
                 for protocol, options in (("linear", {"maps": "none"}), ("finetune", {"epochs": 10, "lr": 1e-3})):
                     key = {
                         "network": "compact", "learned_from": head, "tested_on": f"{head}, {protocol}",
-                        "seed": str(seed), "model": name, "aus": aus,
+                        "seed": str(seed), "model": name, "aus": "" if name == "untrained" else "on",
                     }  # fmt: skip
                     if self.has("auc, share 1", **key):
                         continue
-                    folder = self.out / f"few_{protocol}_{name}_{head}_{aus}_{seed}".replace(" ", "_")
+                    folder = self.out / f"few_{protocol}_{name}_{head}_{seed}".replace(" ", "_")
                     duchenne.evaluate(
                         protocol, model=model, data=data, out=folder, label_share=SHARES, sample_faces=0,
                         baselines=False, device=self.device, quiet=True, **options,
                     )  # fmt: skip
-                    found = pd.read_csv(folder / "label_efficiency.csv").groupby("share")["auc"].mean()
-                    for share, value in found.items():
-                        self.add(f"auc, share {share:g}", {"value": value}, **key)
+                    summary = json.loads((folder / "summary.json").read_text())
+                    for point in summary["models"][model]["label_efficiency"]:
+                        self.add(f"auc, share {point['share']:g}", point["auc"], **key)
 
 
 def pictures(method: str, config: Any) -> int:

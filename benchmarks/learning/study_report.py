@@ -88,10 +88,10 @@ def few(table: pd.DataFrame) -> str:
     if not len(found):
         return ""
     shares = list(dict.fromkeys(name.removeprefix("auc, share ") for name in found["figure"]))
-    lines = ["", f"| representation | AUs | how | {' | '.join(shares)} |", "|---" * (3 + len(shares)) + "|"]
-    for key in found[["model", "aus", "tested_on"]].drop_duplicates().to_dict("records"):
+    lines = ["", f"| representation | tested on | {' | '.join(shares)} |", "|---" * (2 + len(shares)) + "|"]
+    for key in found[["model", "tested_on"]].drop_duplicates().to_dict("records"):
         values = [cell(found, **key, figure=f"auc, share {share}") for share in shares]
-        lines.append(f"| {key['model']} | {key['aus']} | {key['tested_on']} | {' | '.join(values)} |")
+        lines.append(f"| {key['model']} | {key['tested_on']} | {' | '.join(values)} |")
     return "\n".join(lines)
 
 
