@@ -2,9 +2,9 @@
 
     python benchmarks/learning/study_report.py benchmarks/learning/results/learning.csv [--plot FILE.png]
 
-Prints Markdown: for each rung a line per model with its AUC on unseen people, its lead over untrained weights and over
-the same training without action units (95 % intervals over people; several seeds one after the other), then the
-comparisons and what few labels give, as far as the table holds them.
+Prints Markdown: for each rung and seed a line per model with its AUC on unseen people, its lead over untrained weights
+and over the same training without action units (95 % intervals over people), then the comparisons and what few labels
+give, as far as the table holds them. A seed `0, again` is a training that was repeated on another processor.
 """
 
 from __future__ import annotations
@@ -54,9 +54,10 @@ def rungs(table: pd.DataFrame) -> str:
     """A table for each rung and network."""
     lines = []
     done = table[table["learned_from"] == table["tested_on"]]
-    for place in done[["scale", "passes", "network", "learned_from"]].drop_duplicates().to_dict("records"):
+    for place in done[["scale", "passes", "network", "learned_from", "seed"]].drop_duplicates().to_dict("records"):
         here = select(done, **place)
-        lines += [f"\n### Heads {place['learned_from']}: {place['network']}, {int(place['passes']):,} passes\n"]
+        rung = f"{place['network']}, {int(place['passes']):,} passes, seed {place['seed']}"
+        lines += [f"\n### Heads {place['learned_from']}: {rung}\n"]
         lines += ["| told | representation | AUC | lead over untrained | lead over AUs off | F1 |", "|---" * 6 + "|"]
         for told, name in MODELS:
             aus = "" if not told else "on"
@@ -76,10 +77,11 @@ def comparisons(table: pd.DataFrame) -> str:
     known = ("auc over untrained", "auc over AUs off")
     found = table[table["figure"].str.startswith("auc over ") & ~table["figure"].isin(known)]
     lines = [
-        f"| {row['model']} over {row['figure'].removeprefix('auc over ')} | {row['tested_on']} | {words(row)} |"
+        f"| {row['model']} over {row['figure'].removeprefix('auc over ')} | {row['tested_on']} | {row['seed']} "
+        f"| {words(row)} |"
         for _, row in found.iterrows()
     ]
-    return "\n".join(["", "| comparison | tested on | lead in AUC |", "|---|---|---|", *lines]) if lines else ""
+    return "\n".join(["", "| comparison | tested on | seed | lead in AUC |", "|---" * 4 + "|", *lines]) if lines else ""
 
 
 def few(table: pd.DataFrame) -> str:
@@ -96,17 +98,19 @@ def few(table: pd.DataFrame) -> str:
 
 
 def plot(table: pd.DataFrame, path: Path) -> None:
-    """AUC of every model, its control as an empty circle; a panel per rung."""
+    """AUC of every model, its control as an empty circle; a panel per rung, seeds one below the other."""
     done = table[(table["learned_from"] == table["tested_on"]) & (table["figure"] == "auc")]
     done = select(done, network="compact", scale="cpu")
     panels = [rung for rung in ("fixed", "still", "natural") if rung in set(done["learned_from"])]
     models = [name for _, name in MODELS if name in set(done["model"])][::-1]
+    seeds = list(dict.fromkeys(done["seed"]))
     figure, axes = plt.subplots(
         1, len(panels), figsize=(4.6 + 3.4 * len(panels), 1 + 0.3 * len(models)), sharey=True, squeeze=False
     )
     for axis, rung in zip(axes[0], panels, strict=True):
         for _, row in select(done, learned_from=rung).iterrows():
-            y, off = models.index(row["model"]), row["aus"] == "off"
+            off = row["aus"] == "off"
+            y = models.index(row["model"]) - 0.2 * seeds.index(row["seed"]) + 0.1 * off
             colour = "#8a8a8a" if off or not row["aus"] else "#1f5fa8"
             axis.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=1.4)
             axis.plot(row["value"], y, "o", color=colour, markersize=5, markerfacecolor="white" if off else colour)
