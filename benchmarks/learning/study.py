@@ -154,9 +154,7 @@ class Study:
         if arm.method == "cl_ile":  # three fifths for its network, a fifth for each later stage
             fields["backbone_steps"], steps = max(1, round(0.6 * steps)), 0.2 * steps
         fields["max_steps"] = max(1, round(steps))
-        run = self.out / f"{name}{'' if net == 'compact' else f', {net}'}_{head}_{aus}_{seed}".replace(",", "").replace(
-            " ", "_"
-        )
+        run = self.out / file_name(f"{name}{'' if net == 'compact' else f', {net}'}_{head}_{aus}_{seed}")
         if not (run / "encoder.safetensors").exists():
             data = self.learned(arm, head, seed, aus, config.size_px)
             resume, start = (run / "checkpoint.pt").exists(), time.perf_counter()
@@ -172,16 +170,20 @@ class Study:
             raise SystemExit(f"{run} was trained with other settings; name another --out.")
         return run
 
-    def linear(self, models: list[str], data: Path, out: str) -> dict[str, Any]:
-        """The summary of a linear evaluation."""
-        folder = self.out / "linear" / out.replace(",", "").replace(" ", "_")
+    def scored(self, protocol: str, models: list[str], data: Path, out: str, **options: Any) -> dict[str, Any]:
+        """The summary of an evaluation."""
+        folder = self.out / protocol / file_name(out)
         if not (folder / "summary.json").exists():
             duchenne.evaluate(
-                "linear", model=models, data=data, out=folder, sample_faces=0, maps="none", baselines=False,
-                device=self.device, quiet=True,
+                protocol, model=models, data=data, out=folder, sample_faces=0, baselines=False, device=self.device,
+                quiet=True, **options,
             )  # fmt: skip
         summary: dict[str, Any] = json.loads((folder / "summary.json").read_text())
         return summary
+
+    def linear(self, models: list[str], data: Path, out: str) -> dict[str, Any]:
+        """The summary of a linear evaluation."""
+        return self.scored("linear", models, data, out, maps="none")
 
     def compared(self, first: Path, second: str, data: Path, out: str, over: str, key: dict[str, Any]) -> None:
         """Scores two models and stores the first one's figures, and its lead over the second."""
@@ -257,14 +259,16 @@ class Study:
                     }  # fmt: skip
                     if self.has("auc, share 1", **key):
                         continue
-                    folder = self.out / f"few_{protocol}_{name}_{head}_{seed}".replace(" ", "_")
-                    duchenne.evaluate(
-                        protocol, model=model, data=data, out=folder, label_share=SHARES, sample_faces=0,
-                        baselines=False, device=self.device, quiet=True, **options,
-                    )  # fmt: skip
-                    summary = json.loads((folder / "summary.json").read_text())
+                    summary = self.scored(
+                        protocol, [model], data, f"few_{name}_{head}_{seed}", label_share=SHARES, **options
+                    )
                     for point in summary["models"][model]["label_efficiency"]:
                         self.add(f"auc, share {point['share']:g}", point["auc"], **key)
+
+
+def file_name(words: str) -> str:
+    """Words without what is awkward in the name of a folder."""
+    return words.replace(",", "").replace(" ", "_")
 
 
 def pictures(method: str, config: Any) -> int:
