@@ -4,7 +4,7 @@
 
 Prints Markdown: for each rung and seed a line per model with its AUC on unseen people, its lead over untrained weights
 and over the same training without action units (95 % intervals over people), then the comparisons and what few labels
-give, as far as the table holds them. A seed `0, again` is a training that was repeated on another processor.
+give, as far as the table holds them. A seed `0, again` is one more training with seed 0, on another processor.
 """
 
 from __future__ import annotations
