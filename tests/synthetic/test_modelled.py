@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 
 pytest.importorskip("numba")
 pytest.importorskip("anny")
+
+import anny
 
 from duchenne.cli.main import main
 from duchenne.errors import InputError, UsageError
@@ -28,7 +31,18 @@ Floats = NDArray[np.float64]
 
 
 @pytest.fixture(scope="module")
-def heads_folder(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Anny's shapes are read once for all tests here."""
+    paths = anny.paths
+    own = paths.get_anny_cache_path()
+    if not own.exists():
+        paths.set_anny_cache_path(tmp_path_factory.mktemp("anny"))
+    yield
+    paths.set_anny_cache_path(own)
+
+
+@pytest.fixture(scope="module")
+def heads_folder(shared: Path, shapes: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Baked once for all tests here."""
     folder = tmp_path_factory.mktemp("heads")
     with pytest.MonkeyPatch.context() as patch:
@@ -256,7 +270,7 @@ def pd_column(folder: Path, name: str) -> list[str]:
 
 
 @pytest.mark.shared
-def test_without_assets_faces_are_procedural(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_assets_faces_are_procedural(shapes: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from duchenne.faces.find import FaceFinder
     from duchenne.synthetic.modelled import landmarks, person
 
@@ -310,6 +324,39 @@ def test_a_cache_that_cannot_be_used(makehuman: Path, tmp_path: Path, monkeypatc
         bake.heads()
     (tmp_path / "new" / f"heads-{bake.VERSION}.npz").write_bytes(b"PK garbage")
     with pytest.raises(InputError, match="is damaged; remove it"):
+        bake.heads()
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_anny_leaves_no_cache_where_there_was_none(
+    there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, written = tmp_path / "own", []
+    if there:
+        own.mkdir()
+
+    def full_disk(**_: object) -> None:
+        written.append(anny.paths.get_anny_cache_path() / "shapes")
+        written[0].write_text("")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(anny, "Anny", full_disk)
+    monkeypatch.setattr(anny.paths, "_ANNY_CACHE_DIR", [own])
+    monkeypatch.setenv(assets.VARIABLE, assets.NONE)
+    monkeypatch.setenv("DUCHENNE_HEADS", str(tmp_path / "heads"))
+    with pytest.raises(InputError, match=r"cannot be written \(No space left on device\)"):
+        bake.heads()
+    assert written[0].exists() == there == own.exists()
+    assert (written[0].parent == own) == there
+    assert list((tmp_path / "heads").iterdir()) == []
+    assert anny.paths.get_anny_cache_path() == own
+
+
+def test_a_missing_asset_is_known_before_shapes_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(anny, "Anny", lambda **_: pytest.fail("shapes were read first"))
+    monkeypatch.setenv(assets.VARIABLE, str(tmp_path))
+    monkeypatch.setenv("DUCHENNE_HEADS", str(tmp_path / "heads"))
+    with pytest.raises(InputError, match="is missing; put it there"):
         bake.heads()
 
 

