@@ -11,7 +11,7 @@ from tests.training.made import moving_squares
 from torch import nn
 
 import duchenne
-from duchenne.errors import UsageError
+from duchenne.errors import InputError, UsageError
 from duchenne.modules.backbones.build import build_backbone
 from duchenne.modules.encoder import Encoder, EncoderSpec
 from duchenne.training.runs import load_encoder
@@ -50,6 +50,31 @@ def tiny():
 
 def blind():
     return Blind()
+
+
+class Tokens(Blind):
+    """Tokens in the place of a map."""
+
+    def feature_map(self, x, stage=None):
+        return torch.zeros(len(x), 16, 6)
+
+
+class Picky(Blind):
+    """Refuses a side in the usual way."""
+
+    def forward(self, x):
+        assert x.shape[-1] == 32, f"32 px, not {x.shape[-1]}"
+        return super().forward(x)
+
+
+def picky32():
+    module = Picky()
+    module.size_px = 32
+    return module
+
+
+def lost():
+    raise FileNotFoundError("weights.pt")
 
 
 def number():
@@ -95,6 +120,10 @@ def test_a_recipe_may_not_start_code_by_itself(squares, tmp_path, monkeypatch):
         ("simclr", {"backbone": f"{HERE}:nothing"}, "cannot be imported"),
         ("simclr", {"backbone": f"{HERE}:number"}, "returns a int, not a torch module"),
         ("simclr", {"backbone": f"{HERE}:tiny", "size_px": 36}, r"size_px 36: .*multiple of 8"),
+        ("simclr", {"backbone": f"{HERE}:lost"}, r"cannot be called \(FileNotFoundError: weights.pt\)"),
+        ("simclr", {"backbone": f"{HERE}:Tokens"}, r"feature_map gives \(1, 16, 6\) of a picture, not \(B, C, h, w\)"),
+        ("simclr", {"backbone": f"{HERE}:Picky"}, r"picture of 224 px .*32 px, not 224.*; name .* module's `size_px`"),
+        ("simclr", {"backbone": f"{HERE}:picky32", "size_px": 48}, r"size_px 48: .*AssertionError: 32 px, not 48"),
         ("knowledge_driven", {"backbone": f"{HERE}:blind", "validation_share": 0.0}, "no feature_map"),
     ],
 )
@@ -134,6 +163,23 @@ def test_networks_of_transformers(squares, tmp_path):
         assert torch.allclose(fresh(x), want.last_hidden_state.mean((2, 3)), atol=1e-6)
     short = Encoder(EncoderSpec(backbone=name, last_stage="layer3"))
     assert short(x).shape == (2, 16)
+
+
+@pytest.mark.parametrize("lost", ["encoder.stages.2", ""])
+def test_weights_that_fill_a_network_only_in_part_are_refused(tmp_path, lost):
+    transformers = pytest.importorskip("transformers")
+    safetensors = pytest.importorskip("safetensors.torch")
+    config = transformers.ConvNextConfig(hidden_sizes=[8, 12, 16, 20], depths=[1, 1, 1, 1])
+    transformers.ConvNextModel(config).save_pretrained(tmp_path / "small")
+    file = tmp_path / "small" / "model.safetensors"
+    weights = {f"x.{key}" if key.startswith(lost) else key: value for key, value in safetensors.load_file(file).items()}
+    safetensors.save_file(weights, file, metadata={"format": "pt"})
+    with pytest.raises(InputError, match=r"its weights lack \d+ tensors of the network, e"):
+        build_backbone(f"transformers:{tmp_path / 'small'}")
+    whole = transformers.ConvNextModel(config).state_dict()
+    kept = {key: value for key, value in whole.items() if not key.startswith("layernorm")}
+    safetensors.save_file(kept, file, metadata={"format": "pt"})  # of the pooler, which maps do not go through
+    build_backbone(f"transformers:{tmp_path / 'small'}")
 
 
 def test_the_cells_of_a_vision_transformer():

@@ -129,12 +129,12 @@ def test_a_broken_plug_in_is_one_sentence(site: Path, capsys: pytest.CaptureFixt
     said = duchenne.info()["plug_ins"]
     assert said == {
         "methods: clp": "odd_one:clp of odd_one 2.0; not used: the name is duchenne's own",
-        "methods: lame": "broken: `lame` of duchenne.methods cannot be imported (broken_one:Method: RuntimeError: "
+        "methods: lame": "broken: `lame` of duchenne.methods: broken_one:Method cannot be imported (RuntimeError: "
         "no licence found); mend or uninstall the package broken_one 2.0.",
         "methods: odd": "broken: method odd: has no `Config`, so it is no method; derive it from Method.",
-        "backbones: gone": "broken: `gone` of duchenne.backbones cannot be imported (absent_one:build: "
+        "backbones: gone": "broken: `gone` of duchenne.backbones: absent_one:build cannot be imported ("
         "ModuleNotFoundError: No module named 'absent_one'); mend or uninstall the package absent_one 2.0.",
-        "datasets: gone": "broken: `gone` of duchenne.datasets cannot be imported (absent_one:DATA: "
+        "datasets: gone": "broken: `gone` of duchenne.datasets: absent_one:DATA cannot be imported ("
         "ModuleNotFoundError: No module named 'absent_one'); mend or uninstall the package absent_one 2.0.",
         "augmentations: Wrong": "fine_one:x of fine_one 2.0; not used: a name has lower-case letters, digits and "
         "underscores",
@@ -143,7 +143,7 @@ def test_a_broken_plug_in_is_one_sentence(site: Path, capsys: pytest.CaptureFixt
     assert registry.method_class("clp").__module__ == "duchenne.methods.clp.method"
     assert pretrain_main(["--help"]) == 0
     assert "lame" in capsys.readouterr().out
-    with pytest.raises(UsageError, match=r"`lame` of duchenne\.methods cannot be imported"):
+    with pytest.raises(UsageError, match=r"`lame` of duchenne\.methods: broken_one:Method cannot be imported"):
         registry.method_class("lame")
     with pytest.raises(UsageError, match=r"`gone` of duchenne\.backbones"):
         build_backbone("gone")

@@ -6,6 +6,7 @@ import hashlib
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -34,7 +35,7 @@ from duchenne.features.source import (
 from duchenne.modules.backbones.builders import call_builder
 from duchenne.modules.encoder import Encoder, EncoderSpec
 from duchenne.parallel import ahead
-from duchenne.plugins import check_builder, is_builder
+from duchenne.plugins import check_builder, is_builder, others_code
 from duchenne.training.runs import (
     EncoderRecord,
     LoadedEncoder,
@@ -207,7 +208,9 @@ class EncoderSource(SingleSource):
         out: Features | None = None
         with torch.inference_mode(), torch.autocast(context.device.type, torch.bfloat16, enabled=context.bf16):
             for start, pictures in batches:
-                values = forward(encoder_input(pictures, context.device)).float().cpu().numpy()
+                said = f"--model {self.name}: cannot look at pictures of {pictures.shape[1]} px"
+                with others_code(said) if self.facts["kind"] == "builder" else nullcontext():
+                    values = forward(encoder_input(pictures, context.device)).float().cpu().numpy()
                 if values.ndim != 2 or len(values) != len(pictures):
                     raise UsageError(
                         f"--model {self.name}: gives shape {values.shape} for {len(pictures)} pictures, not (B, D)."

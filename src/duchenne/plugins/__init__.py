@@ -13,13 +13,14 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from duchenne.errors import UsageError
+from duchenne.errors import DuchenneError, UsageError
 
 BUILDERS_VARIABLE: Final = "DUCHENNE_BUILDERS"
 BUILDER: Final = re.compile(r"([A-Za-z_]\w*(?:\.\w+)*):([A-Za-z_]\w*)")
@@ -85,9 +86,8 @@ def import_builder(name: str, what: str) -> Any:
     if added:
         sys.path.insert(0, here)  # as `python -m` would; the installed command does not have it
     try:
-        return getattr(import_module(package), own)
-    except Exception as error:  # it is others' code: whatever it raises
-        raise UsageError(f"{what} {name}: cannot be imported ({_reason(error)}); check the name.") from error
+        with others_code(f"{what} {name}: cannot be imported", "; check the name"):
+            return getattr(import_module(package), own)
     finally:
         if added:
             sys.path.remove(here)
@@ -116,13 +116,9 @@ def load_plugin(kind: Kind, name: str) -> Any | None:
     if len(points) > 1:
         both = " and ".join(package_of(point) for point in points)
         raise UsageError(f"`{name}` of duchenne.{kind} is offered by {both}; uninstall one of them.")
-    try:
+    advice = f"; mend or uninstall the package {package_of(points[0])}"
+    with others_code(f"`{name}` of duchenne.{kind}: {points[0].value} cannot be imported", advice):
         return points[0].load()
-    except Exception as error:  # it is others' code: whatever it raises
-        raise UsageError(
-            f"`{name}` of duchenne.{kind} cannot be imported ({points[0].value}: {_reason(error)}); mend or uninstall "
-            f"the package {package_of(points[0])}."
-        ) from error
 
 
 def package_of(point: EntryPoint) -> str:
@@ -130,5 +126,17 @@ def package_of(point: EntryPoint) -> str:
     return f"{point.dist.name} {point.dist.version}" if point.dist else point.module
 
 
-def _reason(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:160]
+@contextmanager
+def others_code(said: str, advice: str = "") -> Iterator[None]:
+    """Runs code that is not ours: whatever it raises becomes one sentence, `said (reason)advice.`
+
+    Raises:
+        UsageError: with that sentence.
+    """
+    try:
+        yield
+    except DuchenneError:
+        raise
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:160]
+        raise UsageError(f"{said} ({reason}){advice}.") from error

@@ -31,7 +31,7 @@ from duchenne.methods.base import Method
 from duchenne.methods.registry import method_class
 from duchenne.modules.backbones.build import is_foreign
 from duchenne.modules.encoder import Encoder, EncoderSpec
-from duchenne.plugins import check_builder, check_named_code
+from duchenne.plugins import check_builder, check_named_code, others_code
 from duchenne.training.config import LARGEST_PX, method_run_config
 from duchenne.training.foreign import not_finite
 from duchenne.training.weights import LARGEST_WEIGHTS, apply_weights, tensors_of
@@ -313,12 +313,8 @@ def check_side(method: Method, config: Any) -> None:
     if config.size_px < smallest_px:
         raise UsageError(f"--size-px {config.size_px}: {name} takes pictures from {smallest_px} px.")
     if is_foreign(name):  # not ours: it says so itself, in its own words
-        try:
-            with torch.no_grad():
-                method.encoder.eval()(torch.zeros(1, 3, config.size_px, config.size_px))
-        except (RuntimeError, ValueError, TypeError, IndexError) as error:
-            reason = " ".join(str(error).split())[:160]
-            raise UsageError(f"--size-px {config.size_px}: {name} cannot take it ({reason}).") from error
+        with others_code(f"--size-px {config.size_px}: {name} cannot take it"), torch.no_grad():
+            method.encoder.eval()(torch.zeros(1, 3, config.size_px, config.size_px))
         method.train()
 
 

@@ -43,6 +43,18 @@ class Net(torch.nn.Module):
 def build():
     return Net()
 
+class Deep(Net):
+    def feature_map(self, x, stage):
+        raise ValueError(f"no stage {stage}")
+
+class Tokens(Net):
+    def feature_map(self, x, stage):
+        return self.convolution(x).flatten(2).mT
+
+class Picky(Net):
+    def forward(self, x):
+        raise AssertionError("not such a picture")
+
 def without():
     return torch.nn.Sequential(torch.nn.AvgPool2d(16), torch.nn.Flatten())
 """
@@ -166,7 +178,12 @@ def test_what_an_area_shows_is_learned(located, builders, tmp_path):
 
 def test_areas_are_read_once_for_all_shares_of_the_labels(located, builders, tmp_path, monkeypatch):
     read, original = [], areas.read_areas
-    monkeypatch.setattr(areas, "read_areas", lambda *inputs: read.append(len(inputs[1])) or original(*inputs))
+
+    def reading(encoder, pictures, boxes):
+        read.append(len(pictures) if pictures.any() else 0)  # a black one is a trial of the network
+        return original(encoder, pictures, boxes)
+
+    monkeypatch.setattr(areas, "read_areas", reading)
     evaluate(located, tmp_path / "out", label_share=[0.5])
     assert sum(read) == 168
     assert (tmp_path / "out" / "label_efficiency.csv").exists()
@@ -187,6 +204,9 @@ def test_models_that_are_no_pictures_show_all_their_values(located, tmp_path):
 
 @pytest.mark.parametrize("fields, why", [
     ({"model": "area_builders:without"}, "has no feature_map"),
+    ({"model": "area_builders:Deep"}, r"gives no maps of stage layer3 at 48 px \(ValueError: no stage layer3\); use"),
+    ({"model": "area_builders:Tokens"}, "gives no maps of stage layer3 at 48 px"),
+    ({"model": "area_builders:Picky", "protocol": "linear"}, "cannot look at pictures of 48 px .*not such a picture"),
     ({"model": "area_builders:build+pixels"}, "are several"),
     ({"target": "emotion"}, "areas judge action units"),
     ({"l2": 0.1}, "l2: is for `evaluate linear`, `evaluate semi`"),

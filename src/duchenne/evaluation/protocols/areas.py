@@ -42,6 +42,7 @@ from duchenne.features.source import FeatureSource, NetworkSource, finite
 from duchenne.heads.fit_network import SETTLED_FACES
 from duchenne.modules.heads import projection_head
 from duchenne.modules.roi_align import roi_align
+from duchenne.plugins import others_code
 from duchenne.progress import progress_bar
 
 STAGE: Final = "layer3"
@@ -256,6 +257,9 @@ class _Inputs:
             encoder = self._checked(self.network)
             self.side = self.network.side_px(job.data)
             self.boxes, self.fitted = self._boxes(self.side, encoder)
+            said = f"evaluate areas: --model {self.network.name} gives no maps of stage {STAGE} at {self.side} px"
+            with others_code(said, "; use evaluate linear"), torch.no_grad():
+                read_areas(encoder.eval(), torch.zeros(1, 3, self.side, self.side), self.boxes[:1])
 
     def of(
         self, seed: int, fold: int, groups: list[Group]

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from duchenne.errors import UsageError
 from duchenne.modules.backbones.base import Backbone
-from duchenne.plugins import import_builder, is_builder, load_plugin
+from duchenne.plugins import import_builder, is_builder, load_plugin, others_code
 
 _TRIED_PX: Final = 224
 
@@ -29,10 +29,8 @@ def call_builder(name: str, flag: str) -> nn.Module:
         UsageError: when it cannot be called or returns something else.
     """
     builder: Any = import_builder(name, flag) if is_builder(name) else load_plugin("backbones", name)
-    try:
+    with others_code(f"{flag} {name}: cannot be called", "; check the name, it takes no argument"):
         module = builder()
-    except (ImportError, AttributeError, TypeError) as error:
-        raise UsageError(f"{flag} {name}: cannot be called ({error}); check the name, it takes no argument.") from error
     if not isinstance(module, nn.Module):
         raise UsageError(f"{flag} {name}: returns a {type(module).__name__}, not a torch module.")
     return module
@@ -57,16 +55,17 @@ class BuiltBackbone(Backbone):
         side = int(getattr(self.network, "size_px", _TRIED_PX))
         self.stages = (last_stage,) if last_stage else tuple(getattr(self.network, "stages", ()))
         training, blank = self.network.training, torch.zeros(1, 3, side, side)
-        try:
-            with torch.no_grad():
-                features = self.eval()(blank)
-                maps = self.feature_map(blank) if hasattr(self.network, "feature_map") else None
-        except (RuntimeError, ValueError, TypeError, AttributeError) as error:
-            reason = " ".join(str(error).split())[:160]
-            raise UsageError(f"--backbone {name}: cannot look at a picture of {side} px ({reason}).") from error
+        advice = "; name the side that it takes in the module's `size_px`" if side == _TRIED_PX else ""
+        with others_code(f"--backbone {name}: cannot look at a picture of {side} px", advice), torch.no_grad():
+            features = self.eval()(blank)
+            maps = self.feature_map(blank) if hasattr(self.network, "feature_map") else None
         self.train(training)
         if not isinstance(features, Tensor) or features.ndim != 2 or len(features) != 1:
             raise UsageError(f"--backbone {name}: gives no feature vector (B, D) of a picture.")
+        if maps is not None and (maps.ndim != 4 or len(maps) != 1):
+            raise UsageError(
+                f"--backbone {name}: feature_map gives {tuple(maps.shape)} of a picture, not (B, C, h, w)."
+            )
         self.feature_dim = features.shape[1]
         self.channels = self.feature_dim if maps is None else maps.shape[1]
 

@@ -48,6 +48,7 @@ class TransformersBackbone(Backbone):
     def __init__(self, name: str, last_stage: str | None = None, config: str | None = None) -> None:
         super().__init__()
         self.name, self.config, self._last = name, config, last_stage
+        self._lacking: set[str] = set()  # tensors that a folder's weights do not give
         self.network = self._build(name.removeprefix(PREFIX))
         self._options = {"interpolate_pos_encoding": True} if self._takes("interpolate_pos_encoding") else {}
         self._find_stages()
@@ -94,9 +95,12 @@ class TransformersBackbone(Backbone):
                     f"{hint}"
                 )
             if local:
-                return transformers.AutoModel.from_pretrained(
-                    folder, config=made, local_files_only=True, use_safetensors=True, trust_remote_code=False
-                )
+                model, said = transformers.AutoModel.from_pretrained(
+                    folder, config=made, local_files_only=True, use_safetensors=True, trust_remote_code=False,
+                    output_loading_info=True,
+                )  # fmt: skip
+                self._lacking = set(said["missing_keys"])
+                return model
             return transformers.AutoModel.from_config(made, trust_remote_code=False)
         except (OSError, ValueError, TypeError, KeyError, ImportError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:160]
@@ -119,6 +123,13 @@ class TransformersBackbone(Backbone):
             raise UsageError(f"--backbone {self.name}: gives no maps of a picture of {side} px ({reason}).") from error
         for parameter, gradient in zip(parameters, used, strict=True):
             parameter.requires_grad_(gradient is not None)
+        unused = {name for name, parameter in self.network.named_parameters() if not parameter.requires_grad}
+        lacking = sorted(self._lacking - unused)
+        if lacking:
+            raise InputError(
+                f"--backbone {self.name}: its weights lack {len(lacking)} tensors of the network, {lacking[0]} "
+                "first; name a folder whose weights fit its config.json."
+            )
         self.train(training)
         self._places: dict[str, int] = {}
         for place, found in enumerate(maps):
