@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+from itertools import combinations
 from pathlib import Path
 
 import pandas as pd
@@ -11,9 +12,10 @@ import pytest
 
 from duchenne.cli.main import main
 from duchenne.data.prepared import Prepared
+from duchenne.demonstration.report import _verdicts
 from duchenne.training.runs import load_encoder
 
-SMALL = ["--subjects", "4", "--clips", "1", "--steps", "2", "--labelled-steps", "2", "--quiet"]
+SMALL = ["--seed", "0", "--subjects", "4", "--clips", "1", "--steps", "2", "--labelled-steps", "2", "--quiet"]
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +72,54 @@ def test_a_second_call_keeps_what_is_finished(made, capsys):
     assert before == {path: path.stat().st_mtime_ns for path in made.glob("run*/*.safetensors")}
     assert shards == {path: path.stat().st_mtime_ns for path in made.rglob("*.tar")}
     assert "linear protocol on people that no encoder has seen" in capsys.readouterr().out
+
+
+def compared(**leads):
+    """A summary of the demonstration's models with leads in AUC, `FIRST__SECOND=(value, low, high)`."""
+    models = {"run_labelled": "d/run_labelled", "run": "d/run", "off": "d/run_aus_off", "random": "random:d/run"}
+    pairs = []
+    for first, second in combinations(models, 2):
+        auc = dict(zip(("value", "low", "high"), leads.get(f"{first}__{second}", (0.1, 0.05, 0.2))))
+        pairs.append({"first": models[first], "second": models[second], "mean_of_folds": {"auc": auc}})
+    return {"models": dict.fromkeys(models.values()), "differences": pairs}
+
+
+CONTROL = "that of the same training with every action unit held at zero"
+
+
+@pytest.mark.parametrize(
+    ("lead", "learned", "ranked"),
+    [
+        (
+            (0.087, 0.07, 0.108),
+            f"EmoCo learned action units: its AUC less {CONTROL} is +.087 (+.070 to +.108).",
+            "In AUC it is worse than supervised; is better than EmoCo without AUs and untrained network.",
+        ),
+        (
+            (0.004, -0.01, 0.02),
+            f"That EmoCo learned action units cannot be said: its AUC less {CONTROL} is +.004 (-.010 to +.020), which "
+            "may be 0.",
+            "In AUC it is worse than supervised; cannot be told apart from EmoCo without AUs; is better than untrained "
+            "network.",
+        ),
+        (
+            (-0.05, -0.08, -0.02),
+            "EmoCo learned no action units and lost some of what shows them: its AUC less "
+            f"{CONTROL} is -.050 (-.080 to -.020).",
+            "In AUC it is worse than supervised and EmoCo without AUs; is better than untrained network.",
+        ),
+        (
+            (None, None, None),
+            f"EmoCo: what it learned cannot be said, because its AUC or {CONTROL} is undefined.",
+            "In AUC it is worse than supervised; cannot be compared with EmoCo without AUs; is better than untrained "
+            "network.",
+        ),
+    ],
+)
+def test_the_control_decides_what_was_learned(lead, learned, ranked):
+    labelled, told = _verdicts(compared(run__off=lead))
+    assert told == f"{learned} {ranked}"
+    assert labelled.startswith("Supervised learned action units: its AUC less that of the untrained network is +.100 (")
 
 
 def test_another_demo_does_not_mix_with_it(made, capsys):

@@ -20,7 +20,7 @@ from duchenne import plots
 from duchenne._version import __version__
 from duchenne.data.prepared import Prepared
 from duchenne.data.shards import encode_jpeg
-from duchenne.evaluation.report.page import log_curve
+from duchenne.evaluation.report.page import absent_items, log_curve
 from duchenne.facs import ACTION_UNITS, au_column
 from duchenne.files import write_text
 from duchenne.pages import jpeg_uri, render_page
@@ -67,7 +67,8 @@ def write_demo_report(
     curves = {_NAMES[run][0]: log_curve(out / run, "accuracy") for run in ("run", "run_aus_off")}
     passed = [str(au) for au in fitted.loc[fitted["passed"], "au"]]
     logs = {name: curve for name, curve in curves.items() if curve}
-    found = int(detected["face"].notna().sum())
+    found = detected.loc[detected["face"].notna(), "frame"].nunique()
+    absent = absent_items(summary)
     page = {
         "title": "demonstration",
         "pretraining": {
@@ -78,6 +79,7 @@ def write_demo_report(
         },
         "clips": _clips(data),
         "learning": Markup(plots.curves(logs, label="emotion told right")),
+        "chance": _short(1 / data.column("emotion", learned).nunique()),
         "steps": max(steps[-1] for steps, _ in logs.values()),
         "overview": Markup(
             plots.overview(
@@ -92,12 +94,13 @@ def write_demo_report(
         "detector": {
             "passed": ", ".join(passed) or "none",
             "number": len(passed),
-            "of": len(fitted),
+            "of": len(fitted) - len(absent),
             "kappa": _short(float(fitted["kappa"].mean())),
             "auc": _short(float(fitted["auc"].mean())),
             "agreement": _agreement(plan, detected),
         },
         "protocol": summary["protocol"],
+        "absent": ", ".join(absent),
         "film": _film(frames),
         "timeline": Markup(_timeline(plan, detected)),
         "found": f"A face was found in {found} of {len(frames)} frames.",
@@ -125,26 +128,56 @@ def _rows(summary: Mapping[str, Any], names: Mapping[str, tuple[str, str]]) -> A
 
 
 def _verdicts(summary: Mapping[str, Any]) -> list[str]:
-    """What each training learned and what not, one sentence each; nothing is left out because it disappoints."""
-    names = {model: _NAMES[_kind(model)][0] for model in summary["models"]}
-    return [_verdict(model, summary, names) for model in list(names)[:2]]
+    """What each training learned and what not; nothing is left out because it disappoints."""
+    models = {_kind(model): model for model in summary["models"]}
+    said = []
+    for kind, control, against in (
+        ("run_labelled", "random", "the untrained network"),
+        ("run", "run_aus_off", "the same training with every action unit held at zero"),
+    ):
+        leads = _leads(summary, models[kind])
+        learned = _learned(_NAMES[kind][0], leads.get(models[control]), against)
+        said.append(f"{learned} {_ranked(summary, leads)}")
+    return said
 
 
-def _verdict(model: str, summary: Mapping[str, Any], names: Mapping[str, str]) -> str:
-    alike = "not distinguishable from"
-    kinds: dict[str, list[str]] = {"better than": [], alike: [], "worse than": []}
+def _leads(summary: Mapping[str, Any], model: str) -> dict[str, dict[str, float] | None]:
+    """A model's lead in AUC over every other, None where it is undefined."""
+    leads: dict[str, dict[str, float] | None] = {}
     for pair in summary["differences"]:
-        if model in (pair["first"], pair["second"]):
-            other = pair["second"] if pair["first"] == model else pair["first"]
-            low, high = (pair["mean_of_folds"]["auc"][key] for key in ("low", "high"))
-            if pair["second"] == model and low is not None and high is not None:
-                low, high = -high, -low
-            known = low is not None and high is not None
-            kind = "better than" if known and low > 0 else "worse than" if known and high < 0 else alike
-            kinds[kind].append(names[other])
-    parts = [f"{kind} {_enumerated(others)}" for kind, others in kinds.items() if others]
-    name = names[model]
-    return f"{name[0].upper()}{name[1:]} is {'; '.join(parts)} (in AUC; the interval of the difference decides)."
+        lead = pair["mean_of_folds"]["auc"]
+        known = all(lead[key] is not None for key in ("value", "low", "high"))
+        if pair["first"] == model:
+            leads[pair["second"]] = dict(lead) if known else None
+        elif pair["second"] == model:
+            turned = {"value": "value", "low": "high", "high": "low"}
+            leads[pair["first"]] = {key: -lead[turned[key]] for key in turned} if known else None
+    return leads
+
+
+def _learned(name: str, lead: dict[str, float] | None, against: str) -> str:
+    """Whether a training learned action units, one sentence; the control decides."""
+    name = f"{name[0].upper()}{name[1:]}"
+    if lead is None:
+        return f"{name}: what it learned cannot be said, because its AUC or that of {against} is undefined."
+    measured = f"its AUC less that of {against} is {_short(lead['value'], '+')} ({_between(lead, '+')})"
+    if lead["low"] > 0:
+        return f"{name} learned action units: {measured}."
+    if lead["high"] < 0:
+        return f"{name} learned no action units and lost some of what shows them: {measured}."
+    return f"That {name} learned action units cannot be said: {measured}, which may be 0."
+
+
+def _ranked(summary: Mapping[str, Any], leads: Mapping[str, dict[str, float] | None]) -> str:
+    """What a model is better and worse than, one sentence."""
+    kinds: dict[str, list[str]] = {}
+    for other, lead in leads.items():
+        kind = (
+            "cannot be compared with" if lead is None else "is better than" if lead["low"] > 0
+            else "is worse than" if lead["high"] < 0 else "cannot be told apart from"
+        )  # fmt: skip
+        kinds.setdefault(kind, []).append(_NAMES[_kind(other)][0])
+    return f"In AUC it {'; '.join(f'{kind} {_enumerated(others)}' for kind, others in kinds.items())}."
 
 
 def _enumerated(words: Sequence[str]) -> str:
@@ -158,8 +191,10 @@ def _agreement(plan: ClipPlan, detected: pd.DataFrame) -> str:
     for place, au in enumerate(SYNTH_AUS):
         exact = plan.aus[:, :, place].max(axis=1)[first["frame"].to_numpy(dtype=np.int64)]
         column = f"{au_column(au)}_p"
-        if column in first and exact.max() >= 1 and first[column].notna().sum() > 2:
-            both = np.corrcoef(exact, first[column].fillna(0).to_numpy(dtype=np.float64))[0, 1]
+        said = first[column].to_numpy(dtype=np.float64) if column in first else np.full(len(exact), np.nan)
+        read = ~np.isnan(said)  # frames without a face have no value
+        if read.sum() > 2 and exact[read].max() >= 1:
+            both = np.corrcoef(exact[read], said[read])[0, 1]
             found.append(0.0 if np.isnan(both) else float(both))
     return f"{_short(float(np.mean(found)))} ({len(found)} action units)" if found else "not measurable"
 

@@ -17,7 +17,8 @@ def summary(**auc: tuple[float, float | None, float | None]) -> dict[str, Any]:
         for name, (value, low, high) in auc.items()
     }  # fmt: skip
     return {
-        "models": models, "differences": [], "always_positive": {"mean_of_folds": 0.5},
+        "models": models, "differences": [],
+        "always_positive": {"mean_of_folds": 0.5, "items": {"AU12": {"pooled": 0.4}, "AU45": {"pooled": 0.0}}},
         "protocol": {"threshold": 0.5},
     }  # fmt: skip
 
@@ -32,3 +33,8 @@ def test_an_interval_wholly_below_chance_is_said() -> None:
 def test_nothing_is_said_of_intervals_that_hold_chance_or_are_unknown() -> None:
     said = findings(summary(good=(0.8, 0.7, 0.9), unsure=(0.45, 0.3, 0.5), alone=(0.4, None, None)))
     assert not any("chance" in sentence for sentence in said)
+
+
+def test_an_item_that_nobody_shows_is_named() -> None:
+    (absent,) = [sentence for sentence in findings(summary(good=(0.8, 0.7, 0.9))) if "no tested face" in sentence]
+    assert absent.startswith("Present in no tested face: AU45. F1 is 0 there")

@@ -151,6 +151,11 @@ def _maps(
     }
 
 
+def absent_items(summary: Mapping[str, Any]) -> list[str]:
+    """Items that no tested face shows."""
+    return [item for item, values in summary["always_positive"]["items"].items() if values["pooled"] == 0]
+
+
 def findings(summary: Mapping[str, Any]) -> list[str]:
     """What the numbers say, in sentences; nothing that the intervals do not carry."""
     models, always = summary["models"], summary["always_positive"]["mean_of_folds"]
@@ -177,6 +182,12 @@ def findings(summary: Mapping[str, Any]) -> list[str]:
     seen = [name for name in models if models[name]["seen"]["transductive"]]
     if seen:
         out.append(f"Transductive (has seen the tested subjects, without their labels): {', '.join(seen)}.")
+    absent = absent_items(summary)
+    if absent:
+        out.append(
+            f"Present in no tested face: {', '.join(absent)}. F1 is 0 there whatever a model says, which lowers every "
+            "mean F1; AUC leaves it out."
+        )
     cells = next(iter(models.values()))["undefined"]
     if cells["auc"]:
         out.append(f"{cells['auc']} of {cells['of']} cells have no AUC, because a fold lacks positives or negatives.")
