@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -93,7 +94,9 @@ SCALES: dict[str, dict[str, Any]] = {
 FRAMES, TESTED_FRAMES = 24, 12
 SHARES = (0.01, 0.02, 0.05, 0.1, 0.5)
 """Of the people labelled."""
-KEYS = ("scale", "people", "passes", "network", "learned_from", "tested_on", "seed", "model", "aus", "figure")
+SIZES = ("people", "clips", "passes", "tested")
+KEYS = ("scale", *SIZES, "network", "learned_from", "tested_on", "seed", "model", "aus", "machine", "figure")
+"""`machine`: the processors that the model was trained on (two runs of one training differ by how they round)."""
 
 
 class Study:
@@ -112,15 +115,18 @@ class Study:
 
     def has(self, figure: str, **key: Any) -> bool:
         """Whether a figure is in the table."""
-        wanted = {"scale": self.name, **{k: self.scale[k] for k in ("people", "passes")}, "figure": figure, **key}
+        wanted = {"scale": self.name, **{k: self.scale[k] for k in SIZES}, "figure": figure, **key}
         found = np.ones(len(self.rows), dtype=bool)
         for name in wanted if len(self.rows) else ():
             found &= self.rows[name].to_numpy() == str(wanted[name])
         return bool(len(self.rows)) and bool(found.any())
 
-    def add(self, figure: str, estimate: dict[str, Any], **key: Any) -> None:
-        """Appends a row."""
-        row = {"scale": self.name, **{k: self.scale[k] for k in ("people", "passes")}, **key, "figure": figure}
+    def add(self, figure: str, estimate: dict[str, Any], machine: str, **key: Any) -> None:
+        """Appends a row, unless a call that was stopped has done so."""
+        if self.has(figure, **key):
+            return
+        sizes = {k: self.scale[k] for k in SIZES}
+        row = {"scale": self.name, **sizes, **key, "machine": machine, "figure": figure}
         values = {k: f"{estimate[k]:.4f}" if estimate.get(k) is not None else "" for k in ("value", "low", "high")}
         line = pd.DataFrame([{**{k: str(row.get(k, "")) for k in KEYS}, **values}])
         self.table.parent.mkdir(parents=True, exist_ok=True)
@@ -154,8 +160,9 @@ class Study:
         if arm.method == "cl_ile":  # three fifths for its network, a fifth for each later stage
             fields["backbone_steps"], steps = max(1, round(0.6 * steps)), 0.2 * steps
         fields["max_steps"] = max(1, round(steps))
-        run = self.out / file_name(f"{name}{'' if net == 'compact' else f', {net}'}_{head}_{aus}_{seed}")
+        run = self.run_of(name, head, seed, aus, net)
         if not (run / "encoder.safetensors").exists():
+            note_machine(run, self.device)
             data = self.learned(arm, head, seed, aus, config.size_px)
             resume, start = (run / "checkpoint.pt").exists(), time.perf_counter()
             result = duchenne.pretrain(
@@ -169,6 +176,10 @@ class Study:
         if any(stored[key] != value for key, value in fields.items()):
             raise SystemExit(f"{run} was trained with other settings; name another --out.")
         return run
+
+    def run_of(self, name: str, head: str, seed: int, aus: str, net: str) -> Path:
+        """The folder of a run."""
+        return self.out / file_name(f"{name}{'' if net == 'compact' else f', {net}'}_{head}_{aus}_{seed}")
 
     def scored(self, protocol: str, models: list[str], data: Path, out: str, **options: Any) -> dict[str, Any]:
         """The summary of an evaluation."""
@@ -187,14 +198,19 @@ class Study:
 
     def compared(self, first: Path, second: str, data: Path, out: str, over: str, key: dict[str, Any]) -> None:
         """Scores two models and stores the first one's figures, and its lead over the second."""
-        summary = self.linear([str(first), second], data, out)
-        if not self.has("auc", **key):
-            for figure in ("auc", "f1"):
-                self.add(figure, summary["models"][str(first)]["mean_of_folds"][figure], **key)
-            self.add("seconds", {"value": seconds(first)}, **key)
-            for name, value in log_end(first).items():
-                self.add(f"last {name}", {"value": value}, **key)
-        self.add(f"auc over {over}", summary["differences"][0]["mean_of_folds"]["auc"], **key)
+        summary, machine = self.linear([str(first), second], data, out), machines(first)
+        for figure in ("auc", "f1"):
+            self.add(figure, summary["models"][str(first)]["mean_of_folds"][figure], machine, **key)
+        self.add("seconds", {"value": seconds(first)}, machine, **key)
+        for name, value in log_end(first).items():
+            self.add(f"last {name}", {"value": value}, machine, **key)
+        self.add(f"auc over {over}", summary["differences"][0]["mean_of_folds"]["auc"], machine, **key)
+
+    def known(self, name: str, head: str, seed: int, net: str, key: dict[str, Any]) -> None:
+        """Refuses to mix two trainings in one row of the report: a run that is lost would not come back as it was."""
+        run = self.run_of(name, head, seed, "on", net)
+        if self.has("auc", **key, aus="on") and not (run / "encoder.safetensors").exists():
+            raise SystemExit(f"{run} is gone, and trained anew it would be another one; name another --table.")
 
     def study(self, names: list[str], heads: list[str], seeds: list[int]) -> None:
         """Every method on every rung, with and without action units."""
@@ -204,7 +220,12 @@ class Study:
             place["seed"] = str(seed)
             self.beside(head, seed, size_px, place)
             for name in names:
+                if net != "compact" and not takes_backbone(METHODS[name].method):
+                    continue
                 key = {**place, "model": name}
+                if all(self.has(f"auc over {other}", **key, aus="on") for other in ("untrained", "AUs off")):
+                    continue
+                self.known(name, head, seed, net, key)
                 if not self.has("auc over untrained", **key, aus="on"):
                     run = self.trained(name, head, seed, "on", net)
                     data, out = self.faces("tested", head, seed, size_px=size_px), f"{run.name}_untrained"
@@ -212,15 +233,15 @@ class Study:
                 if not self.has("auc over AUs off", **key, aus="on"):
                     run, other = (self.trained(name, head, seed, aus, net) for aus in ("on", "off"))
                     data, out = self.faces("tested", head, seed, size_px=size_px), f"{run.name}_control"
-                    self.compared(run, str(other), data, out, "AUs off", {**key, "aus": "on"})
                     score = self.linear([str(run), str(other)], data, out)["models"][str(other)]["mean_of_folds"]
-                    self.add("auc", score["auc"], **key, aus="off")
+                    self.add("auc", score["auc"], machines(other), **key, aus="off")
                     for figure, value in log_end(other).items():
-                        self.add(f"last {figure}", {"value": value}, **key, aus="off")
+                        self.add(f"last {figure}", {"value": value}, machines(other), **key, aus="off")
+                    self.compared(run, str(other), data, out, "AUs off", {**key, "aus": "on"})
 
     def beside(self, head: str, seed: int, size_px: int, place: dict[str, Any]) -> None:
         """Baselines that learn nothing but the linear units."""
-        if self.has("auc", **place, model="HOG"):
+        if self.has("f1", **place, model=list(FEATURES)[-1]):
             return
         data = self.faces("tested", head, seed, size_px=size_px)
         files = {name: table_of(data, of, self.out / f"{data.name}_{name}.parquet") for name, of in FEATURES.items()}
@@ -228,10 +249,10 @@ class Study:
         scores = self.linear(list(models.values()), data, f"beside_{head}_{size_px}_{seed}")["models"]
         for name, model in models.items():
             for figure in ("auc", "f1"):
-                self.add(figure, scores[model]["mean_of_folds"][figure], **place, model=name)
+                self.add(figure, scores[model]["mean_of_folds"][figure], processor("cpu"), **place, model=name)
 
     def comparisons(self, heads: list[str], seeds: list[int]) -> None:
-        """What the papers compare."""
+        """What the papers compare; both AUCs of a pair are stored with it, so that it stands for itself."""
         for head, seed, (first, second) in ((h, s, p) for h in heads for s in seeds for p in PAIRS):
             free = first == "EmoCo"
             key = {
@@ -243,19 +264,26 @@ class Study:
             one, other = (self.trained(name, head, seed, "on", "compact") for name in (first, second))
             data = self.faces("tested", head, seed)
             data = without_emotion(data) if free else data
-            self.compared(one, str(other), data, f"{one.name}_over_{second}", second, key)
+            summary = self.linear([str(one), str(other)], data, f"{one.name}_over_{second}")
+            for run, figure in ((one, f"auc beside {second}"), (other, f"auc of {second}")):
+                self.add(figure, summary["models"][str(run)]["mean_of_folds"]["auc"], machines(run), **key)
+            self.add(f"auc over {second}", summary["differences"][0]["mean_of_folds"]["auc"], machines(one), **key)
 
     def few(self, names: list[str], heads: list[str], seeds: list[int]) -> None:
         """Linear units and fine-tuning with few people labelled, tested on people of all folds."""
         for head, seed in ((h, s) for h in heads for s in seeds):
             data = self.faces("labelled", head, seed)
-            for name in ("untrained", *names):
-                run = self.trained(names[0] if name == "untrained" else name, head, seed, "on", "compact")
-                model = f"random:{run}" if name == "untrained" else str(run)
+            models = {}
+            for name in names:
+                run = self.trained(name, head, seed, "on", "compact")
+                shape = "untrained" if takes_backbone(METHODS[name].method) else f"{name}, untrained"
+                models = {shape: (run, f"random:{run}"), **models, name: (run, str(run))}
+            for name, (run, model) in models.items():
                 for protocol, options in (("linear", {"maps": "none"}), ("finetune", {"epochs": 10, "lr": 1e-3})):
                     key = {
                         "network": "compact", "learned_from": head, "tested_on": f"{head}, {protocol}",
-                        "seed": str(seed), "model": name, "aus": "" if name == "untrained" else "on",
+                        "seed": str(seed), "model": name, "aus": "" if name.endswith("untrained") else "on",
+                        "tested": self.scale["labelled"],
                     }  # fmt: skip
                     if self.has("auc, share 1", **key):
                         continue
@@ -263,12 +291,38 @@ class Study:
                         protocol, [model], data, f"few_{name}_{head}_{seed}", label_share=SHARES, **options
                     )
                     for point in summary["models"][model]["label_efficiency"]:
-                        self.add(f"auc, share {point['share']:g}", point["auc"], **key)
+                        self.add(f"auc, share {point['share']:g}", point["auc"], machines(run), **key)
 
 
 def file_name(words: str) -> str:
     """Words without what is awkward in the name of a folder."""
     return words.replace(",", "").replace(" ", "_")
+
+
+def takes_backbone(method: str) -> bool:
+    """Whether a method's network can be chosen."""
+    return "backbone" in method_run_config(method).__dataclass_fields__
+
+
+def processor(device: str) -> str:
+    """The name of what computes."""
+    if device != "cpu":
+        return torch.cuda.get_device_name()
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    return next((line.split(": ", 1)[1] for line in lines if line.startswith("model name")), platform.processor())
+
+
+def note_machine(run: Path, device: str) -> None:
+    """Writes down what a run is trained on, from now on."""
+    names = dict.fromkeys([*filter(None, machines(run).split(" and ")), processor(device)])
+    (run.parent / f"{run.name}.machine").write_text(" and ".join(names))
+
+
+def machines(run: Path) -> str:
+    """What a run was trained on."""
+    noted = run.parent / f"{run.name}.machine"
+    return noted.read_text() if noted.exists() else ""
 
 
 def pictures(method: str, config: Any) -> int:

@@ -20,6 +20,7 @@ from study import METHODS
 
 TOLD = ("action units", "emotions", "landmarks", "order", "nothing")
 MODELS = [(told, name) for told in TOLD for name, arm in METHODS.items() if arm.told == told]
+MARKS = ("o", "s", "^", "D", "v")
 MODELS += [("", name) for name in ("landmarks", "HOG", "pixels", "16 x 16 pixels")]
 
 
@@ -76,12 +77,15 @@ def comparisons(table: pd.DataFrame) -> str:
     """What the papers compare."""
     known = ("auc over untrained", "auc over AUs off")
     found = table[table["figure"].str.startswith("auc over ") & ~table["figure"].isin(known)]
-    lines = [
-        f"| {row['model']} over {row['figure'].removeprefix('auc over ')} | {row['tested_on']} | {row['seed']} "
-        f"| {words(row)} |"
-        for _, row in found.iterrows()
-    ]
-    return "\n".join(["", "| comparison | tested on | seed | lead in AUC |", "|---" * 4 + "|", *lines]) if lines else ""
+    lines = []
+    for _, row in found.iterrows():
+        second = row["figure"].removeprefix("auc over ")
+        beside = select(table, **{name: row[name] for name in ("scale", "passes", "tested_on", "seed", "model")})
+        first, other = (cell(beside, figure=figure) for figure in (f"auc beside {second}", f"auc of {second}"))
+        pair = f"{row['model']} over {second}"
+        lines.append(f"| {pair} | {row['tested_on']} | {row['seed']} | {first} | {other} | {words(row)} |")
+    head = "| comparison | tested on | seed | first | second | lead in AUC |"
+    return "\n".join(["", head, "|---" * 6 + "|", *lines]) if lines else ""
 
 
 def few(table: pd.DataFrame) -> str:
@@ -98,12 +102,12 @@ def few(table: pd.DataFrame) -> str:
 
 
 def plot(table: pd.DataFrame, path: Path) -> None:
-    """AUC of every model, its control as an empty circle; a panel per rung, seeds one below the other."""
+    """AUC of every model, its control as an empty mark; a panel per rung, a kind of mark per training."""
     done = table[(table["learned_from"] == table["tested_on"]) & (table["figure"] == "auc")]
     done = select(done, network="compact", scale="cpu")
     panels = [rung for rung in ("fixed", "still", "natural") if rung in set(done["learned_from"])]
     models = [name for _, name in MODELS if name in set(done["model"])][::-1]
-    seeds = list(dict.fromkeys(done["seed"]))
+    seeds = sorted(set(done["seed"]))
     figure, axes = plt.subplots(
         1, len(panels), figsize=(4.6 + 3.4 * len(panels), 1 + 0.3 * len(models)), sharey=True, squeeze=False
     )
@@ -113,7 +117,14 @@ def plot(table: pd.DataFrame, path: Path) -> None:
             y = models.index(row["model"]) - 0.2 * seeds.index(row["seed"]) + 0.1 * off
             colour = "#8a8a8a" if off or not row["aus"] else "#1f5fa8"
             axis.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=1.4)
-            axis.plot(row["value"], y, "o", color=colour, markersize=5, markerfacecolor="white" if off else colour)
+            axis.plot(
+                row["value"],
+                y,
+                MARKS[seeds.index(row["seed"])],
+                color=colour,
+                markersize=5,
+                markerfacecolor="white" if off else colour,
+            )
         axis.axvline(0.5, color="#8a8a8a", linestyle="--", linewidth=0.8)
         axis.set_title(f"heads {rung}", fontsize=10)
         axis.set_xlabel("linear AUC, unseen people")
@@ -127,6 +138,10 @@ def plot(table: pd.DataFrame, path: Path) -> None:
     handles = [
         plt.Line2D([], [], color=colour, marker="o", markersize=5, markerfacecolor=face, label=label)
         for colour, face, label in kinds
+    ]
+    handles += [
+        plt.Line2D([], [], color="#1f5fa8", marker=mark, markersize=5, linestyle="", label=f"seed {seed}")
+        for mark, seed in zip(MARKS, seeds, strict=False)
     ]
     axes[0][-1].legend(handles=handles, fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     figure.tight_layout()
