@@ -93,6 +93,7 @@ SCALES: dict[str, dict[str, Any]] = {
 """What runs where nothing else is asked for: everything, or what one GPU is thought to do in eight minutes."""
 FRAMES, TESTED_FRAMES = 24, 12
 SHARES = (0.01, 0.02, 0.05, 0.1, 0.5)
+SHARES_OF_A_TENTH = (0.1, 0.2, 0.5)
 """Of the people labelled."""
 SIZES = ("people", "clips", "passes", "tested")
 KEYS = ("scale", *SIZES, "network", "learned_from", "tested_on", "seed", "model", "aus", "machine", "figure")
@@ -270,26 +271,36 @@ class Study:
             self.add(f"auc over {second}", summary["differences"][0]["mean_of_folds"]["auc"], machines(one), **key)
 
     def few(self, names: list[str], heads: list[str], seeds: list[int]) -> None:
-        """Linear units and fine-tuning with few people labelled, tested on people of all folds."""
+        """Linear units and fine-tuning with few people labelled, tested on people of all folds.
+
+        Ten epochs are few steps where few are labelled, so a tenth of the people is also learned from ten times as
+        long, by fine-tuning and without pretraining, and all others are tested.
+        """
         for head, seed in ((h, s) for h in heads for s in seeds):
             data = self.faces("labelled", head, seed)
+            tenth = few_learned_from(data, self.out / f"{data.name}_tenth.csv")
             models = {}
             for name in names:
                 run = self.trained(name, head, seed, "on", "compact")
                 shape = "untrained" if takes_backbone(METHODS[name].method) else f"{name}, untrained"
                 models = {shape: (run, f"random:{run}"), **models, name: (run, str(run))}
             for name, (run, model) in models.items():
-                for protocol, options in (("linear", {"maps": "none"}), ("finetune", {"epochs": 10, "lr": 1e-3})):
+                for words, options in (
+                    ("linear", {"maps": "none", "label_share": SHARES}),
+                    ("finetune", {"epochs": 10, "lr": 1e-3, "label_share": SHARES}),
+                    ("finetune, a tenth, 100 epochs",
+                     {"epochs": 100, "lr": 1e-3, "label_share": SHARES_OF_A_TENTH, "folds": str(tenth)}),
+                ):  # fmt: skip
+                    protocol = words.split(",")[0]
                     key = {
-                        "network": "compact", "learned_from": head, "tested_on": f"{head}, {protocol}",
+                        "network": "compact", "learned_from": head, "tested_on": f"{head}, {words}",
                         "seed": str(seed), "model": name, "aus": "" if name.endswith("untrained") else "on",
                         "tested": self.scale["labelled"],
                     }  # fmt: skip
                     if self.has("auc, share 1", **key):
                         continue
-                    summary = self.scored(
-                        protocol, [model], data, f"few_{name}_{head}_{seed}", label_share=SHARES, **options
-                    )
+                    end = "_tenth" if "folds" in options else ""
+                    summary = self.scored(protocol, [model], data, f"few_{name}_{head}_{seed}{end}", **options)
                     for point in summary["models"][model]["label_efficiency"]:
                         self.add(f"auc, share {point['share']:g}", point["auc"], machines(run), **key)
 
@@ -384,6 +395,14 @@ def table_of(data: Path, of: Callable[[Any], Any], out: Path) -> str:
     values = [of(prepared.image(row, prepared.infos[0].size_px)) for row in range(len(prepared))]
     prepared.frames[["subject", "clip", "frame"]].assign(feature=values).to_parquet(out)
     return f"features:{out}"
+
+
+def few_learned_from(data: Path, out: Path) -> Path:
+    """Folds in which every tenth person is learned from and all others are tested."""
+    people = sorted(Prepared([data]).subject_list())
+    rows = [f"{name},{'' if number % 10 == 0 else 0}" for number, name in enumerate(people)]
+    out.write_text("\n".join(["subject,fold", *rows]) + "\n")
+    return out
 
 
 def without_emotion(data: Path) -> Path:

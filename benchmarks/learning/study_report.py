@@ -93,7 +93,7 @@ def few(table: pd.DataFrame) -> str:
     found = table[table["figure"].str.startswith("auc, share ")]
     if not len(found):
         return ""
-    shares = list(dict.fromkeys(name.removeprefix("auc, share ") for name in found["figure"]))
+    shares = sorted({name.removeprefix("auc, share ") for name in found["figure"]}, key=float)
     lines = ["", f"| representation | tested on | {' | '.join(shares)} |", "|---" * (2 + len(shares)) + "|"]
     for key in found[["model", "tested_on"]].drop_duplicates().to_dict("records"):
         values = [cell(found, **key, figure=f"auc, share {share}") for share in shares]
