@@ -93,26 +93,26 @@ CONTROL = "that of the same training with every action unit held at zero"
         (
             (0.087, 0.07, 0.108),
             f"EmoCo learned action units: its AUC less {CONTROL} is +.087 (+.070 to +.108).",
-            "In AUC it is worse than supervised; is better than EmoCo without AUs and untrained network.",
+            "In AUC it is better than EmoCo without AUs and untrained network; is worse than supervised.",
         ),
         (
             (0.004, -0.01, 0.02),
             f"That EmoCo learned action units cannot be said: its AUC less {CONTROL} is +.004 (-.010 to +.020), which "
             "may be 0.",
-            "In AUC it is worse than supervised; cannot be told apart from EmoCo without AUs; is better than untrained "
-            "network.",
+            "In AUC it is better than untrained network; cannot be told apart from EmoCo without AUs; is worse than "
+            "supervised.",
         ),
         (
             (-0.05, -0.08, -0.02),
             "EmoCo learned no action units and lost some of what shows them: its AUC less "
             f"{CONTROL} is -.050 (-.080 to -.020).",
-            "In AUC it is worse than supervised and EmoCo without AUs; is better than untrained network.",
+            "In AUC it is better than untrained network; is worse than supervised and EmoCo without AUs.",
         ),
         (
             (None, None, None),
             f"EmoCo: what it learned cannot be said, because its AUC or {CONTROL} is undefined.",
-            "In AUC it is worse than supervised; cannot be compared with EmoCo without AUs; is better than untrained "
-            "network.",
+            "In AUC it is better than untrained network; is worse than supervised; cannot be compared with EmoCo "
+            "without AUs.",
         ),
     ],
 )

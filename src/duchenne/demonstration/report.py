@@ -23,6 +23,7 @@ from duchenne.data.shards import encode_jpeg
 from duchenne.evaluation.report.page import absent_items, log_curve
 from duchenne.facs import ACTION_UNITS, au_column
 from duchenne.files import write_text
+from duchenne.methods.emoco.config import EmoCoConfig
 from duchenne.pages import jpeg_uri, render_page
 from duchenne.synthetic.anatomy import SYNTH_AUS
 from duchenne.synthetic.sampling import RATE, ClipPlan
@@ -61,6 +62,7 @@ def write_demo_report(
     """
     data = Prepared([out / "faces"])
     learned = np.flatnonzero(data.column("split") != "test")  # pretraining leaves the test split out
+    told = set(EmoCoConfig().classes) & set(data.column("emotion", learned))
     names = {model: _NAMES[_kind(model)] for model in summary["models"]}
     means = {names[model][0]: values["mean_of_folds"] for model, values in summary["models"].items()}
     always = summary["always_positive"]["mean_of_folds"]
@@ -79,7 +81,7 @@ def write_demo_report(
         },
         "clips": _clips(data),
         "learning": Markup(plots.curves(logs, label="emotion told right")),
-        "chance": _short(1 / data.column("emotion", learned).nunique()),
+        "chance": _short(1 / len(told)),
         "steps": max(steps[-1] for steps, _ in logs.values()),
         "overview": Markup(
             plots.overview(
@@ -170,14 +172,14 @@ def _learned(name: str, lead: dict[str, float] | None, against: str) -> str:
 
 def _ranked(summary: Mapping[str, Any], leads: Mapping[str, dict[str, float] | None]) -> str:
     """What a model is better and worse than, one sentence."""
-    kinds: dict[str, list[str]] = {}
+    kinds: dict[str, list[str]] = {"is better than": [], "cannot be told apart from": [], "is worse than": []}
     for other, lead in leads.items():
         kind = (
             "cannot be compared with" if lead is None else "is better than" if lead["low"] > 0
             else "is worse than" if lead["high"] < 0 else "cannot be told apart from"
         )  # fmt: skip
         kinds.setdefault(kind, []).append(_NAMES[_kind(other)][0])
-    return f"In AUC it {'; '.join(f'{kind} {_enumerated(others)}' for kind, others in kinds.items())}."
+    return f"In AUC it {'; '.join(f'{kind} {_enumerated(others)}' for kind, others in kinds.items() if others)}."
 
 
 def _enumerated(words: Sequence[str]) -> str:
