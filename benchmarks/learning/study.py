@@ -25,7 +25,7 @@ import argparse
 import json
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ import yaml
 
 import duchenne
 from duchenne.data.prepared import Prepared
+from duchenne.facs import au_column, intensity_column
 from duchenne.methods.registry import method_class
 from duchenne.training.config import method_run_config
 from duchenne.training.recipes import load_recipe
@@ -92,6 +93,7 @@ SCALES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 """What runs where nothing else is asked for: everything, or what one GPU is thought to do in eight minutes."""
 FRAMES, TESTED_FRAMES = 24, 12
+BLINK = 45
 SHARES = (0.01, 0.02, 0.05, 0.1, 0.5)
 SHARES_OF_A_TENTH = (0.1, 0.2, 0.5)
 """Of the people labelled."""
@@ -136,7 +138,11 @@ class Study:
         say(f"{key} {figure} {' '.join(values.values())}")
 
     def faces(self, kind: str, head: str, seed: int, aus: str = "on", size_px: int = 64) -> Path:
-        """Rendered people: `learned` (of whom `synth` keeps a quarter apart), `tested`, or `labelled`."""
+        """Rendered people: `learned` (of whom `synth` keeps a quarter apart), `tested`, or `labelled`.
+
+        The latter two are scored without blinks: nothing holds them at zero where the other action units are, so that
+        the control learns them, too.
+        """
         people = self.scale["people"] * 4 // 3 if kind == "learned" else self.scale[kind]
         frames = FRAMES if kind == "learned" else TESTED_FRAMES
         out = self.out / f"{kind}_{head}_{aus}_{size_px}_{seed}"
@@ -145,7 +151,7 @@ class Study:
             out, subjects=people, clips=self.scale["clips"], frames=frames, size_px=size_px, seed=number, head=head,
             aus=aus, style="natural", quiet=True, workers=0 if self.device == "cuda" else 1,
         )  # fmt: skip
-        return out
+        return out if kind == "learned" else without_blinks(out)
 
     def learned(self, arm: Arm, head: str, seed: int, aus: str, size_px: int) -> Path:
         """What a method learns from; where it is told labels, clips without action units have the others'."""
@@ -405,19 +411,31 @@ def few_learned_from(data: Path, out: Path) -> Path:
     return out
 
 
-def without_emotion(data: Path) -> Path:
-    """Its clips in which action units are combined freely."""
-    out = data.with_name(f"{data.name}_free")
+def view_of(data: Path, end: str, change: Callable[[pd.DataFrame], pd.DataFrame], without: Sequence[int] = ()) -> Path:
+    """The same pictures with other rows or labels, beside the data."""
+    out = data.with_name(f"{data.name}_{end}")
     if not out.exists():
         making = out.with_suffix(".making")
         making.mkdir(exist_ok=True)
-        (making / "dataset.yaml").write_bytes((data / "dataset.yaml").read_bytes())
+        about = yaml.safe_load((data / "dataset.yaml").read_text())
+        about["aus"] = [au for au in about["aus"] if au not in without]
+        (making / "dataset.yaml").write_text(yaml.safe_dump(about))
         if not (making / "shards").exists():
             (making / "shards").symlink_to((data / "shards").resolve())
-        table = pd.read_parquet(data / "frames.parquet")
-        table[table["emotion"].isna()].to_parquet(making / "frames.parquet")
+        change(pd.read_parquet(data / "frames.parquet")).to_parquet(making / "frames.parquet")
         making.rename(out)
     return out
+
+
+def without_emotion(data: Path) -> Path:
+    """Its clips in which action units are combined freely."""
+    return view_of(data, "free", lambda table: table[table["emotion"].isna()])
+
+
+def without_blinks(data: Path) -> Path:
+    """Without AU 45, which never occurs on the lowest rung, and on the others in clips without action units, too."""
+    lost = [au_column(BLINK), intensity_column(BLINK)]
+    return view_of(data, "no_blinks", lambda table: table.drop(columns=lost), [BLINK])
 
 
 def say(text: str) -> None:
