@@ -124,7 +124,7 @@ class TransformersBackbone(Backbone):
         for parameter, gradient in zip(parameters, used, strict=True):
             parameter.requires_grad_(gradient is not None)
         unused = {name for name, parameter in self.network.named_parameters() if not parameter.requires_grad}
-        lacking = sorted(self._lacking - unused)
+        lacking = sorted(name for name in self._lacking - unused if not name.endswith(".num_batches_tracked"))
         if lacking:
             raise InputError(
                 f"--backbone {self.name}: its weights lack {len(lacking)} tensors of the network, {lacking[0]} "
