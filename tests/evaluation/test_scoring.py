@@ -96,7 +96,7 @@ def test_pictures_of_many_faces_are_not_held_together(make_faces: Callable[..., 
     many["frame"] = np.arange(len(many))
     many.drop(columns=["landmarks", "blendshapes"]).to_parquet(faces / "frames.parquet")
     data = Prepared([faces])
-    source = EncoderSource("mean", lambda seed: Mean(), 128, {})
+    source = EncoderSource("mean", lambda seed: Mean(), 128, {"kind": "module"})
     tracemalloc.start()
     values = source.features(data, np.arange(len(data)), Context(device=torch.device("cpu")))
     _, peak = tracemalloc.get_traced_memory()
