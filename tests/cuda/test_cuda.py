@@ -47,7 +47,7 @@ def with_networks():
         yield from ((name, backbone) for backbone in (("compact", "resnet18") if chosen else (None,)))
 
 
-@pytest.mark.parametrize(("name", "backbone"), with_networks())
+@pytest.mark.parametrize(("name", "backbone"), list(with_networks()))
 def test_every_method_trains(name, backbone, faces, tmp_path):
     fields = {k: v for k, v in SMALL[name].items() if k not in ("aus", "positive_shares", "subject_numbers")}
     options = {**fields, "size_px": 64, "max_steps": 3, "batch_size": 8, "device": "cuda"}
