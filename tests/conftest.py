@@ -34,13 +34,18 @@ settings.register_profile("duchenne", deadline=None, derandomize=os.environ.get(
 settings.load_profile("duchenne")
 
 
+PROGRAMS = {"browser": "chromium", "ffmpeg": "ffmpeg", "openssl": "openssl", "strace": "strace"}
+"""Marker -> the program that its tests need, a package of the same name in Debian."""
+
+
 def _missing() -> dict[str, str]:
     """Marker -> why its tests cannot run here."""
     missing = {}
     if not ((SHARED / "data").is_dir() and (SHARED / "models").is_dir()):
         missing["shared"] = "there is no ../shared (real faces and model files) beside the checkout"
-    if shutil.which("chromium") is None:
-        missing["browser"] = "there is no `chromium` on the PATH (apt-get install chromium)"
+    for marker, program in PROGRAMS.items():
+        if shutil.which(program) is None:
+            missing[marker] = f"there is no `{program}` on the PATH (apt-get install {program})"
     return missing
 
 

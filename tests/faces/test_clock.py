@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from fractions import Fraction
 from pathlib import Path
@@ -49,9 +48,6 @@ def write_shifted(
 
 def stamps_of_ffprobe(path: Path) -> tuple[float, list[float]]:
     """Start of the container and the stamps of its video, as FFmpeg's own tool reads them."""
-    if shutil.which("ffprobe") is None:
-        pytest.skip("needs ffprobe")
-
     def ask(*what: str) -> list[str]:
         command = ["ffprobe", "-v", "error", *what, "-of", "csv=p=0", str(path)]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
@@ -60,6 +56,7 @@ def stamps_of_ffprobe(path: Path) -> tuple[float, list[float]]:
     return float(ask("-show_entries", "format=start_time")[0].strip(",")), [float(one.strip(",")) for one in stamps]
 
 
+@pytest.mark.ffmpeg
 @pytest.mark.parametrize(
     "name,start_s,codec",
     [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from collections.abc import Callable
 from fractions import Fraction
@@ -38,8 +37,6 @@ def close(image: Image, wanted: Image, tolerance: float = 12.0) -> bool:
 
 def by_ffmpeg(path: Path, shape: tuple[int, ...], *options: str) -> Image:
     """All frames as Debian's FFmpeg shows them, (N, H, W, 3)."""
-    if shutil.which("ffmpeg") is None:
-        pytest.skip("needs ffmpeg")
     command = ["ffmpeg", "-v", "error", "-i", str(path), *options, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
     raw = subprocess.run(command, capture_output=True, check=True).stdout
     return np.frombuffer(raw, np.uint8).reshape(-1, *shape[:2], 3)
@@ -56,6 +53,7 @@ def into(path: Path, other: Path) -> Path:
     return other
 
 
+@pytest.mark.ffmpeg
 @pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv"])
 @pytest.mark.parametrize("way", WAYS)
 def test_all_eight_display_matrices(tmp_path: Path, way: str, suffix: str) -> None:
@@ -198,6 +196,7 @@ def test_hdr_is_shown_as_bright_as_8_bit_video(tmp_path: Path, transfer: int, co
     assert "is HDR video" in found.notes[0]
 
 
+@pytest.mark.ffmpeg
 def test_interlaced_video_is_one_moment_per_frame(tmp_path: Path) -> None:
     """A bar that moves 8 pixels from field to field, as DV of 1998 has it: combed in the frame, not in the picture."""
     fields = np.zeros((24, 48, 160, 3), np.uint8)

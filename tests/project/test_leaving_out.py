@@ -16,10 +16,12 @@ def test_faces(shared): pass
 @pytest.mark.shared
 def test_marked(): pass
 def test_page(screenshot): pass
+@pytest.mark.ffmpeg
+def test_film(): pass
 @pytest.mark.slow
 def test_long(): pass
 """
-SETTINGS = "[pytest]\nmarkers =\n    shared\n    browser\n    slow\n"
+SETTINGS = "[pytest]\nmarkers =\n    shared\n    browser\n    ffmpeg\n    openssl\n    strace\n    slow\n"
 
 
 def run(checkout: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -50,15 +52,20 @@ def test_what_is_missing_is_left_out_in_one_line_each(checkout: Path, words: tup
     done = run(checkout, *words)
     assert done.returncode == 0
     assert "1 passed" in done.stdout
-    for line in ("2 `shared` tests left out: there is no ../shared", "1 `browser` tests left out", "1 `slow` tests"):
+    for line in (
+        "2 `shared` tests left out: there is no ../shared",
+        "1 `browser` tests left out",
+        "1 `ffmpeg` tests left out",
+        "1 `slow` tests",
+    ):
         assert done.stdout.count(line) == 1
 
 
 def test_what_is_there_runs(checkout: Path) -> None:
     (checkout.parent / "shared" / "data").mkdir(parents=True)
     (checkout.parent / "shared" / "models").mkdir()
-    assert "3 passed, 2 deselected" in run(checkout).stdout
-    assert "1 passed, 4 deselected" in run(checkout, "-m", "slow").stdout
+    assert "3 passed, 3 deselected" in run(checkout).stdout
+    assert "1 passed, 5 deselected" in run(checkout, "-m", "slow").stdout
 
 
 @pytest.mark.parametrize("words", SIDE_BY_SIDE)
@@ -66,6 +73,7 @@ def test_missing_is_an_error_where_all_are_required(checkout: Path, words: tuple
     done = run(checkout, *words, DUCHENNE_REQUIRE_ALL="1")
     assert done.returncode == 1
     assert "1 passed" in done.stdout
-    assert "3 failed" in done.stdout or "3 errors" in done.stdout
+    assert "4 failed" in done.stdout or "4 errors" in done.stdout
     assert done.stdout.count("Cannot run: there is no ../shared") >= 2
     assert "Cannot run: there is no `chromium`" in done.stdout
+    assert "Cannot run: there is no `ffmpeg`" in done.stdout

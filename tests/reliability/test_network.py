@@ -53,9 +53,8 @@ def test_every_command_is_traced_or_says_why_not(tmp_path: Path, shared: Path) -
 
 
 @pytest.mark.slow
+@pytest.mark.strace
 def test_commands_neither_connect_nor_ask_for_names(tmp_path: Path, shared: Path) -> None:
-    if shutil.which("strace") is None:
-        pytest.fail("needs the program strace (apt-get install strace)")
     variables = {**os.environ, "DUCHENNE_MODELS": str(shared / "models")}
     for name, words in steps(tmp_path, shared).items():
         trace = tmp_path / f"{name}.trace"

@@ -1,7 +1,6 @@
 """Finding faces sends nothing: MediaPipe would report usage figures, and is kept from it."""
 
 import os
-import shutil
 import socket
 import ssl
 import subprocess
@@ -83,9 +82,6 @@ class Listener:
 
 @pytest.fixture
 def listener(tmp_path: Path) -> Iterator[Listener]:
-    if shutil.which("openssl") is None:
-        pytest.skip("needs the program openssl")
-
     def openssl(*words: str) -> None:
         subprocess.run(["openssl", *words], cwd=tmp_path, check=True, capture_output=True)
 
@@ -107,12 +103,14 @@ def run(code: str, listener: Listener, *arguments: Path) -> None:
     )
 
 
+@pytest.mark.openssl
 def test_mediapipe_reports_usage_when_left_alone(listener: Listener, shared: Path, tmp_path: Path) -> None:
     run(PLAIN, listener, tmp_path / "ca.pem", shared / "models" / "face_landmarker.task")
     assert listener.asked == ["play.googleapis.com:443"]
     assert listener.received[0].startswith(b"POST /log ")
 
 
+@pytest.mark.openssl
 @pytest.mark.usefixtures("shared")
 def test_finding_faces_reports_nothing(listener: Listener, tmp_path: Path) -> None:
     run(OURS, listener, tmp_path / "ca.pem")
@@ -132,11 +130,10 @@ print(os.popen("echo $https_proxy").read().strip())
 """
 
 
+@pytest.mark.strace
 @pytest.mark.usefixtures("shared")
 def test_finding_faces_opens_no_socket(tmp_path: Path) -> None:
     """Neither to a server nor to ask for its name; afterwards the environment is as it was."""
-    if shutil.which("strace") is None:
-        pytest.skip("needs the program strace")
     trace = tmp_path / "trace"
     words = [
         "strace",
