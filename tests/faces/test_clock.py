@@ -48,6 +48,7 @@ def write_shifted(
 
 def stamps_of_ffprobe(path: Path) -> tuple[float, list[float]]:
     """Start of the container and the stamps of its video, as FFmpeg's own tool reads them."""
+
     def ask(*what: str) -> list[str]:
         command = ["ffprobe", "-v", "error", *what, "-of", "csv=p=0", str(path)]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
