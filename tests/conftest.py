@@ -66,7 +66,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """
     why = {} if _all_are_required() else _missing()
     if "slow" not in config.option.markexpr:
-        why["slow"] = "they take minutes; run them with -m slow"
+        why["slow"] = "they take long; run them with -m slow"
     left_out: dict[str, int] = {}
     kept, deselected = [], []
     for item in items:

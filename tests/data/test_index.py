@@ -171,6 +171,7 @@ def test_another_description_has_another_index(folder: Path) -> None:
         Prepared([folder])
 
 
+@pytest.mark.slow
 def test_a_damaged_index_is_made_again_or_refused(made: Path, tmp_path: Path) -> None:
     """Every file of it, in many places: never another number, never anything but one sentence."""
     opened = Prepared([made])

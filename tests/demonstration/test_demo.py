@@ -65,6 +65,7 @@ def test_the_page_holds_everything_and_needs_no_network(made):
         assert (made / link).exists(), link
 
 
+@pytest.mark.slow
 def test_a_second_call_keeps_what_is_finished(made, capsys):
     before = {path: path.stat().st_mtime_ns for path in made.glob("run*/*.safetensors")}
     shards = {path: path.stat().st_mtime_ns for path in made.rglob("*.tar")}

@@ -61,6 +61,7 @@ def test_the_detector_of_the_package(rendered: Path, shared: Path, tmp_path: Pat
     assert max(abs(value) for value in theirs.values()) > 1, "there is something to compare"
 
 
+@pytest.mark.slow
 def test_every_kind_of_input(rendered: Path, shared: Path, tmp_path: Path) -> None:
     parts = (ColumnSource("blendshapes"), ColumnSource("landmarks"), PixelSource(), random_encoder())
     folder = write_detector(tmp_path / "d", *parts, widths=(52, 136, 1024, 8), crop_px=64)
@@ -71,6 +72,7 @@ def test_every_kind_of_input(rendered: Path, shared: Path, tmp_path: Path) -> No
     assert theirs == pytest.approx(ours, abs=2e-3)
 
 
+@pytest.mark.slow
 def test_a_photograph_that_is_searched_in_a_copy(shared: Path, tmp_path: Path) -> None:
     """Boxes differ a little there, as `detect` searches at several sizes; scores are standard deviations."""
     picture = shared / "data" / "london" / "london-004_smiling.jpg"

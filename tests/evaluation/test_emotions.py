@@ -44,6 +44,7 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make(tmp_path_factory.mktemp("emotions") / "faces", subjects=4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("protocol", "more"),
     [("linear", ["--l2", "0.1"]), ("linear+bn", ["--maps", "none"]), ("finetune", ["--epochs", "1"])],

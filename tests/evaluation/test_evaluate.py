@@ -279,6 +279,7 @@ def save_run(folder: Path, subjects: tuple[str, ...], *, labels: bool) -> str:
     return str(folder)
 
 
+@pytest.mark.slow
 def test_what_the_encoder_has_seen(faces: Path, tmp_path: Path) -> None:
     unlabelled = save_run(tmp_path / "unlabelled", ("drawn:S1", "drawn:S5"), labels=False)
     duchenne.evaluate(model=unlabelled, data=faces, out=tmp_path / "out", folds="split", l2=0.1, quiet=True)

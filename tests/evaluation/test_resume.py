@@ -46,6 +46,7 @@ def words(faces: Path, out: Path) -> list[str]:
     return [*job, "--no-baselines", "--sample-faces", "0", "--quiet"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="kills a process by signal")
 def test_a_killed_evaluation_goes_on_and_writes_the_same_files(
     faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -82,6 +82,7 @@ def test_stored_thresholds_come_from_training_subjects(faces: Path, tmp_path: Pa
     assert summary_of(tmp_path / "two")["models"]["landmarks"]["thresholds"]["0"] == found
 
 
+@pytest.mark.slow
 def test_repeats_draw_folds_and_keep_weights(faces: Path, tmp_path: Path) -> None:
     settings = {**PLAIN, "model": ["random", "landmarks"], "data": faces}
     duchenne.evaluate(out=tmp_path / "out", seeds=2, repeats=2, **settings)

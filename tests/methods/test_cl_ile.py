@@ -328,6 +328,7 @@ def test_only_the_last_stage_decides_which_encoder_is_best(run):
     assert record["steps"] > 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [1, 2, 3, 5])
 def test_ctrl_c_in_any_stage_resumes_exactly(steps, run, squares, tmp_path, monkeypatch):
     """Stopped within a stage, or exactly between two: afterwards all is, bit for bit, as if nothing had happened."""

@@ -185,7 +185,8 @@ def test_a_step_is_kept_once():
         method.after_step()
 
 
-@pytest.mark.parametrize("machines", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("machines", [1, 2])
 def test_two_processes_equal_one(machines):
     """Two gloo processes of B/2 give the gradients and statistics of one of B with two BatchNorm splits.
 

@@ -151,6 +151,7 @@ def test_stages_start_with_equal_networks():
     assert all(torch.equal(value, other[key]) for key, value in own.items())
 
 
+@pytest.mark.slow
 def test_resume_is_exact_with_memories(faces, tmp_path):
     fields = {"data": faces, "recipe": "smoke/emoco", "mask_own_image": True, "quiet": True, "device": "cpu"}
     whole = duchenne.pretrain(NAME, out=tmp_path / "whole", max_steps=4, schedule="constant", **fields)

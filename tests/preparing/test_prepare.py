@@ -88,6 +88,7 @@ def test_what_is_written(prepared: Path) -> None:
     assert not list(prepared.rglob("*.part*"))
 
 
+@pytest.mark.slow
 def test_any_number_of_workers_and_any_kill_write_the_same_bytes(study: Path, prepared: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     words = ("videos", "--root", study, "--out", out, "--size", 64, "--workers", 2)

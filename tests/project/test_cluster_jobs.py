@@ -65,6 +65,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {name: path.read_bytes() for name, path in files.items() if name != "index/1/index.json"}  # holds times
 
 
+@pytest.mark.slow
 def test_prepare(cluster: LocalCluster, portrait: Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     monkeypatch.chdir(tmp_path)  # paths are relative: the workers go there too
     Path("in").mkdir()
@@ -84,6 +85,7 @@ def test_prepare(cluster: LocalCluster, portrait: Image, tmp_path: Path, monkeyp
     assert not rows.duplicated().any()
 
 
+@pytest.mark.slow
 def test_embed(cluster: LocalCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(embedding, "ROWS_IN_A_CALL", 64)

@@ -138,7 +138,7 @@ def test_the_wheel_works_by_itself(built: dict[str, Path], tmp_path: Path) -> No
         return done.stdout
 
     assert run("--version").strip() == __version__
-    assert "clp/voxceleb2" in run("info")
+    assert "clp/voxceleb2" in run("info", "--all")
     run("demo", "--seed", "0", "--subjects", "4", "--clips", "1", "--steps", "2", "--labelled-steps", "2", "--quiet")
     assert (tmp_path / "demo" / "report.html").stat().st_size > 100_000
     summary = json.loads((tmp_path / "demo" / "linear" / "summary.json").read_text())

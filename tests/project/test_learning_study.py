@@ -7,10 +7,12 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.slow
 def test_the_study_for_a_gpu_in_miniature(tmp_path):
     table = tmp_path / "learning.csv"
     study = [

@@ -91,6 +91,7 @@ print(json.dumps(found))
 """
 
 
+@pytest.mark.slow
 def test_the_example_is_installed_and_run(installed: Path, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     codes = []

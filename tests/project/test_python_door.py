@@ -227,6 +227,7 @@ def test_training_defaults_may_stand_with_the_class_or_its_configuration() -> No
     assert Bare.TRAINING_DEFAULTS == {"batch_size": 7}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("own_methods")
 @pytest.mark.parametrize("workers", [1, 2])
 def test_finetune_trains_a_method_of_ones_own(drawn: duchenne.Prepared, tmp_path: Path, workers: int) -> None:

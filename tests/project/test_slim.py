@@ -41,6 +41,7 @@ def face(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.shared  # the files of the face models
 def test_detection_needs_no_training(face: Path, tmp_path: Path) -> None:
     done = run("detect", str(face), "-o", "aus.csv", "--report", "page.html", "--overlay", "face.png", cwd=tmp_path)

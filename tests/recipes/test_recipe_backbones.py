@@ -64,6 +64,7 @@ def built(name: str) -> Method:
     return build_method(kind, from_mapping(method_run_config(kind), values, where=name))
 
 
+@pytest.mark.slow
 def test_networks_of_the_tables_are_built_and_trained(hub: Path) -> None:
     torch.manual_seed(0)
     for name, (side, channels, parameters) in NETWORKS.items():

@@ -36,6 +36,7 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return ran
 
 
+@pytest.mark.slow
 def test_a_table_in_miniature(tmp_path: Path, in_process: list[str]) -> None:
     out, told = tmp_path / "out", []
     found = duchenne.reproduce(TABLE, miniature=True, out=out, quiet=True, tell=told.append)
@@ -77,6 +78,7 @@ def test_a_step_that_fails_stops_it(tmp_path: Path, capfd: pytest.CaptureFixture
     assert "--subjects 0: must be at least 1" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
 def test_a_stopped_training_goes_on(tmp_path: Path) -> None:
     """The signal reaches this process alone, as in a batch system; the training ends with it, and is gone on with."""

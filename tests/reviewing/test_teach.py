@@ -25,6 +25,7 @@ def people(shared: Path, tmp_path: Path) -> Path:
     return made
 
 
+@pytest.mark.slow
 def test_fit_makes_a_detector_its_words_and_its_curves(people: Path, show: Callable[..., Page]) -> None:
     with serving(people) as site:
         page = show(site)

@@ -142,6 +142,7 @@ def test_wrinkles_deepen_with_action_unit_age_and_person() -> None:
     assert young[0, crow] == 0 < young[1, crow] < old[1, crow] < deep[1, crow]
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 @pytest.mark.usefixtures("makehuman")
 class TestFaces:

@@ -236,6 +236,7 @@ STANDS_FOR = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_blendshapes_of_a_model_of_real_faces_follow_the_action_units_they_stand_for(shared: object) -> None:
     """An outside witness, at a fixed pose and in both styles; `benchmarks/faces/synth_witness.py` asks more."""

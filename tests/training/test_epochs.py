@@ -102,6 +102,7 @@ def test_an_epoch_of_videos_draws_every_sequence_of_theirs_equally_often(celebri
     assert len({int(celebrities.clip_ids()[rows[0]]) for rows in drawn}) == UTTERANCES + 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("of", "units"), [("clip", 30), ("video", 6), ("frame", 30 * 16)])
 def test_steps_of_an_epoch(of: str, units: int, celebrities: Prepared, tmp_path: Path) -> None:
     fields = {**FAST, "backbone": "resnet18", "batch_size": 6, "epochs": 1, "epoch_of": of, "size_px": 8}
@@ -126,6 +127,7 @@ def test_temporal_ranking_validates_on_other_videos_and_counts_an_epoch_by_them(
     assert config.epochs * round(0.8 * videos) / config.batch_size == pytest.approx(125_400)
 
 
+@pytest.mark.slow
 def test_validation_is_made_once_an_epoch_and_on_a_fixed_sample(squares: Path, tmp_path: Path) -> None:
     fields = {**SMALL["supervised"], **FAST, "validation_share": 0.5, "validation_by": "clip", "max_steps": 40}
     duchenne.pretrain("supervised", data=squares, out=tmp_path / "run", **fields)

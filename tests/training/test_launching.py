@@ -75,7 +75,8 @@ def alone(squares: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     return load_encoder(out).encoder.state_dict()
 
 
-@pytest.mark.parametrize("by", [pytest.param("torchrun", marks=pytest.mark.slow), "srun"])
+@pytest.mark.slow
+@pytest.mark.parametrize("by", ["torchrun", "srun"])
 def test_two_machines_train_like_one_process(
     by: str, squares: Path, alone: dict[str, torch.Tensor], cluster: dict[str, str], tmp_path: Path
 ) -> None:
@@ -90,6 +91,7 @@ def test_two_machines_train_like_one_process(
         assert torch.allclose(found[key].float(), value.float(), atol=1e-5), key
 
 
+@pytest.mark.slow
 def test_two_tasks_do_not_train_alone_into_one_folder(squares: Path, cluster: dict[str, str], tmp_path: Path) -> None:
     job = words(squares, tmp_path / "run", **FIELDS)
     ((status, said, complaint),) = together([["srun", "-n", "2", "duchenne", *job]], env=cluster)
@@ -102,6 +104,7 @@ def test_two_tasks_do_not_train_alone_into_one_folder(squares: Path, cluster: di
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_machines_that_differ_are_refused(squares: Path, cluster: dict[str, str], tmp_path: Path) -> None:
     """The second machine was given another rate, by someone who typed the command twice."""
     commands = agents(["duchenne.cli.main", *words(squares, tmp_path / "run", num_nodes=2, **FIELDS)])
@@ -165,7 +168,8 @@ def tasks_of(process: int) -> list[int]:
     return [each.pid for each in below if "duchenne.cli.main" in each.cmdline()]
 
 
-@pytest.mark.parametrize(("seed", "rank"), [pytest.param(4, 0, marks=pytest.mark.slow), (0, 1)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("seed", "rank"), [(4, 0), (0, 1)])
 def test_a_killed_process_costs_the_steps_since_the_last_checkpoint(seed: int, rank: int, tmp_path: Path) -> None:
     """One kill of `benchmarks/reliability/process_kills.py`, after which both are resumed."""
     command = [

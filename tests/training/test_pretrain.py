@@ -103,6 +103,7 @@ def test_training_changes_the_weights_and_initial_is_the_start(run):
     assert not torch.equal(other.backbone.conv1.weight, start["backbone.conv1.weight"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "precision"),
     [*((name, "float32") for name in UNVALIDATED), ("clp", "bf16"), ("temporal_ranking", "bf16")],
@@ -202,6 +203,7 @@ def test_no_validation_without_a_score(name, squares, tmp_path):
         duchenne.pretrain(name, data=squares, out=tmp_path / "run", **{**SMALL[name], **FAST, "validation_share": 0.5})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VALIDATED)
 def test_validation_keeps_the_best(name, squares, tmp_path):
     fields = {**quick(name), "validation_share": 0.5, "validate_every": 2}

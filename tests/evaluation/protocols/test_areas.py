@@ -120,6 +120,7 @@ def test_width_of_the_paper():
     assert read.shape == (1, 8, 4096)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", ["areas", "areas+finetune"])
 def test_encoders_trained_on_crops_see_the_centre_here_too(located, tmp_path, monkeypatch, protocol):
     """Half of a face of 48 px: pixels 12 to 36, shown at twice the size; boxes move along and are cut to it."""
@@ -146,6 +147,7 @@ def test_encoders_trained_on_crops_see_the_centre_here_too(located, tmp_path, mo
     assert (boxes[example] <= 48).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", ["areas", "areas+finetune"])
 def test_any_encoder_with_a_feature_map(located, builders, tmp_path, protocol):
     table = evaluate(located, tmp_path / "out", protocol)

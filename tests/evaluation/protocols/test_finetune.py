@@ -192,6 +192,7 @@ def test_finished_folds_are_kept(faces, small, tmp_path, monkeypatch):
     assert (tmp_path / "part" / "summary.json").read_bytes() == (tmp_path / "whole" / "summary.json").read_bytes()
 
 
+@pytest.mark.slow
 def test_folds_in_processes_of_their_own_give_the_same(faces, small, tmp_path):
     job = {"model": small, "data": faces, "folds": 2, **FAST, "epochs": 1}
     one = evaluate("finetune", out=tmp_path / "one", **job)
@@ -212,6 +213,7 @@ def test_a_lost_worker_is_one_sentence(faces, small, tmp_path, monkeypatch):
         evaluate("finetune", model=small, data=faces, out=tmp_path / "out", folds=2, workers=2, **FAST)
 
 
+@pytest.mark.slow
 def test_methods_are_trained_in_every_fold(faces, tmp_path, monkeypatch):
     tested: list[tuple[set[int], set[int]]] = []
     original = finetune.train_on

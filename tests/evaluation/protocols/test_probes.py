@@ -83,6 +83,7 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_probes_of_rendered_faces(rendered: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["evaluate", "probes", "--model", "pixels", "--data", str(rendered), "--out", str(tmp_path), "--quiet"]
     assert main(words) == 0

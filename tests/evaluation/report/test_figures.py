@@ -111,6 +111,7 @@ def save_run(folder: Path, margin: float) -> str:
     return str(folder)
 
 
+@pytest.mark.slow
 def test_every_part_of_the_report_has_its_numbers(
     faces: Path, browser: Path, screenshot: object, tmp_path: Path
 ) -> None:

@@ -234,6 +234,7 @@ def gains(prior, *, coupled, l2=(0.1, 1.0), seeds=(0, 1)):
     return np.array(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prior", get_args(Prior))
 def test_beats_the_plain_classifier_where_labels_go_together_and_many_are_missing(prior):
     assert gains(prior, coupled=True).mean() > 0.008
@@ -254,6 +255,7 @@ def test_a_prior_of_other_labels_would_be_seen_to_harm(prior, monkeypatch):
     assert gains(prior, coupled=False, l2=(1.0,)).mean() < -0.005
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prior", get_args(Prior))
 def test_a_prior_that_is_ignored_would_be_seen_not_to_help(prior, monkeypatch):
     monkeypatch.setitem(learning.STRENGTHS, prior, (0.0,))
@@ -285,6 +287,7 @@ def test_an_action_unit_that_cannot_be_trained_gets_no_score():
     assert np.isfinite(np.delete(score, 3, axis=1)).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prior", get_args(Prior))
 def test_from_the_command(prior, tmp_path, capsys):
     make(tmp_path / "faces")

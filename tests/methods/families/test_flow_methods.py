@@ -347,6 +347,7 @@ def test_settings_that_cannot_work_are_refused(name, tmp_path):
         duchenne.pretrain(name, size_px=32, layers=5, window_share=1.5, **given_fields)
 
 
+@pytest.mark.slow
 def test_a_run_with_validations_resumes_exactly_and_keeps_both_codes(tmp_path):
     moving_squares(tmp_path / "squares")
     fields = {
@@ -380,6 +381,7 @@ def test_three_sources_train_from_start_to_end(tmp_path):
     assert all(math.isfinite(line["loss"]) for line in lines)
 
 
+@pytest.mark.slow
 def test_figures_are_drawn_anew_of_other_faces_and_shown_on_the_page(tmp_path, capsys):
     moving_squares(tmp_path / "squares", frames=8)
     moving_squares(tmp_path / "others", clips=8, frames=12)

@@ -198,6 +198,7 @@ def test_a_batch_of_more_pictures_than_there_are_clips_is_said(squares, tmp_path
         assert (f"A batch of {batch} holds some of the 10 clips or frames more than once." in result.notes) is said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["clp", "cvc"])
 def test_resume_in_the_middle_of_an_epoch_is_exact_with_queues(name, squares, tmp_path):
     """10 clips, 4 a step: step 2 ends in the middle of the first epoch; at the end queues have wrapped."""

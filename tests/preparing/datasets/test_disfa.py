@@ -92,6 +92,7 @@ def test_the_check_compares_with_the_published_counts(root: Path) -> None:
     assert "the pictures of 9 of 9 labelled frames: SN001 (5), SN010 (4)" in missing
 
 
+@pytest.mark.slow
 def test_whole_counts_are_as_published(tmp_path: Path) -> None:
     """With exactly the published numbers, every line of the check says so."""
     positives, rows = dict.fromkeys(disfa.POSITIVES, 0), 0
