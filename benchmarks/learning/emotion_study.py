@@ -33,6 +33,7 @@ from sklearn.linear_model import LogisticRegression
 
 import duchenne
 from duchenne.data.prepared import Prepared
+from duchenne.devices import processor_name
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "EmoCo": {},
@@ -180,7 +181,7 @@ def between(estimate: dict[str, float], sign: str = "") -> str:
 def machine() -> dict[str, Any]:
     """What the figures were measured on."""
     return {
-        "processor": platform.machine(), "cores": os.cpu_count(), "threads": torch.get_num_threads(),
+        "processor": processor_name(), "cores": os.cpu_count(), "threads": torch.get_num_threads(),
         "torch": torch.__version__, "python": platform.python_version(), "duchenne": duchenne.__version__,
     }  # fmt: skip
 

@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -38,6 +37,7 @@ import yaml
 
 import duchenne
 from duchenne.data.prepared import Prepared
+from duchenne.devices import processor_name
 from duchenne.facs import au_column, intensity_column
 from duchenne.methods.registry import method_class
 from duchenne.training.config import method_run_config
@@ -323,11 +323,7 @@ def takes_backbone(method: str) -> bool:
 
 def processor(device: str) -> str:
     """The name of what computes."""
-    if device != "cpu":
-        return torch.cuda.get_device_name()
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    return next((line.split(": ", 1)[1] for line in lines if line.startswith("model name")), platform.processor())
+    return processor_name() if device == "cpu" else torch.cuda.get_device_name()
 
 
 def note_machine(run: Path, device: str) -> None:

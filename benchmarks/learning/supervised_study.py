@@ -37,6 +37,7 @@ from sklearn.preprocessing import StandardScaler
 
 import duchenne
 from duchenne.data.prepared import Prepared
+from duchenne.devices import processor_name
 from duchenne.faces.find import FaceFinder
 from duchenne.features.resolve import resolve
 from duchenne.features.source import Context
@@ -224,7 +225,7 @@ def main() -> None:
     print(table("Supervised, and linear units on frozen features", found["ceiling"], ("model", "how"), "auc", ("f1",)))
     print(table("Who it is", found["identity"], ("model", "people"), "accuracy", ("chance",)))
     print(table("5 % of the people labelled", found["few"], ("model", "how"), "auc", ("f1", "people")))
-    print(f"\n{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, "
+    print(f"\n{processor_name()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, "
           f"torch {torch.__version__}, Python {platform.python_version()}, {time.time() - start:.0f} s")  # fmt: skip
 
 

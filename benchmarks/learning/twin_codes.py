@@ -21,15 +21,12 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
-import platform
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 import duchenne
@@ -45,6 +42,7 @@ from duchenne.features.source import Context
 from duchenne.heads.linear import linear_protocol
 from duchenne.metrics import RESAMPLES, interval, ratio, resample
 from duchenne.training.runs import read_record
+from emotion_study import machine
 
 SIZE_PX, FOLDS = 64, 3
 LEARNED: Final = {"subjects": 64, "clips": 4, "frames": 48}
@@ -219,12 +217,8 @@ def main() -> None:
         pairs.append((f"{arm}: pose", f"{arm}: AU"))
     models["pixels"] = "pixels"
     found = Bench(tested, without).measure(models, pairs)
-    machine = {
-        "processor": platform.machine(), "cores": os.cpu_count(), "threads": torch.get_num_threads(),
-        "torch": torch.__version__, "python": platform.python_version(), "duchenne": duchenne.__version__,
-    }  # fmt: skip
     asked = {name: str(value) if name == "out" else value for name, value in vars(arguments).items()}
-    result = {**found, **asked, "seconds": seconds, "machine": machine}
+    result = {**found, **asked, "seconds": seconds, "machine": machine()}
     name = f"{'_'.join(map(run_name, arguments.arms))}_{learned.name}_{tested.name}_{arguments.steps}_{seed}.json"
     (out / name).write_text(json.dumps(result, indent=1) + "\n")
     print("| | R2 pitch | R2 yaw | AUC of AUs | movement by AUs |\n|---|---|---|---|---|")

@@ -26,6 +26,7 @@ import torch
 
 import duchenne
 from duchenne.data.prepared import Prepared
+from duchenne.devices import processor_name
 from duchenne.features.resolve import resolve
 from duchenne.features.source import Context
 
@@ -79,7 +80,7 @@ def main() -> None:
         repeated(folder, given.faces, given.size)
         words = [sys.executable, __file__, "--folder", str(folder), "--model", given.model]
         found = json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+    machine = f"{processor_name()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
     versions = {"python": platform.python_version(), "torch": torch.__version__, "duchenne": duchenne.__version__}
     text = json.dumps({"model": given.model, **found, "machine": machine, "versions": versions}, indent=1)
     print(text)

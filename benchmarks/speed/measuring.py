@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from duchenne.devices import computes_bf16
+from duchenne.devices import computes_bf16, processor_name
 
 
 def now(device: torch.device) -> float:
@@ -42,11 +42,8 @@ def spread(values: Sequence[float], digits: int = 3) -> str:
 
 def machine(device: torch.device | None = None) -> dict[str, Any]:
     """What a figure depends on: processor, cores, threads, device, versions."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    names = [line.split(": ", 1)[1] for line in lines if line.startswith("model name")]
     found = {
-        "processor": names[0] if names else platform.processor() or platform.machine(), "cores": os.cpu_count(),
+        "processor": processor_name(), "cores": os.cpu_count(),
         "threads": torch.get_num_threads(), "torch": torch.__version__, "python": platform.python_version(),
     }  # fmt: skip
     return found if device is None else {**found, "device": str(device), "bf16": computes_bf16(device)}

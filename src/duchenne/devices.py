@@ -1,12 +1,15 @@
-"""Where to compute, and in how many threads; a device that was asked for is honoured or refused, never ignored.
+"""What computes, and in how many threads; a device that was asked for is honoured or refused, never ignored.
 
 Imports torch and OpenCV late.
 """
 
 from __future__ import annotations
 
+import platform
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from duchenne.errors import UsageError
@@ -54,6 +57,15 @@ def computes_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
+
+
+def processor_name() -> str:
+    """What the processor calls itself; elsewhere than on Linux what Python knows of it, at least its architecture."""
+    try:
+        found = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:  # not Linux
+        found = None
+    return found[1] if found else platform.processor() or platform.machine()
 
 
 @contextmanager

@@ -18,6 +18,7 @@ import tyro
 
 from duchenne._version import __version__
 from duchenne.cli.parsing import parse
+from duchenne.devices import processor_name
 from duchenne.errors import DuchenneError, UsageError
 from duchenne.plain import tell as print
 from duchenne.plugins import NAME, Kind, package_of, plugins
@@ -148,7 +149,7 @@ def info(*, model: str | Sequence[str] = (), device: str = "auto") -> dict[str, 
     lacking = {"torch": 'not installed; pip install "duchenne[train]"'}
     found = {
         "versions": _versions(),
-        "devices": _devices() if trains else {"cpu": f"{_processor()}, {os.cpu_count()} cores", **lacking},
+        "devices": _devices() if trains else {"cpu": f"{processor_name()}, {os.cpu_count()} cores", **lacking},
         "methods": _methods() if trains else lacking,
         "backbones": _backbones() if trains else lacking,
         "recipes": _recipes(),
@@ -218,7 +219,7 @@ def _devices() -> dict[str, str]:
     import torch
 
     used = f"torch uses {torch.get_num_threads()} threads and {torch.backends.cpu.get_cpu_capability()}"
-    devices = {"cpu": f"{_processor()}, {os.cpu_count()} cores; {used}"}
+    devices = {"cpu": f"{processor_name()}, {os.cpu_count()} cores; {used}"}
     if torch.cuda.is_available():
         for number in range(torch.cuda.device_count()):
             found: Any = torch.cuda.get_device_properties(number)
@@ -226,14 +227,6 @@ def _devices() -> dict[str, str]:
     if torch.backends.mps.is_available():
         devices["mps"] = "Apple graphics processor"
     return devices
-
-
-def _processor() -> str:
-    try:
-        found = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    except OSError:  # not Linux
-        found = None
-    return found[1] if found else platform.processor() or platform.machine()
 
 
 def _methods() -> dict[str, str]:
