@@ -41,7 +41,7 @@ from duchenne.training.recipes import load_recipe
 
 METHOD: Final = "emoco"
 HURRIED: Final = {"lr": 0.002, "emotion_weight": 20.0, "warmup_steps": 20}
-"""What differs from the recipe of `METHOD`, so that something is learned in a tenth of its steps (docs/learning_trials.md)."""
+"""What differs from the recipe of `METHOD`, to learn something in a tenth of its steps (docs/learning_trials.md)."""
 LABELLED: Final = "supervised"
 SIZE_PX: Final = 64
 FRAMES: Final = 6
