@@ -140,8 +140,7 @@ class Study:
     def faces(self, kind: str, head: str, seed: int, aus: str = "on", size_px: int = 64) -> Path:
         """Rendered people: `learned` (of whom `synth` keeps a quarter apart), `tested`, or `labelled`.
 
-        The latter two are scored without blinks: nothing holds them at zero where the other action units are, so that
-        the control learns them, too.
+        The latter two are scored without AU 45, which never occurs on the lowest rung.
         """
         people = self.scale["people"] * 4 // 3 if kind == "learned" else self.scale[kind]
         frames = FRAMES if kind == "learned" else TESTED_FRAMES
@@ -429,7 +428,7 @@ def without_emotion(data: Path) -> Path:
 
 
 def without_blinks(data: Path) -> Path:
-    """Without AU 45, which never occurs on the lowest rung, and on the others in clips without action units, too."""
+    """Without AU 45, the blink: it never occurs on the lowest rung, and rungs are to be compared."""
     lost = [au_column(BLINK), intensity_column(BLINK)]
     return view_of(data, "no_blinks", lambda table: table.drop(columns=lost), [BLINK])
 

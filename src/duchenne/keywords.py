@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from duchenne.config import Range, from_mapping, outside, shortened
-from duchenne.errors import UsageError
+from duchenne.errors import UsageError, did_you_mean
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -102,6 +102,22 @@ def check_number(name: str, number: float, span: Range) -> None:
     if not span.holds(number):
         said = f"{number:.6g}" if isinstance(number, float) else shortened(number)
         raise UsageError(f"{flag(name)} {said}: must be {span}.")
+
+
+def check_choice(name: str, value: Any, choices: Any) -> None:
+    """Checks one word that is no field of a dataclass.
+
+    Args:
+        name: of the argument.
+        value: as it was given.
+        choices: a `Literal` that holds what it may be.
+
+    Raises:
+        UsageError: when it is none of them, with the nearest one.
+    """
+    if value not in typing.get_args(choices):
+        known = [str(choice) for choice in typing.get_args(choices)]
+        raise UsageError(f"{flag(name)} {shortened(value)}: is unknown; {did_you_mean(str(value).lower(), known)}")
 
 
 def post_init_of(parents: object) -> None:

@@ -24,6 +24,8 @@ from duchenne.features.resolve import source_of
 from duchenne.methods import registry
 from duchenne.modules.backbones.build import build_backbone
 from duchenne.plugins import check_named_code, plugins
+from duchenne.training.runs import initial_encoder
+from duchenne.training.watching.figures import draw_figures
 
 ROOT = Path(__file__).parents[2]
 OWN = "tests.project.own_method:Brightness"
@@ -180,6 +182,8 @@ def test_code_that_the_user_types(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert duchenne.load_encoder(tmp_path / "run").record.method == OWN, "the encoder needs no code"
     with pytest.raises(UsageError, match=rf"config.yaml: needs the code {OWN}.*DUCHENNE_BUILDERS={OWN}"):
         source_of(f"initial:{tmp_path / 'run'}")
+    with pytest.raises(UsageError, match=rf"config.yaml: needs the code {OWN}"):
+        draw_figures(tmp_path / "run", tmp_path / "squares")
     recipe = tmp_path / "mine.yaml"
     recipe.write_text(f"method: {OWN}\ntarget: 0.75\nmax_steps: 1\n")
     words[4] = str(tmp_path / "again")
@@ -191,6 +195,20 @@ def test_code_that_the_user_types(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert source_of(f"initial:{tmp_path / 'run'}").name.startswith("initial:")
     with pytest.raises(UsageError, match=r"method tests\.project\.own_method:Absent: cannot be imported"):
         pretrain_main(["tests.project.own_method:Absent", *words[1:]])
+
+
+@pytest.mark.parametrize("key", ["method", "backbone", "views"])
+def test_a_run_of_somebody_elses_starts_no_code(key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither by its figures nor by its first weights: what the file names is not even imported."""
+    monkeypatch.delenv("DUCHENNE_BUILDERS", raising=False)
+    monkeypatch.chdir(tmp_path)
+    Path("strangers.py").write_text("from pathlib import Path\nPath('started').touch()\n")
+    Path("run").mkdir()
+    Path("run/config.yaml").write_text(json.dumps({"method": "simclr", key: "strangers:net"}))
+    for started in (lambda: draw_figures("run", "data"), lambda: initial_encoder("run")):
+        with pytest.raises(UsageError, match=r"config.yaml: needs the code strangers:net"):
+            started()
+    assert not Path("started").exists()
 
 
 def test_augmentations_of_ones_own() -> None:

@@ -41,9 +41,11 @@ from duchenne.features.overlap import overlap
 from duchenne.features.resolve import Model, source_of
 from duchenne.features.source import Context, FeatureSource
 from duchenne.files import locked_beside, shown_name
-from duchenne.keywords import check_number
+from duchenne.keywords import check_choice, check_number
 from duchenne.progress import progress_bar
 
+Tuning = Literal["head", "all"]
+"""What `fit` trains: linear units alone, or the encoder, too."""
 COLUMNS: Final = (
     "au", "frames", "present", "subjects", "showing", "auc", "f1", "kappa", "kappa_low", "kappa_high",
     "calibration_error", "icc", "icc_low", "icc_high", "mae", "threshold", "passed", "why",
@@ -58,7 +60,7 @@ def fit(
     model: Model,
     data: Data,
     out: str | Path,
-    tune: Literal["head", "all"] = "head",
+    tune: Tuning = "head",
     calibration: Calibration = "platt",
     by: str | None = None,
     seed: int = 0,
@@ -95,6 +97,8 @@ def fit(
     """
     check_target(out)
     check_number("seed", seed, SEEDS)
+    check_choice("tune", tune, Tuning)
+    check_choice("calibration", calibration, Calibration)
     chosen, source = resolve_device(device), source_of(model)
     network = source.network if tune == "all" else None
     if tune == "all" and network is None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import get_args
 
 from duchenne.detectors.base import BLENDSHAPES, DUCHENNE, AuModel
 from duchenne.devices import Precision
 from duchenne.errors import UsageError
+from duchenne.keywords import check_choice
 
 
 def open_model(
@@ -65,8 +65,7 @@ def load_model(
         UsageError: when there is none of that name, it has no sides, or cannot compute so.
         InputError: when the folder or file is no detector, or damaged.
     """
-    if precision not in get_args(Precision):
-        raise UsageError(f"there is no precision `{precision}`; choose {' or '.join(get_args(Precision))}.")
+    check_choice("precision", precision, Precision)
     if all_aus and name != DUCHENNE:
         raise UsageError(f"--all-aus is for --model {DUCHENNE}; {name} gives all that it has.")
     if name in (DUCHENNE, BLENDSHAPES) and (device not in ("auto", "cpu") or precision != "float32"):

@@ -21,7 +21,7 @@ from duchenne.errors import UsageError
 from duchenne.features.resolve import Model, source_of
 from duchenne.features.source import Context, FeatureKind, Features, FeatureSource, Rows
 from duchenne.files import locked_beside, replacing
-from duchenne.keywords import check_number
+from duchenne.keywords import check_choice, check_number
 from duchenne.parallel import in_processes
 from duchenne.progress import progress_bar, which
 
@@ -80,6 +80,7 @@ def embed(
     if out is not None and Path(out).suffix != ".parquet":
         raise UsageError(f"--out {out}: the table is written as Parquet; give a name that ends in .parquet.")
     check_number("seed", seed, SEEDS)
+    check_choice("feature", feature, FeatureKind)
     source, prepared = source_of(model), open_prepared(data)
     if scheduler is None:
         context = Context(device=resolve_device(device), feature=feature, seed=seed)

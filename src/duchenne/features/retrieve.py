@@ -30,6 +30,7 @@ from duchenne.features.columns import PixelSource
 from duchenne.features.resolve import Model, sources_of
 from duchenne.features.source import Context, FeatureKind, Features, FeatureSource
 from duchenne.files import replacing, write_text
+from duchenne.keywords import check_choice
 from duchenne.metrics import f1_from_counts, json_number
 from duchenne.pages import jpeg_uri, render_page
 from duchenne.progress import progress_bar
@@ -88,6 +89,7 @@ def retrieve(
     out = Path(out)
     if out.suffix != ".html" or top < 1:
         raise UsageError(f"--out {out}, --top {top}: name a page (.html) and at least one neighbour.")
+    check_choice("feature", feature, FeatureKind)
     chosen = resolve_device(device)
     members = {source.name: _members(source) for source in sources_of(model)}
     names = set(members)

@@ -20,7 +20,7 @@ from duchenne.errors import InputError, UsageError
 from duchenne.faces.align import ALIGNMENT, OUTER_EYE_CORNERS, crop_face, crop_matrix, transform_points
 from duchenne.facs import intensity_column
 from duchenne.files import replacing
-from duchenne.keywords import check_number, check_numbers
+from duchenne.keywords import check_choice, check_number, check_numbers
 from duchenne.synthetic.anatomy import SYNTH_AUS
 from duchenne.synthetic.people import STYLES
 from duchenne.synthetic.render import finish, render
@@ -52,12 +52,14 @@ class SynthConfig:
     aus: Expressions
 
     def __post_init__(self) -> None:
-        """Checks ranges.
+        """Checks ranges and words.
 
         Raises:
             UsageError: in one sentence.
         """
         check_numbers(self, size_px="size")
+        check_choice("head", self.head, Head)
+        check_choice("aus", self.aus, Expressions)
 
     def plan(self, subject: int, clip: int) -> ClipPlan:
         """The clip's plan, as it is shown."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ from duchenne.data.spreadsheets import csv_text
 from duchenne.errors import InputError, UsageError
 from duchenne.facs import ACTION_UNITS, au_column
 from duchenne.files import write_text
-from duchenne.keywords import check_number
+from duchenne.keywords import check_choice, check_number
 from duchenne.metrics import RESAMPLES, interval, json_number, resample
 from duchenne.pages import render_page
 from duchenne.preparing.codes.exports import holds_events
@@ -27,7 +27,7 @@ from duchenne.preparing.codes.names import Sources
 from duchenne.preparing.sources.survey import listed
 from duchenne.tables.codings import Coding, Floats, read_coding
 from duchenne.tables.event_codings import EventCoding, even_frames, read_event_codings
-from duchenne.tables.pairs import Limits, compare_pair, join
+from duchenne.tables.pairs import Joining, Limits, compare_pair, join
 from duchenne.tables.reliability import alpha_of, fleiss_kappa, unit_sums
 
 RELIABILITY: Final = (
@@ -42,7 +42,7 @@ _STEP: Final = Range(1e-3, 3600)
 def agree(
     *tables: str | Path,
     out: str | Path,
-    by: Literal["auto", "time", "frame"] = "auto",
+    by: Joining = "auto",
     threshold: float = 0.5,
     intensity_from: float = 2.0,
     tolerance_s: float = 0.5,
@@ -82,6 +82,7 @@ def agree(
         ("tolerance_s", tolerance_s, _SECONDS), ("max_lag_s", max_lag_s, _SECONDS), ("step_s", step_s, _STEP),
     ):  # fmt: skip
         check_number(name, value, span)
+    check_choice("by", by, Joining)
     if threshold == 1:
         raise UsageError("--threshold 1: must be below 1.")
     limits = Limits(threshold, intensity_from, tolerance_s, max_lag_s)
@@ -168,7 +169,7 @@ def _told_apart(found: Sequence[Coding | EventCoding]) -> list[Coding | EventCod
     return [replace(one, name=f"{number}: {one.name}") for number, one in enumerate(found, start=1)]
 
 
-def _reliability(codings: Sequence[Coding], limits: Limits, by: Literal["auto", "time", "frame"]) -> pd.DataFrame:
+def _reliability(codings: Sequence[Coding], limits: Limits, by: Joining) -> pd.DataFrame:
     """Per action unit, over all codings that have it: Fleiss' kappa and Krippendorff's alpha."""
     first = codings[0]
     places = [np.arange(len(first.keys))] + [np.full(len(first.keys), -1) for _ in codings[1:]]

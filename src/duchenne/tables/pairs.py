@@ -26,6 +26,8 @@ from duchenne.metrics import (
 )
 from duchenne.tables.codings import Coding, Floats
 
+Joining = Literal["auto", "time", "frame"]
+"""What rows of two codings are joined by: `time` where both have it, or `frame`."""
 COLUMNS: Final = (
     "au", "first", "second", "frames", "first_present", "second_present", "kappa", "kappa_low", "kappa_high", "ac1",
     "f1", "icc_absolute", "icc_consistency", "correlation", "auc", "first_events", "second_events", "event_f1", "lag_s",
@@ -64,7 +66,7 @@ class Joined:
 
 
 def compare_pair(
-    first: Coding, second: Coding, limits: Limits, by: Literal["auto", "time", "frame"] = "auto"
+    first: Coding, second: Coding, limits: Limits, by: Joining = "auto"
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """One row per action unit that both codings have, see `agree`, and what is to be said of the pair.
 
@@ -106,7 +108,7 @@ def compare_pair(
     return table, summary
 
 
-def join(first: Coding, second: Coding, *, by: Literal["auto", "time", "frame"] = "auto") -> Joined:
+def join(first: Coding, second: Coding, *, by: Joining = "auto") -> Joined:
     """Finds the rows of two codings that belong together: same source (by file stem), same face, same moment.
 
     Where each table has one source, or one face per source, their names and numbers need not be equal.

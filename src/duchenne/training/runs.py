@@ -277,7 +277,6 @@ def initial_encoder(run: str | Path) -> LoadedEncoder:
     """
     run = Path(run)
     values = load_mapping(run / "config.yaml")
-    check_named_code(values, run / "config.yaml")
     method = build_method(*read_config(values, where=str(run / "config.yaml")))
     return LoadedEncoder(method.encoder.eval().requires_grad_(False), read_record(run / "encoder.json"), run)
 
@@ -286,8 +285,9 @@ def read_config(values: Mapping[str, Any], *, where: str) -> tuple[str, Any]:
     """The method's name and the resolved configuration from the values of a `config.yaml`.
 
     Raises:
-        UsageError: for an unknown method, key or value.
+        UsageError: for an unknown method, key or value, or for code that the file may not start by itself.
     """
+    check_named_code(values, where)
     fields = {key: value for key, value in values.items() if key not in _JOB_KEYS}
     name = str(values.get("method"))
     return name, from_mapping(method_run_config(name), fields, where=where)

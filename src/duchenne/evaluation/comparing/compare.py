@@ -16,6 +16,7 @@ from duchenne.evaluation.comparing.published_rows import Evaluation, explain, fi
 from duchenne.evaluation.comparing.summaries import read_summary
 from duchenne.evaluation.comparing.writing import REMARKS, check_out, write_comparison
 from duchenne.evaluation.scoring import mean_defined
+from duchenne.keywords import check_choice
 from duchenne.published import Metric
 
 Aggregate = Literal["mean_of_folds", "pooled"]
@@ -84,10 +85,12 @@ def compare(
         The table, and what differs between the protocols.
 
     Raises:
-        UsageError: when there is nothing to show, a folder is given twice, `out` has another ending, or no paper
-            printed this metric for a data set.
+        UsageError: when there is nothing to show, a word is unknown, a folder is given twice, `out` has another ending,
+            or no paper printed this metric for a data set.
         InputError: when a folder holds no evaluation.
     """
+    check_choice("metric", metric, Metric)
+    check_choice("aggregate", aggregate, Aggregate)
     paths = [Path(folder) for folder in folders]
     wanted = [published] if isinstance(published, str) else list(published)
     if not (paths or wanted) or len({path.resolve() for path in paths}) < len(paths):
