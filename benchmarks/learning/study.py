@@ -40,8 +40,10 @@ from duchenne.data.prepared import Prepared
 from duchenne.devices import processor_name
 from duchenne.facs import au_column, intensity_column
 from duchenne.methods.registry import method_class
+from duchenne.synthetic.synth import TEST_SHARE
 from duchenne.training.config import method_run_config
 from duchenne.training.recipes import load_recipe
+from duchenne.training.runs import read_record
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,7 @@ class Study:
 
         The latter two are scored without AU 45, which never occurs on the lowest rung.
         """
-        people = self.scale["people"] * 4 // 3 if kind == "learned" else self.scale[kind]
+        people = self.rendered() if kind == "learned" else self.scale[kind]
         frames = FRAMES if kind == "learned" else TESTED_FRAMES
         out = self.out / f"{kind}_{head}_{aus}_{size_px}_{seed}"
         number = {"learned": 100, "tested": 101, "labelled": 102}[kind] + 3 * seed
@@ -151,6 +153,10 @@ class Study:
             aus=aus, style="natural", quiet=True, workers=0 if self.device == "cuda" else 1,
         )  # fmt: skip
         return out if kind == "learned" else without_blinks(out)
+
+    def rendered(self) -> int:
+        """How many people are rendered to learn from, with those whom `synth` keeps apart."""
+        return int(self.scale["people"]) * 4 // 3
 
     def learned(self, arm: Arm, head: str, seed: int, aus: str, size_px: int) -> Path:
         """What a method learns from; where it is told labels, clips without action units have the others'."""
@@ -161,7 +167,8 @@ class Study:
         """The run of a method, trained where it is not yet; its log's last figures go into the table."""
         arm = {**METHODS, **VARIANTS}[name]
         fields = {"seed": seed, "device": self.device, **arm.fields, **self.scale["nets"][net]}
-        config: Any = method_run_config(arm.method)(**{**load_recipe(f"cpu/{arm.method}", arm.method), **fields})
+        recipe = load_recipe(f"cpu/{arm.method}", arm.method)
+        config: Any = method_run_config(arm.method)(**{**recipe, **fields})
         steps = self.scale["passes"] / (config.batch_size * pictures(arm.method, config))
         if arm.method == "cl_ile":  # three fifths for its network, a fifth for each later stage
             fields["backbone_steps"], steps = max(1, round(0.6 * steps)), 0.2 * steps
@@ -178,9 +185,11 @@ class Study:
                 raise SystemExit("stopped; the same command goes on.")
             (run / "checkpoint.pt").unlink()
             say(f"{run.name}: trained in {time.perf_counter() - start:.0f} s, {log_end(run)}")
-        stored = yaml.safe_load((run / "config.yaml").read_text())
-        if any(stored[key] != value for key, value in fields.items()):
-            raise SystemExit(f"{run} was trained with other settings; name another --out.")
+        stored, wanted = yaml.safe_load((run / "config.yaml").read_text()), {**recipe, **fields}
+        seen = sum(len(item.subjects) for item in read_record(run / "encoder.json").trained_on)
+        people = self.rendered() - round(self.rendered() * TEST_SHARE)
+        if seen != people or any(stored[key] != value for key, value in wanted.items()):
+            raise SystemExit(f"{run} was trained with other settings or on other people; name another --out.")
         return run
 
     def run_of(self, name: str, head: str, seed: int, aus: str, net: str) -> Path:
@@ -257,9 +266,10 @@ class Study:
             for figure in ("auc", "f1"):
                 self.add(figure, scores[model]["mean_of_folds"][figure], processor("cpu"), **place, model=name)
 
-    def comparisons(self, heads: list[str], seeds: list[int]) -> None:
+    def comparisons(self, names: list[str], heads: list[str], seeds: list[int]) -> None:
         """What the papers compare; both AUCs of a pair are stored with it, so that it stands for itself."""
-        for head, seed, (first, second) in ((h, s, p) for h in heads for s in seeds for p in PAIRS):
+        pairs = [pair for pair in PAIRS if all(name in (*names, *VARIANTS) for name in pair)]
+        for head, seed, (first, second) in ((h, s, p) for h in heads for s in seeds for p in pairs):
             free = first == "EmoCo"
             key = {
                 "network": "compact", "learned_from": head, "tested_on": f"{head}, free clips" if free else head,
@@ -459,6 +469,8 @@ def main() -> None:
     for name in ("methods", "heads", "passes", "people", "clips", "tested", "labelled"):
         scale[name] = getattr(arguments, name) or scale[name]
     scale["nets"] = {name: SCALES["gpu"]["nets"][name] for name in arguments.networks or scale["nets"]}
+    if "compact" not in scale["nets"] and set(arguments.parts) != {"study"}:
+        parser.error("--networks: the parts few and comparisons are of compact; name it, too.")
     arguments.out.mkdir(parents=True, exist_ok=True)
     device = arguments.device or {"cpu": "cpu", "gpu": "cuda"}[arguments.scale]
     study = Study(arguments.out, arguments.table, (arguments.scale, scale), device)
@@ -469,7 +481,7 @@ def main() -> None:
         elif part == "few":
             study.few(scale["methods"], scale["heads"], arguments.seeds)
         else:
-            study.comparisons(scale["heads"], arguments.seeds)
+            study.comparisons(scale["methods"], scale["heads"], arguments.seeds)
 
 
 if __name__ == "__main__":

@@ -64,7 +64,8 @@ Number = Annotated[int, Range(0, 10**9)]
 """A whole number of things, perhaps none."""
 Width = Annotated[int, Range(1, 65_536)]
 """Of a layer of a network."""
-Side = Annotated[int, Range(1, 4096)]
+SIDES: Final = Range(1, 4096)
+Side = Annotated[int, SIDES]
 """Of square pictures, in pixels."""
 Seed = Annotated[int, SEEDS]
 """Of random numbers."""

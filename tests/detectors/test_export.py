@@ -202,7 +202,7 @@ def test_bad_use(exported: Path, detector: Path, tmp_path: Path, monkeypatch: py
 def test_device_and_precision_are_honoured_or_refused(detector: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="blendshapes is computed on the processor"):
         load_model("blendshapes", device="cuda")
-    with pytest.raises(UsageError, match="precision .half.: is unknown"):
+    with pytest.raises(UsageError, match="precision 'half': is unknown"):
         load_model(str(detector), precision="half")  # type: ignore[arg-type]
     if not torch.cuda.is_available():
         with pytest.raises(UsageError, match="cuda"):

@@ -12,9 +12,11 @@ from torch import nn
 
 import duchenne
 from duchenne.errors import InputError, UsageError
+from duchenne.features.resolve import source_of
 from duchenne.modules.backbones.build import build_backbone
 from duchenne.modules.encoder import Encoder, EncoderSpec
-from duchenne.training.runs import load_encoder
+from duchenne.training.runs import initial_encoder, load_encoder
+from duchenne.training.weights import apply_weights
 
 HERE = "tests.modules.test_backbones"
 
@@ -131,6 +133,76 @@ def test_bad_builders_are_one_sentence(squares, tmp_path, method, fields, said):
     with pytest.raises(UsageError, match=said) as caught:
         train(squares, tmp_path / "run", method, **fields)
     assert "\n" not in str(caught.value)
+
+
+class Odd(nn.Module):
+    """A module whose attributes or features are not what they should be."""
+
+    def __init__(self, features=None, **attributes):
+        super().__init__()
+        self.features = torch.zeros(1, 4) if features is None else features
+        for name, value in attributes.items():
+            setattr(self, name, value)
+
+    def forward(self, x):
+        return self.features.expand(len(x), -1)
+
+
+@pytest.mark.parametrize(
+    ("module", "said"),
+    [
+        (Odd(stages=4), "its stages are 4, not a tuple of names"),
+        (Odd(stages=("a", 1)), "its stages are .*not a tuple of names"),
+        *((Odd(size_px=side), "its size_px is .*, not the side of a picture") for side in ("big", -1, (64, 64), True)),
+        (Odd(torch.zeros(1, 4, dtype=torch.int64)), "gives features of torch.int64, not of floating-point numbers"),
+        (Odd(torch.zeros(1, 0)), r"gives no feature vector \(B, D\)"),
+    ],
+)
+def test_modules_that_say_or_give_odd_things(monkeypatch, module, said):
+    """As a backbone, and what they say of themselves as an encoder, too."""
+    monkeypatch.setattr(sys.modules[__name__], "odd", lambda: module, raising=False)
+    with pytest.raises(UsageError, match=f"^backbone {HERE}:odd: {said}"):
+        build_backbone(f"{HERE}:odd")
+    if "size_px" in said:
+        with pytest.raises(UsageError, match=f"^model {HERE}:odd: {said}"):
+            source_of(f"{HERE}:odd")
+
+
+def test_weights_of_a_whole_compact_start_a_method_that_ends_after_a_stage(squares, tmp_path):
+    train(squares, tmp_path / "whole", backbone="compact", size_px=64)
+    weights = tmp_path / "whole" / "encoder.safetensors"
+    encoder = Encoder(EncoderSpec(backbone="compact", last_stage="layer3"))
+    apply_weights(encoder, str(weights))
+    whole = load_encoder(tmp_path / "whole").encoder
+    x = torch.rand(1, 3, 64, 64)
+    assert torch.equal(encoder.eval().feature_map(x), whole.feature_map(x))
+
+
+def test_pictures_too_small_for_a_network_are_refused_before_it_looks(squares):
+    """The squares have 64 px or fewer; `compact` takes them from 64 px."""
+    small = Encoder(EncoderSpec(backbone="compact"))
+    with pytest.raises(UsageError, match=r"Encoder: its backbone compact takes pictures from 64 px, not of \d+ px"):
+        duchenne.embed(small, data=squares, quiet=True)
+
+
+def test_heads_that_do_not_divide_the_channels():
+    with pytest.raises(UsageError, match="heads 6: does not divide the 128 channels of the last map of compact"):
+        Encoder(EncoderSpec(backbone="compact", token_layers=1, token_heads=6))
+
+
+def test_the_first_weights_of_a_run_whose_files_do_not_belong_together(squares, tmp_path):
+    run = tmp_path / "run"
+    train(squares, run, backbone="resnet18")
+    assert initial_encoder(run).record.spec.backbone == "resnet18"
+    config = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(config.replace("backbone: resnet18", "backbone: resnet34"))
+    with pytest.raises(InputError, match=r"config.yaml: describes another encoder than encoder.json"):
+        initial_encoder(run)
+    (run / "config.yaml").write_text(config)
+    record = json.loads((run / "encoder.json").read_text())
+    (run / "encoder.json").write_text(json.dumps(record | {"size_px": 48}))
+    with pytest.raises(InputError, match=r"encoder.json: was changed since the training"):
+        initial_encoder(run)
 
 
 def test_transformers_that_are_not_installed(monkeypatch):

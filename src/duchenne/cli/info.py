@@ -243,6 +243,7 @@ def _backbones() -> dict[str, str]:
     except importlib.metadata.PackageNotFoundError:
         found = 'not installed; pip install "duchenne[backbones]"'
     others = {
+        "stridedN, stridedN_bn": "N convolutions of stride 2 (4 to 9) down to one cell, as FAb-Net and twin-cycle have",
         "transformers:NAME": f"a vision model of Hugging Face transformers, by its type or a local folder; {found}",
         "package.module:builder": "a function without arguments that returns a torch module",
     }

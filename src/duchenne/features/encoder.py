@@ -32,7 +32,7 @@ from duchenne.features.source import (
     finite,
     new_pictures,
 )
-from duchenne.modules.backbones.builders import call_builder
+from duchenne.modules.backbones.builders import call_builder, stated_side
 from duchenne.modules.encoder import Encoder, EncoderSpec
 from duchenne.parallel import ahead
 from duchenne.plugins import check_builder, is_builder, others_code
@@ -111,7 +111,7 @@ class EncoderSource(SingleSource):
             return cls.of_record(word, initial_encoder(rest), "initial")
         if is_builder(word):
             module = call_builder(word, "--model")
-            return cls(word, Built(module), getattr(module, "size_px", None), {"kind": "builder"})
+            return cls(word, Built(module), stated_side(module, f"--model {word}"), {"kind": "builder"})
         return None
 
     @classmethod
@@ -135,7 +135,8 @@ class EncoderSource(SingleSource):
             name: what to call it; None for the name of its class.
         """
         facts = {"kind": "module", "class": type(module).__qualname__}
-        return cls(name or type(module).__name__, Built(module), getattr(module, "size_px", None), facts)
+        called = name or type(module).__name__
+        return cls(called, Built(module), stated_side(module, f"--model {called}"), facts)
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any], tensors: Mapping[str, Tensor], where: str) -> Self:
@@ -168,8 +169,21 @@ class EncoderSource(SingleSource):
         return [self.describe(), _module_hash(self.build(seed))]
 
     def side_px(self, data: Pictures) -> int:
-        """See `NetworkSource`."""
-        return self.size_px or min(LARGEST_SIDE_PX, *(info.size_px for info in data.infos))
+        """See `NetworkSource`.
+
+        Raises:
+            UsageError: when the network takes larger pictures only.
+        """
+        side = self.size_px or min(LARGEST_SIDE_PX, *(info.size_px for info in data.infos))
+        self._check_side(self.build(0), side)
+        return side
+
+    def _check_side(self, module: nn.Module, side: int) -> None:
+        if isinstance(module, Encoder) and side < module.backbone.smallest_px:
+            raise UsageError(
+                f"--model {self.name}: its backbone {module.spec.backbone} takes pictures from "
+                f"{module.backbone.smallest_px} px, not of {side} px; prepare larger crops."
+            )
 
     def forward(self, module: nn.Module, feature: FeatureKind) -> Callable[[torch.Tensor], torch.Tensor]:
         """The function of a built module that gives the features.
@@ -226,7 +240,7 @@ class EncoderSource(SingleSource):
         """See `FeatureSource`.
 
         Raises:
-            UsageError: when it is a module whose code a detector cannot hold.
+            UsageError: when it is a module whose code a detector cannot hold, or it takes larger pictures only.
         """
         module = deepcopy(self.build(seed)).eval().cpu()
         if not isinstance(module, Encoder) and self.facts["kind"] != "builder":
@@ -235,6 +249,7 @@ class EncoderSource(SingleSource):
                 "builds it, package.module:builder."
             )
         side = self.size_px or min(LARGEST_SIDE_PX, crop_px)
+        self._check_side(module, side)
         return replace(self, build=Built(module.requires_grad_(False)), size_px=side, seeded=False)
 
     def trained_further(self, module: nn.Module) -> EncoderSource:

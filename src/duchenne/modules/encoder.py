@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from duchenne.config import Range, Share, Width
+from duchenne.errors import UsageError
 from duchenne.modules.backbones.build import build_backbone
 from duchenne.modules.token_encoder import TokenEncoder, TokenSpec
 
@@ -67,7 +68,8 @@ class Encoder(nn.Module):
         spec: what to build.
 
     Raises:
-        UsageError: when there is no such backbone, or it has no such stage.
+        UsageError: when there is no such backbone, it has no such stage, or its channels are not shared out evenly
+            among the heads of the transformer.
     """
 
     mean: Tensor
@@ -79,6 +81,11 @@ class Encoder(nn.Module):
         config = getattr(self.backbone, "config", None)
         self.spec = replace(spec, backbone_config=config) if isinstance(config, str) else spec
         tokens = spec.tokens()
+        if tokens and self.backbone.channels % tokens.heads:
+            raise UsageError(
+                f"--heads {tokens.heads}: does not divide the {self.backbone.channels} channels of the last map of "
+                f"{spec.backbone}; choose another number."
+            )
         self.tokens = TokenEncoder(self.backbone.channels, tokens) if tokens else None
         width = self.backbone.channels if tokens else self.backbone.feature_dim
         self.embedding = nn.Linear(width, spec.embedding_dim) if spec.embedding_dim else None

@@ -273,12 +273,17 @@ def initial_encoder(run: str | Path) -> LoadedEncoder:
     """The encoder of a run as it was before its first step.
 
     Raises:
-        InputError: when the folder is no run.
+        UsageError: when it names code that a file may not start by itself.
+        InputError: when the folder is no finished run, or its files do not belong together.
     """
     run = Path(run)
-    values = load_mapping(run / "config.yaml")
-    method = build_method(*read_config(values, where=str(run / "config.yaml")))
-    return LoadedEncoder(method.encoder.eval().requires_grad_(False), read_record(run / "encoder.json"), run)
+    config = run / "config.yaml"
+    method = build_method(*read_config(load_mapping(config), where=str(config)))
+    record = read_record(run / "encoder.json")
+    _read_weights(run / "encoder.safetensors", record)
+    if method.encoder.spec != record.spec:
+        raise InputError(f"{config}: describes another encoder than encoder.json beside it; copy the run again.")
+    return LoadedEncoder(method.encoder.eval().requires_grad_(False), record, run)
 
 
 def read_config(values: Mapping[str, Any], *, where: str) -> tuple[str, Any]:

@@ -210,5 +210,5 @@ def _planned(config: ClIleConfig) -> tuple[Stage, ...]:
 
 
 def _side(backbone: str, size_px: int) -> int:
-    """Cells along a side of the last feature map of pictures of this side."""
+    """Cells along a side of the last map of such pictures, or about; positions are interpolated to the true number."""
     return math.ceil(size_px / cell_px(backbone))

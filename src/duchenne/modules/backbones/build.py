@@ -57,8 +57,9 @@ def build_backbone(name: str, last_stage: str | None = None, config: str | None 
         if name in others:
             return BuiltBackbone(name, last_stage)
         names = [*BACKBONES, *(other for other in others if other not in BACKBONES)]
+        meant = did_you_mean(name.lower(), names, "choose one.")
         raise UsageError(
-            f"there is no backbone `{name}`; {did_you_mean(name, names, 'choose one.')} Backbones: {', '.join(names)}, "
+            f"there is no backbone `{name}`; {meant} Backbones: {', '.join(names)}, "
             f"stridedN, {PREFIX}NAME, package.module:builder."
         )
     stages = {"compact": compact.STAGES, "densenet121": densenet.STAGES}.get(name, resnet.STAGES)

@@ -11,6 +11,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
+from duchenne.config import SIDES, shortened
 from duchenne.errors import UsageError
 from duchenne.modules.backbones.base import Backbone
 from duchenne.plugins import import_builder, is_builder, load_plugin, others_code
@@ -36,6 +37,26 @@ def call_builder(name: str, flag: str) -> nn.Module:
     return module
 
 
+def stated_side(module: nn.Module, said: str) -> int | None:
+    """The side of the pictures that a module says it takes, its `size_px`; None where it says nothing.
+
+    Args:
+        module: of other people.
+        said: what the user calls it, for errors.
+
+    Raises:
+        UsageError: when that is no side.
+    """
+    side = getattr(module, "size_px", None)
+    if side is None:
+        return None
+    if isinstance(side, bool) or not isinstance(side, int) or not SIDES.holds(side):
+        raise UsageError(
+            f"{said}: its size_px is {shortened(side)}, not the side of a picture (a whole number, {SIDES})."
+        )
+    return side
+
+
 class BuiltBackbone(Backbone):
     """What a builder returns, as a backbone; tried once with a black picture to learn its widths.
 
@@ -52,20 +73,26 @@ class BuiltBackbone(Backbone):
         self.name, self.last_stage = name, last_stage
         self.input_mean, self.input_std = (0.0,) * 3, (1.0,) * 3  # it takes [0, 1] itself
         self.network = call_builder(name, "--backbone")
-        side = int(getattr(self.network, "size_px", _TRIED_PX))
-        self.stages = (last_stage,) if last_stage else tuple(getattr(self.network, "stages", ()))
+        side = stated_side(self.network, f"--backbone {name}") or _TRIED_PX
+        stages = getattr(self.network, "stages", ())
+        if not isinstance(stages, list | tuple) or not all(isinstance(stage, str) for stage in stages):
+            raise UsageError(f"--backbone {name}: its stages are {shortened(stages)}, not a tuple of names.")
+        self.stages = (last_stage,) if last_stage else tuple(stages)
         training, blank = self.network.training, torch.zeros(1, 3, side, side)
         advice = "; name the side that it takes in the module's `size_px`" if side == _TRIED_PX else ""
         with others_code(f"--backbone {name}: cannot look at a picture of {side} px", advice), torch.no_grad():
             features = self.eval()(blank)
             maps = self.feature_map(blank) if hasattr(self.network, "feature_map") else None
         self.train(training)
-        if not isinstance(features, Tensor) or features.ndim != 2 or len(features) != 1:
+        if not isinstance(features, Tensor) or features.ndim != 2 or len(features) != 1 or not features.numel():
             raise UsageError(f"--backbone {name}: gives no feature vector (B, D) of a picture.")
-        if maps is not None and (maps.ndim != 4 or len(maps) != 1):
+        if maps is not None and (maps.ndim != 4 or len(maps) != 1 or not maps.numel()):
             raise UsageError(
                 f"--backbone {name}: feature_map gives {tuple(maps.shape)} of a picture, not (B, C, h, w)."
             )
+        for what, values in (("features", features), ("maps", maps)):
+            if values is not None and not values.is_floating_point():
+                raise UsageError(f"--backbone {name}: gives {what} of {values.dtype}, not of floating-point numbers.")
         self.feature_dim = features.shape[1]
         self.channels = self.feature_dim if maps is None else maps.shape[1]
 

@@ -36,6 +36,7 @@ class Compact(Backbone):
 
     Attributes:
         feature_dim: 128, or 16 cells x channels after a named stage.
+        later: beginnings of the keys of what comes after a named stage and is not built.
     """
 
     def __init__(self, last_stage: str | None = None) -> None:
@@ -52,6 +53,7 @@ class Compact(Backbone):
         if last_stage is None:
             layer = nn.Linear(self.feature_dim, _FEATURES, bias=False)
             self.readout, self.feature_dim = nn.Sequential(layer, nn.BatchNorm1d(_FEATURES)), _FEATURES
+        self.later = () if last_stage is None else ("readout.", *(f"{name}." for name in STAGES[len(self.stages) :]))
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
