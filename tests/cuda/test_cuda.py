@@ -40,6 +40,11 @@ def squares(tmp_path_factory):
     return folder
 
 
+def losses_of(run):
+    """What the log says of every step."""
+    return [json.loads(line)["loss"] for line in (run / "log.jsonl").read_text().splitlines()]
+
+
 def with_networks():
     """Every method with two networks, or with its own where it has one."""
     for name in sorted(METHODS):
@@ -54,7 +59,7 @@ def test_every_method_trains(name, backbone, faces, tmp_path):
     options |= {"backbone": backbone} if backbone else {"layers": 6}
     options |= {"validation_share": 0.0, "schedule": "constant", "log_every": 1, "weights": "none", "quiet": True}
     duchenne.pretrain(name, data=faces / "learned", out=tmp_path / "run", **options)
-    losses = [json.loads(line)["loss"] for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    losses = losses_of(tmp_path / "run")
     assert len(losses) >= 3
     assert all(math.isfinite(loss) for loss in losses)
 
@@ -65,17 +70,22 @@ def test_float32_on_both_gives_the_same_losses(squares, tmp_path):
     for device in ("cpu", "cuda"):
         options = {"recipe": "smoke/temporal_ranking", "precision": "float32", "device": device, "log_every": 1}
         duchenne.pretrain("temporal_ranking", data=squares, out=tmp_path / device, quiet=True, **options)
-        lines = (tmp_path / device / "log.jsonl").read_text().splitlines()
-        found[device] = [json.loads(line)["loss"] for line in lines]
+        found[device] = losses_of(tmp_path / device)
     np.testing.assert_allclose(found["cuda"], found["cpu"], rtol=2e-2)
     assert found["cuda"][0] == pytest.approx(found["cpu"][0], rel=1e-3)
 
 
-def test_a_stopped_training_goes_on(squares, tmp_path):
-    options = {"recipe": "smoke/moco", "device": "cuda", "quiet": True}
-    duchenne.pretrain("moco", data=squares, out=tmp_path / "run", max_steps=2, **options)
-    result = duchenne.pretrain("moco", data=squares, out=tmp_path / "run", max_steps=4, resume=True, **options)
-    assert (result.steps, result.finished) == (4, True)
+def test_a_stopped_training_goes_on_as_if_it_had_not_been_stopped(squares, tmp_path):
+    options = {"recipe": "smoke/moco", "device": "cuda", "precision": "float32", "schedule": "constant", "log_every": 1}
+    options |= {"data": squares, "quiet": True}
+    duchenne.pretrain("moco", out=tmp_path / "whole", max_steps=6, **options)
+    duchenne.pretrain("moco", out=tmp_path / "run", max_steps=3, **options)
+    result = duchenne.pretrain("moco", out=tmp_path / "run", max_steps=6, resume=True, **options)
+    assert (result.steps, result.finished) == (6, True)
+    np.testing.assert_allclose(losses_of(tmp_path / "run"), losses_of(tmp_path / "whole"), rtol=1e-3)
+    found, expected = (load_encoder(tmp_path / name).encoder.state_dict() for name in ("run", "whole"))
+    for key, value in expected.items():
+        torch.testing.assert_close(found[key], value, rtol=1e-2, atol=1e-3, msg=key)
 
 
 def test_an_encoder_sees_the_same_on_both(squares, tmp_path):
@@ -105,5 +115,9 @@ def test_evaluation_and_a_detector(faces, tmp_path):
         for device in ("cpu", "cuda")
     }
     assert scores["cuda"] == pytest.approx(scores["cpu"], abs=0.02)
-    fitted = duchenne.fit(model="random", data=data, out=tmp_path / "detector", device="cuda", quiet=True)
-    assert fitted["auc"].notna().any()
+    fitted = {
+        device: duchenne.fit(model="random", data=data, out=tmp_path / f"detector {device}", device=device, quiet=True)
+        for device in ("cpu", "cuda")
+    }
+    assert fitted["cuda"]["auc"].notna().any()
+    np.testing.assert_allclose(fitted["cuda"]["auc"], fitted["cpu"]["auc"], atol=0.05, equal_nan=True)
