@@ -26,7 +26,7 @@ def plot(table: pd.DataFrame, models: dict[str, str], rungs: dict[str, str], pat
     """
     models = {name: shown for name, shown in models.items() if name in set(table["model"])}
     rows, seeds = list(models)[::-1], sorted(set(table["seed"]))
-    size = (4.6 + 3.4 * len(rungs), 1.2 + 0.32 * len(rows))
+    size = (1.6 + 2.5 * len(rungs), 1.8 + 0.34 * len(rows))
     figure, axes = plt.subplots(1, len(rungs), figsize=size, sharex=True, sharey=True, squeeze=False)
     for axis, (rung, title) in zip(axes[0], rungs.items(), strict=True):
         here = table[table["learned_from"] == rung]
@@ -38,7 +38,6 @@ def plot(table: pd.DataFrame, models: dict[str, str], rungs: dict[str, str], pat
                 axis.text(0.5, y, " not run", color=GREY, fontsize=7, va="center")
         axis.axvline(0.5, color=GREY, linestyle="--", linewidth=0.8)
         axis.set_title(title, fontsize=10)
-        axis.set_xlabel("linear AUC on people never seen (dashed: guessing)", fontsize=8)
         axis.set_yticks(range(len(rows)), [models[name] for name in rows], fontsize=9)
         axis.spines[["top", "right"]].set_visible(False)
     kinds = [
@@ -51,8 +50,9 @@ def plot(table: pd.DataFrame, models: dict[str, str], rungs: dict[str, str], pat
         plt.Line2D([], [], color=BLUE, marker=mark, markersize=5, linestyle="", label=f"seed {seed}")
         for mark, seed in zip(MARKS, seeds, strict=False)
     ]
-    axes[0][-1].legend(handles=kinds, fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
-    figure.tight_layout()
+    figure.supxlabel("linear AUC on people never seen (dashed: guessing)", fontsize=9)
+    figure.legend(handles=kinds, fontsize=9, frameon=False, loc="upper center", ncols=4)
+    figure.tight_layout(rect=(0, 0, 1, 0.94))
     figure.savefig(path, dpi=120)
 
 
