@@ -62,6 +62,7 @@ class ClIle(LabelledMethod):
             token_pooling=config.pooling,
         )
         self.encoder = Encoder(spec)
+        self._trainable = {name for name, p in self.encoder.backbone.named_parameters() if p.requires_grad}
         split_batchnorm(self.encoder, config.bn_splits)
         width, count = self.encoder.feature_dim, len(config.aus)
         self.classifier = nn.Linear(self.encoder.backbone.feature_dim, count)
@@ -107,6 +108,9 @@ class ClIle(LabelledMethod):
         self.requires_grad_(False)
         for part in trained[self._stage]:
             part.requires_grad_(True)
+        if self._stage == "backbone":  # parts that its last map does not go through rest, such as a pooler
+            for name, parameter in self.encoder.backbone.named_parameters():
+                parameter.requires_grad_(name in self._trainable)
         if self._stage == "general" and self.config.orthogonality_weight and self.config.init_from_id:
             self._general().load_state_dict(self.identity.state_dict())
 
