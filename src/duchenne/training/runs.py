@@ -30,6 +30,7 @@ from duchenne.files import file_hash, read_bytes, replacing
 from duchenne.methods.base import Method
 from duchenne.methods.registry import method_class
 from duchenne.modules.backbones.build import is_foreign
+from duchenne.modules.backbones.transformers import PREFIX
 from duchenne.modules.encoder import Encoder, EncoderSpec
 from duchenne.plugins import check_builder, check_named_code, others_code
 from duchenne.training.config import LARGEST_PX, method_run_config
@@ -38,6 +39,8 @@ from duchenne.training.weights import LARGEST_WEIGHTS, apply_weights, tensors_of
 
 FORMAT_VERSION: Final = 1
 _JOB_KEYS: Final = ("method", "data", "duchenne", "exclude_fold")
+_LARGEST_TABLES: Final = 2**24
+"""Numbers of tables that any network may hold beside its weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,17 +211,23 @@ def _read_weights(path: Path, record: EncoderRecord) -> dict[str, Tensor]:
 
 def _build(spec: EncoderSpec, state: Mapping[str, Tensor]) -> Encoder:
     """An encoder of a shape that its file holds: nothing larger is ever allocated."""
-    if not is_foreign(spec.backbone):  # others' networks may not know the meta device
+    if not is_foreign(spec.backbone) or spec.backbone.startswith(PREFIX):  # a builder may not know the meta device
         layers = {key.split(".")[3] for key in state if key.startswith("tokens.layers.layers.")}
         if spec.token_layers != len(layers):
             raise ValueError(f"token_layers is {spec.token_layers}, the file has {len(layers)}")
-        with torch.device("meta"):
-            wanted = {key: value.shape for key, value in Encoder(spec).state_dict().items()}
+        with others_code("the encoder cannot be built"), torch.device("meta"):
+            imagined = Encoder(spec)
+        wanted = {key: value.shape for key, value in imagined.state_dict().items()}
         unfit = [key for key, shape in wanted.items() if key not in state or state[key].shape != shape]
         if unfit:
             there = list(state[unfit[0]].shape) if unfit[0] in state else "not there"
             raise ValueError(f"{unfit[0]} is {there}, not {list(wanted[unfit[0]])}")
-    return Encoder(spec)
+        beside = sum(one.numel() for one in imagined.buffers())  # tables of places, which files do not hold
+        held = sum(one.numel() for one in state.values())
+        if beside > 2 * held + _LARGEST_TABLES:
+            raise ValueError(f"its network holds {beside} numbers beside the {held} of its weights")
+    with others_code("the encoder cannot be built"):
+        return Encoder(spec)
 
 
 def read_record(path: str | Path) -> EncoderRecord:

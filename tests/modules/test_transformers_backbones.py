@@ -1,0 +1,486 @@
+"""Networks of transformers from records and folders that anybody may have written: what they may ask for, how large
+they may be, which of their outputs are maps, and what of them is trained."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests.methods.made import small_method
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from duchenne import testing
+from duchenne.errors import InputError, UsageError
+from duchenne.features.encoder import EncoderSource
+from duchenne.methods.base import Method
+from duchenne.modules.backbones import transformers_guard
+from duchenne.modules.backbones.build import build_backbone
+from duchenne.modules.backbones.transformers import TransformersBackbone
+from duchenne.modules.backbones.transformers_guard import RefusedError, checked, sealed
+from duchenne.modules.encoder import Encoder, EncoderSpec
+from duchenne.training.runs import load_encoder
+
+transformers: Any = pytest.importorskip("transformers")
+hub: Any = pytest.importorskip("huggingface_hub")
+safetensors: Any = pytest.importorskip("safetensors.torch")
+
+VIT: dict[str, Any] = {
+    "model_type": "vit", "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16,
+    "image_size": 64, "patch_size": 16,
+}  # fmt: skip
+CONVNEXT: dict[str, Any] = {"model_type": "convnext", "hidden_sizes": [8, 12, 16, 20], "depths": [1, 1, 1, 1]}
+EVIL = {"use_timm_backbone": False, "backbone": "evil/resnet-50", "use_pretrained_backbone": True}
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "detr": ({"model_type": "detr", **EVIL}, "use_timm_backbone: False"),
+    "dpt": ({"model_type": "dpt", "is_hybrid": False, "backbone": "evil/resnet-50"}, "backbone: 'evil/resnet-50'"),
+    "maskformer": ({"model_type": "maskformer", "backbone": "evil/swin"}, "backbone: 'evil/swin'"),
+    "depth_anything": ({"model_type": "depth_anything", "backbone": "evil/vit"}, "backbone: 'evil/vit'"),
+    "default": ({"model_type": "detr", "use_timm_backbone": False}, "use_timm_backbone: False"),
+    "options": ({"model_type": "detr", "backbone_kwargs": {"a": 1}}, "backbone_kwargs"),
+    "nested": ({"model_type": "detr", "backbone_config": {"model_type": "resnet"}}, "backbone_config"),
+    "deep": ({"model_type": "clip", "vision_config": {"backbone": "evil/x"}}, "vision_config.backbone: 'evil/x'"),
+    "timm": ({"model_type": "timm_wrapper", "architecture": "hf-hub:evil/x"}, "model_type: 'timm_wrapper'"),
+    "kernel": ({**VIT, "attn_implementation": "evil/kernel"}, "attn_implementation: 'evil/kernel'"),
+    "line": ({**VIT, "_attn_implementation": "evil/kernel"}, "_attn_implementation: 'evil/kernel'"),
+    "lines": ({**VIT, "_attn_implementation_internal": "evil/kernel"}, "_attn_implementation_internal"),
+    "mapping": ({**VIT, "attn_implementation": {"": "evil/kernel"}}, "attn_implementation"),
+    "deep kernel": ({"model_type": "clip", "vision_config": {"attn_implementation": "e/k"}}, "'e/k'"),
+    "other name": ({**VIT, "attribute_map": {"x": "_attn_implementation_internal"}, "x": "e/k"}, "attribute_map"),
+    "quantised": ({**VIT, "quantization_config": {"quant_method": "gptq"}}, "quantization_config"),
+    "other file": ({**VIT, "transformers_weights": "adapter_model.bin"}, "transformers_weights"),
+    "huge": ({**VIT, "num_hidden_layers": 10**9}, "num_hidden_layers: 1000000000"),
+    "huge in a list": ({**CONVNEXT, "depths": [1, 10**9, 1, 1]}, "depths: 1000000000"),
+}
+BROKEN: dict[str, tuple[dict[str, Any], str]] = {
+    "text": ({**VIT, "hidden_size": "x"}, "hidden_size"),
+    "no heads": ({**VIT, "num_attention_heads": 0}, "ZeroDivisionError"),
+    "no patch": ({**VIT, "patch_size": 0}, "ZeroDivisionError"),
+    "no type": ({"hidden_size": 8}, "names no `model_type`"),
+    "no such type": ({"model_type": "nothing"}, "nothing"),
+}
+
+
+def network(values: dict[str, Any]) -> Any:
+    torch.manual_seed(0)
+    return transformers.AutoModel.from_config(transformers.AutoConfig.for_model(**values)).eval()
+
+
+def saved(folder: Path, values: dict[str, Any]) -> Path:
+    """A folder of a network, as transformers writes it."""
+    network(values).save_pretrained(folder)
+    return folder
+
+
+def spec_of(values: Any, **fields: Any) -> dict[str, Any]:
+    text = values if isinstance(values, str) else json.dumps(values)
+    name = values.get("model_type", "vit") if isinstance(values, dict) else "vit"
+    return {"backbone": f"transformers:{name}", "backbone_config": text, **fields}
+
+
+def recorded(folder: Path, spec: dict[str, Any], tensors: dict[str, Tensor]) -> Path:
+    """A run's record and weights that know nothing of each other, as anybody can write them."""
+    folder.mkdir()
+    plain = {"method": "simclr", "size_px": 64, "alignment": "none", "weights": "none", "steps": 1, "duchenne": "0"}
+    (folder / "encoder.json").write_text(json.dumps({**plain, "spec": spec, "format_version": 1}))
+    safetensors.save_file(tensors, folder / "encoder.safetensors")
+    return folder
+
+
+def tensors_of(values: dict[str, Any]) -> dict[str, Tensor]:
+    return Encoder(EncoderSpec(**spec_of(values))).state_dict()
+
+
+def from_detector(spec: dict[str, Any], tensors: dict[str, Tensor]) -> EncoderSource:
+    return EncoderSource.from_spec({"kind": "encoder", "input_px": 64, "spec": spec}, tensors, "d/detector.json")
+
+
+@pytest.fixture
+def reached(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Whatever is tried to be reached over the network; such calls fail."""
+    tried: list[str] = []
+
+    def refuse(*args: Any, **_: Any) -> Any:
+        tried.append(repr(args[-1:]))
+        raise OSError("no network in this test")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket.socket, "connect_ex", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setattr(hub.constants, "HF_HUB_OFFLINE", False)
+    return tried
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_configuration_that_names_what_lies_elsewhere_is_refused(
+    case: str, tmp_path: Path, reached: list[str]
+) -> None:
+    values, said = REFUSED[case]
+    spec, tensors = spec_of(values), {"mean": torch.zeros(1)}
+    with pytest.raises(InputError, match=r"encoder\.safetensors: does not fit") as caught:
+        load_encoder(recorded(tmp_path / "run", spec, tensors))
+    assert said in str(caught.value.__cause__)
+    with pytest.raises(InputError, match=r"d/detector\.json: describes an encoder that cannot be built") as caught:
+        from_detector(spec, tensors)
+    assert said in str(caught.value)
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    with pytest.raises(InputError, match="cannot be built") as caught:
+        build_backbone(f"transformers:{tmp_path}")
+    assert said in str(caught.value)
+    assert str(tmp_path) in str(caught.value)
+    assert not reached
+
+
+def test_no_server_hears_of_what_records_name(tmp_path: Path) -> None:
+    """In a process of its own, whose hub is a server here; its library reads the address when it is imported."""
+    heard: list[Any] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def listen() -> None:
+            while True:
+                try:
+                    connection, address = server.accept()
+                except OSError:
+                    return
+                heard.append(address)
+                connection.close()
+
+        threading.Thread(target=listen, daemon=True).start()
+        runs = [
+            str(recorded(tmp_path / case, spec_of(values), {"mean": torch.zeros(1)}))
+            for case, (values, _) in REFUSED.items()
+        ]
+        code = (
+            "import sys; from duchenne import load_encoder; from duchenne.errors import InputError\n"
+            "for run in sys.argv[1:]:\n"
+            "    try: load_encoder(run); print('loaded', run)\n"
+            "    except InputError: pass\n"
+        )
+        address = f"http://127.0.0.1:{server.getsockname()[1]}"
+        environment = {**os.environ, "HF_ENDPOINT": address, "HF_HUB_OFFLINE": "0", "TRANSFORMERS_OFFLINE": "0"}
+        done = subprocess.run(
+            [sys.executable, "-c", code, *runs],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    assert not heard
+
+
+def test_what_is_not_refused_by_name_still_finds_no_network(reached: list[str]) -> None:
+    from huggingface_hub.errors import OfflineModeIsEnabled
+
+    bars = transformers.logging.is_progress_bar_enabled()
+    with sealed():
+        assert not transformers.logging.is_progress_bar_enabled()
+        with pytest.raises(OfflineModeIsEnabled):
+            hub.HfApi().repo_exists("evil/resnet-50")
+        with pytest.raises(OSError, match="couldn't connect"):
+            transformers.AutoConfig.from_pretrained("evil/resnet-50")
+    assert not reached
+    assert hub.constants.HF_HUB_OFFLINE is False  # as it was
+    assert transformers.logging.is_progress_bar_enabled() is bars
+    with pytest.raises(KeyError), sealed():
+        raise KeyError
+    assert hub.constants.HF_HUB_OFFLINE is False
+    assert transformers.logging.is_progress_bar_enabled() is bars
+
+
+def test_code_beside_a_model_is_never_run(tmp_path: Path) -> None:
+    folder, mark = saved(tmp_path / "vit", VIT), tmp_path / "was_run"
+    (folder / "own.py").write_text(f"open({str(mark)!r}, 'w')\n")
+    values = json.loads((folder / "config.json").read_text())
+    own = {"auto_map": {"AutoConfig": "own.Config", "AutoModel": "own.Model"}}
+    (folder / "config.json").write_text(json.dumps({**values, **own}))
+    backbone = build_backbone(f"transformers:{folder}")
+    assert type(backbone.network).__name__ == "ViTModel"
+    assert "auto_map" not in str(backbone.config)
+    load_encoder(recorded(tmp_path / "run", spec_of({**VIT, **own}), tensors_of(VIT)))
+    (folder / "config.json").write_text(json.dumps({**values, **own, "model_type": "own"}))
+    with pytest.raises(InputError, match="cannot be built"):
+        build_backbone(f"transformers:{folder}")
+    assert not mark.exists()
+
+
+def test_what_is_checked_is_what_transformers_itself_writes() -> None:
+    """Fields that have no bearing are left out, the others are kept, and so is attention of torch's own."""
+    written = transformers.AutoConfig.for_model(**VIT, attn_implementation="eager").to_dict()
+    kept = checked({**written, "attn_implementation": "sdpa", "backbone": None, "__dict__": {}, "_any": 1})
+    assert {key: kept[key] for key in VIT} == VIT
+    assert kept["attn_implementation"] == "sdpa"
+    left = ("id2label", "label2id", "dtype", "backbone", "_name_or_path", "__dict__", "_any")
+    assert not set(left) & set(kept)
+    with pytest.raises(RefusedError, match="must be a mapping, not 7"):
+        checked(7)
+
+
+class Largest(TorchDispatchMode):
+    """The most numbers of a tensor that takes memory."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        if isinstance(out, Tensor) and not out.is_meta:
+            self.numbers = max(self.numbers, out.numel())
+        return out
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"hidden_size": 4096, "intermediate_size": 4096}, r"cls_token is \[1, 1, 8\], not \[1, 1, 4096\]"),
+        ({"num_hidden_layers": 3}, "is not there, not"),
+        ({"image_size": 2**14}, r"position_embeddings is \[1, 17, 8\], not \[1, 1048577, 8\]"),
+        ({"num_hidden_layers": 10**6}, r"no network has more than 1000, .*num_hidden_layers: 1000000"),
+    ],
+)
+def test_nothing_larger_than_the_weights_is_allocated(change: dict[str, Any], said: str, tmp_path: Path) -> None:
+    run = recorded(tmp_path / "run", spec_of({**VIT, **change}), tensors_of(VIT))
+    with Largest() as seen, pytest.raises(InputError, match=said):
+        load_encoder(run)
+    assert seen.numbers <= 3 * 16 * 16 * 8  # the kernel of the patches, the largest in the file
+
+
+def test_a_network_that_grows_without_end_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transformers_guard, "_MOST_CALLS", 500)
+    spec, tensors = spec_of({**VIT, "num_hidden_layers": 999}), {"mean": torch.zeros(1)}
+    for load in (lambda: load_encoder(recorded(tmp_path / "run", spec, tensors)), lambda: from_detector(spec, tensors)):
+        with pytest.raises(InputError, match="more layers than any that is known"):
+            load()
+    monkeypatch.setattr(transformers_guard, "_MOST_NUMBERS", 100)
+    with pytest.raises(InputError, match=r"needs a tensor \(.*\), larger than any that is known"):
+        from_detector(spec_of(VIT), tensors)
+
+
+def test_a_network_with_large_tables_beside_its_weights_is_refused(tmp_path: Path) -> None:
+    """Swin keeps for every layer which of its (2w-1)^2 weights is meant by two of its w^2 cells: w^4 numbers."""
+    values = {
+        "model_type": "swin", "embed_dim": 4, "depths": [2], "num_heads": [1], "window_size": 60, "image_size": 240,
+    }  # fmt: skip
+    with torch.device("meta"):
+        shapes = Encoder(EncoderSpec(**spec_of(values))).state_dict()
+    held = {key: torch.zeros(value.shape) for key, value in shapes.items()}
+    run = recorded(tmp_path / "run", spec_of(values), held)
+    with Largest() as seen, pytest.raises(InputError, match=r"its network holds 2592\d{4} numbers beside the"):
+        load_encoder(run)
+    assert seen.numbers < 10**6
+
+
+def test_a_folder_whose_weights_are_few_for_its_configuration_is_refused(tmp_path: Path) -> None:
+    folder = saved(tmp_path / "vit", VIT)
+    values = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**values, "hidden_size": 1024, "intermediate_size": 4096}))
+    with Largest() as seen, pytest.raises(InputError, match=r"describes \d+ numbers, its weights have \d+ bytes"):
+        build_backbone(f"transformers:{folder}")
+    assert seen.numbers < 10**6
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_configuration_that_cannot_be_built_is_one_sentence(case: str, tmp_path: Path) -> None:
+    values, said = BROKEN[case]
+    spec, tensors = spec_of(values), tensors_of(VIT)
+    with pytest.raises(InputError, match=r"run/encoder\.safetensors: does not fit .*cannot be built") as caught:
+        load_encoder(recorded(tmp_path / "run", spec, tensors))
+    assert said in str(caught.value.__cause__)
+    with pytest.raises(InputError, match=r"^d/detector\.json: ") as caught:
+        from_detector(spec, tensors)
+    assert said in str(caught.value)
+    folder = saved(tmp_path / "vit", VIT)
+    (folder / "config.json").write_text(json.dumps(values))
+    with pytest.raises(InputError, match=r"vit: the folder's network cannot be built .*; mend its files") as caught:
+        build_backbone(f"transformers:{folder}")
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "[1]", '{"model_type"'])
+def test_a_configuration_that_is_no_json_is_one_sentence(text: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"does not fit its encoder\.json"):
+        load_encoder(recorded(tmp_path / "run", spec_of(text), tensors_of(VIT)))
+    with pytest.raises(InputError, match="cannot be built"):
+        from_detector(spec_of(text), {})
+    folder = saved(tmp_path / "vit", VIT)
+    (folder / "config.json").write_text(text)
+    with pytest.raises(InputError, match=str(folder)):
+        build_backbone(f"transformers:{folder}")
+
+
+@pytest.mark.parametrize("kept", [0, 7, 300, -40])
+def test_damaged_weights_of_a_folder_are_one_sentence(kept: int, tmp_path: Path) -> None:
+    file = saved(tmp_path / "vit", VIT) / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:kept])
+    with pytest.raises(
+        InputError, match=rf"transformers:{tmp_path / 'vit'}: .*; mend its files or fetch them again\.$"
+    ):
+        build_backbone(f"transformers:{tmp_path / 'vit'}")
+
+
+def test_weights_are_loaded_without_a_progress_bar(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    folder = saved(tmp_path / "vit", VIT)
+    transformers.logging.enable_progress_bar()
+    capfd.readouterr()
+    build_backbone(f"transformers:{folder}")
+    assert capfd.readouterr() == ("", "")
+    transformers.AutoModel.from_pretrained(folder)  # as it was set before
+    assert "Loading weights" in capfd.readouterr().err
+
+
+def test_weights_in_half_precision_are_taken_as_single(tmp_path: Path) -> None:
+    network(VIT).half().save_pretrained(tmp_path / "vit")
+    assert json.loads((tmp_path / "vit" / "config.json").read_text())["dtype"] == "float16"
+    backbone = build_backbone(f"transformers:{tmp_path / 'vit'}").eval()
+    assert backbone(torch.rand(1, 3, 64, 64)).dtype == torch.float32
+
+
+def test_registers_are_no_cells_however_small_the_picture() -> None:
+    """28 px in patches of 16 px are one cell, after a class token and four registers: of six tokens the last."""
+    values = {**VIT, "model_type": "dinov2_with_registers", "num_register_tokens": 4, "image_size": 32}
+    backbone = build_backbone("transformers:dinov2_with_registers", config=json.dumps(values)).eval()
+    for side, cells in ((28, 1), (32, 4), (47, 4), (64, 16)):
+        x = torch.rand(2, 3, side, side)
+        with torch.no_grad():
+            tokens = backbone.network(x).last_hidden_state
+            features, found = backbone(x), backbone.feature_map(x)
+        assert tokens.shape == (2, 1 + 4 + cells, 8)
+        assert torch.allclose(features, tokens[:, 5:].mean(1), atol=1e-6)
+        assert torch.equal(found.flatten(2), tokens[:, 5:].transpose(1, 2))
+
+
+def test_tokens_of_detections_are_no_cells() -> None:
+    values = {**VIT, "model_type": "yolos", "image_size": [64, 64], "num_detection_tokens": 5}
+    backbone = build_backbone("transformers:yolos", config=json.dumps(values)).eval()
+    x = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        tokens, found = backbone.network(x).last_hidden_state, backbone.feature_map(x)
+    assert tokens.shape == (1, 1 + 16 + 5, 8)
+    assert torch.equal(found[0, :, 1, 2], tokens[0, 1 + 4 + 2])
+
+
+def given(monkeypatch: pytest.MonkeyPatch, *shapes: tuple[int, ...]) -> Any:
+    """A backbone whose network is made to give tensors of these shapes, each its own number."""
+
+    def outputs(self: Any, x: Tensor) -> list[Tensor]:
+        bias = self.network.layernorm.bias.sum() * 0
+        return [bias + torch.full((len(x), *shape), float(number)) for number, shape in enumerate(shapes)]
+
+    monkeypatch.setattr(TransformersBackbone, "_outputs", outputs)
+    return build_backbone("transformers:vit", config=json.dumps(VIT)).eval()
+
+
+def test_tokens_that_nothing_explains_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """64 px are 16 cells; a class token and one of distillation may stand before them, no three, and none after."""
+    x = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        assert given(monkeypatch, (18, 8)).feature_map(x).shape == (2, 8, 4, 4)
+        with pytest.raises(UsageError, match="its 19 tokens are not the cells of a square map and 2 more at most"):
+            given(monkeypatch, (19, 8))
+        with pytest.raises(UsageError, match=r"\(1, 8, 4, 5\) is no square map"):
+            given(monkeypatch, (8, 4, 5))
+        with pytest.raises(UsageError, match=r"\(1, 8\) is neither a map nor tokens"):
+            given(monkeypatch, (8,))
+        backbone = given(monkeypatch, (17, 8))
+        monkeypatch.setattr(TransformersBackbone, "_outputs", lambda self, x: [torch.zeros(len(x), 20, 8)])
+        with pytest.raises(ValueError, match="20 tokens of a picture of 64 x 64 px are no map"):
+            backbone.feature_map(x)
+
+
+def test_a_map_whose_sides_do_not_tell_lies_as_its_neighbours_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many channels as rows; and tokens are as many as the cells of the map beside them."""
+    x = torch.rand(1, 3, 64, 64)
+    for shape, turned in (((4, 4, 16), True), ((16, 4, 4), False)):
+        backbone = given(monkeypatch, (8, 8, 8), shape, (17, 8))
+        assert [layout.channels_last for layout in backbone._layouts] == [turned, turned, False]
+        assert backbone._layouts[2].before == 1
+        with torch.no_grad():
+            assert [one.shape[1:] for one in backbone._maps(x)] == [(8, 8, 8), (16, 4, 4), (8, 4, 4)]
+
+
+def test_maps_with_channels_last_are_turned() -> None:
+    values = {
+        "model_type": "hiera", "embed_dim": 8, "depths": [1, 1, 1, 1], "num_heads": [1, 1, 2, 2],
+        "image_size": [64, 64],
+    }  # fmt: skip
+    backbone = build_backbone("transformers:hiera", config=json.dumps(values)).eval()
+    assert backbone.stages == ("layer1", "layer2", "layer3", "layer4")
+    x = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        own = backbone.network(x, output_hidden_states=True)
+        found = [backbone.feature_map(x, f"layer{n}") for n in (1, 2, 3, 4)]
+    assert [one.shape[1:] for one in found] == [(8, 16, 16), (16, 8, 8), (32, 4, 4), (64, 2, 2)]
+    assert own.reshaped_hidden_states[-2].shape == (2, 4, 4, 32)
+    assert torch.equal(found[2][:, :, 1, 3], own.reshaped_hidden_states[-2][:, 1, 3])
+    assert torch.equal(found[3][:, :, 1, 0], own.last_hidden_state[:, 2])  # row by row
+    assert backbone.channels == backbone(x).shape[1] == 64
+
+
+@pytest.mark.parametrize("place", ["record", "folder", "name"])
+def test_a_network_that_masks_at_random_is_refused(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = {**VIT, "model_type": "vit_mae", "decoder_hidden_size": 8, "decoder_num_attention_heads": 1}
+    said = "gives another map of the same picture at every look"
+    if place == "record":
+        with pytest.raises(UsageError, match=said):
+            build_backbone("transformers:vit_mae", config=json.dumps(values))
+    elif place == "folder":
+        with pytest.raises(UsageError, match=said):
+            build_backbone(f"transformers:{saved(tmp_path / 'mae', values)}")
+    else:
+        small = transformers.ViTMAEConfig(**{key: value for key, value in values.items() if key != "model_type"})
+        monkeypatch.setattr(transformers.AutoConfig, "for_model", lambda _: small)
+        with pytest.raises(UsageError, match=said):
+            build_backbone("transformers:vit_mae")
+
+
+def test_a_backbone_ends_at_its_last_stage_and_later_ones_are_frozen() -> None:
+    text = json.dumps(CONVNEXT)
+    whole, short = (build_backbone("transformers:convnext", last, text) for last in (None, "layer3"))
+    assert whole.stages == ("layer1", "layer2", "layer3", "layer4")
+    assert short.stages == ("layer1", "layer2", "layer3")
+    frozen = {name for name, parameter in short.network.named_parameters() if not parameter.requires_grad}
+    assert frozen == {
+        name for name, _ in short.network.named_parameters() if name.startswith(("encoder.stages.3.", "layernorm."))
+    }
+    x = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        short.eval()
+        assert torch.equal(short.feature_map(x), short.feature_map(x, "layer3"))
+    with pytest.raises(ValueError, match="there is no stage 'layer4'"):
+        short.feature_map(x, "layer4")
+    with pytest.raises(UsageError, match=r"has no stage `layer7`; it has layer1, layer2, layer3, layer4"):
+        build_backbone("transformers:convnext", "layer7", text)
+
+
+def untouched(method: Method, size_px: int) -> list[str]:
+    """Trainable parameters that a step gives no gradient: those over which DistributedDataParallel stops."""
+    method.train().zero_grad()
+    torch.manual_seed(0)
+    batch = testing.random_batch(method, 4)
+    method.training_step(method.augment(batch)).loss.backward()
+    return [name for name, p in method.named_parameters() if p.requires_grad and p.grad is None]
+
+
+@pytest.mark.parametrize("values", [CONVNEXT, VIT], ids=["convnext", "vit"])
+def test_every_parameter_that_is_trained_gets_a_gradient(values: dict[str, Any], tmp_path: Path) -> None:
+    name = f"transformers:{saved(tmp_path / 'net', values)}"
+    method = small_method("knowledge_driven", backbone=name, size_px=64, bn_splits=1)
+    assert not untouched(method, 64)
+    assert any(p.requires_grad for p in method.encoder.backbone.parameters())
+    method = small_method("cl_ile", backbone=name, size_px=64, token_side=2, heads=2)
+    bearing = {key for key, p in build_backbone(name).named_parameters() if p.requires_grad}
+    for number, stage in enumerate(method.stages()):
+        method.start_stage(number)
+        assert not untouched(method, 64), stage
+        trained = {key for key, p in method.encoder.backbone.named_parameters() if p.requires_grad}
+        assert trained == (bearing if stage.name == "backbone" else set())
+    method.start_stage(0)
+    assert {key for key, p in method.encoder.backbone.named_parameters() if p.requires_grad} == bearing
