@@ -12,9 +12,11 @@ from torch import nn
 
 import duchenne
 from duchenne.errors import InputError, UsageError
+from duchenne.features.encoder import EncoderSource
 from duchenne.features.resolve import source_of
 from duchenne.modules.backbones.build import build_backbone
 from duchenne.modules.encoder import Encoder, EncoderSpec
+from duchenne.modules.split_batchnorm import split_batchnorm
 from duchenne.training.runs import initial_encoder, load_encoder
 from duchenne.training.weights import apply_weights
 
@@ -188,6 +190,30 @@ def test_pictures_too_small_for_a_network_are_refused_before_it_looks(squares):
 def test_heads_that_do_not_divide_the_channels():
     with pytest.raises(UsageError, match="heads 6: does not divide the 128 channels of the last map of compact"):
         Encoder(EncoderSpec(backbone="compact", token_layers=1, token_heads=6))
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ({"backbone": "compact", "token_layers": 64, "token_hidden": 65_536}, "token_layers is 64, the file has 0"),
+        ({"backbone": "resnet152"}, r"backbone.conv1.weight is \[24, 3, 5, 5\], not \[64, 3, 7, 7\]"),
+        ({"backbone": "compact", "embedding_dim": 65_536}, r"embedding.weight is not there, not \[65536, 128\]"),
+    ],
+)
+def test_a_detector_is_built_no_larger_than_its_weights(spec, said):
+    """Whoever wrote the file: it is refused before anything of that size is in memory."""
+    held = Encoder(EncoderSpec(backbone="compact")).state_dict()
+    detector = {"kind": "encoder", "input_px": 64, "spec": spec}
+    with pytest.raises(InputError, match=rf"d/detector.json: describes an encoder that cannot be built \({said}"):
+        EncoderSource.from_spec(detector, held, "d/detector.json")
+    EncoderSource.from_spec({**detector, "spec": {"backbone": "compact"}}, held, "d/detector.json")
+
+
+def test_batchnorm_that_is_frozen_stays_so_in_parts():
+    network = nn.Sequential(nn.BatchNorm2d(4), nn.BatchNorm2d(4))
+    network[0].weight.requires_grad_(False)
+    split_batchnorm(network, 2)
+    assert [p.requires_grad for p in network.parameters()] == [False, True, True, True]
 
 
 def test_the_first_weights_of_a_run_whose_files_do_not_belong_together(squares, tmp_path):

@@ -247,10 +247,12 @@ class Largest(TorchDispatchMode):
     ],
 )
 def test_nothing_larger_than_the_weights_is_allocated(change: dict[str, Any], said: str, tmp_path: Path) -> None:
-    run = recorded(tmp_path / "run", spec_of({**VIT, **change}), tensors_of(VIT))
-    with Largest() as seen, pytest.raises(InputError, match=said):
-        load_encoder(run)
-    assert seen.numbers <= 3 * 16 * 16 * 8  # the kernel of the patches, the largest in the file
+    spec, tensors = spec_of({**VIT, **change}), tensors_of(VIT)
+    run = recorded(tmp_path / "run", spec, tensors)
+    for load in (lambda: load_encoder(run), lambda: from_detector(spec, tensors)):
+        with Largest() as seen, pytest.raises(InputError, match=said):
+            load()
+        assert seen.numbers <= 3 * 16 * 16 * 8  # the kernel of the patches, the largest in the file
 
 
 def test_a_network_that_grows_without_end_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -280,6 +282,10 @@ def test_a_network_with_large_tables_beside_its_weights_is_refused(tmp_path: Pat
 
 def test_a_folder_whose_weights_are_few_for_its_configuration_is_refused(tmp_path: Path) -> None:
     folder = saved(tmp_path / "vit", VIT)
+    (folder / "adapter_config.json").write_text("{}")
+    with pytest.raises(InputError, match=r"holds an adapter \(adapter_config.json\), not a network"):
+        build_backbone(f"transformers:{folder}")
+    (folder / "adapter_config.json").unlink()
     values = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**values, "hidden_size": 1024, "intermediate_size": 4096}))
     with Largest() as seen, pytest.raises(InputError, match=r"describes \d+ numbers, its weights have \d+ bytes"):

@@ -40,6 +40,7 @@ from duchenne.training.runs import (
     EncoderRecord,
     LoadedEncoder,
     TrainedOn,
+    built_for,
     initial_encoder,
     load_encoder,
     random_encoder,
@@ -144,7 +145,9 @@ class EncoderSource(SingleSource):
         kind, input_px = spec["kind"], spec.get("input_px")
         if not isinstance(input_px, int) or input_px < 1:
             raise InputError(f"{where}: says no `input_px` of its {kind}; make the detector again.")
-        module = _encoder(spec.get("spec"), where) if kind == "encoder" else _builder(spec.get("builder"), where)
+        module = (
+            _encoder(spec.get("spec"), tensors, where) if kind == "encoder" else _builder(spec.get("builder"), where)
+        )
         try:
             module.load_state_dict(dict(tensors))
         except RuntimeError as error:
@@ -307,10 +310,10 @@ def _placed(module: nn.Module, device: torch.device) -> nn.Module:
     return placed
 
 
-def _encoder(values: Any, where: str) -> nn.Module:
+def _encoder(values: Any, tensors: Mapping[str, Tensor], where: str) -> nn.Module:
     check_builder(values.get("backbone") if isinstance(values, dict) else None, where)
     try:
-        return Encoder(from_mapping(EncoderSpec, values, where=f"{where}: `spec`"))
+        return built_for(from_mapping(EncoderSpec, values, where=f"{where}: `spec`"), tensors)
     except (UsageError, TypeError, ValueError) as error:
         raise InputError(f"{where}: describes an encoder that cannot be built ({error}).") from error
 

@@ -79,6 +79,8 @@ def split_batchnorm(module: nn.Module, splits: int) -> nn.Module:
         if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d) and type(child) in _SPLIT:
             replacement = _SPLIT[type(child)](child.num_features, splits, eps=child.eps, affine=child.affine)
             replacement.load_state_dict(child.state_dict())
+            for own, kept in zip(replacement.parameters(), child.parameters(), strict=True):
+                own.requires_grad_(kept.requires_grad)  # what is frozen stays so
             setattr(module, name, replacement)
         else:
             split_batchnorm(child, splits)

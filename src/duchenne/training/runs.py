@@ -180,7 +180,7 @@ def load_encoder(path: str | Path) -> LoadedEncoder:
     check_builder(record.spec.backbone, where)
     state = _read_weights(weights, record)
     try:
-        encoder = _build(record.spec, state)
+        encoder = built_for(record.spec, state)
         encoder.load_state_dict(state)
     except (SafetensorError, RuntimeError, ValueError, OSError, UsageError) as error:
         reason = " ".join(str(error).split())[:200]
@@ -209,8 +209,17 @@ def _read_weights(path: Path, record: EncoderRecord) -> dict[str, Tensor]:
     return state
 
 
-def _build(spec: EncoderSpec, state: Mapping[str, Tensor]) -> Encoder:
-    """An encoder of a shape that its file holds: nothing larger is ever allocated."""
+def built_for(spec: EncoderSpec, state: Mapping[str, Tensor]) -> Encoder:
+    """An encoder of the shape that its weights have, before they are loaded: nothing larger is ever allocated.
+
+    Args:
+        spec: from a file.
+        state: its tensors, from another.
+
+    Raises:
+        UsageError: when there is no such encoder.
+        ValueError: when the weights are those of another one.
+    """
     if not is_foreign(spec.backbone) or spec.backbone.startswith(PREFIX):  # a builder may not know the meta device
         layers = {key.split(".")[3] for key in state if key.startswith("tokens.layers.layers.")}
         if spec.token_layers != len(layers):

@@ -106,6 +106,8 @@ class TransformersBackbone(Backbone):
                 return _network(transformers, made)
         self._kind, advice = InputError, "; mend its files or fetch them again"
         with told(f"--backbone {self.name}: the folder's network cannot be built", self._kind, advice):
+            if (folder / "adapter_config.json").exists():  # transformers would look for the network that it adapts
+                raise RefusedError("it holds an adapter (adapter_config.json), not a network; merge the two first")
             made = _configuration(transformers, load_json(folder / "config.json"))
             self.config = json.dumps(made.to_dict(), default=str)
             with torch.device("meta"):
