@@ -204,7 +204,7 @@ def test_a_detector_is_built_no_larger_than_its_weights(spec, said):
     """Whoever wrote the file: it is refused before anything of that size is in memory."""
     held = Encoder(EncoderSpec(backbone="compact")).state_dict()
     detector = {"kind": "encoder", "input_px": 64, "spec": spec}
-    with pytest.raises(InputError, match=rf"d/detector.json: describes an encoder that cannot be built \({said}"):
+    with pytest.raises(InputError, match=rf"d/detector.json: does not fit its weights \({said}"):
         EncoderSource.from_spec(detector, held, "d/detector.json")
     EncoderSource.from_spec({**detector, "spec": {"backbone": "compact"}}, held, "d/detector.json")
 

@@ -314,7 +314,9 @@ def _encoder(values: Any, tensors: Mapping[str, Tensor], where: str) -> nn.Modul
     check_builder(values.get("backbone") if isinstance(values, dict) else None, where)
     try:
         return built_for(from_mapping(EncoderSpec, values, where=f"{where}: `spec`"), tensors)
-    except (UsageError, TypeError, ValueError) as error:
+    except ValueError as error:
+        raise InputError(f"{where}: does not fit its weights ({error}); make the detector again.") from error
+    except (UsageError, TypeError) as error:
         raise InputError(f"{where}: describes an encoder that cannot be built ({error}).") from error
 
 
