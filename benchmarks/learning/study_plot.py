@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import matplotlib as mpl
@@ -48,7 +49,7 @@ def plot(table: pd.DataFrame, models: dict[str, str], rungs: dict[str, str], pat
     ]
     kinds += [
         plt.Line2D([], [], color=BLUE, marker=mark, markersize=5, linestyle="", label=f"seed {seed}")
-        for mark, seed in zip(MARKS, seeds, strict=False)
+        for mark, seed in zip(itertools.cycle(MARKS), seeds, strict=False)
     ]
     figure.supxlabel("linear AUC on people never seen (dashed: guessing)", fontsize=9)
     figure.legend(handles=kinds, fontsize=9, frameon=False, loc="upper center", ncols=4)
@@ -65,7 +66,7 @@ def _draw(axis: Axes, rows: pd.DataFrame, y: float, number: int) -> None:
         colour = BLUE if row["aus"] == "on" else GREY
         place, face = y + 0.1 * off, "white" if off else colour
         axis.plot([row["low"], row["high"]], [place, place], color=colour, linewidth=1.4)
-        axis.plot(row["value"], place, MARKS[number], color=colour, markersize=5, markerfacecolor=face)
+        axis.plot(row["value"], place, MARKS[number % len(MARKS)], color=colour, markersize=5, markerfacecolor=face)
     over = rows[rows["figure"] == "auc over untrained"]["value"]
     for untrained in scores[scores["aus"] == "on"]["value"].to_numpy()[: len(over)] - over.to_numpy():
         axis.plot(untrained, y, "|", color="black", markersize=8)

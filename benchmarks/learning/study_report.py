@@ -5,8 +5,9 @@
 
 Prints Markdown: an overview; for each rung a line per training with its AUC on unseen people and its leads over
 untrained weights and over its control, the same training without action units (95 % intervals over people); trainings
-that were repeated; the comparisons; and what few labels give, as far as the table holds them. `--into` puts each table
-into a page, in the place of what stands there between `<!-- table: NAME -->` and `<!-- end -->`.
+that were repeated; the comparisons; what few labels give; and what was run at other sizes, as far as the table holds
+them. `--into` puts each table into a page, in the place of what stands there between `<!-- table: NAME -->` and
+`<!-- end -->`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from study import METHODS, SCALES
+from study import METHODS, SCALES, SIZES
 from study_plot import plot
 
 TOLD = ("action units", "emotions", "order", "landmarks", "nothing")
@@ -57,7 +58,7 @@ def one(table: pd.DataFrame, figure: str, **key: str) -> pd.Series | None:
 
 def short(value: float, sign: str = "") -> str:
     """A number without the 0 before its point."""
-    return f"{value:{sign}.3f}".replace("0.", ".", 1)
+    return re.sub(r"^([+-]?)0\.", r"\1.", f"{value:{sign}.3f}")
 
 
 def words(row: pd.Series | None) -> str:
@@ -75,18 +76,30 @@ def markdown(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join([lines[0], "|---" * len(head) + "|", *lines[1:]]) if rows else ""
 
 
+def of_study(table: pd.DataFrame) -> pd.Series:
+    """Which rows are of the study itself: of `compact` on a CPU, with as many people, clips and passes as planned."""
+    sizes = {name: str(SCALES["cpu"][name]) for name in SIZES if name != "tested"}
+    return (table[[*sizes, "scale", "network"]] == [*sizes.values(), "cpu", "compact"]).all(axis=1)
+
+
 def ends(table: pd.DataFrame) -> pd.DataFrame:
-    """What was learned from and tested on one rung, by `compact` on a CPU."""
-    return select(table[table["learned_from"] == table["tested_on"]], network="compact", scale="cpu")
+    """Rows of the study that were learned from and tested on one rung."""
+    found = table[of_study(table) & (table["learned_from"] == table["tested_on"])]
+    return select(found, tested=str(SCALES["cpu"]["tested"]))
 
 
 def chance(table: pd.DataFrame) -> float:
-    """How far two trainings of a method on the order of frames differ: twice the root mean square of their pairs."""
-    pairs = []
+    """How far two trainings of a method on the order of frames differ, with one seed on the lowest rung.
+
+    Returns:
+        Twice the root mean square of their pairs; NaN without any.
+    """
+    squares = []
     for name in (name for told, name in TRAINED if told == "order"):
-        both = (one(table, "auc", learned_from="fixed", model=name, aus="on", seed=seed) for seed in ("0", AGAIN))
-        pairs.append(tuple(both))
-    squares = [(a["value"] - b["value"]) ** 2 for a, b in pairs if a is not None and b is not None]
+        key = {"learned_from": "fixed", "model": name, "aus": "on"}
+        first, second = (one(table, "auc", seed=seed, **key) for seed in ("0", AGAIN))
+        if first is not None and second is not None:
+            squares.append((first["value"] - second["value"]) ** 2)
     return 2 * math.sqrt(sum(squares) / len(squares)) if squares else math.nan
 
 
@@ -97,9 +110,14 @@ def overview(table: pd.DataFrame) -> str:
     for told, name in [*TRAINED, *(("not trained", name) for name in BESIDE)]:
         cells = [overview_cell(select(table, learned_from=rung, model=name), limit) for rung in RUNGS]
         if any(cells):
-            rows.append([told if told != last else "", BESIDE.get(name, name), *cells])
+            page = f"../src/duchenne/methods/{METHODS[name].method}/README.md" if name in METHODS else ""
+            shown = f"[{name}]({page})" if page else BESIDE[name]
+            rows.append([told if told != last else "", shown, *cells])
             last = told
-    return markdown(["told", "", *RUNGS.values()], rows)
+    text = markdown(["told", "", *RUNGS.values()], rows)
+    return text + "\n\nNo training was repeated, so nothing says which of the leads is more than chance." * bool(
+        text and math.isnan(limit)
+    )
 
 
 def overview_cell(found: pd.DataFrame, limit: float) -> str:
@@ -107,15 +125,17 @@ def overview_cell(found: pd.DataFrame, limit: float) -> str:
     parts = []
     for seed in sorted(set(found["seed"]) - {AGAIN}):
         here = select(found, seed=seed)
-        score = one(select(here, aus="on"), "auc")
+        score = one(here[here["aus"] != "off"], "auc")
         over, lead = (one(here, f"auc over {other}") for other in ("untrained", "AUs off"))
-        if score is None or over is None or lead is None:
-            beside = one(select(here, aus=""), "auc")
-            parts += [] if beside is None else [short(beside["value"])]
+        if score is None:
             continue
-        shown = f"{short(score['value'])}, {short(lead['value'], '+')}"
-        learned = lead["value"] > limit and lead["low"] > 0 and over["low"] > 0
-        parts.append(f"**{shown}**" if learned else f"{shown} ?" if lead["low"] > 0 else shown)
+        shown = short(score["value"])
+        if score["aus"] == "on":
+            shown += f", {'control not run' if lead is None else short(lead['value'], '+')}"
+        if over is not None and lead is not None and lead["low"] > 0:
+            learned = min(lead["value"], over["value"]) > limit and over["low"] > 0
+            shown = f"**{shown}**" if learned else f"{shown} ?"
+        parts.append(shown)
     return "; ".join(parts)
 
 
@@ -142,18 +162,15 @@ def rung(table: pd.DataFrame, name: str) -> str:
 
 
 def others(table: pd.DataFrame) -> str:
-    """What was trained at another scale, or with another network."""
-    table, rows = table[table["learned_from"] == table["tested_on"]], []
-    table = table[(table["network"] != "compact") | (table["scale"] != "cpu")]
-    places = ["scale", "passes", "network", "learned_from", "seed", "model"]
+    """What was trained at another scale, with another network, or with other numbers of people or passes."""
+    table, rows = table[(table["learned_from"] == table["tested_on"]) & ~of_study(table)], []
+    places = ["scale", "people", "clips", "passes", "network", "learned_from", "seed", "model"]
     for place in table[places].drop_duplicates().to_dict("records"):
         here = select(table[table["aus"] != "off"], **place)
         figures = ("auc", "auc over untrained", "auc over AUs off", "f1")
         rows.append([*place.values(), *(words(one(here, figure)) for figure in figures)])
-    head = (
-        "scale | passes | network | heads | seed | representation | AUC | lead over untrained | lead over control | F1"
-    )
-    return markdown(head.split(" | "), rows)
+    head = "scale | people | clips | passes | network | heads | seed | representation | AUC | lead over untrained"
+    return markdown([*head.split(" | "), "lead over control", "F1"], rows)
 
 
 def again(table: pd.DataFrame) -> str:
@@ -168,12 +185,12 @@ def again(table: pd.DataFrame) -> str:
 
 def comparisons(table: pd.DataFrame) -> str:
     """What the papers compare."""
-    known = ("auc over untrained", "auc over AUs off")
+    table, known = table[of_study(table)], ("auc over untrained", "auc over AUs off")
     found = table[table["figure"].str.startswith("auc over ") & ~table["figure"].isin(known)]
     rows = []
     for _, row in found.iterrows():
         second = row["figure"].removeprefix("auc over ")
-        beside = select(table, **{name: row[name] for name in ("scale", "passes", "tested_on", "seed", "model")})
+        beside = select(table, **{name: row[name] for name in ("learned_from", "tested_on", "seed", "model")})
         both = [one(beside, figure) for figure in (f"auc beside {second}", f"auc of {second}")]
         pair = f"{row['model']} over {second}"
         rows.append([pair, row["tested_on"], row["seed"], *map(words, both), words(row)])
@@ -182,22 +199,22 @@ def comparisons(table: pd.DataFrame) -> str:
 
 def few(table: pd.DataFrame, tenth: bool) -> str:
     """AUC by the number of people labelled: in all folds, or of a tenth of the people for ten times as long."""
-    table = table[table["figure"].str.startswith("auc, share ")]
+    table = table[of_study(table) & table["figure"].str.startswith("auc, share ")]
     table = table[table["tested_on"].str.endswith("100 epochs") == tenth]
     if not len(table):
         return ""
-    people = SCALES["cpu"]["labelled"] // 10 if tenth else SCALES["cpu"]["labelled"] * 2 // 3
+    (tested,) = set(table["tested"])
+    people = int(tested) // 10 if tenth else int(tested) * 2 // 3
     shares = sorted({name.removeprefix("auc, share ") for name in table["figure"]}, key=float)
-    rows = []
-    for key in (
-        table[["model", "tested_on", "seed"]].drop_duplicates().sort_values(["model", "tested_on"]).to_dict("records")
-    ):
+    places, rows = ["learned_from", "seed", "model", "tested_on"], []
+    for key in table[places].drop_duplicates().sort_values(places).to_dict("records"):
         values = [one(select(table, **key), f"auc, share {share}") for share in shares]
         how = "linear unit" if key["tested_on"].endswith("linear") else "fine-tuned"
         shown = {"untrained": "random weights"}.get(key["model"], key["model"])
-        rows.append([f"{shown}, {how}", *("" if value is None else short(value["value"]) for value in values)])
+        start = [key["learned_from"], key["seed"], f"{shown}, {how}"]
+        rows.append([*start, *("" if value is None else short(value["value"]) for value in values)])
     labelled = [str(max(2, int(float(share) * people + 0.5))) for share in shares]  # as `--label-share` takes them
-    return markdown(["people labelled", *labelled], rows)
+    return markdown(["heads", "seed", "people labelled", *labelled], rows)
 
 
 SECTIONS: dict[str, Callable[[pd.DataFrame], str]] = {
@@ -211,15 +228,24 @@ SECTIONS: dict[str, Callable[[pd.DataFrame], str]] = {
 }
 
 
+def report(table: pd.DataFrame) -> str:
+    """All that have rows, each under its name."""
+    shown = {name: section(table) for name, section in SECTIONS.items()}
+    return "\n".join(f"### {name}\n\n{text}\n" for name, text in shown.items() if text)
+
+
 def filled(page: str, table: pd.DataFrame) -> str:
-    """A page with its tables as they are now."""
+    """A page with its tables as they are now; refuses one without a place for any."""
 
     def fill(found: re.Match[str]) -> str:
         if found[1] not in SECTIONS:
             raise SystemExit(f"There is no table {found[1]!r}; there are: {', '.join(SECTIONS)}.")
         return f"<!-- table: {found[1]} -->\n\n{SECTIONS[found[1]](table)}\n\n<!-- end -->"
 
-    return re.sub(r"<!-- table: ([^>]+) -->.*?<!-- end -->", fill, page, flags=re.DOTALL)
+    text, count = re.subn(r"<!-- table: ([^>]+) -->.*?<!-- end -->", fill, page, flags=re.DOTALL)
+    if not count:
+        raise SystemExit("--into: the page has no place for a table, `<!-- table: NAME -->` and `<!-- end -->`.")
+    return text
 
 
 def main() -> None:
@@ -231,9 +257,8 @@ def main() -> None:
     table = read(arguments.table)
     for page in arguments.into:
         page.write_text(filled(page.read_text(encoding="utf-8"), table), encoding="utf-8")
-    for name, section in SECTIONS.items() if not arguments.into else ():
-        shown = section(table)
-        print(f"\n### {name}\n\n{shown}" if shown else "", end="\n" if shown else "")
+    if not arguments.into:
+        print(report(table))
     if arguments.plot:
         plot(
             ends(table),
