@@ -21,7 +21,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from duchenne.config import from_mapping, load_mapping
+from duchenne.config import from_mapping
 from duchenne.data.prepared import DatasetInfo, Prepared
 from duchenne.data.shards import PartWriter, encode_jpeg
 from duchenne.data.writing import write_prepared
@@ -42,7 +42,7 @@ from duchenne.training.checkpoints import load_checkpoint, save_checkpoint
 from duchenne.training.config import method_run_config
 from duchenne.training.log import read_log
 from duchenne.training.recipes import load_recipe
-from duchenne.training.runs import EncoderRecord, LoadedEncoder, load_encoder, read_config, save_encoder
+from duchenne.training.runs import EncoderRecord, LoadedEncoder, load_encoder, save_encoder, stored_method
 
 Read = Callable[[Path, str], Any]
 """Reads a folder of which the named file is damaged; gives what must not change without a word."""
@@ -131,7 +131,7 @@ FORMATS: Final[Mapping[str, Format]] = {
     "encoder": Format(_encoder, sealed=True, weight=1.5),
     "checkpoint": Format(_checkpoint, sealed=True, weight=2),
     "detector": Format(_detector, sealed=True, weight=1.5),
-    "config": Format(_plain(lambda path: read_config(load_mapping(path), where=str(path)))),
+    "config": Format(_plain(stored_method)),
     "recipe": Format(_plain(_recipe), weight=2),
     "log": Format(_plain(read_log)),
     "summary": Format(

@@ -115,7 +115,7 @@ def check_choice(name: str, value: Any, choices: Any) -> None:
     Raises:
         UsageError: when it is none of them, with the nearest one.
     """
-    if value not in typing.get_args(choices):
+    if not isinstance(value, str) or value not in typing.get_args(choices):
         known = [str(choice) for choice in typing.get_args(choices)]
         raise UsageError(f"{flag(name)} {shortened(value)}: is unknown; {did_you_mean(str(value).lower(), known)}")
 

@@ -16,7 +16,6 @@ from tests.methods.made import RUN, random_batch, small_config, small_method
 from tests.training.made import changed, moving_squares
 
 import duchenne
-from duchenne.config import load_mapping
 from duchenne.errors import InputError, UsageError
 from duchenne.methods.base import Method
 from duchenne.methods.cl_ile.loss import (
@@ -26,7 +25,7 @@ from duchenne.methods.cl_ile.loss import (
     orthogonality_loss,
 )
 from duchenne.methods.cl_ile.method import ClIle
-from duchenne.training.runs import build_method, load_encoder, read_config
+from duchenne.training.runs import load_encoder, stored_method
 
 
 def cos(a, b):
@@ -390,7 +389,7 @@ def test_three_stages_in_two_processes_are_those_of_one(tmp_path):
     one, whole, part = (
         torch.load(tmp_path / name / "checkpoint.pt", weights_only=True) for name in ("one", "whole", "part")
     )
-    start = build_method(*read_config(load_mapping(tmp_path / "one" / "config.yaml"), where="one")).state_dict()
+    start = stored_method(tmp_path / "one" / "config.yaml")[1].state_dict()
     moved = {key: float((value.float() - start[key].float()).abs().max()) for key, value in one["method"].items()}
     trained = ["encoder.backbone.conv1", "classifier.", "identity.", "identity_labels", "encoder.tokens.", "label_emb"]
     for name in trained:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 
+import numpy as np
 import pytest
 import torch
 from tests.training.made import moving_squares
@@ -18,6 +20,7 @@ from duchenne.modules.backbones.build import build_backbone
 from duchenne.modules.encoder import Encoder, EncoderSpec
 from duchenne.modules.split_batchnorm import split_batchnorm
 from duchenne.training.runs import initial_encoder, load_encoder
+from duchenne.training.watching.figures import draw_figures
 from duchenne.training.weights import apply_weights
 
 HERE = "tests.modules.test_backbones"
@@ -153,8 +156,6 @@ class Odd(nn.Module):
 @pytest.mark.parametrize(
     ("module", "said"),
     [
-        (Odd(stages=4), "its stages are 4, not a tuple of names"),
-        (Odd(stages=("a", 1)), "its stages are .*not a tuple of names"),
         *((Odd(size_px=side), "its size_px is .*, not the side of a picture") for side in ("big", -1, (64, 64), True)),
         (Odd(torch.zeros(1, 4, dtype=torch.int64)), "gives features of torch.int64, not of floating-point numbers"),
         (Odd(torch.zeros(1, 0)), r"gives no feature vector \(B, D\)"),
@@ -170,6 +171,32 @@ def test_modules_that_say_or_give_odd_things(monkeypatch, module, said):
             source_of(f"{HERE}:odd")
 
 
+def test_modules_may_call_their_layers_stages_and_give_numbers_of_any_kind(monkeypatch):
+    odd = [Odd(stages=stages) for stages in (4, ("a", 1), nn.Sequential(nn.ReLU()))]
+    odd += [Odd(size_px=side) for side in (np.int64(48), torch.tensor(48), 48.0)]
+    for module in odd:
+        monkeypatch.setattr(sys.modules[__name__], "odd", lambda module=module: module, raising=False)
+        assert build_backbone(f"{HERE}:odd").stages == ()
+        assert source_of(f"{HERE}:odd").size_px in (None, 48)
+        assert type(source_of(f"{HERE}:odd").size_px) in (type(None), int)
+
+
+def test_a_run_of_somebody_elses_is_built_no_larger_than_any_of_ours(squares, tmp_path):
+    """Its first weights, or its figures: what config.yaml asks for is refused before it takes memory."""
+    run = tmp_path / "run"
+    train(squares, run, "cl_ile", backbone="compact", size_px=64, validation_share=0.0)
+    config = (run / "config.yaml").read_text()
+    for field, most in (("hidden", 65_536), ("layers", 64)):
+        config, changed = re.subn(rf"^{field}: \d+$", f"{field}: {most}", config, flags=re.MULTILINE)
+        assert changed == 1
+    (run / "config.yaml").write_text(config)
+    for build in (lambda: initial_encoder(run), lambda: draw_figures(run, squares)):
+        with pytest.raises(
+            InputError, match=r"config.yaml: its method cannot be built \(it needs more than \d+ numbers"
+        ):
+            build()
+
+
 def test_weights_of_a_whole_compact_start_a_method_that_ends_after_a_stage(squares, tmp_path):
     train(squares, tmp_path / "whole", backbone="compact", size_px=64)
     weights = tmp_path / "whole" / "encoder.safetensors"
@@ -181,7 +208,7 @@ def test_weights_of_a_whole_compact_start_a_method_that_ends_after_a_stage(squar
 
 
 def test_pictures_too_small_for_a_network_are_refused_before_it_looks(squares):
-    """The squares have 64 px or fewer; `compact` takes them from 64 px."""
+    """The squares have 32 px; `compact` takes pictures from 64 px."""
     small = Encoder(EncoderSpec(backbone="compact"))
     with pytest.raises(UsageError, match=r"Encoder: its backbone compact takes pictures from 64 px, not of \d+ px"):
         duchenne.embed(small, data=squares, quiet=True)
@@ -206,7 +233,10 @@ def test_a_detector_is_built_no_larger_than_its_weights(spec, said):
     detector = {"kind": "encoder", "input_px": 64, "spec": spec}
     with pytest.raises(InputError, match=rf"d/detector.json: does not fit its weights \({said}"):
         EncoderSource.from_spec(detector, held, "d/detector.json")
-    EncoderSource.from_spec({**detector, "spec": {"backbone": "compact"}}, held, "d/detector.json")
+    detector["spec"] = {"backbone": "compact"}
+    EncoderSource.from_spec(detector, held, "d/detector.json")
+    with pytest.raises(InputError, match=r"`input_px` is 48, but compact takes pictures from 64 px"):
+        EncoderSource.from_spec({**detector, "input_px": 48}, held, "d/detector.json")
 
 
 def test_batchnorm_that_is_frozen_stays_so_in_parts():

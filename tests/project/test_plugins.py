@@ -23,8 +23,9 @@ from duchenne.errors import UsageError
 from duchenne.features.resolve import source_of
 from duchenne.methods import registry
 from duchenne.modules.backbones.build import build_backbone
+from duchenne.modules.encoder import Encoder, EncoderSpec
 from duchenne.plugins import check_named_code, plugins
-from duchenne.training.runs import initial_encoder
+from duchenne.training.runs import EncoderRecord, initial_encoder, save_encoder
 from duchenne.training.watching.figures import draw_figures
 
 ROOT = Path(__file__).parents[2]
@@ -203,7 +204,10 @@ def test_a_run_of_somebody_elses_starts_no_code(key: str, tmp_path: Path, monkey
     monkeypatch.delenv("DUCHENNE_BUILDERS", raising=False)
     monkeypatch.chdir(tmp_path)
     Path("strangers.py").write_text("from pathlib import Path\nPath('started').touch()\n")
-    Path("run").mkdir()
+    encoder, run = Encoder(EncoderSpec(backbone="compact")), Path("run")
+    run.mkdir()
+    written = {"size_px": 64, "alignment": "", "weights": "none", "steps": 1, "duchenne": "0"}
+    save_encoder(run, encoder, EncoderRecord(method="simclr", spec=encoder.spec, **written))
     Path("run/config.yaml").write_text(json.dumps({"method": "simclr", key: "strangers:net"}))
     for started in (lambda: draw_figures("run", "data"), lambda: initial_encoder("run")):
         with pytest.raises(UsageError, match=r"config.yaml: needs the code strangers:net"):

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal, Self, cast
 
@@ -156,6 +157,9 @@ class EncoderSource(SingleSource):
         facts = {key: value for key, value in spec.items() if key not in ("input_px", "spec", "source", "builder")}
         name = str(spec["builder"]) if kind == "builder" else kind
         facts["kind"] = spec.get("source", kind)
+        if isinstance(module, Encoder) and input_px < module.backbone.smallest_px:
+            takes = f"{module.spec.backbone} takes pictures from {module.backbone.smallest_px} px"
+            raise InputError(f"{where}: `input_px` is {input_px}, but {takes}; make the detector again.")
         return cls(name, Built(module.eval().requires_grad_(False)), input_px, facts)
 
     @property
@@ -178,14 +182,22 @@ class EncoderSource(SingleSource):
             UsageError: when the network takes larger pictures only.
         """
         side = self.size_px or min(LARGEST_SIDE_PX, *(info.size_px for info in data.infos))
-        self._check_side(self.build(0), side)
+        self._check_side(side)
         return side
 
-    def _check_side(self, module: nn.Module, side: int) -> None:
-        if isinstance(module, Encoder) and side < module.backbone.smallest_px:
+    @cached_property
+    def _smallest(self) -> tuple[str, int]:
+        """Name of the backbone, and the side of the smallest picture that it takes."""
+        module = self.build(0)
+        return (module.spec.backbone, module.backbone.smallest_px) if isinstance(module, Encoder) else (self.name, 1)
+
+    def _check_side(self, side: int) -> None:
+        backbone, smallest = self._smallest
+        if side < smallest:
+            advice = "make it again" if self.size_px else "prepare larger crops"
             raise UsageError(
-                f"--model {self.name}: its backbone {module.spec.backbone} takes pictures from "
-                f"{module.backbone.smallest_px} px, not of {side} px; prepare larger crops."
+                f"--model {self.name}: its backbone {backbone} takes pictures from {smallest} px, not of {side} px; "
+                f"{advice}."
             )
 
     def forward(self, module: nn.Module, feature: FeatureKind) -> Callable[[torch.Tensor], torch.Tensor]:
@@ -252,7 +264,7 @@ class EncoderSource(SingleSource):
                 "builds it, package.module:builder."
             )
         side = self.size_px or min(LARGEST_SIDE_PX, crop_px)
-        self._check_side(module, side)
+        self._check_side(side)
         return replace(self, build=Built(module.requires_grad_(False)), size_px=side, seeded=False)
 
     def trained_further(self, module: nn.Module) -> EncoderSource:

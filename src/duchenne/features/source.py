@@ -168,7 +168,11 @@ class NetworkSource(Member, Protocol):
         ...
 
     def side_px(self, data: Pictures) -> int:
-        """Side of the pictures that it is shown of these data."""
+        """Side of the pictures that it is shown of these data.
+
+        Raises:
+            UsageError: when the network takes larger pictures only.
+        """
         ...
 
     def forward(self, module: nn.Module, feature: FeatureKind) -> Callable[[Tensor], Tensor]:

@@ -126,12 +126,21 @@ def package_of(point: EntryPoint) -> str:
     return f"{point.dist.name} {point.dist.version}" if point.dist else point.module
 
 
+class RefusedError(ValueError):
+    """What is not done here, with the reason in our own words; `others_code` makes a sentence of it."""
+
+
 @contextmanager
-def others_code(said: str, advice: str = "") -> Iterator[None]:
+def others_code(said: str, advice: str = "", kind: type[DuchenneError] = UsageError) -> Iterator[None]:
     """Runs code that is not ours: whatever it raises becomes one sentence, `said (reason)advice.`
 
+    Args:
+        said: what failed.
+        advice: what to do.
+        kind: of the error: an `InputError` where files are at fault.
+
     Raises:
-        UsageError: with that sentence.
+        DuchenneError: of that kind, with that sentence; one of ours passes as it is.
     """
     try:
         yield
@@ -139,4 +148,5 @@ def others_code(said: str, advice: str = "") -> Iterator[None]:
         raise
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:160]
-        raise UsageError(f"{said} ({reason}){advice}.") from error
+        reason = str(error) if isinstance(error, RefusedError) else reason
+        raise kind(f"{said} ({reason}){advice}.") from error

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -31,6 +31,7 @@ from duchenne.methods.base import Method
 from duchenne.methods.registry import method_class
 from duchenne.modules.backbones.build import is_foreign
 from duchenne.modules.backbones.transformers import PREFIX
+from duchenne.modules.bounded import LARGEST_METHOD, Bounded
 from duchenne.modules.encoder import Encoder, EncoderSpec
 from duchenne.plugins import check_builder, check_named_code, others_code
 from duchenne.training.config import LARGEST_PX, method_run_config
@@ -212,15 +213,18 @@ def _read_weights(path: Path, record: EncoderRecord) -> dict[str, Tensor]:
 def built_for(spec: EncoderSpec, state: Mapping[str, Tensor]) -> Encoder:
     """An encoder of the shape that its weights have, before they are loaded: nothing larger is ever allocated.
 
+    But for code of other people (`duchenne.plugins`), which may not know the meta device.
+
     Args:
         spec: from a file.
         state: its tensors, from another.
 
     Raises:
         UsageError: when there is no such encoder.
+        InputError: when it is that of a folder, which cannot be read.
         ValueError: when the weights are those of another one.
     """
-    if not is_foreign(spec.backbone) or spec.backbone.startswith(PREFIX):  # a builder may not know the meta device
+    if not is_foreign(spec.backbone) or spec.backbone.startswith(PREFIX):
         layers = {key.split(".")[3] for key in state if key.startswith("tokens.layers.layers.")}
         if spec.token_layers != len(layers):
             raise ValueError(f"token_layers is {spec.token_layers}, the file has {len(layers)}")
@@ -231,7 +235,7 @@ def built_for(spec: EncoderSpec, state: Mapping[str, Tensor]) -> Encoder:
         if unfit:
             there = list(state[unfit[0]].shape) if unfit[0] in state else "not there"
             raise ValueError(f"{unfit[0]} is {there}, not {list(wanted[unfit[0]])}")
-        beside = sum(one.numel() for one in imagined.buffers())  # tables of places, which files do not hold
+        beside = sum(one.numel() for one in imagined.buffers())  # of places, above all, which files do not hold
         held = sum(one.numel() for one in state.values())
         if beside > 2 * held + _LARGEST_TABLES:
             raise ValueError(f"its network holds {beside} numbers beside the {held} of its weights")
@@ -295,25 +299,33 @@ def initial_encoder(run: str | Path) -> LoadedEncoder:
         InputError: when the folder is no finished run, or its files do not belong together.
     """
     run = Path(run)
-    config = run / "config.yaml"
-    method = build_method(*read_config(load_mapping(config), where=str(config)))
-    record = read_record(run / "encoder.json")
-    _read_weights(run / "encoder.safetensors", record)
-    if method.encoder.spec != record.spec:
+    config, record = run / "config.yaml", read_record(run / "encoder.json")
+    held = {key: value.shape for key, value in _read_weights(run / "encoder.safetensors", record).items()}
+    method = stored_method(config)[1]
+    spec = replace(method.encoder.spec, backbone_config=record.spec.backbone_config)  # its text is that of a version
+    if spec != record.spec or {key: value.shape for key, value in method.encoder.state_dict().items()} != held:
         raise InputError(f"{config}: describes another encoder than encoder.json beside it; copy the run again.")
     return LoadedEncoder(method.encoder.eval().requires_grad_(False), record, run)
 
 
-def read_config(values: Mapping[str, Any], *, where: str) -> tuple[str, Any]:
-    """The method's name and the resolved configuration from the values of a `config.yaml`.
+def stored_method(path: Path, **changed: Any) -> tuple[str, Method]:
+    """The name and the method that a `config.yaml` describes, with its initial weights; no larger than any of ours.
+
+    Args:
+        path: of the file.
+        **changed: fields of the configuration that are another here.
 
     Raises:
         UsageError: for an unknown method, key or value, or for code that the file may not start by itself.
+        InputError: when it cannot be read or built.
     """
-    check_named_code(values, where)
-    fields = {key: value for key, value in values.items() if key not in _JOB_KEYS}
+    values = load_mapping(path)
+    check_named_code(values, path)
     name = str(values.get("method"))
-    return name, from_mapping(method_run_config(name), fields, where=where)
+    fields = {key: value for key, value in values.items() if key not in _JOB_KEYS}
+    config: Any = from_mapping(method_run_config(name), fields, where=str(path))
+    with others_code(f"{path}: its method cannot be built", kind=InputError), Bounded(LARGEST_METHOD):
+        return name, build_method(name, replace(config, **changed))
 
 
 def build_method(name: str, config: Any) -> Method:

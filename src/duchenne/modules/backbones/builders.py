@@ -50,11 +50,10 @@ def stated_side(module: nn.Module, said: str) -> int | None:
     side = getattr(module, "size_px", None)
     if side is None:
         return None
-    if isinstance(side, bool) or not isinstance(side, int) or not SIDES.holds(side):
-        raise UsageError(
-            f"{said}: its size_px is {shortened(side)}, not the side of a picture (a whole number, {SIDES})."
-        )
-    return side
+    value = side.tolist() if hasattr(side, "tolist") else side  # NumPy's numbers and torch's
+    if isinstance(value, int | float) and not isinstance(value, bool) and value == value // 1 and SIDES.holds(value):
+        return int(value)
+    raise UsageError(f"{said}: its size_px is {shortened(side)}, not the side of a picture (a whole number, {SIDES}).")
 
 
 class BuiltBackbone(Backbone):
@@ -74,10 +73,9 @@ class BuiltBackbone(Backbone):
         self.input_mean, self.input_std = (0.0,) * 3, (1.0,) * 3  # it takes [0, 1] itself
         self.network = call_builder(name, "--backbone")
         side = stated_side(self.network, f"--backbone {name}") or _TRIED_PX
-        stages = getattr(self.network, "stages", ())
-        if not isinstance(stages, list | tuple) or not all(isinstance(stage, str) for stage in stages):
-            raise UsageError(f"--backbone {name}: its stages are {shortened(stages)}, not a tuple of names.")
-        self.stages = (last_stage,) if last_stage else tuple(stages)
+        stages = getattr(self.network, "stages", ())  # many networks call their layers so
+        named = isinstance(stages, list | tuple) and all(isinstance(stage, str) for stage in stages)
+        self.stages = (last_stage,) if last_stage else tuple(stages) if named else ()
         training, blank = self.network.training, torch.zeros(1, 3, side, side)
         advice = "; name the side that it takes in the module's `size_px`" if side == _TRIED_PX else ""
         with others_code(f"--backbone {name}: cannot look at a picture of {side} px", advice), torch.no_grad():

@@ -23,7 +23,9 @@ from torch import Tensor
 from duchenne.config import load_json
 from duchenne.errors import DuchenneError, InputError, UsageError, nearest
 from duchenne.modules.backbones.base import Backbone
-from duchenne.modules.backbones.transformers_guard import Bounded, RefusedError, checked, sealed, told
+from duchenne.modules.backbones.transformers_guard import checked, sealed
+from duchenne.modules.bounded import Bounded
+from duchenne.plugins import RefusedError, others_code
 
 PREFIX: Final = "transformers:"
 _TRIED_PX: Final = 224
@@ -72,7 +74,7 @@ class TransformersBackbone(Backbone):
         with sealed(), Bounded():
             self.network = self._build(transformers, name.removeprefix(PREFIX))
             self._options = {"interpolate_pos_encoding": True} if self._takes("interpolate_pos_encoding") else {}
-            self._find_stages()
+            self._find_stages(transformers)
 
     def feature_map(self, x: Tensor, stage: str | None = None) -> Tensor:
         """See `Backbone`.
@@ -87,7 +89,7 @@ class TransformersBackbone(Backbone):
         return self.feature_map(x).mean((2, 3))
 
     def _build(self, transformers: Any, name: str) -> Any:
-        with told(f"--backbone {self.name}: cannot be built", UsageError):
+        with others_code(f"--backbone {self.name}: cannot be built"):
             types = import_module("transformers.models.auto.configuration_auto").CONFIG_MAPPING_NAMES
             folder = Path(name)
             local = self.config is None and (folder / "config.json").is_file()
@@ -105,11 +107,11 @@ class TransformersBackbone(Backbone):
             if not local:
                 return _network(transformers, made)
         self._kind, advice = InputError, "; mend its files or fetch them again"
-        with told(f"--backbone {self.name}: the folder's network cannot be built", self._kind, advice):
+        with others_code(f"--backbone {self.name}: the folder's network cannot be built", advice, self._kind):
             if (folder / "adapter_config.json").exists():  # transformers would look for the network that it adapts
                 raise RefusedError("it holds an adapter (adapter_config.json), not a network; merge the two first")
             made = _configuration(transformers, load_json(folder / "config.json"))
-            self.config = json.dumps(made.to_dict(), default=str)
+            self.config = json.dumps(checked(made.to_dict()), default=str)
             with torch.device("meta"):
                 imagined = _network(transformers, made)
             if torch.get_default_device().type == "meta":
@@ -129,19 +131,24 @@ class TransformersBackbone(Backbone):
     def _takes(self, option: str) -> bool:
         return option in signature(self.network.forward).parameters
 
-    def _find_stages(self) -> None:
+    def _find_stages(self, transformers: Any) -> None:
+        """Names the maps, and freezes what has no bearing on the one that is averaged.
+
+        Shapes and gradients are looked at on the meta device, where a network of many cells takes no memory.
+        """
         config = self.network.config
         side = _whole(getattr(config, "image_size", None))
         side = side if side is not None and side <= _LARGEST_TRIED_PX else _TRIED_PX
         self._patch = _whole(getattr(config, "patch_size", None))
-        picture, training = torch.linspace(-1, 1, 3 * side * side).view(1, 3, side, side), self.network.training
         said = f"--backbone {self.name}: gives no maps of a picture of {side} px"
-        with told(said, self._kind), torch.enable_grad():
-            found = self.eval()._outputs(picture)
-            with torch.no_grad():
-                self._check_repeats(found, self._outputs(picture))
+        with others_code(said, kind=self._kind), torch.enable_grad():
+            real = next(self.network.parameters()).device.type != "meta"
+            with torch.device("meta"):
+                imagined = (_network(transformers, config) if real else self.network).eval()
+                blank = torch.empty(1, 3, side, side)
+            found = self._outputs(imagined, blank)
             self._layouts = _layouts(found, side, self._patch, config)
-            maps = self._as_maps(found, picture)
+            maps = self._as_maps(found, blank)
             self._places = {
                 f"layer{max(0, round(math.log2(side / one.shape[-1]) - 1))}": place for place, one in enumerate(maps)
             }
@@ -153,25 +160,34 @@ class TransformersBackbone(Backbone):
                 )
             self.stages = tuple(name for name in self.stages if name <= (self._last or last))
             chosen = maps[self._places[self.stages[-1]]]
-            parameters = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
-            used = torch.autograd.grad(chosen.sum(), parameters, allow_unused=True)
-        for parameter, gradient in zip(parameters, used, strict=True):
-            parameter.requires_grad_(gradient is not None)
-        unused = {name for name, parameter in self.network.named_parameters() if not parameter.requires_grad}
-        lacking = sorted(name for name in self._lacking - unused if not name.endswith(".num_batches_tracked"))
+            trained = {name: one for name, one in imagined.named_parameters() if one.requires_grad}
+            used = torch.autograd.grad(chosen.sum(), list(trained.values()), allow_unused=True)
+            if real:
+                self._check_repeats(torch.linspace(-1, 1, 3 * side * side).view(1, 3, side, side))
+        bearing = {name for name, gradient in zip(trained, used, strict=True) if gradient is not None}
+        for name, parameter in self.network.named_parameters():
+            parameter.requires_grad_(name in bearing)
+        lacking = sorted(name for name in self._lacking - self._frozen() if not name.endswith(".num_batches_tracked"))
         if lacking:
             raise InputError(
                 f"--backbone {self.name}: its weights lack {len(lacking)} tensors of the network, {lacking[0]} "
                 "first; name a folder whose weights fit its config.json."
             )
-        self.train(training)
         self.channels = self.feature_dim = chosen.shape[1]
 
-    def _check_repeats(self, first: Sequence[Tensor], second: Sequence[Tensor]) -> None:
+    def _frozen(self) -> set[str]:
+        return {name for name, parameter in self.network.named_parameters() if not parameter.requires_grad}
+
+    def _check_repeats(self, picture: Tensor) -> None:
         """Refuses what hides other parts of a picture at every look, such as a masked autoencoder."""
+        training = self.network.training
+        self.network.eval()
+        with torch.no_grad():
+            first, second = (self._outputs(self.network, picture) for _ in range(2))
+        self.network.train(training)
         for one, other in zip(first, second, strict=True):
             same = one.shape == other.shape
-            if same and not one.is_meta:  # but for rounding, which is relative to the largest of the numbers summed
+            if same:  # but for rounding, which is relative to the largest of the numbers summed
                 one, other = one.nan_to_num(), other.nan_to_num()
                 same = bool((one - other).abs().max() <= 1e-3 * one.abs().max())
             if not same:
@@ -181,11 +197,11 @@ class TransformersBackbone(Backbone):
                 )
 
     def _maps(self, x: Tensor) -> list[Tensor]:
-        return self._as_maps(self._outputs(x), x)
+        return self._as_maps(self._outputs(self.network, x), x)
 
-    def _outputs(self, x: Tensor) -> list[Tensor]:
-        """Maps or tokens as the network gives them, the last of its outputs after those of its layers."""
-        out = self.network(x, output_hidden_states=True, **self._options)
+    def _outputs(self, network: Any, x: Tensor) -> list[Tensor]:
+        """Maps or tokens as a network gives them, the last of its outputs after those of its layers."""
+        out = network(x, output_hidden_states=True, **self._options)
         hidden = getattr(out, "reshaped_hidden_states", None) or out.hidden_states
         return [*hidden, out.last_hidden_state]
 

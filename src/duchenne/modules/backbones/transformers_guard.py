@@ -12,11 +12,8 @@ from importlib import import_module
 from threading import RLock
 from typing import Any, Final
 
-from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-
 from duchenne.config import shortened
-from duchenne.errors import DuchenneError
+from duchenne.plugins import RefusedError
 
 _ELSEWHERE: Final = ("backbone", "backbone_config", "backbone_kwargs", "use_pretrained_backbone", "use_timm_backbone")
 """Name a network inside of the network, which transformers looks up on its hub or has timm fetch."""
@@ -26,7 +23,7 @@ _ATTENTION: Final = ("eager", "sdpa")
 """Attention that torch itself has; any other name may be that of a kernel on the hub."""
 _DROPPED: Final = (
     "auto_map", "configuration_files", "dtype", "experts_implementation", "id2label", "label2id", "name_or_path",
-    "num_labels", "torch_dtype",
+    "num_labels", "torch_dtype", "transformers_version",
 )  # fmt: skip
 """Has no bearing on maps in single precision: names of classes, where the model lay, and code that lies beside it."""
 _LARGEST: Final = 2**20
@@ -35,15 +32,7 @@ _DEEPEST: Final = 1000
 """Layers of a network, or of one of its stages; known ones have 152 at most."""
 _DEPTHS: Final = ("layers", "depth", "depths", "blocks", "repeats")
 """How the names of fields end that count layers."""
-_MOST_CALLS: Final = 50_000
-"""Of torch's functions in building a network and trying it on a picture; the default ones of all types need 20,000."""
-_MOST_NUMBERS: Final = 2**29
-"""In one tensor. The most that a known network needs are 2**28.7: attention of 16 heads between cells of 1008 px."""
 _LOCK: Final = RLock()
-
-
-class RefusedError(ValueError):
-    """A configuration that asks for what is not done here; `told` makes a sentence of it."""
 
 
 def checked(values: Any, where: str = "") -> dict[str, Any]:
@@ -62,17 +51,20 @@ def checked(values: Any, where: str = "") -> dict[str, Any]:
     if not isinstance(values, Mapping):
         raise RefusedError(f"the configuration must be a mapping, not {shortened(values)}")
     kept = {}
+    none_inside = values.get("backbone", "unknown") is None  # then "not pretrained, not timm's" says nothing more
     for key, value in values.items():
-        plain, said = key.lstrip("_").lower(), f"`{where}{key}: {shortened(value)}`"
-        if plain in _REFUSED and value is not None:
-            raise RefusedError(f"nothing is fetched or loaded from elsewhere, and its configuration says {said}")
-        if plain.startswith("attn_implementation") and value is not None and value not in _ATTENTION:
+        said = f"`{where}{key}: {shortened(value)}`"
+        if key.startswith("_") or key in _DROPPED:  # transformers notes such fields for itself; none is handed on
+            continue
+        if key in _REFUSED:
+            if value is not None and not (value is False and none_inside):
+                raise RefusedError(f"nothing is fetched or loaded from elsewhere, and its configuration says {said}")
+            continue
+        if key.startswith("attn_implementation") and value is not None and value not in _ATTENTION:
             raise RefusedError(f"attention is {' or '.join(_ATTENTION)}, and its configuration says {said}")
-        if plain == "model_type" and str(value).startswith("timm_"):
+        if key == "model_type" and str(value).startswith("timm_"):
             raise RefusedError(f"nothing is fetched by timm, and its configuration says {said}")
-        # transformers itself writes the fields that begin with a line; they would overwrite its own attributes.
-        if not key.startswith("_") and plain not in (*_DROPPED, *_REFUSED):
-            kept[key] = _checked_value(value, f"{where}{key}")
+        kept[key] = _checked_value(value, f"{where}{key}")
     return kept
 
 
@@ -91,12 +83,15 @@ def _checked_value(value: Any, where: str) -> Any:
 def sealed() -> Iterator[None]:
     """Inside, transformers fetches nothing (whatever a configuration makes it ask for) and draws no progress bar.
 
-    What was set before is set again afterwards; threads wait for one another, as the settings are the process's.
+    What was set before is set again afterwards. The settings are the process's: threads that build wait for one
+    another, and one that downloads from the hub meanwhile fails.
     """
     constants: Any = import_module("huggingface_hub.constants")
+    hub: Any = import_module("huggingface_hub.utils")
     logging: Any = import_module("transformers").logging
     with _LOCK:
         offline, bars = constants.HF_HUB_OFFLINE, logging.is_progress_bar_enabled()
+        hub_bars = not hub.are_progress_bars_disabled()
         constants.HF_HUB_OFFLINE = True
         logging.disable_progress_bar()
         try:
@@ -104,48 +99,6 @@ def sealed() -> Iterator[None]:
         finally:
             constants.HF_HUB_OFFLINE = offline
             if bars:
-                logging.enable_progress_bar()
-
-
-class Bounded(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Inside, a network that grows without end is stopped, on the meta device as on any other.
-
-    Raises:
-        RefusedError: after more calls of torch, or by a larger tensor, than any vision network needs.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._calls = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """As without it, but counted."""
-        self._calls += 1
-        if self._calls > _MOST_CALLS:
-            raise RefusedError(f"its network has more layers than any that is known, {_MOST_CALLS} calls of torch")
-        out = func(*args, **(kwargs or {}))
-        if isinstance(out, Tensor) and out.numel() > _MOST_NUMBERS:
-            raise RefusedError(f"its network needs a tensor {tuple(out.shape)}, larger than any that is known")
-        return out
-
-
-@contextmanager
-def told(said: str, kind: type[DuchenneError], advice: str = "") -> Iterator[None]:
-    """Runs code of transformers: whatever it raises becomes one sentence, `said (reason)advice.`
-
-    Args:
-        said: what failed, and of which backbone.
-        kind: of the error: an `InputError` where files are at fault.
-        advice: what to do.
-
-    Raises:
-        DuchenneError: of that kind, with that sentence; one of ours passes as it is.
-    """
-    try:
-        yield
-    except DuchenneError:
-        raise
-    except Exception as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:160]
-        reason = str(error) if isinstance(error, RefusedError) else reason
-        raise kind(f"{said} ({reason}){advice}.") from error
+                logging.enable_progress_bar()  # the hub's, too
+            if not hub_bars:
+                hub.disable_progress_bars()

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from duchenne.config import load_mapping
 from duchenne.data.prepared import Data, Prepared, open_prepared
 from duchenne.devices import resolve_device
 from duchenne.errors import InputError, UsageError
@@ -18,7 +16,7 @@ from duchenne.files import replacing
 from duchenne.methods.base import Method
 from duchenne.methods.registry import figures_of
 from duchenne.training.checkpoints import load_checkpoint
-from duchenne.training.runs import build_method, read_config
+from duchenne.training.runs import stored_method
 
 FIGURES: Final = "figures"
 """In the run's folder."""
@@ -64,9 +62,8 @@ def draw_figures(run: str | Path, data: Data, *, device: str = "auto") -> list[P
     folder = Path(run)
     if not (folder / "config.yaml").is_file():
         raise InputError(f"{folder}: holds no config.yaml; name the folder of a run of `duchenne pretrain`.")
-    name, config = read_config(load_mapping(folder / "config.yaml"), where=str(folder / "config.yaml"))
+    name, method = stored_method(folder / "config.yaml", weights="none")  # all of them are in the checkpoint
     chosen, prepared = resolve_device(device), open_prepared(data)
-    method = build_method(name, replace(config, weights="none"))  # all of them are in the checkpoint
     try:
         method.load_state_dict(load_checkpoint(folder / "checkpoint.pt")["method"])
     except (LookupError, RuntimeError, TypeError, AttributeError) as error:
