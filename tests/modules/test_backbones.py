@@ -291,6 +291,11 @@ def test_networks_of_transformers(squares, tmp_path):
         assert torch.allclose(fresh(x), want.last_hidden_state.mean((2, 3)), atol=1e-6)
     short = Encoder(EncoderSpec(backbone=name, last_stage="layer3"))
     assert short(x).shape == (2, 16)
+    values = json.loads((tmp_path / "small" / "config.json").read_text())  # as another version would have written it
+    (tmp_path / "small" / "config.json").write_text(json.dumps({**values, "transformers_version": "4.0.0", "note": 1}))
+    start = initial_encoder(tmp_path / "run").encoder
+    assert start.state_dict().keys() == loaded.state_dict().keys()
+    assert torch.equal(start.backbone.network.state_dict()["encoder.stages.0.layers.0.dwconv.bias"], torch.zeros(8))
 
 
 @pytest.mark.parametrize("lost", ["encoder.stages.2", ""])
