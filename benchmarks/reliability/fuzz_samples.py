@@ -200,7 +200,7 @@ def _build_prepared(out: Path) -> None:
 
 def _build_models(root: Path) -> dict[str, list[str]]:
     torch.manual_seed(0)
-    encoder = Encoder(EncoderSpec(backbone="strided8", embedding_dim=8)).eval()
+    encoder = Encoder(EncoderSpec(backbone="strided5", embedding_dim=8)).eval()
     record = EncoderRecord(
         method="clp", spec=encoder.spec, size_px=32, alignment="none", weights="none", steps=3, duchenne="0"
     )
@@ -213,7 +213,7 @@ def _build_models(root: Path) -> dict[str, list[str]]:
     }  # fmt: skip
     (root / "checkpoint").mkdir()
     save_checkpoint(root / "checkpoint" / "checkpoint.pt", state)
-    network = Encoder(EncoderSpec(backbone="strided8", embedding_dim=8)).eval()
+    network = Encoder(EncoderSpec(backbone="strided5", embedding_dim=8)).eval()
     part = EncoderSource.of_record("made", LoadedEncoder(network, replace(record, spec=network.spec, size_px=32), root))
     ones = np.ones(8, np.float32)
     head = LinearHead(
