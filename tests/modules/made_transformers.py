@@ -34,10 +34,10 @@ def saved(folder: Path, values: dict[str, Any]) -> Path:
     return folder
 
 
-def spec_of(values: Any, **fields: Any) -> dict[str, Any]:
+def spec_of(values: Any) -> dict[str, Any]:
     text = values if isinstance(values, str) else json.dumps(values)
     name = values.get("model_type", "vit") if isinstance(values, dict) else "vit"
-    return {"backbone": f"transformers:{name}", "backbone_config": text, **fields}
+    return {"backbone": f"transformers:{name}", "backbone_config": text}
 
 
 def recorded(folder: Path, spec: dict[str, Any], tensors: dict[str, Tensor]) -> Path:

@@ -139,7 +139,7 @@ def test_a_backbone_ends_at_its_last_stage_and_later_ones_are_frozen() -> None:
         build_backbone("transformers:convnext", "layer7", text)
 
 
-def untouched(method: Method, size_px: int) -> list[str]:
+def untouched(method: Method) -> list[str]:
     """Trainable parameters that a step gives no gradient: those over which DistributedDataParallel stops."""
     method.train().zero_grad()
     torch.manual_seed(0)
@@ -152,13 +152,13 @@ def untouched(method: Method, size_px: int) -> list[str]:
 def test_every_parameter_that_is_trained_gets_a_gradient(values: dict[str, Any], tmp_path: Path) -> None:
     name = f"transformers:{saved(tmp_path / 'net', values)}"
     method = small_method("knowledge_driven", backbone=name, size_px=64, bn_splits=1)
-    assert not untouched(method, 64)
+    assert not untouched(method)
     assert any(p.requires_grad for p in method.encoder.backbone.parameters())
     method = small_method("cl_ile", backbone=name, size_px=64, token_side=2, heads=2)
     bearing = {key for key, p in build_backbone(name).named_parameters() if p.requires_grad}
     for number, stage in enumerate(method.stages()):
         method.start_stage(number)
-        assert not untouched(method, 64), stage
+        assert not untouched(method), stage
         trained = {key for key, p in method.encoder.backbone.named_parameters() if p.requires_grad}
         assert trained == (bearing if stage.name == "backbone" else set())
     method.start_stage(0)

@@ -167,16 +167,14 @@ class TransformersBackbone(Backbone):
         bearing = {name for name, gradient in zip(trained, used, strict=True) if gradient is not None}
         for name, parameter in self.network.named_parameters():
             parameter.requires_grad_(name in bearing)
-        lacking = sorted(name for name in self._lacking - self._frozen() if not name.endswith(".num_batches_tracked"))
+        unused = {name for name, _ in self.network.named_parameters()} - bearing
+        lacking = sorted(name for name in self._lacking - unused if not name.endswith(".num_batches_tracked"))
         if lacking:
             raise InputError(
                 f"--backbone {self.name}: its weights lack {len(lacking)} tensors of the network, {lacking[0]} "
                 "first; name a folder whose weights fit its config.json."
             )
         self.channels = self.feature_dim = chosen.shape[1]
-
-    def _frozen(self) -> set[str]:
-        return {name for name, parameter in self.network.named_parameters() if not parameter.requires_grad}
 
     def _check_repeats(self, picture: Tensor) -> None:
         """Refuses what hides other parts of a picture at every look, such as a masked autoencoder."""
