@@ -76,18 +76,28 @@ def reached(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return tried
 
 
+def check_refused(
+    run: Path, written: tuple[dict[str, Any], dict[str, Tensor]], said: str, record: str, detector: str
+) -> None:
+    """A spec and its tensors are refused as a run and as a detector, in sentences like these, for what is said."""
+    with pytest.raises(InputError, match=record) as caught:
+        load_encoder(recorded(run, *written))
+    assert said in str(caught.value.__cause__)
+    with pytest.raises(InputError, match=detector) as caught:
+        from_detector(*written)
+    assert said in str(caught.value)
+
+
 @pytest.mark.parametrize("case", REFUSED)
 def test_a_configuration_that_names_what_lies_elsewhere_is_refused(
     case: str, tmp_path: Path, reached: list[str]
 ) -> None:
     values, said = REFUSED[case]
-    spec, tensors = spec_of(values), {"mean": torch.zeros(1)}
-    with pytest.raises(InputError, match=r"encoder\.safetensors: does not fit") as caught:
-        load_encoder(recorded(tmp_path / "run", spec, tensors))
-    assert said in str(caught.value.__cause__)
-    with pytest.raises(InputError, match=r"d/detector\.json: describes an encoder that cannot be built") as caught:
-        from_detector(spec, tensors)
-    assert said in str(caught.value)
+    record, detector = (
+        r"encoder\.safetensors: does not fit",
+        r"d/detector\.json: describes an encoder that cannot be built",
+    )
+    check_refused(tmp_path / "run", (spec_of(values), {"mean": torch.zeros(1)}), said, record, detector)
     (tmp_path / "config.json").write_text(json.dumps(values))
     with pytest.raises(InputError, match="cannot be built") as caught:
         build_backbone(f"transformers:{tmp_path}")
@@ -272,13 +282,8 @@ def test_a_folder_whose_weights_are_few_for_its_configuration_is_refused(tmp_pat
 @pytest.mark.parametrize("case", BROKEN)
 def test_a_configuration_that_cannot_be_built_is_one_sentence(case: str, tmp_path: Path) -> None:
     values, said = BROKEN[case]
-    spec, tensors = spec_of(values), tensors_of(VIT)
-    with pytest.raises(InputError, match=r"run/encoder\.safetensors: does not fit .*cannot be built") as caught:
-        load_encoder(recorded(tmp_path / "run", spec, tensors))
-    assert said in str(caught.value.__cause__)
-    with pytest.raises(InputError, match=r"^d/detector\.json: ") as caught:
-        from_detector(spec, tensors)
-    assert said in str(caught.value)
+    record, detector = r"run/encoder\.safetensors: does not fit .*cannot be built", r"^d/detector\.json: "
+    check_refused(tmp_path / "run", (spec_of(values), tensors_of(VIT)), said, record, detector)
     folder = saved(tmp_path / "vit", VIT)
     (folder / "config.json").write_text(json.dumps(values))
     with pytest.raises(InputError, match=r"vit: the folder's network cannot be built .*; mend its files") as caught:
