@@ -14,6 +14,7 @@ from playwright.sync_api import Browser
 
 import duchenne
 from duchenne.cli.main import main
+from duchenne.errors import InputError
 from duchenne.tables.episodes import find_measures
 from duchenne.tables.made_with import made_with
 from duchenne.tables.people import WHOLE, People, study_people
@@ -53,6 +54,48 @@ def test_times_are_weights() -> None:
     assert row["seconds"] == 13.5
     assert row["mean"] == pytest.approx(6 * 5.5 / 13.5)
     assert (row["low"], row["high"]) == (0.0, 6.0)
+
+
+def test_a_frame_counts_for_as_long_as_it_is_shown_in_the_trial() -> None:
+    # A camera that pauses: the frame before the pause is shown for 61 s, of which one lies in the trial, and none in
+    # the one after it.
+    rows = frames("a.mp4", [0.0, 0.0, 8.0, 0.0]).assign(time_s=[0.0, 1.0, 2.0, 63.0])
+    trials = pd.DataFrame(
+        {"trial": ["joke", "pause", "later"], "onset_s": [0, 10, 60], "offset_s": [3, 20, 64],
+         "baseline_onset_s": [2, 2, 2], "baseline_offset_s": [3, 3, 3]}
+    )  # fmt: skip
+    found = people_of(rows, trials).values.set_index("trial")
+    assert found["seconds"].to_dict() == {"joke": 3.0, "pause": 0.0, "later": 1.0}
+    assert found["mean"]["joke"] == pytest.approx(8 / 3)
+    assert found["change"]["joke"] == pytest.approx(8 / 3 - 8)
+    assert np.isnan(found["mean"]["pause"])
+    table = duchenne.summarize(rows.assign(AU12_c=[0, 0, 1, 0]), trials=trials).trials
+    assert table is not None
+    assert table["mean"].tolist()[0] == pytest.approx(8 / 3, abs=1e-6)
+    assert table["share"].tolist()[0] == pytest.approx(1 / 3, abs=1e-6)
+    assert table["frames"].tolist() == [3, 0, 1]
+
+
+def test_names_that_correct_some_faces_leave_the_others_apart(tmp_path: Path) -> None:
+    """Numbers are other people in each recording, also where the names of a few were given."""
+    rows = pd.concat([frames(f"p{number}.mp4", [float(number)]) for number in range(1, 8)], ignore_index=True)
+    names = pd.DataFrame({"source": ["p7.mp4"], "face": [0], "name": [" p1 "]})
+    duchenne.summarize(rows, names=names, report=tmp_path / "p.html")
+    shown = [one["name"] for one in page_data(tmp_path / "p.html")["people"]]
+    # Who is named p1 is not the one of the recording p1.mp4.
+    assert shown == ["p1, face 0", "p2", "p3", "p4", "p5", "p6", "p1"]
+
+
+def test_people_may_be_named_by_numbers(tmp_path: Path) -> None:
+    rows = pd.concat([frames("a.mp4", [5.0]), frames("a.mp4", [1.0], face=1), frames("b.mp4", [7.0])])
+    names = pd.DataFrame({"source": ["a.mp4", "a.mp4", "b.mp4"], "face": [0, 1, 0], "name": ["1", "2", "1"]})
+    summary = duchenne.summarize(rows, names=names, report=tmp_path / "p.html")
+    assert summary.faces[["source", "face", "mean"]].to_numpy().tolist() == [
+        ["a.mp4", "1", 5.0], ["a.mp4", "2", 1.0], ["b.mp4", "1", 7.0]
+    ]  # fmt: skip
+    assert [one["name"] for one in page_data(tmp_path / "p.html")["people"]] == ["1", "2"]
+    with pytest.raises(InputError, match=r"a face of `a.mp4` is named 1, and face 1 of it is not listed"):
+        duchenne.summarize(rows, names=names[names["name"] == "1"])
 
 
 def test_means_over_people_and_their_interval() -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from openpyxl import Workbook, load_workbook
+from openpyxl.styles import Font
 from tests.detection.made import points
 
 import duchenne
@@ -124,6 +126,31 @@ def test_tables_that_spreadsheets_saved(tmp_path: Path, path: str) -> None:
         (tmp_path / "t.csv").write_text(text, encoding="utf-16" if path == "utf-16" else "utf-8-sig")
     summary = duchenne.summarize(tmp_path / ("t.xlsx" if path == "excel" else "t.csv"))
     assert summary.faces.set_index("au").loc[12, ["source", "peak"]].tolist() == ["NA.mp4", 0.8]
+
+
+def test_trials_and_names_in_workbooks(tmp_path: Path) -> None:
+    """As spreadsheets save them: formats reach further to the right than the table."""
+    (tmp_path / "t.csv").write_text(HEAD + "a,0,0,0,1\na,1,1,0,3\n")
+    tables = {
+        "trials": [["trial", "onset_s", "offset_s", None, None], ["joke", 1, 2, None, None]],
+        "names": [["source", "face", "name", None, None], ["a", 0, "007", None, "remark"]],
+    }
+    for name, rows in tables.items():
+        book = Workbook()
+        for row in rows:
+            book.active.append(row)
+        book.active["E1"].font = Font(bold=True)
+        book.active["D1"].font = Font(bold=True)
+        book.save(tmp_path / f"{name}.xlsx")
+    paths = {name: tmp_path / f"{name}.xlsx" for name in tables}
+    trials = duchenne.summarize(tmp_path / "t.csv", **paths).trials  # type: ignore[arg-type]
+    assert trials is not None
+    assert trials[["face", "trial", "mean"]].to_numpy().tolist() == [["007", "joke", 3.0]]
+    book = load_workbook(paths["trials"])
+    book.active["D1"] = "trial"
+    book.save(paths["trials"])
+    with pytest.raises(InputError, match=r"trials.xlsx: .*two columns are called `trial`; rename or remove one"):
+        duchenne.summarize(tmp_path / "t.csv", trials=paths["trials"])
 
 
 HEAD = "source,frame,time_s,face,AU12_s\n"

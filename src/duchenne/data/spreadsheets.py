@@ -141,14 +141,19 @@ def _of_workbook(path: Path, dtype: Mapping[str, str] | None) -> pd.DataFrame:
     header, *rows = sheets[0]
     if any(any(row[len(header) :]) for row in rows):
         raise ValueError(f"a row has more cells than the {len(header)} columns; correct it")
-    table = pd.DataFrame(rows, columns=header)
-    for name in header:
+    twice = [name for number, name in enumerate(header) if name and name in header[:number]]
+    if twice:
+        raise ValueError(f"two columns are called `{twice[0]}`; rename or remove one")
+    named = [number for number, name in enumerate(header) if name]  # cells without one are a format, or a remark
+    table = pd.DataFrame({header[number]: [row[number] for row in rows] for number in named}, dtype="object")
+    for name in table:
         text = table[name].where(table[name] != "")
         if name.strip() not in TEXT and name not in (dtype or {}):
             numbers = pd.to_numeric(text, errors="coerce")
             text = numbers if (numbers.notna() == text.notna()).all() else text.where(~text.isin(_EMPTY))
         table[name] = text
-    return written_cells(table.astype(dict(dtype or {}))).dropna(how="all")
+    types = {name: kind for name, kind in (dtype or {}).items() if name in table}
+    return written_cells(table.astype(types)).dropna(how="all")
 
 
 def written_cells(table: pd.DataFrame) -> pd.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import PurePath
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -82,7 +82,7 @@ def study_people(
 ) -> People:
     """Sums up every person in every trial.
 
-    A name (text in the column `face`) is one person in all recordings; a number is another person in each.
+    A name is one person in all recordings; a number is another person in each.
 
     Args:
         tracks: of all faces.
@@ -95,17 +95,18 @@ def study_people(
     appearances: dict[str, dict[str, Appearance]] = {}
     order = [WHOLE] if trials is None else list(dict.fromkeys(map(str, trials["trial"])))
     for track, person in zip(tracks, labels, strict=True):
-        for trial, during, before, onset_s in _windows(track, trials):
+        for trial, during_s, before_s, onset_s in _windows(track, trials):
+            during = np.isfinite(during_s)
             number = numbers.get((track.source, track.face), track.face)
             appearances.setdefault(person, {}).setdefault(trial, Appearance(track.source, number, onset_s))
             for measure in measures[track.source]:
                 values = np.asarray(track.rows[measure.column].to_numpy(dtype=np.float64, na_value=np.nan))
                 if not np.isfinite(values).any():
                     continue
-                known = np.isfinite(values)
-                rest = _spread(values[before & known], track.seconds[before & known])[0]
+                compared = np.isfinite(before_s) & np.isfinite(values)
+                rest = _spread(values[compared], before_s[compared])[0]
                 pools.setdefault((person, trial, measure.au, measure.column), _Pool()).parts.append(
-                    (values[during], track.seconds[during], values[during] - rest, _decided(track, measure)[during])
+                    (values[during], during_s[during], values[during] - rest, _decided(track, measure)[during])
                 )
     rows = [
         {"person": person, "trial": trial, "au": au, "measure": column, **pool.row()}
@@ -123,9 +124,10 @@ def _labels(tracks: Sequence[Track]) -> list[str]:
     stems = [PurePath(source).stem for source in sources]
     short = dict(zip(sources, stems if len(set(stems)) == len(stems) else sources, strict=True))
     shown = {source: sum(track.source == source for track in tracks) for source in sources}
+    names = {str(track.face) for track in tracks if track.is_named}
     return [
-        track.face if isinstance(track.face, str)
-        else short[track.source] if shown[track.source] == 1
+        str(track.face) if track.is_named
+        else short[track.source] if shown[track.source] == 1 and short[track.source] not in names
         else f"{short[track.source]}, face {track.face}"
         for track in tracks
     ]  # fmt: skip
@@ -133,20 +135,15 @@ def _labels(tracks: Sequence[Track]) -> list[str]:
 
 def _windows(
     track: Track, trials: pd.DataFrame | None
-) -> list[tuple[str, NDArray[np.bool_], NDArray[np.bool_], float]]:
-    """The trials of a track: name, its frames, those of its baseline, and when it begins."""
-    times = track.rows["time_s"].to_numpy(dtype=float)
+) -> list[tuple[str, NDArray[np.float64], NDArray[np.float64], float]]:
+    """The trials of a track: name, how long its frames and those of its baseline are shown, and when it begins."""
+    none = np.full(len(track.rows), np.nan)
     if trials is None:
-        return [(WHOLE, np.ones(len(times), dtype=bool), np.zeros(len(times), dtype=bool), float(times[0]))]
-
-    def inside(window: Mapping[Any, Any], onset: str, offset: str) -> NDArray[np.bool_]:
-        if onset not in window:
-            return np.zeros(len(times), dtype=bool)
-        return np.asarray((times >= window[onset]) & (times < window[offset]))
-
+        return [(WHOLE, track.seconds, none, float(track.rows["time_s"].iloc[0]))]
     return [
         (
-            str(window["trial"]), inside(window, "onset_s", "offset_s"), inside(window, *BASELINE_COLUMNS),
+            str(window["trial"]), track.within(window["onset_s"], window["offset_s"]),
+            track.within(*(window[name] for name in BASELINE_COLUMNS)) if BASELINE_COLUMNS[0] in window else none,
             float(window["onset_s"]),
         )
         for window in trials[trials["source"] == track.source].to_dict("records")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Final, NamedTuple, cast
@@ -22,18 +22,29 @@ BASELINE_COLUMNS: Final = ("baseline_onset_s", "baseline_offset_s")
 
 
 class Track(NamedTuple):
-    """The rows of one face in time order, how long each and the video is shown, and the stretches without a gap."""
+    """The rows of one face in time order, how long each and the video is shown, and the stretches without a gap.
+
+    Attributes:
+        is_named: whether `face` is a person's name, the same one in every recording, and no number.
+    """
 
     source: str
     face: int | str
+    is_named: bool
     rows: pd.DataFrame
     seconds: NDArray[np.float64]
     video_s: float
     parts: list[slice]
 
+    def within(self, onset_s: float, offset_s: float) -> NDArray[np.float64]:
+        """How long each frame that begins in a window is shown in it; NaN for the other frames."""
+        times = self.rows["time_s"].to_numpy(dtype=float)
+        inside = (times >= onset_s) & (times < offset_s)
+        return np.where(inside, np.minimum(self.seconds, offset_s - times), np.nan)
 
-def name_faces(table: pd.DataFrame, names: pd.DataFrame | str | Path) -> pd.DataFrame:
-    """The rows with people's names in place of the numbers of their faces.
+
+def name_faces(table: pd.DataFrame, names: pd.DataFrame | str | Path) -> tuple[pd.DataFrame, set[tuple[str, str]]]:
+    """The rows with people's names in place of the numbers of their faces, and every (source, name) that was given.
 
     Args:
         table: with `source, frame, face`.
@@ -41,8 +52,8 @@ def name_faces(table: pd.DataFrame, names: pd.DataFrame | str | Path) -> pd.Data
             out; faces that are not listed keep their number. A source may be given by its file name.
 
     Raises:
-        InputError: when a column is missing, a face is listed twice or is not in the table, or one person would be
-            twice in one frame.
+        InputError: when a column is missing, a face is listed twice or is not in the table, one person would be twice
+            in one frame, or a name is the number of a face of that recording which keeps its number.
     """
     where, names = _read_csv(names, "the names")
     missing = [name for name in ("source", "face", "name") if name not in names]
@@ -59,7 +70,13 @@ def name_faces(table: pd.DataFrame, names: pd.DataFrame | str | Path) -> pd.Data
             )
         if (source, face) in given:
             raise InputError(f"{where}, row {row}: face {face} of `{source}` is listed twice; remove one.")
-        given[source, face] = "" if pd.isna(name) else str(name)
+        given[source, face] = "" if pd.isna(name) else str(name).strip()
+    listed = {(source, name) for (source, _), name in given.items() if name}
+    for source, name in sorted(listed & (known - given.keys())):
+        raise InputError(
+            f"{where}: a face of `{source}` is named {name}, and face {name} of it is not listed; list that one, too, "
+            "or change the name."
+        )
     pairs = list(zip(table["source"], table["face"].map(_as_face), strict=True))
     people = [None if not face else given.get((source, face), face) for source, face in pairs]
     named = table.assign(face=pd.array(people, dtype="str"))
@@ -73,7 +90,7 @@ def name_faces(table: pd.DataFrame, names: pd.DataFrame | str | Path) -> pd.Data
             f"{where}: `{first['face']}` is there twice in frame {first['frame']} of `{first['source']}`; "
             "two faces of one frame are two people."
         )
-    return named
+    return named, listed
 
 
 def _as_face(value: object) -> str:
@@ -83,8 +100,14 @@ def _as_face(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def read_tracks(rows: pd.DataFrame) -> Iterator[Track]:
-    """Every face of every input, in order."""
+def read_tracks(rows: pd.DataFrame, listed: Collection[tuple[str, str]] = ()) -> Iterator[Track]:
+    """Every face of every input, in order.
+
+    Args:
+        rows: from `read_aus` or `name_faces`.
+        listed: every (source, name) that `name_faces` gave; a whole number that is not among them numbers a face, also
+            where it is text.
+    """
     for source, video in rows.groupby("source", sort=False):
         frames = video.drop_duplicates("frame").sort_values("frame")
         seconds = pd.Series(frame_seconds(frames["time_s"].to_numpy(dtype=float)), index=frames["frame"].to_numpy())
@@ -98,6 +121,7 @@ def read_tracks(rows: pd.DataFrame) -> Iterator[Track]:
             yield Track(
                 str(source),
                 face if isinstance(face, str) else int(cast(float, face)),
+                isinstance(face, str) and (not face.isdecimal() or (source, face) in listed),
                 track,
                 shown,
                 float(seconds.sum()),

@@ -49,8 +49,9 @@ class Summary(NamedTuple):
             present; null where the table lacks one of them.
         quality: per source and face, how well it could be seen, as shares of time: see `quality.face_quality`. A
             source in which nobody was found is one row without a face.
-        trials: per trial, face and AU: `mean`, `peak`, `share`, `baseline_mean` and `change` = mean - baseline mean.
-            A trial of a source in which nobody was found has rows of nulls. None where no trials were given.
+        trials: per trial, face and AU: `mean`, `peak`, `share`, `baseline_mean` and `change` = mean - baseline mean,
+            over the frames that begin in it, for as long as they are shown in it. A trial of a source in which nobody
+            was found has rows of nulls. None where no trials were given.
         notes: what a user should know, sentences: how the tables were read, trials outside the recording.
         made_with: sentences on the model and the settings that the tables were made with, as far as records say.
     """
@@ -107,11 +108,13 @@ def summarize(
     made = made_with({shown_name(path.name): read_record(path) for path in files})
     rows = read_aus(table, "the table", fps, notes)
     numbers: dict[tuple[str, int | str], int | str] = {}
+    listed: set[tuple[str, str]] = set()
     if names is not None:
-        unnamed, rows = rows, name_faces(rows, names)
+        unnamed = rows
+        rows, listed = name_faces(rows, names)
         numbers = dict(zip(zip(rows["source"], rows["face"]), unnamed["face"]))
     measures_of = _measures_of(rows, threshold)
-    tracks = list(read_tracks(rows))
+    tracks = list(read_tracks(rows, listed))
     sources = list(map(str, rows["source"].unique()))
     nobody = [source for source in sources if source not in {track.source for track in tracks}]
     per_face, episodes, together, seen = [], [], [], []
@@ -270,16 +273,14 @@ def _whole_faces(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _trial_row(track: Track, measure: Measure, window: dict[Any, Any]) -> dict[str, Any]:
-    times, values = track.rows["time_s"].to_numpy(dtype=float), _values(track, measure)
-    present = _present(track, measure)
-
-    def inside(onset: str, offset: str) -> NDArray[np.bool_]:
-        if onset not in window:
-            return np.zeros(len(times), dtype=bool)
-        return np.asarray((times >= window[onset]) & (times < window[offset]) & np.isfinite(values))
-
-    during, before = inside("onset_s", "offset_s"), inside(*BASELINE_COLUMNS)
-    mean, baseline = _mean(values, track.seconds, during), _mean(values, track.seconds, before)
+    values, present = _values(track, measure), _present(track, measure)
+    known = np.isfinite(values)
+    seconds = track.within(window["onset_s"], window["offset_s"])
+    during = known & np.isfinite(seconds)
+    mean, baseline = _mean(values, seconds, during), float("nan")
+    if BASELINE_COLUMNS[0] in window:
+        rest_s = track.within(*(window[name] for name in BASELINE_COLUMNS))
+        baseline = _mean(values, rest_s, known & np.isfinite(rest_s))
     return {
         "source": track.source,
         "face": track.face,
@@ -289,7 +290,7 @@ def _trial_row(track: Track, measure: Measure, window: dict[Any, Any]) -> dict[s
         "frames": int(during.sum()),
         "mean": round(mean, 6),
         "peak": float(values[during].max()) if during.any() else np.nan,
-        "share": round(_mean(present.astype(float), track.seconds, during), 6),
+        "share": round(_mean(present.astype(float), seconds, during), 6),
         "baseline_mean": round(baseline, 6),
         "change": round(mean - baseline, 6),
     }
