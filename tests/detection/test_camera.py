@@ -101,6 +101,20 @@ def test_the_table_is_what_came(tmp_path: Path, suffix: str) -> None:
     assert (tmp_path / "live.json").exists()
 
 
+def test_the_record_of_the_table_replaces_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "p01.json").write_text('{"participant": "p01"}')
+    with pytest.raises(UsageError, match=r"p01\.json, which is something else"):
+        watch(pictures([20]), "camera 0", DetectSettings(), BlendshapeModel(), output=tmp_path / "p01.csv")
+    assert (tmp_path / "p01.json").read_text() == '{"participant": "p01"}'
+    assert not (tmp_path / "p01.csv").exists()
+
+
+def test_pictures_that_come_are_neither_turned_nor_a_sequence() -> None:
+    for name, value in (("mirrored", True), ("sequence", 25.0)):
+        with pytest.raises(UsageError, match=f"{name}: for a file or folder"):
+            next(detect_frames(pictures([20]), model="blendshapes", **{name: value}))
+
+
 def test_it_stops_when_asked_or_interrupted_and_the_table_is_whole(tmp_path: Path) -> None:
     asked = iter([False, False, True])
     model, out = BlendshapeModel(), tmp_path / "a.csv"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import warnings
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import av
@@ -28,7 +29,7 @@ from duchenne.errors import InputError, UsageError
 from duchenne.faces.align import crop_face, crop_matrix
 from duchenne.faces.batch import FaceBatch
 from duchenne.faces.decode import Picture
-from duchenne.tables.writing import output_names, read_table
+from duchenne.tables.writing import _parts, output_names, read_table
 
 Film = Callable[..., Path]
 pytestmark = pytest.mark.usefixtures("scripted")
@@ -336,6 +337,26 @@ def test_inputs_of_the_same_name_get_tables_of_their_own() -> None:
     assert names == ["s1_talk.mp4", "s2_talk.mp4", "s2_talk.avi", "other"]
     with pytest.raises(UsageError, match="rename"):
         output_names([Path("a/b/c.mp4"), Path("a_b/c.mp4"), Path("a/b_c.mp4.mp4")])
+    # Nothing is hidden in the folder of tables, where `summarize` would pass it over.
+    beside = list(output_names([Path("../s1/talk.mp4"), Path("s2/talk.mp4"), Path(".quiet.mp4")]).values())
+    assert beside == ["s1_talk.mp4", f"{Path.cwd().name}_s2_talk.mp4", "_.quiet"]
+
+
+def test_a_drive_tells_files_apart() -> None:
+    named = [_parts(PureWindowsPath(path)) for path in ("C:\\rec\\a.mp4", "D:\\rec\\a.mp4", "\\\\pc\\share\\a.mp4")]
+    assert named == [("C", "rec", "a.mp4"), ("D", "rec", "a.mp4"), ("pc_share", "a.mp4")]
+
+
+def test_a_table_of_another_recording_of_that_name_stays(film: Film, tmp_path: Path) -> None:
+    one, two, out = film("day1/p.mov", [20]), film("day2/p.mov", [20, 30]), tmp_path / "out"
+    first = duchenne.detect(one, output=out)
+    shutil.copystat(one, two)
+    for path in (two, two.parent):
+        with pytest.raises(UsageError, match=r"p_aus\.csv is that of .*day1.p\.mov; name another output"):
+            duchenne.detect(path, output=out)
+    pd.testing.assert_frame_equal(read_table(out / "p_aus.csv"), first)
+    one.unlink()  # it was moved: nobody is asked about what is not there
+    assert len(duchenne.detect(two, output=out)) == 2
 
 
 def test_the_same_input_named_twice_is_read_once(film: Film) -> None:

@@ -27,7 +27,7 @@ from duchenne.detection.overlay import bars
 from duchenne.detection.report import ReportCollector
 from duchenne.detection.results import DetectedFace, FrameResult
 from duchenne.detectors.blendshapes import BlendshapeModel
-from duchenne.errors import InputError, UsageError
+from duchenne.errors import UsageError
 from duchenne.faces.find import Face
 
 Film = Callable[..., Path]
@@ -197,8 +197,34 @@ class TestOnFilms:
         earlier = (out / "c_report.html").read_text().replace('"source":', '"x":')
         for text in ("<html>", earlier):
             (out / "other_report.html").write_text(text)
-            with pytest.raises(InputError, match=r"other_report\.html: is no report"):
-                write_index(out)
+            (sentence,) = write_index(out)[1]
+            assert "other_report.html: is no report" in sentence
+            assert "other_report" not in (out / "index.html").read_text()
+
+    def test_a_page_of_others_in_the_folder_costs_nothing(self, film: Film, tmp_path: Path) -> None:
+        """The table that took hours is there, with its record, and so are the other reports."""
+        (tmp_path / "final_report.html").write_text("<html>mine</html>")
+        with pytest.warns(UserWarning, match=r"final_report\.html: is no report .* The index leaves it out\."):
+            table = duchenne.detect(film("a.mov", [20]), output=tmp_path / "all.csv", report=f"{tmp_path}/")
+        assert len(table) == 1
+        assert (tmp_path / "all.json").exists()
+        assert "a_report.html" in (tmp_path / "index.html").read_text()
+        assert (tmp_path / "final_report.html").read_text() == "<html>mine</html>"
+
+    def test_drawings_go_with_their_table(self, film: Film, tmp_path: Path) -> None:
+        """A page of an earlier run is not that of a table which was made since, of other pictures or settings."""
+        path, out = film("a.mov", [20]), tmp_path / "out"
+        duchenne.detect(path, output=out, report=out)
+        film("a.mov", [20, 30, 90])
+        duchenne.detect(path, output=out)
+        duchenne.detect(path, output=out, report=out)
+        assert page_data((out / "a_report.html").read_text())["frames"] == [0, 1, 2]
+        duchenne.detect(path, output=out, min_face=40)
+        duchenne.detect(path, output=out, min_face=40, report=out)
+        assert any("40" in sentence for sentence in page_data((out / "a_report.html").read_text())["settings"])
+        before = (out / "a_report.html").stat().st_mtime_ns
+        duchenne.detect(path, output=out, min_face=40, report=out)
+        assert (out / "a_report.html").stat().st_mtime_ns == before
 
     def test_a_picture_is_drawn_as_a_picture(self, tmp_path: Path) -> None:
         cv2.imwrite(str(tmp_path / "a.png"), picture(60))

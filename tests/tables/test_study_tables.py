@@ -128,6 +128,18 @@ def test_tables_that_spreadsheets_saved(tmp_path: Path, path: str) -> None:
     assert summary.faces.set_index("au").loc[12, ["source", "peak"]].tolist() == ["NA.mp4", 0.8]
 
 
+def test_rows_without_a_source_are_called_after_the_table(tmp_path: Path) -> None:
+    """As pictures of a camera or of one's own program have them."""
+    made = tmp_path / "made"
+    made.mkdir()
+    for name in ("one", "two"):
+        FORMATS["duchenne"](detected("")).to_csv(made / f"{name}.csv", index=False)
+    summary = duchenne.summarize(made)
+    assert summary.faces.query("au == 12")[["source", "frames"]].to_numpy().tolist() == [["one", 30], ["two", 30]]
+    assert summary.quality["seen"].notna().all()
+    assert duchenne.summarize(FORMATS["duchenne"](detected(""))).faces["frames"].max() == 30
+
+
 def test_trials_and_names_in_workbooks(tmp_path: Path) -> None:
     """As spreadsheets save them: formats reach further to the right than the table."""
     (tmp_path / "t.csv").write_text(HEAD + "a,0,0,0,1\na,1,1,0,3\n")

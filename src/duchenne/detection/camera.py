@@ -28,7 +28,7 @@ from duchenne.detection.sinks import RowSink
 from duchenne.detectors.base import AuModel, score_scale
 from duchenne.errors import InputError, UsageError
 from duchenne.faces.decode import Picture, turned_round
-from duchenne.tables.writing import is_folder, table_writer, write_record
+from duchenne.tables.writing import check_record, is_folder, table_writer, write_record
 
 _PIECE_FRAMES: Final = 64
 _MOST_FACES: Final = 4  # shown; all are written
@@ -201,6 +201,8 @@ def _check(settings: DetectSettings, output: str | Path | None) -> None:
         raise UsageError("--smooth-s, --baseline and --anonymous need a recording; leave them out with --camera.")
     if output is not None and is_folder(output):
         raise UsageError(f"-o {output}: a camera gives one table; name FILE.csv or FILE.parquet.")
+    if output is not None:
+        check_record(Path(output))
 
 
 def live_table(result: FrameResult, shown: Sequence[tuple[str, int, float]], step_s: float) -> Table:

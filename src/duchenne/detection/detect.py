@@ -15,7 +15,7 @@ from duchenne.detection.detector import Detector
 from duchenne.detection.formats import empty_columns
 from duchenne.detection.job import OVERLAY_ENDING, Job, Outcome, settings_record
 from duchenne.detection.results import FrameResult
-from duchenne.detection.runner import Run, run_jobs
+from duchenne.detection.runner import Run, check_owner, run_jobs
 from duchenne.detection.settings import ComputeArguments, DetectArguments, DetectSettings, FrameArguments
 from duchenne.detection.sinks import STILL_SUFFIXES
 from duchenne.detection.temporal import Baseline, check_baseline_columns, resting_faces
@@ -55,6 +55,7 @@ class Detection:
         outcomes: one per input that is in a table or failed.
         finished: how many inputs were found finished by an earlier run.
         passed_over: overlays of other inputs that lie in the folders of these.
+        left_out: sentences on pages in the folder of reports that its index could not read.
         empty: sentences on columns of the format that this model leaves empty.
     """
 
@@ -63,6 +64,7 @@ class Detection:
     outcomes: list[Outcome] = field(default_factory=list)
     finished: int = 0
     passed_over: list[Path] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
     empty: list[str] = field(default_factory=list)
 
     @property
@@ -109,7 +111,7 @@ def detect(inputs: Inputs, *, model: Model = DUCHENNE, **fields: Any) -> pd.Data
     table.attrs["failures"] = done.failures
     table.attrs["empty"] = done.empty
     table.attrs["notes"] = {outcome.source: outcome.notes for outcome in done.outcomes if outcome.notes}
-    for sentence in done.failures.values():
+    for sentence in [*done.failures.values(), *done.left_out]:
         warnings.warn(sentence, stacklevel=2)
     return table
 
@@ -131,6 +133,9 @@ def detect_frames(
     """
     arguments = from_keywords(FrameArguments, fields, where="detect_frames")
     _check_open(model, fields)
+    unread = [name for name in ("sequence", "mirrored") if name in fields]
+    if unread and not isinstance(source, str | Path):
+        raise UsageError(f"{', '.join(unread)}: for a file or folder; give the pictures as they shall be.")
     opened = model_for(model, DetectSettings(), arguments)
     with Detector(opened, min_face=arguments.min_face) as detector:
         yield from detector.frames(source, assembly=Assembly(arguments.sequence, (), arguments.mirrored))
@@ -181,6 +186,8 @@ def detect_files(
     run = Run(opened, settings, _common_baseline(opened, settings), record, min(threads, MOST_THREADS))
     tables = {} if folder is None or collect else {job: folder / f"{names[job.path]}_aus.csv" for job in jobs}
     asked = tables if output is not None else {}  # in the working folder tables are always made anew
+    for job, table in tables.items():
+        check_owner(job, table)
     earlier = {job: outcome for job in asked if (outcome := run.finished(job, tables[job])) is not None}
     todo = [job for job in jobs if job not in earlier]
     merged = Path(output) if output is not None and folder is None else None
@@ -200,13 +207,14 @@ def detect_files(
     read = [job for job in jobs if outcomes[job].frames]
     done.tables = [tables[job] for job in read if job in tables]
     done.drawings = [path for job in read for path in (job.overlay, job.report) if path is not None]
-    if report is not None and is_folder(report, "--report", REPORT_SUFFIXES) and done.drawings:
-        from duchenne.detection.index import write_index
-
-        done.drawings.insert(0, write_index(report))
     if merged is not None and writer is not None and writer.rows:
         done.tables = [merged]
         write_record(merged, {**(record or {}), "inputs": [asdict(outcome) for outcome in done.outcomes]})
+    if report is not None and is_folder(report, "--report", REPORT_SUFFIXES) and done.drawings:
+        from duchenne.detection.index import write_index
+
+        page, done.left_out = write_index(report)
+        done.drawings.insert(0, page)
     return done
 
 

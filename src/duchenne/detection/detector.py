@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duchenne.detection.results import DetectedFace, FrameResult, batches
-from duchenne.detectors.base import DUCHENNE, AuModel
+from duchenne.detectors.base import DUCHENNE, AuModel, score_scale
 from duchenne.detectors.opening import open_model
 from duchenne.devices import Precision
 from duchenne.errors import UsageError
@@ -168,12 +168,13 @@ class Detector:
         chosen = [(picture, face) for picture, faces, _ in batch for face in faces if _is_readable(face)]
         scores = iter(self._score(chosen))
         missing = np.full(len(self.model.columns), np.nan, dtype=np.float32)
+        scale = score_scale(self.model)
         for picture, faces, numbers in batch:
             detected = tuple(
                 DetectedFace(number, face, next(scores) if _is_readable(face) else missing, self.model.columns)
                 for face, number in zip(faces, numbers, strict=True)
             )
-            yield FrameResult(source, picture.frame, picture.time_s, detected, picture.image)
+            yield FrameResult(source, picture.frame, picture.time_s, detected, picture.image, scale)
 
     def _score(self, chosen: list[tuple[Picture, Face]]) -> NDArray[np.float32]:
         if not chosen:

@@ -70,20 +70,25 @@ class Entry(NamedTuple):
     failure: str | None
 
 
-def write_index(folder: str | Path) -> Path:
+def write_index(folder: str | Path) -> tuple[Path, list[str]]:
     """Writes `index.html` over all reports in a folder, those of earlier runs too.
 
     Args:
         folder: to which `detect --report DIR/` wrote.
 
     Returns:
-        The page.
+        The page, and a sentence for each page that lies there and cannot be read as a report, which is left out.
 
     Raises:
-        InputError: when a report cannot be read, or the page not be written.
+        InputError: when the page cannot be written.
     """
     folder = Path(folder)
-    entries = [_entry(path) for path in sorted(folder.glob(f"*{REPORT_ENDING}"))]
+    entries, left_out = [], []
+    for path in sorted(folder.glob(f"*{REPORT_ENDING}")):
+        try:
+            entries.append(_entry(path))
+        except InputError as error:
+            left_out.append(f"{error} The index leaves it out.")
     values = {
         "title": folder.resolve().name,
         "version": __version__,
@@ -91,7 +96,7 @@ def write_index(folder: str | Path) -> Path:
         "names": "data:text/csv;charset=utf-8," + quote(_names(entries)),
     }
     write_text(folder / INDEX_NAME, render_page("duchenne.detection", "index.html.jinja", values))
-    return folder / INDEX_NAME
+    return folder / INDEX_NAME, left_out
 
 
 def _entry(path: Path) -> Entry:

@@ -73,6 +73,7 @@ class FrameResult:
         time_s: the container's time; 0 for pictures.
         faces: everyone found.
         image: (H, W, 3) uint8 RGB, as displayed; None where it was dropped to save memory.
+        scale: what raw scores count, see `duchenne.detectors.base.score_scale`.
     """
 
     source: str
@@ -80,6 +81,7 @@ class FrameResult:
     time_s: float
     faces: tuple[DetectedFace, ...]
     image: NDArray[np.uint8] | None
+    scale: str | None = None
 
     def without_image(self) -> FrameResult:
         """The same, without the pixels."""
@@ -97,9 +99,9 @@ class FrameResult:
         return self.faces[0].au
 
     def table(self) -> pd.DataFrame:
-        """A row per face, as `detect` gives it (without the column that names the scale of raw scores)."""
+        """A row per face, as `detect` gives it."""
         columns = self.faces[0].columns if self.faces else ()
-        return plain_table(Rows([self], columns))
+        return plain_table(Rows([self], columns, self.scale))
 
     def __repr__(self) -> str:
         """Short: pictures and landmarks are left out."""

@@ -19,6 +19,7 @@ from duchenne.detection.job import Job, Outcome, run_job
 from duchenne.detection.settings import DetectSettings
 from duchenne.detection.temporal import Baseline
 from duchenne.detectors.base import AuModel
+from duchenne.errors import UsageError
 from duchenne.faces.recordings.listing import frames_of_sequence
 from duchenne.files import shown_name
 from duchenne.parallel import WorkerLost, in_processes
@@ -59,7 +60,8 @@ class Run:
         record = read_record(table) if self.record is not None else None
         if record is None or any(record.get(key) != value for key, value in self._made_by(job).items()):
             return None
-        if any(drawing is not None and not drawing.exists() for drawing in (job.overlay, job.report)):
+        # A page or film of an earlier run, with other settings or of what the file held then, goes with no table.
+        if _sizes(job).items() - record.get("drawings", {}).items():
             return None
         return Outcome(**record["outcome"])
 
@@ -73,7 +75,7 @@ class Run:
         with table_writer(table) as writer:
             outcome = run_job(job, detector, self.settings, self.baseline, writer.write, advance)
         if writer.rows and self.record is not None:
-            write_record(table, {**made_by, "outcome": asdict(outcome)})
+            write_record(table, {**made_by, "outcome": asdict(outcome), "drawings": _sizes(job)})
         return outcome
 
     def _made_by(self, job: Job) -> dict[str, Any]:
@@ -85,6 +87,25 @@ class Run:
         newest = max((stamp["changed_ns"] for stamp in stamps), default=0)
         whole = {"bytes": sum(stamp["bytes"] for stamp in stamps), "changed_ns": newest}
         return {**(self.record or {}), "input": whole if len(stamps) == len(paths) else None}
+
+
+def _sizes(job: Job) -> dict[str, int]:
+    """Bytes of an input's drawings, by which those made with its table are known; -1 of one that is not there."""
+    paths = {"overlay": job.overlay, "report": job.report}
+    return {kind: path.stat().st_size if path.is_file() else -1 for kind, path in paths.items() if path is not None}
+
+
+def check_owner(job: Job, table: Path) -> None:
+    """Makes sure that a table of an input would not replace that of another input of the same name.
+
+    Raises:
+        UsageError: when it would.
+    """
+    known = (read_record(table) or {}).get("outcome", {}).get("source")
+    if known is None or known == shown_name(job.path) or not Path(known).exists():
+        return
+    if not (job.path.exists() and Path(known).samefile(job.path)):
+        raise UsageError(f"{job.path}: {table} is that of {known}; name another output (-o), or remove the table.")
 
 
 def run_jobs(

@@ -112,7 +112,7 @@ def _checked(table: pd.DataFrame, where: str, path: Path, fps: float | None, not
         raise InputError(f"{where}: has no column `{missing[0]}`; name a table of `duchenne detect --format duchenne`.")
     if not measures:
         raise InputError(f"{where}: has no column of an action unit (AU12_s, AU12_p ...); run `duchenne detect` again.")
-    table = _typed(table, where)
+    table = _typed(table.assign(source=_named_sources(table["source"], path)), where)
     twice = table.duplicated(["source", "frame", "face"])
     if twice.any():
         row = table[twice].iloc[0]
@@ -124,9 +124,15 @@ def _checked(table: pd.DataFrame, where: str, path: Path, fps: float | None, not
     return table.reset_index(drop=True)
 
 
+def _named_sources(sources: pd.Series[str], path: Path) -> pd.Series[str]:
+    """Pictures of a camera or of a program have no name; they are called after the table."""
+    named = sources.astype("str").fillna("")
+    return named.where(named.str.strip() != "", path.stem)
+
+
 def _typed(table: pd.DataFrame, where: str) -> pd.DataFrame:
     """With the types that `detect` gives; every number is one."""
-    kinds: dict[str, str] = {name: "str" for name in ("source", "flag", "quality") if name in table}
+    kinds: dict[str, str] = {name: "str" for name in ("flag", "quality") if name in table}
     table = table.astype(kinds)
     numbers = ["frame", "time_s", *(name for name in map(str, table) if re.fullmatch(r"AU\d\d_[psrc]", name))]
     numbers += [name for name in ("x", "y", "width", "yaw", "pitch") if name in table]

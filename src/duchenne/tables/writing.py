@@ -9,7 +9,8 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from itertools import takewhile
+from pathlib import Path, PurePath
 from typing import IO, Any, Final
 
 import pandas as pd
@@ -133,19 +134,27 @@ def output_names(inputs: Sequence[Path]) -> dict[Path, str]:
         UsageError: when two inputs cannot be told apart so.
     """
     stems = Counter(path.stem for path in inputs)
-    common = Path(os.path.commonpath([path.absolute().parent for path in inputs])) if inputs else Path()
+    whole = {path: _parts(PurePath(os.path.abspath(path))) for path in inputs}
+    levels = zip(*(parts[:-1] for parts in whole.values()))
+    common = sum(1 for _ in takewhile(lambda level: len(set(level)) == 1, levels))
     taken: dict[str, Path] = {}
-    for path in inputs:
-        inside = path.absolute().relative_to(common)
-        name = _short(path.stem if stems[path.stem] == 1 else "_".join([*inside.parts[:-1], path.name]))
+    for path, parts in whole.items():
+        name = _short(path.stem if stems[path.stem] == 1 else "_".join(parts[common:]))
         if name in taken:
             raise UsageError(f"{taken[name]} and {path} would both be written to {name}_aus.csv; rename one of them.")
         taken[name] = path
     return {path: name for name, path in taken.items()}
 
 
+def _parts(path: PurePath) -> tuple[str, ...]:
+    """The parts of an absolute path, the drive among them as a word: it alone may tell two files apart."""
+    drive, *inside = path.parts
+    return (re.sub(r"\W+", "_", drive).strip("_"), *inside)
+
+
 def _short(name: str) -> str:
-    """A name so long that nothing could be added to it, shortened and told apart by its hash."""
+    """A name that is seen in its folder; one so long that nothing could be added to it is told apart by its hash."""
+    name = f"_{name}" if name.startswith((".", "~")) else name
     coded = os.fsencode(name)
     if len(coded) <= _LONGEST_NAME:
         return name

@@ -67,6 +67,8 @@ def main(arguments: list[str]) -> int:
         elif outcome.faceless == outcome.frames:
             what = "it" if outcome.frames == 1 else f"any of its {outcome.frames} frames"
             print(f"duchenne detect: {outcome.source}: no face was found in {what}.", file=sys.stderr)
+    for sentence in done.left_out:
+        print(f"duchenne detect: {sentence}", file=sys.stderr)
     print(_closing(done))
     return 1 if done.failures else 0
 
