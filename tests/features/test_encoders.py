@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -54,6 +56,36 @@ def test_an_encoder_sees_rgb_between_0_and_1_at_its_own_size(run: Path, faces: P
     np.testing.assert_allclose(features(str(run / "encoder.safetensors"), faces), found)
     more = features(str(run), faces, Context(device=CPU.device, feature="pooled"))
     np.testing.assert_allclose(more[150], pooled, atol=1e-4)
+
+
+def test_a_builder_draws_the_same_weights_in_every_process(
+    faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workers of a cluster, and folds in processes of their own, start from one network."""
+    (tmp_path / "drawn_nets.py").write_text(
+        "from torch import nn\n\n\ndef build():\n    return nn.Sequential(nn.Flatten(), nn.Linear(3 * 48 * 48, 4))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    code = (
+        "import sys, numpy as np, torch, duchenne\n"
+        "torch.manual_seed(int(sys.argv[2]))\n"
+        "rows = duchenne.embed('drawn_nets:build', data=sys.argv[1], quiet=True)\n"
+        "print(np.stack(rows['feature'])[0].tolist())"
+    )
+    said = [
+        subprocess.run([sys.executable, "-c", code, str(faces), seed], capture_output=True, text=True, cwd=tmp_path)
+        for seed in ("1", "2")
+    ]
+    assert [one.returncode for one in said] == [0, 0], said[0].stderr
+    assert said[0].stdout == said[1].stdout
+
+
+@pytest.mark.parametrize("frames", [["0000.png"] * 168, [0.5] * 168, [None, *[1.0] * 167]])
+def test_frames_of_a_table_that_are_no_whole_numbers(frames: list[object], faces: Path, tmp_path: Path) -> None:
+    table = Prepared([faces]).frames[["subject", "clip"]].assign(frame=frames, feature=[[1.0]] * 168)
+    table.to_parquet(tmp_path / "f.parquet")
+    with pytest.raises(InputError, match=r"f\.parquet: its column `frame` is not of whole numbers"):
+        features(f"features:{tmp_path / 'f.parquet'}", faces)
 
 
 def test_pixels_are_the_grey_crop(faces: Path) -> None:

@@ -112,7 +112,10 @@ class EncoderSource(SingleSource):
         if kind == "initial" and rest:
             return cls.of_record(word, initial_encoder(rest), "initial")
         if is_builder(word):
-            module = call_builder(word, "--model")
+            # Every process that is given this word, on this machine or another, draws the same weights.
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(0)
+                module = call_builder(word, "--model")
             return cls(word, Built(module), stated_side(module, f"--model {word}"), {"kind": "builder"})
         return None
 

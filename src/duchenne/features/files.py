@@ -57,7 +57,10 @@ class FileSource(SingleSource):
         missing = [name for name in (*_KEYS, "feature") if name not in table.column_names]
         if missing:
             raise InputError(f"{self.path}: has no column `{missing[0]}`; `duchenne embed` writes what is needed.")
-        known, wanted = _keys(table.select(_KEYS).to_pandas()), _keys({name: data.column(name, rows) for name in _KEYS})
+        stored = table.select(_KEYS).to_pandas()
+        if not _is_whole(stored["frame"]):
+            raise InputError(f"{self.path}: its column `frame` is not of whole numbers; write frame numbers, from 0.")
+        known, wanted = _keys(stored), _keys({name: data.column(name, rows) for name in _KEYS})
         if wanted.has_duplicates:
             raise InputError(
                 f"--model {self.name}: several faces are {wanted[wanted.duplicated()][0]} (subject, clip, frame), so "
@@ -81,6 +84,14 @@ class FileSource(SingleSource):
             raise InputError(f"{self.path}: its features are not lists of numbers of one length.")
         context.advance(len(rows))
         return finite(values, self.name)
+
+
+def _is_whole(column: pd.Series[Any]) -> bool:
+    """Whether all values are whole numbers; pandas makes fractions of those beside which one is missing."""
+    if not pd.api.types.is_numeric_dtype(column) or column.isna().any():
+        return False
+    values = column.to_numpy(dtype=np.float64)
+    return bool((np.isfinite(values) & (np.trunc(values) == values)).all())
 
 
 def _keys(frames: Any) -> pd.MultiIndex:

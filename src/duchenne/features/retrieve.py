@@ -79,8 +79,8 @@ def retrieve(
         quiet: show no progress.
 
     Returns:
-        One row per neighbour: `model`, `face` (of the query, left to right), `rank`, `cosine`, `subject, clip, frame`,
-        and the data's AUs. The page adds how far nearness follows action units and identity, see `nearness`.
+        One row per neighbour: `model`, `face` (of the query, left to right), `rank`, `cosine`, `dataset, subject, clip,
+        frame`, and the data's AUs. The page adds how far nearness follows action units and identity, see `nearness`.
 
     Raises:
         UsageError: when a model cannot look at pictures or is named twice, or `out` is no page.
@@ -114,7 +114,9 @@ def retrieve(
 
 
 def nearness(data: Prepared, units: Features, top: int) -> dict[str, float | None]:
-    """What nearness follows: up to 2,000 faces, evenly spaced, each with its nearest faces of other clips.
+    """What nearness follows: up to 2,000 faces of known people, evenly spaced, each with its nearest of other clips.
+
+    Faces of unknown people are left out; of two faces only the AUs that are coded in both are compared.
 
     Args:
         data: the faces.
@@ -126,16 +128,20 @@ def nearness(data: Prepared, units: Features, top: int) -> dict[str, float | Non
         `aus_at_random`: the same for neighbours drawn at random; `identity`: the share of neighbours that are the
         same subject; `identity_at_random`. None where the data lack what is needed.
     """
-    clips, subjects = data.clip_ids(), data.subject_ids()
-    probes = np.unique(np.linspace(0, len(data) - 1, PROBES).astype(np.int64))
-    generator = np.random.default_rng(0)
-    labels = np.nan_to_num(data.occurrence()) == 1 if data.aus else None
+    known = np.flatnonzero(data.subject_ids() >= 0)
     close = {
         "aus": np.zeros(3),
         "aus_at_random": np.zeros(3),
         "identity": np.zeros(2),
         "identity_at_random": np.zeros(2),
     }
+    if not len(known):
+        return dict.fromkeys(close)
+    clips, subjects = data.clip_ids(known), data.subject_ids(known)
+    units = units[known]
+    probes = np.unique(np.linspace(0, len(known) - 1, PROBES).astype(np.int64))
+    generator = np.random.default_rng(0)
+    labels = data.occurrence(rows=known) if data.aus else None
     for start in range(0, len(probes), PROBES_AT_ONCE):
         chosen = probes[start : start + PROBES_AT_ONCE]
         cosine = units[chosen] @ units.T
@@ -145,13 +151,15 @@ def nearness(data: Prepared, units: Features, top: int) -> dict[str, float | Non
                 ("identity", elsewhere),
                 ("aus", np.where(subjects[chosen][:, None] == subjects, -np.inf, elsewhere)),
             ):
-                near = np.argpartition(-allowed, min(top, len(data) - 1) - 1, axis=1)[:, :top]
+                near = np.argpartition(-allowed, min(top, len(known) - 1) - 1, axis=1)[:, :top]
                 usable = np.isfinite(np.take_along_axis(allowed, near, axis=1))
                 if name == "identity":
-                    same = (subjects[near] == subjects[chosen][:, None]) & usable & (subjects[chosen] >= 0)[:, None]
-                    close[name + ending] += [same.sum(), (usable & (subjects[chosen] >= 0)[:, None]).sum()]
+                    same = (subjects[near] == subjects[chosen][:, None]) & usable
+                    close[name + ending] += [same.sum(), usable.sum()]
                 elif labels is not None:
-                    mine, theirs = labels[chosen][:, None, :] & usable[:, :, None], labels[near] & usable[:, :, None]
+                    mine, theirs = labels[chosen][:, None, :], labels[near]
+                    coded = usable[:, :, None] & ~np.isnan(mine) & ~np.isnan(theirs)
+                    mine, theirs = coded & (mine == 1), coded & (theirs == 1)
                     close[name + ending] += [(mine & theirs).sum(), (mine & ~theirs).sum(), (~mine & theirs).sum()]
     return {
         name: None
@@ -207,6 +215,7 @@ def _table(model: str, data: Prepared, nearest: NDArray[np.int64], cosine: Featu
     table.insert(1, "face", faces.ravel())
     table.insert(2, "rank", ranks.ravel() + 1)
     table.insert(3, "cosine", cosine[faces.ravel(), rows].round(6))
+    table.insert(4, "dataset", [data.infos[number].name for number in data.datasets(rows)])
     return table
 
 
@@ -220,22 +229,31 @@ def _write(
 ) -> None:
     with replacing(out.with_suffix(".csv")) as temporary:
         plain_cells(table).to_csv(temporary, index=False)
-    entries, coded = [], data.occurrence() == 1
+    entries = []
     for face, crop in enumerate(crops):
         found: dict[str, list[dict[str, Any]]] = {}
         for model, (rows, cosine) in nearest.items():
             for row in rows[face]:
                 subject = data.column("subject", np.array([row])).iat[0]
-                shown = [str(au) for au, present in zip(data.aus, coded[row]) if present]
                 found.setdefault(model, []).append({
                     "picture": _small(data.image(int(row))), "cosine": float(cosine[face, row]),
-                    "subject": str(subject) if isinstance(subject, str) else "", "aus": " ".join(shown),
+                    "subject": str(subject) if isinstance(subject, str) else "", "aus": _coded(data, int(row)),
                 })  # fmt: skip
         entries.append({"query": _small(crop), "found": found})
-    info = data.infos[0]
-    values = {"title": "nearest faces", "data": info.name, "licence": info.licence}
-    page = render_page("duchenne.features", "retrieve.jinja", {**values, "entries": entries, "numbers": numbers})
-    write_text(out, page)
+    sources = [{"name": info.name, "licence": info.licence} for info in data.infos]
+    values = {"title": "nearest faces", "sources": sources, "entries": entries, "numbers": numbers}
+    write_text(out, render_page("duchenne.features", "retrieve.jinja", values))
+
+
+def _coded(data: Prepared, row: int) -> str:
+    """What the labels say of a face; empty where the data have no action units (in common)."""
+    if not data.aus:
+        return ""
+    labels = data.occurrence(rows=np.array([row]))[0]
+    if np.isnan(labels).all():
+        return "action units not coded"
+    shown = " ".join(str(au) for au, label in zip(data.aus, labels) if label == 1)
+    return f"AU {shown}" if shown else "no AU coded as present"
 
 
 def _small(image: NDArray[np.uint8]) -> str:
