@@ -23,7 +23,8 @@ RUN PIP_EXTRA_INDEX_URL="$PIP_EXTRA_INDEX_URL" \
     && rm -rf build src/*.egg-info
 
 # Files that it writes belong to whoever runs it: docker run --user "$(id -u):$(id -g)" ...
-RUN useradd --create-home duchenne && mkdir -p /data /models && chown duchenne /data /models
+# Whoever that is must be able to write into both folders.
+RUN useradd --create-home duchenne && mkdir -p /data /models && chmod 1777 /data /models
 USER duchenne
 # Model files are fetched once when they are first needed; keep them in a volume: -v duchenne-models:/models
 ENV XDG_CACHE_HOME=/models HOME=/home/duchenne MPLCONFIGDIR=/tmp/matplotlib

@@ -1,6 +1,8 @@
-"""Goes through docs/first_ten_minutes.md as a newcomer would, and takes its pictures.
+"""Works through docs/first_ten_minutes.md as a newcomer would, and takes its pictures where it is asked to.
 
-    python tools/first_ten_minutes.py [FOLDER]        # needs Debian's chromium; the recordings are kept in FOLDER
+    python tools/first_ten_minutes.py [FOLDER] [--pictures docs/pictures]
+
+Needs `[review,train]`, playwright and Debian's chromium; everything is kept in FOLDER.
 
 The recordings are synthetic: two people side by side in each, whose smiles are known exactly. They are coded here by
 pressing keys in the page, at the frames where the drawing's AU12 reaches and leaves intensity B.
@@ -8,6 +10,7 @@ pressing keys in the page, at the frames where the drawing's AU12 reaches and le
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import subprocess
@@ -25,7 +28,6 @@ from duchenne.demonstration.job import write_film
 from duchenne.synthetic.anatomy import SYNTH_AUS
 from duchenne.synthetic.synth import synthetic_clip
 
-PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
 FRAMES, SIDE_PX, PRESENT_FROM = 100, 420, 2.0
 FILMS = ("monday", "tuesday", "wednesday")
 
@@ -99,8 +101,12 @@ def code(page: Page, truth: dict[str, list[NDArray[np.bool_]]]) -> None:
 
 
 def main() -> None:
-    """Makes the recordings, goes the way, takes the pictures."""
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(tempfile.mkdtemp()) / "recordings"
+    """Makes the recordings, works through the page, takes the pictures."""
+    parser = argparse.ArgumentParser(description="Works through docs/first_ten_minutes.md with drawn people.")
+    parser.add_argument("folder", nargs="?", type=Path, help="where everything is kept; a temporary folder by default")
+    parser.add_argument("--pictures", type=Path, metavar="DIR", help="take the pictures of the page into this folder")
+    given = parser.parse_args()
+    folder, pictures = given.folder or Path(tempfile.mkdtemp()) / "recordings", given.pictures
     truth = make(folder)
     run("detect", str(folder), "-o", f"{folder}/", "--report", f"{folder}/pages/", "--quiet")
     command = [sys.executable, "-m", "duchenne.cli.main", "review", str(folder), "--no-browser"]
@@ -125,14 +131,16 @@ def main() -> None:
             go(page, runs(truth["monday"][0])[0][0] + 8)
             page.evaluate("document.getElementById('rows').scrollTop = 200")
             page.wait_for_timeout(600)
-            page.screenshot(path=PICTURES / "review.png")
+            if pictures is not None:
+                page.screenshot(path=pictures / "review.png")
             page.click("#tab-teach")
             page.click("#fit")
             while not page.inner_text("#job-step").startswith(("done", "failed")):
                 time.sleep(1)
             page.wait_for_timeout(4000)
             page.evaluate("document.getElementById('rows').scrollTop = 200")
-            page.screenshot(path=PICTURES / "review_teach.png")
+            if pictures is not None:
+                page.screenshot(path=pictures / "review_teach.png")
             browser.close()
     finally:
         server.terminate()

@@ -1,7 +1,8 @@
 """Duchenne: facial action units, learned, evaluated and detected.
 
-The functions below have the names and arguments of the commands (`duchenne detect` is `duchenne.detect`). Importing
-this package imports nothing heavy: each function is loaded when it is first used.
+The functions below have the names of the commands and, but for a few that docs/python.md lists, their arguments
+(`duchenne detect` is `duchenne.detect`). Importing this package imports nothing heavy: each function is loaded when it
+is first used.
 """
 
 from __future__ import annotations

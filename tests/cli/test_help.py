@@ -66,7 +66,10 @@ def test_a_value_that_cannot_be_is_one_complaint(
     ("words", "said"),
     [
         (["detect", "none.mp4", "--end-s", "None"], "none.mp4: there is no such file"),
-        (["detect", "none.mp4", "--end-s", "2.5", "--start-s", "3"], "end_s is 2.5; it must be after start_s (3.0)"),
+        (
+            ["detect", "none.mp4", "--end-s", "2.5", "--start-s", "3"],
+            "duchenne detect: --end-s is 2.5; it must be after --start-s (3.0).\n",
+        ),
     ],
 )
 def test_what_may_be_none_is_read(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -62,7 +62,7 @@ def test_python_values_become_those_of_the_command_line() -> None:
         ("table", {}, "prepare table: needs table; name it"),
         ("table", {"table": "x", "alignment": "smooth"}, "alignment smooth: needs videos"),
         ("table", {"table": "x", "detect": False, "alignment": "five"}, "detect=False: takes images as they are"),
-        ("table", {"table": "x", "size_px": 16}, "size 16: must be at least 32"),
+        ("table", {"table": "x", "size_px": 16}, "size_px 16: must be at least 32"),
         ("table", {"table": "x", "min_face": 0}, "min_face 0: must be at least 1"),
         ("table", {"table": "x", "positive_from": 6}, "positive_from 6: must be above 0 and at most 5"),
         ("bp4d", {"positive_from": 2}, "BP4D-Spontaneous says itself what is present"),

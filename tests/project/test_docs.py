@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import duchenne
-from duchenne.cli.main import COMMANDS, main
+from duchenne.cli.main import _GO_ON, COMMANDS, main
 from duchenne.config import from_mapping, load_mapping
 from duchenne.data.partitions import PARTITIONS
 from duchenne.evaluation.protocols.registry import PROTOCOLS
@@ -74,6 +74,43 @@ def test_every_flag_of_pretrain_is_documented(capsys: pytest.CaptureFixture[str]
     known = offered(capsys, "pretrain", METHODS[0])
     assert documented("pretrain") <= known
     assert training <= documented("pretrain")
+
+
+DIFFER = {
+    "synth": {"size"}, "prepare": {"size"}, "detect": {"quiet", "camera", "camera-address"}, "summarize": {"output"},
+    "info": {"all", "run", "data"}, "pretrain": {"show"},
+}  # fmt: skip
+"""Flags without an argument of the same name in Python."""
+
+
+def python_names(name: str) -> set[str]:
+    """The arguments of a command's function."""
+    own = set(inspect.signature(getattr(duchenne, name)).parameters)
+    if name == "evaluate":
+        return own | {*PROTOCOLS["linear"].fields}
+    kinds = {"prepare": settings_class("videos"), "pretrain": method_run_config(METHODS[0])}
+    return own | (field_names(kinds[name]) if name in kinds else set())
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_python_takes_what_the_command_takes_but_for_what_its_page_says(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kind = {"prepare": ["videos"], "pretrain": [METHODS[0]], "evaluate": ["linear"]}.get(name, [])
+    flags = {flag.removeprefix("--") for flag in offered(capsys, name, *kind)}
+    names = {one.replace("_", "-") for one in python_names(name)}
+    assert {flag for flag in flags if flag.removeprefix("no-") not in names} == DIFFER.get(name, set())
+    page = (ROOT / "docs" / "python.md").read_text().partition("## Where the two differ")[2]
+    rows = "\n".join(row for row in page.splitlines() if f"`{name} " in row.split(" | ")[0])
+    assert [flag for flag in DIFFER.get(name, ()) if f"--{flag}`" not in rows] == []
+
+
+def test_the_page_says_which_commands_go_on() -> None:
+    text = " ".join(COMMANDS_PAGE.split())
+    listed = re.search(r"130 Ctrl-C: (.*?) continue from there", text)
+    assert listed is not None
+    named = {*re.findall(r"`([^`]+)`", listed[1])} - {"pretrain --resume", "detect -o DIR/"}  # these say it themselves
+    assert named == {*_GO_ON}
 
 
 def test_every_command_is_listed() -> None:

@@ -129,3 +129,13 @@ def test_make_checks_first(tmp_path: Path) -> None:
 def test_every_pinned_package_has_its_licence_listed() -> None:
     rows = re.findall(r"^\| ([A-Za-z0-9._-]+) \| ([^|]+) \|$", (ROOT / "THIRD_PARTY.md").read_text(), re.MULTILINE)
     assert {canonical(name) for name, _ in rows} - {"package", "---"} == set(pins())
+
+
+def test_the_container_can_be_run_by_anybody() -> None:
+    """`docker run --user` with a number that the image has no user of: 1777 is open to all, as /tmp is."""
+    text = (ROOT / "Dockerfile").read_text()
+    opened = re.search(r"^RUN .*\bmkdir -p (?P<made>[^&]+) && chmod 1777 (?P=made)$", text, re.MULTILINE)
+    assert opened is not None
+    (works,) = re.findall(r"^WORKDIR (\S+)\nENTRYPOINT", text, re.MULTILINE)
+    (keeps,) = re.findall(r"^ENV .*\bXDG_CACHE_HOME=(\S+)", text, re.MULTILINE)
+    assert {works, keeps} == set(opened["made"].split())

@@ -75,6 +75,31 @@ except duchenne.errors.UsageError as error:
     ]  # fmt: skip
 
 
+@pytest.mark.shared  # the files of the face models
+def test_prepare_says_what_it_needs(face: Path, tmp_path: Path) -> None:
+    done = run(
+        "prepare", "videos", "--root", str(face.parent), "--sequence", "25", "--out", "a", "--quiet", cwd=tmp_path
+    )
+    assert done.returncode == 2, done.stderr
+    said = 'duchenne prepare: it needs torch, which is not installed; pip install "duchenne[train]".'
+    assert done.stderr.splitlines()[-1] == said
+
+
+@pytest.mark.parametrize(
+    ("page", "after", "extras"),
+    [
+        ("first_ten_minutes", "## 1. Install", {"review", "train"}),  # review; and prepare and fit, which *teach* runs
+        ("clusters", "## Dask", {"cluster", "train"}),  # --scheduler; prepare, embed, evaluate
+        ("commands", "## export", {"onnx", "train"}),
+    ],
+)
+def test_pages_install_what_their_steps_need(page: str, after: str, extras: set[str]) -> None:
+    text = (ROOT / "docs" / f"{page}.md").read_text().partition(after)[2]
+    line = re.search(r"pip install [^']*'[.\w]*\[([\w,]+)\]'", text)
+    assert line is not None
+    assert set(line[1].split(",")) == extras
+
+
 @pytest.mark.parametrize(
     "words",
     [

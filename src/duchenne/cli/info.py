@@ -52,7 +52,7 @@ class InfoArguments:
     model: tuple[str, ...] = ()
     """Encoders, as `evaluate --model` takes them: say what each costs (parameters, multiply-adds, time)."""
     device: str = "auto"
-    """Where the time is taken, or the figures are drawn: auto, cpu, cuda, cuda:N or mps."""
+    """With --model or --data: where the time is taken, or the figures are drawn: auto, cpu, cuda, cuda:N or mps."""
     run: Path | None = None
     """Draw what a run of `pretrain` has logged so far, as RUN/curves.html."""
     data: tuple[Path, ...] = ()
@@ -68,6 +68,10 @@ def main(arguments: list[str]) -> int:
     if parsed.run is not None:
         if parsed.model:
             raise UsageError("--run: draws curves, --model says what a model costs; give one of them.")
+        if parsed.device != "auto" and not parsed.data:
+            raise UsageError(
+                "--device: is where figures from --data are drawn; name prepared folders, or leave it out."
+            )
         from duchenne.training.watching.curves import write_curves
 
         if parsed.data:
@@ -126,7 +130,7 @@ def info(*, model: str | Sequence[str] = (), device: str = "auto") -> dict[str, 
 
     Args:
         model: encoders, as `evaluate` takes them; then only what each costs is said.
-        device: where the time is taken.
+        device: where the time is taken; only with `model`.
 
     Returns:
         Section -> name -> what is known of it, in plain words:
@@ -137,7 +141,7 @@ def info(*, model: str | Sequence[str] = (), device: str = "auto") -> dict[str, 
         With `model`: each model -> input, features, parameters, multiply-adds, time.
 
     Raises:
-        UsageError: when a model is no network, or `device` is not there.
+        UsageError: when a model is no network, or `device` is not there or given without a model.
         InputError: when a model cannot be read.
     """
     names = [model] if isinstance(model, str) else list(model)
@@ -145,6 +149,8 @@ def info(*, model: str | Sequence[str] = (), device: str = "auto") -> dict[str, 
         from duchenne.evaluation.cost import model_cost
 
         return {name: model_cost(name, device=device).lines() for name in names}
+    if device != "auto":
+        raise UsageError("--device: is where the time of a --model is taken; name one, or leave it out.")
     trains = _trains()
     lacking = {"torch": 'not installed; pip install "duchenne[train]"'}
     found = {

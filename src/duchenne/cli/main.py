@@ -28,8 +28,8 @@ COMMANDS: Final[dict[str, str]] = {
     "fit": "train a detector of your own from coded faces",
     "detect": "action units of images and videos, as a table",
     "export": "write a detector or an encoder as an ONNX file",
-    "summarize": "sum such a table up per person, episode, combination and trial",
-    "agree": "how far such tables and codes agree: coders, tools, coder and tool",
+    "summarize": "summarise tables of `detect` per person, episode, combination and trial",
+    "agree": "measure how far tables and codes agree: coders, tools, coder and tool",
     "review": "look, code, compare and fit in a local page beside the recording",
     "info": "versions, device, methods, data sets, model files",
 }
@@ -44,6 +44,9 @@ _ROOMS: Final = {
 
 _GO_ON: Final = ("demo", "synth", "prepare", "evaluate", "reproduce")
 """Commands that find what an interrupted call finished; the others start over or say themselves how to go on."""
+
+_SIZED: Final = ("synth", "prepare")
+"""Commands whose flag `--size` is the field `size_px`, which messages name."""
 
 _LONGEST_WORD: Final = 4096
 """Characters of an argument: no path can be longer on Linux, and nothing else that is given is as long as a path."""
@@ -77,7 +80,10 @@ def _run(words: list[str]) -> int:
         flush_output()
     except DuchenneError as error:
         command = " ".join(["duchenne", *words[:1]])[:_SHOWN]
-        print(f"{command}: {error.on_command_line()}", file=sys.stderr)
+        said = error.on_command_line()
+        if words and words[0] in _SIZED:
+            said = said.replace("--size-px", "--size")
+        print(f"{command}: {said}", file=sys.stderr)
         if isinstance(error, OutputError):
             _discard_output()
         return error.exit_status

@@ -146,7 +146,7 @@ def _of_workbook(path: Path, dtype: Mapping[str, str] | None) -> pd.DataFrame:
         raise ValueError(f"two columns are called `{twice[0]}`; rename or remove one")
     named = [number for number, name in enumerate(header) if name]  # cells without one are a format, or a remark
     table = pd.DataFrame({header[number]: [row[number] for row in rows] for number in named}, dtype="object")
-    for name in table:
+    for name in map(str, table):
         text = table[name].where(table[name] != "")
         if name.strip() not in TEXT and name not in (dtype or {}):
             numbers = pd.to_numeric(text, errors="coerce")

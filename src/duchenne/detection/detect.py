@@ -171,7 +171,7 @@ def detect_files(
     output, overlay, report = arguments.output, arguments.overlay, arguments.report
     opened = model_for(model, settings, arguments)
     if settings.anonymous and overlay is None and report is None:
-        raise UsageError("anonymous changes overlay and report only; ask for one of them.")
+        raise UsageError("--anonymous: changes --overlay and --report only; ask for one of them.")
     if settings.baseline is not None:
         check_baseline_columns(opened.columns)
     folder = Path() if output is None else Path(output) if is_folder(output) else None

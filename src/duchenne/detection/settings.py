@@ -87,17 +87,17 @@ class DetectSettings(FaceSettings):
         if self.format not in get_args(Format):
             raise UsageError(f"there is no format `{self.format}`; {did_you_mean(self.format, get_args(Format))}")
         if self.end_s is not None and not self.end_s > self.start_s:
-            raise UsageError(f"end_s is {self.end_s}; it must be after start_s ({self.start_s}).")
+            raise UsageError(f"--end-s is {self.end_s}; it must be after --start-s ({self.start_s}).")
         if self.sequence is not None and self.chapters:
-            raise UsageError("sequence and chapters exclude each other; a folder of pictures has no chapters.")
+            raise UsageError("--sequence and --chapters exclude each other; a folder of pictures has no chapters.")
         if self.baseline is not None:
             window = self.baseline_window_s
             if window is None and not Path(self.baseline).exists():
                 raise UsageError(
-                    f"baseline `{self.baseline}` is neither a file nor seconds; write a path, or FROM-TO as 0-5."
+                    f"--baseline `{self.baseline}` is neither a file nor seconds; write a path, or FROM-TO as 0-5."
                 )
             if window is not None and not window[1] > window[0]:
-                raise UsageError(f"baseline `{self.baseline}` ends before it begins; write FROM-TO as 0-5.")
+                raise UsageError(f"--baseline `{self.baseline}` ends before it begins; write FROM-TO as 0-5.")
 
     @property
     def baseline_window_s(self) -> tuple[float, float] | None:

@@ -51,7 +51,7 @@ class PrepareSettings:
         Raises:
             UsageError: in one sentence.
         """
-        check_numbers(self, size_px="size")
+        check_numbers(self)
         post_init_of(super())
 
 
@@ -68,7 +68,7 @@ class RateSettings:
         Raises:
             UsageError: when it is not above 0.
         """
-        check_numbers(self, size_px="size")
+        check_numbers(self)
         post_init_of(super())
 
 
@@ -193,7 +193,7 @@ class DrawChoice:
         Raises:
             UsageError: in one sentence.
         """
-        check_numbers(self, size_px="size")
+        check_numbers(self)
         post_init_of(super())
 
 

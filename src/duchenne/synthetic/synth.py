@@ -57,7 +57,7 @@ class SynthConfig:
         Raises:
             UsageError: in one sentence.
         """
-        check_numbers(self, size_px="size")
+        check_numbers(self)
         check_choice("head", self.head, Head)
         check_choice("aus", self.aus, Expressions)
 

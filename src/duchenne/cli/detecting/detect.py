@@ -47,6 +47,8 @@ def main(arguments: list[str]) -> int:
     given = parse(CommandArguments, prog="duchenne detect", args=arguments)
     if given.camera is not None:
         return _watch(given, given.camera)
+    if given.camera_address:
+        raise UsageError("--camera-address: says what --camera may be; name a camera, or leave it out.")
     from duchenne.detection.detect import detect_files
     from duchenne.tables.writing import is_folder
 

@@ -92,13 +92,14 @@ def main(arguments: list[str]) -> int:
 
 
 def _value_of(flag: str, words: list[str]) -> str | None:
-    """The value of a flag that must be known before the others can have defaults."""
+    """The value of a flag that must be known before the others can have defaults; the last counts, as tyro has it."""
+    found = None
     for place, word in enumerate(words):
         if word == flag and place + 1 < len(words):
-            return words[place + 1]
-        if word.startswith(f"{flag}="):
-            return word.split("=", 1)[1]
-    return None
+            found = words[place + 1]
+        elif word.startswith(f"{flag}="):
+            found = word.split("=", 1)[1]
+    return found
 
 
 def _usage() -> str:

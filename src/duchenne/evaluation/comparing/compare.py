@@ -95,6 +95,8 @@ def compare(
     wanted = [published] if isinstance(published, str) else list(published)
     if not (paths or wanted) or len({path.resolve() for path in paths}) < len(paths):
         raise UsageError("compare: name at least one folder of `duchenne evaluate`, and each only once.")
+    if ablations and not wanted:
+        raise UsageError("--ablations: are those on the data sets of --published; name one, or leave it out.")
     if out is not None:
         check_out(out)
     names = [path.name if [p.name for p in paths].count(path.name) == 1 else str(path) for path in paths]
