@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from tests.faces.media import Image, flat, write_video
 
@@ -165,6 +166,45 @@ def test_codes_of_each_face(cut: Callable[..., Prepared]) -> None:
     labels = data.frames.groupby("subject")[["AU12", "AU12_i"]].first()
     assert labels["AU12_i"].tolist() == [1, 5]
     assert labels["AU12"].tolist() == [0, 1]  # present from 2 on
+
+
+def notes_in(folder: Path) -> str:
+    return str(pd.read_csv(folder / "recordings.csv")["notes"].item())
+
+
+def test_codes_of_a_face_that_is_not_there_are_said(cut: Callable[..., Prepared]) -> None:
+    codes = VideoCodes((12,), {0: FaceCodes(events((12, 0, 0.1, 1.0))), 2: FaceCodes(events((12, 0, 0.1, 5.0)))})
+    data = cut([[face(10, 30, 40), face(150, 30, 80)]] * 3, codes=codes)
+    assert notes_in(data.paths[0]) == "codes of face 2 label nothing: there is no such face (faces kept: 0, 1)"
+    assert data.infos[0].counts["coded"] == 3
+
+
+def test_codes_without_a_face_beside_the_main_ones_own_are_said(cut: Callable[..., Prepared]) -> None:
+    codes = VideoCodes((12,), {0: FaceCodes(events((12, 0, 0.1, 1.0))), None: FaceCodes(events((12, 0, 0.1, 5.0)))})
+    data = cut([[face(10, 30, 40)]] * 3, codes=codes)
+    assert notes_in(data.paths[0]) == "codes without a face label nothing: face 0, the main one, has codes of its own"
+    assert list(data.frames["AU12_i"]) == [1, 1, 0]
+
+
+def test_labelled_frames_without_a_crop_are_counted(cut: Callable[..., Prepared]) -> None:
+    """Coded are frames 1 to 4 of six at 25 a second; of frames 2 and 5 there is no crop, 3 is unknown."""
+    coded = FaceCodes(
+        events((12, 0.04, 0.08, 3.0)), coded=((0.04, 0.2),), unknown=(Event("a", None, 0.12, 0.16, kind="unknown"),)
+    )
+    here = [face(10, 30, 40)]
+    data = cut([here, here, [], here, here, []], codes=VideoCodes((12,), {None: coded}))
+    assert list(data.frames["frame"]) == [0, 1, 3, 4]
+    assert list(data.frames["AU12"].fillna(-1)) == [-1, 1, -1, 0]
+    assert notes_in(data.paths[0]) == "1 of 3 labelled frames of the main face have no crop"
+    assert data.infos[0].counts["coded"] == 2
+
+
+def test_codes_of_a_video_without_a_face_are_said(cut: Callable[..., Prepared], tmp_path: Path) -> None:
+    codes = VideoCodes((12,), {None: FaceCodes(events((12, 0, 0.1, 1.0)))})
+    with pytest.raises(AssertionError):  # there is nothing to open
+        cut([[]] * 3, codes=codes)
+    said = "codes of the main face label nothing: there is no such face (no face was kept)"
+    assert notes_in(tmp_path / "out") == said
 
 
 def test_an_all_grey_video_is_no_trouble(cut: Callable[..., Prepared]) -> None:

@@ -84,17 +84,22 @@ def test_prepare_labels_a_recording_by_players_time(tmp_path: Path, portrait: Im
 def test_prepare_sequences_chapters_and_mirror_images(tmp_path: Path, portrait: Image) -> None:
     import cv2
 
-    for name in ("one", "two"):
+    for name in ("1.one", "1.two"):  # `.one` is no suffix: these are two people
         (tmp_path / "root" / name).mkdir(parents=True)
         for number in range(1, 12):
             cv2.imwrite(str(tmp_path / "root" / name / f"{number}.png"), portrait[:, :, ::-1])
     options = {"size_px": 64, "workers": 1, "quiet": True}
     duchenne.prepare("videos", root=tmp_path / "root", out=tmp_path / "s", sequence=10, **options)
     frames = pd.read_parquet(tmp_path / "s" / "frames.parquet")
-    assert frames.groupby("clip", sort=False).size().to_dict() == {"one#0.0": 11, "two#0.0": 11}
+    assert frames.groupby("clip", sort=False).size().to_dict() == {"1.one#0.0": 11, "1.two#0.0": 11}
+    assert set(frames["subject"]) == set(pd.read_csv(tmp_path / "s" / "names.csv")["name"]) == {"1.one#0", "1.two#0"}
+    (tmp_path / "names.csv").write_text("source,face,name\n1.one,0,Ann\n")
+    names = tmp_path / "names.csv"
+    duchenne.prepare("videos", root=tmp_path / "root", out=tmp_path / "s", sequence=10, names=names, **options)
+    assert set(pd.read_parquet(tmp_path / "s" / "frames.parquet")["subject"]) == {"Ann", "1.two#0"}
     np.testing.assert_allclose(frames["time_s"][:11], np.arange(11) / 10)
-    duchenne.prepare("videos", root=tmp_path / "root" / "one", out=tmp_path / "itself", sequence=10, **options)
-    assert set(pd.read_parquet(tmp_path / "itself" / "frames.parquet")["clip"]) == {"one#0.0"}
+    duchenne.prepare("videos", root=tmp_path / "root" / "1.one", out=tmp_path / "itself", sequence=10, **options)
+    assert set(pd.read_parquet(tmp_path / "itself" / "frames.parquet")["clip"]) == {"1.one#0.0"}
     root = tmp_path / "chapters"
     root.mkdir()
     for number in (1, 2):

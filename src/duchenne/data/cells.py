@@ -27,6 +27,8 @@ NOT_CODED: Final = frozenset(
 )
 """What stands where an action unit could not be coded or was not looked for: empty cells, words and marks of R, pandas,
 SPSS and spreadsheets, and the numbers 9, 99, 999, -1, -9, -99, -999, which are no occurrence and no intensity."""
+MOST_WHOLE: Final = 2**53 - 1
+"""Cells are read as floats, which tell whole numbers from their neighbours up to this one."""
 _UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
 _AU_COLUMN: Final = re.compile(r"au0?(\d{1,2})(_i)?", re.IGNORECASE)
 _LIKE_AU: Final = re.compile(r"(?:^|[^a-z]|\b[lr])au[ _.-]?0*(\d{1,2})(?!\d)(.*)", re.IGNORECASE)
@@ -71,10 +73,10 @@ class Row:
         return value
 
     def whole_number_of(self, column: str) -> int | None:
-        """The value as a whole number from 0, None where empty."""
+        """The value as a whole number from 0 to `MOST_WHOLE`, None where empty."""
         value = self.number_of(column, low=0)
-        if value is not None and value != int(value):
-            raise self.error(column, f"{self.get(column)} is not a whole number; correct it.")
+        if value is not None and (value != int(value) or value > MOST_WHOLE):
+            raise self.error(column, f"{self.get(column)} is not a whole number up to {MOST_WHOLE}; correct it.")
         return None if value is None else int(value)
 
     def intensity_of(self, column: str) -> float | None:
@@ -222,29 +224,41 @@ def read_sheets(path: Path) -> list[list[tuple[int, list[str]]]]:
     return sheets
 
 
-def workbook_cells(path: Path) -> list[list[list[str]]]:
+def workbook_cells(path: Path, data: bytes | None = None) -> list[list[list[str]]]:
     """The cells of every sheet of an Excel file as text; times as `h:mm:ss.ffffff`.
+
+    Args:
+        path: of the file.
+        data: its content, where it lies in an archive; `path` then only names it.
+
+    Returns:
+        Sheets of rows of cells; the rows of a sheet are of equal length.
 
     Raises:
         InputError: when it cannot be read, or unpacks to more than a spreadsheet can hold.
     """
     from openpyxl import load_workbook  # here: text tables need not wait for it
 
+    file = path if data is None else io.BytesIO(data)
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(file) as archive:
             if sum(member.file_size for member in archive.infolist()) > _LARGEST_SHEET:
                 raise InputError(f"{path}: unpacks to more than {_LARGEST_SHEET >> 20} MB; save it as CSV.")
-        book: Any = load_workbook(path, read_only=True, data_only=True)
+        book: Any = load_workbook(file, read_only=True, data_only=True)
         try:
             cells, sheets = 0, []
             for sheet in book.worksheets:
+                sheet.reset_dimensions()  # some programs understate what a sheet holds: rows would be left out
                 rows: list[list[str]] = []
                 for row in sheet.iter_rows(values_only=True):  # also those that a lone cell far below makes
                     cells += len(row) + 1
                     if cells > _MOST_CELLS:
                         raise InputError(f"{path}: has more than {_MOST_CELLS:,} cells; save it as CSV.")
                     rows.append([_cell_text(cell) for cell in row])
-                sheets.append(rows)
+                width = max(map(len, rows), default=0)
+                if width * len(rows) > _MOST_CELLS:
+                    raise InputError(f"{path}: has more than {_MOST_CELLS:,} cells; save it as CSV.")
+                sheets.append([row + [""] * (width - len(row)) for row in rows])
             return sheets
         finally:
             book.close()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any, Final
 
 import numpy as np
@@ -17,7 +16,8 @@ from duchenne.errors import InputError
 from duchenne.faces.decode import Found, Picture, read_pictures
 from duchenne.faces.find import Face
 from duchenne.faces.track import FaceTracker
-from duchenne.preparing.codes.video_codes import VideoCodes
+from duchenne.preparing.codes.names import own_name
+from duchenne.preparing.codes.video_codes import Labels, VideoCodes
 from duchenne.preparing.cropping import Cropper, process_finder, reason
 from duchenne.preparing.sources.parts import VideoPart
 
@@ -73,8 +73,7 @@ def cut_video(
         writer.count("faceless_frames", not faces)
         writer.count("small_faces", sum(face.flag == "small" for face in faces))
         writer.count("no_landmarks", sum(face.flag == "no_landmarks" for face in faces))
-    people.finish()
-    notes = [*found.notes, *_outside(part, found)]
+    notes = [*found.notes, *_outside(part, found), *people.finish()]
     if found.frames:
         writer.recording(part.source, frames=found.frames, start_s=found.start_s, end_s=found.end_s, notes=notes)
 
@@ -144,14 +143,15 @@ class _People:
 
     def __init__(self, cropper: Cropper, writer: PartWriter, part: VideoPart) -> None:
         self._cropper, self._writer, self._part = cropper, writer, part
-        self._stem = PurePosixPath(part.source).with_suffix("")
         self._waiting: dict[int, list[_Seen]] = defaultdict(list)
         self._past: dict[int, list[_Seen]] = defaultdict(list)
         self._rows: dict[int, list[dict[str, Any]]] = defaultdict(list)
         self._widths: dict[int, float] = defaultdict(float)
+        self._times_s: dict[int, float] = {}  # of every frame that was searched
         self.passed_over: set[int] = set()
 
     def see(self, picture: Picture, faces: Mapping[int, Face], runs: Mapping[int, int]) -> None:
+        self._times_s[picture.frame + self._part.first_frame] = picture.time_s
         for number in sorted(self._waiting):
             if runs.get(number) != self._past[number][-1].run:  # the run ended
                 self._cut_until(number, np.inf)
@@ -169,15 +169,17 @@ class _People:
             self._past[number].append(seen)
             self._cut_until(number, picture.time_s - _REACH_S if self._cropper.smooth else np.inf)
 
-    def finish(self) -> None:
-        """Cuts what still waits, and labels the rows."""
+    def finish(self) -> list[str]:
+        """Cuts what still waits, and labels the rows; returns sentences on codes without a crop."""
         for number in sorted(self._waiting):
             self._cut_until(number, np.inf)
-        if self._part.codes is not None:
-            if self._rows:
-                self._label(self._part.codes)
-            if self._part.subject is not None:
-                self._lose(self._part.codes, self._part.subject)
+        if self._part.codes is None:
+            return []
+        notes = list(self._label(self._part.codes))
+        if self._part.subject is None:
+            return notes
+        self._lose(self._part.codes, self._part.subject)
+        return []
 
     def _cut_until(self, number: int, time_s: float) -> None:
         waiting = self._waiting[number]
@@ -190,7 +192,7 @@ class _People:
                 continue
             self._widths[number] += seen.face.box[2]
             names = {
-                "subject": self._part.subject or f"{self._stem}#{number}",
+                "subject": self._part.subject or own_name(self._part.source, number),
                 "clip": f"{self._part.source}#{number}.{seen.run}",
                 "frame": seen.picture.frame + self._part.first_frame,
                 "time_s": seen.picture.time_s,
@@ -217,14 +219,35 @@ class _People:
             if frame not in kept and frame not in self.passed_over:
                 self._writer.lose({**names, **labels, "frame": int(frame)}, "no face, no landmarks or no such frame")
 
-    def _label(self, codes: VideoCodes) -> None:
-        """Adds the codes of each face; those that name none belong to the face seen largest and longest."""
-        main = max(self._rows, key=lambda number: (self._widths[number], -number))
-        for number, rows in self._rows.items():
-            face = number if number in codes.faces else None
-            if face not in codes.faces or (face is None and number != main):
+    def _label(self, codes: VideoCodes) -> Iterator[str]:
+        """Adds the codes of each face; those that name none belong to the face seen largest and longest.
+
+        Yields:
+            Sentences on codes that label nothing, or frames of which there is no crop.
+        """
+        main = max(self._rows, key=lambda number: (self._widths[number], -number), default=None)
+        for face in codes.faces:
+            number = main if face is None else face
+            if number is None or number not in self._rows:
+                there = f"faces kept: {', '.join(map(str, sorted(self._rows)))}" if self._rows else "no face was kept"
+                yield f"codes of {_called(face)} label nothing: there is no such face ({there})"
                 continue
-            labels = codes.labels(face, [row["frame"] for row in rows], [row["time_s"] for row in rows])
-            for row, found in zip(rows, labels):
-                row.update(found)
-                self._writer.count("coded", bool(found))
+            if face is None and main in codes.faces:
+                yield f"codes without a face label nothing: face {main}, the main one, has codes of its own"
+                continue
+            labels = codes.labels(face, list(self._times_s), list(self._times_s.values()))
+            coded = {frame: found for frame, found in zip(self._times_s, labels) if _is_coded(found)}
+            for row in self._rows[number]:
+                row.update(coded.get(row["frame"], {}))
+            lost = len(coded.keys() - {row["frame"] for row in self._rows[number]})
+            self._writer.count("coded", len(coded) - lost)
+            if lost:
+                yield f"{lost} of {len(coded)} labelled frames of {_called(face)} have no crop"
+
+
+def _called(face: int | None) -> str:
+    return "the main face" if face is None else f"face {face}"
+
+
+def _is_coded(labels: Labels) -> bool:
+    return any(value is not None for value in labels.values())

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Final
 
 import cv2
@@ -25,7 +25,7 @@ from duchenne.data.stored.parquet import read_parquet
 from duchenne.files import replacing, write_text
 from duchenne.pages import jpeg_uri, render_page
 from duchenne.plain import as_cell
-from duchenne.preparing.codes.names import read_names
+from duchenne.preparing.codes.names import own_name, read_names
 
 _PICTURES: Final = 4
 _PICTURE_PX: Final = 96
@@ -110,7 +110,7 @@ def apply_names(out: Path, names: Path) -> None:
     sources, clips = table["source"].to_pylist(), table["clip"].to_pylist()
     faces = [face_number(clip) for clip in clips]
     given = read_names(names, sorted(set(sources)), set(zip(sources, faces)))
-    subjects = [given.get(key, f"{PurePosixPath(key[0]).with_suffix('')}#{key[1]}") for key in zip(sources, faces)]
+    subjects = [given.get(key, own_name(*key)) for key in zip(sources, faces)]
     place = table.schema.get_field_index("subject")
     table = table.set_column(place, table.schema.field(place), pa.array(subjects, type=pa.string()))
     kept = pc.not_equal(table["subject"], "")

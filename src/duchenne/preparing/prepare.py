@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from duchenne.config import load_mapping
 from duchenne.data.cells import read_rows
 from duchenne.data.prepared import MISSING_FILE, RECORDINGS_FILE, DatasetInfo, read_info
 from duchenne.data.stored.parquet import read_parquet
@@ -131,6 +132,7 @@ def prepare(dataset: str, *, root: str | Path, out: str | Path | None = None, **
         assert isinstance(settings, VideosSettings)
         task = _of_videos(root, settings)
     info = _describe(dataset, root, settings, task)
+    _check_inputs(Path(out), info)
     _write(Path(out), info, settings, task)
     if isinstance(settings, VideosSettings):
         _name_faces(Path(out), settings.names)
@@ -217,6 +219,18 @@ def _describe(dataset: str, root: Path, settings: PrepareSettings, task: _Task) 
             "inputs": _digest(task.plan),
         },
     )
+
+
+def _check_inputs(out: Path, info: DatasetInfo) -> None:
+    """Refuses to go on in a folder that was made of other inputs; other differences are refused where it is written."""
+    if not (out / "job.yaml").is_file():
+        return
+    before, now = load_mapping(out / "job.yaml").get("settings"), json.loads(json.dumps(info.settings))
+    if isinstance(before, dict) and before != now and {**before, "inputs": now["inputs"]} == now:
+        raise UsageError(
+            f"{out}: holds the data of another job: files or labels have changed since (or it was begun by a version "
+            "of Duchenne that did not look at the sizes of pictures); delete this folder, or name another --out."
+        )
 
 
 def _write(out: Path, info: DatasetInfo, settings: PrepareSettings, task: _Task) -> None:

@@ -121,6 +121,51 @@ def test_several_coders_need_a_choice(tmp_path: Path) -> None:
     assert [len(codes.videos[source].faces[None].events) for source in ("a.mp4", "sub/b.mov")] == [1, 1]
 
 
+CODERS = "source,au,onset_s,offset_s,intensity,coder\n"
+
+
+def test_what_only_the_other_coder_looked_for_is_unknown(tmp_path: Path) -> None:
+    shared_out = "a.mp4,12,0.5,1.5,,ann\na.mp4,6,0.2,2,C,ben\n"
+    path = write(tmp_path, CODERS + shared_out)
+    for coder, own, other in (("ann", 12, 6), ("ben", 6, 12)):
+        codes = read_codes(path, SOURCES, coder=coder)
+        assert codes.aus == (own,)
+        assert codes.label_kind == ("occurrence" if coder == "ann" else "intensity")  # ann coded no intensity
+        assert f"AU {other} left out: only coders who were not chosen used it" in " ".join(codes.notes)
+        labels = codes.videos["a.mp4"].labels(None, range(30), TIMES)
+        assert all(f"AU{other:02d}" not in found for found in labels)
+    path = write(tmp_path, CODERS + "a.mp4,none,,,,ann\na.mp4,6,0.2,2,C,ben\n")
+    with pytest.raises(InputError, match="ann used no AU of those that are known; choose another coder"):
+        read_codes(path, SOURCES, coder="ann")
+
+
+def test_coders_of_different_videos_looked_for_what_they_used(tmp_path: Path) -> None:
+    events = "a.mp4,12,0,1,,ann\na.mp4,6,0,1,,ann\nb.mov,12,0,1,,ben\nsub/c.avi,12,0,1,,ann\n"
+    path = write(tmp_path, CODERS + events)
+    codes = read_codes(path, SOURCES)
+    assert codes.aus == (6, 12)
+    said = {
+        source: [video.labels(None, range(30), TIMES)[20].get(column, "none") for column in ("AU06", "AU12")]
+        for source, video in codes.videos.items()
+    }
+    assert said == {"a.mp4": [0, 0], "sub/b.mov": ["none", 0], "sub/c.avi": [0, 0]}
+    assert any("AU 6 in 1 (first: sub/b.mov)" in note for note in codes.notes)
+    unnamed = write(tmp_path, CODERS + events.replace(",ann", ",").replace(",ben", ","))
+    codes = read_codes(unnamed, SOURCES)
+    assert codes.notes == []
+    assert codes.videos["sub/b.mov"].labels(None, range(30), TIMES)[20]["AU06"] == 0
+
+
+def test_rows_of_one_coder_leave_the_events_of_another_alone(tmp_path: Path) -> None:
+    write(tmp_path, "source,frame,AU04,AU12,coder\na.mp4,0,1,,ann\na.mp4,1,0,,ann\n", "rows.csv")
+    write(tmp_path, CODERS + "b.mov,12,0,1,,ben\nsub/c.avi,12,0,1,,ann\n", "events.csv")
+    codes = read_codes(tmp_path, SOURCES)
+    assert codes.aus == (4, 12)
+    last = {source: video.labels(None, [29], [2.9])[0] for source, video in codes.videos.items() if source != "a.mp4"}
+    assert last["sub/b.mov"] == {"AU12": 0, "AU12_i": 0}
+    assert last["sub/c.avi"] == {"AU04": 0, "AU04_i": 0, "AU12": 0, "AU12_i": 0}
+
+
 def test_rows_per_frame(tmp_path: Path) -> None:
     path = write(tmp_path, "source;frame;AU1;AU12_i\na.mp4;0;1;B\na.mp4;2;0;2,5\na.mp4;3;;\n")
     codes = read_codes(path, SOURCES)
@@ -136,6 +181,28 @@ def test_rows_per_time_belong_to_the_nearest_frame(tmp_path: Path) -> None:
     path = write(tmp_path, f"time_s\tAU04\n{rows}\n", "a.txt")  # the file is named like its video
     found = read_codes(path, SOURCES).videos["a.mp4"].labels(None, range(30), TIMES)
     assert [labels.get("AU04") for labels in found] == [0, 1] * 5 + [None] * 20
+
+
+@pytest.mark.parametrize("rate", [25, 30000 / 1001, 50, 60, 240])
+@pytest.mark.parametrize("late", [0.0, 0.3, 0.5])
+def test_rows_per_time_label_no_neighbour(tmp_path: Path, rate: float, late: float) -> None:
+    """Rows of some frames, written at their start, a little later or at their middle; the others stay unknown."""
+    coded = [0, 1, 2, 3, 14, 15, 16, 40]
+    rows = "".join(f"a.mp4,{(frame + late) / rate:.6f},{frame % 2}\n" for frame in coded)
+    path = write(tmp_path, "source,time_s,AU04\n" + rows)
+    found = read_codes(path, SOURCES).videos["a.mp4"].labels(None, range(60), [frame / rate for frame in range(60)])
+    assert {frame: labels["AU04"] for frame, labels in enumerate(found) if labels} == {
+        frame: frame % 2 for frame in coded
+    }
+
+
+def test_of_several_rows_of_a_frame_the_nearest_counts(tmp_path: Path) -> None:
+    rows = "a.mp4,0.95,0\na.mp4,0.99,1\na.mp4,1.03,0\na.mp4,1.31,1\n"  # 1.31 is nobody's
+    path = write(tmp_path, "source,time_s,AU04\n" + rows)
+    video = read_codes(path, SOURCES).videos["a.mp4"]
+    assert video.labels(None, [0, 1], [1.0, 2.0]) == [{"AU04": 1}, {}]
+    assert video.labels(None, [1, 0], [2.0, 1.0]) == [{}, {"AU04": 1}]
+    assert video.labels(None, [], []) == []
 
 
 BORIS_AGGREGATED = (
@@ -210,6 +277,7 @@ BAD = {
     "source,frame,AU12\na.mp4,1.5,1\n": "row 2, frame: 1.5 is not a whole number",
     "source,frame,AU12\na.mp4,-1,1\n": r"row 2, frame: -1 is out of range \(0 or more\)",
     "source,frame,AU12\na.mp4,,1\n": "row 2, frame: is empty",
+    "source,frame,AU12\na.mp4,9007199254740993,1\n": "row 2, frame: 9007199254740993 is not a whole number up to",
     "source,AU12\na.mp4,1\n": "has neither a column `frame`",
     "": "is empty",
     BORIS_TABULAR.replace("STOP", "START"): "AU12 starts again before it stopped",

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 import shutil
+import zipfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -168,6 +171,24 @@ def test_the_older_place_of_the_codes(root: Path) -> None:
     assert found["F001", "T1", 2443]["AU01"] == 0
 
 
+def test_other_files_are_other_inputs(root: Path) -> None:
+    def inputs() -> Sequence[Any]:
+        return read(root).plan(detect=True).inputs
+
+    first = inputs()
+    *_, sizes = first
+    unpacked = [image.path for image in read(root).images if not image.member]
+    assert len(sizes) == len(unpacked) + 1  # the archive once
+    unpacked[0].touch()
+    assert inputs() == first
+    unpacked[0].write_bytes(unpacked[0].read_bytes() + b"more")
+    assert inputs() != first
+    second = inputs()
+    with zipfile.ZipFile(root / "M001.zip", "a") as archive:
+        archive.comment = b"another"
+    assert inputs() not in (first, second)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -177,6 +198,7 @@ def test_the_older_place_of_the_codes(root: Path) -> None:
         ("0,1,2\n2440,0\n", "row 2: has 2 of 3 columns"),
         ("0,1\n2440,0\n2440,1\n", "row 3: frame 2440 occurs twice"),
         ("0,1\nx,0\n", "row 2: `x` is not a frame number"),
+        ("0,1\n99999999999999999999,0\n", "row 2: `99999999999999999999` is not a frame number"),
         ("0,1\n7.5,0\n", r"row 2: `7\.5` is not a frame number"),
         ('0,1\n"' + "7" * 200_000, "is not a text table"),
     ],

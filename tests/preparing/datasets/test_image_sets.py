@@ -92,6 +92,13 @@ def test_emotionet_damaged_spreadsheet(tmp_path: Path) -> None:
         read(tmp_path, "emotionet")
 
 
+def test_emotionet_spreadsheets_have_the_limits_of_all_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = emotionet(tmp_path / "e")
+    monkeypatch.setattr("duchenne.data.cells._LARGEST_SHEET", 1000)
+    with pytest.raises(InputError, match=r"emotionet_facs_24600\.xlsx: unpacks to more than .* save it as CSV"):
+        read(root, "emotionet")
+
+
 def test_emotionet_contradicting_tables(tmp_path: Path) -> None:
     root = emotionet(tmp_path / "e")
     write(root / "again.csv", "URL,AU 1,AU 12,AU 25\nhttp://a.example/x/one.jpg,0,0,0\n")

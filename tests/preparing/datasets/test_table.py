@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import cv2
@@ -12,7 +13,7 @@ from tests.faces.media import Image, flat, quadrants
 
 import duchenne
 from duchenne.data.prepared import Prepared
-from duchenne.errors import InputError
+from duchenne.errors import InputError, UsageError
 from duchenne.preparing.datasets.table import plan_table
 
 
@@ -86,6 +87,27 @@ def test_crops_that_are_aligned_already_keep_their_bytes(tmp_path: Path) -> None
     assert "64 x 48 pixels" in (tmp_path / "out" / "failures.csv").read_text()
 
 
+def test_changed_pictures_are_another_job(tmp_path: Path) -> None:
+    root, out = tmp_path / "root", tmp_path / "out"
+    root.mkdir()
+    cv2.imwrite(str(root / "a.png"), quadrants(32, 32))
+    (root / "b.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    options = {"root": root, "out": out, "table": write(tmp_path, "path,AU04\na.png,1\nb.png,0\nc.png,0\n")}
+    options |= {"detect": False, "size_px": 32, "workers": 1, "quiet": True}
+    before = duchenne.prepare("table", **options)
+    assert before.counts["failures"] == 2
+    copied = tmp_path / "copy" / "root"
+    shutil.copytree(root, copied, copy_function=shutil.copyfile)  # with times of its own
+    assert duchenne.prepare("table", **options | {"root": copied}).counts == before.counts
+    for name in ("b.png", "c.png"):  # repaired, and one that was not there
+        cv2.imwrite(str(copied / name), quadrants(32, 32))
+        with pytest.raises(UsageError, match=r"another job: files or labels have changed since .* delete this folder"):
+            duchenne.prepare("table", **options | {"root": copied})
+        (copied / name).unlink()
+        shutil.copyfile(root / "b.png", copied / "b.png")
+    assert duchenne.prepare("table", **options | {"out": tmp_path / "again"}).counts == before.counts
+
+
 BAD = {
     "image,AU12\na.png,1\n": "has no column `path`",
     "path,AU12\na.png,3\n": "row 2, AU12: `3` is not 0 or 1",
@@ -97,6 +119,9 @@ BAD = {
     "path\na.png\na.png\n": "row 3: the image a.png is already in row 2",
     "path,clip\na.png,c\n": "has a column `clip` but no `frame`",
     "path,clip,frame\na.png,c,x\n": "row 2, frame: `x` is not a number",
+    "path,clip,frame,time_s\na.png,c,1,0.5\nb.png,c,2,1718000000.04\n": r"row 3, time_s: .* out of range \(0 to 1e",
+    "path,clip,frame\na.png,c,9007199254740993\n": "row 2, frame: .* is not a whole number up to 9007199254740991",
+    "path,clip,frame\na.png,c,99999999999999999999\n": "row 2, frame: .* is not a whole number up to 9007199254740991",
     "path,AU12\n,1\n": "row 2, path: is empty",
     "path,path\na.png,b.png\n": "has the column `path` twice",
     "path\n": "has a header but no rows",

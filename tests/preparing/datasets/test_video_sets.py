@@ -48,6 +48,13 @@ def test_gft_columns_by_name_in_any_order_and_every_mark_for_unknown(tmp_path: P
     assert "columns: AU10, AU14" in "".join(reading.survey.missing)
 
 
+def test_gft_numbers_that_no_frame_has(tmp_path: Path) -> None:
+    root = gft(tmp_path)
+    picture(root / "frames" / "001A" / "99999999999999999999.jpg")
+    with pytest.raises(InputError, match=r"the name of frames/001A/9+\.jpg ends in no frame number; rename it"):
+        read(root, "gft", frames="all")
+
+
 def test_gft_split_from_the_lists_of_the_user(tmp_path: Path) -> None:
     root = gft(tmp_path)
     write(root / "GFT_train_path.txt", "001A/00001.jpg\n001A/00002.jpg\n001B/00001.jpg\n")
@@ -100,6 +107,20 @@ def test_gft_videos(tmp_path: Path, portrait: Image) -> None:
     assert list(frames["frame"]) == [1, 2, 3]
     assert list(frames["AU12"].fillna(-1)) == [1, -1, -1]
     assert any("codes count from 1" in note for note in done.notes)
+
+
+def test_gft_videos_without_codes(tmp_path: Path) -> None:
+    root = gft(tmp_path)
+    for name in ("002A", "009C"):
+        write(root / "videos" / f"{name}.mp4", "")
+    write(root / "GFT_train.txt", "001A\n001B\n002A\n")
+    write(root / "GFT_test.txt", "009C\n")
+    coded, everything = read(root, "gft"), read(root, "gft", frames="all")
+    assert [(video.subject, video.split) for video in coded.videos] == [("002A", "train")]
+    assert "1 videos have no codes: left out (--frames all keeps them)." in coded.survey.notes
+    assert [(video.subject, video.split) for video in everything.videos] == [("002A", "train"), ("009C", "test")]
+    assert [video.codes is None for video in everything.videos] == [False, True]
+    assert "1 videos have no codes: kept without labels." in everything.survey.notes
 
 
 # CK+
@@ -232,6 +253,13 @@ def test_voxceleb2_copies_and_files_of_no_part(tmp_path: Path) -> None:
     write(tmp_path / "vox" / "copy" / "dev" / name, "")
     with pytest.raises(InputError, match="1 files are there twice"):
         read(tmp_path / "vox", "voxceleb2")
+
+
+def test_voxceleb2_other_videos_are_other_inputs(tmp_path: Path) -> None:
+    path = write(tmp_path / "dev" / "mp4" / "id00012" / "21Uxsk56VDQ" / "00001.mp4", "")
+    before = read(tmp_path, "voxceleb2").plan(detect=True).inputs
+    path.write_text("fetched again")
+    assert read(tmp_path, "voxceleb2").plan(detect=True).inputs != before
 
 
 def test_voxceleb2_as_pictures(tmp_path: Path) -> None:

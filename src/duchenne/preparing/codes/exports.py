@@ -13,6 +13,7 @@ from typing import Final
 
 from duchenne.data.cells import Row, read_sheets, read_text
 from duchenne.errors import InputError
+from duchenne.plain import as_written
 from duchenne.preparing.codes.programs import boris, datavyu, eaf, elan, observer
 from duchenne.preparing.codes.programs.events import (
     NO_MODIFIER,
@@ -216,7 +217,7 @@ def _unknown_columns(path: Path, header: Sequence[str]) -> list[str]:
 
 def _named(header: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
     padded = [*cells, *[""] * (len(header) - len(cells))]
-    return {name.lower(): cell for name, cell in zip(header, padded) if name}
+    return {name.lower(): as_written(cell) for name, cell in zip(header, padded) if name}
 
 
 def _as_written(name: str) -> str:

@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from pathlib import Path, PurePosixPath
 
 from duchenne.data.cells import read_rows
 from duchenne.errors import InputError
+from duchenne.faces.recordings.formats import VIDEO_SUFFIXES
+
+
+def own_name(source: str, face: int) -> str:
+    """The subject that a face is until it gets another name: `stem#face`, of a folder of pictures its whole name."""
+    path = PurePosixPath(source)
+    return f"{path.with_suffix('') if path.suffix.lower() in VIDEO_SUFFIXES else path}#{face}"
 
 
 class Sources:
-    """Finds the one video that is meant by a path, a file name or a stem."""
+    """Finds the one video that is meant by a path, a file name or a stem.
+
+    Tables written on Windows have backslashes, and file systems of Macs take accents apart; neither makes a difference.
+    """
 
     def __init__(self, sources: Sequence[str]) -> None:
         self._known: tuple[dict[str, list[str]], ...] = (defaultdict(list), defaultdict(list), defaultdict(list))
         for source in sources:
-            path = PurePosixPath(source)
-            for known, key in zip(self._known, (source, path.name, path.stem)):
+            path = PurePosixPath(_plain(source))
+            for known, key in zip(self._known, (str(path), path.name, path.stem)):
                 known[key].append(source)
 
     def find(self, name: str) -> str | None:
         """The source, None where none or several fit."""
-        wanted = PurePosixPath(name.replace("\\", "/"))
+        wanted = PurePosixPath(_plain(name))
         paths, names, stems = self._known
         for fits in (paths.get(str(wanted)), names.get(wanted.name), stems.get(wanted.name), stems.get(wanted.stem)):
             if fits:
@@ -31,12 +42,18 @@ class Sources:
 
     def find_start(self, name: str) -> str | None:
         """The source whose stem the name begins with: `p01 MK` or `p01_second` mean `p01.mp4`; the longest one."""
+        name = _plain(name)
         found = [
             stem for stem in self._known[2]
             if name.lower().startswith(stem.lower()) and not name[len(stem) : len(stem) + 1].isalnum()
         ]  # fmt: skip
         fits = self._known[2][max(found, key=len)] if found else []
         return fits[0] if len(fits) == 1 else None
+
+
+def _plain(name: str) -> str:
+    """A name or path as it is compared: slashes, and every accent in one character with its letter."""
+    return unicodedata.normalize("NFC", name.replace("\\", "/"))
 
 
 def read_names(

@@ -1,15 +1,16 @@
 """Codes of videos: rows per frame, or events with onset and offset, per video and face.
 
-An AU that is coded in one of the videos is taken to have been looked for in every video that the codes name: outside
-its events it is absent. An event with au `coded` limits that to the stretches it spans, `none` names a video in which
-nothing happens. Videos that the codes do not name stay without labels, and so does what could not be coded.
+An AU that a coder used in one of the videos is taken to have been looked for in every video of this coder: outside its
+events it is absent. An event with au `coded` limits that to the stretches it spans, `none` names a video in which
+nothing happens. Videos that the codes do not name stay without labels, and so does what could not be coded, or was
+looked for by other coders only.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -19,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duchenne.data.cells import (
+    NOT_CODED,
     Row,
     au_columns,
     not_read_note,
@@ -31,10 +33,20 @@ from duchenne.facs import ACTION_UNITS, au_column, intensity_column
 from duchenne.preparing.codes.exports import SUFFIXES, is_events, read_events
 from duchenne.preparing.codes.names import Sources
 from duchenne.preparing.codes.programs.events import Event, within
-from duchenne.preparing.codes.whose import Sessions, as_subject, people_of, told_apart, with_faces
+from duchenne.preparing.codes.whose import (
+    Sessions,
+    Used,
+    as_subject,
+    left_out_note,
+    not_looked_for_note,
+    people_of,
+    told_apart,
+    with_faces,
+)
 
 Labels = dict[str, Any]
 _NEAR_S: Final = 0.02
+_ROUNDED_S: Final = 1e-6
 
 
 @dataclass(frozen=True)
@@ -63,7 +75,12 @@ class FaceCodes:
 
 @dataclass(frozen=True)
 class VideoCodes:
-    """The codes of one video: face number, or None for the main face, -> codes."""
+    """The codes of one video.
+
+    Attributes:
+        aus: that were looked for in it; outside their events they are absent.
+        faces: face number, or None for the main face, -> codes.
+    """
 
     aus: tuple[int, ...]
     faces: Mapping[int | None, FaceCodes]
@@ -75,14 +92,7 @@ class VideoCodes:
             return self._of_events(codes, np.asarray(times_s, dtype=np.float64))
         if not codes.by_time:
             return [dict(codes.rows.get(frame, {})) for frame in frames]
-        known = sorted(codes.rows)
-        reach = max(_NEAR_S, 0.5 * min(_spacing(known), _spacing(times_s)) + 1e-6)
-        found = []
-        for time_s in times_s:
-            place = bisect_left(known, time_s)
-            nearest = min(known[max(0, place - 1) : place + 1], key=lambda other: abs(other - time_s))
-            found.append(dict(codes.rows[nearest]) if abs(nearest - time_s) <= reach else {})
-        return found
+        return [{} if place is None else dict(codes.rows[place]) for place in _rows_of_frames(codes.rows, times_s)]
 
     def _of_events(self, codes: FaceCodes, times_s: NDArray[np.float64]) -> list[Labels]:
         coded, found = event_arrays(self.aus, codes, times_s)
@@ -95,6 +105,23 @@ class VideoCodes:
                 labels[place][intensity_column(au)] = max(0.0, float(strength[place])) if known else None
                 labels[place][au_column(au)] = None if strength[place] >= 0 else int(present[place])
         return labels
+
+
+def _rows_of_frames(rows: Iterable[float], times_s: Sequence[float]) -> list[float | None]:
+    """The time of the row of each frame: a row is its nearest frame's alone, so that no neighbour gets its labels."""
+    order = sorted(range(len(times_s)), key=lambda place: times_s[place])
+    starts, known = [times_s[place] for place in order], sorted(rows)
+    reach = max(_NEAR_S, 0.5 * min(_spacing(known), _spacing(starts)) + _ROUNDED_S)
+    found: list[float | None] = [None] * len(times_s)
+    apart = [reach] * len(times_s)
+    for row_s in known:
+        after = bisect_left(starts, row_s)
+        near = range(max(0, after - 1), min(after + 1, len(starts)))
+        # Of two that are as near, the earlier one: rows may tell the middles of frames.
+        place = min(near, key=lambda one: abs(starts[one] - row_s) + (one == after) * _ROUNDED_S, default=None)
+        if place is not None and abs(starts[place] - row_s) <= apart[place]:
+            found[order[place]], apart[place] = row_s, abs(starts[place] - row_s)
+    return found
 
 
 class Found(NamedTuple):
@@ -191,11 +218,10 @@ def read_codes(
         for event, row in _places(file, header, given, index):
             rows[event.source].append((event, row))
     events = told_apart(by_file)
-    found = {event.au for event in events if event.au is not None and event.kind == "au"}
-    found |= {au for of in columns.values() for _, au, _ in of}
+    by_row = {au for of in columns.values() for _, au, _ in of}
+    found = by_row | {event.au for event in events if event.au is not None and event.kind == "au"}
     notes += unknown_aus_note(path, found)
-    ordered = tuple(sorted(found & set(ACTION_UNITS)))
-    if not ordered:
+    if not found & set(ACTION_UNITS):
         raise InputError(f"{path}: holds no AU of those that are known; check its columns.")
     known = [event for event in events if event.au is None or event.au in ACTION_UNITS]
     by_video: dict[str, list[Event]] = defaultdict(list)
@@ -206,21 +232,34 @@ def read_codes(
         raise InputError(f"{path}: {both[0]} has both events and rows per frame; keep one of them.")
     named = people_of(names or {})
     sessions = Sessions(coder)
-    videos: dict[str, dict[int | None, FaceCodes]] = {}
+    taken: dict[str, list[Event]] = {}
+    faces: dict[str, dict[int | None, FaceCodes]] = {}
+    looked = Used()
     for source, given_events in by_video.items():
-        mine = sessions.choose(source, [as_subject(event, named[source]) for event in given_events])
-        videos[source] = event_codes(with_faces(source, mine, named[source]))
+        taken[source] = sessions.choose(source, [as_subject(event, named[source]) for event in given_events])
+        for event in taken[source]:
+            looked.add(event.coder, [event.au] if event.au is not None and event.kind == "au" else [])
+        faces[source] = event_codes(with_faces(source, taken[source], named[source]))
     for source, pairs in rows.items():
         mine = sessions.choose(source, [as_subject(event, named[source]) for event, _ in pairs])
         row_of = {event.where: row for event, row in pairs}
         placed = [(event, row_of[event.where]) for event in with_faces(source, mine, named[source])]
-        videos[source] = _row_codes(source, placed, columns)
+        faces[source] = _row_codes(source, placed, columns)
+        for event, row in placed:
+            looked.add(event.coder, [au for column, au, _ in columns[row.path] if row.get(column) not in NOT_CODED])
     sessions.check(path)
-    graded = any(event.intensity is not None for event in known) or any(
+    ordered = tuple(sorted((looked.by_anyone | by_row) & set(ACTION_UNITS)))
+    if not ordered:
+        raise InputError(f"{path}: --coder {coder} used no AU of those that are known; choose another coder.")
+    looked_for = {source: tuple(sorted(looked.in_video(events) & set(ordered))) for source, events in taken.items()}
+    notes += left_out_note(path, (found & set(ACTION_UNITS)) - set(ordered)) + not_looked_for_note(
+        path, ordered, looked_for
+    )
+    graded = any(event.intensity is not None for events in taken.values() for event in events) or any(
         intensity for of in columns.values() for _, au, intensity in of if au in ACTION_UNITS
     )
     return Codes(
-        {source: VideoCodes(ordered, faces) for source, faces in videos.items()},
+        {source: VideoCodes(looked_for.get(source, ordered), given) for source, given in faces.items()},
         ordered,
         "intensity" if graded else "occurrence",
         notes,

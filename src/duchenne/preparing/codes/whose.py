@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -53,6 +53,56 @@ class Sessions:
         if self._coder is not None and self._coder not in self._known:
             listed = ", ".join(sorted(self._known - {_UNNAMED})) or "nobody by name"
             raise InputError(f"{path}: --coder {self._coder}: there is no such coder; there are {listed}.")
+
+
+class Used:
+    """Which AUs each coder used in the codes that were taken.
+
+    Coders may look for different AUs, so that what only another one used is unknown, not absent.
+    """
+
+    def __init__(self) -> None:
+        self._aus: dict[str, set[int]] = defaultdict(set)
+
+    def add(self, coder: str, aus: Iterable[int]) -> None:
+        """Takes note of AUs that a coder used; the coder's name is empty where nobody's is given."""
+        self._aus[coder].update(aus)
+
+    @property
+    def by_anyone(self) -> set[int]:
+        """All AUs that were used."""
+        return set[int]().union(*self._aus.values())
+
+    def in_video(self, events: Iterable[Event]) -> set[int]:
+        """The AUs that were looked for in a video with these events: those that its coders used there or elsewhere."""
+        coders = {event.coder for event in events if not is_of_all(event)}
+        if not coders:  # it holds for all of them
+            return set.intersection(*(aus for aus in self._aus.values() if aus)) if self.by_anyone else set()
+        return set[int]().union(*(self._aus[coder] for coder in coders))
+
+
+def left_out_note(path: Path, aus: Collection[int]) -> list[str]:
+    """A sentence that names the AUs that only coders used whose codes were not taken."""
+    listed = ", ".join(map(str, sorted(aus)))
+    return [f"{path}: AU {listed} left out: only coders who were not chosen used it."] if aus else []
+
+
+def not_looked_for_note(path: Path, aus: Sequence[int], looked_for: Mapping[str, Collection[int]]) -> list[str]:
+    """A sentence that names the AUs that are unknown in some videos, because their coder used them nowhere.
+
+    Args:
+        path: of the codes.
+        aus: of all videos.
+        looked_for: source -> AUs.
+    """
+    lacking = {au: [source for source, own in looked_for.items() if au not in own] for au in aus}
+    words = [f"AU {au} in {len(sources)} (first: {sources[0]})" for au, sources in lacking.items() if sources]
+    if not words:
+        return []
+    return [
+        f"{path}: unknown in videos whose coder used it nowhere: {', '.join(words)}; where all coders looked for the "
+        "same AUs, leave out their names."
+    ]
 
 
 def is_of_all(event: Event) -> bool:

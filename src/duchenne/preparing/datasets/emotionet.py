@@ -14,15 +14,14 @@ validation split.
 from __future__ import annotations
 
 import hashlib
-import io
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from pathlib import PurePosixPath
-from typing import Any, Final
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from duchenne.data.cells import split_cells
+from duchenne.data.cells import split_cells, workbook_cells
 from duchenne.errors import InputError
 from duchenne.facs import AU_SETS, au_column
 from duchenne.preparing.sources.reading import (
@@ -122,7 +121,9 @@ def _labels(tree: Tree) -> tuple[dict[str, Labels], set[int], list[str]]:
         suffix = PurePosixPath(name).suffix.lower()
         if suffix not in (".xlsx", ".csv") or PurePosixPath(name).name.startswith("~$"):
             continue
-        lines = _sheet(tree.data(name), name) if suffix == ".xlsx" else iter(split_cells(tree.text(name), name))
+        packed = suffix == ".xlsx"
+        sheets = workbook_cells(Path(name), tree.data(name)) if packed else [split_cells(tree.text(name), name)]
+        lines = iter(next(iter(sheets), []))
         header = [cell.strip(_QUOTES) for cell in next(lines, [])]
         columns = {k: int(found[1]) for k, cell in enumerate(header) if (found := _AU.fullmatch(cell))}
         place = next((k for k, cell in enumerate(header) if cell.lower() in ("url", "file", "path", "image")), None)
@@ -192,18 +193,6 @@ def _file_name(address: str) -> str:
     except ValueError:  # no address of the web
         path = address
     return PurePosixPath(unquote(path)).name.lower()
-
-
-def _sheet(data: bytes, name: str) -> Iterator[list[str]]:
-    """The rows of the first sheet, as text."""
-    from openpyxl import load_workbook  # here: other readers need not wait for it
-
-    try:
-        book: Any = load_workbook(io.BytesIO(data), read_only=True, data_only=True)
-        for row in book.worksheets[0].iter_rows(values_only=True):
-            yield ["" if cell is None else str(cell) for cell in row]
-    except Exception as error:  # openpyxl has no common class for what it raises of damaged files
-        raise InputError(f"{name}: cannot be read as a spreadsheet ({error}); save it as CSV.") from error
 
 
 EMOTIONET: Final[DataSet] = DataSet(

@@ -70,24 +70,30 @@ def _read(tree: Tree, options: Options) -> Reading:
         survey.notes.append(
             f"neither codes nor a list of one part of the split, so passed over: {listed(passed_over)}."
         )
-    split = _split(tree, lists, subjects, survey)
+    there = {subject for subject, name in videos.items() if not tree.stored(name).member}
+    seen, uncoded = sorted(there & set(subjects)), sorted(there - set(subjects))
+    more = uncoded if seen and options.frames == "all" else []
+    split = _split(tree, lists, [*subjects, *more], survey)
     for part in ("train", "test") if split else ():
         found = sum(len(labels[subject, subject]) for subject in subjects if split.get(subject) == part)
         survey.count(f"{part} frames (about)", found, SPLIT_FRAMES[part])
     survey.lacks("pictures or videos of participants", subjects, {*videos, *(subject for subject, _ in frames)})
     reading = Reading(survey, aus, "occurrence")
-    seen = [subject for subject in subjects if subject in videos and not tree.stored(videos[subject]).member]
     if not seen:
         reading.images = join(tree, survey, frames, labels, options, aus, split=split)
         return reading
     first = 0 if any(0 in rows for rows in labels.values()) else 1
     survey.notes.append(f"codes count from {first}: that is taken to be the first frame of every video.")
+    if uncoded:
+        kept = "kept without labels" if more else "left out (--frames all keeps them)"
+        survey.notes.append(f"{len(uncoded)} videos have no codes: {kept}.")
     reading.videos = [
         coded_video(
-            tree, videos[subject], subject, labels[subject, subject], aus, first_frame=first, split=split.get(subject)
+            tree, videos[subject], subject, labels.get((subject, subject), {}), aus, first_frame=first,
+            split=split.get(subject),
         )
-        for subject in seen
-    ]
+        for subject in (*seen, *more)
+    ]  # fmt: skip
     unseen = [clip for clip in labels if clip[0] not in seen]
     report_lost(survey, [(clip, number) for clip in unseen for number in labels[clip]], labels, aus, 1)
     return reading

@@ -17,6 +17,7 @@ from duchenne.data.cells import (
     unknown_aus_note,
     unknown_labels_note,
 )
+from duchenne.data.stored.frames import RANGES
 from duchenne.errors import InputError
 from duchenne.facs import ACTION_UNITS, EMOTIONS
 from duchenne.preparing.codes.video_codes import row_labels
@@ -73,12 +74,12 @@ def _image(root: Path, row: Row, columns: list[tuple[str, int, bool]]) -> TableI
         raise row.error("path", "is empty; fill it in.")
     path = Path(name) if Path(name).is_absolute() else root / name
     source = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
-    frame = row.whole_number_of("frame")
+    frame, (low_s, high_s) = row.whole_number_of("frame"), RANGES["time_s"]
     values = {
         "subject": row.get("subject") or None,
         "clip": row.get("clip") or source,
         "frame": 0 if frame is None else frame,
-        "time_s": row.number_of("time_s", low=0),
+        "time_s": row.number_of("time_s", low=low_s, high=high_s),
         "split": _one_of(row, "split", SPLITS, {"val": "validation", "valid": "validation", "training": "train"}),
         "emotion": _one_of(row, "emotion", EMOTIONS, {}),
         **row_labels(row, columns),

@@ -19,7 +19,7 @@ from duchenne.faces.recordings.listing import (
 )
 from duchenne.preparing.codes.names import read_names
 from duchenne.preparing.codes.video_codes import read_codes
-from duchenne.preparing.sources.parts import Plan, VideoPart
+from duchenne.preparing.sources.parts import Plan, VideoPart, file_sizes
 from duchenne.preparing.sources.tree import check_root
 
 _PLAIN: Final = Assembly()
@@ -79,9 +79,8 @@ def plan_videos(
 
 
 def _sizes(path: Path, assembly: Assembly) -> list[int]:
-    """By which changed inputs are known: the sizes of a recording's files."""
-    files = [path, *assembly.chapters] if assembly.sequence_fps is None else frames_of_sequence(path)
-    return [file.stat().st_size if file.exists() else 0 for file in files]
+    """The sizes of a recording's files."""
+    return file_sizes([path, *assembly.chapters] if assembly.sequence_fps is None else frames_of_sequence(path))
 
 
 def frames_of(path: Path, assembly: Assembly = _PLAIN) -> int:

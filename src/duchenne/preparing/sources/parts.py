@@ -129,8 +129,20 @@ def plan_images(
         ImagesPart(tuple(ordered[start : start + IMAGES_PER_PART]), detect)
         for start in range(0, len(ordered), IMAGES_PER_PART)
     ]
-    inputs = [[image.source, sorted(image.values.items(), key=str)] for image in ordered]
+    points = [image.points for image in ordered if image.points is not None]
+    files = dict.fromkeys(image.path for image in ordered)  # an archive once
+    files |= dict.fromkeys(one.place.path for one in points if one.place is not None)
+    known = [[image.source, sorted(image.values.items(), key=str)] for image in ordered]
+    inputs = [known, [one.values for one in points], file_sizes(files)]
     return Plan(parts, aus, label_kind, inputs, notes)
+
+
+def file_sizes(files: Iterable[Path]) -> list[int]:
+    """By which changed inputs are known; 0 where there is no such file.
+
+    Their times are not looked at: those of a copied data set differ.
+    """
+    return [file.stat().st_size if file.exists() else 0 for file in files]
 
 
 def _order(image: TableImage) -> tuple[str, str, int, str]:

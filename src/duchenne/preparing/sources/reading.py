@@ -9,12 +9,20 @@ from pathlib import Path
 from typing import Any, Final
 
 from duchenne.config import Intensity
-from duchenne.data.cells import NOT_CODED, read_rows
+from duchenne.data.cells import MOST_WHOLE, NOT_CODED, read_rows
 from duchenne.errors import InputError
 from duchenne.faces.recordings.formats import VIDEO_SUFFIXES
 from duchenne.facs import ACTION_UNITS, au_column, intensity_column
 from duchenne.preparing.settings import AusChoice, CameraChoice, DrawChoice, EmotionsChoice, FramesChoice
-from duchenne.preparing.sources.parts import LabelKind, Plan, TableImage, VideoPart, VideosPart, plan_images
+from duchenne.preparing.sources.parts import (
+    LabelKind,
+    Plan,
+    TableImage,
+    VideoPart,
+    VideosPart,
+    file_sizes,
+    plan_images,
+)
 from duchenne.preparing.sources.points import Points
 from duchenne.preparing.sources.survey import Survey, listed
 from duchenne.preparing.sources.tree import Tree
@@ -70,7 +78,7 @@ class Reading:
         if not self.videos:
             return plan_images(self.images, self.aus, self.label_kind, detect=detect, notes=notes)
         videos = sorted(self.videos, key=lambda video: (video.subject or "", video.source))
-        inputs = [[v.source, v.subject, v.split, repr(v.codes)] for v in videos]
+        inputs = [[v.source, v.subject, v.split, repr(v.codes), *file_sizes([v.path])] for v in videos]
         if not self.grouped:
             return Plan(videos, self.aus, self.label_kind, inputs, notes)
         by_subject: dict[str | None, list[VideoPart]] = defaultdict(list)
@@ -210,18 +218,16 @@ def intensity(text: str, name: str, row: int) -> float | None:
 
 
 def frame_number(text: str, name: str, row: int) -> int:
-    """A whole number, however it is written.
+    """A whole number up to `MOST_WHOLE`, however it is written.
 
     Raises:
         InputError: for anything else.
     """
     try:
-        if text.isdecimal():  # nearly all are
-            return int(text)
         value = float(text)
     except ValueError:
         value = -1.0
-    if not (value >= 0 and value.is_integer()):
+    if not (0 <= value <= MOST_WHOLE and value.is_integer()):
         raise InputError(f"{name}, row {row}: `{text.strip()}` is not a frame number; check the file.")
     return int(value)
 
@@ -291,6 +297,8 @@ def join(
                 without_label += 1
                 if options.frames == "coded" and labels:
                     continue
+            if number > MOST_WHOLE:
+                raise InputError(f"{tree.root}: the name of {name} ends in no frame number; rename it.")
             place = tree.stored(name)
             values = {
                 "subject": clip[0] or None,

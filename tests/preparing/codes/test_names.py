@@ -1,0 +1,42 @@
+"""Which video a name in a table means, and what a face is called until somebody names it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from duchenne.preparing.codes.names import Sources, own_name, read_names
+from duchenne.preparing.codes.video_codes import read_codes
+
+TAKEN_APART = "mu\u0308ller.mp4"  # as file systems of Macs write it
+TOGETHER = "m\u00fcller.mp4"
+
+
+@pytest.mark.parametrize(("stored", "written"), [(TAKEN_APART, TOGETHER), (TOGETHER, TAKEN_APART)])
+def test_accents_are_the_same_however_they_are_encoded(tmp_path: Path, stored: str, written: str) -> None:
+    source, stem = f"lab/{stored}", written.removesuffix(".mp4")
+    for name in (f"lab/{written}", written, stem):
+        assert Sources([source, "lab/other.mp4"]).find(name) == source
+    assert Sources([source]).find_start(f"{stem} MK") == source
+    codes = tmp_path / "codes.csv"
+    codes.write_text(f"source,au,onset_s,offset_s\n{written},12,0.2,0.4\n", encoding="utf-8")
+    assert set(read_codes(codes, [source]).videos) == {source}
+    names = tmp_path / "names.csv"
+    names.write_text(f"source,face,name\n{written},0,anna\n", encoding="utf-8")
+    assert read_names(names, [source], {(source, 0)}) == {(source, 0): "anna"}
+
+
+@pytest.mark.parametrize("name", ["rec\\p01.mp4", "rec/p01.mp4", "p01.mp4", "p01", "C:\\study\\p01.mp4"])
+@pytest.mark.parametrize("slash", ["/", "\\"])
+def test_paths_of_windows_are_found_by_any_spelling(name: str, slash: str) -> None:
+    first, second = f"rec{slash}p01.mp4", f"rec{slash}p02.mp4"
+    assert Sources([first, second]).find(name) == first
+    assert Sources([first, second]).find_start("p02 second") == second
+
+
+def test_only_the_suffix_of_a_video_is_left_out_of_a_subject() -> None:
+    assert own_name("sub/one.MP4", 0) == "sub/one#0"
+    assert own_name("a.b.mkv", 1) == "a.b#1"
+    days = ["01.05.2024", "01.05.2025", "p1.baseline", "p1.followup"]  # folders of pictures
+    assert [own_name(day, 0) for day in days] == [f"{day}#0" for day in days]
