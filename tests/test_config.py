@@ -1,5 +1,6 @@
 """Strict configuration: round trips, unknown keys with their nearest neighbour, wrong types, unreadable files."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -146,3 +147,27 @@ def test_missing_and_empty_files(tmp_path: Path) -> None:
         load_mapping(tmp_path)
     (tmp_path / "empty.yaml").touch()
     assert load_mapping(tmp_path / "empty.yaml") == {}
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("lr: 0.1\nweights: none\nlr: 0.001\n", "`lr` is in line 1 and again in line 3; keep one"),
+        ("lr: 0.1\n'lr': 0.1\n", "`lr` is in line 1 and again in line 2; keep one"),
+        ("{lr: 0.1, lr: 0.2}", "`lr` is in line 1 and again in line 1; keep one"),
+        ("settings:\n  fps: 1\n  fps: 2\n", "`fps` is in line 2 and again in line 3; keep one"),
+    ],
+)
+def test_a_key_that_is_given_twice_is_refused(tmp_path: Path, content: str, said: str) -> None:
+    (tmp_path / "r.yaml").write_text(content)
+    with pytest.raises(InputError, match=re.escape(f"r.yaml: is not valid YAML ({said}).")):
+        load_mapping(tmp_path / "r.yaml")
+
+
+def test_keys_of_several_mappings_and_merged_ones_may_be_alike(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text(
+        "a: &a {lr: 1, x: 2}\nb: &b {<<: *a, lr: 3}\nc: {<<: *b, lr: 4}\nd: [{x: 5}, {x: 6}]\n"
+    )
+    assert load_mapping(tmp_path / "r.yaml") == {
+        "a": {"lr": 1, "x": 2}, "b": {"lr": 3, "x": 2}, "c": {"lr": 4, "x": 2}, "d": [{"x": 5}, {"x": 6}],
+    }  # fmt: skip

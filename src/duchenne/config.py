@@ -161,7 +161,7 @@ def load_mapping(path: str | Path) -> dict[str, Any]:
     """Reads a YAML file that must hold one flat mapping; nothing in it is ever executed.
 
     Raises:
-        InputError: when the file is missing, is not YAML, or holds something else than a mapping.
+        InputError: when the file is missing, is not YAML, holds something else than a mapping, or a key twice.
     """
     import yaml  # in functions alone: command lines need no YAML for --help
 
@@ -182,7 +182,7 @@ def load_mapping(path: str | Path) -> dict[str, Any]:
 
 @cache
 def _loader() -> type[yaml.SafeLoader]:
-    """Python's own SafeLoader, which refuses lists in lists in lists and names that stand for a mass of others."""
+    """Python's own SafeLoader; refuses lists in lists in lists, names that stand for a mass of others, keys twice."""
     import yaml
 
     class Loader(yaml.SafeLoader):
@@ -198,6 +198,19 @@ def _loader() -> type[yaml.SafeLoader]:
                 return super().compose_node(parent, index)
             finally:
                 self.depth -= 1
+
+        def compose_mapping_node(self, anchor: Any) -> Any:
+            """As PyYAML does it, which would take the last of several values of a key."""
+            node = super().compose_mapping_node(anchor)
+            lines: dict[tuple[str, str], int] = {}
+            for key, _ in node.value:
+                if not isinstance(key, yaml.ScalarNode) or key.value == "<<":
+                    continue
+                name, line = (key.tag, key.value), key.start_mark.line + 1
+                if name in lines:
+                    raise yaml.YAMLError(f"`{key.value}` is in line {lines[name]} and again in line {line}; keep one")
+                lines[name] = line
+            return node
 
     return Loader
 

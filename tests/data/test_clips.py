@@ -99,6 +99,34 @@ def test_variable_frame_rate_follows_time_stamps():
         assert np.abs(np.diff(times[rows]) - 0.2).max() <= 0.04
 
 
+@pytest.mark.parametrize("rate", [20.0, 20.5, 22.0, 23.8, 23.976, 24.0, 24.5])
+@pytest.mark.parametrize("decimals", [3, 15])
+def test_under_25_frames_per_second_an_interval_is_one_frame(rate, decimals):
+    # The index law in frames, as at 25 frames/s: t, then t + 1, t + 2, ... t + 11 for k = 1.
+    sampler = TemporalRanking.sampler(TemporalRankingConfig(interval=1))
+    clips, short = Table(np.round(np.arange(60) / rate, decimals)).usable(sampler)
+    rng = np.random.default_rng(0)
+    for rows in [sampler.draw(clips[0], rng) for _ in range(30)]:
+        assert np.diff(rows).tolist() == [1] * 11
+    assert sampler.notes(clips, short) == [
+        "Some clips have fewer than 25 frames/s; one interval is one of their frames there "
+        f"({clips.units[0]:.3g} to {clips.units[0]:.3g} s)."
+    ]
+
+
+@pytest.mark.parametrize("rate", [24.99, 25.0, 30.0])
+def test_from_25_frames_per_second_an_interval_is_a_25th_of_a_second(rate):
+    sampler = SequenceSampler([0, 1, 2])
+    clips, short = Table(np.round(np.arange(60) / rate, 3)).usable(sampler)
+    assert clips[0].unit_s == 1 / 25
+    assert sampler.notes(clips, short) == []
+
+
+def test_only_a_clips_own_unit_is_told():
+    sampler = SequenceSampler([0, 1, 2], unit_s=0.08)
+    assert sampler.notes(*Table(np.arange(60) / 25).usable(sampler)) == []
+
+
 def test_slow_video_takes_its_own_frames_as_unit():
     (clip,), _ = Table(np.arange(12) / 12.5).usable(SequenceSampler([0, 1, 2]))
     assert clip.unit_s == pytest.approx(0.08)

@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 import torch
 from tests.methods.made import RUN, random_batch, small_config, small_method
-from tests.training.made import moving_squares
+from tests.training.made import changed, moving_squares
 
 import duchenne
 from duchenne.data.prepared import Prepared
 from duchenne.errors import InputError, UsageError
 from duchenne.losses.weighted_bce import class_weights, prior_shift, selective_weights, weighted_bce
+from duchenne.methods.registry import method_class
 from duchenne.methods.supervised.method import Supervised
+from duchenne.training.held_out import labelled_rows, split_subjects, training_rows
 
 SHARES = (0.1, 0.5, 0.8)
 
@@ -200,8 +202,6 @@ def test_a_run_end_to_end_names_its_labels(squares, tmp_path):
 
 
 def test_people_are_held_out_whole(squares, tmp_path):
-    from duchenne.training.held_out import split_subjects, training_rows
-
     prepared = Prepared([squares])
     trained, held = split_subjects(prepared, training_rows(prepared), 0.3, seed=0)
     subjects = prepared.subject_ids()
@@ -217,7 +217,6 @@ def test_namesakes_of_other_data_sets_are_held_out_together(squares, tmp_path):
     import yaml
 
     from duchenne.data.folds import people_of
-    from duchenne.training.pretrain import split_subjects
 
     other = tmp_path / "other"
     shutil.copytree(squares, other)
@@ -245,3 +244,64 @@ def test_plateau_needs_clips_held_out(squares, tmp_path):
         duchenne.pretrain(
             "supervised", data=squares, out=tmp_path / "run", validation_share=0.0, **{**FAST, "schedule": "plateau"}
         )
+
+
+@pytest.fixture(scope="module")
+def partly_coded(tmp_path_factory):
+    """Twenty people, of whom the first six are coded; nobody is a test subject."""
+    folder = tmp_path_factory.mktemp("partly")
+    moving_squares(folder / "whole", clips=40, frames=8)
+
+    def only_six(frames):
+        others = frames["subject"].str[1:].astype(int) >= 6
+        frames = frames.assign(split="train")
+        frames.loc[others, [name for name in frames if name.startswith("AU")]] = np.nan
+        return frames.assign(emotion=frames["emotion"].mask(others))
+
+    return changed(folder / "whole", folder / "part", only_six)
+
+
+def people(data, rows):
+    return {int(name[1:]) for name in data.column("subject", None).iloc[rows]}
+
+
+@pytest.mark.parametrize(("name", "fields"), [("supervised", {"aus": (), "positive_shares": ()}), ("emoco", {})])
+def test_people_without_labels_are_never_held_out(name, fields, partly_coded):
+    rows = np.arange(len(partly_coded))
+    method, config = method_class(name), small_config(name, **fields)
+    among = labelled_rows(method, method.complete(config, partly_coded, rows, RUN), partly_coded, rows)
+    assert people(partly_coded, among) == set(range(6))
+    drawn = set()
+    for seed in range(30):
+        trained, held = split_subjects(partly_coded, rows, 0.2, seed, among)
+        assert len(people(partly_coded, held)) == 2  # a fifth of six, rounded up
+        assert people(partly_coded, trained) == set(range(20)) - people(partly_coded, held)
+        drawn |= people(partly_coded, held)
+    assert drawn == set(range(6))
+
+
+def test_the_draw_is_what_it_was_where_all_have_labels_or_none_is_needed(squares):
+    data, knowledge = Prepared([squares]), method_class("knowledge_driven")
+    rows = np.arange(len(data))
+    assert labelled_rows(knowledge, small_config("knowledge_driven"), data, rows) is None  # landmarks are no labels
+    uneven = np.flatnonzero(rows % 5 == 3)[::-1]  # some frames of everybody
+    for seed in range(10):
+        for one, two in zip(split_subjects(data, rows, 0.3, seed), split_subjects(data, rows, 0.3, seed, uneven)):
+            assert np.array_equal(one, two)
+    with pytest.raises(InputError, match="only one subject with labels"):
+        split_subjects(data, rows, 0.3, 0, np.flatnonzero(data.subject_ids() == 1))
+
+
+@pytest.mark.parametrize("seed", [2, 3])
+def test_validation_finds_labels_whatever_the_seed(seed, partly_coded, tmp_path):
+    fields = {**FAST, "aus": (), "max_steps": 1, "validation_by": "subject", "validation_share": 0.1, "seed": seed}
+    result = duchenne.pretrain("supervised", data=partly_coded, out=tmp_path / "run", **fields)
+    assert (result.out / "encoder_best.safetensors").is_file()
+
+
+def test_cl_ile_knows_people_with_labels_alone(partly_coded):
+    config = small_config("cl_ile", aus=(), positive_shares=(), subject_numbers=())
+    found = method_class("cl_ile").complete(config, partly_coded, np.arange(len(partly_coded)), RUN)
+    coded = [int(name.rpartition(":")[2][1:]) < 6 for name in partly_coded.subject_list()]
+    assert found.subject_numbers == tuple(np.flatnonzero(coded).tolist())
+    assert len(found.subject_numbers) == 6

@@ -84,6 +84,32 @@ def test_split_batchnorm_is_batchnorm_of_the_parts(rows):
     assert torch.equal(split.eval()(x), nn.functional.batch_norm(x, split.running_mean, split.running_var))
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{"momentum": 0.01}, {"momentum": 0.997}, {"momentum": None}, {"track_running_stats": False}, {"eps": 0.1}],
+)
+def test_splitting_keeps_the_settings_of_a_layer(options):
+    """Two processes with half a batch each, by torch's own layer, for three steps."""
+    torch.manual_seed(0)
+    processes = [nn.BatchNorm2d(4, **options) for _ in range(2)]
+    split = split_batchnorm(nn.Sequential(nn.BatchNorm2d(4, **options)), 2)
+    assert type(split[0]) is SplitBatchNorm2d
+    for _ in range(3):
+        x = 3 + torch.randn(8, 4, 3, 3)
+        expected = torch.cat([norm(part) for norm, part in zip(processes, x.chunk(2), strict=True)])
+        assert torch.allclose(split(x), expected, atol=1e-6)
+    for name in ("running_mean", "running_var"):
+        own = getattr(split[0], name)
+        if "track_running_stats" in options:
+            assert own is None
+        else:
+            assert torch.allclose(own, sum(getattr(norm, name) for norm in processes) / 2, atol=1e-5)
+    assert split[0].extra_repr() == processes[0].extra_repr()
+    x = torch.randn(8, 4, 3, 3)
+    if "track_running_stats" in options:
+        assert torch.equal(split.eval()(x), processes[0].eval()(x))
+
+
 def test_converting_keeps_the_state():
     backbone = build_backbone("resnet18")
     before = {key: value.clone() for key, value in backbone.state_dict().items()}

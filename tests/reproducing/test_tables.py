@@ -8,13 +8,17 @@ from pathlib import Path
 import pytest
 
 from duchenne.cli.main import main
+from duchenne.config import save_mapping
 from duchenne.errors import UsageError
+from duchenne.methods.cl_ile.method import _planned
 from duchenne.published import load, load_ablations
 from duchenne.published.stated import ROWS
 from duchenne.reproducing.job import _folders, reproduce
-from duchenne.reproducing.plan import Data, MissingDataError, Options, plan
+from duchenne.reproducing.plan import Data, MissingDataError, Options, plan, write_recipes
 from duchenne.reproducing.tables import all_tables, find_table
-from duchenne.training.recipes import recipe_names
+from duchenne.training.config import method_run_config
+from duchenne.training.pretrain import stage_steps
+from duchenne.training.recipes import load_recipe, recipe_names
 
 
 def test_every_printed_row_is_in_a_table_and_made_or_refused_with_a_reason() -> None:
@@ -86,14 +90,38 @@ def test_the_commands_of_a_table() -> None:
         for name in ("moco_affectnet", "fab_net_voxceleb2", "temporal_ranking_voxceleb2_k1", "emoco_affectnet")
     )
     assert lines[4:] == [
-        "duchenne evaluate finetune --method supervised:supervised/emoco_baseline --data gft --out "
-        "out/emoco_gft/gft_supervised --folds split --seeds 3",
+        "duchenne evaluate finetune --method supervised:out/recipes/supervised_emoco_baseline_9_steps.yaml --data gft "
+        "--out out/emoco_gft/gft_supervised --folds split --seeds 3",
         f"duchenne evaluate linear --model {runs} --data gft --out out/emoco_gft/gft_linear --folds split --seeds 3",
         f"duchenne evaluate finetune --model {runs} --data gft --out out/emoco_gft/gft_finetune --folds split "
         "--seeds 3",
         "duchenne compare out/emoco_gft/gft_supervised out/emoco_gft/gft_linear out/emoco_gft/gft_finetune --published "
         "gft --metric f1 --out out/emoco_gft/comparison_gft",
     ]
+
+
+@pytest.mark.parametrize("miniature", [False, True])
+def test_a_number_of_steps_reaches_what_is_trained_in_every_fold(miniature: bool, tmp_path: Path) -> None:
+    table, data = find_table("cl_ile/bp4d"), Data({Path("bp4d"): ("bp4d", {})})
+    options = Options(max_steps=9, miniature=miniature)
+    (step,) = (step for step in plan(table, data, tmp_path, options) if step.kind == "evaluation")
+    files = dict(write_recipes(table, tmp_path, options))
+    named = [step.words[place + 1].partition(":") for place, word in enumerate(step.words) if word == "--method"]
+    assert [(method, Path(file)) for method, _, file in named] == [("cl_ile", path) for path in files]
+    for path, values in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_mapping(path, values)
+        config = method_run_config("cl_ile")(**load_recipe(str(path), "cl_ile"))
+        assert [stage_steps(stage, config, clips=10**6) for stage in _planned(config)] == [9, 9, 9]
+        assert config.literal_sgd, "the paper's, as before"
+    assert list(write_recipes(table, tmp_path, Options())) == []
+    assert not set(files) & set(dict(write_recipes(table, tmp_path, Options(max_steps=8, miniature=miniature))))
+
+
+def test_processes_are_refused_where_no_training_takes_them() -> None:
+    data = Data({Path("bp4d"): ("bp4d", {})})
+    with pytest.raises(UsageError, match="devices 2: cl_ile/bp4d is trained within the folds of its evaluations"):
+        plan(find_table("cl_ile/bp4d"), data, Path("out"), Options(devices=2))
 
 
 def test_folds_targets_and_weights_are_the_papers() -> None:

@@ -6,17 +6,22 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from tests.methods.made import SMALL
-from tests.training.made import FACE, SIZE_PX, moving_squares
+from tests.training.made import FACE, SIZE_PX, changed, moving_squares
 
 import duchenne
+from duchenne.data.clip_frames import ClipFrames
 from duchenne.data.clip_samplers import SequenceSampler
 from duchenne.data.epochs import epoch_units, recording_ids
+from duchenne.data.loaders import ClipLoader
 from duchenne.data.prepared import DatasetInfo, Prepared
 from duchenne.data.shards import PartWriter, encode_jpeg
 from duchenne.data.writing import write_prepared
 from duchenne.errors import UsageError
+from duchenne.methods.clp.sampler import SequenceAndFrames
+from duchenne.methods.registry import method_class
 from duchenne.training.config import TrainingConfig, method_run_config
 from duchenne.training.held_out import split_clips
 from duchenne.training.schedules import Plateau
@@ -90,16 +95,64 @@ def test_no_recording_lies_on_both_sides_of_the_validation(celebrities: Prepared
 
 
 def test_an_epoch_of_videos_draws_every_sequence_of_theirs_equally_often(celebrities: Prepared) -> None:
+    rows = np.arange(len(celebrities))
     sampler = SequenceSampler(range(12))
-    clips, _ = sampler.usable_clips(celebrities, np.arange(len(celebrities)))
+    clips, _ = sampler.usable_clips(celebrities, rows[(rows % 16 < 13) | (celebrities.clip_ids() % 5 > 0)])
     units = epoch_units(clips, "video", celebrities, sampler.frames)
     assert len(units) == SPEAKERS * VIDEOS
-    assert sum(run.starts for unit in units for run in unit.runs) == sum(r.starts for c in clips for r in c.runs)
     rng, recordings = np.random.default_rng(0), recording_ids(celebrities)
-    drawn = [sampler.draw(units[0], rng) for _ in range(400)]
+    drawn = [sampler.draw(units[0], rng) for _ in range(2000)]
     assert {int(recording) for rows in drawn for recording in recordings[rows]} == {int(recordings[drawn[0][0]])}
     assert all(len(set(celebrities.clip_ids()[rows])) == 1 for rows in drawn)  # a sequence stays in one utterance
-    assert len({int(celebrities.clip_ids()[rows[0]]) for rows in drawn}) == UTTERANCES + 1
+    # Of 16 frames there are 5 sequences of 12, of the 13 frames of the first clip 2: 22 in all.
+    counts = np.unique([rows[0] for rows in drawn], return_counts=True)[1]
+    assert len(counts) == 22
+    assert (np.abs(counts - 2000 / 22) < 5 * np.sqrt(2000 / 22)).all()
+
+
+def groups(out: Path) -> Prepared:
+    """Six videos of two faces each: a clip each, of people of their own."""
+    moving_squares(out / "squares", clips=12, frames=20)
+
+    def grouped(frames: pd.DataFrame) -> pd.DataFrame:
+        clip = frames["clip"].str.removeprefix("clip ").astype(int)
+        named = [f"video{number // 2}.mp4#{number % 2}.0" for number in clip]
+        return frames.assign(split="train", clip=named, subject=[f"P{number}" for number in clip])
+
+    return changed(out / "squares", out / "groups", grouped)
+
+
+@pytest.mark.parametrize("name", ["fab_net", "twin_cycle", "cvc", "clp", "temporal_ranking"])
+def test_what_is_drawn_together_shows_one_person(name: str, tmp_path: Path) -> None:
+    """In an epoch of videos, too; the batch says who it is."""
+    data = groups(tmp_path)
+    sampler = method_class(name).sampler(method_run_config(name)(**SMALL[name]))
+    clips, _ = sampler.usable_clips(data, np.arange(len(data)))
+    units = epoch_units(clips, "video", data, sampler.frames)
+    assert len(units) == 6
+    loader = ClipLoader(data, units, sampler, batch_size=6, size_px=8, seed=0)
+    seen = set()
+    for step in range(30):
+        rows, drawn = loader.rows(step)
+        subjects, numbers = data.subject_ids()[rows], data.clip_ids()[rows]
+        assert (subjects == np.array([[clip.subject] for clip in drawn])).all()
+        assert (numbers == np.array([[clip.number] for clip in drawn])).all()
+        seen |= set(subjects.ravel().tolist())
+    assert len(seen) == 12
+
+
+def test_recordings_of_one_clip_are_drawn_as_clips(squares: Path) -> None:
+    data = Prepared([squares])
+    for sampler in (SequenceSampler([0, 1, 3]), ClipFrames(2), SequenceAndFrames(3, 2, 2, None)):
+        clips, _ = sampler.usable_clips(data, np.arange(len(data)))
+        one, two = (
+            ClipLoader(data, epoch_units(clips, of, data, 2), sampler, batch_size=4, size_px=8, seed=5)
+            for of in ("clip", "video")
+        )
+        for step in range(6):
+            (rows, clip), (other, video) = one.rows(step), two.rows(step)
+            assert np.array_equal(rows, other)
+            assert [c.number for c in clip] == [c.number for c in video]
 
 
 @pytest.mark.slow

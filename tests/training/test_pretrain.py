@@ -369,18 +369,6 @@ def test_a_new_start_leaves_nothing_of_an_interrupted_one(squares, tmp_path):
     assert load_encoder(run).path.name == "encoder.safetensors"
 
 
-def test_starting_weights_pass_on_what_they_have_seen(run, squares, tmp_path):
-    record = json.loads((run / "encoder.json").read_text())
-    record["trained_on"][0] |= {"dataset": "earlier", "labels": True}
-    (tmp_path / "start.json").write_text(json.dumps(record))
-    start = tmp_path / "start.safetensors"
-    start.write_bytes((run / "encoder.safetensors").read_bytes())
-    duchenne.pretrain("temporal_ranking", data=squares, out=tmp_path / "run", **FAST, weights=str(start))
-    seen = load_encoder(tmp_path / "run").record.trained_on
-    assert [(item.dataset, item.labels) for item in seen] == [("squares", False), ("earlier", True)]
-    assert "earlier" not in (tmp_path / "run" / "methods.txt").read_text()
-
-
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 def test_a_checkpoint_executes_nothing(run, squares, tmp_path):
     import pickle

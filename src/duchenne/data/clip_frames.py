@@ -69,6 +69,8 @@ class ClipFrames:
 
 
 def draw_frames(clip: Clip, number: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """(number,) different rows of a clip, in random order."""
+    """(number,) different rows of a clip, in random order; of a recording, those of one of its clips."""
+    if clip.parts:
+        clip = clip.parts[int(rng.integers(len(clip.parts)))]
     rows = np.concatenate([run.rows for run in clip.runs])
     return rng.choice(rows, size=number, replace=False)

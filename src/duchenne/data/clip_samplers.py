@@ -12,7 +12,6 @@ from itertools import pairwise
 from typing import Any, Final, overload
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from duchenne.data.prepared import Prepared
@@ -22,6 +21,8 @@ from duchenne.data.stored.used import Used, ranges, used_clips
 from duchenne.errors import InputError
 
 DEFAULT_UNIT_S: Final = 1 / 25
+_SLOW_S: Final = 1.001 * DEFAULT_UNIT_S
+"""Frame spacing above which a clip has fewer than 25 frames/s; up to it, its time stamps are merely not exact."""
 
 
 @dataclass(frozen=True)
@@ -41,19 +42,25 @@ class Run:
 
 @dataclass(frozen=True)
 class Clip:
-    """The runs of one clip that a sequence fits into.
+    """The runs of one clip that a sequence fits into; or of a recording that was cut into clips.
 
     Attributes:
-        number: of the clip, see `Prepared.clip_ids`.
+        number: of the clip, see `Prepared.clip_ids`; of a recording: of its first clip, and so are subject and unit.
         subject: number of the subject, -1 where unknown.
         unit_s: seconds per interval unit in this clip.
         runs: at least one.
+        parts: of a recording its clips. All that is drawn together is of one of them: another may show another person.
     """
 
     number: int
     subject: int
     unit_s: float
     runs: tuple[Run, ...]
+    parts: tuple[Clip, ...] = ()
+
+    def clip_of(self, row: int) -> Clip:
+        """The clip itself; of a recording the clip that holds the row."""
+        return next((part for part in self.parts if any(row in run.rows for run in part.runs)), self)
 
 
 class ClipTable(Sequence[Clip]):
@@ -109,20 +116,6 @@ class ClipTable(Sequence[Clip]):
         chosen = ranges(self._end[places] - facts["runs"], facts["runs"])
         runs = {name: values[chosen] for name, values in self._runs.items()}
         return ClipTable(self._data, facts, runs, self._others, timed=self._timed)
-
-    def merged(self, groups: NDArray[np.int64]) -> ClipTable:
-        """Clips of one group and one unit as one, in order of appearance.
-
-        Args:
-            groups: (C,) a number each.
-        """
-        _, unit = np.unique(self._facts["unit"], return_inverse=True)
-        codes, found = pd.factorize(groups * (unit.max(initial=0) + 1) + unit)
-        ordered = self.take(np.argsort(codes, kind="stable"))
-        first = np.searchsorted(np.sort(codes), np.arange(len(found)))
-        facts = {name: values[first] for name, values in ordered._facts.items()}
-        facts["runs"] = np.bincount(codes, weights=self._facts["runs"], minlength=len(found)).astype(np.int64)
-        return ClipTable(self._data, facts, ordered._runs, self._others, timed=self._timed)
 
     def first_rows(self) -> NDArray[np.int64]:
         """(C,) the first row of every clip."""
@@ -247,14 +240,15 @@ class SequenceSampler:
         return found.table(data, timed=True), short
 
     def draw(self, clip: Clip, rng: np.random.Generator) -> NDArray[np.int64]:
-        """(frames,) rows of one sequence that starts at a random place of a clip, all places equally likely."""
+        """(frames,) rows of one sequence that starts at a random place, all of a clip or recording equally likely."""
         if self.fixed_seed is not None:
             rng = np.random.default_rng([self.fixed_seed, clip.number])
         start = int(rng.integers(sum(run.starts for run in clip.runs)))
-        for run in clip.runs:
-            if start < run.starts:
-                return self.rows_from(run, start, clip.unit_s)
-            start -= run.starts
+        for part in clip.parts or (clip,):
+            for run in part.runs:
+                if start < run.starts:
+                    return self.rows_from(run, start, part.unit_s)
+                start -= run.starts
         raise AssertionError("a clip without starts")
 
     def order(self, clips: Sequence[Clip], rng: np.random.Generator) -> NDArray[np.int64]:
@@ -268,8 +262,8 @@ class SequenceSampler:
             total = left_out + len(clips)
             notes.append(f"{left_out} of {total} clips are too short for one sequence and were left out.")
         units = clips.units if isinstance(clips, ClipTable) else np.array([clip.unit_s for clip in clips])
-        slow = sorted({round(float(unit), 4) for unit in np.unique(units[units > 0.041])})
-        if slow:
+        slow = sorted({round(float(unit), 4) for unit in np.unique(units[units > _SLOW_S])})
+        if slow and self.unit_s is None:
             notes.append(
                 f"Some clips have fewer than 25 frames/s; one interval is one of their frames there "
                 f"({slow[0]:g} to {slow[-1]:g} s)."
@@ -287,7 +281,7 @@ class SequenceSampler:
     def _units(self, spacing: NDArray[np.float64]) -> NDArray[np.float64]:
         if self.unit_s is not None:
             return np.full(len(spacing), float(self.unit_s))
-        return np.where(spacing > 1.25 * DEFAULT_UNIT_S, spacing, DEFAULT_UNIT_S)
+        return np.where(spacing > _SLOW_S, spacing, DEFAULT_UNIT_S)
 
     def _runs(self, times: NDArray[np.float64], unit: float, middle: float) -> list[tuple[int, int, int]]:
         """Of the runs of a clip that a sequence fits into: where each begins, its length, and its starts."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final, Literal
+from typing import Final, Literal, overload
 
 import numpy as np
 import pandas as pd
@@ -50,6 +50,38 @@ def recording_ids(data: Prepared, rows: Rows = None) -> NDArray[np.int64]:
     return np.asarray(codes[data.clip_ids(rows)], dtype=np.int64)
 
 
+class Recordings(Sequence[Clip]):
+    """The recordings of clips, in order of appearance, made when asked for; one with a single clip is that clip.
+
+    Args:
+        clips: the usable ones.
+        recordings: (C,) the number of the recording of each.
+    """
+
+    def __init__(self, clips: Sequence[Clip], recordings: NDArray[np.int64]) -> None:
+        codes, _ = pd.factorize(recordings)
+        self._clips, self._places = clips, np.argsort(codes, kind="stable")
+        self._end = np.cumsum(np.bincount(codes))
+
+    def __len__(self) -> int:
+        return len(self._end)
+
+    @overload
+    def __getitem__(self, place: int) -> Clip: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Clip]: ...
+    def __getitem__(self, place: int | slice) -> Clip | list[Clip]:
+        """The recording at a place, or some of them."""
+        places = range(len(self))[place]
+        if isinstance(places, range):
+            return [self[own] for own in places]
+        begin = int(self._end[places - 1]) if places else 0
+        own = tuple(self._clips[int(clip)] for clip in self._places[begin : self._end[places]])
+        if len(own) == 1:
+            return own[0]
+        return replace(own[0], runs=tuple(run for clip in own for run in clip.runs), parts=own)
+
+
 def epoch_units(
     clips: Sequence[Clip], of: Literal["clip", "video", "frame"], data: Prepared, frames: int
 ) -> Sequence[Clip]:
@@ -57,7 +89,7 @@ def epoch_units(
 
     Args:
         clips: the usable ones.
-        of: `clip`: as they are; `video`: the clips of one recording as one, all their sequences equally likely;
+        of: `clip`: as they are; `video`: recordings, one of whose clips is drawn, all their sequences equally likely;
             `frame`: every frame of every clip on its own.
         data: the frames.
         frames: that the method draws together.
@@ -77,15 +109,7 @@ def epoch_units(
         return FrameClips(data, spilled(rows))
     if of == "clip":
         return clips
-    recordings = recording_ids(data, first_rows(clips))
-    if isinstance(clips, ClipTable):
-        return clips.merged(recordings)
-    merged = dict[tuple[int, float], Clip]()
-    for clip, recording in zip(clips, recordings.tolist(), strict=True):
-        key = recording, clip.unit_s
-        first = merged.get(key)
-        merged[key] = clip if first is None else replace(first, runs=first.runs + clip.runs)
-    return list(merged.values())
+    return Recordings(clips, recording_ids(data, first_rows(clips)))
 
 
 def first_rows(clips: Sequence[Clip]) -> NDArray[np.int64]:

@@ -106,9 +106,9 @@ class ClipLoader:
             epoch, position = divmod(step * self.batch_size + place, len(self.clips))
             number = int(self._order(epoch)[position])
             rng = np.random.default_rng([self.seed, 1, epoch, number])
-            clip = self.clips[number]
-            clips.append(clip)
-            rows.append(self.sampler.draw(clip, rng))
+            unit = self.clips[number]
+            rows.append(self.sampler.draw(unit, rng))
+            clips.append(unit.clip_of(int(rows[-1][0])))
         return np.stack(rows), clips
 
     def batch(self, step: int, pool: ThreadPoolExecutor | None = None) -> ClipBatch:

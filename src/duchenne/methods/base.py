@@ -175,7 +175,8 @@ class Method(nn.Module, ABC):
         score = self.validation_score(batch)
         if score is None:
             return None
-        clips = torch.full_like(score, len(batch.images), dtype=torch.float64)
+        score = score.cpu().double()  # MPS has no float64
+        clips = torch.full_like(score, len(batch.images))
         return torch.stack([score * clips, clips])
 
     @classmethod

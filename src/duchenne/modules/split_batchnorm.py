@@ -17,8 +17,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 class _SplitBatchNorm(_BatchNorm):
     """Normalises each of `splits` equal parts of the batch with its own statistics while training.
 
-    The running statistics move by the mean of the parts' statistics, each with torch's usual momentum. Parts are
-    contiguous; where the batch is not divisible, the first ones hold one row more.
+    The running statistics, where there are any, move by the mean of the parts' statistics, with the layer's momentum
+    or, where that is None, as their mean over all batches. Parts are contiguous; where the batch is not divisible, the
+    first ones hold one row more.
 
     Args:
         channels: as `nn.BatchNorm2d`.
@@ -34,21 +35,19 @@ class _SplitBatchNorm(_BatchNorm):
         """(B, C, ...) -> the same shape. In evaluation mode this is plain BatchNorm."""
         if not self.training or self.splits == 1:
             return super().forward(x)
-        if self.running_mean is None or self.running_var is None or self.momentum is None:
-            raise ValueError("split BatchNorm needs running statistics and a momentum")
-        parts, means, variances = [], [], []
+        if self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)
+        momentum = 1 / float(self.num_batches_tracked or 1) if self.momentum is None else self.momentum
+        running = [old for old in (self.running_mean, self.running_var) if old is not None]
+        parts, moved = [], []
         for part in torch.tensor_split(x, self.splits):
-            mean, variance = self.running_mean.clone(), self.running_var.clone()
-            parts.append(
-                functional.batch_norm(part, mean, variance, self.weight, self.bias, True, self.momentum, self.eps)
-            )
-            means.append(mean)
-            variances.append(variance)
+            own = [old.clone() for old in running]
+            mean, variance = own or (None, None)
+            parts.append(functional.batch_norm(part, mean, variance, self.weight, self.bias, True, momentum, self.eps))
+            moved.append(own)
         with torch.no_grad():
-            self.running_mean.copy_(torch.stack(means).mean(0))
-            self.running_var.copy_(torch.stack(variances).mean(0))
-            if self.num_batches_tracked is not None:
-                self.num_batches_tracked.add_(1)
+            for old, new in zip(running, zip(*moved), strict=True):
+                old.copy_(torch.stack(new).mean(0))
         return torch.cat(parts)
 
 
@@ -64,7 +63,7 @@ _SPLIT: Final[dict[type, type[_SplitBatchNorm]]] = {nn.BatchNorm1d: SplitBatchNo
 
 
 def split_batchnorm(module: nn.Module, splits: int) -> nn.Module:
-    """Replaces `nn.BatchNorm1d` and `2d` inside a module, in place, keeping weights, statistics and state-dict keys.
+    """Replaces `nn.BatchNorm1d` and `2d` inside a module, in place, keeping settings, weights, statistics and keys.
 
     Args:
         module: any network.
@@ -77,7 +76,10 @@ def split_batchnorm(module: nn.Module, splits: int) -> nn.Module:
         return module
     for name, child in module.named_children():
         if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d) and type(child) in _SPLIT:
-            replacement = _SPLIT[type(child)](child.num_features, splits, eps=child.eps, affine=child.affine)
+            replacement = _SPLIT[type(child)](
+                child.num_features, splits, eps=child.eps, momentum=child.momentum, affine=child.affine,
+                track_running_stats=child.track_running_stats,
+            )  # fmt: skip
             replacement.load_state_dict(child.state_dict())
             for own, kept in zip(replacement.parameters(), child.parameters(), strict=True):
                 own.requires_grad_(kept.requires_grad)  # what is frozen stays so

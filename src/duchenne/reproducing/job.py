@@ -2,6 +2,7 @@
 
 OUT/done.json       the commands that are done; the same call goes on with the next
 OUT/data            faces prepared from --root        OUT/runs     trainings, by their recipe; tables share them
+OUT/recipes         recipes of --max-steps steps, for what evaluations train in every fold
 OUT/TABLE           evaluations, comparisons, and `table.csv` and `table.md`: the printed rows beside ours
 """
 
@@ -118,10 +119,9 @@ def reproduce(
             tell(command)
         return Reproduction(None, commands, (), out)
     with locked(out):
-        if options.miniature:
-            for path, values in write_recipes(wanted, out):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                save_mapping(path, values)
+        for path, values in write_recipes(wanted, out, options):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            save_mapping(path, values)
         with _stopped_by_signals():
             _run_all(steps, out, tell)
         found, notes = result_table(wanted, steps, miniature=options.miniature)

@@ -24,9 +24,9 @@ class Options:
     device: str = "auto"
     """auto, cpu, cuda, cuda:N or mps."""
     devices: Workers = 1
-    """Processes of each training."""
+    """Processes of each `pretrain`; what an evaluation trains in every fold takes one."""
     max_steps: Count | None = None
-    """Steps of each training, in place of the paper's length."""
+    """Steps of each training (of CL-ILE: of each stage), in place of the paper's length."""
     quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Show no progress."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from duchenne.published.settings import setup_of
 from duchenne.published.stated import Setup
 from duchenne.reproducing.options import Options
 from duchenne.reproducing.tables import EMOTIONS, READERS, Entry, Table
+from duchenne.training.config import method_run_config
 from duchenne.training.recipes import load_recipe, recipe_names
 
 PARTITIONS: Final = {"BP4D": "bp4d:jaa", "DISFA": "disfa:jaa"}
@@ -77,8 +79,14 @@ def plan(table: Table, data: Data, out: Path, options: Options) -> list[Step]:
         options: what else is asked.
 
     Raises:
-        UsageError: when data are missing, in one sentence that says how each is prepared.
+        UsageError: when data are missing, in one sentence that says how each is prepared, or for several processes
+            where no command takes them.
     """
+    if options.devices > 1 and all(entry.supervised for entry in table.made):
+        raise UsageError(
+            f"--devices {options.devices}: {table.name} is trained within the folds of its evaluations, in one process "
+            "each; leave --devices out."
+        )
     needed: dict[tuple[str, tuple[tuple[str, Any], ...]], Path] = {}
     faces: dict[Path, Step] = {}
 
@@ -136,16 +144,25 @@ class MissingDataError(UsageError):
         self.steps = list(steps)
 
 
-def write_recipes(table: Table, out: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """The recipes of a miniature: what the paper's say, with all that makes it small from `smoke/METHOD`.
+def write_recipes(table: Table, out: Path, options: Options) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The recipes that the commands name by a file: what the paper's say, but for the length that was asked for.
+
+    In miniature, all that makes a training small is from `smoke/METHOD`.
 
     Yields:
         File to write, and what it holds.
     """
-    for recipe in dict.fromkeys(recipe for entry in table.made for recipe in entry.recipes):
-        method = _method(recipe)
-        merged = {**load_recipe(recipe, method), **load_recipe(f"smoke/{method}", method)}
-        yield _small(recipe, out), {"method": method, **merged}
+    for recipe, in_folds in dict.fromkeys((name, entry.supervised) for entry in table.made for name in entry.recipes):
+        method, file = _method(recipe), _file(recipe, out, options, in_folds=in_folds)
+        if file is None:
+            continue
+        values = load_recipe(recipe, method)
+        if options.miniature:
+            values |= load_recipe(f"smoke/{method}", method)
+        if in_folds and options.max_steps:
+            fields = {field.name for field in dataclasses.fields(method_run_config(method))}
+            values |= dict.fromkeys(fields & {"max_steps", "backbone_steps"}, options.max_steps)
+        yield file, {"method": method, **values}
 
 
 def _grouped(table: Table) -> dict[tuple[str, str], list[Entry]]:
@@ -166,8 +183,8 @@ def _synthetic(out: Path, reader: str) -> Step:
 
 def _training(recipe: str, data: Sequence[str], out: Path, options: Options) -> Step:
     run = out / "runs" / recipe.replace("/", "_")
-    named = str(_small(recipe, out)) if options.miniature else recipe
-    words = ["pretrain", _method(recipe), "--data", *data, "--out", str(run), "--recipe", named]
+    named = _file(recipe, out, options, in_folds=False) or recipe
+    words = ["pretrain", _method(recipe), "--data", *data, "--out", str(run), "--recipe", str(named)]
     if options.max_steps:
         words += ["--max-steps", str(options.max_steps)]
     if options.devices > 1:
@@ -185,7 +202,7 @@ def _evaluation(
     for entry in entries:
         if protocol == "supervised":
             recipe = entry.recipes[0]
-            names[entry] = f"{_method(recipe)}:{_small(recipe, out) if options.miniature else recipe}"
+            names[entry] = f"{_method(recipe)}:{_file(recipe, out, options, in_folds=True) or recipe}"
         else:
             names[entry] = "+".join(str(out / "runs" / recipe.replace("/", "_")) for recipe in entry.recipes)
     words = ["evaluate", ours, "--method" if protocol == "supervised" else "--model", *dict.fromkeys(names.values())]
@@ -226,8 +243,19 @@ def _common(options: Options) -> list[str]:
     return [*words, *(["--quiet"] if options.quiet else [])]
 
 
-def _small(recipe: str, out: Path) -> Path:
-    return out / MINIATURE / "recipes" / f"{recipe.replace('/', '_')}.yaml"
+def _file(recipe: str, out: Path, options: Options, *, in_folds: bool) -> Path | None:
+    """The file of `write_recipes` that is trained by in place of a recipe; None: the recipe itself.
+
+    Args:
+        recipe: its name.
+        out: folder for everything.
+        options: what else is asked.
+        in_folds: whether an evaluation trains it, which takes no `--max-steps`.
+    """
+    steps = f"_{options.max_steps}_steps" if in_folds and options.max_steps else ""
+    if not (steps or options.miniature):
+        return None
+    return (out / MINIATURE if options.miniature else out) / "recipes" / f"{recipe.replace('/', '_')}{steps}.yaml"
 
 
 def _method(recipe: str) -> str:

@@ -75,11 +75,11 @@ def _network(weights: str | Path) -> _Network:
         spec = EncoderSpec(backbone="strided8_bn")
         codes = {"encoder": (spec, released_state(state)), "encoder_pose": (spec, released_state(state, "pose"))}
         return _Network(found, codes, both)
-    state = encoder_state(state)
-    if "embedding.weight" not in state:
+    if "fc1.weight" not in state:
         raise InputError(
             f"{weights}: is none of the released networks (temporal ranking: fc1.weight; FAb-Net: encoder.20.weight; "
             "TCAE: encoder.conv8_1.weight); choose another file."
         )
+    state = encoder_state(state)
     spec = EncoderSpec(backbone="resnet18", embedding_dim=len(state["embedding.weight"]), unit_rows=True)
     return _Network("temporal_ranking", {"encoder": (spec, state)}, ("voxceleb2",))

@@ -1,21 +1,28 @@
-"""Which rows a training may use, what of them is held out to validate on, and the record of who was seen."""
+"""Which rows a training may use, what of them is held out to validate on, and the record of what was seen."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from duchenne.config import to_mapping
 from duchenne.data.clip_samplers import Clip, ClipTable
 from duchenne.data.epochs import first_rows
 from duchenne.data.folds import from_partition, hold_out, is_partition, k_fold, people_of
 from duchenne.data.prepared import Prepared
 from duchenne.data.single_frames import FrameClips
-from duchenne.data.stored.spilled import parts_of, spilled
+from duchenne.data.stored.binding import facts_of
+from duchenne.data.stored.frames import FRAMES_FILE
+from duchenne.data.stored.spilled import distinct, parts_of, spilled
 from duchenne.errors import InputError, UsageError
+from duchenne.methods.base import Method
 from duchenne.training.runs import TrainedOn
 
 
@@ -83,13 +90,43 @@ def _tested(data: Prepared, exclude_fold: str) -> _Tested:
     return _Tested(np.unique(of(places if rows is None else rows[places])), of)
 
 
+def labelled_rows(
+    method: type[Method], config: Any, data: Prepared, rows: NDArray[np.int64]
+) -> NDArray[np.int64] | None:
+    """Rows of all people with labels that a method learns from, as nobody else can be validated on.
+
+    Args:
+        method: the class.
+        config: complete, see `Method.complete`.
+        data: the frames.
+        rows: those that may be used.
+
+    Returns:
+        At least one of each of them; None where the method learns without action units and emotions.
+
+    Raises:
+        InputError: when there are none.
+    """
+    labels = method.labels(config)
+    if not (labels.aus or labels.emotions):
+        return None
+    return first_rows(method.sampler(config).usable_clips(data, rows)[0])
+
+
 def split_subjects(
-    data: Prepared, rows: NDArray[np.int64], share: float, seed: int
+    data: Prepared, rows: NDArray[np.int64], share: float, seed: int, among: NDArray[np.int64] | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Holds out all rows of a random share of the subjects, rounded up, for validation; namesakes count as one.
 
+    Args:
+        data: the frames.
+        rows: to split.
+        share: of the subjects.
+        seed: of the draw.
+        among: those of the rows whose subjects are drawn from, e.g. the labelled ones; None: all.
+
     Raises:
-        InputError: when a row has no subject, or there are fewer than two subjects.
+        InputError: when a row has no subject, or there are fewer than two subjects to draw from.
     """
     names = pd.Series(data.subject_list(), dtype="string")
     person, _ = pd.factorize(people_of(names))
@@ -99,8 +136,10 @@ def split_subjects(
         subjects = pd.unique(data.subject_ids(rows[part]))
         unknown |= bool((subjects < 0).any())
         seen = pd.unique(np.concatenate([seen, person[subjects[subjects >= 0]]]))
+    what = "some frames have no subject" if unknown else "there is only one subject"
+    if among is not None and not unknown:
+        seen, what = seen[np.isin(seen, person[distinct(data.subject_ids, among)])], f"{what} with labels"
     if unknown or len(seen) < 2:
-        what = "some frames have no subject" if unknown else "there is only one subject"
         raise InputError(
             f"{data.paths[0]}: {what}, so people cannot be held out for validation; use --validation-by clip, or "
             "--validation-share 0 with --schedule constant."
@@ -173,3 +212,19 @@ def seen(data: Prepared, rows: NDArray[np.int64], *, labels: bool) -> tuple[Trai
         )
         for info, own in zip(data.infos, found, strict=True)
     )
+
+
+def data_sum(data: Prepared, rows: NDArray[np.int64]) -> str:
+    """SHA-256 of all that a training sees: what the folders say of themselves, their tables, and which rows it may use.
+
+    The tables hold checksums of the pictures. The licence may be put right between two parts of a training.
+
+    Raises:
+        InputError: when a table cannot be read any more.
+    """
+    infos = [to_mapping(replace(info, licence="")) for info in data.infos]
+    tables = [facts_of(path / FRAMES_FILE)["sha256"] for path in data.paths]
+    found = hashlib.sha256(json.dumps([infos, tables], sort_keys=True, default=str).encode())
+    for part in parts_of(len(rows)):
+        found.update(np.ascontiguousarray(rows[part], dtype="<i8").data)
+    return found.hexdigest()

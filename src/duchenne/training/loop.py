@@ -48,6 +48,7 @@ class Trainer:
         loader: gives the batches of this process.
         steps: of each of the method's stages.
         out: the run folder.
+        data: the checksum of what is trained on, see `data_sum`.
         bf16: whether training steps autocast to bfloat16.
         validation: gives batches of the clips held out; None for no validation.
         validate_every: steps between validations.
@@ -66,6 +67,7 @@ class Trainer:
         steps: Sequence[int],
         out: Path,
         *,
+        data: str,
         bf16: bool = False,
         validation: ClipLoader | None = None,
         validate_every: int = 1,
@@ -79,7 +81,7 @@ class Trainer:
         self.notes: list[str] = []
         self.fabric, self.method, self.config, self.bf16 = fabric, method, config, bf16
         self.validation, self.validate_every, self.save_best = validation, validate_every, save_best
-        self.loader, self.out = loader, out
+        self.loader, self.out, self.data = loader, out, data
         self.stages, self.ends = method.stages(), list(accumulate(steps))
         self.total = self.ends[-1]
         if config.channels_last:
@@ -104,8 +106,14 @@ class Trainer:
 
         Raises:
             InputError: when there is none, it is damaged, or it belongs to another network.
+            UsageError: when the training was begun with other data.
         """
         state = load_checkpoint(self.out / "checkpoint.pt")
+        if state.get("data", self.data) != self.data:  # checkpoints of earlier versions do not say
+            raise UsageError(
+                f"{self.out}: was begun with other data: a folder was prepared anew or changed since; resume with the "
+                "data as they were, or name another --out."
+            )
         try:
             number = _whole(state["stage"], "stage", 0, len(self.stages) - 1)
             ends = [_whole(end, "ends", 1, 10**9) for end in state["ends"]]
@@ -148,6 +156,7 @@ class Trainer:
                 "ends": self.ends,
                 "plateau": asdict(self.plateau),
                 "threads": torch.get_num_threads(),
+                "data": self.data,
                 "method": self.method.state_dict(),
                 "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
             }
@@ -263,7 +272,8 @@ class Trainer:
                 if counts is None:
                     return
                 total = total + counts.cpu() * (left > 0)
-        total = torch.as_tensor(self.fabric.all_reduce(total, reduce_op="sum"))
+        if self.fabric.world_size > 1:  # Fabric moves it to the device, and MPS has no float64
+            total = torch.as_tensor(self.fabric.all_reduce(total, reduce_op="sum"))
         score = self.method.validation_of(total)
         if self.fabric.is_global_zero:
             self._write_log({"step": self.step, **self._stage_name(), "validation": score})

@@ -29,7 +29,15 @@ from duchenne.methods.registry import method_class, method_name
 from duchenne.plain import note
 from duchenne.published.settings import compare_settings
 from duchenne.training.config import method_run_config
-from duchenne.training.held_out import sample_clips, seen, split_clips, split_subjects, training_rows
+from duchenne.training.held_out import (
+    data_sum,
+    labelled_rows,
+    sample_clips,
+    seen,
+    split_clips,
+    split_subjects,
+    training_rows,
+)
 from duchenne.training.launching.fabric import (
     average_buffers,
     check_same,
@@ -224,13 +232,14 @@ def _train_on(
         raise UsageError(
             f"--validation-share {config.validation_share}: {method} has no validation score; set it to 0."
         )
-    rows_trained, rows_held = rows, rows[:0]
-    if config.validation_by == "subject" and config.validation_share:
-        rows_trained, rows_held = split_subjects(prepared, rows, config.validation_share, config.seed)
     facts = RunFacts(
         batch_size=config.batch_size, size_px=config.size_px, processes=config.devices * config.num_nodes,
         holds_out=bool(config.validation_share),
     )  # fmt: skip
+    rows_trained, rows_held = rows, rows[:0]
+    if config.validation_by == "subject" and config.validation_share:
+        labelled = labelled_rows(chosen, chosen.complete(config, prepared, rows, facts), prepared, rows)
+        rows_trained, rows_held = split_subjects(prepared, rows, config.validation_share, config.seed, labelled)
     config = chosen.complete(config, prepared, rows_trained, facts)
     device = resolve_device(config.device)
     bf16 = config.precision == "bf16" or (config.precision == "auto" and computes_bf16(device))
@@ -255,7 +264,8 @@ def _train_on(
 
     fabric = make_fabric(config, device, alone=alone)
     held.enter_context(together(out))
-    check_same(fabric, {**stored, **seen_here(prepared, out, resume=resume)})
+    data = data_sum(prepared, rows)
+    check_same(fabric, {**stored, **seen_here(data, out, resume=resume)})
     if config.batch_size % fabric.world_size:
         raise UsageError(f"--batch-size {config.batch_size} is not divisible by the {fabric.world_size} processes.")
     built = build_method(method, config)
@@ -301,7 +311,7 @@ def _train_on(
         save(_BEST, record(step, score))
 
     trainer = Trainer(
-        fabric, built, config, load(training), steps, out, bf16=bf16,
+        fabric, built, config, load(training), steps, out, data=data, bf16=bf16,
         validation=load(held_out) if len(held_out) else None, save_best=save_best,
         validate_every=config.validate_every or math.ceil(len(training) / config.batch_size),
         logger=logger, tell=tell, on_log=on_log,

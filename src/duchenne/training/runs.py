@@ -272,6 +272,8 @@ def read_record(path: str | Path) -> EncoderRecord:
 def seen_before(weights: str) -> tuple[TrainedOn, ...]:
     """What the weights that a training starts from have seen, where an encoder record lies beside their file.
 
+    Weights of ours without one are refused by `build_method`; what other files have seen is not known.
+
     Args:
         weights: see `apply_weights`.
 
@@ -333,13 +335,28 @@ def build_method(name: str, config: Any) -> Method:
 
     Raises:
         UsageError: when there are no such weights.
-        InputError: when their file is missing, damaged or for another network.
+        InputError: when their file is missing, damaged or for another network, or is an encoder without its record.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         method = method_class(name)(config)
     apply_weights(method.encoder, config.weights)
+    _check_record(config.weights)
     return method
+
+
+def _check_record(weights: str) -> None:
+    """Refuses an encoder of ours without the record that `seen_before` reads: its history would be lost."""
+    path = Path(weights)
+    if path.suffix != ".safetensors":
+        return
+    record = path.with_suffix(".json")
+    if record.is_file():
+        _read_weights(path, read_record(record))
+    elif "record" in tensors_of(read_bytes(path, LARGEST_WEIGHTS))[1]:
+        raise InputError(
+            f"{path}: {record.name}, which says whose faces and labels it has seen, is missing; copy both files."
+        )
 
 
 def check_side(method: Method, config: Any) -> None:

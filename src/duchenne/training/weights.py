@@ -29,6 +29,8 @@ UNREADABLE: Final = (
 """What `torch.load(weights_only=True)` raises on files that torch did not write."""
 LARGEST_WEIGHTS: Final = 2**35
 """Bytes of a file of weights."""
+_CHECKPOINT: Final = frozenset({"step", "stage", "ends", "method", "optimisers"})
+"""Keys of a run's checkpoint, see `Trainer.save`."""
 _OLD_DENSE: Final = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
 """Names in torchvision's files of DenseNet, from before points were forbidden in the names of modules."""
 
@@ -103,7 +105,8 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
     """The tensors of a `.safetensors` file, or of the state dict in a file saved by torch, see `foreign.find_state`.
 
     Raises:
-        InputError: when the file is missing, damaged, or holds no tensors.
+        InputError: when the file is missing, damaged, or holds no tensors, or is the checkpoint of a run, which does
+            not say what the run has seen.
     """
     path = Path(path)
     if not path.is_file():
@@ -115,6 +118,11 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
     except (SafetensorError, *UNREADABLE) as error:
         reason = " ".join(str(error).split())[:160]
         raise InputError(f"{path}: holds no weights that can be read safely ({reason}).") from error
+    if isinstance(loaded, Mapping) and loaded.keys() >= _CHECKPOINT:
+        raise InputError(
+            f"{path}: is the checkpoint of a run and does not say whose faces and labels it has seen; name the "
+            "encoder.safetensors of the finished run."
+        )
     state = find_state(loaded)
     if state is None:
         raise InputError(f"{path}: holds no state dict; save the tensors alone.")

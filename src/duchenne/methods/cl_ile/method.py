@@ -76,19 +76,22 @@ class ClIle(LabelledMethod):
 
     @classmethod
     def complete(cls, config: Any, data: Prepared, rows: NDArray[np.int64], run: RunFacts) -> Any:
-        """Fills in the action units, how often each is present, and the subjects.
+        """Fills in the action units, how often each is present, and the subjects who have labels.
 
         Raises:
-            InputError: when nothing is coded, an action unit cannot be learned, or a frame shows an unknown person.
+            InputError: when nothing is coded, an action unit cannot be learned, or a labelled frame shows an unknown
+                person.
         """
-        numbers = distinct(data.subject_ids, rows)
+        config = super().complete(config, data, rows, run)
+        labelled, _ = cls.sampler(config).usable_clips(data, rows)
+        numbers = distinct(data.subject_ids, labelled.rows)
         if (numbers < 0).any():
             raise InputError(
-                f"{data.paths[0]}: some frames have no subject, and cl_ile learns who is who; prepare them with "
-                "subjects, or use the method supervised."
+                f"{data.paths[0]}: some labelled frames have no subject, and cl_ile learns who is who; prepare them "
+                "with subjects, or use the method supervised."
             )
         return replace(
-            super().complete(config, data, rows, run),
+            config,
             subject_numbers=tuple(int(number) for number in numbers),
             token_side=config.token_side or _side(config.backbone, run.size_px),
         )

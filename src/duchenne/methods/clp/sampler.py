@@ -30,4 +30,5 @@ class SequenceAndFrames(SequenceSampler):
 
     def draw(self, clip: Clip, rng: np.random.Generator) -> NDArray[np.int64]:
         """(J + L,) rows: the sequence in order of time, then the separate frames."""
-        return np.concatenate([super().draw(clip, rng), draw_frames(clip, self.separate, rng)])
+        sequence = super().draw(clip, rng)
+        return np.concatenate([sequence, draw_frames(clip.clip_of(int(sequence[0])), self.separate, rng)])

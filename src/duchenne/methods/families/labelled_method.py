@@ -117,7 +117,8 @@ class LabelledMethod(Method):
         labels = batch.labels["aus"][:, 0]
         said = self.judge(batch.images[:, 0].float() / 255) > 0
         there, missing = labels == 1, labels == 0
-        return torch.cat([(said & there).sum(0), (said & missing).sum(0), (~said & there).sum(0)]).double()
+        counts = torch.cat([(said & there).sum(0), (said & missing).sum(0), (~said & there).sum(0)])
+        return counts.cpu().double()  # MPS has no float64
 
     def validation_of(self, counts: Tensor) -> float:
         """The mean over action units of F1; 0 for one that is neither there nor called."""

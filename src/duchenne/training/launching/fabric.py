@@ -19,8 +19,6 @@ from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvir
 from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import distributed, nn
 
-from duchenne.config import to_mapping
-from duchenne.data.prepared import Prepared
 from duchenne.errors import InputError, UsageError
 from duchenne.files import read_text
 from duchenne.training.config import TrainingConfig
@@ -141,14 +139,16 @@ def processes_of(config: Mapping[str, Any]) -> int | None:
     return devices * nodes if isinstance(devices, int) and isinstance(nodes, int) else None
 
 
-def seen_here(prepared: Prepared, out: Path, *, resume: bool) -> dict[str, Any]:
-    """What this process sees of data and run folder, which another machine may not share; for `check_same`."""
+def seen_here(data: str, out: Path, *, resume: bool) -> dict[str, Any]:
+    """What this process sees of data and run folder, which another machine may not share; for `check_same`.
+
+    Args:
+        data: its checksum, see `data_sum`.
+        out: the run folder.
+        resume: whether the checkpoint in it is taken up.
+    """
     sums = out / "checkpoint.json"
-    return {
-        "data": [to_mapping(info) for info in prepared.infos],
-        "number of frames": len(prepared),
-        "checkpoint": read_text(sums) if resume and sums.is_file() else "",
-    }
+    return {"data": data, "checkpoint": read_text(sums) if resume and sums.is_file() else ""}
 
 
 def check_same(fabric: Fabric, facts: Mapping[str, Any]) -> None:
