@@ -209,28 +209,29 @@ def locked(folder: str | Path) -> Iterator[None]:
 
 
 @contextmanager
-def locked_beside(path: str | Path) -> Iterator[None]:
+def locked_beside(path: str | Path, patience_s: float = 0.0) -> Iterator[None]:
     """The same for one file, or a folder that is replaced as a whole: the lock lies beside it.
 
     Args:
         path: what one job writes. Its folder is made when missing.
+        patience_s: seconds to wait while another one holds it.
 
     Raises:
         UsageError, InputError: as `locked`.
     """
     path = Path(path)
     name = os.fsdecode(os.fsencode(path.name)[: _LONGEST_NAME - 1 - len(LOCK_NAME)])
-    with _held(path, path.with_name(f".{name}{LOCK_NAME}")):
+    with _held(path, path.with_name(f".{name}{LOCK_NAME}"), patience_s):
         yield
 
 
 @contextmanager
-def _held(what: Path, place: Path) -> Iterator[None]:
+def _held(what: Path, place: Path, patience_s: float = 0.0) -> Iterator[None]:
     from filelock import FileLock, Timeout  # here: reading commands need not wait for it
 
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(place, timeout=0, thread_local=False)
+        lock = FileLock(place, timeout=patience_s, thread_local=False)
         lock.acquire()
     except Timeout as error:
         raise UsageError(f"{what}: another process is at work in it; wait for it, or choose another place.") from error

@@ -56,7 +56,8 @@ def test_rows_of_others_and_unknown_columns_stay(tmp_path: Path) -> None:
     )
     codes = CodesFile(path, SOURCES)
     found, mark = codes.of("a/one.mp4", "anna")
-    assert found == [au(12, 1.5, 2.5, intensity="C", side="L"), au(6, 1.5, 2.5, side="L")]
+    happy = (("mood", "happy"),)
+    assert found == [au(12, 1.5, 2.5, intensity="C", side="L", others=happy), au(6, 1.5, 2.5, side="L", others=happy)]
     before = path.read_bytes()
     mark = codes.replace("a/one.mp4", "anna", [replace(found[0], offset_s=2.75, intensity="D")], mark)
     assert (tmp_path / "duchenne_review" / "codes_before_review.csv").read_bytes() == before

@@ -73,6 +73,26 @@ def test_coder_and_detector_as_agree_does(folder: Path) -> None:
     assert next(row for row in found["rows"] if row["au"] == "AU06")["kappa"] is None  # raw scores decide nothing
 
 
+def test_codes_without_a_face_are_those_of_who_is_seen_largest_and_longest(folder: Path) -> None:
+    left = pd.read_csv(folder / "film_aus.csv").assign(width=30.0, AU12_c=0, AU12_p=0.0)  # who asks, on the left
+    right = pd.read_csv(folder / "film_aus.csv").assign(face=1, width=50.0)
+    pd.concat([left, right]).to_csv(folder / "film_aus.csv", index=False)
+    present = right["AU12_c"].to_numpy() == 1  # from frame 5 to 20 and on
+    edges = np.flatnonzero(np.diff(np.r_[0, present.astype(int), 0]))
+    ends = np.append(TIMES, 2 * TIMES[-1] - TIMES[-2])
+    rows = [f"film.webm,12,{ends[on]},{ends[off]},anna" for on, off in zip(edges[::2], edges[1::2])]
+    (folder / "codes.csv").write_text("\n".join(["source,au,onset_s,offset_s,coder", *rows, ""]))
+    desk = Desk(open_library([folder]))
+    assert desk.recording("r0")["table"]["main"] == 1
+    (row,) = desk.compare("coder:anna", "table", "r0")["rows"]
+    assert (row["frames"], row["kappa"]) == (64, 1)  # of face 1 alone; face 0 never does it
+    (folder / "codes.csv").write_text(
+        "\n".join(["source,au,onset_s,offset_s,coder", *rows, "film.webm,coded,0,1,anna", ""])
+    )
+    (row,) = Desk(open_library([folder])).compare("coder:anna", "table", "r0")["rows"]
+    assert (row["frames"], row["kappa"]) == (int((TIMES + 0.02 < 1).sum()), 1)
+
+
 def test_differences_are_the_stretches_that_one_has_alone(folder: Path) -> None:
     found = Desk(open_library([folder])).compare("coder:anna", "coder:ben", "r0")["differences"]
     assert [
@@ -186,7 +206,7 @@ def test_what_the_page_makes_are_no_recordings_of_the_study(folder: Path) -> Non
     copy.parent.mkdir(parents=True)
     film(copy, [0, 40])
     assert [path.name for path in list_media([folder])] == ["film.webm"]
-    names = folder / "duchenne_review" / "names.csv"
+    names = folder / "duchenne_review" / ".new" / "names.csv"
     assert names.read_text().splitlines() == ["source,face,name", "film.webm,0,Jörg"]
     assert "--names" in steps[0].words
 

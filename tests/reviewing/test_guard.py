@@ -170,12 +170,13 @@ def test_only_files_of_codes_are_taken_in(site: Site, name: str) -> None:
 @pytest.mark.parametrize(
     "code",
     [
-        {"kind": "au", "au": 12, "onset_s": 2, "offset_s": 1}, {"kind": "au", "au": 0}, {"kind": "au"}, {"kind": "x"},
+        {"kind": "au", "au": 12, "onset_s": 2, "offset_s": 1}, {"kind": "au", "au": 100}, {"kind": "au"}, {"kind": "x"},
         {"kind": "au", "au": 12, "onset_s": -1}, {"kind": "au", "au": 12, "onset_s": "1"}, {"kind": "au", "au": True},
         {"kind": "au", "au": 12, "onset_s": 1e400}, {"kind": "au", "au": 12, "intensity": "F"},
         {"kind": "coded", "au": 1}, {"kind": "au", "au": 12, "side": "up"}, {"kind": "au", "au": 12, "face": -1},
-        {"kind": "au", "au": 12, "path": "x"},
-        "x", None, {"kind": "au", "au": 12, "comment": "x" * 501},
+        {"kind": "au", "au": 12, "path": "x"}, {"kind": "unknown", "au": 12}, {"kind": "au", "au": 12, "unfinished": 1},
+        {"kind": "au", "au": 12, "others": {"coder": "x"}}, {"kind": "au", "au": 12, "others": {"mood": 1}},
+        "x", None, {"kind": "au", "au": 12, "comment": "x" * 100_001},
     ],
 )  # fmt: skip
 def test_what_is_no_code_is_refused_and_nothing_stored(site: Site, code: object) -> None:

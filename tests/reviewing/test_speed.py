@@ -10,7 +10,9 @@ from pathlib import Path
 import av
 import numpy as np
 import psutil
+import pytest
 from playwright.sync_api import Browser, Page
+from tests.faces.media import write_video
 from tests.reviewing.conftest import until
 from tests.reviewing.made import numbered, recordings, serving, start
 
@@ -70,6 +72,17 @@ def test_a_copy_has_a_keyframe_a_second(tmp_path: Path) -> None:
     keys = [time for time, is_key in packets if is_key]
     assert [round(float(time), 4) for time, _ in packets] == [round(number / RATE, 4) for number in range(80)]
     assert max(np.diff([*map(float, keys), 80 / RATE])) <= 1.0 + 1e-6
+
+
+@pytest.mark.parametrize("rate", [5, 60])
+def test_a_second_is_one_at_any_rate(tmp_path: Path, rate: int) -> None:
+    images = [numbered(number % 256) for number in range(3 * rate)]
+    times = [round(1000 * number / rate) for number in range(3 * rate)]
+    source = write_video(tmp_path / "a.mp4", images, times_ms=times)
+    copy_recording(source, tmp_path / "b.mp4")
+    with av.open(str(tmp_path / "b.mp4")) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.pts is not None and packet.is_keyframe]
+        assert [round(float(packet.pts * packet.time_base), 3) for packet in packets] == [0, 1, 2]
 
 
 def test_slow_seeks_offer_a_copy(tmp_path: Path, show: Callable[..., Page]) -> None:

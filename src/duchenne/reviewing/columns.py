@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from duchenne.detection.results import whole_numbers
 from duchenne.errors import InputError
 from duchenne.facs import ACTION_UNITS, au_column
+from duchenne.tables.codings import stem_of
 from duchenne.tables.episodes import SCALE_COLUMN, Measure, find_measures
 from duchenne.tables.study_tables import read_aus
 from duchenne.tables.writing import read_record
@@ -45,27 +47,46 @@ class Track:
         """The numbers of the faces, ascending."""
         return sorted(int(face) for face in self.rows["face"].dropna().unique())
 
+    @property
+    def main_face(self) -> int | None:
+        """The face that is seen largest and longest, as `prepare` takes it; None where nobody is seen.
+
+        Of tables without boxes the one in most frames.
+        """
+        seen = self.rows.dropna(subset="face").groupby("face")["width"].agg(["sum", "size"])
+        return max(self.faces, key=lambda face: (*seen.loc[face], -face), default=None)
+
     def of_face(self, face: int) -> pd.DataFrame:
         """(N) rows of one face, empty where it is not seen."""
         own = self.rows[self.rows["face"] == face].drop_duplicates("frame")
         return own.set_index("frame").reindex(self.frames)
 
 
-def read_track(path: Path, source: str, *, alone: bool) -> Track:
+def read_track(path: Path, source: str, sources: Sequence[str], *, alone: bool) -> Track:
     """Reads the table of one recording, in any format that `summarize` reads.
 
     Args:
         path: of the table.
-        source: of the recording; a table of several is cut to the rows whose file name is the same.
+        source: of the recording; a table of several is cut to its rows: those of its path, else those of its file name.
+        sources: of all recordings.
         alone: the table is known to be of this recording, whatever it is called there.
 
     Raises:
-        InputError: when it cannot be read, has no row of the recording, or lacks times.
+        InputError: when it cannot be read, has no row of the recording, or lacks times, or it is not clear which rows
+            are those of the recording.
     """
     rows = read_aus(path, str(path), None, [])
-    stems = rows["source"].map(lambda name: Path(str(name).replace("\\", "/")).stem)
-    if not (alone and stems.nunique() == 1):
-        rows = rows[stems == Path(source).stem]
+    names = rows["source"].map(lambda name: str(name).replace("\\", "/"))
+    if not (alone and names.nunique() == 1):
+        exact, stem = (names == source) | names.str.endswith(f"/{source}"), stem_of(source)
+        own = exact if exact.any() else names.map(stem_of) == stem
+        namesakes = 0 if exact.any() else sum(stem_of(one) == stem for one in sources)
+        if names[own].nunique() > 1 or namesakes > 1:
+            raise InputError(
+                f"{path}: it is not clear which of its rows are those of {source}, because several recordings are "
+                f"called {stem}; make the table of this recording alone with `duchenne detect`."
+            )
+        rows = rows[own]
     if rows.empty:
         raise InputError(f"{path}: has no row of {source}; make the table of this recording with `duchenne detect`.")
     if not pd.api.types.is_numeric_dtype(rows["face"]):  # other tools' tables have names; the page counts
@@ -88,6 +109,7 @@ def about(track: Track) -> dict[str, Any]:
     return {
         "frames": len(track.frames),
         "faces": [_about_face(track, face) for face in track.faces],
+        "main": track.main_face,
         "aus": [_about_au(track, measure) for measure in track.measures],
         "model": record.get("model"),
         "settings": {name: record[name] for name in _SETTINGS if name in record},

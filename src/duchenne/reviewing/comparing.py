@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -11,7 +13,7 @@ import pandas as pd
 
 from duchenne.errors import InputError
 from duchenne.facs import ACTION_UNITS, au_column
-from duchenne.reviewing.codes import CodesFile, entries_text
+from duchenne.reviewing.codes import Entry, entries_text
 from duchenne.reviewing.columns import Track
 from duchenne.tables.codings import Coding, coding_of
 from duchenne.tables.event_codings import EventCoding, read_event_codings
@@ -23,22 +25,56 @@ _MOST: Final = 2000
 _NUMBERS: Final = ("frames", "kappa", "ac1", "f1", "icc_absolute", "correlation", "auc", "event_f1")
 
 
-def event_coding(codes: CodesFile, coder: str, folder: Path) -> EventCoding:
-    """What one coder coded, read as `agree` reads it.
+def placed(entries: Sequence[Entry], mains: Mapping[str, int | None]) -> list[Entry]:
+    """What one coder coded, with the faces that it is about, as `prepare` understands it.
+
+    Action units without a face are those of the main one; anything else without a face holds for every face that is
+    coded in the recording.
 
     Args:
-        codes: the file.
-        coder: whose codes.
+        entries: of the coder, see `CodesFile.held_by`.
+        mains: source -> the face seen largest and longest; None, or not there, where nobody knows.
+    """
+    found, everybody = [], []
+    for one in entries:
+        if one.code.face is not None or "subject" in dict(one.code.others):
+            found.append(one)
+        elif one.code.kind == "au":
+            found.append(_with_face(one, mains.get(one.source)))
+        else:
+            everybody.append(one)
+    faces: dict[str, set[int | None]] = defaultdict(set)
+    for one in found:
+        faces[one.source].add(one.code.face)
+    return found + [
+        _with_face(one, face) for one in everybody for face in faces.get(one.source, {mains.get(one.source)})
+    ]
+
+
+def _with_face(entry: Entry, face: int | None) -> Entry:
+    return replace(entry, code=replace(entry.code, face=face))
+
+
+def event_coding(entries: Sequence[Entry], coder: str, labels: Mapping[str, str], folder: Path) -> EventCoding:
+    """What one coder coded, read as `agree` reads it: also of recordings that are not compared, because an action unit
+    that was used in any of them was looked for in all.
+
+    Args:
+        entries: of the coder, see `placed`.
+        coder: the name.
+        labels: source -> what to call the recording; file names alone would mix up `P01/rest.mp4` and `P02/rest.mp4`.
         folder: for a file that is read and removed.
 
     Raises:
         InputError: when there are no codes of that name.
     """
-    own = [entry for entry in codes.entries() if entry.coder == coder]
-    if not any(entry.code.kind == "au" for entry in own):
+    if not any(entry.code.kind == "au" for entry in entries):
         raise InputError(f"{coder or 'the unnamed coder'} has coded no action unit yet.")
     path = folder / "codes.csv"
-    path.write_text(entries_text(own), encoding="utf-8")
+    called = dict(labels)
+    for entry in entries:
+        called.setdefault(entry.source, f"other{len(called)}")
+    path.write_text(entries_text([replace(one, source=called[one.source]) for one in entries]), encoding="utf-8")
     return read_event_codings(path)[0]
 
 
@@ -46,10 +82,10 @@ def table_coding(tracks: Sequence[tuple[str, Track]], name: str) -> Coding:
     """The tables of recordings as one coding.
 
     Args:
-        tracks: source and table of each.
+        tracks: what the recording is called, and its table, of each.
         name: what to call it.
     """
-    rows = pd.concat([track.rows.assign(source=source) for source, track in tracks], ignore_index=True)
+    rows = pd.concat([track.rows.assign(source=label) for label, track in tracks], ignore_index=True)
     return coding_of(rows, Path(name))
 
 

@@ -23,7 +23,7 @@ from duchenne.files import replacing
 from duchenne.plain import tell
 
 _CODEC: Final = "libvpx-vp9"
-_SETTINGS: Final = {"deadline": "realtime", "cpu-used": "8", "row-mt": "1", "crf": "28", "b": "0", "g": "25"}
+_SETTINGS: Final = {"deadline": "realtime", "cpu-used": "8", "row-mt": "1", "crf": "28", "b": "0"}
 _TICKS: Final = 90_000
 _MOST_LINES: Final = 720
 _SAID_PERCENT: Final = 5
@@ -54,7 +54,7 @@ def copy_recording(source: Path, out: Path) -> int:
     ):
         stream: Any = None
         sound: Iterator[tuple[float, Any]] = iter(())
-        ticks = -1
+        ticks, next_key = -1, 0
         waiting: Any = None
         heard: tuple[float, Any] | None = None
         for picture in read_pictures(source):
@@ -69,6 +69,8 @@ def copy_recording(source: Path, out: Path) -> int:
             frame = av.VideoFrame.from_ndarray(np.asarray(image, dtype=np.uint8), format="rgb24")
             ticks = max(ticks + 1, round(picture.time_s * _TICKS))
             frame.pts, frame.time_base = ticks, Fraction(1, _TICKS)
+            if ticks >= next_key:  # by the clock: rates differ and vary
+                frame.pict_type, next_key = av.video.frame.PictureType.I, ticks + _TICKS
             for packet in stream.encode(frame):
                 waiting = _lasting(container, waiting, packet)
             while heard is not None and heard[0] <= picture.time_s:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -20,7 +21,7 @@ from duchenne.reviewing.codes import CodesFile, Entry
 from duchenne.reviewing.columns import Track, about, arrays, read_track
 from duchenne.reviewing.jobs import Jobs, Step
 from duchenne.reviewing.library import FITTED, Library, Recording
-from duchenne.tables.codings import Coding, stem_of
+from duchenne.tables.codings import Coding
 from duchenne.tables.event_codings import EventCoding
 
 _TABLE: Final = "table"
@@ -94,11 +95,18 @@ class Desk:
         ]
         return described, times_s.astype("<f8").tobytes() + numbers.tobytes()
 
+    def coded(self, key: str, coder: str) -> dict[str, Any]:
+        """The codes of one coder of a recording with their mark, and what else holds for this coder there."""
+        source = self.library.find(key).source
+        codes, mark = self.codes.of(source, coder)
+        shared = [one.code for one in self.codes.entries() if one.source == source and one.is_of_all and coder]
+        return {"codes": [code.sent() for code in codes], "mark": mark, "shared": [code.sent() for code in shared]}
+
     def export(self, form: str, coder: str) -> tuple[str, str]:
         """File name and text of one coder's codes."""
         if form not in exchange.EXPORTS:
             raise UsageError(f"there is no export `{form}`; there are {', '.join(exchange.EXPORTS)}.")
-        entries = [entry for entry in self.codes.entries() if entry.coder == coder]
+        entries = self.codes.held_by(coder)
         if not entries:
             raise UsageError("there is nothing to export yet.")
         shown = [entry for entry in entries if form != "frames" or entry.source in self.library.sources]
@@ -116,37 +124,54 @@ class Desk:
         framed = [one for one in chosen if all(self._track(one, which) is not None for which in tables)]
         if not framed:
             raise InputError("there is no table to compare with; run `duchenne detect`, or fit a detector here.")
-        keys: pd.DataFrame | None = None
+        labels = {one.source: one.key for one in self.library.recordings.values()}
+        coded = {
+            which: comparing.placed(self.codes.held_by(which.removeprefix(_CODER)), self._mains(framed))
+            for which in (first, second)
+            if which.startswith(_CODER)
+        }
         sides: list[EventCoding | Coding] = []
         with tempfile.TemporaryDirectory() as folder:
             for which in (first, second):
-                if which.startswith(_CODER):
-                    sides.append(comparing.event_coding(self.codes, which.removeprefix(_CODER), Path(folder)))
+                if which in coded:
+                    name = which.removeprefix(_CODER)
+                    sides.append(comparing.event_coding(coded[which], name, labels, Path(folder)))
                 else:
-                    tracks = [(one.source, track) for one in framed if (track := self._track(one, which))]
+                    tracks = [(one.key, track) for one in framed if (track := self._track(one, which))]
                     sides.append(comparing.table_coding(tracks, which))
         keys = next((side.keys for side in sides if isinstance(side, Coding)), None)
         if keys is None:
-            keys = self._keys(framed)
+            keys = self._keys(framed, [entry for entries in coded.values() for entry in entries])
         rows, differences = comparing.compare(sides[0], sides[1], keys)
-        by_stem = {stem_of(one.source): one.key for one in chosen}
-        return {"rows": rows, "differences": [{**one, "key": by_stem[one["source"]]} for one in differences]}
+        order = list(self.library.recordings)
+        differences.sort(key=lambda one: order.index(one["source"]))
+        return {
+            "rows": rows,
+            "differences": [
+                {**one, "key": one["source"], "source": self.library.find(one["source"]).source} for one in differences
+            ],
+        }
 
     def fit(self, coder: str, model: str) -> None:
         """Starts fitting a detector to one coder's codes."""
-        own = [entry for entry in self.codes.entries() if entry.coder == coder]
-        self.jobs.start("fit", teaching.fit_steps(self.library, own, model), self._detector_words)
+
+        def finish() -> dict[str, Any] | None:
+            teaching.take_over(self.library)
+            return self._detector_words()
+
+        own = self.codes.held_by(coder)
+        self.jobs.start("fit", lambda: teaching.fit_steps(self.library, own, model), finish)
 
     def detect(self) -> None:
         """Starts finding faces and action units where there is no table."""
-        self.jobs.start("detect", teaching.detect_steps(self.library))
+        self.jobs.start("detect", lambda: teaching.detect_steps(self.library))
 
     def copy(self, key: str) -> None:
         """Starts making a copy of a recording that browsers play."""
         one = self.library.find(key)
         words = [str(one.checked()), str(self.library.copy_of(one))]
         step = Step(f"copy {one.source}", words, module="duchenne.reviewing.copying")
-        self.jobs.start("copy", [step])
+        self.jobs.start("copy", lambda: [step])
 
     def video(self, key: str) -> Path:
         """The file to play: the copy where one was made, else the recording."""
@@ -161,7 +186,7 @@ class Desk:
 
     def next_stretches(self, coder: str, by: Literal["doubt", "rare"]) -> list[dict[str, Any]]:
         """What to code next, over all recordings."""
-        own = [entry for entry in self.codes.entries() if entry.coder == coder]
+        own = comparing.placed(self.codes.held_by(coder), self._mains(self.library.recordings.values()))
         candidates = []
         for one in self.library.recordings.values():
             track = self._track(one, _FITTED)
@@ -178,7 +203,7 @@ class Desk:
             raise UsageError("fit a detector first; what it is unsure of is worth coding next.")
         seconds: dict[int, float] = {}
         for entry in own:
-            if entry.code.au is not None:
+            if entry.code.kind == "au" and entry.code.au is not None:
                 seconds[entry.code.au] = seconds.get(entry.code.au, 0.0) + entry.code.offset_s - entry.code.onset_s
         keys = {one.source: one.key for one in self.library.recordings.values()}
         found = choosing.choose(candidates, by=by, coded_seconds=seconds)
@@ -198,7 +223,7 @@ class Desk:
         kept = self._tracks.get((path, one.source))
         if kept is None or kept[0] != stamp:
             alone = len(self.library.recordings) == 1 or path.stem.endswith("_aus")
-            kept = (stamp, read_track(path, one.source, alone=alone))
+            kept = (stamp, read_track(path, one.source, self.library.sources, alone=alone))
             self._tracks[path, one.source] = kept
         return kept[1]
 
@@ -215,15 +240,20 @@ class Desk:
             self._times[one.key] = frame_times(one.checked())
         return self._times[one.key]
 
-    def _keys(self, recordings: list[Recording]) -> pd.DataFrame:
+    def _mains(self, recordings: Iterable[Recording]) -> dict[str, int | None]:
+        """Source -> the face seen largest and longest, where a table says which one that is."""
+        tracks = {one.source: self._track(one, _TABLE) or self._track(one, _FITTED) for one in recordings}
+        return {source: track.main_face for source, track in tracks.items() if track is not None}
+
+    def _keys(self, recordings: list[Recording], entries: list[Entry]) -> pd.DataFrame:
         """The frames of recordings, once for every face that is coded there."""
         parts = []
         for one in recordings:
             times_s = self._frame_times(one)
-            faces = {entry.code.face for entry in self.codes.entries() if entry.source == one.source} - {None} or {0}
+            faces = {entry.code.face for entry in entries if entry.source == one.source} - {None} or {0}
             parts += [
                 pd.DataFrame(
-                    {"source": stem_of(one.source), "face": str(face), "frame": np.arange(len(times_s), dtype=float),
+                    {"source": one.key, "face": str(face), "frame": np.arange(len(times_s), dtype=float),
                      "time_s": times_s}
                 )
                 for face in sorted(face for face in faces if face is not None)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -19,9 +20,9 @@ from duchenne.plain import as_cell
 from duchenne.preparing.codes.exports import SUFFIXES, is_events, read_events
 from duchenne.preparing.codes.names import Sources
 from duchenne.preparing.codes.programs.events import Event
-from duchenne.preparing.codes.programs.notation import parse_intensity
 from duchenne.preparing.codes.video_codes import VideoCodes, event_codes, row_labels
-from duchenne.reviewing.codes import Code, Entry, cells_of_entry, entries_text, letter
+from duchenne.preparing.codes.whose import is_of_all, with_faces
+from duchenne.reviewing.codes import UNSEEN, Code, Entry, cells_of_entry, entries_text, letter, meant_by
 
 EXPORTS: Final = {
     "events": ("codes.csv", "events with onset and offset (this library, R, spreadsheets)"),
@@ -64,23 +65,16 @@ def _table(rows: Sequence[Sequence[str]], delimiter: str = ",") -> str:
     return text.getvalue()
 
 
-def _events_of(entries: Sequence[Entry]) -> list[Event]:
-    return [
-        Event(
-            entry.source, entry.code.au, entry.code.onset_s, entry.code.offset_s,
-            parse_intensity(entry.code.intensity) if entry.code.intensity else None, entry.code.face, entry.coder,
-            entry.code.kind,  # type: ignore[arg-type]  # one of KINDS
-        )
-        for entry in entries
-    ]  # fmt: skip
-
-
 def _frames(entries: Sequence[Entry], times: Times) -> str:
-    aus = tuple(sorted({entry.code.au for entry in entries if entry.code.au is not None}))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "codes.csv"
+        path.write_text(entries_text(entries), encoding="utf-8")
+        events = read_events(path)  # with what FACS's codes for parts of the face say of action units
+    aus = tuple(sorted({event.au for event in events if event.kind == "au" and event.au is not None}))
     names = [name for au in aus for name in (au_column(au), intensity_column(au))]
     rows: list[list[str]] = [["source", "frame", "time_s", "face", *names]]
-    for source in dict.fromkeys(entry.source for entry in entries):
-        own = event_codes(_events_of([entry for entry in entries if entry.source == source]))
+    for source in dict.fromkeys(event.source for event in events):
+        own = event_codes(with_faces(source, [event for event in events if event.source == source], {}))
         times_s = times(source).tolist()
         numbers = list(range(len(times_s)))
         for face in own:
@@ -157,49 +151,62 @@ def _suffix(name: str) -> str:
 
 
 def _read(path: Path, stem: str, sources: Sequence[str], coder: str, times: Times, notes: list[str]) -> list[Entry]:
-    index = Sources(sources)
-
-    def source_of(named: str) -> str | None:
-        return index.find(stem if named == path.stem else named)
-
     if not is_events(path):
-        return _of_rows(path, stem, index, coder, times, notes)
+        return _of_rows(path, stem, sources, coder, times, notes)
     events = read_events(path, notes)
+    called = {event.source: stem if event.source == path.stem else event.source for event in events}
+    meant = _meant(called.values(), sources)
+    names_coders = any(event.coder or event.observation for event in events)
     kept, lost = [], set()
     for event in events:
-        source = source_of(event.source)
+        source = meant[called[event.source]]
         if source is None:
             lost.add(event.source)
-        elif event.kind == "unknown" and event.au is not None:
-            notes.append(
-                f"AU{event.au:02d} could not be judged from {event.onset_s:g} to {event.offset_s:g} s of {source}; "
-                "here that is said of all action units or none, so the whole stretch counts as not judged."
-            )
-            kept.append(_entry(source, event, coder, kind="unknown"))
-        else:
-            kept.append(_entry(source, event, coder, kind=event.kind))
+        else:  # what holds for all coders of a file goes on doing so
+            kept.append(_entry(source, event, "" if names_coders and is_of_all(event) else coder))
     notes += [f"not one of the recordings shown here, left out: {', '.join(sorted(lost))}."] if lost else []
     return kept
 
 
-def _entry(source: str, event: Event, coder: str, *, kind: str) -> Entry:
+def _meant(names: Iterable[str], sources: Sequence[str]) -> dict[str, str | None]:
+    """Name in an imported file -> the recording; None where it is none of those shown.
+
+    Programs write paths of other computers, so the file's name alone may say which one it is; not where the file tells
+    several of that name apart.
+    """
+    index = Sources(sources)
+    found = {name: index.find(name) for name in names}
+    counts = Counter(found.values())
+    return {
+        name: source if counts[source] == 1 or meant_by(name, index) == source else None
+        for name, source in found.items()
+    }
+
+
+def _entry(source: str, event: Event, coder: str) -> Entry:
+    unseen = event.kind == "unknown" and event.au is not None
     code = Code(
-        kind=kind, au=event.au if kind == "au" else None, onset_s=event.onset_s, offset_s=event.offset_s,
-        intensity=letter(event.intensity), face=event.face,
+        kind=event.kind, au=event.au, onset_s=event.onset_s, offset_s=event.offset_s, face=event.face,
+        intensity=UNSEEN if unseen else letter(event.intensity), others=_of_whom(event.subject),
     )  # fmt: skip
-    others = {"subject": event.subject} if event.subject else {}
-    return Entry(source, event.coder or event.observation or coder, code, others)
+    return Entry(source, event.coder or event.observation or coder, code)
 
 
-def _of_rows(path: Path, stem: str, index: Sources, coder: str, times: Times, notes: list[str]) -> list[Entry]:
+def _of_whom(subject: str) -> tuple[tuple[str, str], ...]:
+    return (("subject", subject),) if subject else ()
+
+
+def _of_rows(path: Path, stem: str, sources: Sequence[str], coder: str, times: Times, notes: list[str]) -> list[Entry]:
     """Rows per frame as events: runs of equal values; as coded count frames in which every action unit is known."""
     header, rows = read_rows(path)
     columns = au_columns(path, header)
     values: dict[tuple[str, str, int | None, str], dict[int, dict[str, float | None]]] = {}
-    for row in rows:
-        source = index.find(row.get("source") or row.get("path") or stem)
+    names = [row.get("source") or row.get("path") or stem for row in rows]
+    meant = _meant(names, sources)
+    for name, row in zip(names, rows):
+        source = meant[name]
         if source is None:
-            raise row.error("source", f"`{row.get('source') or stem}` is none of the recordings shown here.")
+            raise row.error("source", f"`{name}` is none of the recordings shown here.")
         number = len(times(source))
         frame = row.whole_number_of("frame") if "frame" in header else None
         if frame is None:
@@ -217,7 +224,6 @@ def _of_rows(path: Path, stem: str, index: Sources, coder: str, times: Times, no
         times_s = times(source)
         step = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 0.04
         edges = np.append(times_s, times_s[-1] + step).tolist()
-        others = {"subject": subject} if subject else {}
         known = [[_is_known(labels.get(frame), au) for au in aus] for frame in range(len(times_s))]
         partly += sum(any(one) and not all(one) for one in known)
         stretches: list[tuple[str, int | None, list[tuple[int, int, float]]]] = [
@@ -230,9 +236,10 @@ def _of_rows(path: Path, stem: str, index: Sources, coder: str, times: Times, no
             for onset, offset, value in runs:
                 strength = letter(value) if kind == "au" and value > 0 else ""
                 code = Code(
-                    kind=kind, au=one, onset_s=edges[onset], offset_s=edges[offset], intensity=strength, face=face
-                )
-                found.append(Entry(source, who, code, others))
+                    kind=kind, au=one, onset_s=edges[onset], offset_s=edges[offset], intensity=strength, face=face,
+                    others=_of_whom(subject),
+                )  # fmt: skip
+                found.append(Entry(source, who, code))
     if partly:
         notes.append(f"{partly} frames in which some action unit is unknown count as not coded.")
     return found

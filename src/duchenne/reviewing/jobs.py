@@ -47,7 +47,8 @@ class Job:
         Args:
             name: what the page calls it.
             steps: in order.
-            finish: called after the last step, in the background; what it gives is the result.
+            finish: called after the last step, in the background, where nobody cancelled it; what it gives is the
+                result.
         """
         self.name, self._steps, self._finish = name, list(steps), finish
         self._lines: list[str] = []
@@ -57,7 +58,7 @@ class Job:
         self._began = time.monotonic()
         self._took: float | None = None
         self._process: subprocess.Popen[str] | None = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -93,8 +94,10 @@ class Job:
                 self._step = number
                 if not self._command(step):
                     return
-            self._result = self._finish()
-            self._over("done")
+            with self._lock:  # it is cancelled before it takes effect, or not at all
+                if self.is_running:
+                    self._result = self._finish()
+                    self._over("done")
         except DuchenneError as error:
             self._lines.append(str(error))
             self._over("failed")
@@ -146,16 +149,22 @@ class Jobs:
     def __init__(self) -> None:
         """None yet."""
         self._job: Job | None = None
+        self._lock = threading.Lock()
 
-    def start(self, name: str, steps: Sequence[Step], finish: Callable[[], Any] = lambda: None) -> None:
+    def start(self, name: str, steps: Callable[[], Sequence[Step]], finish: Callable[[], Any] = lambda: None) -> None:
         """Starts one.
+
+        Args:
+            name, finish: as in `Job`.
+            steps: gives them; called only where no other job runs, so that it may write.
 
         Raises:
             UsageError: while another runs.
         """
-        if self._job is not None and self._job.is_running:
-            raise UsageError(f"{self._job.name} is still running; wait for it or cancel it.")
-        self._job = Job(name, steps, finish)
+        with self._lock:
+            if self._job is not None and self._job.is_running:
+                raise UsageError(f"{self._job.name} is still running; wait for it or cancel it.")
+            self._job = Job(name, steps(), finish)
 
     def status(self) -> dict[str, Any] | None:
         """Of the last one; None where there was none."""

@@ -99,24 +99,35 @@ class Library:
         """The table of `detect` of a recording; one that the page made itself comes last.
 
         Tables that were named outright are looked at first; else `NAME_aus.csv` or `.parquet` beside the recording, in
-        the working folder or anywhere in the folders given.
+        the working folder or anywhere in the folders given. Of several recordings with one NAME it belongs to the one
+        that it lies beside.
         """
         if self._tables and len(self.recordings) == 1:
             return self._tables[0]
         stems = {recording.path.stem, self.names[recording.key]}
         names = {f"{stem}{_TABLE_ENDING}{suffix}" for stem in stems for suffix in _TABLE_SUFFIXES}
-        outright = [path for path in self._tables if path.name in names]
+        outright = [path for path in self._tables if path.name in names and self._belongs(path, recording)]
         merged = [path for path in self._tables if not path.stem.endswith(_TABLE_ENDING)]
         beside = [folder / name for folder in (recording.path.parent, Path.cwd()) for name in sorted(names)]
-        found = outright or merged or [path for path in beside if path.is_file()]
+        found = outright or merged or [path for path in beside if path.is_file() and self._belongs(path, recording)]
         if not found:
-            found = sorted(path for folder in self._folders for path in _files(folder) if path.name in names)
+            listed = sorted(path for folder in self._folders for path in _files(folder) if path.name in names)
+            found = [path for path in listed if self._belongs(path, recording)]
         if not (outright or merged):
             places = [folder.resolve() for folder in (*self._folders, recording.path.parent, Path.cwd())]
             found = [path for path in found if any(path.resolve().is_relative_to(place) for place in places)]
         own = self.made(TABLES, recording)
         found = [path for path in found if WORK_FOLDER not in path.parts] or ([own] if own.is_file() else [])
         return found[0] if found else None
+
+    def _belongs(self, table: Path, recording: Recording) -> bool:
+        """Whether a table that is called as a recording is its own, and not another one's of the same name."""
+        stem = table.stem.removesuffix(_TABLE_ENDING)
+        if stem == self.names[recording.key]:
+            return True
+        namesakes = [one for one in self.recordings.values() if one.path.stem == stem]
+        beside = [one for one in namesakes if one.path.parent.resolve() == table.parent.resolve()]
+        return (beside or namesakes) == [recording]
 
     def copy_of(self, recording: Recording) -> Path:
         """Where the copy lies that browsers play, if one was made."""

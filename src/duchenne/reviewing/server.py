@@ -154,9 +154,7 @@ class _Routes:
         return Response(len(head).to_bytes(8, "little") + head + body, media_type="application/octet-stream")
 
     async def codes(self, request: Request) -> Response:
-        source = self._desk.library.find(request.path_params["key"]).source
-        codes, mark = await run_in_threadpool(self._desk.codes.of, source, _coder(request))
-        return JSONResponse({"codes": [vars(code) for code in codes], "mark": mark})
+        return await _json(self._desk.coded, request.path_params["key"], _coder(request))
 
     async def put_codes(self, request: Request) -> Response:
         source = self._desk.library.find(request.path_params["key"]).source

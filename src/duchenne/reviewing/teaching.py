@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,35 +16,45 @@ from duchenne.facs import ACTION_UNITS
 from duchenne.files import write_text
 from duchenne.plain import as_cell
 from duchenne.preparing.codes.names import Sources
-from duchenne.reviewing.codes import UNFINISHED, Entry, entries_text
+from duchenne.reviewing.codes import Entry, entries_text, meant_by
 from duchenne.reviewing.jobs import Step
 from duchenne.reviewing.library import FITTED, TABLES, Library
+from duchenne.tables.writing import output_names
 
 MODELS: Final = ("blendshapes", "landmarks")
 """What a detector may be fitted on here; others by `duchenne fit`."""
 NAMES: Final = "names.csv"
 """Beside the recordings: who is who, as `prepare --names` reads it."""
+_NEW: Final = ".new"
+"""In the working folder: what a fit makes, until all of it is there."""
+_MADE: Final = ("codes.csv", NAMES, "coded", "detector", FITTED)
 
 
 def detect_steps(library: Library) -> list[Step]:
-    """Tables for all recordings that have none."""
+    """Tables for all recordings that have none.
+
+    Where `detect` would call tables otherwise if it did not see the recordings that have one, it is given all.
+    """
     todo = [one for one in library.recordings.values() if library.table_of(one) is None]
     if not todo:
         raise UsageError("every recording has its table already.")
-    outs = [library.made(TABLES, one) for one in todo]
-    words = ["detect", *(str(one.path) for one in library.recordings.values()), "-o", f"{library.work / TABLES}/"]
-    what = f"find faces and action units in {len(library.recordings)} recordings"
+    outs, names = [library.made(TABLES, one) for one in todo], output_names([one.path for one in todo])
+    if any(names[one.path] != library.names[one.key] for one in todo):
+        todo = list(library.recordings.values())
+    words = ["detect", *(str(one.path) for one in todo), "-o", f"{library.work / TABLES}/"]
+    what = f"find faces and action units in {len(todo)} recordings"
     return [Step(what, [*words, "--quiet"], lambda: sum(out.is_file() for out in outs) / len(outs))]
 
 
 def fit_steps(library: Library, entries: Sequence[Entry], model: str) -> list[Step]:
-    """What makes a detector of one coder's codes and runs it over all recordings.
+    """What makes a detector of one coder's codes and runs it over all recordings; `take_over` follows.
 
-    The coded recordings are linked into a folder of their own, so that `prepare` reads no other.
+    The coded recordings are linked into a folder of their own, so that `prepare` reads no other. What an earlier fit
+    made stays until then.
 
     Args:
         library: of the page.
-        entries: of one coder.
+        entries: of one coder, see `CodesFile.held_by`.
         model: one of `MODELS`.
 
     Raises:
@@ -57,17 +67,14 @@ def fit_steps(library: Library, entries: Sequence[Entry], model: str) -> list[St
     coded = [one for one in library.recordings.values() if one.source in used]
     if not coded or not any(entry.code.kind == "au" and entry.source in library.sources for entry in entries):
         raise UsageError("no action unit of these recordings is coded yet.")
-    unfinished = sum(entry.code.comment == UNFINISHED for entry in entries)
+    unfinished = sum(entry.code.unfinished for entry in entries)
     if unfinished:
         raise UsageError(f"{unfinished} of the codes have no offset yet; set it (key O) or remove them first.")
-    work = library.work
-    staged, labels, prepared, detector, tables = (
-        work / name for name in (".recordings", "codes.csv", "coded", "detector", FITTED)
-    )
-    if prepared.exists():
-        shutil.rmtree(prepared)  # with other codes it would be refused
-    shutil.rmtree(staged, ignore_errors=True)
+    new = library.work / _NEW
+    staged, (labels, named, prepared, detector, tables) = new / "recordings", (new / name for name in _MADE)
     try:
+        if new.exists():
+            shutil.rmtree(new)  # of a fit that did not come to its end
         for one in coded:
             link = staged / one.source
             link.parent.mkdir(parents=True, exist_ok=True)
@@ -77,12 +84,11 @@ def fit_steps(library: Library, entries: Sequence[Entry], model: str) -> list[St
             f"{staged}: cannot be written ({error.strerror}); give --codes in a folder that can."
         ) from error
     write_text(labels, entries_text([entry for entry in entries if entry.source in {one.source for one in coded}]))
-    names = _names(library.root / NAMES, [one.source for one in coded], work / NAMES)
+    names = _names(library.root / NAMES, library.sources, used, named)
     prepare = ["prepare", "videos", "--root", str(staged), "--labels", str(labels), "--out", str(prepared), *names]
     fit = ["fit", "--model", model, "--data", str(prepared), "--out", str(detector), "--quiet"]
     detect = ["detect", *(str(one.path) for one in library.recordings.values()), "--model", str(detector)]
-    outs = [library.made(FITTED, one) for one in library.recordings.values()]
-    shutil.rmtree(tables, ignore_errors=True)
+    outs = [tables / library.made(FITTED, one).name for one in library.recordings.values()]
     return [
         Step(f"find the faces of {len(coded)} coded recordings", [*prepare, "--quiet", "--workers", "1"]),
         Step("fit and judge the detector", fit),
@@ -93,18 +99,32 @@ def fit_steps(library: Library, entries: Sequence[Entry], model: str) -> list[St
     ]  # fmt: skip
 
 
-def _names(path: Path, sources: Sequence[str], out: Path) -> list[str]:
-    """The rows of names.csv that are about the sources, as words for `prepare`; none where there is no such file."""
+def take_over(library: Library) -> None:
+    """Puts what a fit made in the place of what the one before made."""
+    for name in _MADE:
+        made, place = library.work / _NEW / name, library.work / name
+        if place.is_dir():
+            shutil.rmtree(place)
+        else:
+            place.unlink(missing_ok=True)
+        if made.exists():
+            made.rename(place)
+    shutil.rmtree(library.work / _NEW)
+
+
+def _names(path: Path, sources: Sequence[str], used: Collection[str], out: Path) -> list[str]:
+    """The rows of names.csv that are about coded sources, as words for `prepare`; none where there is no such file."""
     if not path.is_file():
         return []
     columns = ("source", "face", "name")
     _, rows = read_rows(path, columns)
-    index = Sources(sources)
-    kept = [row for row in rows if index.find(row.get("source")) is not None]
+    index = Sources(sources)  # among all, so that P02/rest.mp4 is not taken for P01/rest.mp4, which alone is coded
+    meant = [[meant_by(row.get("source"), index), row.get("face"), row.get("name")] for row in rows]
+    kept = [row for row in meant if row[0] in used]
     if not kept:
         return []
     text = io.StringIO(newline="")
-    csv.writer(text).writerows([columns, *([as_cell(row.get(name)) for name in columns] for row in kept)])
+    csv.writer(text).writerows([columns, *([as_cell(cell) for cell in row] for row in kept)])
     write_text(out, text.getvalue())
     return ["--names", str(out)]
 

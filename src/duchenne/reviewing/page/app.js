@@ -3,10 +3,11 @@
 import {$, ask, au, element, note, numbers, onto, query} from "./api.js";
 import {Player, portraits} from "./player.js";
 import {Curves, clock} from "./curves.js";
-import {Coding, UNFINISHED} from "./coding.js";
+import {Coding, blank} from "./coding.js";
 import {Compare} from "./compare.js";
 import {Teach} from "./teach.js";
-import {KEYS, keyboard} from "./keys.js";
+import {names} from "./names.js";
+import {keyboard} from "./keys.js";
 
 const LETTERS = ["A", "B", "C", "D", "E"], WORDS = ["trace", "slight", "marked", "severe", "maximum"];
 const UNREAD = {small: "was too small to be read (detect --min-face)", no_landmarks: "had no landmarks", no_baseline: "showed no resting face"};
@@ -16,11 +17,11 @@ const narrow = matchMedia("(max-width: 46rem)");
 const player = new Player($("video"), $("overlay"), $("picture"), $("window"));
 const curves = new Curves(player, $("plot"), $("curves"), $("cursor"), $("rows"));
 const coding = new Coding();
-const app = {state: null, key: null, info: null, face: null, row: null, player, curves, coding, open, reload, seekTo, say};
+const app = {state: null, key: null, info: null, face: null, row: null, player, curves, coding, open, renew, seekTo};
 const compare = new Compare(app), teach = new Teach(app);
 globalThis.review = app;  // for whoever looks at the page with developer tools, and for tests
 
-const canCode = () => !narrow.matches;
+const canCode = () => !narrow.matches && player.times.length > 0;  // not before the frames of another recording are known
 const stored = name => { try { return localStorage.getItem(name); } catch { return null; } };
 const remember = (name, value) => { try { localStorage.setItem(name, value); } catch { /* private windows forget */ } };
 
@@ -47,14 +48,25 @@ async function reload() {
   lists();
 }
 
+// What a job has made is shown; codes, what is open among them, and what can be undone stay.
+async function renew() {
+  await reload();
+  const {key, info: before, face} = app, {view} = curves, {time} = player, info = await ask("recordings/" + key);
+  if (key !== app.key) return;
+  app.info = info;
+  const other = info.stamp !== before?.stamp;
+  if (other) { note($("trouble"), ""); note($("hint"), ""); $("copy").hidden = true; player.open(address(), info); }
+  await table(face);
+  if (other) seekTo(time);
+  curves.look(...view);
+  compare.offer();
+}
+
 // Shows a recording, at a time and with a face where they are given.
 async function open(key, time, face) {
   if (app.key !== key) {
-    if (coding.state === "not saved") {
-      $("recording").value = app.key ?? key;
-      say(`not saved: ${coding.why} Reload the page to give up what is not saved.`, true);
-      return;
-    }
+    try { await coding.leave(); }
+    catch (error) { $("recording").value = app.key ?? key; say(error.message, true); return; }
     app.key = key;
     $("recording").value = key;
     try { await show(key, face); } catch (error) { note($("trouble"), error.message); }
@@ -65,10 +77,10 @@ async function open(key, time, face) {
 async function show(key, face) {
   note($("trouble"), ""); note($("hint"), ""); $("copy").hidden = true;
   const info = await ask("recordings/" + key);
+  await coding.load(key, $("coder").value.trim());  // first: a key that is pressed in the meantime belongs to the old one
   if (key !== app.key) return;  // another was chosen in the meantime
   app.info = info;
   player.open(address(), app.info);
-  await coding.load(key, $("coder").value.trim());
   await table(face);
   compare.offer();
 }
@@ -83,8 +95,8 @@ function seekTo(time) {
 
 async function table(face) {
   const known = app.info.table ?? app.info.fitted, faces = known?.faces ?? [];
-  const most = faces.reduce((best, one) => best === null || one.frames > best.frames ? one : best, null);
-  await choose(face ?? most?.number ?? 0);
+  app.main = known?.main ?? null;  // nobody is numbered without a table
+  await choose(faces.some(one => one.number === face) ? face : app.main);
   curves.look(...curves.whole);
   $("faces").replaceChildren(...faces.map(one => element("button", {role: "radio", "data-face": one.number, "aria-checked": String(one.number === app.face), "aria-label": `face ${one.number}, seen in ${one.frames} frames`, title: `face ${one.number}: ${one.frames} frames`, onclick: () => choose(one.number)}, element("canvas", {width: 76, height: 76}), element("span", {}, String(one.number)))));
   $("detect").hidden = Boolean(app.info.table);
@@ -102,7 +114,7 @@ function whenReady(then) {
 // A face: its numbers, of the table and of the fitted detector.
 async function choose(face) {
   const key = app.key;
-  const [read, fitted] = await Promise.all([numbers(key, "table", face), app.info.fitted ? numbers(key, "fitted", face) : null]);
+  const [read, fitted] = await Promise.all(["table", "fitted"].map(of => of === "table" || app.info.fitted ? numbers(key, of, face ?? 0) : null));
   if (key !== app.key) return;
   const own = app.info.table || !fitted ? read : fitted;  // without a table the fitted detector's has the faces
   app.face = player.face = face;
@@ -123,7 +135,7 @@ async function choose(face) {
   app.series = series;
   tableNote();
   const rows = [{kind: "coded"}, ...app.state.aus.map(one => ({au: one.au}))];
-  names();
+  names(app.state.aus, toggle, () => stretchKey("coded"));
   curves.show(rows, series);
   legend();
   values();
@@ -144,27 +156,6 @@ function legend() {
   $("legend").replaceChildren(...parts.flatMap(([kind, what]) => [element("i", {class: kind}), what]));
 }
 
-function names() {
-  const made = app.state.aus.map(one => {
-    const button = element("button", {"data-au": one.au, "aria-pressed": "false", "aria-describedby": "tip", onclick: () => toggle(one.au)}, element("b", {}, au(one.au) + " "), KEYS[one.au] ? element("kbd", {}, KEYS[one.au].toUpperCase()) : null, element("small", {}, one.name));
-    button.setAttribute("aria-label", `${au(one.au)} ${one.name}, key ${KEYS[one.au]}`);
-    for (const name of ["pointerenter", "focus"]) button.addEventListener(name, () => tip(one, button));
-    for (const name of ["pointerleave", "blur"]) button.addEventListener(name, () => { $("tip").hidden = true; });
-    return element("div", {}, button, element("span", {class: "value", "data-value": one.au}));
-  });
-  const coded = element("div", {}, element("button", {onclick: () => stretchKey("coded")}, element("b", {}, "coded"), element("small", {}, "what was coded")));
-  $("names").replaceChildren(element("div", {class: "axis"}), coded, ...made);
-}
-
-function tip(one, button) {
-  const box = button.getBoundingClientRect(), place = $("tip");
-  const picture = (name, what) => element("figure", {}, element("img", {src: `page/${name}.jpg`, alt: what, width: 155, height: 155}), element("figcaption", {}, what));
-  place.replaceChildren(element("strong", {}, `${au(one.au)} ${one.name}`), element("div", {}, one.seen), picture("neutral", "neutral"), picture("au_" + String(one.au).padStart(2, "0"), `drawn example of ${au(one.au)}`));
-  place.hidden = false;
-  place.style.left = Math.min(box.right + 8, innerWidth - 370) + "px";
-  place.style.top = Math.max(4, Math.min(box.top - 60, innerHeight - place.offsetHeight - 8)) + "px";
-}
-
 function values() {
   for (const place of $("names").querySelectorAll("[data-value]")) {
     const one = app.series?.get(Number(place.dataset.value))?.at(-1), value = one?.values[player.index];
@@ -182,20 +173,24 @@ function values() {
 
 const frameEnd = () => player.end(player.index) - player.time;
 
+// Codes without a face are those of who is seen largest and longest. Where there are some, from before there was a table,
+// this face goes on without a number: `prepare` takes no codes of both kinds.
+const ofFace = () => app.face === app.main && [...coding.codes, ...coding.open].some(code => code.kind === "au" && code.face === null) ? null : app.face;
+
 function toggle(number) {
   app.row = number;
   if (!canCode() || !named()) return;
-  coding.toggle("au", number, app.face, player.time, frameEnd(), player.index === player.last);
+  coding.toggle("au", number, ofFace(), player.time, frameEnd(), player.index === player.last);
 }
 
 function stretchKey(kind) {
   if (!canCode() || !named()) return;
   if (kind === "none") {
-    const there = coding.codes.find(code => code.kind === "none" && code.face === app.face);
+    const there = coding.codes.find(code => code.kind === "none" && code.face === ofFace());
     if (there) coding.remove(there.id);
-    else if (coding.codes.some(code => code.kind === "au" && code.face === app.face)) say("this face has codes, so it does move", true);
-    else coding.put([...coding.codes, {id: -Date.now(), kind: "none", au: null, onset_s: 0, offset_s: 0, intensity: "", side: "", certainty: "", face: app.face, comment: ""}]);
-  } else coding.toggle(kind, null, app.face, player.time, frameEnd(), player.index === player.last);
+    else if (coding.codes.some(code => code.kind === "au" && own(code))) say("this face has codes, so it does move", true);
+    else coding.put([...coding.codes, blank({kind: "none", face: ofFace()})]);
+  } else coding.toggle(kind, null, ofFace(), player.time, frameEnd(), player.index === player.last);
 }
 
 function named() {
@@ -221,7 +216,11 @@ function boundary(name) {
   const code = chosen(), time = player.time;
   if (!code || code.kind === "none" || !canCode()) return;
   if (name === "onset_s" && time < code.offset_s) coding.edit(code.id, {onset_s: time});
-  else if (name === "offset_s" && time > code.onset_s) coding.edit(code.id, {offset_s: player.index === player.last ? time + frameEnd() : time, comment: code.comment === UNFINISHED ? "" : code.comment});
+  else if (name === "offset_s" && time > code.onset_s) {
+    const last = player.index === player.last;
+    if (coding.open.includes(code)) coding.close(code, time, frameEnd(), last);
+    else coding.edit(code.id, {offset_s: last ? time + frameEnd() : time, unfinished: false});
+  }
   else say(name === "onset_s" ? "the onset must lie before the offset" : "the offset must lie behind the onset", true);
 }
 
@@ -237,14 +236,16 @@ function select(id) {
   coding.changed();
 }
 
+// Codes without a face are shown with every face, and without a table all codes are.
+const own = code => code.face === null || app.face === null || code.face === app.face;
+
 function showCodes() {
-  const own = code => code.face === null || code.face === app.face;
-  curves.codes = coding.codes.filter(own); curves.open = coding.open.filter(own); curves.selected = coding.selected;
+  curves.codes = [...coding.codes, ...coding.shared].filter(own); curves.open = coding.open.filter(own); curves.selected = coding.selected;
   curves.paint();
   const rows = [...coding.open, ...coding.codes].sort((a, b) => a.onset_s - b.onset_s || (a.au ?? 0) - (b.au ?? 0));
-  const word = code => code.kind === "au" ? au(code.au) : {coded: "coded range", unknown: "cannot be judged", none: "nobody moves"}[code.kind];
+  const word = code => code.kind === "au" ? au(code.au) : code.au !== null ? `${au(code.au)} cannot be judged` : {coded: "coded range", unknown: "cannot be judged", none: "nobody moves"}[code.kind];
   $("codes").tBodies[0].replaceChildren(...rows.map(code => element("tr", {class: "go", "aria-current": String(code.id === coding.selected), onclick: () => { select(code.id); if (code.kind !== "none") seekTo(code.onset_s); }},
-    element("td", {}, element("button", {"data-code": code.id}, word(code) + (coding.open.includes(code) ? " …" : code.comment === UNFINISHED ? " (offset not set)" : ""))),
+    element("td", {}, element("button", {"data-code": code.id}, word(code) + (coding.open.includes(code) ? " …" : code.unfinished ? " (offset not set)" : ""))),
     element("td", {}, code.kind === "none" ? "" : clock(code.onset_s, .01)), element("td", {}, code.kind === "none" || coding.open.includes(code) ? "" : clock(code.offset_s, .01)),
     element("td", {}, [code.intensity, code.side, code.certainty === "uncertain" ? "?" : ""].filter(Boolean).join(" ")), element("td", {}, code.face ?? ""))));
   const code = chosen();
@@ -255,10 +256,10 @@ function showCodes() {
       for (const button of $(place).children) { button.setAttribute("aria-checked", String(code[field] === button.dataset.value)); button.disabled = code.kind !== "au"; }
     if (document.activeElement !== $("comment")) $("comment").value = code.comment;
   }
-  for (const button of $("names").querySelectorAll("[data-au]")) button.setAttribute("aria-pressed", String(coding.open.some(one => one.au === Number(button.dataset.au) && one.face === app.face)));
+  for (const button of $("names").querySelectorAll("[data-au]")) button.setAttribute("aria-pressed", String(coding.open.some(one => one.au === Number(button.dataset.au) && own(one))));
   for (const kind of ["coded", "unknown"]) $("mark-" + kind).setAttribute("aria-pressed", String(coding.open.some(one => one.kind === kind)));
   $("undo").disabled = !coding.past.length && !coding.open.length; $("redo").disabled = !coding.future.length;
-  const all = [...coding.codes, ...coding.open], ranges = all.filter(one => one.kind === "coded").map(one => one.face);
+  const all = [...coding.codes, ...coding.open, ...coding.shared], ranges = all.filter(one => one.kind === "coded").map(one => one.face);
   const everything = all.some(one => one.kind === "au" && !ranges.includes(one.face) && !ranges.includes(null));
   note($("coded-note"), everything ? "A face with codes has no coded range yet: all of this recording counts as coded for it, and whatever has no code as absent. Mark what you have looked at (C)." : "");
 }
@@ -338,14 +339,16 @@ $("speed").addEventListener("change", () => { player.video.playbackRate = Number
 $("recording").addEventListener("change", () => open($("recording").value));
 $("comment").addEventListener("change", () => { if (chosen()) coding.edit(coding.selected, {comment: $("comment").value}); });
 $("coder").addEventListener("change", async () => {
-  remember("coder", $("coder").value.trim());
-  try { await coding.load(app.key, $("coder").value.trim()); compare.offer(true); } catch (error) { say(error.message, true); }
+  const name = $("coder").value.trim();
+  try { await coding.load(app.key, name); remember("coder", name); compare.offer(true); }
+  catch (error) { $("coder").value = coding.coder ?? ""; say(error.message, true); }
 });
 $("coder").addEventListener("keydown", event => { if (event.key === "Enter") $("coder").blur(); });
 $("import").addEventListener("change", async () => {
   const [file] = $("import").files;
   if (!file || !named()) return;
   try {
+    await coding.leave();
     const done = await ask(`import?${query({name: file.name, coder: $("coder").value.trim()})}`, {method: "POST", body: file});
     note($("import-note"), `${done.added} of ${done.read} codes were new. ${done.notes.join(" ")}`);
     await coding.load(app.key, coding.coder); await reload(); compare.offer();
@@ -392,6 +395,6 @@ coding.addEventListener("state", () => {
   }
   compare.later();
 });
-const width = () => { $("read-only").hidden = canCode(); };
+const width = () => { $("read-only").hidden = !narrow.matches; };
 narrow.addEventListener("change", width); width();
 start().catch(error => note($("trouble"), error.message));

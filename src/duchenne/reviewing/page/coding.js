@@ -2,26 +2,43 @@
 
 import {ask, send, query} from "./api.js";
 
-export const UNFINISHED = "offset not set";
 const EVERY_MS = 700;
 let numbered = 0;
 
-const plain = code => ({kind: code.kind, au: code.au ?? null, onset_s: code.onset_s, offset_s: code.offset_s, intensity: code.intensity, side: code.side, certainty: code.certainty, face: code.face, comment: code.comment});
-export const blank = values => ({id: ++numbered, kind: "au", au: null, onset_s: 0, offset_s: 0, intensity: "", side: "", certainty: "", face: null, comment: "", ...values});
+const plain = code => ({kind: code.kind, au: code.au ?? null, onset_s: code.onset_s, offset_s: code.offset_s, intensity: code.intensity, side: code.side, certainty: code.certainty, face: code.face, comment: code.comment, unfinished: code.unfinished, others: code.others});
+// `others` is what stands in other columns of the file: it stays with its code, whatever becomes of that.
+export const blank = values => ({id: ++numbered, kind: "au", au: null, onset_s: 0, offset_s: 0, intensity: "", side: "", certainty: "", face: null, comment: "", unfinished: false, others: {}, ...values});
 
 export class Coding extends EventTarget {
   constructor() {
     super();
-    Object.assign(this, {codes: [], open: [], past: [], future: [], selected: null, mark: null, saving: false, waiting: false, state: "", key: null, coder: null});
+    Object.assign(this, {codes: [], shared: [], open: [], past: [], future: [], selected: null, mark: null, saving: false, waiting: false, state: "", why: "", key: null, coder: null, asked: null, changes: 0});
     // What is open while it plays has an offset that moves; it is stored along, so that nothing is lost if all ends here.
     setInterval(() => { if (this.open.length) this.store(); }, EVERY_MS);
     addEventListener("beforeunload", event => { if (this.state === "not saved") event.preventDefault(); });
   }
 
+  // Before anything else is shown: what is open ends here for now, and all is stored. Throws where that is not possible.
+  async leave() {
+    if (this.open.length || this.state === "not saved") {
+      this.codes = [...this.codes, ...this.open]; this.open = [];
+      this.changed(); this.store();
+    }
+    if (this.saving) await new Promise(done => this.addEventListener("settled", done, {once: true}));
+    if (this.state === "not saved") throw new Error(`not saved: ${this.why} Reload the page to give up what is not saved.`);
+  }
+
+  // Whatever is changed until the new codes are there still belongs to the old ones, and is stored with their mark.
   async load(key, coder) {
-    await this.settle();
-    const found = await ask(`recordings/${key}/codes?${query({coder})}`);
-    Object.assign(this, {key, coder, mark: found.mark, codes: found.codes.map(blank), open: [], past: [], future: [], selected: null, unsent: null});
+    const asked = this.asked = {};
+    let found, before;
+    do {
+      await this.leave();
+      before = this.changes;
+      found = await ask(`recordings/${key}/codes?${query({coder})}`);
+      if (asked !== this.asked) return;  // something else was chosen in the meantime
+    } while (this.saving || this.changes !== before);
+    Object.assign(this, {key, coder, mark: found.mark, codes: found.codes.map(blank), shared: found.shared.map(blank), open: [], past: [], future: [], selected: null, unsent: null});
     this.tell("");
     this.changed();
   }
@@ -67,15 +84,15 @@ export class Coding extends EventTarget {
   // it; only the last frame of the recording belongs to what ends there.
   toggle(kind, au, face, time, step, last = false) {
     const running = this.open.find(code => code.kind === kind && code.au === au && code.face === face);
-    if (!running) {
-      const code = blank({kind, au, face, onset_s: time, offset_s: time + step, comment: UNFINISHED});
-      this.open.push(code); this.selected = code.id; this.changed(); this.store();
-      return;
-    }
+    if (running) { this.close(running, time, step, last); return; }
+    const code = blank({kind, au, face, onset_s: time, offset_s: time + step, unfinished: true});
+    this.open.push(code); this.selected = code.id; this.changed(); this.store();
+  }
+
+  close(running, time, step, last = false) {
     this.open = this.open.filter(code => code !== running);
     const [onset_s, offset_s] = time > running.onset_s ? [running.onset_s, last ? time + step : time] : time < running.onset_s ? [time, running.onset_s] : [time, time + step];
-    const done = {...running, onset_s, offset_s, comment: running.comment === UNFINISHED ? "" : running.comment};
-    this.put([...this.codes, done], done.id);
+    this.put([...this.codes, {...running, onset_s, offset_s, unfinished: false}], running.id);
   }
 
   // While it plays, what is open reaches to the current frame.
@@ -88,7 +105,7 @@ export class Coding extends EventTarget {
   // One request at a time, always with the latest codes.
   async store() {
     if (this.key === null || this.coder === null) return;
-    this.waiting = true;
+    this.waiting = true; this.changes++;
     if (this.saving) return;
     this.saving = true;
     try {
@@ -106,6 +123,4 @@ export class Coding extends EventTarget {
       if (error.status === undefined) setTimeout(() => { if (this.state === "not saved") this.store(); }, 1000);  // the server is not there
     } finally { this.saving = false; this.dispatchEvent(new Event("settled")); }
   }
-
-  settle() { return this.saving ? new Promise(done => this.addEventListener("settled", done, {once: true})) : Promise.resolve(); }
 }

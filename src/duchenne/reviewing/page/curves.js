@@ -138,7 +138,7 @@ export class Curves extends EventTarget {
 
   bars(pen, ink) {
     for (const code of [...this.codes, ...this.open]) {
-      const place = this.rows.findIndex(row => code.kind === "au" ? row.au === code.au : row.kind === "coded");
+      const place = this.rows.findIndex(row => isOn(row, code));
       if (place < 0) continue;
       const top = AXIS + place * ROW;
       const [from, to] = code.kind === "none" ? this.whole : [code.onset_s, code.offset_s];
@@ -191,7 +191,7 @@ export class Curves extends EventTarget {
   hit(px, py) {
     const row = this.rows[Math.floor((py - AXIS) / ROW)], time = this.timeAt(px), slack = 3 / this.width * (this.view[1] - this.view[0]);
     if (!row) return null;
-    const own = this.codes.filter(code => (code.kind === "au" ? code.au === row.au : row.kind === "coded") && code.kind !== "none" && code.onset_s - slack <= time && time <= code.offset_s + slack);
+    const own = this.codes.filter(code => isOn(row, code) && code.kind !== "none" && code.onset_s - slack <= time && time <= code.offset_s + slack);
     return (py - AXIS) % ROW < 14 || row.kind === "coded" ? own[0] ?? null : null;
   }
 
@@ -218,6 +218,9 @@ export class Curves extends EventTarget {
     }, {passive: false});
   }
 }
+
+// Which row a code is drawn on: that of its action unit, also where this could not be judged.
+const isOn = (row, code) => code.au !== null ? row.au === code.au : row.kind === "coded";
 
 export function clock(time, gap = .001) {
   const digits = gap >= 1 ? 0 : gap >= .1 ? 1 : gap >= .01 ? 2 : 3, minutes = Math.floor(time / 60 + 1e-9);

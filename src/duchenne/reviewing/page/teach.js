@@ -37,7 +37,7 @@ export class Teach {
   async show(job, quietly = false) {
     const running = job.state === "running";
     $("job").hidden = false; $("cancel").hidden = !running; $("fit").disabled = running;
-    const said = {running: `step ${job.step + 1} of ${job.steps.length}: ${job.steps[job.step]}`, done: "done", failed: "failed", cancelled: "cancelled; nothing was changed"}[job.state];
+    const said = {running: `step ${job.step + 1} of ${job.steps.length}: ${job.steps[job.step]}`, done: "done", failed: "failed", cancelled: job.name === "detect" ? "cancelled; the tables that were finished stay" : "cancelled; nothing was changed"}[job.state];
     $("job-step").textContent = `${said} (${Math.round(job.seconds)} s)`;
     $("job-bar").hidden = !running;
     if (job.done === null) $("job-bar").removeAttribute("value"); else $("job-bar").value = job.done;
@@ -47,10 +47,7 @@ export class Teach {
     note($("warning"), "");
     this.detector = await ask("detector");
     this.words();
-    const {key, face, player} = this.app, time = player.time;
-    await this.app.reload();
-    this.app.key = null;
-    await this.app.open(key, time, face ?? undefined);
+    await this.app.renew();
   }
 
   words() {

@@ -1,0 +1,201 @@
+"""Nothing in the file of codes changes its meaning by being stored again."""
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from duchenne.errors import UsageError
+from duchenne.files import locked_beside
+from duchenne.preparing.codes.exports import read_events
+from duchenne.preparing.codes.video_codes import read_codes
+from duchenne.reviewing import codes as stored
+from duchenne.reviewing import comparing, exchange
+from duchenne.reviewing.codes import Code, CodesFile, code_of, codes_of
+
+SOURCES = ["a.mp4", "b.mp4"]
+
+
+def filled(path: Path, text: str) -> CodesFile:
+    path.write_text(text)
+    return CodesFile(path, SOURCES)
+
+
+def again(codes: CodesFile, source: str, coder: str) -> None:
+    """Stores what the page was given, as it sends it back."""
+    found, mark = codes.of(source, coder)
+    codes.replace(source, coder, codes_of([one.sent() for one in found]), mark)
+
+
+def said(path: Path) -> list[str]:
+    return sorted(
+        str((e.source, e.au, e.kind, e.onset_s, e.offset_s, e.intensity, e.face, e.coder, e.subject))
+        for e in read_events(path)
+    )
+
+
+@pytest.mark.parametrize("coder", ["anna", "ben"])
+def test_what_could_not_be_judged_stays_so(tmp_path: Path, coder: str) -> None:
+    marks = ["?", "9", "-1", "not visible", "unclear"]
+    present = ["NA", "none", "-", ".", ""]
+    rows = [f"a.mp4,{place + 1},0,1,{mark},anna" for place, mark in enumerate([*marks, *present])]
+    path = tmp_path / "codes.csv"
+    codes = filled(path, "\n".join(["source,au,onset_s,offset_s,intensity,coder", *rows, "b.mp4,4,0,1,B,ben", ""]))
+    assert [(e.kind, e.intensity) for e in read_events(path)[:-1]] == [("unknown", None)] * 5 + [("au", None)] * 5
+    before = said(path)
+    again(codes, "a.mp4" if coder == "anna" else "b.mp4", coder)
+    assert (tmp_path / "duchenne_review" / "codes_before_review.csv").exists()  # it was written anew
+    assert said(path) == before
+
+
+def test_an_action_unit_that_could_not_be_judged_is_not_called_present() -> None:
+    sent = {"kind": "unknown", "au": 12, "onset_s": 0, "offset_s": 1}
+    assert code_of({**sent, "intensity": "?"}).intensity == "?"
+    for wrong in ("", "NA", "C"):
+        with pytest.raises(UsageError, match="AU12 could not be judged"):
+            code_of({**sent, "intensity": wrong})
+
+
+def test_whose_codes_they_are_stays_where_two_are_equal(tmp_path: Path) -> None:
+    path = tmp_path / "codes.csv"
+    codes = filled(
+        path,
+        "source,au,onset_s,offset_s,coder,subject\n"
+        "a.mp4,coded,0,5,anna,mother\na.mp4,coded,0,5,anna,infant\na.mp4,12,1,2,anna,infant\na.mp4,12,1,2,anna,mother\n",
+    )
+    before = said(path)
+    again(codes, "a.mp4", "anna")
+    assert said(path) == before
+    found, mark = codes.of("a.mp4", "anna")
+    later = [{**one.sent(), "offset_s": 3.0 + place} for place, one in enumerate(found) if one.kind == "au"]
+    codes.replace("a.mp4", "anna", codes_of(later), mark)
+    assert {(e.subject, e.kind) for e in read_events(path)} == {("infant", "au"), ("mother", "au")}
+
+
+@pytest.mark.parametrize(
+    ("column", "cell"),
+    [
+        ("certainty", "high"),
+        ("side", "unilateral"),
+        ("comment", "x" * 600),
+        ("mood", "happy"),
+        ("intensity", "0.00002"),
+    ],
+)
+def test_what_the_page_has_no_word_for_can_be_stored(tmp_path: Path, column: str, cell: str) -> None:
+    path = tmp_path / "codes.csv"
+    codes = filled(path, f"source,au,onset_s,offset_s,coder,{column}\na.mp4,12,0,1,anna,{cell}\na.mp4,0,2,3,anna,\n")
+    again(codes, "a.mp4", "anna")
+    again(codes, "a.mp4", "anna")
+    rows = pd.read_csv(path, dtype=str, keep_default_na=False)
+    assert rows[["au", column]].to_numpy().tolist() == [["12", cell], ["0", ""]]
+
+
+def test_a_word_of_the_page_takes_the_place_of_a_strange_one(tmp_path: Path) -> None:
+    path = tmp_path / "codes.csv"
+    codes = filled(path, "source,au,onset_s,offset_s,coder,certainty\na.mp4,12,0,1,anna,high\n")
+    (one,), mark = codes.of("a.mp4", "anna")
+    codes.replace("a.mp4", "anna", codes_of([{**one.sent(), "certainty": "certain"}]), mark)
+    assert pd.read_csv(path)["certainty"].tolist() == ["certain"]
+
+
+def test_a_code_without_its_offset_can_have_a_comment(tmp_path: Path) -> None:
+    path = tmp_path / "codes.csv"
+    codes = CodesFile(path, SOURCES)
+    open_code = Code(kind="au", au=12, onset_s=1, offset_s=2, unfinished=True, comment="faint; left")
+    codes.replace("a.mp4", "anna", [open_code], codes.of("a.mp4", "anna")[1])
+    assert pd.read_csv(path)["comment"].tolist() == ["offset not set; faint; left"]
+    assert CodesFile(path, SOURCES).of("a.mp4", "anna")[0] == [open_code]
+
+
+RANGES = (
+    "source,au,onset_s,offset_s,coder\na.mp4,coded,0,2,\na.mp4,unknown,1.5,2,\na.mp4,12,0.5,1,anna\nb.mp4,coded,0,1,\n"
+)
+FRAMES_S = np.arange(100) / 25
+
+
+def test_what_holds_for_all_coders_holds_for_each(tmp_path: Path) -> None:
+    codes = filled(tmp_path / "codes.csv", RANGES)
+    held = codes.held_by("anna")
+    assert [(one.source, one.code.kind) for one in held] == [("a.mp4", "coded"), ("a.mp4", "unknown"), ("a.mp4", "au")]
+    keys = pd.DataFrame({"source": "r0", "face": "0", "frame": np.arange(100.0), "time_s": FRAMES_S})
+    coding = comparing.event_coding(comparing.placed(held, {}), "anna", {"a.mp4": "r0", "b.mp4": "r1"}, tmp_path)
+    values = coding.on(keys, 2.0).values[12, "occurrence"]
+    # Middles of frames from 0.5 to 1 s: 13, 0.5 to 0.98; coded and judged are those to 1.5 s: 37, the last at 1.44.
+    assert [int((values == 1).sum()), int((values == 0).sum()), int(np.isnan(values).sum())] == [13, 24, 63]
+    for form in ("events", "frames"):
+        (tmp_path / "out.csv").write_text(exchange.export(form, held, lambda _: FRAMES_S))
+        read = read_codes(tmp_path / "out.csv", ["a.mp4"]).videos["a.mp4"]
+        labels = [one.get("AU12") for one in read.labels(None, range(100), FRAMES_S.tolist())]
+        assert [labels.count(1), labels.count(0), labels.count(None)] == [13, 24, 63]
+
+
+def test_what_holds_for_all_coders_of_an_imported_file_goes_on_doing_so() -> None:
+    found, _ = exchange.imported("x.csv", RANGES.encode(), SOURCES, "ben", lambda _: FRAMES_S)
+    assert [(one.coder, one.code.kind) for one in found] == [
+        ("", "coded"),
+        ("", "unknown"),
+        ("anna", "au"),
+        ("", "coded"),
+    ]
+    alone, _ = exchange.imported("x.csv", RANGES.replace("anna", "").encode(), SOURCES, "ben", lambda _: FRAMES_S)
+    assert {one.coder for one in alone} == {"ben"}
+
+
+def test_parts_of_the_face_that_were_not_seen_are_so_in_frames_and_imports() -> None:
+    text = b"source,au,onset_s,offset_s\na.mp4,70,0,1\na.mp4,1,2,3\n"  # FACS: brows and forehead not visible
+    found, notes = exchange.imported("x.csv", text, SOURCES, "ben", lambda _: FRAMES_S)
+    assert [(one.code.kind, one.code.au, one.code.intensity) for one in found] == [
+        ("unknown", 1, "?"), ("unknown", 2, "?"), ("unknown", 4, "?"), ("au", 1, ""),
+    ]  # fmt: skip
+    assert notes == []
+    rows = exchange.export("frames", found, lambda _: FRAMES_S).splitlines()
+    assert rows[0] == "source,frame,time_s,face,AU01,AU01_i"
+    assert [row.split(",")[1] for row in rows[1:]] == [str(frame) for frame in range(25, 100)]
+
+
+def test_importing_a_file_twice_adds_nothing(tmp_path: Path) -> None:
+    codes = CodesFile(tmp_path / "codes.csv", SOURCES)
+    data = b"source,au,onset_s,offset_s\na.mp4,12,0.33333333,1.66666667\n"
+    for new in (1, 0):
+        assert codes.add(exchange.imported("x.csv", data, SOURCES, "anna", lambda _: FRAMES_S)[0]) == new
+    assert len(read_events(tmp_path / "codes.csv")) == 1
+
+
+@pytest.mark.parametrize("name", ["-01.mp4", "@anna.mp4", "+x.mp4", "=a.mp4"])
+def test_a_recording_that_is_called_like_a_formula_is_found_again(tmp_path: Path, name: str) -> None:
+    codes = CodesFile(tmp_path / "codes.csv", [name])
+    codes.replace(name, "anna", [Code(kind="au", au=6, onset_s=0, offset_s=1)], codes.of(name, "anna")[1])
+    assert list(read_codes(tmp_path / "codes.csv", [name]).videos) == [name]
+
+
+def test_two_pages_lose_no_row_of_each_other(tmp_path: Path) -> None:
+    path, wrong = tmp_path / "codes.csv", []
+
+    def code(who: str) -> None:
+        page, mark, mine = CodesFile(path, SOURCES), CodesFile(path, SOURCES).of("a.mp4", who)[1], []
+        try:
+            for place in range(25):
+                mine.append(Code(kind="au", au=12, onset_s=place, offset_s=place + 0.5))
+                mark = page.replace("a.mp4", who, mine, mark)
+        except Exception as error:
+            wrong.append(error)
+
+    pages = [threading.Thread(target=code, args=(who,)) for who in ("anna", "ben")]
+    for page in pages:
+        page.start()
+    for page in pages:
+        page.join()
+    assert wrong == []
+    assert sorted(event.coder for event in read_events(path)) == ["anna"] * 25 + ["ben"] * 25
+    assert [one.name for one in tmp_path.iterdir()] == ["codes.csv"]
+
+
+def test_a_page_that_waits_too_long_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stored, "_PATIENCE_S", 0.1)
+    codes = filled(tmp_path / "codes.csv", "source,au,onset_s,offset_s,coder\na.mp4,12,0,1,anna\n")
+    with locked_beside(tmp_path / "codes.csv"), pytest.raises(UsageError, match=r"codes\.csv: another process"):
+        again(codes, "a.mp4", "anna")
+    again(codes, "a.mp4", "anna")
