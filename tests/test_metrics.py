@@ -47,8 +47,9 @@ def test_metrics_equal_scikit_learn(seed: int) -> None:
 def test_rules_where_there_is_nothing_to_divide() -> None:
     truth = np.array([[0, 1, np.nan], [0, 1, np.nan], [0, np.nan, np.nan]])
     nothing, everything = np.zeros_like(truth), np.ones_like(truth)
-    assert metrics.f1_score(truth, nothing).tolist() == [0.0, 0.0, 0.0]
-    assert metrics.f1_score(truth, everything).tolist() == [0.0, 1.0, 0.0]
+    np.testing.assert_array_equal(metrics.f1_score(truth, nothing), [0.0, 0.0, np.nan])
+    np.testing.assert_array_equal(metrics.f1_score(truth, everything), [0.0, 1.0, np.nan])
+    np.testing.assert_array_equal(metrics.f1_always_positive([0, 2, 0], [3, 0, 0]), [0.0, 1.0, np.nan])
     assert np.isnan(metrics.roc_auc(truth, everything)).all()
 
 
@@ -100,7 +101,7 @@ def test_resampled_scores_equal_scikit_learn_in_a_loop(by_table: bool, monkeypat
                 assert np.isnan(auc[number, au])
 
 
-def test_resampling_keeps_the_size_of_each_fold_and_its_seed() -> None:
+def test_resampling_keeps_the_size_of_each_stratum_and_its_seed() -> None:
     strata = np.array([0] * 5 + [1] * 3 + [2])
     weights = metrics.resample(strata, resamples=50, seed=1)
     for stratum in range(3):

@@ -1,8 +1,9 @@
 """Scores of action units with unknown labels masked, and bootstrap over subjects. Imports nothing heavy.
 
-Rules: unknown labels (NaN) take no part, per AU. F1, precision and recall are 0 where nothing
-is predicted and nothing is there to find. The area under the ROC curve is undefined (NaN) unless an AU has known
-positives and negatives; ties count half. Frames of a clip are alike, so intervals come from resampling subjects.
+Rules: unknown labels (NaN) take no part, per AU. F1, precision and recall are 0 where nothing is predicted and
+nothing is there to find, and undefined (NaN) where no label is known. The area under the ROC curve is undefined unless
+an AU has known positives and negatives; ties count half. Frames of a clip are alike, so intervals come from resampling
+subjects.
 """
 
 from __future__ import annotations
@@ -60,13 +61,19 @@ def f1_from_counts(true_positives: ArrayLike, false_positives: ArrayLike, false_
 
 
 def f1_score(truth: ArrayLike, predicted: ArrayLike) -> Floats:
-    """(A,) F1 per action unit, arguments as `confusion`."""
-    return f1_from_counts(*confusion(truth, predicted)[:3])
+    """(A,) F1 per action unit, arguments as `confusion`; NaN where no label is known."""
+    counts = confusion(truth, predicted)
+    return where_known(f1_from_counts(*counts[:3]), np.sum(counts, axis=0))
 
 
 def f1_always_positive(positives: ArrayLike, negatives: ArrayLike) -> Floats:
-    """The F1 of calling an AU present everywhere, 2p / (1 + p) with p the share of positives."""
-    return f1_from_counts(positives, negatives, 0)
+    """The F1 of calling an AU present everywhere, 2p / (1 + p) with p the share of positives; NaN without labels."""
+    return where_known(f1_from_counts(positives, negatives, 0), np.add(positives, negatives))
+
+
+def where_known(values: Floats, labels: ArrayLike) -> Floats:
+    """The values, NaN where the number of known labels is 0; any (broadcast) shape."""
+    return np.where(np.asarray(labels) > 0, values, np.nan)
 
 
 def roc_auc(truth: ArrayLike, score: ArrayLike) -> Floats:
@@ -124,7 +131,9 @@ def wins_table(
 
 
 def resample(strata: NDArray[np.integer], *, resamples: int = RESAMPLES, seed: int = 0) -> NDArray[np.int16]:
-    """Draws groups with replacement within strata (subjects within folds).
+    """Draws groups (subjects) with replacement, within strata.
+
+    Strata must be large: of m groups, the variance comes out smaller by the factor (m - 1) / m, and 0 of one alone.
 
     Args:
         strata: (G,) the stratum of each group; every stratum keeps its number of draws.
@@ -203,9 +212,10 @@ class GroupTable:
         )
 
     def f1(self, weights: NDArray[np.integer], members: NDArray[np.bool_]) -> Floats:
-        """(R, A) F1 over the members under each row of weights (R, G)."""
-        sums = (self.true_positives, self.false_positives, self.false_negatives)
-        return f1_from_counts(*(weighted_sums(weights, members, counts) for counts in sums))
+        """(R, A) F1 over the members under each row of weights (R, G); NaN where none of them has a known label."""
+        tables = (self.true_positives, self.false_positives, self.false_negatives, self.positives + self.negatives)
+        *counts, known = np.split(weighted_sums(weights, members, np.hstack(tables)), len(tables), axis=1)
+        return where_known(f1_from_counts(*counts), known)
 
 
 def _areas_by_table(
@@ -323,6 +333,8 @@ def icc(ratings: ArrayLike) -> IntraclassCorrelation:
     between = raters * ((rows - grand) ** 2).sum() / (targets - 1)
     judges = targets * ((columns - grand) ** 2).sum() / (raters - 1)
     rest = ((values - rows[:, None] - columns + grand) ** 2).sum() / ((targets - 1) * (raters - 1))
+    rounding = (1e-12 * np.abs(values).max()) ** 2  # of mean squares; equal ratings can differ from their mean by it
+    between, judges, rest = (square if square > rounding else 0.0 for square in (between, judges, rest))
     consistent = between + (raters - 1) * rest
     absolute = consistent + raters * (judges - rest) / targets
     if consistent <= 0 or absolute <= 0:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,8 +13,9 @@ import pytest
 from tests.preparing.datasets.made import bp4d_codes, picture
 
 import duchenne
+from duchenne.data.folds import from_assignment
 from duchenne.data.prepared import Prepared
-from duchenne.errors import UsageError
+from duchenne.errors import InputError, UsageError
 from duchenne.evaluation.missing import missing_rows
 from duchenne.evaluation.scoring import Predictions
 from duchenne.evaluation.tasks import make_task
@@ -65,13 +68,13 @@ def test_counted_as_predicted_absent(folders: dict[str, Path], tmp_path: Path) -
 def test_people_stay_in_their_fold(folders: dict[str, Path]) -> None:
     data = Prepared([folders["negative"]])
     task = make_task(data, "au")
-    lost = missing_rows(data, task, None)
     fold = task.group % 2
-    assert (lost.folds(task, fold)[len(fold) :] == lost.group % 2).all()
+    lost = missing_rows(data, task, None, {0: from_assignment(fold)}, "2", trained=0)
+    assert (lost.fold[0] == lost.group % 2).all()
     assert np.isnan(lost.labels[:, 0]).sum() == 5  # frame 10 was not codable for AU1
     score = np.tile(np.arange(len(fold), dtype=np.float32)[:, None], 2)
     score[:, 1] = np.nan  # could not be trained
-    counted = lost.count(task, Predictions(score, score > 3, fold))
+    counted = lost.count(Predictions(score, score > 3, fold), 0)
     for number in (0, 1):
         mine = counted.score[len(fold) :][counted.fold[len(fold) :] == number]
         assert (mine[:, 0] < score[fold == number, 0].min()).all()
@@ -84,3 +87,74 @@ def test_shares_of_labels_are_refused(folders: dict[str, Path], tmp_path: Path) 
         duchenne.evaluate(
             "linear", model="pixels", data=folders["negative"], out=tmp_path, folds=5, label_share=[0.5], quiet=True
         )
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Prepared pictures of nobody known, 12 with a crop and 6 without; every third shows AU12.
+
+    Those of `parts` are in two parts, the first half in the first; of the others every second is of the test split. In
+    `named` those with a crop are of four people.
+    """
+    root = tmp_path_factory.mktemp("pictures")
+
+    def make(name: str) -> Path:
+        out, rng = root / f"{name}_prepared", np.random.default_rng(len(name))
+        if out.exists():
+            return out
+        rows = []
+        for number in range(18):
+            there = number % 3 == 0
+            image = rng.normal(180 if there else 80, 20, (64, 48 if number % 9 > 5 else 64, 3))
+            source = picture(root / name / f"{number}.png", np.clip(image, 0, 255).astype(np.uint8)).name
+            rows.append([source, int(there), "test" if number % 2 else "train", "one" if number < 9 else "two"])
+        table = pd.DataFrame(rows, columns=["path", "AU12", "split", "part"])
+        common: dict[str, Any] = {"missing": "negative", "alignment": "none", "size_px": 64, "workers": 1}
+        if name == "parts":
+            table.rename(columns={"path": "URL", "AU12": "AU 12"})[["URL", "AU 12"]].to_csv(root / name / "codes.csv")
+            table.rename(columns={"path": "source"})[["source", "part"]].to_csv(root / "parts.csv")
+            duchenne.prepare("emotionet", root=root / name, out=out, parts=root / "parts.csv", quiet=True, **common)
+        else:
+            if name == "named":
+                table["subject"] = [f"p{number // 3}" if number % 9 < 6 else "" for number in range(18)]
+            table.drop(columns="part").to_csv(root / "table.csv", index=False)
+            duchenne.prepare(
+                "table", root=root / name, out=out, table=root / "table.csv", name=name, quiet=True, **common
+            )
+        return out
+
+    return make
+
+
+def scored(out: Path, **arguments: Any) -> tuple[list[list[int]], dict[str, int]]:
+    """Positives and negatives of each fold, and what the summary says of pictures without a crop."""
+    table = duchenne.evaluate(
+        "linear", model="pixels", out=out, l2=1.0, maps="none", sample_faces=0, baselines=False, quiet=True, **arguments
+    )
+    return table[["positives", "negatives"]].to_numpy().tolist(), table.summary["protocol"]["missing"]
+
+
+def test_pictures_of_nobody_known_are_dealt(pictures: Callable[[str], Path], tmp_path: Path) -> None:
+    found, said = scored(tmp_path / "dealt", data=pictures("web"), folds="3")
+    assert said == {"counted_as_absent": 6, "left_out": 0}
+    assert [sum(fold) for fold in found] == [6, 6, 6]
+    assert np.sum(found, axis=0).tolist() == [6, 12]
+    folds = pd.read_csv(tmp_path / "dealt" / "folds.csv")
+    assert folds["frames"].value_counts().to_dict() == {1: 12, 0: 6}
+    again, _ = scored(tmp_path / "again", data=pictures("web"), folds=str(tmp_path / "dealt" / "folds.csv"))
+    assert again == found
+    folds[folds["frames"] > 0].to_csv(tmp_path / "short.csv", index=False)
+    with pytest.raises(InputError, match=r"short.csv: has no fold for subject web:"):
+        scored(tmp_path / "short", data=pictures("web"), folds=str(tmp_path / "short.csv"))
+
+
+def test_pictures_of_nobody_known_follow_the_plan(pictures: Callable[[str], Path], tmp_path: Path) -> None:
+    for number, (arguments, positives, negatives, counted) in enumerate((
+        ({"data": pictures("web"), "folds": "split"}, [3], [6], 3),
+        ({"data": pictures("web"), "train_data": pictures("other")}, [6], [12], 6),
+        ({"data": pictures("parts"), "folds": "parts"}, [3, 3], [6, 6], 6),
+        ({"data": pictures("named"), "folds": "4"}, [1, 1, 1, 1], [2, 2, 2, 2], 0),
+    )):  # fmt: skip
+        found, said = scored(tmp_path / str(number), **arguments)
+        assert np.transpose(found).tolist() == [positives, negatives]
+        assert said == {"counted_as_absent": counted, "left_out": 0 if counted else 6}

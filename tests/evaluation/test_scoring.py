@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score, roc_auc_score
 
 from duchenne.data.prepared import Prepared
-from duchenne.evaluation.scoring import Predictions, cells, spread, statistics
+from duchenne.evaluation.scoring import Predictions, Summariser, always_positive, cells, spread, statistics
 from duchenne.features.encoder import EncoderSource
 from duchenne.features.source import Context
 
@@ -73,6 +73,25 @@ def test_accuracy_and_mean_recall_equal_scikit_learn() -> None:
     np.testing.assert_allclose(found.exclusive["pooled"][0], pooled, atol=1e-9)
     folds = [accuracy_score(truth[run.fold == fold], said[run.fold == fold]) for fold in (0, 1)]
     assert found.exclusive["mean_of_folds"][0, 0] == pytest.approx(np.mean(folds), abs=1e-9)
+
+
+def test_what_is_not_coded_in_a_fold_or_a_resample_has_no_score() -> None:
+    group, truth = np.repeat(np.arange(6), 10), np.tile([0.0, 1.0], 30)
+    labels = np.stack([truth, np.where(group % 3 == 0, truth, np.nan)], axis=1)  # the second in people 0 and 3 alone
+    score = np.stack([truth, truth], axis=1).astype(np.float32)
+    items = ("AU01", "AU02")
+    for fold in (group % 3, np.zeros(60, dtype=np.int64)):
+        run = Predictions(score, score > 0.5, fold)  # always right
+        summariser = Summariser(labels, items, group, fold[::10], resamples=200, exclusive=False)
+        found = summariser.add("m", {0: run})
+        for estimate in (found["items"]["AU02"]["mean_of_folds"], found["items"]["AU02"]["pooled"], found["pooled"]):
+            assert estimate["f1"] == {"value": 1.0, "low": 1.0, "high": 1.0}
+        rows = cells("m", "au", items, labels, {0: run})
+        assert always_positive(items, rows)["mean_of_folds"] == pytest.approx(2 / 3, abs=1e-6)
+        for row in rows:
+            coded = row["positives"] > 0
+            for name, value in (("f1", 1.0), ("precision", 1.0), ("recall", 1.0), ("f1_always_positive", 2 / 3)):
+                assert row[name] == pytest.approx(value if coded else np.nan, abs=1e-6, nan_ok=True)
 
 
 def test_the_spread_of_one_split_is_over_its_folds() -> None:

@@ -225,6 +225,7 @@ def test_shares_are_nested_and_keep_two_subjects() -> None:
         assert len(np.unique(units[kept[1].train])) == round(0.25 * len(np.unique(units[fold.train])))
         whole = [len(np.unique(units[part.train])) * (units == units[0]).sum() for part in kept]
         assert whole == [part.train.sum() for part in kept]  # units are kept whole
+        assert len(np.unique(group[reduced(plan, units, group, 0.01, 3, 3)[0].train])) == 3
     other = reduced(plan, clips, group, 0.25, 4)[0]
     assert (other.train != reduced(plan, clips, group, 0.25, 3)[0].train).any()
 
@@ -244,6 +245,11 @@ def test_label_efficiency(faces: Path, tmp_path: Path) -> None:
     assert all_["auc"] == model["mean_of_folds"]["auc"]
     assert few["auc"]["value"] < all_["auc"]["value"] - 0.05
     assert few["spread"]["number"] == 2
+    probes = tmp_path / "probes.csv"
+    probes.write_text("of a former evaluation\n")
+    duchenne.evaluate(data=faces, out=tmp_path, folds=2, **PLAIN)
+    assert not probes.exists()
+    assert not (tmp_path / "label_efficiency.csv").exists()  # this one has no shares
     with pytest.raises(UsageError, match="label_unit clips: says what label_share leaves out"):
         duchenne.evaluate(data=faces, out=tmp_path, label_unit="clips", **PLAIN)
     with pytest.raises(UsageError, match="emotions have no intensity"):
@@ -252,6 +258,13 @@ def test_label_efficiency(faces: Path, tmp_path: Path) -> None:
         duchenne.evaluate(data=faces, out=tmp_path, positive_from=0, **PLAIN)
     with pytest.raises(UsageError, match="above 0 and at most 1"):
         duchenne.evaluate(data=faces, out=tmp_path, label_share=[10], **PLAIN)
+
+
+def test_a_small_share_leaves_enough_people_for_stored_thresholds(faces: Path, tmp_path: Path) -> None:
+    fields = {**PLAIN, "l2": [0.01, 0.1], "folds": 3}
+    duchenne.evaluate(data=faces, out=tmp_path, label_share=[0.1], threshold="stored", **fields)
+    cells = pd.read_csv(tmp_path / "label_efficiency.csv")
+    assert set(cells.loc[cells["share"] == 0.1, "training_units"]) == {3}  # of four: one for thresholds, one for L2
 
 
 def test_sweep_values(tmp_path: Path) -> None:

@@ -42,6 +42,9 @@ def test_icc_of_shrout_and_fleiss_example() -> None:
     assert found.consistency == pytest.approx(0.71, abs=6e-3)
     assert np.isnan(icc([[1, 1], [1, 1]])).all()
     assert np.isnan(icc([[1, 2]])).all()
+    for value in (0.07, 0.1, 0.3, 1.1):  # whose mean is not exactly they
+        assert np.isnan(icc(np.full((7, 2), value))).all()
+        assert np.isnan(icc(np.tile([value, 3 * value], (7, 1)))).all()
 
 
 def coded(rows: int = 400, seed: int = 0) -> pd.DataFrame:
@@ -156,6 +159,14 @@ def test_raw_scores_in_fex_columns_are_not_taken_for_probabilities(tmp_path: Pat
     assert np.isnan(table.loc["AU12", "kappa"])
     assert table.loc["AU12", "auc"] == 1
     assert table.loc["AU04", "second"] == ("score" if said == "score" else "probability")
+
+
+def test_nothing_is_said_of_what_no_frame_has_from_both(tmp_path: Path) -> None:
+    halves = [one().assign(AU12=lambda t, part=part: t["AU12"].where(t["frame"] // 200 == part)) for part in (0, 1)]
+    table = agree(save(tmp_path, "a.csv", halves[0]), save(tmp_path, "b.csv", halves[1]), out=tmp_path / "out")
+    row = table.set_index("au").loc["AU12"]
+    assert row["frames"] == 0
+    assert row.drop(["first", "second", "frames"]).isna().all()
 
 
 def test_faces_may_have_names(tmp_path: Path) -> None:

@@ -70,6 +70,20 @@ def test_events_on_the_frames_of_a_table(tmp_path: Path) -> None:
     ]  # middles .50 .54 .58
 
 
+def test_an_event_without_a_grade_is_present_like_the_others(tmp_path: Path) -> None:
+    time_s = np.arange(100) / 25
+    # The tool sees the first second's smile, which is graded, and takes the third's, which is not, for the opposite.
+    tool = pd.DataFrame({"frame": np.arange(100), "time_s": time_s, "AU12_p": 0.3})
+    tool.loc[:24, "AU12_p"], tool.loc[50:74, "AU12_p"] = 0.9, 0.1
+    tool.to_csv(tmp_path / "tool.csv", index=False)
+    human = write(tmp_path, "human.csv", "source,au,onset_s,offset_s,intensity\nx,12,0,1,C\nx,12,2,3,\n")
+    (row,) = agree(human, tmp_path / "tool.csv", out=tmp_path / "out").to_dict("records")
+    assert (row["frames"], row["first_present"], row["second_present"]) == (100, 0.5, 0.25)
+    assert row["auc"] == 0.5  # 25 of 50 present frames are above all 50 absent ones, 25 below all
+    assert row["kappa"] == 0.5
+    assert row["correlation"] == pytest.approx(1)  # of the 75 frames with a grade: 0 and .3, or 3 and .9
+
+
 def test_events_outside_the_frames_of_a_table_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Frames at 60.00 to 63.96 s: of four events of a.mp4 three begin before or end after; nobody has b.mp4."""
     time_s = 60 + np.arange(100) / 25

@@ -23,6 +23,7 @@ from duchenne.metrics import (
     resample,
     roc_auc,
     weighted_sums,
+    where_known,
 )
 
 COLUMNS: Final = (
@@ -82,8 +83,9 @@ def cells(
             truth, score = labels[here], run.score[here]
             tp, fp, fn, tn = confusion(truth, run.predicted[here])
             auc = roc_auc(np.where(np.isnan(score), np.nan, truth), score)
-            numbers = (f1_from_counts(tp, fp, fn), auc, ratio(tp, tp + fp), ratio(tp, tp + fn))
-            always = f1_always_positive(tp + fn, fp + tn)
+            counted = (f1_from_counts(tp, fp, fn), ratio(tp, tp + fp), ratio(tp, tp + fn))
+            f1, precision, recall = (where_known(values, tp + fp + fn + tn) for values in counted)
+            numbers, always = (f1, auc, precision, recall), f1_always_positive(tp + fn, fp + tn)
             for au, item in enumerate(items):
                 values = [round(float(column[au]), DIGITS) for column in numbers]
                 counts = [int((tp + fn)[au]), int((fp + tn)[au])]
@@ -102,8 +104,9 @@ def statistics(
 ) -> Statistics:
     """Both aggregates of F1 and AUC under each weighting of the groups (subjects).
 
-    Mean of folds: each fold's score, averaged over the folds where it is defined. Pooled: the predictions of all folds
-    together. Several seeds are averaged.
+    Mean of folds: each fold's score, averaged over the folds where it is defined; a fold weighs by how often its groups
+    with known labels count, relative to how many they are (1 where every group counts once). Pooled: the predictions
+    of all folds together. Several seeds are averaged.
 
     Args:
         labels: (N, A) 0, 1 or NaN.
@@ -122,15 +125,15 @@ def statistics(
         fold_of[group[rows]] = run.fold[rows]
         members = [fold_of == fold for fold in np.unique(run.fold[rows])]
         everyone = fold_of >= 0
-        drawn = [weights[:, m].any(axis=1, keepdims=True) for m in members]  # other seeds' folds may miss a resample
-        by_fold = [np.where(some, table.f1(weights, m), np.nan) for some, m in zip(drawn, members)]
-        collected["mean_of_folds", "f1"].append(mean_defined(np.stack(by_fold)))
-        collected["mean_of_folds", "auc"].append(mean_defined(np.stack([table.areas(weights, m) for m in members])))
-        collected["pooled", "f1"].append(table.f1(weights, everyone))
-        collected["pooled", "auc"].append(table.areas(weights, everyone))
+        known = (table.positives + table.negatives > 0).astype(np.float64)
+        drawn = np.stack([ratio(weighted_sums(weights, m, known), known[m].sum(axis=0)) for m in members])
+        for metric, measure in (("f1", table.f1), ("auc", table.areas)):
+            by_fold = np.stack([measure(weights, m) for m in members])
+            collected["mean_of_folds", metric].append(mean_defined(by_fold, weights=drawn))
+            collected["pooled", metric].append(measure(weights, everyone))
         if exclusive:
-            by_fold = [np.where(some, _shares(table, weights, m), np.nan) for some, m in zip(drawn, members)]
-            shares["mean_of_folds"].append(mean_defined(np.stack(by_fold)))
+            by_fold = np.stack([_shares(table, weights, m) for m in members])
+            shares["mean_of_folds"].append(mean_defined(by_fold, weights=drawn[:, :, :1]))  # of all items the same
             shares["pooled"].append(_shares(table, weights, everyone))
     means = {key: mean_defined(np.stack(values)) for key, values in collected.items()}
     return Statistics(means, {key: mean_defined(np.stack(values)) for key, values in shares.items() if values})
@@ -138,27 +141,31 @@ def statistics(
 
 def _shares(table: GroupTable, weights: NDArray[np.integer], members: NDArray[np.bool_]) -> Floats:
     right, known = (weighted_sums(weights, members, counts) for counts in (table.true_positives, table.positives))
-    accuracy = ratio(right.sum(axis=1), known.sum(axis=1))
-    recall = np.where(known > 0, ratio(right, known), np.nan)
+    total, recall = known.sum(axis=1), where_known(ratio(right, known), known)
+    accuracy = where_known(ratio(right.sum(axis=1), total), total)
     return np.concatenate([accuracy[:, None], mean_defined(recall, axis=1)[:, None], recall], axis=1)
 
 
-def mean_defined(values: Floats, axis: int = 0) -> Floats:
-    """The mean over an axis without the undefined (NaN) values; NaN where all are."""
+def mean_defined(values: Floats, axis: int = 0, weights: Floats | float = 1.0) -> Floats:
+    """The mean, with weights (broadcast), over an axis without the undefined (NaN) values; NaN where all are."""
     known = ~np.isnan(values)
-    amount = known.sum(axis=axis)
-    total = np.where(known, values, 0.0).sum(axis=axis)
-    return np.where(amount > 0, ratio(total, amount), np.nan)
+    counted = np.where(known, weights, 0.0)
+    amount = counted.sum(axis=axis)
+    return where_known(ratio((np.where(known, values, 0.0) * counted).sum(axis=axis), amount), amount)
 
 
 class Summariser:
     """Point values and bootstrap intervals of several models on the same rows, with the same resamples.
 
+    All tested groups are resampled together: resampling within folds would keep fixed how folds of few groups differ,
+    down to an interval without width where each fold tests a single one. There is no interval for an item that is known
+    of fewer than two groups.
+
     Args:
         labels: (N, A) 0, 1 or NaN.
         items: names of the A items.
         group: (N,) 0 to G - 1: the subject, or the image where subjects are unknown.
-        strata: (G,) within which groups are resampled: the folds of the first seed; -1 is left out.
+        fold: (G,) the fold of the first seed that tests each group, -1 where none does.
         resamples: number of bootstrap samples.
         exclusive: whether one item is true per row.
     """
@@ -168,15 +175,18 @@ class Summariser:
         labels: NDArray[np.floating],
         items: Sequence[str],
         group: NDArray[np.int64],
-        strata: NDArray[np.int64],
+        fold: NDArray[np.int64],
         *,
         resamples: int,
         exclusive: bool,
     ) -> None:
         self._labels, self._items, self._group, self._exclusive = labels, items, group, exclusive
+        tested = fold >= 0
         self._weights = np.concatenate(
-            [np.ones((1, len(strata)), dtype=np.int16), resample(strata, resamples=resamples)]
+            [np.ones((1, len(fold)), dtype=np.int16), resample(np.where(tested, 0, -1), resamples=resamples)]
         )
+        known = ~np.isnan(labels) & tested[group][:, None]
+        self._several = np.array([len(np.unique(group[rows])) > 1 for rows in known.T])
         self._statistics: dict[str, Statistics] = {}
 
     def add(self, model: str, runs: Mapping[int, Predictions]) -> dict[str, Any]:
@@ -185,13 +195,13 @@ class Summariser:
         self._statistics[model] = found
         out: dict[str, Any] = {}
         for aggregate in AGGREGATES:
-            out[aggregate] = {metric: _estimate(_macro(found.values[aggregate, metric])) for metric in METRICS}
+            out[aggregate] = {metric: self._mean(found.values[aggregate, metric]) for metric in METRICS}
             if self._exclusive:
-                accuracy, recall = found.exclusive[aggregate][:, :2].T
-                out[aggregate] |= {"accuracy": _estimate(accuracy), "mean_recall": _estimate(recall)}
+                accuracy, recall = np.split(found.exclusive[aggregate][:, :2], 2, axis=1)
+                out[aggregate] |= {"accuracy": self._mean(accuracy), "mean_recall": self._mean(recall)}
         out["items"] = {
             item: {
-                aggregate: {metric: _estimate(found.values[aggregate, metric][:, au]) for metric in METRICS}
+                aggregate: {metric: self._item(found.values[aggregate, metric], au) for metric in METRICS}
                 for aggregate in AGGREGATES
             }
             for au, item in enumerate(self._items)
@@ -199,14 +209,14 @@ class Summariser:
         if self._exclusive:
             for place, item in enumerate(self._items):
                 for aggregate in AGGREGATES:
-                    recalls = found.exclusive[aggregate][:, 2 + place]
-                    out["items"][item][aggregate]["recall"] = _estimate(recalls)
+                    recalls = found.exclusive[aggregate][:, 2:]
+                    out["items"][item][aggregate]["recall"] = self._item(recalls, place)
         return out
 
     def means(self, runs: Mapping[int, Predictions]) -> dict[str, Any]:
         """F1 and AUC as means of folds over items, with intervals, of predictions that are not compared with others."""
         found = statistics(self._labels, runs, self._group, self._weights, exclusive=False)
-        return {metric: _estimate(_macro(found.values[AGGREGATES[0], metric])) for metric in METRICS}
+        return {metric: self._mean(found.values[AGGREGATES[0], metric]) for metric in METRICS}
 
     def differences(self, beside: Collection[str] = ()) -> list[dict[str, Any]]:
         """Paired differences, first minus second, of every two models added, on the same resamples.
@@ -226,13 +236,21 @@ class Summariser:
                 for metric in METRICS
             }
             for aggregate in AGGREGATES:
-                row[aggregate] = {metric: _estimate(_macro(pairs[aggregate, metric])) for metric in METRICS}
+                row[aggregate] = {metric: self._mean(pairs[aggregate, metric]) for metric in METRICS}
             row["items"] = {
-                item: {metric: _estimate(pairs["mean_of_folds", metric][:, au]) for metric in METRICS}
+                item: {metric: self._item(pairs["mean_of_folds", metric], au) for metric in METRICS}
                 for au, item in enumerate(self._items)
             }
             out.append(row)
         return out
+
+    def _mean(self, values: Floats) -> dict[str, float | None]:
+        """The estimate of the mean over items of values (R, A)."""
+        return _estimate(mean_defined(values, axis=1), bool(self._several.any()))
+
+    def _item(self, values: Floats, place: int) -> dict[str, float | None]:
+        """The estimate of one item of values (R, A)."""
+        return _estimate(values[:, place], bool(self._several[place]))
 
 
 def model_means(table: pd.DataFrame) -> pd.DataFrame:
@@ -279,10 +297,13 @@ def always_positive(items: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> 
         mine = [row for row in rows if row["item"] == item]
         positives, negatives = (sum(row[name] for row in mine) for name in ("positives", "negatives"))
         by_item[item] = {
-            "mean_of_folds": json_number(np.mean([row["f1_always_positive"] for row in mine])),
+            "mean_of_folds": json_number(mean_defined(np.array([row["f1_always_positive"] for row in mine]))),
             "pooled": json_number(f1_always_positive(positives, negatives)),
         }
-    means = {name: json_number(np.mean([values[name] for values in by_item.values()])) for name in AGGREGATES}
+    means = {
+        name: json_number(mean_defined(np.array([values[name] for values in by_item.values()], dtype=np.float64)))
+        for name in AGGREGATES
+    }
     return {**means, "items": by_item}
 
 
@@ -292,11 +313,7 @@ def undefined(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {"auc": len(found), "of": len(rows), "cells": found}
 
 
-def _macro(values: Floats) -> Floats:
-    return mean_defined(values, axis=1)
-
-
-def _estimate(values: Floats) -> dict[str, float | None]:
-    """The first value (all subjects once) with the percentile interval of the others."""
-    low, high = interval(values[1:])
+def _estimate(values: Floats, several: bool) -> dict[str, float | None]:
+    """The first value (all subjects once) with the percentile interval of the others, where there are several."""
+    low, high = interval(values[1:]) if several else (np.nan, np.nan)
     return {"value": json_number(values[0]), "low": json_number(low), "high": json_number(high)}

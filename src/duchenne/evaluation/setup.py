@@ -63,6 +63,7 @@ class Setup:
         level: from which intensity an action unit counts as present everywhere; None: as each data set says.
         task: what is predicted, on which rows.
         plans: seed -> folds.
+        folds: what they were made by, see `duchenne.evaluation.tasks.make_plan`.
         device: where it runs.
     """
 
@@ -71,6 +72,7 @@ class Setup:
     level: float | None
     task: Task
     plans: Mapping[int, list[Fold]]
+    folds: str
     device: torch.device
 
 
@@ -88,7 +90,9 @@ def set_up(arguments: ScoredArguments, data: Data) -> Setup:
         level = common_level(prepared)
     task = make_task(prepared, arguments.target, level)
     plans = make_plans(prepared, task, arguments.folds, arguments.seeds, arguments.repeats, trained=len(others))
-    return Setup(data=prepared, trained=len(others), level=level, task=task, plans=plans, device=device)
+    return Setup(
+        data=prepared, trained=len(others), level=level, task=task, plans=plans, folds=arguments.folds, device=device,
+    )  # fmt: skip
 
 
 def check_names(sources: Sequence[FeatureSource]) -> None:
@@ -133,9 +137,9 @@ def find_models(
 def make_summariser(setup: Setup) -> tuple[Summariser, Missing, NDArray[np.float32]]:
     """What counts the scores; the labelled rows without a crop that it counts; and the labels of all."""
     task = setup.task
-    lost = missing_rows(setup.data, task, setup.level)
+    lost = missing_rows(setup.data, task, setup.level, setup.plans, setup.folds, trained=setup.trained)
     labels, group = np.concatenate([task.labels, lost.labels]), np.concatenate([task.group, lost.group])
-    strata = np.full(int(group.max()) + 1, -1)
-    np.maximum.at(strata, group, lost.folds(task, fold_of(setup.plans[0], len(task.rows))))
-    summariser = Summariser(labels, task.items, group, strata, resamples=RESAMPLES, exclusive=task.exclusive)
+    fold = np.full(int(group.max()) + 1, -1)
+    np.maximum.at(fold, group, np.concatenate([fold_of(setup.plans[0], len(task.rows)), lost.fold[0]]))
+    summariser = Summariser(labels, task.items, group, fold, resamples=RESAMPLES, exclusive=task.exclusive)
     return summariser, lost, labels

@@ -38,7 +38,7 @@ def summarise(
         arguments: its settings.
         setup: data, task and folds.
         models: what was evaluated.
-        lost: labelled rows without a crop.
+        lost: labelled rows without a crop that are tested.
         rows: of `scores.csv`.
         summaries: model -> what was found.
         differences: between models.
@@ -53,7 +53,7 @@ def summarise(
             **describe_folds(task, setup.plans, "train-data" if setup.trained else arguments.folds, arguments.repeats),
             "positive_from": levels(data, setup.level) if arguments.target == "au" else None,
             **dict.fromkeys(OWN), **described,
-            "missing": {"counted_as_absent": len(lost.group), "left_out": lost.left_out},
+            "missing": {"counted_as_absent": lost.counted, "left_out": lost.left_out},
             "threshold": None if task.exclusive else arguments.threshold,
             "interval": {"level": 0.95, "resamples": RESAMPLES, "of": "subjects" if task.knows_subjects else "images"},
             "label_unit": arguments.label_unit if arguments.shares else None,

@@ -113,7 +113,7 @@ def agree(
     out = Path(out)
     for name, part in (("agreement.csv", table), ("reliability.csv", reliability)):
         write_text(out / name, csv_text(part))
-    write_text(out / "summary.json", json.dumps(summary, indent=1) + "\n")
+    write_text(out / "summary.json", json.dumps(summary, indent=1, allow_nan=False) + "\n")
     write_text(out / "report.html", _page(table, summary, reliability))
     return table
 

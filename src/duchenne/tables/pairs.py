@@ -86,15 +86,18 @@ def compare_pair(
             coding.present(au, threshold=limits.threshold, intensity_from=limits.intensity_from) for coding in codings
         ]
         present = [None if p is None else p[r] for p, r in zip(coded, (joined.first, joined.second))]
-        known = ~np.isnan(measures[0]) & ~np.isnan(measures[1])
-        row: dict[str, Any] = {"au": au_column(au), "first": kinds[0], "second": kinds[1], "frames": int(known.sum())}
-        if present[0] is not None and present[1] is not None:
+        seen = [measure if there is None else there for there, measure in zip(present, measures)]
+        coded_by_both = ~np.isnan(seen[0]) & ~np.isnan(seen[1])
+        row: dict[str, Any] = {"au": au_column(au), "first": kinds[0], "second": kinds[1]}
+        row["frames"] = int(coded_by_both.sum())
+        if present[0] is not None and present[1] is not None and coded_by_both.any():
             cells[au] = _cells(present[0], present[1], joined.source)
             row |= _presence(cells[au]) | _events(present[0], present[1], joined, limits.tolerance_s)
         if present[0] is not None and kinds[1] != "occurrence":
-            truth = np.where(known, present[0], np.nan)
+            truth = np.where(np.isnan(measures[1]), np.nan, present[0])
             row["auc"] = roc_auc(truth[:, None], np.nan_to_num(measures[1])[:, None])[0]
-        row |= _strengths(measures, kinds, known) | {"lag_s": _lag(measures, known, joined, limits.max_lag_s)}
+        graded = ~np.isnan(measures[0]) & ~np.isnan(measures[1])
+        row |= _strengths(measures, kinds, graded) | {"lag_s": _lag(measures, graded, joined, limits.max_lag_s)}
         rows.append(row)
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     table = table.astype(dict.fromkeys(COLUMNS[4:], "float64")).round(6)

@@ -9,6 +9,7 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from tests.evaluation.protocols.test_finetune import BUILDER, FAST
@@ -16,6 +17,8 @@ from tests.evaluation.protocols.test_finetune import BUILDER, FAST
 import duchenne
 from duchenne.cli.main import main
 from duchenne.errors import UsageError
+from duchenne.evaluation.protocols import finetune
+from duchenne.evaluation.report import parts
 
 
 @pytest.fixture
@@ -47,6 +50,30 @@ def test_scores_of_every_epoch_beside_the_same_result(faces: Path, small: str, t
         expected = [sum(fold["epoch_auc"][e] for fold in folds) / 2 for e in range(3)]
         assert drawn == pytest.approx(expected, abs=2e-6)
     assert "Scores after every epoch" in page
+
+
+def test_a_fold_without_a_score_is_left_out_of_the_curve(
+    faces: Path, small: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    areas, first = finetune.roc_auc, []
+
+    def undefined_at_first(truth: np.ndarray, score: np.ndarray) -> np.ndarray:  # as of a fold without positives
+        first.append(len(first) < 2)
+        return np.full(truth.shape[1], np.nan) if first[-1] else areas(truth, score)
+
+    monkeypatch.setattr(finetune, "roc_auc", undefined_at_first)
+    fields = {**FAST, "data": faces, "folds": 2, "model": small, "epochs": 2, "baselines": False}
+    duchenne.evaluate("finetune", out=tmp_path / "out", curve=True, **fields)
+    text = (tmp_path / "out" / "summary.json").read_text()
+    folds = json.loads(text, parse_constant=pytest.fail)["models"][small]["folds"]["0"]  # NaN is no JSON
+    assert folds[0]["epoch_auc"] == [None, None]
+    known = folds[1]["epoch_auc"]
+    titles = {"auc": "AUC", "f1": "F1"}
+    for one, values in ((folds, known), (folds[:1], [None, None])):
+        data = parts.epochs({"models": {"m": {"folds": {"0": one}}}}, titles, {"m": "#000000"})["epochs_csv"]
+        rows = list(csv.DictReader(io.StringIO(base64.b64decode(data.split(",")[1]).decode())))
+        drawn = [float(row["value"]) if row["value"] else None for row in rows if row["metric"] == "auc"]
+        assert drawn == values
 
 
 def test_a_curve_is_of_encoders_that_are_fine_tuned(faces: Path, small: str, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from duchenne.cli.main import main
 from duchenne.data.folds import from_assignment
 from duchenne.data.prepared import Prepared
 from duchenne.errors import UsageError
-from duchenne.evaluation.protocols import known, probe_measures
+from duchenne.evaluation.protocols import known, probe_measures, probes
 from duchenne.evaluation.protocols.probe_measures import Sums, identity, order, regression, standardised, triplets
 
 GROUP = np.repeat(np.arange(9), 24)
@@ -56,6 +56,17 @@ def test_regression_is_ridge_on_unseen_subjects(monkeypatch: pytest.MonkeyPatch)
         assert estimate["value"] == pytest.approx(r2_score(truth, predicted), abs=1e-6)
     assert found[0]["low"] > 0.3
     assert found[1]["value"] < 0.05
+
+
+@pytest.mark.parametrize("value", [0.0, 0.3, 1e9 / 3])
+def test_a_target_that_does_not_vary_is_not_measured(value: float) -> None:
+    features = standardised(np.random.default_rng(1).normal(size=(216, 6)).astype(np.float32))
+    targets = np.stack([np.full(216, value), features[:, 0] * 2], axis=1)
+    still, varied = (s.estimate() for s in regression(features, targets, from_assignment(GROUP % 3), GROUP, GROUP))
+    assert (still["value"], still["low"], still["high"]) == (None, None, None)
+    assert varied["value"] > 0.9
+    mean, *_ = probes._with_mean("model", "light", {"brightness": still, "from_left": varied})
+    assert mean["value"] == varied["value"]
 
 
 def test_order_counts_ties_as_wrong() -> None:

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -37,6 +37,9 @@ from duchenne.evaluation.tasks import folds_table
 from duchenne.evaluation.thresholds import decisions
 from duchenne.features.source import FeatureKind, FeatureSource, NetworkSource
 from duchenne.files import replacing, write_text
+
+TABLES: Final = ("scores.csv", "folds.csv", "label_efficiency.csv", "probes.csv")
+"""What evaluations write beside `summary.json` and `report.html`, which all of them write."""
 
 A = TypeVar("A", bound=CommonArguments)
 S = TypeVar("S", bound=ScoredArguments)
@@ -206,7 +209,7 @@ class ScoredProtocol(Protocol[S]):
         summaries: dict[str, Any] = {}
         outcomes: dict[str, Outcome] = {}
         runs: dict[str, dict[int, Predictions]] = {}
-        efficiency = Efficiency(job, arguments.shares, arguments.label_unit)
+        efficiency = Efficiency(job, arguments.shares, arguments.label_unit, arguments.threshold)
         for source in models.sources:
             name, beside = source.name, source.name in models.beside
 
@@ -215,7 +218,7 @@ class ScoredProtocol(Protocol[S]):
 
             found = outcomes[name] = run(replace(job, maps="none") if beside else job)
             runs[name], thresholds = decisions(arguments.threshold, job, found, run)
-            counted = {seed: lost.count(task, some) for seed, some in runs[name].items()}
+            counted = {seed: lost.count(some, seed) for seed, some in runs[name].items()}
             mine = cells(name, arguments.target, task.items, labels, counted)
             rows += mine
             summaries[name] = {
@@ -230,9 +233,7 @@ class ScoredProtocol(Protocol[S]):
                 **found.facts,
             }
             if arguments.shares:
-                summaries[name]["label_efficiency"] = efficiency.add(
-                    name, runs[name], run, arguments.threshold, summariser
-                )
+                summaries[name]["label_efficiency"] = efficiency.add(name, runs[name], run, summariser)
         table = pd.DataFrame(rows, columns=list(COLUMNS))
         if isinstance(arguments.threshold, str):
             table["threshold"] = arguments.threshold
@@ -246,11 +247,9 @@ class ScoredProtocol(Protocol[S]):
             if (network := source.network)
             for face in self.attention(network, job, outcomes[source.name], runs[source.name][0])
         ]
-        write_table(out / "scores.csv", table)
-        write_table(out / "folds.csv", folds_table(task, job.plans))
-        if arguments.shares:
-            write_table(out / "label_efficiency.csv", efficiency.table)
-        write_text(out / "summary.json", json.dumps(summary, indent=1) + "\n")
+        tables = {"scores.csv": table, "folds.csv": lost.add_to(folds_table(task, job.plans))}
+        write_tables(out, tables | ({"label_efficiency.csv": efficiency.table} if arguments.shares else {}))
+        write_text(out / "summary.json", json.dumps(summary, indent=1, allow_nan=False) + "\n")
         drawn = {name: found.points for name, found in outcomes.items() if found.points is not None}
         write_report(
             out, table, summary, setup.data, task.rows, task.labels, runs, classifier=self.text,
@@ -272,7 +271,18 @@ class FeatureProtocol(ScoredProtocol[M]):
         )  # fmt: skip
 
 
-def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Writes a CSV file in one step, its texts safe to open in a spreadsheet."""
-    with replacing(path) as temporary:
-        plain_cells(table).to_csv(temporary, index=False)
+def write_tables(out: Path, tables: Mapping[str, pd.DataFrame]) -> None:
+    """Writes CSV files, each in one step, their texts safe to open in a spreadsheet.
+
+    Those of a former evaluation that this one does not have are removed: beside its summary they would pass as its own.
+
+    Args:
+        out: folder.
+        tables: name of `TABLES` -> what is in it.
+    """
+    for name in TABLES:
+        if name in tables:
+            with replacing(out / name) as temporary:
+                plain_cells(tables[name]).to_csv(temporary, index=False)
+        else:
+            (out / name).unlink(missing_ok=True)

@@ -35,7 +35,7 @@ from duchenne.heads.tuning import score_faces, tune_encoder
 from duchenne.methods.base import Method
 from duchenne.methods.families.labelled_method import LabelledMethod
 from duchenne.methods.registry import method_class, method_name, register_method, registered_methods
-from duchenne.metrics import confusion, f1_from_counts, roc_auc
+from duchenne.metrics import f1_score, json_number, roc_auc
 from duchenne.parallel import in_processes
 from duchenne.progress import progress_bar
 from duchenne.training.config import method_run_config
@@ -143,12 +143,17 @@ class Finetune(ScoredProtocol[FinetuneArguments]):
             for (seed, number), found in zip(folds, done, strict=True):
                 scores[seed][job.plans[seed][number].test] = found["score"]
                 facts.setdefault(str(seed), []).append(
-                    {name: values.tolist() for name, values in found.items() if name not in ("score", "width")}
+                    {name: _plain(values) for name, values in found.items() if name not in ("score", "width")}
                 )
                 width = int(found["width"])
                 bar.advance(task)
         training = {"weighting": arguments.weighting, **asdict(tuning)} if source.network else {}
         return Outcome(scores=scores, width=width, facts={"training": training, "folds": facts})
+
+
+def _plain(values: NDArray[Any]) -> Any:
+    """As `summary.json` holds it: None where an epoch has no score."""
+    return [json_number(value) for value in values] if values.dtype.kind == "f" and values.ndim else values.tolist()
 
 
 def _folds(
@@ -225,8 +230,7 @@ def _tuned(
     def watch(shown: nn.Module) -> None:
         score = score_faces(shown, job.data, task.rows[fold.test], size_px, job.device)
         said = score == score.max(axis=1, keepdims=True) if task.exclusive else score > 0
-        tp, fp, fn, _ = confusion(truth, said)
-        curve.append(np.stack([roc_auc(truth, score), f1_from_counts(tp, fp, fn)]))
+        curve.append(np.stack([roc_auc(truth, score), f1_score(truth, said)]))
 
     network, facts = tune_encoder(
         source.build(job.model_seed(source, seed)),

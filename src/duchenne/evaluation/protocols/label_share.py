@@ -25,7 +25,7 @@ from duchenne.evaluation.thresholds import decisions
 
 COLUMNS: Final = ("model", "share", "unit", "training_units", "training_frames", "item", "fold", "seed", "f1", "auc")
 FEWEST_SUBJECTS: Final = 2
-"""One to train on and one to hold out."""
+"""One to train on and one to hold out for the L2 strength; stored thresholds hold out one more before that."""
 
 
 def units_of(data: Prepared, task: Task, unit: LabelUnit) -> NDArray[np.int64]:
@@ -44,7 +44,12 @@ def units_of(data: Prepared, task: Task, unit: LabelUnit) -> NDArray[np.int64]:
 
 
 def reduced(
-    plan: Sequence[Fold], units: NDArray[np.int64], group: NDArray[np.int64], share: float, seed: int
+    plan: Sequence[Fold],
+    units: NDArray[np.int64],
+    group: NDArray[np.int64],
+    share: float,
+    seed: int,
+    fewest: int = FEWEST_SUBJECTS,
 ) -> list[Fold]:
     """The folds with a share of the units to train on; what a smaller share keeps, a larger one keeps too.
 
@@ -53,9 +58,10 @@ def reduced(
     Args:
         plan: the folds.
         units: (N,) see `units_of`.
-        group: (N,) the person of each row, see `Task.people`; rows of at least two are kept.
+        group: (N,) the person of each row, see `Task.people`.
         share: of the units of each fold's training rows.
         seed: of the draw.
+        fewest: people of whom rows are kept at least.
     """
     out = []
     for fold in plan:
@@ -63,7 +69,7 @@ def reduced(
         first = np.full(int(units.max()) + 1, -1)
         first[units[fold.train]] = group[fold.train]  # frames and clips are of one subject
         apart = np.unique(first[present], return_index=True)[1]
-        needed = np.sort(apart)[FEWEST_SUBJECTS - 1] + 1 if len(apart) >= FEWEST_SUBJECTS else 1
+        needed = np.sort(apart)[min(fewest, len(apart)) - 1] + 1
         kept = present[: max(round(share * len(present)), int(needed))]
         chosen = fold.train & np.isin(units, kept)
         out.append(Fold(train=chosen, test=fold.test, unlabelled=fold.train & ~chosen))
@@ -77,17 +83,19 @@ class Efficiency:
         job: the whole evaluation.
         shares: below 1, ascending; none: there is nothing to do.
         unit: what is left out.
+        threshold: from which score an item is called present.
 
     Raises:
         UsageError: when subjects are to be left out but unknown.
     """
 
-    def __init__(self, job: Job, shares: Sequence[float], unit: LabelUnit) -> None:
-        self._unit, self._rows = unit, list[dict[str, Any]]()
+    def __init__(self, job: Job, shares: Sequence[float], unit: LabelUnit, threshold: Threshold) -> None:
+        self._unit, self._threshold, self._rows = unit, threshold, list[dict[str, Any]]()
+        fewest = FEWEST_SUBJECTS + (threshold == "stored")
         units = units_of(job.data, job.task, unit) if shares else np.arange(0)
         self._units, people = units, job.task.people
         parts = {
-            share: {seed: reduced(plan, units, people, share, seed) for seed, plan in job.plans.items()}
+            share: {seed: reduced(plan, units, people, share, seed, fewest) for seed, plan in job.plans.items()}
             for share in shares
         }
         self._jobs = {share: replace(job, plans=plans, maps="none", quiet=True) for share, plans in parts.items()}
@@ -103,7 +111,6 @@ class Efficiency:
         model: str,
         whole: Mapping[int, Predictions],
         run: Callable[[Job], Outcome],
-        threshold: Threshold,
         summariser: Summariser,
     ) -> list[dict[str, Any]]:
         """Evaluates one model with every share.
@@ -112,7 +119,6 @@ class Efficiency:
             model: its name.
             whole: what was tested with all labels.
             run: the protocol for this model, as a function of the job.
-            threshold: as for the whole.
             summariser: of the whole.
 
         Returns:
@@ -121,7 +127,7 @@ class Efficiency:
         """
         out = []
         for share, job in {**self._jobs, 1.0: self._whole}.items():
-            runs = dict(whole) if share == 1 else decisions(threshold, job, run(job), run)[0]
+            runs = dict(whole) if share == 1 else decisions(self._threshold, job, run(job), run)[0]
             amounts = {
                 (seed, number): (len(np.unique(self._units[fold.train])), int(fold.train.sum()))
                 for seed, plan in job.plans.items()

@@ -17,7 +17,7 @@ from duchenne.data.folds import Fold, hold_out
 from duchenne.data.prepared import Prepared
 from duchenne.errors import InputError
 from duchenne.heads.quick import scale
-from duchenne.metrics import Floats, interval, ratio, resample
+from duchenne.metrics import Floats, interval, json_number, ratio, resample, where_known
 
 PROBES: Final = 2000
 INTERVALS: Final = (1, 2, 4)
@@ -30,7 +30,7 @@ PENALTIES: Final = tuple(10.0**power for power in range(-3, 4))
 
 @dataclass(frozen=True)
 class Sums:
-    """Per subject a numerator and a denominator; the measure is `read` of their ratio.
+    """Per subject a numerator and a denominator; the measure is `read` of their ratio, undefined over nothing.
 
     Attributes:
         top, bottom: (G,).
@@ -46,14 +46,19 @@ class Sums:
     read: Callable[[Floats], Floats] = lambda share: share
 
     def estimate(self) -> dict[str, float | int | None]:
-        """`value, low, high, chance, cases`; low and high from resampled subjects, null with fewer than two."""
+        """`value, low, high, chance, cases`; low and high from resampled subjects, null with fewer than two.
+
+        All three are null where nothing can be measured.
+        """
         weights = resample(np.where(self.bottom > 0, 0, -1))
         everyone = np.ones((1, len(self.top)))
-        value, drawn = (self.read(ratio(w @ self.top, w @ self.bottom)) for w in (everyone, weights))
+        tops, bottoms = ([w @ sums for w in (everyone, weights)] for sums in (self.top, self.bottom))
+        value, drawn = (where_known(self.read(ratio(*pair)), pair[1]) for pair in zip(tops, bottoms))
         several = (self.bottom > 0).sum() > 1
-        low, high = interval(drawn) if several else (None, None)
-        numbers = {"value": value[0], "low": low, "high": high, "chance": self.chance}
-        return {k: None if v is None else round(float(v), 6) for k, v in numbers.items()} | {"cases": self.cases}
+        low, high = interval(drawn) if several else (np.nan, np.nan)
+        chance = np.nan if self.chance is None else self.chance
+        numbers = {"value": value[0], "low": low, "high": high, "chance": chance}
+        return {name: json_number(number) for name, number in numbers.items()} | {"cases": self.cases}
 
 
 def standardised(features: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -117,6 +122,7 @@ def regression(
 
     Returns:
         Per target its R2, 1 - errors / variance about the mean of all tested rows; below 0: worse than that mean.
+        Undefined for a target that is the same in all of them.
     """
     scaled = (targets - targets.mean(axis=0)) / np.maximum(targets.std(axis=0), 1e-12)
     predicted = np.zeros_like(scaled)
@@ -129,7 +135,8 @@ def regression(
         predicted[fold.test] = np.take_along_axis(found, missed.argmin(axis=0)[None, None], axis=0)[0]
         tested |= fold.test
     size = int(group.max()) + 1
-    about = scaled - scaled[tested].mean(axis=0)
+    varies = np.ptp(targets[tested], axis=0) > 0  # equal values can differ from their mean, by rounding
+    about = np.where(varies, scaled - scaled[tested].mean(axis=0), 0.0)
     errors, variance = (
         [_per_subject(group[tested], column**2, size) for column in values[tested].T]
         for values in (predicted - scaled, about)

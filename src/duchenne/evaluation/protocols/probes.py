@@ -30,18 +30,18 @@ from duchenne.devices import resolve_device
 from duchenne.errors import UsageError
 from duchenne.evaluation.describing import describe_data, versions
 from duchenne.evaluation.protocols import known, probe_measures
-from duchenne.evaluation.protocols.base import Protocol, write_table
+from duchenne.evaluation.protocols.base import Protocol, write_tables
 from duchenne.evaluation.protocols.registry import ProbesArguments
 from duchenne.evaluation.report.parts import to_data_uri
 from duchenne.evaluation.result import EvaluationResult
-from duchenne.evaluation.scoring import Predictions, Summariser
+from duchenne.evaluation.scoring import Predictions, Summariser, mean_defined
 from duchenne.evaluation.setup import check_names, find_models
 from duchenne.evaluation.state import State, data_hash, kept_features
 from duchenne.features.source import Context, FeatureSource
 from duchenne.files import write_text
 from duchenne.heads.linear import linear_protocol
 from duchenne.heads.settings import LinearSettings
-from duchenne.metrics import RESAMPLES
+from duchenne.metrics import RESAMPLES, json_number
 from duchenne.pages import render_page
 from duchenne.progress import progress_bar
 
@@ -105,8 +105,8 @@ class Probes(Protocol[ProbesArguments]):
                 source.name: {**source.describe(), "seen": found.seen[source.name]} for source in found.sources
             },
         }  # fmt: skip
-        write_table(out / "probes.csv", table)
-        write_text(out / "summary.json", json.dumps(summary, indent=1) + "\n")
+        write_tables(out, {"probes.csv": table})
+        write_text(out / "summary.json", json.dumps(summary, indent=1, allow_nan=False) + "\n")
         write_text(out / "report.html", _page(table, summary))
         state.clear()
         return EvaluationResult(table, summary=summary, out=out)
@@ -182,10 +182,10 @@ class _Bench:
             self.left_out["au"] = str(error)
             return []
         fold = self._assigned[here]
-        strata = np.full(int(self._group.max()) + 1, -1)
-        np.maximum.at(strata, self._group[here], fold)
+        fold_of = np.full(int(self._group.max()) + 1, -1)
+        fold_of[self._group[here]] = fold
         items = [f"AU{au:02d}" for au in self._data.aus]
-        summariser = Summariser(labels, items, self._group[here], strata, resamples=RESAMPLES, exclusive=False)
+        summariser = Summariser(labels, items, self._group[here], fold_of, resamples=RESAMPLES, exclusive=False)
         found = summariser.add(model, {0: Predictions(score, score > 0, fold)})
         estimates = {item: found["items"][item]["mean_of_folds"]["auc"] for item in items}
         same = {"model": model, "probe": "au", "chance": 0.5, "cases": len(here)}
@@ -201,10 +201,10 @@ class _Bench:
 
 def _with_mean(model: str, probe: str, estimates: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows of one probe; their mean first, without an interval."""
-    mean = float(np.mean([estimate["value"] for estimate in estimates.values()]))
+    mean = mean_defined(np.array([estimate["value"] for estimate in estimates.values()], dtype=np.float64))
     first = next(iter(estimates.values()))
     rows: list[dict[str, Any]] = [
-        {"item": "mean", "value": round(mean, 6), "chance": first["chance"], "cases": first["cases"]}
+        {"item": "mean", "value": json_number(mean), "chance": first["chance"], "cases": first["cases"]}
     ]
     rows += [{"item": item, **estimate} for item, estimate in estimates.items()]
     return [{"model": model, "probe": probe, **row} for row in rows]

@@ -122,7 +122,7 @@ def write_report(
         **parts.face_areas(summary["protocol"]["areas"], data, rows, picture=sample_faces > 0),
         **_maps(maps, data, rows[map_places], labels[map_places], items, map_settings),
         "scores_csv": text_uri(table.to_csv(index=False)),
-        "summary_json": json.dumps(summary, indent=1),
+        "summary_json": json.dumps(summary, indent=1, allow_nan=False),
         "score": _score,
         "between": _between,
         "signed": _signed,

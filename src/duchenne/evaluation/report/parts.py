@@ -19,7 +19,7 @@ from duchenne.data.shards import encode_jpeg
 from duchenne.evaluation.report.area_figure import area_figure, boxes_of, typical_face
 from duchenne.evaluation.report.correlations import distance, label_correlations, score_correlations
 from duchenne.evaluation.report.gradcam import Attention, drawn
-from duchenne.evaluation.scoring import Predictions
+from duchenne.evaluation.scoring import Predictions, mean_defined
 from duchenne.faces.areas import AreaTable
 from duchenne.metrics import json_number
 from duchenne.pages import jpeg_uri
@@ -57,7 +57,7 @@ def label_efficiency(summary: Mapping[str, Any], titles: Mapping[str, str]) -> d
 def epochs(summary: Mapping[str, Any], titles: Mapping[str, str], colours: Mapping[str, str]) -> dict[str, Any]:
     """How the scores of tested faces rose while encoders were fine-tuned; nothing where that was not asked for.
 
-    An epoch's point is the mean over folds and seeds, of those trainings that reached it.
+    An epoch's point is the mean over folds and seeds, of those trainings that reached it and have a score there.
     """
     lines: dict[str, dict[str, tuple[list[float], list[float]]]] = {metric: {} for metric in titles}
     for name, model in summary["models"].items():
@@ -65,7 +65,8 @@ def epochs(summary: Mapping[str, Any], titles: Mapping[str, str], colours: Mappi
         for metric in titles if folds else ():
             curves = [fold[f"epoch_{metric}"] for fold in folds]
             reached = range(max(map(len, curves)))
-            means = [float(np.mean([curve[e] for curve in curves if e < len(curve)])) for e in reached]
+            rows_of = [[curve[e] for curve in curves if e < len(curve)] for e in reached]
+            means = [float(mean_defined(np.array(scores, dtype=np.float64))) for scores in rows_of]
             lines[metric][name] = [float(e + 1) for e in reached], means
     if not any(lines.values()):
         return {"epochs": {}, "epochs_csv": ""}
@@ -74,7 +75,7 @@ def epochs(summary: Mapping[str, Any], titles: Mapping[str, str], colours: Mappi
         for metric, found in lines.items()
     }
     rows: list[list[Any]] = [["model", "metric", "epoch", "value"]] + [
-        [name, metric, int(epoch), round(value, 6)]
+        [name, metric, int(epoch), json_number(value)]
         for metric, found in lines.items()
         for name, (places, values) in found.items()
         for epoch, value in zip(places, values)
