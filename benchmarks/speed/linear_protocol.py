@@ -78,9 +78,9 @@ def with_scikit_learn(features: np.ndarray, labels: np.ndarray, folds: list[Fold
 
 def intervals(labels: np.ndarray, folds: list[Fold], subjects: np.ndarray, result: LinearResult) -> dict[str, Any]:
     fold = np.select([f.test for f in folds], list(range(FOLDS)))
-    strata = np.array([fold[subjects == subject][0] for subject in range(SUBJECTS)])
+    of_subject = np.array([fold[subjects == subject][0] for subject in range(SUBJECTS)])
     items = [str(au) for au in range(AUS)]
-    summariser = Summariser(labels, items, subjects, strata, resamples=1000, exclusive=False)
+    summariser = Summariser(labels, items, subjects, of_subject, resamples=1000, exclusive=False)
     return summariser.add("model", {0: Predictions(result.score, result.score > 0, fold)})
 
 
