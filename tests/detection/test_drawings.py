@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import json
 import re
@@ -234,6 +235,23 @@ class TestOnFilms:
         assert drawn.shape == (540, 720 + 260, 3)
         with pytest.raises(UsageError, match=r"\.png"):
             duchenne.detect(tmp_path / "a.png", overlay=tmp_path / "o.mp4")
+
+    def test_a_very_wide_picture_is_drawn_smaller(self, tmp_path: Path) -> None:
+        """6 lines at 480 or 540 would be 72,000 or 81,000 pixels wide; no JPEG has over 65,535."""
+        cv2.imwrite(str(tmp_path / "strip.png"), np.full((6, 900, 3), 20, np.uint8))
+        cv2.imwrite(str(tmp_path / "usual.png"), picture(20)[:, :, ::-1])
+        paths = [tmp_path / "strip.png", tmp_path / "usual.png"]
+        table = duchenne.detect(paths, overlay=tmp_path / "out/", report=tmp_path / "out/")
+        assert table.source.tolist() == [str(path) for path in paths]
+        wide = cv2.imread(str(tmp_path / "out" / "strip_overlay.png"))
+        assert wide is not None
+        assert wide.shape == (54, 8192 + 260, 3)
+        page = (tmp_path / "out" / "strip_report.html").read_text()
+        shown = re.search(r'class="still" src="data:image/jpeg;base64,([^"]+)"', page)
+        assert shown
+        still = cv2.imdecode(np.frombuffer(base64.b64decode(shown[1]), np.uint8), cv2.IMREAD_COLOR)
+        assert still is not None
+        assert still.shape == (13, 1920, 3)
 
     def test_bad_use_is_named(self, film: Film, tmp_path: Path) -> None:
         one, two = film("a.mov", [20]), film("b.mov", [20])

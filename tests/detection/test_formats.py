@@ -94,6 +94,8 @@ def test_fex_names_and_values() -> None:
     assert (whole.Pitch, whole.Yaw, whole.Roll) == (10, 20, -30)
     assert (whole.frame, whole.approx_time, whole.input) == (2, "01:01", "a.mp4")
     assert whole.au_measure == "AU01=score AU12=intensity AU25=probability AU43=score"
+    assert list(table)[-3:] == ["au_measure", "AU12_c", "quality"]
+    assert table.AU12_c.fillna(-1).tolist() == [1, -1, -1, 1]
     raw = FORMATS["fex"](rows(("AU01_s", "AU12_s", "AU02_s", "AU25_s", "AU45_s")))
     assert raw.au_measure.fillna("").tolist() == ["score", "score", "", "score"]
 

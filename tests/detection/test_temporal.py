@@ -127,6 +127,19 @@ class TestOnFilms:
         assert "no face in seconds 0-0.08" in done.failures[str(paths[0])]
         assert [path.name for path in done.tables] == ["b_aus.csv"]
 
+    def test_damage_in_the_resting_face_costs_no_rows(self, film: Film) -> None:
+        """The second of six frames cannot be decoded: the first and third are at rest, and the input is named."""
+        path = film("a.mov", [20, 99, 20, 40, 50, 60])
+        data = bytearray(path.read_bytes())
+        second = data.index(b"IDAT", data.index(b"\x89PNG", data.index(b"\x89PNG") + 1))
+        data[second + 4 : second + 400] = bytes(396)
+        path.write_bytes(bytes(data))
+        for end_s in (None, 0.03):
+            with pytest.warns(UserWarning, match="is damaged in 1 place"):
+                table = duchenne.detect(path, baseline="0-0.12", end_s=end_s, model="blendshapes")
+            assert table.AU12_s.tolist()[:1] == [0]
+            assert len(table) == (5 if end_s is None else 1)
+
     def test_bad_baselines_are_named(self, film: Film) -> None:
         path, nobody = film("a.mov", [50, 20]), film("nobody.mov", [0])
         with pytest.raises(UsageError, match="neither a file nor seconds"):

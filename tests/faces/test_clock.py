@@ -103,6 +103,9 @@ def test_joined_files_are_one_rising_time_line(tmp_path: Path) -> None:
         np.testing.assert_allclose(times, np.arange(2 * FRAMES) / 25, atol=1e-3)
         assert "its clock jumps from 0.76 to" in " ".join(found.notes)
         assert "at frame 20" in " ".join(found.notes)
+        part = Found()
+        assert len(list(read_pictures(joined, found=part, end_s=1.2))) == 30
+        assert (part.start_s, part.notes) == (found.start_s, found.notes[:1])
 
 
 def test_stamps_that_are_all_alike_count_by_the_rate(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import random
 import struct
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -41,11 +42,11 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     }
 
 
-def read(path: Path) -> tuple[int, str]:
+def read(path: Path, end_s: float | None = None) -> tuple[int, str]:
     """How many pictures came, and the sentence."""
     number = 0
     try:
-        for _ in read_pictures(path):
+        for _ in read_pictures(path, end_s=end_s):
             number += 1
     except InputError as error:
         return number, str(error)
@@ -56,7 +57,7 @@ def read(path: Path) -> tuple[int, str]:
 def test_no_cut_goes_unnoticed(recordings: dict[str, Path], tmp_path: Path, suffix: str) -> None:
     data = recordings[suffix].read_bytes()
     assert read(recordings[suffix]) == (12, "")
-    assert ending(recordings[suffix]) == "whole"
+    assert ending(recordings[suffix])[0] == "whole"
     cut = tmp_path / f"cut.{suffix}"
     for share in (0.3, 0.6, 0.8, 0.97):
         cut.write_bytes(data[: int(share * len(data))])
@@ -100,6 +101,45 @@ def test_a_cluster_lost_inside_matroska(tmp_path: Path) -> None:
     number, sentence = read(path)
     assert number < 60
     assert "is damaged" in sentence
+    assert read(path, 0.6) == (15, "")  # of cluster 0 and 1, which begin at 0 and 0.4 s
+    number, sentence = read(path, 2.0)
+    assert number < 50
+    assert "is damaged" in sentence
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [("mov", "png"), ("mp4", "libx264"), ("mkv", "mpeg4"), ("ogv", "libvpx")])
+def test_an_end_hides_no_damage_before_it(tmp_path: Path, suffix: str, codec: str) -> None:
+    """The packet of frame 20 of 50, at 0.8 s, is overwritten; every frame is a key frame."""
+    path = write_video(
+        tmp_path / f"a.{suffix}", map(noise, range(50)), codec=codec, options={"g": "1"},
+        pixels="rgb24" if codec == "png" else "yuv420p",
+    )  # fmt: skip
+    with av.open(str(path)) as container:
+        packet = list(container.demux(video=0))[20]
+        place, size = packet.pos, packet.size
+    assert place is not None
+    data = bytearray(path.read_bytes())
+    data[place + 40 : place + size] = random.Random(0).randbytes(size - 40)
+    path.write_bytes(bytes(data))
+    assert read(path, 0.4) == (10, "")
+    _, sentence = read(path, 1.6)
+    assert "is damaged" in sentence
+    assert " of 50 " not in sentence
+
+
+def test_an_end_asks_for_nothing_behind_it(tmp_path: Path) -> None:
+    """Cut off at 70 % of 50 frames, or of an unknown end."""
+    path = write_video(tmp_path / "a.mp4", map(noise, range(50)), codec="mjpeg", pixels="yuvj420p", faststart=True)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 7 // 10])
+    assert read(path, 0.8) == (20, "")
+    number, sentence = read(path, 1.8)
+    assert number < 45
+    assert "is truncated" in sentence
+    found = Found()
+    path = write_video(tmp_path / "a.ts", map(noise, range(50)), codec="mpeg2video")
+    assert len(list(read_pictures(path, found=found, end_s=0.8))) == 20
+    assert found.notes == []
+    assert read(path, 0.01) == (1, "")
 
 
 @pytest.mark.parametrize("codec", ["flv", "libx264"])

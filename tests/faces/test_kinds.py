@@ -7,6 +7,7 @@ import socket
 import struct
 import subprocess
 import sys
+import zlib
 from fractions import Fraction
 from pathlib import Path
 
@@ -99,9 +100,41 @@ def test_all_pictures_of_many(tmp_path: Path) -> None:
         np.testing.assert_allclose([picture.image.mean() for picture in pictures], LEVELS, atol=2, err_msg=name)
         np.testing.assert_allclose([picture.time_s for picture in pictures], times, atol=1e-3, err_msg=name)
         assert note in " ".join(found.notes)
+        part = Found()
+        assert len(list(read_pictures(tmp_path / name, found=part, end_s=times[4] - 1e-3))) == 4
+        assert note in " ".join(part.notes)
         info = probe(tmp_path / name)
         assert not info.is_image
         assert info.frames in (len(LEVELS), None)
+
+
+@pytest.mark.parametrize("alpha", [False, True])
+def test_the_cover_of_an_animated_avif_is_not_all_of_it(tmp_path: Path, alpha: bool) -> None:
+    """The cover is a picture as large as the sequence, and comes before it; each may have another one of its alpha."""
+    images = [Pillow.fromarray(flat(level)) for level in LEVELS[:4]]
+    if alpha:
+        for image in images:
+            image.putalpha(128)
+    images[0].save(tmp_path / "a.avif", save_all=True, append_images=images[1:], duration=[100, 200, 300, 400])
+    pictures = list(read_pictures(tmp_path / "a.avif"))
+    np.testing.assert_allclose([picture.image.mean() for picture in pictures], LEVELS[:4], atol=3)
+    np.testing.assert_allclose([picture.time_s for picture in pictures], [0, 0.1, 0.3, 0.6], atol=1e-3)
+    assert probe(tmp_path / "a.avif").frames == 4
+
+
+def test_an_animated_png_with_much_said_before_it(tmp_path: Path) -> None:
+    """A profile or a comment of 9 kB stands before the mark of the animation; a mark in a comment makes none."""
+    images = [Pillow.fromarray(flat(level)) for level in LEVELS[:4]]
+    for name, more, count in (("a.png", images[1:], 4), ("b.png", [], 1)):
+        images[0].save(tmp_path / name, save_all=True, append_images=more, duration=100)
+        data = (tmp_path / name).read_bytes()
+        said = b"tEXtComment\0" + b"acTL " * 1800
+        comment = struct.pack(">I", len(said) - 4) + said + struct.pack(">I", zlib.crc32(said))
+        (tmp_path / name).write_bytes(data[:33] + comment + data[33:])  # behind the signature and IHDR
+        pictures = list(read_pictures(tmp_path / name))
+        assert [picture.image.mean() for picture in pictures] == LEVELS[:count]
+        assert [picture.time_s for picture in pictures] == pytest.approx([0, 0.1, 0.2, 0.3][:count])
+        assert probe(tmp_path / name).is_image == (count == 1)
 
 
 def test_the_preview_of_a_photograph_is_no_second_frame(tmp_path: Path) -> None:
@@ -134,6 +167,29 @@ def test_12_bits_in_16_are_as_bright_as_8(tmp_path: Path) -> None:
             np.testing.assert_allclose(image[:, :, 0], grey * factor >> shift, atol=1)
 
 
+@pytest.mark.parametrize("kind", ["tiff", "folder"])
+@pytest.mark.parametrize("deep", ["16", "12", "float", "8"])
+def test_pictures_that_belong_together_are_scaled_alike(tmp_path: Path, kind: str, deep: str) -> None:
+    """A ramp at three strengths, the darkest first, which tells neither how many bits there are nor what is white.
+
+    By hand: 65535 and 4095 are 255 of 8 bits, fractions go by the largest of all.
+    """
+    white = {"16": 65535, "12": 4095, "float": 40.0, "8": 255}[deep]
+    ramp = np.tile(np.linspace(0, 1, 64)[:, None], (48, 1, 3))
+    shares = (0.0, 0.05, 1.0)
+    stored = {"float": np.float32, "8": np.uint8}.get(deep, np.uint16)
+    images = [(white * share * ramp).astype(stored) for share in shares]
+    if kind == "tiff":
+        cv2.imwritemulti(str(tmp_path / "a.tif"), images)
+        pictures = list(read_pictures(tmp_path / "a.tif"))
+    else:
+        for number, image in enumerate(images):
+            cv2.imwrite(str(tmp_path / f"{number}.tif"), image)
+        pictures = list(read_pictures(tmp_path, Assembly(sequence_fps=25)))
+    for picture, share in zip(pictures, shares, strict=True):
+        np.testing.assert_allclose(picture.image, 255 * share * ramp, atol=1.01)
+
+
 def test_big_tiff_and_fractions(tmp_path: Path) -> None:
     Pillow.fromarray(quadrants()).save(tmp_path / "big.tif", big_tiff=True)
     cv2.imwrite(str(tmp_path / "float.tif"), (quadrants()[:, :, ::-1] / 255).astype(np.float32))
@@ -160,6 +216,7 @@ def test_a_folder_of_frames_is_one_recording(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"1 of 10 pictures could not be read; the first: .*frame3\.png"):
         seen.extend(picture.frame for picture in read_pictures(folder, assembly))
     assert seen == [0, 1, 3, 4, 5, 6, 7, 8, 9]  # the others keep their place
+    assert len(list(read_pictures(folder, assembly, end_s=0.04))) == 2
     with pytest.raises(InputError, match="is no folder, which sequence needs"):
         list_sequences([folder / "frame1.png"])
     assert [path.name for path in frames_of_sequence(folder)][:3] == ["frame1.png", "frame2.png", "frame3.png"]
@@ -180,6 +237,9 @@ def test_chapters_are_one_time_line(tmp_path: Path) -> None:
     assert pictures[6].image.mean() == pytest.approx(40, abs=4)
     assert "chapter GH020042.MP4 begins at 0.20 s" in found.notes
     assert probe(first, Assembly(chapters=joined[first])).frames == 18
+    part = Found()
+    assert len(list(read_pictures(first, Assembly(chapters=joined[first]), part, end_s=0.3))) == 8
+    assert [note for note in part.notes if "begins" in note] == ["chapter GH020042.MP4 begins at 0.20 s"]
 
 
 def test_names_of_chapters() -> None:
@@ -197,8 +257,17 @@ def test_names_of_chapters() -> None:
     assert joined("p01.mp4", "p02.mp4", "s1/GH010001.MP4", "s2/GH020001.MP4") == [
         ["p01.mp4"], ["p02.mp4"], ["s1/GH010001.MP4"], ["s2/GH020001.MP4"],
     ]  # fmt: skip
+    assert joined("Part 1.mp4", "Part 2.mp4", "s1 Teil-1.mp4", "s1 Teil-2.mp4", "s2part0.mp4", "s2part1.mp4") == [
+        ["Part 1.mp4", "Part 2.mp4"], ["s1 Teil-1.mp4", "s1 Teil-2.mp4"], ["s2part0.mp4", "s2part1.mp4"],
+    ]  # fmt: skip
+    for word in ("attempt", "excerpt_", "p01_prompt", "pt", "s1_pt", "apart", "Urteil", "Tépart"):  # trials, patients
+        assert joined(f"{word}1.mp4", f"{word}2.mp4") == [[f"{word}1.mp4"], [f"{word}2.mp4"]]
     with pytest.raises(UsageError, match=r"a_part1\.mp4: the chapter after it is missing"):
         joined("a_part1.mp4", "a_part3.mp4")
+    for names in (("GH020042.MP4", "GH030042.MP4"), ("GP010042.MP4", "GP020042.MP4"), ("a_part2.mp4", "a_part3.mp4"),
+                  ("VTS_01_2.VOB", "VTS_01_3.VOB")):  # fmt: skip
+        with pytest.raises(UsageError, match=f"^{names[0]}: the chapter before it is missing; add it"):
+            joined(*names)
 
 
 def test_folders_list_what_phones_and_cameras_write(tmp_path: Path) -> None:

@@ -79,6 +79,36 @@ def test_after_a_long_gap_only_the_same_look_is_the_same_person() -> None:
         assert tracker.update(faces, image, 4.0) == [number]
 
 
+def test_frames_far_apart_keep_numbers_by_look_then_by_place() -> None:
+    """Two seconds from frame to frame: who changes (a turned head) is known by the place, who moves by the look."""
+    tracker = FaceTracker()
+    for step, people in enumerate([
+        {0: (50, 60), 1: (200, 60)}, {2: (55, 62), 1: (205, 62)}, {1: (50, 60), 2: (200, 60)},
+    ]):  # fmt: skip
+        faces, image = scene(0, people)
+        numbers = tracker.update(faces, image, 2.0 * step)
+        assert numbers == ([1, 0] if step == 2 else [0, 1])
+
+
+def test_after_a_pause_the_place_is_nobodys() -> None:
+    """A camera that was stopped for a minute: somebody else may sit there now, in the same room."""
+    for step_s in (0.04, 2.0):
+        tracker, numbers = FaceTracker(), []
+        for time_s, person in [(0.0, 0), (step_s, 0), (2 * step_s, 2), (60.0, 1), (60.0 + step_s, 1)]:
+            faces, image = scene(0, {person: (50, 60)})
+            numbers += tracker.update(faces, image, time_s)
+        assert numbers == [0, 0, 0, 1, 1]
+
+
+def test_frames_far_apart_show_cuts() -> None:
+    """However long ago the last frame was, another person in another room is no one that changed."""
+    tracker, numbers = FaceTracker(), []
+    for step, room in enumerate((0, 0, 1)):
+        faces, image = scene(room, {room: (50, 60)})
+        numbers += tracker.update(faces, image, 20.0 * step)
+    assert numbers == [0, 0, 1]
+
+
 def test_cuts() -> None:
     """Interview: two people in turn at the same place; each keeps a number of their own."""
     tracker, numbers, cuts = FaceTracker(), [], []

@@ -224,6 +224,23 @@ def test_interlaced_video_is_one_moment_per_frame(tmp_path: Path) -> None:
     wanted = by_ffmpeg(tmp_path / "a.mkv", (48, 160), "-vf", "yadif")
     assert close(pictures[5].image, wanted[5], 3.0)
     assert "interlaced" in found.notes[0]
+    part = Found()
+    assert len(list(read_pictures(tmp_path / "a.mkv", found=part, end_s=0.2))) == 5
+    assert part.notes == found.notes
+
+
+def test_pixels_that_change_their_shape(tmp_path: Path) -> None:
+    """A broadcast that goes from 4:3 to 16:9 and back: 64 x 48 pixels are 64, 85 (48 * 16 / 9), and 64 wide."""
+    parts = []
+    for name, aspect in (("a", Fraction(1)), ("b", Fraction(4, 3)), ("c", Fraction(1))):
+        path = write_video(tmp_path / f"{name}.ts", [quadrants()] * 20, codec="mpeg2video", aspect=aspect)
+        parts.append(path.read_bytes())
+    (tmp_path / "joined.ts").write_bytes(b"".join(parts))
+    widths = [picture.image.shape[1] for picture in read_pictures(tmp_path / "joined.ts")]
+    assert len(widths) == 60
+    for place in (0, 20, 40):  # but for two frames before a change
+        assert set(widths[place : place + 18]) == {85 if place == 20 else 64}
+    assert set(widths[58:]) == {64}
 
 
 def test_mirrored_recordings_are_turned_round(tmp_path: Path) -> None:

@@ -44,6 +44,21 @@ def test_our_own_formats_say_the_same(tmp_path: Path, name: str) -> None:
     assert (quality["seen"], quality["turned"], quality["blurred"]) == (pytest.approx(30 / 31, abs=1e-6), 1, 0)
 
 
+@pytest.mark.parametrize("name", ["duchenne", "openface", "fex"])
+def test_our_own_formats_keep_the_scale_of_scores_and_the_decisions(tmp_path: Path, name: str) -> None:
+    """A standard deviation over neutral faces is little; what the model decides counts, whatever its score."""
+    face = Face((1.0, 2.0, 100.0, 110.0), 0.9, points(), None, (0.0, 0.0, 0.0))
+    frames = []
+    for number in range(30):
+        values = np.array([1.0, 2.5, 12 <= number < 18, 1.0, 20 <= number < 23], np.float32)
+        frames.append(FrameResult("a.mp4", number, number / 10, (DetectedFace(0, face, values),), None))
+    rows = Rows(frames, ("AU04_s", "AU12_s", "AU12_c", "AU45_s", "AU45_c"), "z")
+    FORMATS[name](rows).to_csv(tmp_path / "a_aus.csv", index=False)
+    summary = duchenne.summarize(tmp_path / "a_aus.csv")
+    assert summary.faces.set_index("au")["share"].to_dict() == pytest.approx({4: 0, 12: 0.2, 45: 0.1})
+    assert summary.episodes[["au", "onset_s", "offset_s"]].to_numpy().tolist() == [[12, 1.2, 1.8], [45, 2.0, 2.3]]
+
+
 def openface() -> pd.DataFrame:
     """As OpenFace writes it, blanks in the header included; the face is lost in the fourth frame."""
     return pd.DataFrame(

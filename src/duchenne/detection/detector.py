@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import takewhile
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, get_args, overload
@@ -136,7 +137,7 @@ class Detector:
             every: only frames 0, N, 2N ...
             start_s: frames before this are looked at, so that everybody's number is that of the whole video, but not
                 given.
-            end_s: frames from this on are not read.
+            end_s: frames from this on are not given, nor read further than it takes to know that it is reached.
             assembly: how a file, several or a folder become one recording.
             found: is filled with what else reading shows.
 
@@ -144,21 +145,20 @@ class Detector:
             InputError: when nothing can be read; after the last frame that could be, when the file is damaged.
         """
         if isinstance(source, str | Path):
-            pictures = ahead(read_pictures(source, assembly, found), _AHEAD)
-            faces = self._found(pictures, every, start_s, end_s, _AHEAD)
+            pictures = ahead(read_pictures(source, assembly, found, end_s), _AHEAD)
+            faces = self._found(pictures, every, start_s, _AHEAD)
             # Whole batches wait, so that a batch can be found while the one before it is scored.
             is_full, depth = (_is_full, 1) if self.model.crop_px else (bool, _AHEAD)
             for batch in ahead(batches(faces, is_full), depth):
                 yield from self._scored(shown_name(source), batch)
         else:
-            for one in self._found(source, every, start_s, end_s, 0):
+            taken = takewhile(lambda picture: end_s is None or picture.time_s < end_s, source)
+            for one in self._found(taken, every, start_s, 0):
                 yield from self._scored("", [one])
 
-    def _found(
-        self, pictures: Iterable[Picture], every: int, start_s: float, end_s: float | None, depth: int
-    ) -> Iterator[_Found]:
+    def _found(self, pictures: Iterable[Picture], every: int, start_s: float, depth: int) -> Iterator[_Found]:
         tracker = FaceTracker()
-        chosen = _chosen(pictures, every, end_s)
+        chosen = (picture for picture in pictures if picture.frame % every == 0)
         for picture, faces in self._finder.follow(chosen, depth=depth, start_s=start_s):
             numbers = tracker.update(faces, picture.image, picture.time_s)
             if picture.time_s >= start_s:
@@ -212,14 +212,6 @@ def checked_picture(picture: Any, channels: Channels) -> NDArray[np.uint8]:
             "multiply values of 0 to 1 by 255, and repeat a grey channel three times."
         )
     return np.ascontiguousarray(picture if channels == "rgb" else picture[:, :, ::-1])
-
-
-def _chosen(pictures: Iterable[Picture], every: int, end_s: float | None) -> Iterator[Picture]:
-    for picture in pictures:
-        if end_s is not None and picture.time_s >= end_s:
-            return
-        if picture.frame % every == 0:
-            yield picture
 
 
 def _is_full(batch: list[_Found]) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duchenne.detection.results import DetectedFace, FrameResult
+from duchenne.errors import InputError
 from duchenne.faces.resize import resized
 from duchenne.facs import LANDMARK_GROUPS
 
@@ -93,6 +94,24 @@ def draw_portrait(
     rows = np.clip(np.arange(top, top + side), 0, image.shape[0] - 1)
     columns = np.clip(np.arange(left, left + side), 0, image.shape[1] - 1)
     return resized(image[np.ix_(rows, columns)], size_px)
+
+
+def encode(image: NDArray[np.uint8], suffix: str, options: Sequence[int] = ()) -> bytes:
+    """A drawing as the content of an image file.
+
+    Args:
+        image: (H, W, 3) RGB uint8.
+        suffix: which kind, `.jpg` or `.png`.
+        options: OpenCV's, of the kind.
+
+    Raises:
+        InputError: when it cannot be encoded.
+    """
+    done, encoded = cv2.imencode(suffix, image[:, :, ::-1], options)
+    if not done:
+        height, width = image.shape[:2]
+        raise InputError(f"a drawing of {width} x {height} pixels cannot be written as {suffix}; name a .png instead.")
+    return encoded.tobytes()
 
 
 def _contours(canvas: NDArray[np.uint8], points: NDArray[np.floating], colour: tuple[int, int, int]) -> None:

@@ -7,13 +7,13 @@ has no name for follows in extra columns at the end.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from duchenne.detection.results import Rows, plain_table
+from duchenne.detection.results import Rows, plain_table, whole_numbers
 from duchenne.detectors.base import AuModel
 from duchenne.facs import au_column
 from duchenne.tables.foreign_tables import FEX_SAME, OPENFACE_POSE_SIGNS
@@ -34,7 +34,7 @@ def openface_table(rows: Rows) -> pd.DataFrame:
     sense: `pose_Rx` grows as the chin goes down, `pose_Ry` as the face turns to the picture's left. A row without
     success has 0 in every measured column, as there. Gaze, 3D landmarks and shape parameters have no column;
     `pose_Tx, pose_Ty, pose_Tz` (millimetres from a calibrated camera) and every `AUxx_r`, `AUxx_c` that the model does
-    not give are empty. The model's other columns, `source` and `quality` follow at the end.
+    not give are empty. The model's other columns, `source`, `quality` and the scale of raw scores follow at the end.
     """
     success = np.array([flag is None for flag in rows.flag]) & ~np.isnan(rows.number)
     given = {name: rows.values[:, column] for column, name in enumerate(rows.columns)}
@@ -62,6 +62,7 @@ def openface_table(rows: Rows) -> pd.DataFrame:
             **{name: np.round(values, 5) for name, values in given.items() if name not in names},
             "source": pd.array(rows.source, dtype="str"),
             "quality": pd.array(rows.quality, dtype="str"),
+            **rows.scale_columns(),
         }
     )
 
@@ -71,20 +72,28 @@ def fex_table(rows: Rows) -> pd.DataFrame:
 
     `AUxx` is the model's probability, else its intensity, else its raw score, and `au_measure` says which; `AU43`
     (eyes closed) is the model's AU 45, which frame by frame is the same. AUs that the model does not give and the
-    emotions are NaN. `face`, `flag`, `time_s`, `au_measure` and `quality` follow at the end.
+    emotions are NaN. `face`, `flag`, `time_s`, `au_measure`, the model's other columns (decisions as `AUxx_c`),
+    `quality` and the scale of raw scores follow at the end.
     """
     given = {name: rows.values[:, column] for column, name in enumerate(rows.columns)}
     empty = np.full(len(rows), np.nan)
-
-    kinds = {au: next((k for k in MEASURES if f"{au_column(FEX_SAME.get(au, au))}_{k}" in given), "") for au in FEX_AUS}
+    ours = _fex_aus(rows.columns)
+    kinds = {au: next((k for k in MEASURES if f"{own}_{k}" in given), "") for au, own in ours.items()}
     measures = {au_column(au): MEASURES[kind] for au, kind in kinds.items() if kind}
     said = " ".join(f"{name}={measure}" for name, measure in measures.items())
     if len(set(measures.values())) == 1:
         said = next(iter(measures.values()))
 
     def best(au: int) -> NDArray[np.float64]:
-        return np.round(given.get(f"{au_column(FEX_SAME.get(au, au))}_{kinds[au]}", empty), 5)
+        return np.round(given.get(f"{ours[au]}_{kinds[au]}", empty), 5)
 
+    theirs = {own: au_column(au) for au, own in ours.items()}
+    taken = {f"{ours[au]}_{kind}" for au, kind in kinds.items()}
+    others: dict[str, Any] = {}
+    for name, values in given.items():
+        own, _, kind = name.partition("_")
+        if name not in taken:
+            others[f"{theirs.get(own, own)}_{kind}"] = whole_numbers(values) if kind == "c" else np.round(values, 5)
     box, pose = np.round(rows.box, 2), np.round(rows.pose, 2)
     minutes = [divmod(int(time_s), 60) for time_s in rows.time_s]
     return pd.DataFrame(
@@ -105,9 +114,17 @@ def fex_table(rows: Rows) -> pd.DataFrame:
             "flag": pd.array(rows.flag, dtype="str"),
             "time_s": np.round(rows.time_s, 6),
             "au_measure": pd.array([None if np.isnan(number) else said for number in rows.number], dtype="str"),
+            **others,
             "quality": pd.array(rows.quality, dtype="str"),
+            **rows.scale_columns(),
         }
     )
+
+
+def _fex_aus(columns: Sequence[str]) -> dict[int, str]:
+    """Action unit of py-feat -> the start of the model's columns for it."""
+    given = {name.partition("_")[0] for name in columns}
+    return {au: au_column(au if au_column(au) in given else FEX_SAME.get(au, au)) for au in FEX_AUS}
 
 
 FORMATS: Final[dict[str, Callable[[Rows], pd.DataFrame]]] = {
@@ -137,7 +154,7 @@ def empty_columns(form: str, model: AuModel) -> list[str]:
         said.append(f"what the model gives is {gives}, in the columns at the end")
     elif form == "fex":
         said = []
-        same = {au: au_column(FEX_SAME.get(au, au)) for au in FEX_AUS}
+        same = _fex_aus(model.columns)
         given = {name.rpartition("_")[0] for name in model.columns if name.rpartition("_")[2] in MEASURES}
         lacking = [au for au, name in same.items() if name not in given]
         waiting = [au for au, name in same.items() if name in given and name in unjudged]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -114,11 +114,13 @@ def read_frames(
         InputError: when nothing can be read; after the last frame that could be, when the file is damaged.
     """
     baseline, window, assembly = common, settings.baseline_window_s, job.assembly
+    broken: list[InputError] = []
     if window is not None:
         resting = detector.frames(job.path, every=settings.every, start_s=window[0], end_s=window[1], assembly=assembly)
-        own = resting_faces(resting)
+        own = resting_faces(_readable(resting, broken))
         if not own:
-            raise InputError(f"{job.path}: shows no face in seconds {settings.baseline}; choose another --baseline.")
+            nobody = f"{job.path}: shows no face in seconds {settings.baseline}; choose another --baseline."
+            raise next(iter(broken), InputError(nobody))
         baseline = Baseline({number: values for number, values in own.items()})
     start_s, end_s, width_s = settings.start_s, settings.end_s, settings.smooth_s
     # A value at the edge of a range is smoothed with those beyond it, as in the whole video.
@@ -130,12 +132,20 @@ def read_frames(
     if baseline is not None:
         rested(baseline)
         frames = baseline.subtract(frames)
-    if not width_s:
+    if width_s:
+        smoothed = smooth(frames, width_s, detector.model.columns)
+        frames = (one for one in smoothed if one.time_s >= start_s and (end_s is None or one.time_s < end_s))
+    yield from frames
+    if broken:  # in the resting face alone: what is wrong before `end_s` was raised by then
+        raise broken[0]
+
+
+def _readable(frames: Iterable[FrameResult], broken: list[InputError]) -> Iterator[FrameResult]:
+    """The frames that can be read; why there are no more goes to a list, so that the input is still read itself."""
+    try:
         yield from frames
-        return
-    for frame in smooth(frames, width_s, detector.model.columns):
-        if frame.time_s >= start_s and (end_s is None or frame.time_s < end_s):
-            yield frame
+    except InputError as error:
+        broken.append(error)
 
 
 def run_job(

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from duchenne.detection.drawing import draw_bars, draw_faces
+from duchenne.detection.drawing import draw_bars, draw_faces, encode
 from duchenne.detection.results import FrameResult
 from duchenne.detectors.base import Z
 from duchenne.errors import UsageError
@@ -23,6 +23,7 @@ _CODEC: Final = "libvpx-vp9"
 _SETTINGS: Final = {"deadline": "realtime", "cpu-used": "8", "row-mt": "1", "crf": "28", "b": "0"}
 _LEAST_PX: Final = 540  # height of the drawing: smaller videos are enlarged so that bars and names can be read
 _MOST_PX: Final = 1080
+_WIDEST_PX: Final = 8192  # of the drawing without its panel: wider than players show
 _PANEL_PX: Final = 260
 _TICKS: Final = 90_000  # of time stamps, per second
 _FULL: Final = {"p": 1.0, "s": 1.0, "r": 5.0}
@@ -89,16 +90,16 @@ class StillWriter:
         Raises:
             InputError: when the file cannot be written.
         """
-        _, encoded = cv2.imencode(self._path.suffix, compose(result, self._bars, self._anonymous)[:, :, ::-1])
+        encoded = encode(compose(result, self._bars, self._anonymous), self._path.suffix)
         with replacing(self._path) as temporary:
-            temporary.write_bytes(encoded.tobytes())
+            temporary.write_bytes(encoded)
 
 
 def compose(result: FrameResult, shown: Sequence[tuple[str, int, float]], anonymous: bool) -> NDArray[np.uint8]:
     """The drawn frame with the panel of bars beside it, (H, W, 3) RGB; height and width are even."""
     assert result.image is not None, "the frame's picture was dropped"
     height, width = result.image.shape[:2]
-    scale = min(max(1.0, _LEAST_PX / height), _MOST_PX / height)
+    scale = min(max(1.0, _LEAST_PX / height), _MOST_PX / height, _WIDEST_PX / width)
     size = (max(2, 2 * round(width * scale / 2)), max(2, 2 * round(height * scale / 2)))
     canvas = np.empty((size[1], size[0] + _PANEL_PX, 3), np.uint8)
     canvas[:, : size[0]] = draw_faces(result, size, anonymous=anonymous)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from duchenne._version import __version__
 from duchenne.detection import findings
-from duchenne.detection.drawing import draw_faces, draw_portrait, face_colour
+from duchenne.detection.drawing import draw_faces, draw_portrait, encode, face_colour
 from duchenne.detection.results import POSE_COLUMNS, FrameResult, Rows, plain_table
 from duchenne.detection.settings import DetectSettings
 from duchenne.detection.temporal import Baseline
@@ -33,7 +33,8 @@ from duchenne.tables.summarize import summarize
 
 _THUMBNAILS: Final = 60  # at least so many are kept of a long video, at most twice as many
 _THUMBNAIL_PX: Final = 104  # side
-_STILL_PX: Final = 480  # height of the picture on the page of a single picture
+_STILL_PX: Final = 480  # height of the picture on the page of a single picture,
+_STILL_WIDEST_PX: Final = 1920  # less where it is wider than this
 _MOST_EPISODES: Final = 1000  # rows on the page; `duchenne summarize` writes all
 _PIECE_FRAMES: Final = 512
 
@@ -132,12 +133,13 @@ class ReportCollector:
 def _picture(result: FrameResult, anonymous: bool) -> bytes:
     assert result.image is not None, "the frame's picture was dropped"
     height, width = result.image.shape[:2]
-    return _jpeg(draw_faces(result, (max(1, round(width * _STILL_PX / height)), _STILL_PX), anonymous=anonymous))
+    scale = min(_STILL_PX / height, _STILL_WIDEST_PX / width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return _jpeg(draw_faces(result, size, anonymous=anonymous))
 
 
 def _jpeg(image: NDArray[np.uint8]) -> bytes:
-    _, encoded = cv2.imencode(".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 80])
-    return encoded.tobytes()
+    return encode(image, ".jpg", [cv2.IMWRITE_JPEG_QUALITY, 80])
 
 
 def _film(page: Path, source: str, settings: DetectSettings) -> str | None:

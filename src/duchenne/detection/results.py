@@ -185,9 +185,11 @@ class Rows:
         """The faces as nullable integers."""
         return whole_numbers(self.number)
 
-
-def _scale_of(rows: Rows) -> pd.api.extensions.ExtensionArray:
-    return pd.array([None if np.isnan(number) else rows.scale for number in rows.number], dtype="str")
+    def scale_columns(self) -> dict[str, pd.api.extensions.ExtensionArray]:
+        """`SCALE_COLUMN`, where the scale of raw scores is known; what reads scores relies on it in every format."""
+        if not self.scale:
+            return {}
+        return {SCALE_COLUMN: pd.array([None if np.isnan(one) else self.scale for one in self.number], dtype="str")}
 
 
 def whole_numbers(values: NDArray[np.float64]) -> pd.arrays.IntegerArray:
@@ -220,6 +222,6 @@ def plain_table(rows: Rows) -> pd.DataFrame:
             },
             **{name: pose[:, column] for column, name in enumerate(POSE_COLUMNS)},
             QUALITY_COLUMN: pd.array(rows.quality, dtype="str"),
-            **({SCALE_COLUMN: _scale_of(rows)} if rows.scale else {}),
+            **rows.scale_columns(),
         }
     )

@@ -1,8 +1,9 @@
 """Following faces over time: who is who from one frame to the next, and where a shot is cut.
 
-Within a shot a face keeps its number while it stays near its place. After a cut, or when it comes back later, it gets
-its old number only if it looks the same. There is no face recognition in this: a person who returns changed gets a new
-number, which is the safe mistake, because one subject under two names can be merged later (`names.csv`).
+Within a shot a face keeps its number while it stays near its place; where all frames are over a second apart, by its
+looks first. After a cut, after a pause, or when it comes back later, it gets its old number only if it looks the same.
+There is no face recognition in this: a person who returns changed gets a new number, which is the safe mistake, because
+one subject under two names can be merged later (`names.csv`).
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ from numpy.typing import NDArray
 from duchenne.faces.find import Face
 from duchenne.faces.search import nearness, rescaled, thumbnail
 
-_MEMORY_S: Final = 1.0  # how long a place stays the place of a face that is not seen
+_MEMORY_S: Final = 1.0  # how long a place stays the place of a face that is not seen; where frames are further apart,
+_MEMORY_STEPS: Final = 1.5  # so many of the latest steps: until the next frame, unless that comes after a pause
 _ALIKE: Final = 0.8  # correlation of two 16-pixel pictures of a face; of the same person in a row over 0.85, of
 _LOOK_PX: Final = 16  # different people up to 0.70 on the sample videos
 _CUT_LEVEL: Final = 6.0  # mean change of a small picture, in levels of 255; in a shot up to 3, at cuts 9 to 76
-_CUT_LEVEL_PER_S: Final = 20.0  # more where frames are further apart: in a shot up to 8 at two frames a second
+_CUT_LEVEL_PER_S: Final = 20.0  # more where frames are further apart: in a shot up to 8 at two frames a second,
+_CUT_LEVEL_MOST_S: Final = 1.0  # but no more than at one: up to 21, however far they are apart
 _CUT_RATIO: Final = 4.0  # against the median of the changes before, so that a moving camera is not cut
 _THUMBNAIL: Final = (48, 27)
 _SMALL_PX: Final = 160
@@ -49,7 +52,8 @@ class FaceTracker:
         self._tracks: list[_Track] = []
         self._seen: set[int] = set()
         self._shot = 0
-        self._time_s = 0.0
+        self._time_s: float | None = None
+        self._step_s = 0.0
         self._shape: tuple[int, ...] = ()
         self._thumbnail: NDArray[np.float32] | None = None
         self._changes: deque[float] = deque(maxlen=12)
@@ -66,7 +70,10 @@ class FaceTracker:
             A number per face, from 0 in order of first appearance (in one frame: in the order given).
         """
         self._resize(image.shape)
-        self.cut = self._is_cut(image, time_s)
+        step_s = 0.0 if self._time_s is None else max(0.0, time_s - self._time_s)
+        memory_s = max(_MEMORY_S, _MEMORY_STEPS * (self._step_s or step_s))
+        self._time_s, self._step_s = time_s, step_s
+        self.cut = self._is_cut(image, step_s)
         looks = [_look(image, face.box) for face in faces]
         numbers: dict[int, int] = {}
         self._shot += self.cut
@@ -74,15 +81,17 @@ class FaceTracker:
             (nearness(face.box, track.box), place, number)
             for place, face in enumerate(faces)
             for number, track in enumerate(self._tracks)
-            if track.shot == self._shot and time_s - track.time_s <= _MEMORY_S
+            if track.shot == self._shot and time_s - track.time_s <= memory_s
         ]
-        _assign(numbers, (pair for pair in near if pair[2] in self._seen), above=0.0)
-        _assign(numbers, near, above=0.0)  # those not seen of late come after those that were
         alike = [
             (float(look @ track.look), place, number)
             for place, look in enumerate(looks)
             for number, track in enumerate(self._tracks)
         ]
+        if step_s > _MEMORY_S:
+            _assign(numbers, alike, above=_ALIKE)
+        _assign(numbers, (pair for pair in near if pair[2] in self._seen), above=0.0)
+        _assign(numbers, near, above=0.0)  # those not seen of late come after those that were
         _assign(numbers, alike, above=_ALIKE)
         for place, (face, look) in enumerate(zip(faces, looks)):
             track = _Track(face.box, look, time_s, self._shot)
@@ -102,9 +111,8 @@ class FaceTracker:
                 track.box = (x, y, width, height)
         self._shape = shape
 
-    def _is_cut(self, image: NDArray[np.uint8], time_s: float) -> bool:
-        before, apart_s = self._thumbnail, max(0.0, time_s - self._time_s)
-        self._time_s = time_s
+    def _is_cut(self, image: NDArray[np.uint8], step_s: float) -> bool:
+        before = self._thumbnail
         small = thumbnail(image, _SMALL_PX)
         self._thumbnail = cv2.resize(small, _THUMBNAIL, interpolation=cv2.INTER_AREA).astype(np.float32)
         if before is None:
@@ -112,7 +120,8 @@ class FaceTracker:
         change = float(np.abs(self._thumbnail - before).mean())
         usual = float(np.median(self._changes)) if self._changes else 0.0
         self._changes.append(change)
-        return change > max(_CUT_LEVEL + _CUT_LEVEL_PER_S * apart_s, _CUT_RATIO * usual)
+        level = _CUT_LEVEL + _CUT_LEVEL_PER_S * min(step_s, _CUT_LEVEL_MOST_S)
+        return change > max(level, _CUT_RATIO * usual)
 
 
 def _assign(numbers: dict[int, int], pairs: Iterable[tuple[float, int, int]], *, above: float) -> None:

@@ -14,6 +14,7 @@ from duchenne.errors import InputError
 from duchenne.facs import au_column
 from duchenne.preparing.codes.programs.notation import parse_time
 from duchenne.tables.codings import Coding, coding_of
+from duchenne.tables.episodes import SCALE_COLUMN
 
 OPENFACE_POSE_SIGNS: Final = np.array([1.0, -1.0, 1.0])
 """From pitch, yaw and roll to `pose_Rx, pose_Ry, pose_Rz`: OpenFace's camera looks along z with y down, so that a turn
@@ -26,7 +27,7 @@ _RATES: Final = (5, 10, 12, 12.5, 15, 20, 24, 25, 30, 48, 50, 60, 100, 120, 240)
 _SURE: Final = 0.02
 _SAME_NAMES: Final = {
     "quality": "quality", "flag": "flag", "Pitch": "pitch", "Yaw": "yaw", "Roll": "roll", "FaceRectX": "x",
-    "FaceRectY": "y", "FaceRectWidth": "width", "FaceRectHeight": "height",
+    "FaceRectY": "y", "FaceRectWidth": "width", "FaceRectHeight": "height", SCALE_COLUMN: SCALE_COLUMN,
 }  # fmt: skip
 
 
@@ -40,8 +41,8 @@ def as_ours(table: pd.DataFrame, path: Path, fps: float | None, notes: list[str]
         notes: sentences for the user are added to it.
 
     Returns:
-        `source, frame, time_s, face`, `AUxx_r`, `AUxx_c`, `AUxx_p`, `AUxx_s` that hold something, and of pose, box and
-        quality what there is. A row without a value is one in which nobody was found.
+        `source, frame, time_s, face`, `AUxx_r`, `AUxx_c`, `AUxx_p`, `AUxx_s` that hold something, and of pose, box,
+        quality and the scale of raw scores what there is. A row without a value is one in which nobody was found.
 
     Raises:
         InputError: when it is no such table, or has no times and none can be told.

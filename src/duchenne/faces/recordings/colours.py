@@ -39,6 +39,8 @@ class Pictures:
     def __init__(self, stream: Any, path: Path) -> None:
         self._path = path
         self._ratio = float(stream.sample_aspect_ratio or 1)
+        self._coder = stream.codec_context
+        self._coded: Any = None
         self._mapped: tuple[Any, ...] | None = None
         self._is_apng = stream.codec_context.name == "apng"
         self._first: tuple[int, int, int, int] | None = None
@@ -55,7 +57,7 @@ class Pictures:
         hdr = transfer(frame)
         if hdr:
             frame = self._tone_mapped(frame, hdr)
-        ratio = self._ratio
+        ratio = self._ratio_now()
         width = round(frame.width * ratio) if 0.2 < ratio < 5 else frame.width
         # FFmpeg takes colours without a tag for those of standard definition, whatever the size.
         untagged = int(frame.colorspace) == _UNSPECIFIED and frame.height >= _HD_LINES and not frame.format.is_rgb
@@ -72,6 +74,17 @@ class Pictures:
                 "convert it to BT.709."
             ) from error
         return image if orientation is None else oriented(image, orientation)
+
+    def _ratio_now(self) -> float:
+        """Width of a pixel by its height: what the container says, until the pictures themselves say something else.
+
+        Frames do not tell it one by one. The decoder does, and knows of a change as many frames early as it holds back.
+        """
+        coded = self._coder.sample_aspect_ratio or self._coded
+        if self._coded not in (None, coded):
+            self._ratio = float(coded)
+        self._coded = coded
+        return self._ratio
 
     def _tone_mapped(self, frame: Any, kind: str) -> Any:
         import av

@@ -31,28 +31,36 @@ _TURNED: Final = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _MXF: Final = bytes.fromhex("060e2b34020501010d0102")
 
 
-def ending(path: Path) -> Ending:
+def ending(path: Path) -> tuple[Ending, int]:
     """Whether a file is whole by its own account; `unknown` where nobody can tell.
 
     Args:
         path: a file that is not empty.
+
+    Returns:
+        What it is, and the byte that was looked at last: where the damage begins, if it is damaged.
     """
     with path.open("rb") as file:
         data = _Data(file, path.stat().st_size)
         try:
             for fits, of in _KINDS:
                 if fits(data):
-                    return of(data)
+                    return of(data), data.place
         except (struct.error, IndexError):
-            return "cut"
-    return "unknown"
+            return "cut", data.place
+    return "unknown", 0
 
 
 class _Data:
-    """The bytes of a file, read where they are looked at (a memory map would end the process with its stick)."""
+    """The bytes of a file, read where they are looked at (a memory map would end the process with its stick).
+
+    Attributes:
+        place: that was looked at last.
+    """
 
     def __init__(self, file: IO[bytes], size: int) -> None:
         self._file, self._size = file, size
+        self.place = 0
         self._start, self._bytes = 0, b""
 
     def __len__(self) -> int:
@@ -66,6 +74,7 @@ class _Data:
         if isinstance(place, int):
             return self[place : place + 1][0]
         start, stop, _ = place.indices(self._size)
+        self.place = start
         if start < self._start or stop > self._start + len(self._bytes):
             self._file.seek(start)
             self._start, self._bytes = start, self._file.read(max(stop - start, _WINDOW))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import struct
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from duchenne.errors import InputError
 from duchenne.files import check_file
@@ -56,7 +58,9 @@ def open_container(path: Path) -> Iterator[Any]:
         try:
             # A file object: FFmpeg would take `a:b.mp4` for a protocol and `%d` for a pattern.
             file = opened.enter_context(path.open("rb"))
-            container = opened.enter_context(av.open(file, container_options=_OPTIONS))
+            kind = "apng" if is_animated_png(file) else None  # FFmpeg looks for it in the first 2 kB alone
+            file.seek(0)
+            container = opened.enter_context(av.open(file, format=kind, container_options=_OPTIONS))
         except (MemoryError, BlockingIOError):
             raise
         except (av.error.FFmpegError, ValueError, EOFError) as error:
@@ -66,6 +70,19 @@ def open_container(path: Path) -> Iterator[Any]:
         except OSError as error:
             raise unreadable(path, error) from error
         yield container
+
+
+def is_animated_png(file: IO[bytes]) -> bool:
+    """Whether an open file is a PNG with more than one picture (APNG); it says so before the first."""
+    file.seek(0)
+    if file.read(8) != b"\x89PNG\r\n\x1a\n":
+        return False
+    while len(head := file.read(8)) == 8:
+        size, kind = struct.unpack(">I4s", head)
+        if kind in (b"acTL", b"IDAT"):
+            return bool(kind == b"acTL")
+        file.seek(size + 4, os.SEEK_CUR)
+    return False
 
 
 @contextmanager

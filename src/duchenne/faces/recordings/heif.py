@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from duchenne.errors import InputError
 from duchenne.faces.recordings.colours import Pictures, oriented
 from duchenne.faces.recordings.formats import check_pixels
-from duchenne.faces.recordings.streams import decoded, set_up
+from duchenne.faces.recordings.streams import Reading, decoded, set_up
 
 _MOST_BYTES: Final = 8 * 2**20  # of the description; a phone's has 4 to 40 thousand
 _BRANDS: Final = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"avif", b"mif2")
@@ -80,12 +80,12 @@ def read_tiles(container: Any, grid: Grid, path: Path) -> NDArray[np.uint8]:
         row, column = divmod(place, grid.columns)
         stream = streams.get(number)
         frames: list[Any] = []
-        damage: list[str] = []
+        reading = Reading()
         if stream is not None and stream.codec_context is not None:
             set_up(stream)
-            frames = list(decoded(container, stream, damage))
+            frames = list(decoded(container, stream, reading))
             container.seek(0)
-        if not frames or damage:
+        if not frames or reading.damage:
             raise InputError(f"{path}: tile {place + 1} of {len(grid.tiles)} cannot be decoded; replace it.")
         tile = Pictures(stream, path).picture(frames[0])
         height, width = tile.shape[:2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 
@@ -17,22 +18,26 @@ class Deinterlacer:
         self._graph: Any = None
         self._kind: tuple[Any, ...] = ()
 
-    def add(self, frame: Any) -> list[Any]:
-        """The frames that are ready; those that are not interlaced are not changed."""
+    def through(self, frames: Iterable[Any]) -> Iterator[Any]:
+        """The frames, each as a picture; those that are not interlaced are not changed."""
+        for frame in frames:
+            yield from self._add(frame)
+        yield from self._finish()
+
+    def _add(self, frame: Any) -> list[Any]:
         if not self.used and not frame.interlaced_frame:
             return [frame]
         self.used = True
         kind = (frame.width, frame.height, frame.format.name)
         ready = []
         if self._graph is None or kind != self._kind:
-            ready = self.finish()
+            ready = self._finish()
             self._start(frame)
             self._kind = kind
         self._graph.push(frame)
         return ready + self._ready()
 
-    def finish(self) -> list[Any]:
-        """The frames that still wait."""
+    def _finish(self) -> list[Any]:
         if self._graph is None:
             return []
         self._graph.push(None)

@@ -17,16 +17,18 @@ from duchenne.faces.recordings.formats import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from duchenne.files import walk
 
 # Name of a chapter -> name of the recording, its number: GoPro's (GH010042, GH020042; GOPR0042, GP010042), a DVD's
-# (VTS_01_1), and whatever ends in part1, part 2, part-03 ...
+# (VTS_01_1), and whatever ends in the word part1, part 2, part-03 ... (not apart1; nor pt1, which is a patient, too).
 _CHAPTERS: Final = (
     re.compile(r"(?P<key>G[HXLS])(?P<number>\d\d)(?P<rest>\d{4})", re.IGNORECASE),
     re.compile(r"(?P<key>GO)PR(?P<rest>\d{4})(?P<number>)", re.IGNORECASE),
     re.compile(r"(?P<key>G)P(?P<number>\d\d)(?P<rest>\d{4})", re.IGNORECASE),
     re.compile(r"(?P<key>VTS_\d\d_)(?P<number>[1-9])(?P<rest>)", re.IGNORECASE),
     re.compile(
-        r"(?P<key>.*?[ _-]?(?:part|pt|chapter|teil|partie|parte)[ _-]?)(?P<number>\d+)(?P<rest>)", re.IGNORECASE
+        r"(?P<key>.*?(?<![^\W\d_])(?:part|chapter|teil|partie|parte)[ _-]?)(?P<number>\d+)(?P<rest>)", re.IGNORECASE
     ),
 )
+
+_GOPRO: Final = "G"  # older ones, whose first chapter has no number
 
 
 @dataclass(frozen=True)
@@ -114,13 +116,13 @@ def join_chapters(paths: Iterable[Path]) -> Mapping[Path, tuple[Path, ...]]:
     """First chapter -> the others in order, for every recording; files whose names tell no chapter stand alone.
 
     Raises:
-        UsageError: when a chapter is missing in between.
+        UsageError: when a chapter is missing in between, or the first of several.
     """
     groups: dict[tuple[str, ...], dict[int, Path]] = defaultdict(dict)
     for path in paths:
         fit = next((fit for fit in (pattern.fullmatch(path.stem) for pattern in _CHAPTERS) if fit), None)
         if fit:
-            key = ("G" if fit["key"].upper() in ("GO", "G") else fit["key"].upper(), fit["rest"])
+            key = (_GOPRO if fit["key"].upper() in ("GO", _GOPRO) else fit["key"].upper(), fit["rest"])
             number = int(fit["number"] or 0)
         else:
             key, number = (path.name, "alone"), 0
@@ -129,8 +131,12 @@ def join_chapters(paths: Iterable[Path]) -> Mapping[Path, tuple[Path, ...]]:
             raise UsageError(f"{groups[group][number]} and {path} are both chapter {number}; rename one.")
         groups[group][number] = path
     joined = {}
-    for numbered in groups.values():
+    for (_, _, kind, *_), numbered in groups.items():
         numbers = sorted(numbered)
+        if len(numbers) > 1 and numbers[0] > (0 if kind == _GOPRO else 1):
+            raise UsageError(
+                f"{numbered[numbers[0]]}: the chapter before it is missing; add it, or leave out --chapters."
+            )
         gap = next((number for number, after in pairwise(numbers) if after != number + 1), None)
         if gap is not None:
             raise UsageError(f"{numbered[gap]}: the chapter after it is missing; add it, or leave out --chapters.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +15,15 @@ from numpy.typing import NDArray
 from duchenne.errors import InputError
 from duchenne.faces.recordings.colours import oriented
 from duchenne.faces.recordings.formats import MOST_PIXELS
-from duchenne.faces.recordings.stills import TIFF_MARKS, check_still, eight_bit, listening, refusing, stated_size
+from duchenne.faces.recordings.stills import (
+    TIFF_MARKS,
+    check_still,
+    eight_bit,
+    largest_value,
+    listening,
+    refusing,
+    stated_size,
+)
 
 _TOGETHER: Final = 16  # pictures decoded at a time, fewer where they are large
 _MATRICES: Final = {
@@ -71,20 +80,28 @@ def _read_webp(data: bytes, path: Path) -> Iterator[tuple[NDArray[np.uint8], flo
 
 def _read_tiff(data: bytes, path: Path) -> Iterator[tuple[NDArray[np.uint8], float]]:
     pages, raw = _tiff_pages(data), np.frombuffer(data, dtype=np.uint8)
-    most: int | None = None  # of the first page: all are scaled alike, so that a video does not flicker
 
     def decode(page: int) -> Any:
         return cv2.imdecodemulti(raw, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH, range=(page, page + 1))
 
-    for number, page in enumerate(pages):
-        found: list[Any] = []
-        with refusing():
-            found = list(listening(partial(decode, page), path)[1])
-        if not found:
-            raise InputError(f"{path}: is damaged; {number} of {len(pages)} frames were read, replace it.")
-        image = np.asarray(found[0])
-        most = int(image.max()) if most is None else most
+    def stored() -> Iterator[NDArray[Any]]:
+        for number, page in enumerate(pages):
+            found: list[Any] = []
+            with refusing():
+                found = list(listening(partial(decode, page), path)[1])
+            if not found:
+                raise InputError(f"{path}: is damaged; {number} of {len(pages)} frames were read, replace it.")
+            yield np.asarray(found[0])
+
+    most = largest_value(_before_damage(stored()))
+    for number, image in enumerate(stored()):
         yield np.ascontiguousarray(eight_bit(image, most)[:, :, ::-1]), number / _RATE
+
+
+def _before_damage(images: Iterator[NDArray[Any]]) -> Iterator[NDArray[Any]]:
+    """The images that come before an error, which is left to who reads them for good."""
+    with suppress(InputError):
+        yield from images
 
 
 def _webp_delays(data: bytes) -> Iterator[float]:

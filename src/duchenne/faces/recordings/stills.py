@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -40,21 +40,31 @@ def is_still(head: bytes) -> bool:
     return head.startswith(_SIGNATURES) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
 
 
-def decode_still(data: bytes, where: str | Path) -> NDArray[np.uint8]:
+def decode_still(data: bytes, where: str | Path, most: float | None = None) -> NDArray[np.uint8]:
     """One picture from the bytes of an image file, as `read_pictures` gives it; of several the first.
 
     Args:
         data: content of the file.
         where: what to call it in errors.
+        most: see `eight_bit`.
 
     Raises:
         InputError: when it is truncated, damaged, too large or no picture.
+    """
+    return np.ascontiguousarray(eight_bit(stored_still(data, where), most))
+
+
+def stored_still(data: bytes, where: str | Path) -> NDArray[Any]:
+    """The same with the values that the file stores: (H, W, 3) RGB of any depth.
+
+    Raises:
+        InputError: see `decode_still`.
     """
     check_still(data, where)
     with refusing():
         image = listening(lambda: _read(data), where)
         if image is not None:
-            return np.ascontiguousarray(image, dtype=np.uint8)
+            return np.asarray(image)
     raise InputError(f"{where}: cannot be read as an image; replace it.")
 
 
@@ -120,16 +130,15 @@ def listening(decode: Callable[[], Any], where: str | Path) -> Any:
     return result
 
 
-def _read(data: bytes) -> NDArray[np.uint8] | None:
+def _read(data: bytes) -> NDArray[Any] | None:
     raw = np.frombuffer(data, dtype=np.uint8)
     if data.startswith(_DEEP):  # OpenCV mixes the colours up when asked for deep RGB, and the bits when not for deep
         deep = cv2.imdecode(raw, cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR)
-        return None if deep is None else eight_bit(np.asarray(deep))[:, :, ::-1]
-    image = cv2.imdecode(raw, cv2.IMREAD_COLOR_RGB)
-    return None if image is None else np.asarray(image, dtype=np.uint8)
+        return None if deep is None else np.asarray(deep)[:, :, ::-1]
+    return cv2.imdecode(raw, cv2.IMREAD_COLOR_RGB)
 
 
-def eight_bit(image: NDArray[Any], most: int | None = None) -> NDArray[np.uint8]:
+def eight_bit(image: NDArray[Any], most: float | None = None) -> NDArray[np.uint8]:
     """A picture with 8 bits.
 
     Of 16 bits the upper ones; but where no value is over 4095, they are the 12 bits of a camera. Fractions are taken as
@@ -137,15 +146,32 @@ def eight_bit(image: NDArray[Any], most: int | None = None) -> NDArray[np.uint8]
 
     Args:
         image: of any depth.
-        most: the largest value of all pictures that belong together; None for that of this one.
+        most: the largest value of all pictures that belong together, so that a video does not flicker; None for that of
+            this one.
     """
+    if image.dtype == np.uint8:
+        return np.asarray(image, dtype=np.uint8)
+    image = np.nan_to_num(image)
+    most = float(image.max()) if most is None else most
     if image.dtype == np.uint16:
-        shift = 4 if (int(image.max()) if most is None else most) <= _TWELVE_BITS else 8
-        image = np.minimum(image >> shift, 255)
-    elif image.dtype != np.uint8:
-        image = np.nan_to_num(image)
-        image = np.rint(np.clip(image / max(1.0, float(image.max())), 0, 1) * 255)
-    return np.asarray(image, dtype=np.uint8)
+        image = np.minimum(image >> (4 if most <= _TWELVE_BITS else 8), 255)
+    else:
+        image = np.rint(np.clip(image / max(1.0, most), 0, 1) * 255)
+    return image.astype(np.uint8)
+
+
+def largest_value(images: Iterable[NDArray[Any]]) -> float | None:
+    """Of pictures that belong together, for `eight_bit`; None where the first has 8 bits: the others are not looked at.
+
+    Args:
+        images: of any depth.
+    """
+    most: float | None = None
+    for image in images:
+        if most is None and image.dtype == np.uint8:
+            return None
+        most = max(float(np.nan_to_num(image).max()), most or 0.0)
+    return most
 
 
 def stated_size(data: bytes) -> tuple[int, int] | None:

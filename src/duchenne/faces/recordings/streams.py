@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import chain, repeat
+from math import inf
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,7 +30,7 @@ _SILENT: Final = frozenset(
 
 
 def video_stream(container: Any, path: Path, notes: list[str] | None = None) -> Any:
-    """The video of a container: the largest of its video streams, of equals the default one, then the first.
+    """The video of a container: the largest of its video streams, of equals what moves, the default one, the first.
 
     Covers, previews in the form of pictures, and tiles are none.
 
@@ -52,13 +54,18 @@ def video_stream(container: Any, path: Path, notes: list[str] | None = None) -> 
         if container.streams.video:
             raise InputError(f"{path}: its video cannot be decoded (unknown or encrypted); convert it to MP4.")
         raise InputError(f"{path}: holds no picture; name images or videos.")
-    best = max(videos, key=lambda stream: (stream.width * stream.height, stream.disposition.value & _DEFAULT))
+    best = max(videos, key=_rank)
     if len(videos) > 1 and notes is not None:
         chosen = f"number {videos.index(best) + 1} ({best.width} x {best.height})"
         notes.append(f"holds {len(videos)} video streams; {chosen} was read")
     check_pixels(path, best.width, best.height)
     set_up(best)
     return best
+
+
+def _rank(stream: Any) -> tuple[int, bool, int]:
+    moves = stream.frames > 1 or bool(stream.duration)  # the cover of an animated AVIF, as large as it, does not
+    return stream.width * stream.height, moves, stream.disposition.value & _DEFAULT
 
 
 def set_up(stream: Any) -> None:
@@ -71,13 +78,26 @@ def set_up(stream: Any) -> None:
         coder.thread_count = 1
 
 
-def decoded(container: Any, stream: Any, damage: list[str]) -> Iterator[Any]:
-    """Frames in the order in which they are shown; what cannot be decoded, or not in full, goes to `damage`."""
-    frames = _decoded(container, stream, damage)
+@dataclass
+class Reading:
+    """What decoding showed beside the frames; whole when the frames came to their end or were closed.
+
+    Attributes:
+        damage: a sentence on everything that could not be decoded, or not in full.
+        place: of the latest packet in the file, in bytes.
+    """
+
+    damage: list[str] = field(default_factory=list)
+    place: int = 0
+
+
+def decoded(container: Any, stream: Any, reading: Reading) -> Generator[Any, None, None]:
+    """Frames in the order in which they are shown."""
+    frames = _decoded(container, stream, reading)
     return _stamped(frames, stream) if container.format.name == "avi" else frames
 
 
-def _stamped(frames: Iterator[Any], stream: Any) -> Iterator[Any]:
+def _stamped(frames: Iterator[Any], stream: Any) -> Generator[Any, None, None]:
     """Frames of an AVI with stamps in the order of showing.
 
     AVI says only when a frame is decoded. Where frames are shown in another order (B-frames) the stamps of neighbours
@@ -107,39 +127,46 @@ def _stamped(frames: Iterator[Any], stream: Any) -> Iterator[Any]:
             yield shown
 
 
-def _decoded(container: Any, stream: Any, damage: list[str]) -> Iterator[Any]:
+def _decoded(container: Any, stream: Any, reading: Reading) -> Generator[Any, None, None]:
     import av
 
-    packets = container.demux(stream)
+    packets, damage = container.demux(stream), reading.damage
     # In MP4 and its relatives every packet is a picture; those before the first one shown may lack what they need.
-    counted, first, waiting = container.format.name.startswith("mov"), None, set[int]()
-    while True:
-        try:
-            packet = next(packets, None)
-        except (MemoryError, BlockingIOError):  # no word on the file
-            raise
-        except (av.error.FFmpegError, OSError) as error:
-            damage.append(str(error))
-            break
-        if packet is None:
-            break
-        if counted and packet.pts is not None and not packet.is_discard:
-            waiting.add(packet.pts)
-        try:
-            for frame in packet.decode():
-                first = frame.pts if first is None else first
-                waiting.discard(frame.pts)
-                if frame.is_corrupt:
-                    damage.append("a picture of which a part is missing")
-                yield frame
-        except av.error.EOFError:
-            break
-        except (MemoryError, BlockingIOError):
-            raise
-        except av.error.FFmpegError as error:
-            damage.append(str(error))
-            waiting.discard(packet.pts)
-    damage += ["a picture that the decoder left out" for pts in waiting if first is not None and pts > first]
+    counted, first, latest, waiting = container.format.name.startswith("mov"), None, -inf, set[int]()
+    try:
+        while True:
+            try:
+                packet = next(packets, None)
+            except (MemoryError, BlockingIOError):  # no word on the file
+                raise
+            except (av.error.FFmpegError, OSError) as error:
+                damage.append(str(error))
+                break
+            if packet is None:
+                break
+            reading.place = packet.pos or reading.place
+            if counted and packet.pts is not None and not packet.is_discard:
+                waiting.add(packet.pts)
+            try:
+                for frame in packet.decode():
+                    first = frame.pts if first is None else first
+                    latest = latest if frame.pts is None else frame.pts
+                    waiting.discard(frame.pts)
+                    yield frame
+                    if frame.is_corrupt:  # known when the next is asked for, else it was not wanted
+                        damage.append("a picture of which a part is missing")
+            except av.error.EOFError:
+                break
+            except (MemoryError, BlockingIOError):
+                raise
+            except av.error.FFmpegError as error:
+                damage.append(str(error))
+                waiting.discard(packet.pts)
+        latest = inf
+    finally:
+        damage += [
+            "a picture that the decoder left out" for pts in waiting if first is not None and first < pts < latest
+        ]
 
 
 def is_picture_format(container: Any) -> bool:
