@@ -347,16 +347,28 @@ def test_a_drive_tells_files_apart() -> None:
     assert named == [("C", "rec", "a.mp4"), ("D", "rec", "a.mp4"), ("pc_share", "a.mp4")]
 
 
-def test_a_table_of_another_recording_of_that_name_stays(film: Film, tmp_path: Path) -> None:
+def test_a_table_of_another_recording_of_that_name_stays(
+    film: Film, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder for each participant, and the same name in each."""
     one, two, out = film("day1/p.mov", [20]), film("day2/p.mov", [20, 30]), tmp_path / "out"
-    first = duchenne.detect(one, output=out)
     shutil.copystat(one, two)
-    for path in (two, two.parent):
-        with pytest.raises(UsageError, match=r"p_aus\.csv is that of .*day1.p\.mov; name another output"):
+    monkeypatch.chdir(one.parent)
+    first = duchenne.detect("p.mov", output=out)
+    monkeypatch.chdir(two.parent)
+    for path in ("p.mov", ".", two):
+        with pytest.raises(UsageError, match=r"p_aus\.csv is that of another recording, p\.mov; name another output"):
             duchenne.detect(path, output=out)
     pd.testing.assert_frame_equal(read_table(out / "p_aus.csv"), first)
-    one.unlink()  # it was moved: nobody is asked about what is not there
-    assert len(duchenne.detect(two, output=out)) == 2
+    # It is its own from everywhere, also after a change; and so it is where it was moved.
+    assert detect_files("../day1/p.mov", DetectArguments(output=out)).finished == 1
+    film("day1/p.mov", [20, 30, 40])
+    assert len(duchenne.detect("../day1/p.mov", output=out)) == 3
+    one.rename(tmp_path / "p.mov")
+    assert detect_files(tmp_path / "p.mov", DetectArguments(output=out)).finished == 1
+    duchenne.detect(two, output=tmp_path / "all" / "q_aus.csv")
+    with pytest.raises(UsageError, match=r"q_aus\.csv is that of another recording"):
+        duchenne.detect(film("q.mov", [20]), output=tmp_path / "all")
 
 
 def test_the_same_input_named_twice_is_read_once(film: Film) -> None:

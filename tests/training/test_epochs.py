@@ -110,6 +110,22 @@ def test_an_epoch_of_videos_draws_every_sequence_of_theirs_equally_often(celebri
     assert (np.abs(counts - 2000 / 22) < 5 * np.sqrt(2000 / 22)).all()
 
 
+def test_an_epoch_of_videos_draws_every_frame_of_theirs_equally_often(celebrities: Prepared) -> None:
+    """A clip of two frames, somebody who passes by, does not take the place of those who are there."""
+    rows = np.arange(len(celebrities))
+    sampler = ClipFrames(2)
+    short = celebrities.clip_ids() % 5 == 0
+    clips, _ = sampler.usable_clips(celebrities, rows[(rows % 16 < 2) | ~short])
+    unit = epoch_units(clips, "video", celebrities, sampler.frames)[0]
+    rng = np.random.default_rng(0)
+    drawn = np.array([sampler.draw(unit, rng) for _ in range(2000)])
+    assert (celebrities.clip_ids()[drawn[:, 0]] == celebrities.clip_ids()[drawn[:, 1]]).all()
+    frames = sum(len(run.rows) for run in unit.runs)
+    counts = np.unique(drawn, return_counts=True)[1]
+    assert len(counts) == frames
+    assert (np.abs(counts - 4000 / frames) < 5 * np.sqrt(4000 / frames)).all()
+
+
 def groups(out: Path) -> Prepared:
     """Six videos of two faces each: a clip each, of people of their own."""
     moving_squares(out / "squares", clips=12, frames=20)

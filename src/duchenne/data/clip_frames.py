@@ -69,8 +69,9 @@ class ClipFrames:
 
 
 def draw_frames(clip: Clip, number: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """(number,) different rows of a clip, in random order; of a recording, those of one of its clips."""
+    """(number,) different rows of a clip, in random order; of a recording those of one clip, which all frames draw."""
     if clip.parts:
-        clip = clip.parts[int(rng.integers(len(clip.parts)))]
+        frames = np.array([sum(len(run.rows) for run in part.runs) for part in clip.parts])
+        clip = clip.parts[int(rng.choice(len(frames), p=frames / frames.sum()))]
     rows = np.concatenate([run.rows for run in clip.runs])
     return rng.choice(rows, size=number, replace=False)

@@ -15,7 +15,7 @@ from duchenne.detection.detector import Detector
 from duchenne.detection.formats import empty_columns
 from duchenne.detection.job import OVERLAY_ENDING, Job, Outcome, settings_record
 from duchenne.detection.results import FrameResult
-from duchenne.detection.runner import Run, check_owner, run_jobs
+from duchenne.detection.runner import Run, run_jobs
 from duchenne.detection.settings import ComputeArguments, DetectArguments, DetectSettings, FrameArguments
 from duchenne.detection.sinks import STILL_SUFFIXES
 from duchenne.detection.temporal import Baseline, check_baseline_columns, resting_faces
@@ -154,7 +154,7 @@ def detect_files(
     Args:
         inputs: as in `detect`.
         arguments: as in `detect`; without an output `NAME_aus.csv` is written per input into the working folder, always
-            anew.
+            anew. Tables of other recordings of that name are not replaced.
         model: as in `detect`.
         quiet: show no progress.
         collect: takes the pieces of the tables in place of files.
@@ -163,7 +163,8 @@ def detect_files(
         What was done. Nothing is raised for an input that cannot be read.
 
     Raises:
-        UsageError: when the model, output or a setting makes no sense, or another process writes the output.
+        UsageError: when the model, output or a setting makes no sense, another process writes the output, or a table
+            is that of another recording.
         InputError: when an output cannot be written, or the baseline cannot be read.
     """
     arguments = arguments or DetectArguments()
@@ -187,7 +188,7 @@ def detect_files(
     tables = {} if folder is None or collect else {job: folder / f"{names[job.path]}_aus.csv" for job in jobs}
     asked = tables if output is not None else {}  # in the working folder tables are always made anew
     for job, table in tables.items():
-        check_owner(job, table)
+        run.check_owner(job, table)
     earlier = {job: outcome for job in asked if (outcome := run.finished(job, tables[job])) is not None}
     todo = [job for job in jobs if job not in earlier]
     merged = Path(output) if output is not None and folder is None else None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import glob
+import hashlib
+import os
 import threading
 import time
 import uuid
@@ -65,6 +67,23 @@ class Run:
             return None
         return Outcome(**record["outcome"])
 
+    def check_owner(self, job: Job, table: Path) -> None:
+        """Makes sure that a table of an input would not replace that of another input of the same name.
+
+        Raises:
+            UsageError: when it would.
+        """
+        record = read_record(table)
+        if record is None or not job.path.exists():
+            return
+        sources = [outcome.get("source") for outcome in record.get("inputs") or [record.get("outcome", {})]]
+        is_same = record["place"] == _place(job) if "place" in record else shown_name(job.path) in sources
+        if not is_same and record.get("input") != self._made_by(job)["input"]:  # and not moved
+            raise UsageError(
+                f"{job.path}: {table} is that of another recording, {sources[0]}; name another output (-o), or remove "
+                "the table."
+            )
+
     def process(
         self, job: Job, table: Path | None, write: Write, detector: Detector, advance: Callable[[], None]
     ) -> Outcome:
@@ -75,7 +94,7 @@ class Run:
         with table_writer(table) as writer:
             outcome = run_job(job, detector, self.settings, self.baseline, writer.write, advance)
         if writer.rows and self.record is not None:
-            write_record(table, {**made_by, "outcome": asdict(outcome), "drawings": _sizes(job)})
+            write_record(table, {**made_by, "outcome": asdict(outcome), "drawings": _sizes(job), "place": _place(job)})
         return outcome
 
     def _made_by(self, job: Job) -> dict[str, Any]:
@@ -95,17 +114,9 @@ def _sizes(job: Job) -> dict[str, int]:
     return {kind: path.stat().st_size if path.is_file() else -1 for kind, path in paths.items() if path is not None}
 
 
-def check_owner(job: Job, table: Path) -> None:
-    """Makes sure that a table of an input would not replace that of another input of the same name.
-
-    Raises:
-        UsageError: when it would.
-    """
-    known = (read_record(table) or {}).get("outcome", {}).get("source")
-    if known is None or known == shown_name(job.path) or not Path(known).exists():
-        return
-    if not (job.path.exists() and Path(known).samefile(job.path)):
-        raise UsageError(f"{job.path}: {table} is that of {known}; name another output (-o), or remove the table.")
+def _place(job: Job) -> str:
+    """By which a changed input is known from another one of its name; it does not tell strangers where it lay."""
+    return hashlib.sha256(os.fsencode(os.path.abspath(job.path))).hexdigest()[:16]
 
 
 def run_jobs(
