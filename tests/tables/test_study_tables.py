@@ -160,7 +160,7 @@ def test_trials_and_names_in_workbooks(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text(HEAD + "a,0,0,0,1\na,1,1,0,3\n")
     tables = {
         "trials": [["trial", "onset_s", "offset_s", None, None], ["joke", 1, 2, None, None]],
-        "names": [["source", "face", "name", None, None], ["a", 0, "007", None, "remark"]],
+        "names": [["source", "face", None, "name", None], ["a", 0, "remark", "007", None]],
     }
     for name, rows in tables.items():
         book = Workbook()
@@ -174,6 +174,10 @@ def test_trials_and_names_in_workbooks(tmp_path: Path) -> None:
     assert trials is not None
     assert trials[["face", "trial", "mean"]].to_numpy().tolist() == [["007", "joke", 3.0]]
     book = load_workbook(paths["trials"])
+    book.active["D2"] = "remark"
+    book.save(paths["trials"])
+    with pytest.raises(InputError, match=r"trials.xlsx: .*a row has more cells than the 3 columns"):
+        duchenne.summarize(tmp_path / "t.csv", trials=paths["trials"])
     book.active["D1"] = "trial"
     book.save(paths["trials"])
     with pytest.raises(InputError, match=r"trials.xlsx: .*two columns are called `trial`; rename or remove one"):

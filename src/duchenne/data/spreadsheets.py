@@ -139,12 +139,14 @@ def _of_workbook(path: Path, dtype: Mapping[str, str] | None) -> pd.DataFrame:
     if len(sheets) != 1:
         raise ValueError(f"it has {len(sheets)} sheets that hold something; keep one")
     header, *rows = sheets[0]
-    if any(any(row[len(header) :]) for row in rows):
-        raise ValueError(f"a row has more cells than the {len(header)} columns; correct it")
+    end = max((number + 1 for number, name in enumerate(header) if name), default=0)
+    header = header[:end]  # the cells beyond it are empty, or what a format reaches to
+    if any(any(row[end:]) for row in rows):
+        raise ValueError(f"a row has more cells than the {end} columns; correct it")
     twice = [name for number, name in enumerate(header) if name and name in header[:number]]
     if twice:
         raise ValueError(f"two columns are called `{twice[0]}`; rename or remove one")
-    named = [number for number, name in enumerate(header) if name]  # cells without one are a format, or a remark
+    named = [number for number, name in enumerate(header) if name]
     table = pd.DataFrame({header[number]: [row[number] for row in rows] for number in named}, dtype="object")
     for name in map(str, table):
         text = table[name].where(table[name] != "")

@@ -156,6 +156,15 @@ def test_coders_of_different_videos_looked_for_what_they_used(tmp_path: Path) ->
     assert codes.videos["sub/b.mov"].labels(None, range(30), TIMES)[20]["AU06"] == 0
 
 
+@pytest.mark.parametrize("coder", ["mk", None])
+def test_a_video_without_anything_in_nobodys_name_was_coded(tmp_path: Path, coder: str | None) -> None:
+    path = write(tmp_path, CODERS + "a.mp4,12,0,1,,mk\na.mp4,6,0,1,,mk\nb.mov,none,,,,\n")
+    codes = read_codes(path, SOURCES, coder=coder)
+    (found,) = codes.videos["sub/b.mov"].labels(None, [5], [0.5])
+    assert (found["AU06"], found["AU12"]) == (0, 0)
+    assert codes.notes == []
+
+
 def test_rows_of_one_coder_leave_the_events_of_another_alone(tmp_path: Path) -> None:
     write(tmp_path, "source,frame,AU04,AU12,coder\na.mp4,0,1,,ann\na.mp4,1,0,,ann\n", "rows.csv")
     write(tmp_path, CODERS + "b.mov,12,0,1,,ben\nsub/c.avi,12,0,1,,ann\n", "events.csv")

@@ -76,6 +76,8 @@ class Used:
     def in_video(self, events: Iterable[Event]) -> set[int]:
         """The AUs that were looked for in a video with these events: those that its coders used there or elsewhere."""
         coders = {event.coder for event in events if not is_of_all(event)}
+        if not self._aus.get(""):  # who says without a name that there was nothing to see
+            coders.discard("")
         if not coders:  # it holds for all of them
             return set.intersection(*(aus for aus in self._aus.values() if aus)) if self.by_anyone else set()
         return set[int]().union(*(self._aus[coder] for coder in coders))
