@@ -364,6 +364,9 @@ def test_a_table_of_another_recording_of_that_name_stays(
     assert detect_files("../day1/p.mov", DetectArguments(output=out)).finished == 1
     film("day1/p.mov", [20, 30, 40])
     assert len(duchenne.detect("../day1/p.mov", output=out)) == 3
+    (tmp_path / "linked").symlink_to(one.parent)
+    film("day1/p.mov", [20, 30])
+    assert len(duchenne.detect(tmp_path / "linked" / "p.mov", output=out)) == 2
     one.rename(tmp_path / "p.mov")
     assert detect_files(tmp_path / "p.mov", DetectArguments(output=out)).finished == 1
     duchenne.detect(two, output=tmp_path / "all" / "q_aus.csv")

@@ -92,7 +92,9 @@ def test_summary_tells_the_protocol(done: Path) -> None:
         "3",
         2,
     )
-    assert protocol["interval"] == {"level": 0.95, "resamples": 1000, "of": "subjects"}
+    assert protocol["interval"] == {
+        "level": 0.95, "resamples": 1000, "of": "subjects", "resampled": "over all folds"
+    }  # fmt: skip
     assert protocol["versions"]["duchenne"] == duchenne.__version__
     assert [fold["test_subjects"] for fold in protocol["first_seed_folds"]] == [2, 2, 2]
     assert summary["data"][0]["alignment"] == "drawn"

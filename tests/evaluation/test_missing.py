@@ -144,7 +144,7 @@ def test_pictures_of_nobody_known_are_dealt(pictures: Callable[[str], Path], tmp
     again, _ = scored(tmp_path / "again", data=pictures("web"), folds=str(tmp_path / "dealt" / "folds.csv"))
     assert again == found
     folds[folds["frames"] > 0].to_csv(tmp_path / "short.csv", index=False)
-    with pytest.raises(InputError, match=r"short.csv: has no fold for subject web:"):
+    with pytest.raises(InputError, match=r"short.csv: lacks some of the \d+ labelled pictures .* such as web:"):
         scored(tmp_path / "short", data=pictures("web"), folds=str(tmp_path / "short.csv"))
 
 

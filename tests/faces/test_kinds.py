@@ -190,6 +190,24 @@ def test_pictures_that_belong_together_are_scaled_alike(tmp_path: Path, kind: st
         np.testing.assert_allclose(picture.image, 255 * share * ramp, atol=1.01)
 
 
+def test_one_pixel_without_bounds_leaves_the_others_bright(tmp_path: Path) -> None:
+    image = np.full((48, 64, 3), 20, np.float32)
+    odd = image.copy()
+    odd[3, 5] = np.inf
+    cv2.imwritemulti(str(tmp_path / "a.tif"), [image, odd, image / 2])
+    levels = [picture.image[0, 0, 0] for picture in read_pictures(tmp_path / "a.tif")]
+    assert levels == [255, 255, 128]
+
+
+def test_its_size_is_known_without_looking_through_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def through(_: object) -> None:
+        raise AssertionError("all pages were looked at")
+
+    cv2.imwritemulti(str(tmp_path / "a.tif"), [np.full((48, 64, 3), 900, np.uint16)] * 3)
+    monkeypatch.setattr("duchenne.faces.recordings.pages.largest_value", through)
+    assert probe(tmp_path / "a.tif") == (64, 48, 3, 25.0, False)
+
+
 def test_big_tiff_and_fractions(tmp_path: Path) -> None:
     Pillow.fromarray(quadrants()).save(tmp_path / "big.tif", big_tiff=True)
     cv2.imwrite(str(tmp_path / "float.tif"), (quadrants()[:, :, ::-1] / 255).astype(np.float32))

@@ -100,6 +100,15 @@ def test_after_a_pause_the_place_is_nobodys() -> None:
         assert numbers == [0, 0, 0, 1, 1]
 
 
+def test_nor_is_it_where_nobody_was_found_at_first() -> None:
+    for pause_s in (2.0, 60.0):
+        tracker, numbers = FaceTracker(), []
+        for time_s, person in [(0.0, 0), (0.04, 0), (0.08, 0), (pause_s, None), (pause_s + 0.04, 1)]:
+            faces, image = scene(0, {} if person is None else {person: (50, 60)})
+            numbers += tracker.update(faces, image, time_s)
+        assert numbers == [0, 0, 0, 1]
+
+
 def test_frames_far_apart_show_cuts() -> None:
     """However long ago the last frame was, another person in another room is no one that changed."""
     tracker, numbers = FaceTracker(), []

@@ -137,7 +137,8 @@ class Detector:
             every: only frames 0, N, 2N ...
             start_s: frames before this are looked at, so that everybody's number is that of the whole video, but not
                 given.
-            end_s: frames from this on are not given, nor read further than it takes to know that it is reached.
+            end_s: frames from this on are not given, nor read further than it takes to know that it is reached; deep
+                pictures are looked through for the largest value first.
             assembly: how a file, several or a folder become one recording.
             found: is filled with what else reading shows.
 

@@ -116,7 +116,7 @@ def _sizes(job: Job) -> dict[str, int]:
 
 def _place(job: Job) -> str:
     """By which a changed input is known from another one of its name; it does not tell strangers where it lay."""
-    return hashlib.sha256(os.fsencode(os.path.abspath(job.path))).hexdigest()[:16]
+    return hashlib.sha256(os.fsencode(os.path.normcase(os.path.realpath(job.path)))).hexdigest()[:16]
 
 
 def run_jobs(

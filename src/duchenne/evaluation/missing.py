@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from duchenne.data.folds import Fold, from_file, is_partition
 from duchenne.data.prepared import MISSING_FILE, Prepared
 from duchenne.data.stored.frames import read_table
+from duchenne.errors import InputError
 from duchenne.evaluation.scoring import Predictions
 from duchenne.evaluation.tasks import Task, fold_of
 from duchenne.facs import au_column, intensity_column
@@ -176,4 +177,11 @@ def _of_pictures(
     if is_partition(folds):
         fold_of_part = dict(zip(data.column("split", task.rows), rows.tolist()))
         return table["split"].map(fold_of_part).to_numpy(dtype=np.float64, na_value=np.nan)
-    return from_file(folds, pd.concat([task.units, table["picture"]]), seed=seed)[len(rows) :]
+    listed = from_file(folds, task.units, seed=seed)
+    try:
+        return from_file(folds, pd.concat([task.units, table["picture"]]), seed=seed)[len(listed) :]
+    except InputError as error:
+        raise InputError(
+            f"{folds}: lacks some of the {len(table)} labelled pictures without a crop (--missing negative), such as "
+            f"{table['picture'].iloc[0]}; add a row for each, with its fold, or an empty one not to count it."
+        ) from error

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from duchenne.metrics import (
+    RESAMPLES,
     Floats,
     GroupTable,
     confusion,
@@ -33,6 +34,8 @@ COLUMNS: Final = (
 AGGREGATES: Final = ("mean_of_folds", "pooled")
 METRICS: Final = ("f1", "auc")
 DIGITS: Final = 6
+INTERVAL: Final = {"level": 0.95, "resamples": RESAMPLES, "resampled": "over all folds"}
+"""What `summary.json` says of intervals; those of files that do not say `resampled` were resampled within folds."""
 
 
 @dataclass(frozen=True)

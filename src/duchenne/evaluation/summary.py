@@ -9,10 +9,9 @@ from duchenne.data.across import levels
 from duchenne.evaluation.arguments import ScoredArguments
 from duchenne.evaluation.describing import describe_data, versions
 from duchenne.evaluation.missing import Missing
-from duchenne.evaluation.scoring import always_positive
+from duchenne.evaluation.scoring import INTERVAL, always_positive
 from duchenne.evaluation.setup import Models, Setup
 from duchenne.evaluation.tasks import describe_folds
-from duchenne.metrics import RESAMPLES
 
 OWN: Final = ("prior", "feature", "weighting", "l2", "held_out", "areas")
 """What only some protocols have; null for the others, so that evaluations can be compared."""
@@ -55,7 +54,7 @@ def summarise(
             **dict.fromkeys(OWN), **described,
             "missing": {"counted_as_absent": lost.counted, "left_out": lost.left_out},
             "threshold": None if task.exclusive else arguments.threshold,
-            "interval": {"level": 0.95, "resamples": RESAMPLES, "of": "subjects" if task.knows_subjects else "images"},
+            "interval": {**INTERVAL, "of": "subjects" if task.knows_subjects else "images"},
             "label_unit": arguments.label_unit if arguments.shares else None,
             "sweep": keys[0] if keys else None, "sweep_by": keys[1] if len(keys) > 1 else None,
             "baselines": {"added": sorted(models.beside), "left_out": models.left_out},

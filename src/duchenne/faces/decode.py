@@ -250,7 +250,7 @@ def _read_still(data: bytes, path: Path, found: Found, wanted: _Wanted, most: fl
         yield Picture(decode_still(data, path, most), 0, 0.0)
     else:
         before_s = 0.0
-        for number, (image, time_s) in enumerate(read_pages(data, path)):
+        for number, (image, time_s) in enumerate(read_pages(data, path, most)):
             if not wanted(time_s):
                 break
             yield Picture(image, number, time_s)
@@ -329,8 +329,9 @@ def _probe(path: Path) -> VideoInfo:
     data = _still_data(path)
     if data is not None:
         number = count_pages(data)
-        pictures: Callable[[], Iterator[Any]] = lambda: (image for image, _ in read_pages(data, path))  # noqa: E731
-        height, width = (decode_still(data, path) if number == 1 else next(pictures())).shape[:2]
+        # How bright it is does not matter here, so that pages with many bits are not looked through for it.
+        shown = decode_still(data, path, 1.0) if number == 1 else next(read_pages(data, path, 1.0))[0]
+        height, width = shown.shape[:2]
         return VideoInfo(width, height, number, None if number == 1 else 25.0, number == 1)
     with open_container(path) as container:
         if heif.read_grid(path) is not None:

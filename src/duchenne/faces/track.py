@@ -21,7 +21,7 @@ from duchenne.faces.find import Face
 from duchenne.faces.search import nearness, rescaled, thumbnail
 
 _MEMORY_S: Final = 1.0  # how long a place stays the place of a face that is not seen; where frames are further apart,
-_MEMORY_STEPS: Final = 1.5  # so many of the latest steps: until the next frame, unless that comes after a pause
+_MEMORY_STEPS: Final = 1.5  # so many of the smaller of the latest two steps: not over a pause
 _ALIKE: Final = 0.8  # correlation of two 16-pixel pictures of a face; of the same person in a row over 0.85, of
 _LOOK_PX: Final = 16  # different people up to 0.70 on the sample videos
 _CUT_LEVEL: Final = 6.0  # mean change of a small picture, in levels of 255; in a shot up to 3, at cuts 9 to 76
@@ -71,7 +71,8 @@ class FaceTracker:
         """
         self._resize(image.shape)
         step_s = 0.0 if self._time_s is None else max(0.0, time_s - self._time_s)
-        memory_s = max(_MEMORY_S, _MEMORY_STEPS * (self._step_s or step_s))
+        usual_s = min(self._step_s or step_s, step_s)  # a pause is neither before nor after its end a usual step
+        memory_s = max(_MEMORY_S, _MEMORY_STEPS * usual_s)
         self._time_s, self._step_s = time_s, step_s
         self.cut = self._is_cut(image, step_s)
         looks = [_look(image, face.box) for face in faces]

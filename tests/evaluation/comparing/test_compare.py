@@ -74,6 +74,7 @@ def test_what_differs_is_said(evaluations: tuple[Path, Path]) -> None:
         ("positive_from", {"drawn": 3.0}, "data 1 positive_from: first has as coded, other 3."),
         ("l2", [0.1, 1.0], "l2: first has 0.1, other 0.1 1.0."),
         ("feature", None, "feature: first has embedding, other None."),
+        ("interval", {"level": 0.95}, "intervals resampled: first has over all folds, other within folds."),
     ],
 )
 def test_each_setting_tells_evaluations_apart(

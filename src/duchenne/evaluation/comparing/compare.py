@@ -163,6 +163,8 @@ def _warnings(evaluations: Sequence[Evaluation]) -> list[str]:
         keys = (*PROTOCOL_KEYS, *(OWN_KEYS if protocols[0]["name"] == protocols[1]["name"] else ()))
         pairs = [(key, *(protocol.get(key) for protocol in protocols)) for key in keys]
         training = [_training(one) for one in (evaluations[0], evaluation)]
+        drawn = (protocol["interval"].get("resampled", "within folds") for protocol in protocols)
+        pairs.append(("intervals resampled", *drawn))
         pairs += [
             (f"training {key}", training[0][key], training[1][key]) for key in sorted(training[0].keys() & training[1])
         ]

@@ -34,7 +34,7 @@ from duchenne.evaluation.protocols.base import Protocol, write_tables
 from duchenne.evaluation.protocols.registry import ProbesArguments
 from duchenne.evaluation.report.parts import to_data_uri
 from duchenne.evaluation.result import EvaluationResult
-from duchenne.evaluation.scoring import Predictions, Summariser, mean_defined
+from duchenne.evaluation.scoring import INTERVAL, Predictions, Summariser, mean_defined
 from duchenne.evaluation.setup import check_names, find_models
 from duchenne.evaluation.state import State, data_hash, kept_features
 from duchenne.features.source import Context, FeatureSource
@@ -95,7 +95,7 @@ class Probes(Protocol[ProbesArguments]):
         summary = {
             "protocol": {
                 "name": self.name, "folds": int(arguments.folds), "feature": arguments.feature, "l2": list(strengths),
-                "interval": {"level": 0.95, "resamples": RESAMPLES, "of": "subjects"}, "left_out": bench.left_out,
+                "interval": {**INTERVAL, "of": "subjects"}, "left_out": bench.left_out,
                 "pose_and_light": "as rendered" if known.rendered(prepared) else "measured on landmarks and crops",
                 "baselines": {"added": [source.name for source in found.added], "left_out": found.left_out},
                 "device": chosen.type, "versions": versions(),

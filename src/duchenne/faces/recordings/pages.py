@@ -44,12 +44,13 @@ def count_pages(data: bytes) -> int:
     return 1
 
 
-def read_pages(data: bytes, path: Path) -> Iterator[tuple[NDArray[np.uint8], float]]:
+def read_pages(data: bytes, path: Path, most: float | None = None) -> Iterator[tuple[NDArray[np.uint8], float]]:
     """The pictures with their times in seconds, as far as they can be read.
 
     Args:
         data: of a file for which `count_pages` is over 1.
         path: for errors.
+        most: of pages with more than 8 bits, see `eight_bit`; None looks through all of them first.
 
     Raises:
         InputError: when it is damaged; after the pictures before the damage.
@@ -58,7 +59,7 @@ def read_pages(data: bytes, path: Path) -> Iterator[tuple[NDArray[np.uint8], flo
     if data[:4] == b"RIFF":
         yield from _read_webp(data, path)
     else:
-        yield from _read_tiff(data, path)
+        yield from _read_tiff(data, path, most)
 
 
 def _read_webp(data: bytes, path: Path) -> Iterator[tuple[NDArray[np.uint8], float]]:
@@ -78,7 +79,7 @@ def _read_webp(data: bytes, path: Path) -> Iterator[tuple[NDArray[np.uint8], flo
             time_s += delay_s
 
 
-def _read_tiff(data: bytes, path: Path) -> Iterator[tuple[NDArray[np.uint8], float]]:
+def _read_tiff(data: bytes, path: Path, most: float | None) -> Iterator[tuple[NDArray[np.uint8], float]]:
     pages, raw = _tiff_pages(data), np.frombuffer(data, dtype=np.uint8)
 
     def decode(page: int) -> Any:
@@ -93,7 +94,7 @@ def _read_tiff(data: bytes, path: Path) -> Iterator[tuple[NDArray[np.uint8], flo
                 raise InputError(f"{path}: is damaged; {number} of {len(pages)} frames were read, replace it.")
             yield np.asarray(found[0])
 
-    most = largest_value(_before_damage(stored()))
+    most = largest_value(_before_damage(stored())) if most is None else most
     for number, image in enumerate(stored()):
         yield np.ascontiguousarray(eight_bit(image, most)[:, :, ::-1]), number / _RATE
 

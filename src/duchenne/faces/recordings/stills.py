@@ -151,8 +151,8 @@ def eight_bit(image: NDArray[Any], most: float | None = None) -> NDArray[np.uint
     """
     if image.dtype == np.uint8:
         return np.asarray(image, dtype=np.uint8)
+    most = _largest(image) if most is None else most
     image = np.nan_to_num(image)
-    most = float(image.max()) if most is None else most
     if image.dtype == np.uint16:
         image = np.minimum(image >> (4 if most <= _TWELVE_BITS else 8), 255)
     else:
@@ -163,6 +163,8 @@ def eight_bit(image: NDArray[Any], most: float | None = None) -> NDArray[np.uint
 def largest_value(images: Iterable[NDArray[Any]]) -> float | None:
     """Of pictures that belong together, for `eight_bit`; None where the first has 8 bits: the others are not looked at.
 
+    Of 16 bits those are looked at that come before the first value that needs more than 12.
+
     Args:
         images: of any depth.
     """
@@ -170,8 +172,15 @@ def largest_value(images: Iterable[NDArray[Any]]) -> float | None:
     for image in images:
         if most is None and image.dtype == np.uint8:
             return None
-        most = max(float(np.nan_to_num(image).max()), most or 0.0)
+        most = max(_largest(image), most or 0.0)
+        if image.dtype == np.uint16 and most > _TWELVE_BITS:
+            break  # more changes nothing
     return most
+
+
+def _largest(image: NDArray[Any]) -> float:
+    """The largest value that is a number; one infinite pixel leaves the others as bright as they are."""
+    return float(np.max(image, initial=0, where=np.isfinite(image)))
 
 
 def stated_size(data: bytes) -> tuple[int, int] | None:
