@@ -1,19 +1,25 @@
 """Nothing in the file of codes changes its meaning by being stored again."""
 
 import threading
+import unicodedata
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from tests.reviewing.made import film, table
 
-from duchenne.errors import UsageError
+from duchenne.errors import InputError, UsageError
 from duchenne.files import locked_beside
 from duchenne.preparing.codes.exports import read_events
 from duchenne.preparing.codes.video_codes import read_codes
 from duchenne.reviewing import codes as stored
 from duchenne.reviewing import comparing, exchange
 from duchenne.reviewing.codes import Code, CodesFile, code_of, codes_of
+from duchenne.reviewing.columns import read_track
+from duchenne.reviewing.desk import Desk
+from duchenne.reviewing.library import open_library
+from duchenne.reviewing.teaching import fit_steps
 
 SOURCES = ["a.mp4", "b.mp4"]
 
@@ -116,10 +122,20 @@ RANGES = (
 FRAMES_S = np.arange(100) / 25
 
 
+def counted(path: Path, source: str, coder: str | None = None, au: str = "AU12") -> tuple[int, int, int]:
+    """Frames in which `prepare` has an action unit present, absent and unknown."""
+    labels = read_codes(path, SOURCES, coder).videos[source].labels(None, range(100), FRAMES_S.tolist())
+    values = [one.get(au) for one in labels]
+    return values.count(1), values.count(0), values.count(None)
+
+
 def test_what_holds_for_all_coders_holds_for_each(tmp_path: Path) -> None:
     codes = filled(tmp_path / "codes.csv", RANGES)
     held = codes.held_by("anna")
-    assert [(one.source, one.code.kind) for one in held] == [("a.mp4", "coded"), ("a.mp4", "unknown"), ("a.mp4", "au")]
+    assert [(one.source, one.code.kind) for one in held] == [
+        ("a.mp4", "coded"), ("a.mp4", "unknown"), ("a.mp4", "au"), ("b.mp4", "coded"),
+    ]  # fmt: skip
+    assert codes.held_by("ben") == []
     keys = pd.DataFrame({"source": "r0", "face": "0", "frame": np.arange(100.0), "time_s": FRAMES_S})
     coding = comparing.event_coding(comparing.placed(held, {}), "anna", {"a.mp4": "r0", "b.mp4": "r1"}, tmp_path)
     values = coding.on(keys, 2.0).values[12, "occurrence"]
@@ -127,21 +143,99 @@ def test_what_holds_for_all_coders_holds_for_each(tmp_path: Path) -> None:
     assert [int((values == 1).sum()), int((values == 0).sum()), int(np.isnan(values).sum())] == [13, 24, 63]
     for form in ("events", "frames"):
         (tmp_path / "out.csv").write_text(exchange.export(form, held, lambda _: FRAMES_S))
-        read = read_codes(tmp_path / "out.csv", ["a.mp4"]).videos["a.mp4"]
-        labels = [one.get("AU12") for one in read.labels(None, range(100), FRAMES_S.tolist())]
-        assert [labels.count(1), labels.count(0), labels.count(None)] == [13, 24, 63]
+        assert counted(tmp_path / "out.csv", "a.mp4") == (13, 24, 63)
+        assert counted(tmp_path / "out.csv", "b.mp4") == (0, 25, 75)  # coded for its first second, and nobody smiles
 
 
-def test_what_holds_for_all_coders_of_an_imported_file_goes_on_doing_so() -> None:
-    found, _ = exchange.imported("x.csv", RANGES.encode(), SOURCES, "ben", lambda _: FRAMES_S)
-    assert [(one.coder, one.code.kind) for one in found] == [
-        ("", "coded"),
-        ("", "unknown"),
-        ("anna", "au"),
-        ("", "coded"),
-    ]
-    alone, _ = exchange.imported("x.csv", RANGES.replace("anna", "").encode(), SOURCES, "ben", lambda _: FRAMES_S)
-    assert {one.coder for one in alone} == {"ben"}
+def test_what_holds_for_all_coders_of_an_imported_file_holds_for_those_alone(tmp_path: Path) -> None:
+    def taken(text: str) -> list[tuple[str, str, str]]:
+        found, _ = exchange.imported("x.csv", text.encode(), SOURCES, "ben", lambda _: FRAMES_S)
+        return [(one.source, one.coder, one.code.kind) for one in found]
+
+    anna = [("a.mp4", "coded"), ("a.mp4", "unknown"), ("a.mp4", "au"), ("b.mp4", "coded")]
+    assert taken(RANGES) == [(source, "anna", kind) for source, kind in anna]
+    assert taken(RANGES.replace("anna", "")) == [(source, "ben", kind) for source, kind in anna]
+    assert taken(RANGES + "a.mp4,6,0,1,eva\n")[:2] == [("a.mp4", "anna", "coded"), ("a.mp4", "eva", "coded")]
+
+
+def test_an_import_takes_nothing_from_coders_who_are_not_in_it(tmp_path: Path) -> None:
+    path = tmp_path / "codes.csv"
+    codes = filled(path, "source,au,onset_s,offset_s,coder\na.mp4,12,1,2,ben\na.mp4,12,3,3.4,ben\n")
+    assert counted(path, "a.mp4", "ben") == (35, 65, 0)  # 1.4 s of 25 frames, everything was coded
+    codes.add(exchange.imported("x.csv", RANGES.encode(), SOURCES, "eva", lambda _: FRAMES_S)[0])
+    assert counted(path, "a.mp4", "ben") == (35, 65, 0)
+    assert counted(path, "a.mp4", "anna") == (13, 24, 63)  # as in RANGES
+
+
+@pytest.mark.parametrize("form", ["elan", "boris"])
+def test_what_could_not_be_judged_is_not_absent_in_other_programs(tmp_path: Path, form: str) -> None:
+    codes = filled(
+        tmp_path / "codes.csv",
+        "source,au,onset_s,offset_s,intensity,coder\na.mp4,12,0,1,,anna\na.mp4,6,0,1,,anna\na.mp4,12,1.2,2,9,anna\n"
+        "a.mp4,unknown,2,3,,anna\n",
+    )
+    out = tmp_path / exchange.EXPORTS[form][0].replace("codes", "out")
+    out.write_text(exchange.export(form, codes.held_by("anna"), lambda _: FRAMES_S))
+    assert counted(out, "a.mp4", "anna") == (25, 30, 45)  # of 100: 1.2 to 3 s are 45
+    assert counted(out, "a.mp4", "anna", "AU06") == (25, 50, 25)  # 2 to 3 s
+    back, _ = exchange.imported(out.name, out.read_bytes(), SOURCES, "ben", lambda _: FRAMES_S)
+    assert {(one.coder, one.code.kind, one.code.au, one.code.onset_s, one.code.intensity) for one in back} == {
+        ("anna", "au", 12, 0, ""), ("anna", "au", 6, 0, ""), ("anna", "unknown", 12, 1.2, "?"),
+        ("anna", "unknown", None, 2, ""),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("form", ["elan", "boris"])
+def test_two_people_stay_two_in_other_programs(tmp_path: Path, form: str) -> None:
+    codes = filled(
+        tmp_path / "codes.csv",
+        "source,au,onset_s,offset_s,coder,subject\na.mp4,12,0,1,anna,mother\na.mp4,12,2,3,anna,infant\n",
+    )
+    out = exchange.export(form, codes.held_by("anna"), lambda _: FRAMES_S)
+    back, _ = exchange.imported(exchange.EXPORTS[form][0], out.encode(), SOURCES, "ben", lambda _: FRAMES_S)
+    assert [(one.coder, one.code.onset_s, dict(one.code.others)) for one in back] == [
+        ("anna", 0, {"subject": "mother"}), ("anna", 2, {"subject": "infant"}),
+    ]  # fmt: skip
+
+
+def test_rows_per_frame_know_which_face_a_subject_is(tmp_path: Path) -> None:
+    film(tmp_path / "a.webm", [40 * place for place in range(20)])
+    (tmp_path / "codes.csv").write_text(
+        "source,au,onset_s,offset_s,coder,subject\na.webm,12,0,0.4,anna,mother\na.webm,12,0.4,0.8,anna,infant\n"
+    )
+    desk = Desk(open_library([tmp_path]))
+    with pytest.raises(
+        InputError, match=r"a\.webm: has codes of several people; .* in names\.csv beside the recordings"
+    ):
+        desk.export("frames", "anna")
+    (tmp_path / "names.csv").write_text("source,face,name\na.webm,1,infant\na.webm,0,mother\n")
+    _, text = desk.export("frames", "anna")
+    smiles = [tuple(row.split(",")[1:4:2]) for row in text.splitlines()[1:] if row.split(",")[4] == "1"]
+    assert smiles == [(str(frame), "0" if frame < 10 else "1") for frame in range(20)]
+
+
+@pytest.mark.parametrize("forms", [("NFD", "NFC"), ("NFC", "NFD")])
+def test_accents_mean_the_same_recording_however_they_are_encoded(tmp_path: Path, forms: tuple[str, str]) -> None:
+    here, written = (unicodedata.normalize(form, "m\u00fcller") for form in forms)
+    (tmp_path / here).mkdir()
+    for day in (1, 2):
+        film(tmp_path / here / f"{here}{day}.webm", [0, 40])
+    (tmp_path / "codes.csv").write_text(f"source,au,onset_s,offset_s,coder\n{written}/{written}1.webm,12,0,1,anna\n")
+    (tmp_path / "names.csv").write_text(
+        f"source,face,name\n{written}/{written}1.webm,0,ann\nother/{written}1.webm,0,bob\n"
+    )
+    desk = Desk(open_library([tmp_path]))
+    (entry,) = desk.codes.entries()
+    assert entry.source == f"{here}/{here}1.webm"
+    first, *_ = fit_steps(desk.library, desk.codes.held_by("anna"), "blendshapes")
+    names = pd.read_csv(first.words[list(first.words).index("--names") + 1])
+    assert names.to_numpy().tolist() == [[f"{here}/{here}1.webm", 0, "ann"]]
+    assert "(rows of names.csv about none of the recordings shown here: 1)" in first.what
+    rows = table(tmp_path / "one.part", f"{written}/{written}1.webm", [0, 0.04], AU12_s=[0.0, 1.0]).read_text()
+    more = table(tmp_path / "two.part", f"{written}/{written}2.webm", [0, 0.04], AU12_s=[1.0, 0.0]).read_text()
+    (tmp_path / "all.csv").write_text(rows + more.partition("\n")[2])
+    track = read_track(tmp_path / "all.csv", f"{here}/{here}2.webm", desk.library.sources, alone=False)
+    assert track.of_face(0)["AU12_s"].tolist() == [1, 0]
 
 
 def test_parts_of_the_face_that_were_not_seen_are_so_in_frames_and_imports() -> None:

@@ -65,12 +65,38 @@ def test_an_imported_file_that_tells_two_apart_is_not_mixed_up(study: Path) -> N
         return [(one.source, one.code.au) for one in desk.codes.entries()]
 
     assert taken(study / "P01", "C:\\films\\rest.webm") == [("rest.webm", 1)]  # the path of another computer
-    with pytest.raises(InputError, match="none of the recordings"):
+    several = r"names several files that may be rest\.webm \(P01/rest\.webm, P02/rest\.webm\); write `rest\.webm` for"
+    with pytest.raises(InputError, match=rf"^x\.csv: {several}"):
         taken(study / "P01", "P01/rest.webm", "P02/rest.webm")
     assert taken(study, "P01/rest.webm", "P02/rest.webm") == [("P01/rest.webm", 1), ("P02/rest.webm", 2)]
+    (study / "P02" / "rest.webm").rename(study / "P02" / "joy.webm")
+    assert taken(study, "joy", "P02/joy.webm", "joy.webm") == [("P02/joy.webm", place) for place in (1, 2, 3)]
     rows = b"source,frame,AU12\nP01/rest.webm,0,1\nP02/rest.webm,0,0\n"
-    with pytest.raises(InputError, match=r"row 2, source: `P01/rest\.webm` is none of the recordings"):
+    with pytest.raises(InputError, match=rf"^x\.csv: {several}"):
         Desk(open_library([study / "P01"])).take_in("x.csv", rows, "anna")
+
+
+@pytest.mark.parametrize(
+    ("names", "taken", "notes"),
+    [
+        (["C:/Users/anna/rest.webm", "D:\\lab\\rest.webm"], [0, 1], []),  # each coder's own computer
+        (["/home/anna/films/rest.webm", "/home/ben/rest.webm"], [0, 1], []),
+        (["/old/disk/rest.webm", "/new/disk/rest.webm", "rest.webm"], [0, 1, 2], []),
+        (["C:/films/rest.webm", "C:\\films\\rest"], [0, 1], []),
+        (["C:/study/P01/rest.webm", "C:/study/P02/rest.webm", "rest.webm"], [2], ["C:/study/P01", "C:/study/P02"]),
+        (["rest.webm", "P02/rest.webm"], [0], ["P02/rest.webm"]),
+    ],
+)
+def test_one_recording_at_several_places_is_not_taken_for_namesakes(
+    study: Path, names: list[str], taken: list[int], notes: list[str]
+) -> None:
+    rows = [f"{name},12,{place},{place + 1},anna" for place, name in enumerate(names)]
+    text = "\n".join(["source,au,onset_s,offset_s,coder", *rows, ""])
+    desk = Desk(open_library([study / "P01"], codes=study / "codes.csv"))
+    said = desk.take_in("x.csv", text.encode(), "anna")["notes"]
+    assert [(one.source, one.code.onset_s) for one in desk.codes.entries()] == [("rest.webm", at) for at in taken]
+    assert len(said) == bool(notes)
+    assert all(name in said[0] and "for the one that is meant" in said[0] for name in notes)
 
 
 def tables(study: Path) -> list[str | None]:

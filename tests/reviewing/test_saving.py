@@ -202,3 +202,122 @@ def test_what_could_not_be_judged_of_one_action_unit_is_shown_and_stays(site: Si
     assert sorted(rows(folder, "au", "intensity", "coder", "subject")) == [
         ("12", "", "mk", ""), ("12", "?", "mk", "infant"), ("coded", "", "", ""),
     ]  # fmt: skip
+
+
+def test_without_a_table_codes_go_on_with_the_number_that_is_there(site: Site, show: Show, folder: Path) -> None:
+    (folder / "codes.csv").write_text("source,au,onset_s,offset_s,face,coder\nother.webm,12,0.1,0.2,3,mk\n")
+    page = show(site)
+    choose(page, "r1")
+    until(page, "review.coding.key === 'r1' && review.player.times.length === 64")
+    for key in ("4", "c", "ArrowRight", "4", "c"):
+        page.keyboard.press(key)
+    saved(page)
+    assert sorted(rows(folder, "au", "face")) == [("12", "3"), ("4", "3"), ("coded", "3")]
+
+
+def test_without_a_table_nobody_guesses_which_of_two_faces_is_meant(site: Site, show: Show, folder: Path) -> None:
+    (folder / "codes.csv").write_text(
+        "source,au,onset_s,offset_s,face,coder\nother.webm,12,0.1,0.2,0,mk\nother.webm,12,0.1,0.2,1,mk\n"
+    )
+    page = show(site)
+    choose(page, "r1")
+    until(page, "review.coding.key === 'r1' && review.player.times.length === 64")
+    for key in ("4", "c", "n"):
+        page.keyboard.press(key)
+        assert "several faces have codes here" in page.inner_text("#saved")
+    assert page.evaluate("review.coding.everything().length") == 2
+
+
+def test_what_was_begun_before_there_was_a_table_is_ended_after(site: Site, show: Show, folder: Path) -> None:
+    page = show(site)
+    choose(page, "r1")
+    until(page, "review.coding.key === 'r1' && review.player.times.length === 64")
+    for key in ("c", "x", "ArrowRight"):
+        page.keyboard.press(key)
+    table(folder / "other_aus.csv", "other.webm", AT, AU12_s=[0.0] * len(AT))
+    page.evaluate("review.renew()")
+    until(page, "review.face === 0 && review.player.times.length === 64")
+    seek(page, 5)
+    assert page.get_attribute("#mark-coded", "aria-pressed") == "true"
+    for key in ("c", "x"):
+        page.keyboard.press(key)
+    saved(page)
+    assert page.evaluate("review.coding.open.length") == 0
+    assert [(au, float(b), face) for au, b, face in rows(folder, "au", "offset_s", "face")] == [
+        ("coded", AT[5], ""), ("unknown", AT[5], ""),
+    ]  # fmt: skip
+
+
+def test_codes_are_stored_into_the_recording_that_is_seen(site: Site, show: Show, folder: Path) -> None:
+    page, broken = show(site), [True]
+
+    def answer(route: Any) -> None:
+        if broken[0]:
+            route.fulfill(status=400, json={"error": "other_aus.csv: cannot be read."})
+        else:
+            route.continue_()
+
+    page.route("**/recordings/r1", answer)
+    choose(page, "r1")
+    until(page, "document.getElementById('trouble').textContent.includes('cannot be read')")
+    broken[0] = False
+    page.evaluate("review.renew()")  # a job has ended
+    page.wait_for_timeout(300)
+    for key in ("4", "ArrowRight", "4"):
+        page.keyboard.press(key)
+    saved(page)
+    shown = page.evaluate(
+        "[review.key, review.coding.key, review.info.source, document.getElementById('recording').value]"
+    )
+    assert shown == ["r0", "r0", "film.webm", "r0"]
+    assert rows(folder, "source", "au") == [("film.webm", "4")]
+    choose(page, "r1")
+    until(
+        page, "review.coding.key === 'r1' && review.info.source === 'other.webm' && review.player.times.length === 64"
+    )
+
+
+def test_a_recording_that_could_not_be_shown_at_first_is_shown_after_a_job(
+    site: Site, show: Show, folder: Path
+) -> None:
+    page, broken = show(site), [True]
+
+    def answer(route: Any) -> None:
+        if broken[0]:
+            route.fulfill(status=400, json={"error": "film_aus.csv: cannot be read."})
+        else:
+            route.continue_()
+
+    page.route("**/recordings/r0", answer)
+    page.reload()
+    until(page, "document.getElementById('trouble')?.textContent.includes('cannot be read')")
+    page.keyboard.press("4")
+    assert page.evaluate("[review.coding.key, review.coding.everything().length]") == [None, 0]
+    page.evaluate("review.renew()")  # without success, and without an error that nobody sees
+    broken[0] = False
+    page.evaluate("review.renew()")
+    until(page, "review.coding.key === 'r0' && review.player.times.length === 64")
+    assert page.is_hidden("#trouble")
+
+
+def test_what_fails_after_a_job_is_said(site: Site, show: Show, folder: Path) -> None:
+    page = show(site)
+    page.route("**/api/state", lambda route: route.fulfill(status=400, json={"error": "codes.csv, row 2: is wrong."}))
+    page.evaluate("review.renew()")
+    until(page, "document.getElementById('trouble').textContent === 'codes.csv, row 2: is wrong.'")
+    page.route("**/api/job", lambda route: route.fulfill(status=400, json={"error": "the job is gone."}))
+    page.click("#tab-teach")
+    until(page, "document.getElementById('warning').textContent === 'the job is gone.'")
+    page.route("**/api/detector", lambda route: route.fulfill(status=400, json={"error": "it is damaged."}))
+    job = {"name": "fit", "done": None, "lines": [], "seconds": 1, "step": 0, "steps": ["fit"]}
+    page.route("**/api/fit", lambda route: route.fulfill(json={**job, "state": "running"}))
+    page.route("**/api/job", lambda route: route.fulfill(json={**job, "state": "done"}))
+    page.click("#fit")
+    until(page, "document.getElementById('warning').textContent === 'it is damaged.'")
+
+
+def test_codes_of_no_recording_are_said_not_to_be_saved(site: Site, show: Show, folder: Path) -> None:
+    page = show(site)
+    page.evaluate("review.coding.key = null")
+    page.keyboard.press("4")
+    assert "not saved" in page.inner_text("#saved")

@@ -63,7 +63,7 @@ def test_a_recording_without_a_table_is_watched_coded_and_read(people: Path, sho
         arrived(page, 1)
         page.keyboard.press("6")
         until(page, "review.coding.state === 'saved'")
-        assert "female.mp4,6,0,0.08,,,,,mk," in (people / "codes.csv").read_text()
+        assert "female.mp4,6,0,0.08,,,,0,mk," in (people / "codes.csv").read_text()
         page.click("#detect")
         until(page, "/^(done|failed)/.test(document.getElementById('job-step').textContent)", seconds=100)
         until(page, "review.info.table?.faces.length === 1 && review.player.boxes.size === 1")

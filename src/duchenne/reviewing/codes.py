@@ -19,7 +19,7 @@ from duchenne.errors import InputError, UsageError
 from duchenne.files import locked_beside, replacing, write_text
 from duchenne.plain import as_cell, as_written
 from duchenne.preparing.codes.exports import is_events, read_events
-from duchenne.preparing.codes.names import Sources
+from duchenne.preparing.codes.names import Sources, plain_path
 from duchenne.preparing.codes.programs.events import NO_MODIFIER, in_order, time_of
 from duchenne.preparing.codes.programs.notation import is_unknown, parse_aus, parse_intensity
 from duchenne.reviewing.library import WORK_FOLDER
@@ -136,7 +136,7 @@ def read_entries(path: Path, sources: Sequence[str]) -> list[Entry]:
 def meant_by(name: str, index: Sources) -> str:
     """The recording that a row is about; its own name where that is none of those shown."""
     source = index.find(name) or name
-    path, found = (PurePosixPath(one.replace("\\", "/")) for one in (name, source))
+    path, found = (PurePosixPath(plain_path(one)) for one in (name, source))
     return source if len(path.parts) == 1 or path == found else name
 
 
@@ -270,10 +270,11 @@ class CodesFile:
         return own, _mark(own)
 
     def held_by(self, coder: str) -> list[Entry]:
-        """What one coder coded, and what is said of the same recordings for every coder."""
+        """What one coder coded, and what holds for every coder, there and where nobody coded anything else."""
         entries = self.entries()
         own = {entry.source for entry in entries if entry.coder == coder}
-        return [entry for entry in entries if entry.coder == coder or (entry.is_of_all and entry.source in own)]
+        others = {entry.source for entry in entries if not entry.is_of_all} - own
+        return [one for one in entries if one.coder == coder or (own and one.is_of_all and one.source not in others)]
 
     def replace(self, source: str, coder: str, codes: Sequence[Code], mark: str) -> str:
         """Stores the codes of one coder of one recording in place of those that are there, in one step.

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from duchenne.detection.results import whole_numbers
 from duchenne.errors import InputError
 from duchenne.facs import ACTION_UNITS, au_column
+from duchenne.preparing.codes.names import plain_path
 from duchenne.tables.codings import stem_of
 from duchenne.tables.episodes import SCALE_COLUMN, Measure, find_measures
 from duchenne.tables.study_tables import read_aus
@@ -76,11 +77,11 @@ def read_track(path: Path, source: str, sources: Sequence[str], *, alone: bool) 
             are those of the recording.
     """
     rows = read_aus(path, str(path), None, [])
-    names = rows["source"].map(lambda name: str(name).replace("\\", "/"))
+    names, called = rows["source"].map(lambda name: plain_path(str(name))), plain_path(source)
     if not (alone and names.nunique() == 1):
-        exact, stem = (names == source) | names.str.endswith(f"/{source}"), stem_of(source)
+        exact, stem = (names == called) | names.str.endswith(f"/{called}"), stem_of(called)
         own = exact if exact.any() else names.map(stem_of) == stem
-        namesakes = 0 if exact.any() else sum(stem_of(one) == stem for one in sources)
+        namesakes = 0 if exact.any() else sum(stem_of(plain_path(one)) == stem for one in sources)
         if names[own].nunique() > 1 or namesakes > 1:
             raise InputError(
                 f"{path}: it is not clear which of its rows are those of {source}, because several recordings are "

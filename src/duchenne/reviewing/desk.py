@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from duchenne.errors import InputError, UsageError
 from duchenne.facs import ACTION_UNITS, au_column
+from duchenne.preparing.codes.names import read_names
 from duchenne.preparing.codes.programs.events import within
 from duchenne.reviewing import choosing, comparing, exchange, teaching
 from duchenne.reviewing.appearance import SEEN
@@ -109,8 +110,14 @@ class Desk:
         entries = self.codes.held_by(coder)
         if not entries:
             raise UsageError("there is nothing to export yet.")
-        shown = [entry for entry in entries if form != "frames" or entry.source in self.library.sources]
-        return exchange.EXPORTS[form][0], exchange.export(form, shown, self._all_times)
+        if form != "frames":
+            return exchange.EXPORTS[form][0], exchange.export(form, entries, self._all_times)
+        shown = [entry for entry in entries if entry.source in self.library.sources]
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / teaching.NAMES
+            teaching.write_names(self.library, {entry.source for entry in shown}, path)
+            names = read_names(path, self.library.sources) if path.is_file() else {}
+        return exchange.EXPORTS[form][0], exchange.export(form, shown, self._all_times, names)
 
     def take_in(self, name: str, data: bytes, coder: str) -> dict[str, Any]:
         """Adds the codes of a file."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import tempfile
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 import numpy as np
@@ -18,10 +19,10 @@ from duchenne.errors import InputError, UsageError
 from duchenne.facs import au_column, intensity_column
 from duchenne.plain import as_cell
 from duchenne.preparing.codes.exports import SUFFIXES, is_events, read_events
-from duchenne.preparing.codes.names import Sources
+from duchenne.preparing.codes.names import Sources, plain_path
 from duchenne.preparing.codes.programs.events import Event
 from duchenne.preparing.codes.video_codes import VideoCodes, event_codes, row_labels
-from duchenne.preparing.codes.whose import is_of_all, with_faces
+from duchenne.preparing.codes.whose import as_subject, is_of_all, people_of, with_faces
 from duchenne.reviewing.codes import UNSEEN, Code, Entry, cells_of_entry, entries_text, letter, meant_by
 
 EXPORTS: Final = {
@@ -33,23 +34,31 @@ EXPORTS: Final = {
 """Name -> file name, and what it is."""
 Times = Callable[[str], NDArray[np.float64]]
 """Source -> (N,) times of all frames of the recording."""
+Names = Mapping[tuple[str, int], str]
+"""(source, face) -> name, see `duchenne.preparing.codes.names.read_names`."""
+_UNSEEN_FACE: Final = "face not visible"
+"""How programs that know only action units are told that none could be judged; `prepare` reads it as that."""
+_DISK: Final = re.compile(r"([a-z]:)?/(users|home|volumes|media|mnt)/[^/]+|[a-z]:|//[^/]+/[^/]+|/[^/]+", re.IGNORECASE)
+"""Begins the whole path of a file: what differs between computers, and between the disks of one."""
 
 
-def export(form: str, entries: Sequence[Entry], times: Times) -> str:
+def export(form: str, entries: Sequence[Entry], times: Times, names: Names | None = None) -> str:
     """The codes of one coder as text.
 
     Args:
         form: one of `EXPORTS`.
         entries: of one coder.
         times: of the frames of a recording, all of them, for `frames`.
+        names: who is who, for `frames`: which face each subject of the codes is.
 
     Raises:
         UsageError: when there is no such form.
+        InputError: when it is not known which face a subject is.
     """
     if form == "events":
         return entries_text(entries)
     if form == "frames":
-        return _frames(entries, times)
+        return _frames(entries, times, people_of(names or {}))
     if form == "elan":
         return _elan(entries)
     if form == "boris":
@@ -65,7 +74,7 @@ def _table(rows: Sequence[Sequence[str]], delimiter: str = ",") -> str:
     return text.getvalue()
 
 
-def _frames(entries: Sequence[Entry], times: Times) -> str:
+def _frames(entries: Sequence[Entry], times: Times, people: Mapping[str, Mapping[str, Sequence[int]]]) -> str:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "codes.csv"
         path.write_text(entries_text(entries), encoding="utf-8")
@@ -74,7 +83,15 @@ def _frames(entries: Sequence[Entry], times: Times) -> str:
     names = [name for au in aus for name in (au_column(au), intensity_column(au))]
     rows: list[list[str]] = [["source", "frame", "time_s", "face", *names]]
     for source in dict.fromkeys(event.source for event in events):
-        own = event_codes(with_faces(source, [event for event in events if event.source == source], {}))
+        named = people.get(source, {})
+        mine = [as_subject(event, named) for event in events if event.source == source]
+        try:
+            own = event_codes(with_faces(source, mine, named))
+        except InputError as error:
+            raise InputError(
+                f"{source}: has codes of several people; say which face each of them is in names.csv beside the "
+                "recordings (source, face, name), or export events."
+            ) from error
         times_s = times(source).tolist()
         numbers = list(range(len(times_s)))
         for face in own:
@@ -89,11 +106,23 @@ def _frames(entries: Sequence[Entry], times: Times) -> str:
 def _elan(entries: Sequence[Entry]) -> str:
     rows = [["Tier", "Participant", "Begin Time - ss.msec", "End Time - ss.msec", "Annotation", "File"]]
     for entry in entries:
-        code, cells = entry.code, cells_of_entry(entry)
-        if code.kind == "au":
-            tier = au_column(code.au or 0) + (f"@{entry.coder}" if entry.coder else "")
-            rows.append([tier, "", cells["onset_s"], cells["offset_s"], code.intensity or "x", entry.source])
+        cells, (name, value) = cells_of_entry(entry), _in_words(entry.code)
+        if name:
+            tier, value = ("face", name) if name == _UNSEEN_FACE else (name, value or "x")
+            tier += f"@{entry.coder}" if entry.coder else ""
+            rows.append([tier, _subject(entry), cells["onset_s"], cells["offset_s"], value, entry.source])
     return _table(rows, "\t")
+
+
+def _in_words(code: Code) -> tuple[str, str]:
+    """What was seen and its intensity, as programs take it that know only action units; empty where they cannot."""
+    if code.au is not None:
+        return au_column(code.au), code.intensity if code.kind == "au" else UNSEEN
+    return _UNSEEN_FACE if code.kind == "unknown" else "", ""
+
+
+def _subject(entry: Entry) -> str:
+    return dict(entry.code.others).get("subject", "")
 
 
 def _boris(entries: Sequence[Entry]) -> str:
@@ -102,12 +131,12 @@ def _boris(entries: Sequence[Entry]) -> str:
          "Start (s)", "Stop (s)", "Duration (s)"]
     ]  # fmt: skip
     for entry in entries:
-        code, cells = entry.code, cells_of_entry(entry)
-        if code.kind == "au":
-            lasts = f"{code.offset_s - code.onset_s:.6f}"
+        cells, (name, value) = cells_of_entry(entry), _in_words(entry.code)
+        if name:
+            lasts = f"{entry.code.offset_s - entry.code.onset_s:.6f}"
             rows.append(
-                [entry.source, entry.source, entry.coder, "No focal subject", au_column(code.au or 0), code.intensity,
-                 "STATE", cells["onset_s"], cells["offset_s"], lasts]
+                [entry.source, entry.source, entry.coder, _subject(entry) or "No focal subject", name, value, "STATE",
+                 cells["onset_s"], cells["offset_s"], lasts]
             )  # fmt: skip
     return _table(rows)
 
@@ -155,32 +184,67 @@ def _read(path: Path, stem: str, sources: Sequence[str], coder: str, times: Time
         return _of_rows(path, stem, sources, coder, times, notes)
     events = read_events(path, notes)
     called = {event.source: stem if event.source == path.stem else event.source for event in events}
-    meant = _meant(called.values(), sources)
-    names_coders = any(event.coder or event.observation for event in events)
-    kept, lost = [], set()
-    for event in events:
-        source = meant[called[event.source]]
-        if source is None:
-            lost.add(event.source)
-        else:  # what holds for all coders of a file goes on doing so
-            kept.append(_entry(source, event, "" if names_coders and is_of_all(event) else coder))
-    notes += [f"not one of the recordings shown here, left out: {', '.join(sorted(lost))}."] if lost else []
-    return kept
-
-
-def _meant(names: Iterable[str], sources: Sequence[str]) -> dict[str, str | None]:
-    """Name in an imported file -> the recording; None where it is none of those shown.
-
-    Programs write paths of other computers, so the file's name alone may say which one it is; not where the file tells
-    several of that name apart.
-    """
     index = Sources(sources)
+    meant, several = _meant(called.values(), index)
+    found = [(source, event) for event in events if (source := meant[called[event.source]]) is not None]
+    if several and not found:
+        raise InputError(f"{path}: {several[0]}")
+    lost = sorted({name for name in called.values() if meant[name] is None and index.find(name) is None})
+    notes += [f"not one of the recordings shown here, left out: {', '.join(lost)}."] if lost else []
+    notes += [f"left out: {path} {sentence}" for sentence in several]
+    return _whose(found, [who for event in events if (who := event.coder or event.observation)], coder)
+
+
+def _whose(found: Sequence[tuple[str, Event]], coders: Sequence[str], coder: str) -> list[Entry]:
+    """The entries of a file. What holds for every coder holds for those of this file, and for nobody else's codes.
+
+    Args:
+        found: recording and event.
+        coders: whom the file names.
+        coder: of codes that name none.
+    """
+    there: dict[str, dict[str, None]] = defaultdict(dict)
+    for source, event in found:
+        if not is_of_all(event):
+            there[source][event.coder or event.observation or coder] = None
+    anywhere = dict.fromkeys(coders) or {coder: None}
+    return [
+        _entry(source, event, who)
+        for source, event in found
+        for who in (there.get(source, anywhere) if is_of_all(event) else [event.coder or event.observation or coder])
+    ]
+
+
+def _meant(names: Iterable[str], index: Sources) -> tuple[dict[str, str | None], list[str]]:
+    """Which recordings the names in an imported file mean.
+
+    Programs write whole paths, of several computers too, so the file's name alone may say which one it is. Not where
+    several files of that name lie on one disk, or beside each other in paths that are not whole: these are told apart.
+
+    Returns:
+        Name -> recording, None where it is none of those shown or it is not clear; and for each that may be meant by
+        several files a sentence that names them.
+    """
     found = {name: index.find(name) for name in names}
-    counts = Counter(found.values())
-    return {
-        name: source if counts[source] == 1 or meant_by(name, index) == source else None
-        for name, source in found.items()
-    }
+    places: dict[str, set[PurePosixPath]] = defaultdict(set)
+    for name, source in found.items():
+        if source is not None:
+            places[source].add(PurePosixPath(plain_path(name)).parent)
+    unclear = {source for source, folders in places.items() if len(set(map(_disk, folders))) < len(folders)}
+    doubtful: dict[str, list[str]] = defaultdict(list)
+    for name, source in found.items():
+        if source in unclear and meant_by(name, index) != source:
+            doubtful[source].append(name)
+            found[name] = None
+    return found, [
+        f"names several files that may be {source} ({', '.join(listed)}); write `{source}` for the one that is meant."
+        for source, listed in doubtful.items()
+    ]
+
+
+def _disk(folder: PurePosixPath) -> str:
+    start = _DISK.match(str(folder))
+    return start[0].lower() if start else ""
 
 
 def _entry(source: str, event: Event, coder: str) -> Entry:
@@ -189,7 +253,7 @@ def _entry(source: str, event: Event, coder: str) -> Entry:
         kind=event.kind, au=event.au, onset_s=event.onset_s, offset_s=event.offset_s, face=event.face,
         intensity=UNSEEN if unseen else letter(event.intensity), others=_of_whom(event.subject),
     )  # fmt: skip
-    return Entry(source, event.coder or event.observation or coder, code)
+    return Entry(source, coder, code)
 
 
 def _of_whom(subject: str) -> tuple[tuple[str, str], ...]:
@@ -202,7 +266,9 @@ def _of_rows(path: Path, stem: str, sources: Sequence[str], coder: str, times: T
     columns = au_columns(path, header)
     values: dict[tuple[str, str, int | None, str], dict[int, dict[str, float | None]]] = {}
     names = [row.get("source") or row.get("path") or stem for row in rows]
-    meant = _meant(names, sources)
+    meant, several = _meant(names, Sources(sources))
+    if several:
+        raise InputError(f"{path}: {several[0]}")
     for name, row in zip(names, rows):
         source = meant[name]
         if source is None:

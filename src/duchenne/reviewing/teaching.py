@@ -84,13 +84,16 @@ def fit_steps(library: Library, entries: Sequence[Entry], model: str) -> list[St
             f"{staged}: cannot be written ({error.strerror}); give --codes in a folder that can."
         ) from error
     write_text(labels, entries_text([entry for entry in entries if entry.source in {one.source for one in coded}]))
-    names = _names(library.root / NAMES, library.sources, used, named)
-    prepare = ["prepare", "videos", "--root", str(staged), "--labels", str(labels), "--out", str(prepared), *names]
+    strange = write_names(library, used, named)
+    prepare = ["prepare", "videos", "--root", str(staged), "--labels", str(labels), "--out", str(prepared)]
+    prepare += ["--names", str(named)] if named.is_file() else []
     fit = ["fit", "--model", model, "--data", str(prepared), "--out", str(detector), "--quiet"]
     detect = ["detect", *(str(one.path) for one in library.recordings.values()), "--model", str(detector)]
     outs = [tables / library.made(FITTED, one).name for one in library.recordings.values()]
+    what = f"find the faces of {len(coded)} coded recordings"
+    what += f" (rows of {NAMES} about none of the recordings shown here: {strange})" if strange else ""
     return [
-        Step(f"find the faces of {len(coded)} coded recordings", [*prepare, "--quiet", "--workers", "1"]),
+        Step(what, [*prepare, "--quiet", "--workers", "1"]),
         Step("fit and judge the detector", fit),
         Step(
             f"run it over {len(outs)} recordings", [*detect, "-o", f"{tables}/", "--quiet"],
@@ -112,21 +115,33 @@ def take_over(library: Library) -> None:
     shutil.rmtree(library.work / _NEW)
 
 
-def _names(path: Path, sources: Sequence[str], used: Collection[str], out: Path) -> list[str]:
-    """The rows of names.csv that are about coded sources, as words for `prepare`; none where there is no such file."""
+def write_names(library: Library, used: Collection[str], out: Path) -> int:
+    """Writes the rows of names.csv beside the recordings that are about some of them.
+
+    Args:
+        library: of the page.
+        used: the sources whose rows are wanted.
+        out: for `prepare --names`; nothing is written where there is no such row.
+
+    Returns:
+        How many rows are about none of the recordings shown.
+
+    Raises:
+        InputError: when it cannot be read or written.
+    """
+    path = library.root / NAMES
     if not path.is_file():
-        return []
-    columns = ("source", "face", "name")
+        return 0
+    columns, sources = ("source", "face", "name"), library.sources
     _, rows = read_rows(path, columns)
     index = Sources(sources)  # among all, so that P02/rest.mp4 is not taken for P01/rest.mp4, which alone is coded
     meant = [[meant_by(row.get("source"), index), row.get("face"), row.get("name")] for row in rows]
     kept = [row for row in meant if row[0] in used]
-    if not kept:
-        return []
-    text = io.StringIO(newline="")
-    csv.writer(text).writerows([columns, *([as_cell(cell) for cell in row] for row in kept)])
-    write_text(out, text.getvalue())
-    return ["--names", str(out)]
+    if kept:
+        text = io.StringIO(newline="")
+        csv.writer(text).writerows([columns, *([as_cell(cell) for cell in row] for row in kept)])
+        write_text(out, text.getvalue())
+    return sum(row[0] not in sources for row in meant)
 
 
 def read_detector(folder: Path) -> DetectorRecord | None:

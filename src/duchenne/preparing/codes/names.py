@@ -27,13 +27,13 @@ class Sources:
     def __init__(self, sources: Sequence[str]) -> None:
         self._known: tuple[dict[str, list[str]], ...] = (defaultdict(list), defaultdict(list), defaultdict(list))
         for source in sources:
-            path = PurePosixPath(_plain(source))
+            path = PurePosixPath(plain_path(source))
             for known, key in zip(self._known, (str(path), path.name, path.stem)):
                 known[key].append(source)
 
     def find(self, name: str) -> str | None:
         """The source, None where none or several fit."""
-        wanted = PurePosixPath(_plain(name))
+        wanted = PurePosixPath(plain_path(name))
         paths, names, stems = self._known
         for fits in (paths.get(str(wanted)), names.get(wanted.name), stems.get(wanted.name), stems.get(wanted.stem)):
             if fits:
@@ -42,7 +42,7 @@ class Sources:
 
     def find_start(self, name: str) -> str | None:
         """The source whose stem the name begins with: `p01 MK` or `p01_second` mean `p01.mp4`; the longest one."""
-        name = _plain(name)
+        name = plain_path(name)
         found = [
             stem for stem in self._known[2]
             if name.lower().startswith(stem.lower()) and not name[len(stem) : len(stem) + 1].isalnum()
@@ -51,7 +51,7 @@ class Sources:
         return fits[0] if len(fits) == 1 else None
 
 
-def _plain(name: str) -> str:
+def plain_path(name: str) -> str:
     """A name or path as it is compared: slashes, and every accent in one character with its letter."""
     return unicodedata.normalize("NFC", name.replace("\\", "/"))
 

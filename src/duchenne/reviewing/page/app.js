@@ -50,35 +50,49 @@ async function reload() {
 
 // What a job has made is shown; codes, what is open among them, and what can be undone stay.
 async function renew() {
-  await reload();
-  const {key, info: before, face} = app, {view} = curves, {time} = player, info = await ask("recordings/" + key);
-  if (key !== app.key) return;
-  app.info = info;
-  const other = info.stamp !== before?.stamp;
-  if (other) { note($("trouble"), ""); note($("hint"), ""); $("copy").hidden = true; player.open(address(), info); }
-  await table(face);
-  if (other) seekTo(time);
-  curves.look(...view);
-  compare.offer();
+  try {
+    await reload();
+    const {key, info: before, face} = app, {view} = curves, {time} = player;
+    if (coding.key !== key) { await turn(key, face); return; }  // it is not shown yet, so its codes are not there either
+    const info = await ask("recordings/" + key);
+    if (key !== app.key) return;
+    app.info = info;
+    const other = info.stamp !== before?.stamp;
+    if (other) { note($("trouble"), ""); note($("hint"), ""); $("copy").hidden = true; player.open(address(), info); }
+    await table(face);
+    if (other) seekTo(time);
+    curves.look(...view);
+    compare.offer();
+  } catch (error) { tell(error); }
 }
+
+const tell = error => note($("trouble"), error.message);
 
 // Shows a recording, at a time and with a face where they are given.
 async function open(key, time, face) {
-  if (app.key !== key) {
+  if (app.key !== key || coding.key === null) {
     try { await coding.leave(); }
     catch (error) { $("recording").value = app.key ?? key; say(error.message, true); return; }
-    app.key = key;
-    $("recording").value = key;
-    try { await show(key, face); } catch (error) { note($("trouble"), error.message); }
-  } else if (face !== undefined && face !== app.face) await choose(face);
-  if (time !== undefined) seekTo(time);
+    await turn(key, face);
+  } else if (face !== undefined && face !== app.face) await choose(face).catch(tell);
+  if (time !== undefined && app.key === key) seekTo(time);
+}
+
+// Where it cannot be shown, the one before stays: codes are stored into what is seen.
+async function turn(key, face) {
+  app.key = $("recording").value = key;
+  try { await show(key, face); }
+  catch (error) {
+    if (app.key === key) app.key = $("recording").value = coding.key ?? key;
+    tell(error);
+  }
 }
 
 async function show(key, face) {
   note($("trouble"), ""); note($("hint"), ""); $("copy").hidden = true;
   const info = await ask("recordings/" + key);
   await coding.load(key, $("coder").value.trim());  // first: a key that is pressed in the meantime belongs to the old one
-  if (key !== app.key) return;  // another was chosen in the meantime
+  if (key !== app.key || key !== coding.key) return;  // another was chosen in the meantime
   app.info = info;
   player.open(address(), app.info);
   await table(face);
@@ -98,7 +112,7 @@ async function table(face) {
   app.main = known?.main ?? null;  // nobody is numbered without a table
   await choose(faces.some(one => one.number === face) ? face : app.main);
   curves.look(...curves.whole);
-  $("faces").replaceChildren(...faces.map(one => element("button", {role: "radio", "data-face": one.number, "aria-checked": String(one.number === app.face), "aria-label": `face ${one.number}, seen in ${one.frames} frames`, title: `face ${one.number}: ${one.frames} frames`, onclick: () => choose(one.number)}, element("canvas", {width: 76, height: 76}), element("span", {}, String(one.number)))));
+  $("faces").replaceChildren(...faces.map(one => element("button", {role: "radio", "data-face": one.number, "aria-checked": String(one.number === app.face), "aria-label": `face ${one.number}, seen in ${one.frames} frames`, title: `face ${one.number}: ${one.frames} frames`, onclick: () => choose(one.number).catch(tell)}, element("canvas", {width: 76, height: 76}), element("span", {}, String(one.number)))));
   $("detect").hidden = Boolean(app.info.table);
   const key = app.key;
   const paint = (number, video, [x, y, side]) => {
@@ -135,7 +149,7 @@ async function choose(face) {
   app.series = series;
   tableNote();
   const rows = [{kind: "coded"}, ...app.state.aus.map(one => ({au: one.au}))];
-  names(app.state.aus, toggle, () => stretchKey("coded"));
+  names(app.state.aus, toggle, () => press("coded"));
   curves.show(rows, series);
   legend();
   values();
@@ -173,24 +187,22 @@ function values() {
 
 const frameEnd = () => player.end(player.index) - player.time;
 
-// Codes without a face are those of who is seen largest and longest. Where there are some, from before there was a table,
-// this face goes on without a number: `prepare` takes no codes of both kinds.
-const ofFace = () => app.face === app.main && [...coding.codes, ...coding.open].some(code => code.kind === "au" && code.face === null) ? null : app.face;
+// A key ends what is open of its kind for the face that is shown, else it begins that; N says and unsays.
+function press(kind, number = null) {
+  if (!canCode() || !named()) return;
+  const fits = code => code.kind === kind && code.au === number && own(code);
+  const running = coding.open.find(fits), there = coding.codes.find(fits), face = coding.number(app.face, app.main);
+  if (running) coding.close(running, player.time, frameEnd(), player.index === player.last);
+  else if (face === undefined) say("several faces have codes here, and without a table nobody knows whose this is; find faces and action units first", true);
+  else if (kind !== "none") coding.begin(kind, number, face, player.time, frameEnd());
+  else if (there) coding.remove(there.id);
+  else if (coding.codes.some(code => code.kind === "au" && own(code))) say("this face has codes, so it does move", true);
+  else coding.put([...coding.codes, blank({kind, face})]);
+}
 
 function toggle(number) {
   app.row = number;
-  if (!canCode() || !named()) return;
-  coding.toggle("au", number, ofFace(), player.time, frameEnd(), player.index === player.last);
-}
-
-function stretchKey(kind) {
-  if (!canCode() || !named()) return;
-  if (kind === "none") {
-    const there = coding.codes.find(code => code.kind === "none" && code.face === ofFace());
-    if (there) coding.remove(there.id);
-    else if (coding.codes.some(code => code.kind === "au" && own(code))) say("this face has codes, so it does move", true);
-    else coding.put([...coding.codes, blank({kind: "none", face: ofFace()})]);
-  } else coding.toggle(kind, null, ofFace(), player.time, frameEnd(), player.index === player.last);
+  press("au", number);
 }
 
 function named() {
@@ -257,7 +269,7 @@ function showCodes() {
     if (document.activeElement !== $("comment")) $("comment").value = code.comment;
   }
   for (const button of $("names").querySelectorAll("[data-au]")) button.setAttribute("aria-pressed", String(coding.open.some(one => one.au === Number(button.dataset.au) && own(one))));
-  for (const kind of ["coded", "unknown"]) $("mark-" + kind).setAttribute("aria-pressed", String(coding.open.some(one => one.kind === kind)));
+  for (const kind of ["coded", "unknown"]) $("mark-" + kind).setAttribute("aria-pressed", String(coding.open.some(one => one.kind === kind && own(one))));
   $("undo").disabled = !coding.past.length && !coding.open.length; $("redo").disabled = !coding.future.length;
   const all = [...coding.codes, ...coding.open, ...coding.shared], ranges = all.filter(one => one.kind === "coded").map(one => one.face);
   const everything = all.some(one => one.kind === "au" && !ranges.includes(one.face) && !ranges.includes(null));
@@ -268,24 +280,12 @@ function loop() {
   if (player.loop) player.loop = null;
   else {
     const code = chosen();
-    const [from, to] = code && code.kind !== "none" ? [code.onset_s, code.offset_s] : episode() ?? curves.view;
+    const [from, to] = code && code.kind !== "none" ? [code.onset_s, code.offset_s] : curves.episode(app.row) ?? curves.view;
     player.loop = [player.at(from + 1e-4), Math.max(player.at(from + 1e-4) + 1, player.at(to - 1e-4) + 1)];
     player.seek(player.loop[0]); player.play();
   }
   $("loop").setAttribute("aria-pressed", String(Boolean(player.loop)));
   curves.move();
-}
-
-// The stretch of presence around the current frame, of the row chosen last or of any that has one here.
-function episode() {
-  for (const number of [app.row, ...app.series.keys()]) for (const one of app.series.get(number) ?? []) {
-    if (one.decided?.[player.index] !== 1) continue;
-    let [from, to] = [player.index, player.index];
-    while (from > 0 && one.decided[from - 1] === 1) from--;
-    while (to < player.last && one.decided[to + 1] === 1) to++;
-    return [player.times[from], player.end(to)];
-  }
-  return null;
 }
 
 function zoom() {
@@ -318,7 +318,7 @@ function walk(turn) {
   select(next.id); seekTo(next.onset_s);
 }
 
-const keys = keyboard(app, {loop, zoom, speed, stretchKey, grade, boundary, walk, toggle, select, canCode, chosen, tab, tabs, differ: turn => compare.go(turn)});
+const keys = keyboard(app, {loop, zoom, speed, press, grade, boundary, walk, toggle, select, canCode, chosen, tab, tabs, differ: turn => compare.go(turn)});
 
 // --- what is clicked
 
@@ -329,7 +329,7 @@ click("forward", () => { player.pause(); player.seek(player.index + 1); curves.f
 click("loop", loop); click("zoom", zoom);
 click("sound", () => { player.video.muted = !player.video.muted; $("sound").setAttribute("aria-pressed", String(!player.video.muted)); });
 click("undo", () => coding.undo()); click("redo", () => coding.redo());
-for (const kind of ["coded", "unknown", "none"]) click("mark-" + kind, () => stretchKey(kind));
+for (const kind of ["coded", "unknown", "none"]) click("mark-" + kind, () => press(kind));
 click("set-onset", () => boundary("onset_s")); click("set-offset", () => boundary("offset_s"));
 click("remove", () => coding.remove(coding.selected));
 click("in", () => curves.zoom(.5)); click("out", () => curves.zoom(2)); click("whole", () => curves.look(...curves.whole));
@@ -397,4 +397,4 @@ coding.addEventListener("state", () => {
 });
 const width = () => { $("read-only").hidden = !narrow.matches; };
 narrow.addEventListener("change", width); width();
-start().catch(error => note($("trouble"), error.message));
+start().catch(tell);

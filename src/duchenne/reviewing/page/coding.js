@@ -28,15 +28,18 @@ export class Coding extends EventTarget {
     if (this.state === "not saved") throw new Error(`not saved: ${this.why} Reload the page to give up what is not saved.`);
   }
 
-  // Whatever is changed until the new codes are there still belongs to the old ones, and is stored with their mark.
-  async load(key, coder) {
+  // Whatever is changed until the new codes are there still belongs to the old ones, and is stored with their mark. Ends when
+  // the codes that were asked for last are there.
+  load(key, coder) { return this.loading = this.fetch(key, coder); }
+
+  async fetch(key, coder) {
     const asked = this.asked = {};
     let found, before;
     do {
       await this.leave();
       before = this.changes;
       found = await ask(`recordings/${key}/codes?${query({coder})}`);
-      if (asked !== this.asked) return;  // something else was chosen in the meantime
+      if (asked !== this.asked) return this.loading;  // something else was chosen in the meantime
     } while (this.saving || this.changes !== before);
     Object.assign(this, {key, coder, mark: found.mark, codes: found.codes.map(blank), shared: found.shared.map(blank), open: [], past: [], future: [], selected: null, unsent: null});
     this.tell("");
@@ -80,15 +83,23 @@ export class Coding extends EventTarget {
     if (this.find(id)) this.put(this.codes.filter(code => code.id !== id), null);
   }
 
-  // The key of an action unit or a stretch: first the onset, then the offset. The frame at the offset is the first without
-  // it; only the last frame of the recording belongs to what ends there.
-  toggle(kind, au, face, time, step, last = false) {
-    const running = this.open.find(code => code.kind === kind && code.au === au && code.face === face);
-    if (running) { this.close(running, time, step, last); return; }
+  // The number that the next code gets: `prepare` takes no codes of one person with and without. Codes without are those of
+  // who is seen largest and longest, from before there was a table; where the table is gone, those with a number go on with
+  // it. Undefined where these are about several faces.
+  number(face, main) {
+    const all = [...this.codes, ...this.open, ...this.shared];
+    if (face === main && all.some(code => code.kind === "au" && code.face === null)) return null;
+    if (face !== null) return face;
+    const [one = null, other] = new Set(all.map(code => code.face).filter(number => number !== null));
+    return other === undefined ? one : undefined;
+  }
+
+  begin(kind, au, face, time, step) {
     const code = blank({kind, au, face, onset_s: time, offset_s: time + step, unfinished: true});
     this.open.push(code); this.selected = code.id; this.changed(); this.store();
   }
 
+  // The frame at the offset is the first without it; only the last frame of the recording belongs to what ends there.
   close(running, time, step, last = false) {
     this.open = this.open.filter(code => code !== running);
     const [onset_s, offset_s] = time > running.onset_s ? [running.onset_s, last ? time + step : time] : time < running.onset_s ? [time, running.onset_s] : [time, time + step];
@@ -104,7 +115,7 @@ export class Coding extends EventTarget {
 
   // One request at a time, always with the latest codes.
   async store() {
-    if (this.key === null || this.coder === null) return;
+    if (this.key === null) { this.tell("not saved", "there is no recording that these codes are about."); return; }
     this.waiting = true; this.changes++;
     if (this.saving) return;
     this.saving = true;

@@ -68,6 +68,19 @@ export class Curves extends EventTarget {
     this.paint();
   }
 
+  // The stretch of presence around the current frame, of one row first, else of any that has one here.
+  episode(row) {
+    const {index, last, times} = this.player;
+    for (const number of [row, ...this.series.keys()]) for (const {decided} of this.series.get(number) ?? []) {
+      if (decided?.[index] !== 1) continue;
+      let [from, to] = [index, index];
+      while (from > 0 && decided[from - 1] === 1) from--;
+      while (to < last && decided[to + 1] === 1) to++;
+      return [times[from], this.player.end(to)];
+    }
+    return null;
+  }
+
   zoom(factor, around = this.player.time) {
     const [from, to] = this.view, centre = around >= from && around <= to ? around : (from + to) / 2;
     this.look(centre - (centre - from) * factor, centre + (to - centre) * factor);

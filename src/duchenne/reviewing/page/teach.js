@@ -9,7 +9,9 @@ export class Teach {
     $("fit").addEventListener("click", () => this.start("fit", {coder: $("coder").value.trim(), model: $("model").value}));
     $("detect").addEventListener("click", () => { $("tab-teach").click(); this.start("detect", {}); });
     $("copy").addEventListener("click", () => { $("tab-teach").click(); this.start(`recordings/${this.app.key}/copy`, {}); });
-    $("cancel").addEventListener("click", async () => this.show(await ask("job", {method: "DELETE"})));
+    $("cancel").addEventListener("click", async () => {
+      try { this.show(await ask("job", {method: "DELETE"})); } catch (error) { note($("warning"), error.message); }
+    });
     $("next").addEventListener("click", () => this.list());
     $("order").addEventListener("change", () => this.list());
   }
@@ -30,8 +32,10 @@ export class Teach {
   async refresh() {
     try { this.detector = await ask("detector"); } catch (error) { note($("warning"), error.message); }
     this.words();
-    const job = await ask("job");
-    if (job) this.show(job, true);
+    try {
+      const job = await ask("job");
+      if (job) this.show(job, true);
+    } catch (error) { note($("warning"), error.message); }
   }
 
   async show(job, quietly = false) {
@@ -45,7 +49,7 @@ export class Teach {
     if (running) { this.watch(); return; }
     if (quietly || job.state !== "done") return;
     note($("warning"), "");
-    this.detector = await ask("detector");
+    try { this.detector = await ask("detector"); } catch (error) { note($("warning"), error.message); }
     this.words();
     await this.app.renew();
   }
