@@ -138,7 +138,7 @@ def test_statistics_need_a_synthetic_folder_with_both_splits(data: Prepared, tmp
     [
         ({"subjects": 0}, "subjects 0"),
         ({"style": "oil"}, "style oil"),
-        ({"size_px": 8}, "size 8"),
+        ({"size_px": 8}, "size_px 8"),
         ({"subjects": 2, "stats": True}, "subjects 2 is too few"),
     ],
 )

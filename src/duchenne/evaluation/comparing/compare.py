@@ -163,8 +163,7 @@ def _warnings(evaluations: Sequence[Evaluation]) -> list[str]:
         keys = (*PROTOCOL_KEYS, *(OWN_KEYS if protocols[0]["name"] == protocols[1]["name"] else ()))
         pairs = [(key, *(protocol.get(key) for protocol in protocols)) for key in keys]
         training = [_training(one) for one in (evaluations[0], evaluation)]
-        drawn = (protocol["interval"].get("resampled", "within folds") for protocol in protocols)
-        pairs.append(("intervals resampled", *drawn))
+        pairs.append(("intervals resampled", *map(_resampled, protocols)))
         pairs += [
             (f"training {key}", training[0][key], training[1][key]) for key in sorted(training[0].keys() & training[1])
         ]
@@ -182,6 +181,12 @@ def _warnings(evaluations: Sequence[Evaluation]) -> list[str]:
         if seen:
             out.append(f"transductive in {name} (tested subjects seen without labels): {', '.join(seen)}.")
     return out
+
+
+def _resampled(protocol: Mapping[str, Any]) -> str:
+    """How people were drawn for the intervals; files that do not say so are from when it was within folds."""
+    stated = protocol.get("interval")
+    return str(stated.get("resampled", "within folds")) if isinstance(stated, Mapping) else "within folds"
 
 
 def _training(evaluation: Evaluation) -> dict[str, Any]:
