@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tests.training.made import moving_squares
 
 import duchenne
 from duchenne.config import from_mapping, ranges_of
@@ -28,13 +27,6 @@ FAST: dict[str, Any] = {
     "size_px": 32, "batch_size": 4, "max_steps": 4, "lr": 0.01, "log_every": 1, "save_every": 2,
     "validation_share": 0.0, "quiet": True,
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def squares(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data") / "squares"
-    moving_squares(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")

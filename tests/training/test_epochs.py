@@ -58,13 +58,6 @@ def celebrities(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     return voxceleb2(tmp_path_factory.mktemp("data") / "voxceleb2")
 
 
-@pytest.fixture(scope="module")
-def squares(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data") / "squares"
-    moving_squares(folder)
-    return folder
-
-
 def validations(run: Path) -> list[int]:
     lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     return [line["step"] for line in lines if "validation" in line]

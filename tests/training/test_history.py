@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from tests.training.made import changed, moving_squares
+from tests.training.made import changed
 
 import duchenne
 from duchenne.errors import InputError, UsageError
@@ -21,13 +21,6 @@ from duchenne.training.runs import load_encoder, save_encoder
 FAST: dict[str, Any] = {
     "size_px": 64, "backbone": "compact", "batch_size": 4, "max_steps": 1, "validation_share": 0.0, "quiet": True,
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def squares(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data") / "squares"
-    moving_squares(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,6 @@ import pytest
 import torch
 from tests.training import slurm
 from tests.training.agents import agents, together
-from tests.training.made import moving_squares
 
 import duchenne
 from duchenne.errors import UsageError
@@ -29,13 +28,6 @@ FIELDS = {"size_px": 32, "batch_size": 4, "max_steps": 2, "precision": "float32"
           "validation_share": 0.0}  # fmt: skip
 """Without crops nothing but the split of the batch differs between one process and two."""
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(scope="module")
-def squares(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data") / "squares"
-    moving_squares(folder)
-    return folder
 
 
 @pytest.fixture

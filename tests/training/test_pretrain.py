@@ -12,7 +12,6 @@ import pytest
 import torch
 import yaml
 from tests.methods.made import SMALL
-from tests.training.made import moving_squares
 
 import duchenne
 from duchenne.data.folds import k_fold
@@ -42,13 +41,6 @@ def quick(name):
     """The fields of a method in few steps; with the network that is quickest where the method leaves the choice."""
     network = {"backbone": "compact", "size_px": 64} if hasattr(method_class(name).Config, "backbone") else {}
     return {**SMALL[name], **FAST, **network}
-
-
-@pytest.fixture(scope="module")
-def squares(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data") / "squares"
-    moving_squares(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")
