@@ -119,6 +119,7 @@ def test_a_folder_that_workers_do_not_see(scheduler: str, tmp_path: Path, monkey
         list(results)
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_ends_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     """A cluster of its own, as `dask scheduler` and `dask worker` start it."""
     command = [sys.executable, "-m", "dask"]

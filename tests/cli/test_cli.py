@@ -152,6 +152,7 @@ def test_a_reader_that_stops_early_sees_no_traceback() -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.slow
 def test_ctrl_c_is_130_and_one_sentence(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "duchenne.cli.main", "synth", "--out", str(tmp_path / "out"), "--subjects", "200"],

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 from tests.data import orders
 
 
@@ -13,6 +14,7 @@ def test_orders_are_what_they_were(tmp_path: Path) -> None:
     assert len(set(found["both"].values()) - set(found["one"].values())) > 30  # the folders are not alike
 
 
+@pytest.mark.slow
 def test_nothing_changes_when_the_index_is_made_again(tmp_path: Path) -> None:
     data = orders.folders(tmp_path)["both"]
     before = orders.drawn(data)

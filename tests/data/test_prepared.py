@@ -150,6 +150,7 @@ def test_any_number_of_workers_writes_the_same_bytes(tmp_path: Path) -> None:
     assert set(digests(tmp_path / "one")) == {"dataset.yaml", "failures.csv", "frames.parquet", "job.yaml"} | shards
 
 
+@pytest.mark.slow
 def test_a_killed_job_is_not_whole_and_goes_on(tmp_path: Path) -> None:
     out = tmp_path / "out"
     process = subprocess.Popen([sys.executable, job.__file__, str(out), "8"], stderr=subprocess.DEVNULL)

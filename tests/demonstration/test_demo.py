@@ -25,6 +25,7 @@ def made(tmp_path_factory, shared):
     return out
 
 
+@pytest.mark.slow
 def test_everything_is_there(made):
     names = {"faces", "faces_aus_off", "others", "run", "run_aus_off", "run_labelled", "linear", "detector", "clip.mp4",
              "clip_aus.csv", "report.html"}  # fmt: skip
@@ -34,6 +35,7 @@ def test_everything_is_there(made):
     assert list(summary["models"]) == [*runs, f"random:{made / 'run'}", "pixels", "landmarks"]
 
 
+@pytest.mark.slow
 def test_nobody_is_on_both_sides_and_the_control_has_no_expressions(made):
     runs = [load_encoder(made / name).record for name in ("run", "run_labelled")]
     seen = {name for record in runs for part in record.trained_on for name in part.subjects}
@@ -46,6 +48,7 @@ def test_nobody_is_on_both_sides_and_the_control_has_no_expressions(made):
     assert shown.to_numpy().max() == 0
 
 
+@pytest.mark.slow
 def test_the_page_holds_everything_and_needs_no_network(made):
     page = (made / "report.html").read_text(encoding="utf-8")
     assert not re.findall(r"(?:src|href)=.https?://", page)
@@ -123,11 +126,13 @@ def test_the_control_decides_what_was_learned(lead, learned, ranked):
     assert labelled.startswith("Supervised learned action units: its AUC less that of the untrained network is +.100 (")
 
 
+@pytest.mark.slow
 def test_another_demo_does_not_mix_with_it(made, capsys):
     assert main(["demo", "--out", str(made), "--subjects", "5", "--clips", "1", "--steps", "2", "--quiet"]) == 2
     assert "another job" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_page_in_a_browser(made, browser, tmp_path):
     shot = tmp_path / "page.png"
     command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",

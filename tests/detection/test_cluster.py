@@ -23,6 +23,7 @@ from duchenne.errors import InputError, UsageError
 Film = Callable[..., Path]
 
 
+@pytest.mark.slow
 def test_a_cluster_writes_what_one_process_writes(
     shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -344,6 +344,7 @@ def test_the_page_works_in_a_browser(shared: Path, browser: Path, tmp_path: Path
     assert note["blue"] > 1000, "curves are drawn"
 
 
+@pytest.mark.slow
 def test_the_recording_beside_the_page_plays_in_step(shared: Path, chromium: Browser, tmp_path: Path) -> None:
     shutil.copy(shared / "data" / "intel-sample-videos" / "head-pose-face-detection-female.mp4", tmp_path / "a b#.mp4")
     (tmp_path / "pages").mkdir()

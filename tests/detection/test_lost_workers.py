@@ -36,6 +36,7 @@ def jobs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     return read
 
 
+@pytest.mark.slow
 def test_one_that_ends_its_process_is_its_own_failure(jobs: Any) -> None:
     place, names = 2, [f"{number}.mp4" for number in range(6)]
     names[place] = "abort.mp4"
@@ -50,6 +51,7 @@ def test_one_that_ends_its_process_is_its_own_failure(jobs: Any) -> None:
     assert os.getpid() not in {piece["process"][0] for piece in pieces}
 
 
+@pytest.mark.slow
 def test_processes_that_always_end_are_not_started_for_ever(jobs: Any) -> None:
     made, results, _ = jobs(*(f"abort{number}.mp4" for number in range(6)))
     found = []

@@ -62,6 +62,7 @@ def test_pictures_with_and_without_a_face(shared: Path) -> None:
     assert (table.time_s == 0).all()
 
 
+@pytest.mark.slow
 def test_two_processes_write_what_one_writes(shared: Path, tmp_path: Path) -> None:
     pictures = shared / "data" / "scikit-image"
     alone = duchenne.detect(pictures, output=tmp_path / "alone")

@@ -126,6 +126,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_an_encoder_is_exported_too(run: Path, tmp_path: Path) -> None:
     out = duchenne.export(model=run, out=tmp_path / "new" / "encoder.onnx")
     session = onnxruntime.InferenceSession(str(out))
@@ -217,6 +218,7 @@ def test_device_and_precision_are_honoured_or_refused(detector: Path, monkeypatc
     assert fast.describe()["computed_by"] == "torch, cpu, bf16"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["blendshapes", "detector", "exported"])
 def test_starting_imports_little(model: str, shared: Path, detector: Path, exported: Path, tmp_path: Path) -> None:
     """Neither Fabric nor scikit-learn nor kornia, and torch only where it computes."""

@@ -284,6 +284,7 @@ female-and-male.mp4,45,3.32,3.84,1
 """
 
 
+@pytest.mark.slow
 def test_recordings_to_a_table(shared: Path, tmp_path: Path, film: Callable[..., Path]) -> None:
     recordings = tmp_path / "recordings"
     recordings.mkdir()

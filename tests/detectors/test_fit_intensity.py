@@ -258,6 +258,7 @@ def test_figures_of_a_group_are_those_of_its_rows(data: Path, tmp_path: Path) ->
     assert scores[0]["auc"] == pytest.approx(roc_auc_score(coded.labels[own, 0], chance[own, 0]), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_isotonic_end_to_end(data: Path, tmp_path: Path) -> None:
     table = duchenne.fit(model="blendshapes", data=data, out=tmp_path / "d", calibration="isotonic", quiet=True)
     assert table["passed"].all()

@@ -103,6 +103,7 @@ def test_how_many_subjects(drawn, subjects, trainings, judged):
     assert (found.result is not None) == judged
 
 
+@pytest.mark.slow
 def test_a_detector_end_to_end(drawn, tmp_path, monkeypatch):
     monkeypatch.setenv("DUCHENNE_BUILDERS", "tests.detectors.test_fit_tuned:build")
     out, plain = tmp_path / "detector", tmp_path / "plain"

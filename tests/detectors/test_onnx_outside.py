@@ -53,6 +53,7 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_the_detector_of_the_package(rendered: Path, shared: Path, tmp_path: Path) -> None:
     file = duchenne.export(model="duchenne", out=tmp_path / "duchenne.onnx")
     (ours,) = inside(rendered, "duchenne", all_aus=True)

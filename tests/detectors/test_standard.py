@@ -183,6 +183,7 @@ def test_presence_counts_standard_deviations() -> None:
     assert duchenne.summarize(pd.DataFrame(rows | {"au_scale": "z"}), threshold=1.0).episodes.onset_s.tolist() == [1.0]
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_gate_on_the_development_faces(shared: Path) -> None:
     """People of whom the scale knows the neutral faces only; figures as the model card states them."""
@@ -253,6 +254,7 @@ def test_other_formats_are_filled(shared: Path, form: str) -> None:
         assert table.au_measure.tolist() == ["score"]
 
 
+@pytest.mark.slow
 def test_the_exported_graph_computes_the_same(tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     out = tmp_path / "d.onnx"

@@ -45,6 +45,7 @@ def test_the_row_that_clp_prints() -> None:
     assert (cost.multiply_adds + 512 * 1000) / 1e9 == pytest.approx(3.68, abs=0.02)
 
 
+@pytest.mark.slow
 def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["info", "--model", "random", "--device", "cpu"]) == 0
     said = capsys.readouterr().out

@@ -298,6 +298,7 @@ def test_what_the_encoder_has_seen(faces: Path, tmp_path: Path) -> None:
     assert not json.loads((tmp_path / "out" / "summary.json").read_text())["models"][apart]["seen"]["transductive"]
 
 
+@pytest.mark.slow
 def test_baselines_stand_beside(faces: Path, tmp_path: Path) -> None:
     run = save_run(tmp_path / "run", ("other:S1",), labels=False)
     arguments: dict[str, object] = {"model": ["pixels", f"{run}+pixels"], "data": faces, "l2": 0.1, "quiet": True}

@@ -48,6 +48,7 @@ def same(one: list[list[Face]], two: list[list[Face]]) -> bool:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PEOPLE)
 def test_everyone_is_found_in_every_frame(shared: Path, finder: FaceFinder, name: str) -> None:
     tracker, numbers = FaceTracker(), set()

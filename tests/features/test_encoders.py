@@ -58,6 +58,7 @@ def test_an_encoder_sees_rgb_between_0_and_1_at_its_own_size(run: Path, faces: P
     np.testing.assert_allclose(more[150], pooled, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_builder_draws_the_same_weights_in_every_process(
     faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -139,6 +139,7 @@ def test_a_method_that_breaks_the_contract_is_told(method, said):
         testing.check_method(method)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("own_methods")
 def test_a_method_of_ones_own_holds():
     testing.check_method(Brightness, target=0.25)

@@ -181,6 +181,7 @@ def test_modules_may_call_their_layers_stages_and_give_numbers_of_any_kind(monke
         assert type(source_of(f"{HERE}:odd").size_px) in (type(None), int)
 
 
+@pytest.mark.slow
 def test_a_run_of_somebody_elses_is_built_no_larger_than_any_of_ours(squares, tmp_path):
     """Its first weights, or its figures: what config.yaml asks for is refused before it takes memory."""
     run = tmp_path / "run"

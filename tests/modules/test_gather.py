@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import pytest
 import torch
 from torch import nn
 
@@ -17,6 +18,7 @@ def test_one_process_falls_through():
     assert not gather_rows(rows).requires_grad
 
 
+@pytest.mark.slow
 def test_two_processes():
     command = [sys.executable, "-m", "tests.modules.gather_worker"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)

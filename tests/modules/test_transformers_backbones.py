@@ -106,6 +106,7 @@ def test_a_configuration_that_names_what_lies_elsewhere_is_refused(
     assert not reached
 
 
+@pytest.mark.slow
 def test_no_server_hears_of_what_records_name(tmp_path: Path) -> None:
     """In a process of its own, whose hub is a server here; its library reads the address when it is imported."""
     heard: list[Any] = []

@@ -47,6 +47,7 @@ def checkout(tmp_path: Path) -> Path:
 SIDE_BY_SIDE = ((), ("-n", "2", "--dist", "loadfile"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", SIDE_BY_SIDE)
 def test_what_is_missing_is_left_out_in_one_line_each(checkout: Path, words: tuple[str, ...]) -> None:
     done = run(checkout, *words)
@@ -68,6 +69,7 @@ def test_what_is_there_runs(checkout: Path) -> None:
     assert "1 passed, 5 deselected" in run(checkout, "-m", "slow").stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", SIDE_BY_SIDE)
 def test_missing_is_an_error_where_all_are_required(checkout: Path, words: tuple[str, ...]) -> None:
     done = run(checkout, *words, DUCHENNE_REQUIRE_ALL="1")

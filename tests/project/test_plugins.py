@@ -173,6 +173,7 @@ def test_two_packages_of_one_name_are_not_guessed_between(site: Path) -> None:
         build_backbone("same")
 
 
+@pytest.mark.slow
 def test_code_that_the_user_types(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The user's word starts code; the run that holds the name does so only where the user allows it."""
     monkeypatch.delenv("DUCHENNE_BUILDERS", raising=False)

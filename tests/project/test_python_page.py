@@ -77,6 +77,7 @@ def test_encode_is_what_the_encoder_gives(faces: duchenne.Prepared) -> None:
             loaded.encode(wrong)
 
 
+@pytest.mark.slow
 def test_logging_is_quiet_unless_asked_for(faces: duchenne.Prepared, caplog: pytest.LogCaptureFixture, capfd) -> None:
     how = {"data": faces, "recipe": "smoke/simclr", "quiet": True, "size_px": 64}
     done = duchenne.pretrain("simclr", out="a", **how)

@@ -57,6 +57,7 @@ def test_detection_needs_no_training(face: Path, tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_the_detector_in_a_program_needs_no_training(face: Path) -> None:
     code = f"""{WITHOUT}

@@ -96,6 +96,7 @@ def test_the_test_above_builds_every_network_of_the_tables() -> None:
     assert {name.removeprefix("transformers:") for name in folders if name.startswith("transformers:")} == set(HUB)
 
 
+@pytest.mark.slow
 def test_a_recipe_whose_folder_is_there_is_trained_and_opened_without_it(hub: Path, tmp_path: Path) -> None:
     """The weights of the folder are the start; the run alone is enough afterwards."""
     moving_squares(tmp_path / "squares")

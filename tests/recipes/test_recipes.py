@@ -25,6 +25,7 @@ def squares(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", UNLABELLED)
 def test_smoke_recipes_run(name, squares, tmp_path):
     duchenne.pretrain(name, data=squares, out=tmp_path / "run", recipe=f"smoke/{name}", quiet=True)

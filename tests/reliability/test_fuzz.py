@@ -17,6 +17,7 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_undamaged_files_are_read(samples: Path) -> None:
     reader = Reader(samples)
     for kind in FORMATS:
@@ -25,6 +26,7 @@ def test_undamaged_files_are_read(samples: Path) -> None:
             assert found["end"] == ("same" if FORMATS[kind].sealed else "read"), (kind, name, found)
 
 
+@pytest.mark.slow
 def test_damaged_files_of_every_format(samples: Path) -> None:
     """Quickly, in this process: other inputs than those of `fuzz.py` with its own seed."""
     reader, ends, failures = Reader(samples), [], []
@@ -38,6 +40,7 @@ def test_damaged_files_of_every_format(samples: Path) -> None:
     assert ends.count("refused") > INPUTS / 3  # the damage is no pretence
 
 
+@pytest.mark.slow
 def test_a_reader_of_damaged_files_is_watched(samples: Path) -> None:
     """Every input that ever failed, in a process that may take 4 GB more than it has."""
     child, failures = Child(samples), []
@@ -50,6 +53,7 @@ def test_a_reader_of_damaged_files_is_watched(samples: Path) -> None:
     assert failures == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("what", "end"),
     [("raise ZeroDivisionError", "traceback"), ("bytearray(5 * 2**30)", "memory"), ("os._exit(7)", "crash")],

@@ -103,6 +103,7 @@ def run(code: str, listener: Listener, *arguments: Path) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.openssl
 def test_mediapipe_reports_usage_when_left_alone(listener: Listener, shared: Path, tmp_path: Path) -> None:
     run(PLAIN, listener, tmp_path / "ca.pem", shared / "models" / "face_landmarker.task")
@@ -110,6 +111,7 @@ def test_mediapipe_reports_usage_when_left_alone(listener: Listener, shared: Pat
     assert listener.received[0].startswith(b"POST /log ")
 
 
+@pytest.mark.slow
 @pytest.mark.openssl
 @pytest.mark.usefixtures("shared")
 def test_finding_faces_reports_nothing(listener: Listener, tmp_path: Path) -> None:

@@ -71,6 +71,7 @@ def test_a_table_in_miniature(tmp_path: Path, in_process: list[str]) -> None:
         duchenne.reproduce(TABLE, miniature=True, out=out, quiet=True, max_steps=2)
 
 
+@pytest.mark.slow
 def test_a_step_that_fails_stops_it(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     step = Step("faces", ("synth", "--subjects", "0", "--out", str(tmp_path / "faces")), tmp_path / "faces")
     with pytest.raises(InputError, match=r"`duchenne synth --subjects 0 .* ended with status 2"):

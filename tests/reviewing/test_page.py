@@ -338,6 +338,7 @@ def opened(browser: Any, site: Site, coder: str = "mk") -> Page:
     return page
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_at_most_a_second_is_lost(folder: Path, tmp_path: Path, chromium: Browser) -> None:
     codes = tmp_path / "codes.csv"
     process, site = start(folder, "--codes", str(codes))
@@ -388,6 +389,7 @@ def test_what_could_not_be_stored_is_stored_when_the_server_is_back(
         context.close()
 
 
+@pytest.mark.slow
 def test_a_killed_browser_has_stored_what_was_coded(
     site: Site, browser: Path, play: Playwright, tmp_path: Path
 ) -> None:

@@ -85,6 +85,7 @@ def test_a_second_is_one_at_any_rate(tmp_path: Path, rate: int) -> None:
         assert [round(float(packet.pts * packet.time_base), 3) for packet in packets] == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_slow_seeks_offer_a_copy(tmp_path: Path, show: Callable[..., Page]) -> None:
     with serving(recordings(tmp_path / "films")) as site:
         page = show(site)
@@ -105,6 +106,7 @@ def test_slow_seeks_offer_a_copy(tmp_path: Path, show: Callable[..., Page]) -> N
         assert page.is_hidden("#copy")
 
 
+@pytest.mark.slow
 def test_an_idle_server_hardly_computes(tmp_path: Path, chromium: Browser) -> None:
     process, site = start(recordings(tmp_path / "films"))
     try:

@@ -53,6 +53,7 @@ def test_fit_makes_a_detector_its_words_and_its_curves(people: Path, show: Calla
     assert not (people / "duchenne_review" / "fitted" / "codes.csv").exists()
 
 
+@pytest.mark.slow
 def test_a_recording_without_a_table_is_watched_coded_and_read(people: Path, show: Callable[..., Page]) -> None:
     (people / "male.mp4").unlink()
     with serving(people) as site:
@@ -72,6 +73,7 @@ def test_a_recording_without_a_table_is_watched_coded_and_read(people: Path, sho
         assert page.is_hidden("#detect")
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_frames_do_not_stutter(tmp_path: Path, show: Callable[..., Page]) -> None:
     folder, number = tmp_path / "long", 100_000
     folder.mkdir()

@@ -270,6 +270,7 @@ def pd_column(folder: Path, name: str) -> list[str]:
     return list(pd.read_parquet(folder / "synthetic.parquet")[name])
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_without_assets_faces_are_procedural(shapes: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from duchenne.faces.find import FaceFinder

@@ -43,6 +43,7 @@ def files(folder: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 def test_any_number_of_workers_and_threads_writes_the_same_bytes(data: Prepared, tmp_path: Path) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(2)

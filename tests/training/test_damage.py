@@ -24,7 +24,7 @@ from duchenne.training.runs import EncoderRecord, load_encoder, save_encoder
 from duchenne.training.weights import read_state
 
 FAST: dict[str, Any] = {
-    "size_px": 32, "batch_size": 4, "max_steps": 4, "lr": 0.01, "log_every": 1, "save_every": 2,
+    "backbone": "compact", "size_px": 64, "batch_size": 4, "max_steps": 4, "lr": 0.01, "log_every": 1, "save_every": 2,
     "validation_share": 0.0, "quiet": True,
 }  # fmt: skip
 
@@ -61,7 +61,7 @@ def test_a_flipped_bit_in_weights_is_noticed(run: Path, squares: Path) -> None:
         resume(run, squares)
 
 
-@pytest.mark.parametrize(("key", "value"), [("size_px", 64), ("trained_on", []), ("steps", 5)])
+@pytest.mark.parametrize(("key", "value"), [("size_px", 96), ("trained_on", []), ("steps", 5)])
 def test_a_changed_record_is_noticed(run: Path, key: str, value: object) -> None:
     """Who was seen in training keeps scores honest; it does not change by itself."""
     record = json.loads((run / "encoder.json").read_text())
@@ -120,20 +120,20 @@ def test_a_record_that_is_no_json_is_one_sentence(run: Path, content: str) -> No
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_what_is_not_finite_is_neither_saved_nor_loaded(run: Path, squares: Path, value: float) -> None:
     """BatchNorm's statistics and the optimiser's memory, too: no loss shows them."""
-    encoder = Encoder(EncoderSpec())
-    encoder.backbone.bn1.running_mean[3] = value  # type: ignore[union-attr, index]
+    encoder = Encoder(EncoderSpec(backbone="compact"))
+    encoder.backbone.layer1[1].running_mean[3] = value  # type: ignore[union-attr, index]
     record = EncoderRecord(
         method="moco", spec=encoder.spec, size_px=32, alignment="", weights="none", steps=1, duchenne="0"
     )
-    with pytest.raises(DuchenneError, match=r"backbone\.bn1\.running_mean holds NaN or infinite"):
+    with pytest.raises(DuchenneError, match=r"backbone\.layer1\.1\.running_mean holds NaN or infinite"):
         save_encoder(run, encoder, record, name="other")
     assert not list(run.glob("*other*"))
     tensors = load_file(run / "encoder.safetensors")
-    tensors["backbone.bn1.running_var"][0] = value
+    tensors["backbone.layer1.1.running_var"][0] = value
     save_file(tensors, run / "encoder.safetensors")
     record_values = json.loads((run / "encoder.json").read_text()) | {"weights_sha256": ""}
     (run / "encoder.json").write_text(json.dumps(record_values))
-    with pytest.raises(InputError, match=r"backbone\.bn1\.running_var holds NaN or infinite"):
+    with pytest.raises(InputError, match=r"backbone\.layer1\.1\.running_var holds NaN or infinite"):
         load_encoder(run)
     state = load_checkpoint(run / "checkpoint.pt")
     state["optimisers"][0]["state"][0]["momentum_buffer"][0] = value

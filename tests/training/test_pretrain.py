@@ -112,6 +112,7 @@ def test_resume_is_exact(name, precision, squares, tmp_path):
     assert all(torch.equal(found[key], value) for key, value in expected.items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
 def test_bf16_is_what_convolutions_compute_in(name, squares, tmp_path, monkeypatch):
     seen = set()
@@ -169,6 +170,7 @@ def test_ctrl_c_saves_and_exits_130(squares, tmp_path):
     assert state["step"] == last["step"]
 
 
+@pytest.mark.slow
 def test_two_processes_train_like_one(squares, tmp_path):
     """Real processes through the command; without crops nothing but the split of the batch differs."""
     fields = {"size_px": 32, "batch_size": 4, "max_steps": 2, "precision": "float32", "crop_min": 1.0, "crop_max": 1.0,
@@ -403,6 +405,7 @@ def test_a_plateau_lowers_the_learning_rate():
     assert constant.factor == 1
 
 
+@pytest.mark.slow
 def test_the_process_is_left_as_it_was(squares, tmp_path):
     logger, threads = logging.getLogger("lightning_fabric"), torch.get_num_threads()
     level = logger.level

@@ -95,6 +95,7 @@ def test_on_the_processor_it_is_refused_before_anything_is_written(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_the_job_makes_it_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As with two CUDA processes: the job hands the method over and trains what it gets back."""
     moving_squares(tmp_path / "squares")

@@ -142,6 +142,7 @@ def test_hooks_are_gone_afterwards():
     assert seen.rows == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("logger", ["csv", "tensorboard", "wandb", "mlflow"])
 def test_loggers_hold_what_the_log_holds_and_resuming_leaves_no_trace(logger, squares, tmp_path):
     if logger in ("wandb", "mlflow"):
@@ -256,6 +257,7 @@ def test_curves_are_a_page(tmp_path, capsys):
     assert main(["info", "--run", str(tmp_path / "none")]) == 1
 
 
+@pytest.mark.slow
 def test_views_are_what_the_network_saw(squares, tmp_path):
     images = torch.zeros(7, 2, 3, 4, 4)
     images[1, 1, 0] = 2.0  # red, and brighter than there is

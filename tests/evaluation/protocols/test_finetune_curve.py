@@ -29,6 +29,7 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return "own_nets:build"
 
 
+@pytest.mark.slow
 def test_scores_of_every_epoch_beside_the_same_result(faces: Path, small: str, tmp_path: Path) -> None:
     fields = {**FAST, "data": faces, "folds": 2, "model": [small, "other_nets:build"], "epochs": 3}
     plain = duchenne.evaluate("finetune", out=tmp_path / "plain", **fields)

@@ -117,6 +117,7 @@ def test_shuffled_labels_teach_nothing(accuracy: Callable[[bool], float]) -> Non
     assert 0.1 < accuracy(True) < 0.45  # chance: 0.25
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tune", ["head", "bn", "all"])
 def test_few_steps_do_not_leave_scores_shifted(tune: str, mouths: Callable[[bool], Path]) -> None:
     """The mean score of every item over the training faces is near 0, as the loss made it: not one item for all."""

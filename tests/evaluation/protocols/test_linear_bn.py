@@ -135,6 +135,7 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_evaluation(faces, here):
     def run(protocol, out, *models):
         return duchenne.evaluate(

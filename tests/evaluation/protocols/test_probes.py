@@ -152,6 +152,7 @@ def test_settings_without_meaning_are_refused(faces: Path, make_faces: Callable[
         duchenne.evaluate("probes", model="pixels", data=few, out=tmp_path, folds=2)
 
 
+@pytest.mark.slow
 def test_the_page_opens(rendered: Path, browser: Path, screenshot: Callable[..., Path], tmp_path: Path) -> None:
     assert shutil.which(str(browser))
     duchenne.evaluate("probes", model="landmarks", data=rendered, out=tmp_path, baselines=False, quiet=True)

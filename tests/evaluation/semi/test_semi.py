@@ -240,6 +240,7 @@ def test_beats_the_plain_classifier_where_labels_go_together_and_many_are_missin
     assert gains(prior, coupled=True).mean() > 0.008
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prior", get_args(Prior))
 def test_equals_the_plain_classifier_where_labels_are_independent(prior):
     assert np.abs(gains(prior, coupled=False, l2=(1.0,))).max() < 0.003
@@ -262,6 +263,7 @@ def test_a_prior_that_is_ignored_would_be_seen_not_to_help(prior, monkeypatch):
     assert gains(prior, coupled=True).mean() < 0.005
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prior", get_args(Prior))
 def test_hidden_labels_are_never_looked_at(prior):
     features, labels, folds, groups, _ = study(0, coupled=True, rows=200, tested=50)
