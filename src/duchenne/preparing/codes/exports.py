@@ -19,6 +19,7 @@ from duchenne.preparing.codes.programs.events import (
     NO_MODIFIER,
     Event,
     Stretch,
+    as_face,
     in_order,
     of_aus,
     subject_of,
@@ -100,7 +101,10 @@ def read_events(path: Path, notes: list[str] | None = None) -> list[Event]:
         InputError: when the file is none of these, lacks a column, or a time, an AU or an intensity cannot be
             understood.
     """
-    notes = [] if notes is None else notes
+    return [as_face(event) for event in _read(path, [] if notes is None else notes)]
+
+
+def _read(path: Path, notes: list[str]) -> list[Event]:
     suffix = path.suffix.lower()
     if suffix == ".eaf":
         return eaf.read_eaf(path)
