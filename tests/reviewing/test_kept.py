@@ -198,32 +198,6 @@ def test_two_people_stay_two_in_other_programs(tmp_path: Path, form: str) -> Non
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("form", ["elan", "boris"])
-def test_what_was_not_coded_and_whose_face_it_is_stay_in_other_programs(tmp_path: Path, form: str) -> None:
-    """Outside coded ranges everything was absent there, and two faces were one."""
-    codes = filled(
-        tmp_path / "codes.csv",
-        "source,face,au,onset_s,offset_s,coder\na.mp4,0,12,1,1.4,anna\na.mp4,1,12,3,3.2,anna\n"
-        "a.mp4,,coded,0.8,2,anna\na.mp4,1,coded,3,3.6,anna\n",
-    )
-    out = exchange.export(form, codes.held_by("anna"), lambda _: FRAMES_S)
-    path = tmp_path / exchange.EXPORTS[form][0].replace("codes", "out")
-    path.write_text(out)
-    own = read_codes(path, SOURCES, coder="anna").videos["a.mp4"]
-    for face, present, absent in ((0, 10, 20), (1, 5, 40)):  # 0.8 to 2 s, for face 1 also 3 to 3.6 s; 25 frames/s
-        seen = [one["AU12"] for one in own.labels(face, range(100), FRAMES_S) if one.get("AU12") is not None]
-        assert (seen.count(1), seen.count(0)) == (present, absent)
-    back, _ = exchange.imported(path.name, path.read_bytes(), SOURCES, "ben", lambda _: FRAMES_S)
-    assert {one.code.face for one in back} == {0, 1}
-    (tmp_path / "lab").mkdir()
-    film(tmp_path / "lab" / "b.webm", [0, 40, 80])
-    (tmp_path / "lab" / "codes.csv").write_text(
-        "source,au,onset_s,offset_s,coder\nx.mp4,12,1,2,eva\nx.mp4,coded,0,3,eva\n"
-    )
-    with pytest.raises(InputError, match=r"x\.mp4: is not among the recordings, so it is not known where it ends"):
-        Desk(open_library([tmp_path / "lab"])).export(form, "eva")
-
-
 def test_rows_per_frame_know_which_face_a_subject_is(tmp_path: Path) -> None:
     film(tmp_path / "a.webm", [40 * place for place in range(20)])
     (tmp_path / "codes.csv").write_text(

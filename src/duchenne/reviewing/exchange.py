@@ -20,7 +20,7 @@ from duchenne.facs import au_column, intensity_column
 from duchenne.plain import as_cell
 from duchenne.preparing.codes.exports import SUFFIXES, is_events, read_events
 from duchenne.preparing.codes.names import Sources, plain_path
-from duchenne.preparing.codes.programs.events import Event, face_word
+from duchenne.preparing.codes.programs.events import Event
 from duchenne.preparing.codes.video_codes import VideoCodes, event_codes, row_labels
 from duchenne.preparing.codes.whose import as_subject, is_of_all, people_of, with_faces
 from duchenne.reviewing.codes import UNSEEN, Code, Entry, cells_of_entry, entries_text, letter, meant_by
@@ -38,7 +38,6 @@ Names = Mapping[tuple[str, int], str]
 """(source, face) -> name, see `duchenne.preparing.codes.names.read_names`."""
 _UNSEEN_FACE: Final = "face not visible"
 """How programs that know only action units are told that none could be judged; `prepare` reads it as that."""
-_SHORTEST_S: Final = 1e-6
 _DISK: Final = re.compile(r"([a-z]:)?/(users|home|volumes|media|mnt)/[^/]+|[a-z]:|//[^/]+/[^/]+|/[^/]+", re.IGNORECASE)
 """Begins the whole path of a file: what differs between computers, and between the disks of one."""
 
@@ -49,21 +48,21 @@ def export(form: str, entries: Sequence[Entry], times: Times, names: Names | Non
     Args:
         form: one of `EXPORTS`.
         entries: of one coder.
-        times: of the frames of a recording, all of them, for rows per frame and what lies outside coded ranges.
+        times: of the frames of a recording, all of them, for `frames`.
         names: who is who, for `frames`: which face each subject of the codes is.
 
     Raises:
         UsageError: when there is no such form.
-        InputError: when it is not known which face a subject is, or how long a recording with coded ranges is.
+        InputError: when it is not known which face a subject is.
     """
     if form == "events":
         return entries_text(entries)
     if form == "frames":
         return _frames(entries, times, people_of(names or {}))
     if form == "elan":
-        return _elan(_with_gaps(entries, times))
+        return _elan(entries)
     if form == "boris":
-        return _boris(_with_gaps(entries, times))
+        return _boris(entries)
     raise UsageError(f"there is no export `{form}`; there are {', '.join(EXPORTS)}.")
 
 
@@ -123,40 +122,7 @@ def _in_words(code: Code) -> tuple[str, str]:
 
 
 def _subject(entry: Entry) -> str:
-    """Whose face it is; a number as `prepare` reads it again, so that two faces do not become one."""
-    return dict(entry.code.others).get("subject", "") or ("" if entry.code.face is None else face_word(entry.code.face))
-
-
-def _with_gaps(entries: Sequence[Entry], times: Times) -> list[Entry]:
-    """The codes, and what lies outside coded ranges as stretches that could not be judged.
-
-    Other programs know no coded ranges, so what was not coded would be absent there.
-    """
-    spans: dict[str, dict[str, list[Entry]]] = defaultdict(lambda: defaultdict(list))
-    for entry in entries:
-        if entry.code.kind == "coded":
-            spans[entry.source][_subject(entry)].append(entry)
-    found = list(entries)
-    for source, ranges in spans.items():
-        everybody = ranges.pop("", [])
-        people = {_subject(entry) for entry in entries if entry.source == source and entry.code.kind == "au"} - {""}
-        for person in sorted(people | ranges.keys()) or [""]:
-            own = [*ranges.get(person, []), *everybody]
-            for onset_s, offset_s in _gaps([(one.code.onset_s, one.code.offset_s) for one in own], times(source)):
-                code = Code(kind="unknown", onset_s=onset_s, offset_s=offset_s, others=(("subject", person),))
-                found.append(Entry(source, own[0].coder, code))
-    return found
-
-
-def _gaps(spans: Sequence[tuple[float, float]], times_s: NDArray[np.float64]) -> list[tuple[float, float]]:
-    """The stretches of a recording outside all of them; none where there is no span."""
-    step_s = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 0.0
-    covered, gaps = 0.0, []
-    for onset_s, offset_s in [*sorted(spans), *([(float(times_s[-1]) + step_s, 0.0)] if spans else [])]:
-        if onset_s - covered > _SHORTEST_S:
-            gaps.append((covered, onset_s))
-        covered = max(covered, offset_s)
-    return gaps
+    return dict(entry.code.others).get("subject", "")
 
 
 def _boris(entries: Sequence[Entry]) -> str:

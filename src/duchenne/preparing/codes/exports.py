@@ -19,7 +19,6 @@ from duchenne.preparing.codes.programs.events import (
     NO_MODIFIER,
     Event,
     Stretch,
-    as_face,
     in_order,
     of_aus,
     subject_of,
@@ -101,10 +100,7 @@ def read_events(path: Path, notes: list[str] | None = None) -> list[Event]:
         InputError: when the file is none of these, lacks a column, or a time, an AU or an intensity cannot be
             understood.
     """
-    return [as_face(event) for event in _read(path, [] if notes is None else notes)]
-
-
-def _read(path: Path, notes: list[str]) -> list[Event]:
+    notes = [] if notes is None else notes
     suffix = path.suffix.lower()
     if suffix == ".eaf":
         return eaf.read_eaf(path)

@@ -44,7 +44,6 @@ _COUNTS: Final = re.compile(
 """Tiers in which bare numbers are no AUs."""
 NO_MODIFIER: Final = ("", "NA", "N/A", "na", "n/a", "NaN", "nan", "NULL", "null", "None", "none", "-", ".")
 """What tables hold where a program has nothing to write, as no intensity or modifier."""
-_FACE: Final = re.compile(r"face#(\d{1,6})")
 _NOBODY: Final = ("", "no focal subject", "no subject", "not defined", "none")
 _SIGHT: Final = re.compile(r"visib|sichtbar|view|sight|codab|scorab|quality", re.IGNORECASE)
 """Tiers that say what can be seen."""
@@ -238,17 +237,6 @@ def is_coding(values: Sequence[str]) -> bool:
 def observer_of(values: Mapping[str, str]) -> str:
     """Who coded, by a column or variable that is called so; empty where there is none."""
     return next((value for name, value in values.items() if value and _OBSERVER.fullmatch(name.strip())), "")
-
-
-def face_word(face: int) -> str:
-    """A face as the subject of programs that have no numbers of faces; `as_face` reads it again."""
-    return f"face#{face}"
-
-
-def as_face(event: Event) -> Event:
-    """With the number of the face that its subject says."""
-    said = _FACE.fullmatch(event.subject)
-    return replace(event, face=int(said[1]), subject="") if said and event.face is None else event
 
 
 def subject_of(name: str) -> str:
