@@ -14,7 +14,6 @@ from duchenne.cli.main import main
 from duchenne.errors import InputError, UsageError
 from duchenne.tables.agree import agree
 from duchenne.tables.codings import read_coding
-from duchenne.tables.event_codings import read_event_codings
 
 HEAD = "source,au,onset_s,offset_s,coder\n"
 ANN, BEN = "a.mp4,12,0,4,ann\n", "a.mp4,12,2,6,ben\n"
@@ -83,51 +82,6 @@ def test_an_event_without_a_grade_is_present_like_the_others(tmp_path: Path) -> 
     assert row["auc"] == 0.5  # 25 of 50 present frames are above all 50 absent ones, 25 below all
     assert row["kappa"] == 0.5
     assert row["correlation"] == pytest.approx(1)  # of the 75 frames with a grade: 0 and .3, or 3 and .9
-
-
-def test_what_follows_a_point_is_an_ending_only_where_files_have_it(tmp_path: Path) -> None:
-    """`p1.pre` and `p1.post` are two recordings, and nobody's codes are replaced by those of `p1 MK`."""
-    head = "source,au,onset_s,offset_s\n"
-    first = write(tmp_path, "x.csv", head + "p1.pre,12,0,2\np1.post,12,3,5\n")
-    second = write(tmp_path, "y.csv", head + "p1.pre.mp4,12,0,2\np1.post.mov,12,3,5\np1 MK,12,0,1\n")
-    table = agree(first, second, out=tmp_path / "out", step_s=0.5)
-    assert table[["frames", "kappa"]].to_numpy().tolist() == [[14, 1]]  # 2 s and 5 s, every half second
-    assert table.attrs["notes"] == ["x.csv and y.csv: only one of them has p1 MK, left out."]
-
-
-def test_codes_that_name_no_face_are_of_the_one_in_most_frames(tmp_path: Path) -> None:
-    codes = write(tmp_path, "codes.csv", "source,au,onset_s,offset_s\np1,12,0,2\np1,6,3,5\n")
-    longer, shorter = np.arange(12), np.arange(4)
-    parts = [
-        pd.DataFrame({"source": "p1", "frame": frame, "time_s": frame / 2, "face": face, "AU12_c": frame < 4 * face})
-        for face, frame in ((0, shorter), (1, longer))
-    ]
-    pd.concat(parts).astype({"AU12_c": int}).to_csv(tmp_path / "p1_aus.csv", index=False)
-    other = write(
-        tmp_path, "other.csv", "source,face,au,onset_s,offset_s\np1,3,12,0,2\np1,3,6,3,5\np1,4,12,4,6\np1,,coded,0,6\n"
-    )
-    for path, face in ((tmp_path / "p1_aus.csv", 1), (other, 3)):
-        table = agree(path, codes, out=tmp_path / "out", step_s=0.5)
-        assert table["kappa"].tolist() == [1] * len(table)
-        assert table["frames"].tolist() == [12] * len(table)
-        assert table.attrs["notes"] == [
-            f"codes.csv: names no face in p1, of which the other has 2; taken to be of face {face}, the one in most "
-            "frames."
-        ]
-
-
-def test_stretches_without_a_face_hold_for_all_and_codes_for_one(tmp_path: Path) -> None:
-    """AU 12 of the face that nobody named was counted as present on face 1, too."""
-    head = "source,face,au,onset_s,offset_s\n"
-    path = write(tmp_path, "x.csv", head + "p1,0,12,0,2\np1,1,12,2,4\np1,,unknown,3,4\n")
-    (coding,) = read_event_codings(path)
-    assert {face: len(codes.events) for face, codes in coding.videos["p1"].items()} == {"0": 1, "1": 1}
-    assert {face: len(codes.unknown) for face, codes in coding.videos["p1"].items()} == {"0": 1, "1": 1}
-    (mixed,) = read_event_codings(write(tmp_path, "y.csv", head + "p1,,12,0,2\np1,1,6,2,4\n"))
-    found = {face: [event.au for event in codes.events] for face, codes in mixed.videos["p1"].items()}
-    assert found == {"": [12], "1": [6]}
-    one = write(tmp_path, "z.csv", "source,subject,au,onset_s,offset_s\np1,MK,12,0,2\np1,,6,2,4\n")
-    assert list(read_event_codings(one)[0].videos["p1"]) == ["MK"]
 
 
 def test_events_outside_the_frames_of_a_table_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

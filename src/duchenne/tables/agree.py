@@ -23,7 +23,7 @@ from duchenne.keywords import check_choice, check_number
 from duchenne.metrics import RESAMPLES, interval, json_number, resample
 from duchenne.pages import render_page
 from duchenne.preparing.codes.exports import holds_events
-from duchenne.preparing.codes.names import same_recordings
+from duchenne.preparing.codes.names import Sources
 from duchenne.preparing.sources.survey import listed
 from duchenne.tables.codings import Coding, Floats, read_coding
 from duchenne.tables.event_codings import EventCoding, even_frames, read_event_codings
@@ -137,21 +137,13 @@ def _read(paths: Sequence[Path], intensity_from: float, step_s: float) -> tuple[
         named = [str(name) for name in framed.keys["source"].unique()]
         keys = framed.keys
         found = [one if isinstance(one, Coding) else one.renamed(named) for one in found]
-        placed = [one for one in found if isinstance(one, EventCoding)]
-        notes = [note for one in placed for note in (*one.outside(keys), *one.unnamed(keys))]
-        codings = [one if isinstance(one, Coding) else one.as_faces(keys).on(keys, intensity_from) for one in found]
-        return codings, notes + unlike
+        notes = [note for one in found if isinstance(one, EventCoding) for note in one.outside(keys)]
+        return [one if isinstance(one, Coding) else one.on(keys, intensity_from) for one in found], notes + unlike
     first, *others = events
     events = [first, *(one.renamed(list(first.videos)) for one in others)]
     sources = {source for one in events for source in one.videos}
     ends = {source: max(one.end_s(source) for one in events) for source in sources}
-    frames = [even_frames(one, ends, step_s) for one in events]
-    notes = []
-    for place, one in enumerate(events):
-        keys = pd.concat([*frames[:place], *frames[place + 1 :]])
-        notes += one.unnamed(keys)
-        events[place] = one.as_faces(keys)
-    return [one.on(even_frames(one, ends, step_s), intensity_from) for one in events], notes + unlike
+    return [one.on(even_frames(one, ends, step_s), intensity_from) for one in events], unlike
 
 
 def _unlike(first: Coding | EventCoding, second: Coding | EventCoding) -> list[str]:
@@ -164,13 +156,9 @@ def _unlike(first: Coding | EventCoding, second: Coding | EventCoding) -> list[s
         return []
     if len(mine) == len(theirs) == 1:
         return [f"{first.name} is of {mine.pop()}, {second.name} of {theirs.pop()}: taken for the same recording."]
-    if isinstance(first, Coding) and isinstance(second, Coding):
-        same = {name: name for name in mine & theirs}
-    elif isinstance(second, EventCoding):
-        same = same_recordings(sorted(theirs), sorted(mine))
-    else:
-        same = same_recordings(sorted(mine), sorted(theirs))
-    only = sorted((mine | theirs) - same.keys() - set(same.values()))
+    known, others = Sources(sorted(mine)), Sources(sorted(theirs))
+    only = [name for name in sorted(mine - theirs) if not (others.find(name) or others.find_start(name))]
+    only += [name for name in sorted(theirs - mine) if not (known.find(name) or known.find_start(name))]
     return [f"{first.name} and {second.name}: only one of them has {listed(only)}, left out."] if only else []
 
 

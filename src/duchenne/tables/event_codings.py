@@ -15,11 +15,11 @@ from duchenne.data.joined_times import outside_note
 from duchenne.errors import InputError
 from duchenne.facs import ACTION_UNITS
 from duchenne.preparing.codes.exports import read_events
-from duchenne.preparing.codes.names import same_recordings, stem_of
+from duchenne.preparing.codes.names import Sources
 from duchenne.preparing.codes.programs.events import Event
 from duchenne.preparing.codes.video_codes import FaceCodes, event_arrays, event_codes
 from duchenne.preparing.codes.whose import is_of_all
-from duchenne.tables.codings import Coding, Floats, Kind
+from duchenne.tables.codings import Coding, Floats, Kind, stem_of
 
 _MOST_FRAMES: Final = 5_000_000
 
@@ -30,7 +30,7 @@ class EventCoding:
 
     Attributes:
         name: of the file, with the coder's where it has several.
-        videos: source -> face (number or name, as text; empty where none was named) -> codes.
+        videos: source -> face (number or name, as text) -> codes.
         aus: that the coder used anywhere, ascending; outside their events they are absent.
     """
 
@@ -59,34 +59,16 @@ class EventCoding:
             found += [": ".join(part for part in (self.name, source, f"{sentence}.") if part)] if sentence else []
         return found
 
-    def unnamed(self, keys: pd.DataFrame) -> list[str]:
-        """Sentences on whose codes they are taken to be where none was named and a table has several faces."""
-        faces, main = keys.groupby("source")["face"].nunique(), _main_faces(keys)
-        return [
-            f"{self.name}: names no face in {source}, of which the other has {faces[source]}; taken to be of face "
-            f"{main[source]}, the one in most frames."
-            for source, codes in self.videos.items() if "" in codes and faces.get(source, 0) > 1
-        ]  # fmt: skip
-
-    def as_faces(self, keys: pd.DataFrame) -> EventCoding:
-        """With the codes that name no face on the main one of other frames, so that they can be joined."""
-        main = _main_faces(keys)
-        return replace(
-            self,
-            videos={
-                source: {face or main.get(source, ""): codes for face, codes in faces.items()}
-                if "" in faces and main.get(source) not in faces else faces
-                for source, faces in self.videos.items()
-            },
-        )  # fmt: skip
-
     def _spans(self, source: str) -> list[tuple[float, float]]:
         return [span for codes in self.videos.get(source, {}).values() for span in codes.spans]
 
     def renamed(self, others: Sequence[str]) -> EventCoding:
-        """With the names that others give to the same recordings."""
-        names = same_recordings(list(self.videos), others)
-        return replace(self, videos={names.get(source, source): faces for source, faces in self.videos.items()})
+        """With the names that others give to the same sources: `p01 MK` is `p01`; one source each is the same one."""
+        known = Sources(others)
+        names = {source: known.find(source) or known.find_start(source) or source for source in self.videos}
+        if len(others) == 1 == len(names):
+            names = dict.fromkeys(names, others[0])
+        return replace(self, videos={names[source]: faces for source, faces in self.videos.items()})
 
     def on(self, keys: pd.DataFrame, intensity_from: float) -> Coding:
         """The coding of given frames.
@@ -141,8 +123,9 @@ def read_event_codings(path: Path) -> list[EventCoding]:
         for event in events:
             by_source[stem_of(event.source)].append(event)
         for source, own in by_source.items():
-            for face, seen in _by_face(own).items():
-                videos[source][face] = event_codes([replace(event, face=None) for event in seen])[None]
+            for face in dict.fromkeys(_face(event) for event in own if not is_of_all(event)):
+                codes = event_codes([replace(event, face=None) for event in own if _face(event) in (face, "")])
+                videos[source][face or "0"] = codes[None]
         aus = tuple(sorted({event.au for event in events if event.au is not None and event.kind == "au"}))
         found.append(EventCoding(path.name if len(coders) == 1 else f"{path.name}: {name}", videos, aus))
     if not any(one.aus for one in found):
@@ -172,30 +155,9 @@ def even_frames(coding: EventCoding, ends_s: Mapping[str, float], step_s: float)
         frame = np.arange(number)
         for face in faces:
             parts.append(
-                pd.DataFrame(
-                    {"source": source, "face": face or "0", "frame": frame.astype(float), "time_s": frame * step_s}
-                )
+                pd.DataFrame({"source": source, "face": face, "frame": frame.astype(float), "time_s": frame * step_s})
             )
     return pd.concat(parts, ignore_index=True)
-
-
-def _by_face(events: Sequence[Event]) -> dict[str, list[Event]]:
-    """The events of each face of a recording, as `prepare` takes them: stretches that name no face hold for all."""
-    placed = [event for event in events if _face(event) or event.kind == "au"]
-    everybody = [event for event in events if not (_face(event) or event.kind == "au")]
-    subjects = {event.subject for event in placed if event.face is None} - {""}
-    only = next(iter(subjects)) if len(subjects) == 1 else ""  # programs let people leave the subject open
-    found: dict[str, list[Event]] = defaultdict(list)
-    for event in placed:
-        found[_face(event) or only].append(event)
-    return {face: own + everybody for face, own in (found or {"": []}).items()}
-
-
-def _main_faces(keys: pd.DataFrame) -> dict[str, str]:
-    """Source -> the face in most of its frames, the first of several: of whom codes are that name no face."""
-    counts = keys.groupby(["source", "face"]).size().reset_index(name="frames")
-    counts = counts.sort_values(["frames", "face"], ascending=[False, True], kind="stable")
-    return {str(source): str(face) for source, face in counts.drop_duplicates("source")[["source", "face"]].to_numpy()}
 
 
 def _face(event: Event) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from duchenne.preparing.codes.names import Sources, own_name, read_names, same_recordings, stem_of
+from duchenne.preparing.codes.names import Sources, own_name, read_names
 from duchenne.preparing.codes.video_codes import read_codes
 
 TAKEN_APART = "mu\u0308ller.mp4"  # as file systems of Macs write it
@@ -33,22 +33,6 @@ def test_paths_of_windows_are_found_by_any_spelling(name: str, slash: str) -> No
     first, second = f"rec{slash}p01.mp4", f"rec{slash}p02.mp4"
     assert Sources([first, second]).find(name) == first
     assert Sources([first, second]).find_start("p02 second") == second
-
-
-def test_what_follows_a_point_is_an_ending_only_where_files_have_it() -> None:
-    """`p1.followup`, whose video is missing, was taken for `p1`."""
-    assert Sources(["lab/p1.mp4"]).find("p1.followup") is None
-    assert Sources(["lab/p1.mp4"]).find("p1.MOV") == "lab/p1.mp4"
-    assert Sources(["p1.pre.mp4", "p1.post.mp4"]).find("p1.post") == "p1.post.mp4"
-    assert Sources(["p1.pre", "p1.post"]).find("p1") is None
-    assert [stem_of(name) for name in ("rec\\p1.mp4", "rec/p1.pre", "p1.WAV")] == ["p1", "p1.pre", "p1"]
-
-
-def test_no_two_recordings_become_the_same_one() -> None:
-    assert same_recordings(["p1", "p1 MK"], ["lab/p1.mp4", "p2.mp4"]) == {"p1": "lab/p1.mp4"}
-    assert same_recordings(["p1 AB", "p1 MK"], ["p1", "p2"]) == {}
-    assert same_recordings(["p1 MK", "p2"], ["p1", "p2"]) == {"p1 MK": "p1", "p2": "p2"}
-    assert same_recordings(["first"], ["second"]) == {"first": "second"}
 
 
 def test_only_the_suffix_of_a_video_is_left_out_of_a_subject() -> None:
