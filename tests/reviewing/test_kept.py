@@ -138,7 +138,8 @@ def test_what_holds_for_all_coders_holds_for_each(tmp_path: Path) -> None:
     assert codes.held_by("ben") == []
     keys = pd.DataFrame({"source": "r0", "face": "0", "frame": np.arange(100.0), "time_s": FRAMES_S})
     coding = comparing.event_coding(comparing.placed(held, {}), "anna", {"a.mp4": "r0", "b.mp4": "r1"}, tmp_path)
-    values = coding.on(keys, 2.0).values[12, "occurrence"]
+    on_them, _ = coding.on_faces({"r0": {"0": len(keys)}}, "frames")
+    values = on_them.on(keys, 2.0).values[12, "occurrence"]
     # Middles of frames from 0.5 to 1 s: 13, 0.5 to 0.98; coded and judged are those to 1.5 s: 37, the last at 1.44.
     assert [int((values == 1).sum()), int((values == 0).sum()), int(np.isnan(values).sum())] == [13, 24, 63]
     for form in ("events", "frames"):

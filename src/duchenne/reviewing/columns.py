@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from duchenne.detection.results import whole_numbers
 from duchenne.errors import InputError
 from duchenne.facs import ACTION_UNITS, au_column
-from duchenne.preparing.codes.names import plain_path
-from duchenne.tables.codings import stem_of
+from duchenne.preparing.codes.names import plain_path, stem_of
 from duchenne.tables.episodes import SCALE_COLUMN, Measure, find_measures
 from duchenne.tables.study_tables import read_aus
 from duchenne.tables.writing import read_record

@@ -16,7 +16,7 @@ from duchenne.facs import ACTION_UNITS, au_column
 from duchenne.reviewing.codes import Entry, entries_text
 from duchenne.reviewing.columns import Track
 from duchenne.tables.codings import Coding, coding_of
-from duchenne.tables.event_codings import EventCoding, read_event_codings
+from duchenne.tables.event_codings import EventCoding, faces_of, read_event_codings, seen_faces
 from duchenne.tables.pairs import Limits, compare_pair, join
 
 LIMITS: Final = Limits(threshold=0.5, intensity_from=2.0, tolerance_s=0.5, max_lag_s=0.0)
@@ -106,7 +106,13 @@ def compare(
     Raises:
         InputError: when the two share no action unit or no frame.
     """
-    sides = [one.on(keys, LIMITS.intensity_from) if isinstance(one, EventCoding) else one for one in (first, second)]
+    tables = [one for one in (first, second) if isinstance(one, Coding)]
+    seen = seen_faces(tables[0]) if tables else faces_of(keys)
+    sides = [
+        one if isinstance(one, Coding)
+        else one.on_faces(seen, tables[0].name if tables else "the other")[0].on(keys, LIMITS.intensity_from)
+        for one in (first, second)
+    ]  # fmt: skip
     table, _ = compare_pair(sides[0], sides[1], LIMITS)
     numbers = table[["au", *_NUMBERS]].astype(object).where(table[["au", *_NUMBERS]].notna(), None)
     rows = [

@@ -23,10 +23,9 @@ from duchenne.keywords import check_choice, check_number
 from duchenne.metrics import RESAMPLES, interval, json_number, resample
 from duchenne.pages import render_page
 from duchenne.preparing.codes.exports import holds_events
-from duchenne.preparing.codes.names import Sources
 from duchenne.preparing.sources.survey import listed
 from duchenne.tables.codings import Coding, Floats, read_coding
-from duchenne.tables.event_codings import EventCoding, even_frames, read_event_codings
+from duchenne.tables.event_codings import EventCoding, even_frames, read_event_codings, seen_faces
 from duchenne.tables.pairs import Joining, Limits, compare_pair, join
 from duchenne.tables.reliability import alpha_of, fleiss_kappa, unit_sums
 
@@ -126,40 +125,61 @@ def _read(paths: Sequence[Path], intensity_from: float, step_s: float) -> tuple[
     found = _told_apart(found)
     if len(found) < 2:
         raise UsageError("agreement needs two codings; name two files, or one in which several people coded.")
-    unlike = [note for one in found if isinstance(one, Coding) for note in one.notes]
-    unlike += [note for pair in combinations(found, 2) for note in _unlike(*pair)]
+    notes = [note for one in found if isinstance(one, Coding) for note in one.notes]
     framed = next((one for one in found if isinstance(one, Coding)), None)
+    first = found[0] if framed is None else framed
+    # A table without names of sources is about the only one that the events are of.
+    known = sorted(_recordings(first))
+    for place, one in enumerate(found):
+        if isinstance(one, EventCoding) and one is not first:
+            found[place], more = one.renamed(known, first.name)
+            notes += more
+    notes += [note for pair in combinations(found, 2) for note in _unlike(*pair)]
     events = [one for one in found if isinstance(one, EventCoding)]
-    if framed is not None:
-        if events and not framed.keys["time_s"].notna().all():
-            raise InputError(f"{framed.name}: has no time for every row, so events cannot be joined; add time_s.")
-        # A table without names of sources is about the only one that the events are of.
-        named = [str(name) for name in framed.keys["source"].unique()]
-        keys = framed.keys
-        found = [one if isinstance(one, Coding) else one.renamed(named) for one in found]
-        notes = [note for one in found if isinstance(one, EventCoding) for note in one.outside(keys)]
-        return [one if isinstance(one, Coding) else one.on(keys, intensity_from) for one in found], notes + unlike
-    first, *others = events
-    events = [first, *(one.renamed(list(first.videos)) for one in others)]
+    if framed is None:
+        return _on_even_frames(events, intensity_from, step_s, notes), notes
+    if events and not framed.keys["time_s"].notna().all():
+        raise InputError(f"{framed.name}: has no time for every row, so events cannot be joined; add time_s.")
+    seen, codings = seen_faces(framed), []
+    for one in found:
+        if isinstance(one, EventCoding):
+            placed, more = one.on_faces(seen, framed.name)
+            notes += one.outside(framed.keys) + more
+            one = placed.on(framed.keys, intensity_from)
+        codings.append(one)
+    return codings, notes
+
+
+def _on_even_frames(
+    events: Sequence[EventCoding], intensity_from: float, step_s: float, notes: list[str]
+) -> list[Coding]:
+    """Codings that are all events; adds sentences on whose codes were taken to be whose."""
     sources = {source for one in events for source in one.videos}
     ends = {source: max(one.end_s(source) for one in events) for source in sources}
-    return [one.on(even_frames(one, ends, step_s), intensity_from) for one in events], unlike
+    codings = []
+    for one in events:
+        others: dict[str, dict[str, int]] = {
+            source: {face: 1 for other in events if other is not one for face in other.videos.get(source, {}) if face}
+            for source, faces in one.videos.items() if "" in faces
+        }  # fmt: skip
+        placed, more = one.on_faces(others, "the other codings" if len(events) > 2 else "the other coding")
+        notes += more
+        codings.append(placed.on(even_frames(placed, ends, step_s), intensity_from))
+    return codings
 
 
 def _unlike(first: Coding | EventCoding, second: Coding | EventCoding) -> list[str]:
     """A sentence on recordings that only one has, or that are taken for the same and are called otherwise."""
-    mine, theirs = (
-        {str(name) for name in (one.keys["source"].unique() if isinstance(one, Coding) else one.videos)}
-        for one in (first, second)
-    )
+    mine, theirs = _recordings(first), _recordings(second)
     if "" in mine | theirs or mine == theirs:
         return []
     if len(mine) == len(theirs) == 1:
         return [f"{first.name} is of {mine.pop()}, {second.name} of {theirs.pop()}: taken for the same recording."]
-    known, others = Sources(sorted(mine)), Sources(sorted(theirs))
-    only = [name for name in sorted(mine - theirs) if not (others.find(name) or others.find_start(name))]
-    only += [name for name in sorted(theirs - mine) if not (known.find(name) or known.find_start(name))]
-    return [f"{first.name} and {second.name}: only one of them has {listed(only)}, left out."] if only else []
+    return [f"{first.name} and {second.name}: only one of them has {listed(sorted(mine ^ theirs))}, left out."]
+
+
+def _recordings(one: Coding | EventCoding) -> set[str]:
+    return {str(name) for name in (one.keys["source"].unique() if isinstance(one, Coding) else one.videos)}
 
 
 def _told_apart(found: Sequence[Coding | EventCoding]) -> list[Coding | EventCoding]:

@@ -27,6 +27,7 @@ from duchenne.data.cells import LETTERS
 from duchenne.data.spreadsheets import as_numbers, read_csv_table
 from duchenne.data.stored.parquet import BROKEN, read_parquet
 from duchenne.errors import InputError
+from duchenne.preparing.codes.names import stem_of
 from duchenne.tables.writing import FOREIGN
 
 _UNKNOWN: Final = (9.0, 99.0, 999.0, -1.0, -9.0, -99.0, -999.0)
@@ -243,11 +244,6 @@ def _face_name(value: Any) -> str:
         return f"{float(value):g}"
     except ValueError:
         return str(value).strip()
-
-
-def stem_of(name: str) -> str:
-    """The file name without folder and ending, whichever system it was written on."""
-    return PurePath(name.replace("\\", "/")).stem
 
 
 def _frame_of(picture: PurePath) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -15,13 +15,16 @@ from duchenne.data.joined_times import outside_note
 from duchenne.errors import InputError
 from duchenne.facs import ACTION_UNITS
 from duchenne.preparing.codes.exports import read_events
-from duchenne.preparing.codes.names import Sources
+from duchenne.preparing.codes.names import same_recordings, stem_of
 from duchenne.preparing.codes.programs.events import Event
 from duchenne.preparing.codes.video_codes import FaceCodes, event_arrays, event_codes
 from duchenne.preparing.codes.whose import is_of_all
-from duchenne.tables.codings import Coding, Floats, Kind, stem_of
+from duchenne.preparing.sources.survey import listed
+from duchenne.tables.codings import Coding, Floats, Kind
 
 _MOST_FRAMES: Final = 5_000_000
+Seen = Mapping[str, Mapping[str, int]]
+"""Source -> face -> in how many frames it is seen."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class EventCoding:
 
     Attributes:
         name: of the file, with the coder's where it has several.
-        videos: source -> face (number or name, as text) -> codes.
+        videos: source -> face (number or name, as text; empty, and alone, where nobody was named) -> codes.
         aus: that the coder used anywhere, ascending; outside their events they are absent.
     """
 
@@ -62,13 +65,74 @@ class EventCoding:
     def _spans(self, source: str) -> list[tuple[float, float]]:
         return [span for codes in self.videos.get(source, {}).values() for span in codes.spans]
 
-    def renamed(self, others: Sequence[str]) -> EventCoding:
-        """With the names that others give to the same sources: `p01 MK` is `p01`; one source each is the same one."""
-        known = Sources(others)
-        names = {source: known.find(source) or known.find_start(source) or source for source in self.videos}
-        if len(others) == 1 == len(names):
-            names = dict.fromkeys(names, others[0])
-        return replace(self, videos={names[source]: faces for source, faces in self.videos.items()})
+    def renamed(self, others: Sequence[str], where: str) -> tuple[EventCoding, list[str]]:
+        """With the names that another coding gives to the same recordings, and sentences on those that differ.
+
+        Args:
+            others: their names; empty where a table names none.
+            where: the name of the other coding.
+        """
+        names = same_recordings(list(self.videos), others)
+        notes = [
+            f"{self.name}: {mine} is taken for the recording {theirs} of {where}."
+            for mine, theirs in names.items() if theirs not in ("", mine)
+        ]  # fmt: skip
+        return replace(self, videos={names.get(own, own): faces for own, faces in self.videos.items()}), notes
+
+    def on_faces(self, seen: Seen, where: str) -> tuple[EventCoding, list[str]]:
+        """With the faces of frames, and sentences on what had to be guessed or could not be placed.
+
+        The codes of one face are those of the only one that is seen in the recording, whatever the two are called.
+        Codes that name no face are those of the face that is seen in most frames; that there is nothing to code holds
+        for all faces.
+
+        Args:
+            seen: in the frames.
+            where: the name of the coding that has these frames.
+
+        Raises:
+            InputError: when codes name no face and several are seen equally often.
+        """
+        videos, notes = {}, []
+        for source, faces in self.videos.items():
+            there = seen.get(source, {})
+            in_it = f" in {source}" if source else ""
+            if "" in faces and len(there) > 1 and not faces[""].events:
+                videos[source] = dict.fromkeys(there, faces[""])
+            elif "" in faces and len(there) > 1:
+                face = self._main_face(there, in_it, where)
+                notes.append(
+                    f"{self.name}: names no face{in_it}, of which {where} has {len(there)}; taken to be face {face}, "
+                    "the one in most frames."
+                )
+                videos[source] = {face: faces[""]}
+            elif len(faces) == len(there) == 1:
+                (face,), (only,) = faces, there
+                videos[source] = {only: faces[face]}
+                if face not in ("", only) and face.isdecimal() == only.isdecimal():
+                    notes.append(
+                        f"{self.name}: the codes of {face}{in_it} are taken to be those of {only}, the only face that "
+                        f"{where} has there."
+                    )
+            else:
+                videos[source] = dict(faces)
+                lacking = in_order(faces.keys() - there.keys()) if there else []
+                if lacking:
+                    notes.append(
+                        f"{self.name}: the codes of {listed(lacking)}{in_it} are left out: {where} has "
+                        f"{listed(in_order(there))}."
+                    )
+        return replace(self, videos=videos), notes
+
+    def _main_face(self, there: Mapping[str, int], in_it: str, where: str) -> str:
+        most = max(there.values())
+        main = in_order(face for face, frames in there.items() if frames == most)
+        if len(main) > 1:
+            raise InputError(
+                f"{self.name}: names no face{in_it}, and it may be any of {listed(main)} ({where}); say in a column "
+                "`face` of whom the codes are."
+            )
+        return main[0]
 
     def on(self, keys: pd.DataFrame, intensity_from: float) -> Coding:
         """The coding of given frames.
@@ -80,11 +144,8 @@ class EventCoding:
         values: dict[tuple[int, Kind], Floats] = {
             (au, kind): np.full(len(keys), np.nan) for au in self.aus for kind in ("occurrence", "intensity")
         }
-        several = keys.groupby("source")["face"].nunique()
         for (source, face), rows in keys.groupby(["source", "face"]):
-            faces = self.videos.get(str(source), {})
-            alone = next(iter(faces.values())) if len(faces) == 1 and several[str(source)] == 1 else None
-            codes = faces.get(str(face), alone)
+            codes = self.videos.get(str(source), {}).get(str(face))
             if codes is None:
                 continue
             places = keys.index.get_indexer(rows.sort_values("time_s").index)
@@ -123,9 +184,8 @@ def read_event_codings(path: Path) -> list[EventCoding]:
         for event in events:
             by_source[stem_of(event.source)].append(event)
         for source, own in by_source.items():
-            for face in dict.fromkeys(_face(event) for event in own if not is_of_all(event)):
-                codes = event_codes([replace(event, face=None) for event in own if _face(event) in (face, "")])
-                videos[source][face or "0"] = codes[None]
+            for face, seen in _by_face(own, path.name, source).items():
+                videos[source][face] = event_codes([replace(event, face=None) for event in seen])[None]
         aus = tuple(sorted({event.au for event in events if event.au is not None and event.kind == "au"}))
         found.append(EventCoding(path.name if len(coders) == 1 else f"{path.name}: {name}", videos, aus))
     if not any(one.aus for one in found):
@@ -158,6 +218,42 @@ def even_frames(coding: EventCoding, ends_s: Mapping[str, float], step_s: float)
                 pd.DataFrame({"source": source, "face": face, "frame": frame.astype(float), "time_s": frame * step_s})
             )
     return pd.concat(parts, ignore_index=True)
+
+
+def seen_faces(coding: Coding) -> Seen:
+    """The faces of which a table holds a value: rows for which nobody was found count for nobody."""
+    known = np.any([~np.isnan(values) for values in coding.values.values()], axis=0)
+    return faces_of(coding.keys[known])
+
+
+def faces_of(keys: pd.DataFrame) -> Seen:
+    """The faces of frames, see `Coding`."""
+    found: dict[str, dict[str, int]] = defaultdict(dict)
+    for (source, face), rows in keys.groupby(["source", "face"]):
+        found[str(source)][str(face)] = len(rows)
+    return found
+
+
+def in_order(faces: Iterable[str]) -> list[str]:
+    """Numbers as numbers, then names."""
+    return sorted(faces, key=lambda face: (not face.isdecimal(), int(face) if face.isdecimal() else 0, face))
+
+
+def _by_face(events: Sequence[Event], name: str, source: str) -> dict[str, list[Event]]:
+    """The events of each face of a recording, as `prepare` takes them: stretches that name no face hold for all."""
+    placed = [event for event in events if _face(event) or event.kind == "au"]
+    everybody = [event for event in events if not (_face(event) or event.kind == "au")]
+    subjects = {event.subject for event in placed if event.face is None} - {""}
+    only = next(iter(subjects)) if len(subjects) == 1 else ""  # programs let people leave the subject open
+    found: dict[str, list[Event]] = defaultdict(list)
+    for event in placed:
+        found[_face(event) or only].append(event)
+    named = in_order(found.keys() - {""})
+    if named and "" in found:
+        raise InputError(
+            f"{name}: some codes of {source} name a face ({listed(named)}), others none; say of whom these are."
+        )
+    return {face: own + everybody for face, own in (found or {"": []}).items()}
 
 
 def _face(event: Event) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from duchenne.preparing.codes.names import Sources, own_name, read_names
+from duchenne.preparing.codes.names import Sources, own_name, read_names, same_recordings, stem_of
 from duchenne.preparing.codes.video_codes import read_codes
 
 TAKEN_APART = "mu\u0308ller.mp4"  # as file systems of Macs write it
@@ -40,3 +40,21 @@ def test_only_the_suffix_of_a_video_is_left_out_of_a_subject() -> None:
     assert own_name("a.b.mkv", 1) == "a.b#1"
     days = ["01.05.2024", "01.05.2025", "p1.baseline", "p1.followup"]  # folders of pictures
     assert [own_name(day, 0) for day in days] == [f"{day}#0" for day in days]
+
+
+def test_what_follows_a_point_is_an_ending_only_where_files_have_it() -> None:
+    """`p1.followup`, whose video is missing, was taken for `p1`."""
+    assert Sources(["lab/p1.mp4"]).find("p1.followup") is None
+    assert Sources(["lab/p1.mp4"]).find_start("p1.followup MK") is None
+    assert Sources(["lab/p1.mp4"]).find("p1.MOV") == "lab/p1.mp4"
+    assert Sources(["p1.pre.mp4", "p1.post.mp4"]).find("p1.post") == "p1.post.mp4"
+    assert Sources(["p1.pre.mp4", "p1.post.mp4"]).find_start("p1.post MK") == "p1.post.mp4"
+    assert Sources(["p1.pre", "p1.post"]).find("p1") is None
+    assert [stem_of(name) for name in ("rec\\p1.mp4", "rec/p1.pre", "p1.WAV")] == ["p1", "p1.pre", "p1"]
+
+
+def test_no_two_recordings_become_the_same_one() -> None:
+    assert same_recordings(["p1", "p1 MK"], ["lab/p1.mp4", "p2.mp4"]) == {"p1": "lab/p1.mp4"}
+    assert same_recordings(["p1 AB", "p1 MK"], ["p1", "p2"]) == {}
+    assert same_recordings(["p1 MK", "p2"], ["p1", "p2"]) == {"p1 MK": "p1", "p2": "p2"}
+    assert same_recordings(["first"], ["second"]) == {"first": "second"}
