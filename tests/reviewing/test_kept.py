@@ -199,6 +199,39 @@ def test_two_people_stay_two_in_other_programs(tmp_path: Path, form: str) -> Non
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("form", ["elan", "boris"])
+def test_what_was_not_coded_and_whose_face_it_is_stay_in_other_programs(tmp_path: Path, form: str) -> None:
+    """Outside coded ranges everything was absent there, and two faces were one."""
+    codes = filled(
+        tmp_path / "codes.csv",
+        "source,face,au,onset_s,offset_s,coder,subject\na.mp4,0,12,1,1.4,anna,\na.mp4,1,12,3,3.2,anna,mother\n"
+        "a.mp4,,coded,0.8,2,,\na.mp4,1,coded,3,3.6,anna,mother\na.mp4,,unknown,1.6,2,,\nb.mp4,,none,,,anna,\n",
+    )
+    out = exchange.export(form, codes.held_by("anna"), lambda _: FRAMES_S)
+    path = tmp_path / exchange.EXPORTS[form][0].replace("codes", "out")
+    path.write_text(out)
+    read = read_codes(path, SOURCES).videos
+    for face, present, absent in ((0, 10, 10), (1, 5, 30)):  # 0.8 to 1.6 s, for face 1 also 3 to 3.6 s; 25 frames/s
+        seen = [one["AU12"] for one in read["a.mp4"].labels(face, range(100), FRAMES_S) if one.get("AU12") is not None]
+        assert (seen.count(1), seen.count(0)) == (present, absent)
+    assert counted(path, "b.mp4") == (0, 100, 0)
+    back, _ = exchange.imported(path.name, path.read_bytes(), SOURCES, "ben", lambda _: FRAMES_S)
+    assert [
+        (one.coder, one.code.kind, one.code.face, dict(one.code.others).get("subject", ""), one.code.onset_s)
+        for one in sorted(back, key=lambda one: (one.source, one.code.onset_s))
+    ] == [
+        ("anna", "coded", None, "", 0.8), ("anna", "au", 0, "", 1), ("anna", "unknown", None, "", 1.6),
+        ("anna", "au", 1, "mother", 3), ("anna", "coded", 1, "mother", 3), ("anna", "coded", None, "", 0),
+    ]  # fmt: skip
+
+
+def test_how_long_a_recording_is_must_be_known_to_say_that_nobody_moves(tmp_path: Path) -> None:
+    film(tmp_path / "b.webm", [0, 40, 80])
+    (tmp_path / "codes.csv").write_text("source,au,onset_s,offset_s,coder\nx.mp4,none,,,eva\n")
+    with pytest.raises(InputError, match=r"^x\.mp4: is not among the recordings, so nobody knows its frames; export"):
+        Desk(open_library([tmp_path])).export("elan", "eva")
+
+
 def test_rows_per_frame_know_which_face_a_subject_is(tmp_path: Path) -> None:
     film(tmp_path / "a.webm", [40 * place for place in range(20)])
     (tmp_path / "codes.csv").write_text(

@@ -242,7 +242,9 @@ class Desk:
 
     def _all_times(self, source: str) -> NDArray[np.float64]:
         """The times of all frames of a recording, also of those that its table leaves out."""
-        one = next(one for one in self.library.recordings.values() if one.source == source)
+        one = next((one for one in self.library.recordings.values() if one.source == source), None)
+        if one is None:
+            raise InputError(f"{source}: is not among the recordings, so nobody knows its frames; export events.")
         if one.key not in self._times:
             self._times[one.key] = frame_times(one.checked())
         return self._times[one.key]

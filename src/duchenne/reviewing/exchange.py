@@ -8,6 +8,7 @@ import re
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -20,7 +21,7 @@ from duchenne.facs import au_column, intensity_column
 from duchenne.plain import as_cell
 from duchenne.preparing.codes.exports import SUFFIXES, is_events, read_events
 from duchenne.preparing.codes.names import Sources, plain_path
-from duchenne.preparing.codes.programs.events import Event
+from duchenne.preparing.codes.programs.events import CODED, Event, subject_word
 from duchenne.preparing.codes.video_codes import VideoCodes, event_codes, row_labels
 from duchenne.preparing.codes.whose import as_subject, is_of_all, people_of, with_faces
 from duchenne.reviewing.codes import UNSEEN, Code, Entry, cells_of_entry, entries_text, letter, meant_by
@@ -48,7 +49,7 @@ def export(form: str, entries: Sequence[Entry], times: Times, names: Names | Non
     Args:
         form: one of `EXPORTS`.
         entries: of one coder.
-        times: of the frames of a recording, all of them, for `frames`.
+        times: of the frames of a recording, all of them, for `frames`, and where it was coded that nobody moves.
         names: who is who, for `frames`: which face each subject of the codes is.
 
     Raises:
@@ -60,9 +61,9 @@ def export(form: str, entries: Sequence[Entry], times: Times, names: Names | Non
     if form == "frames":
         return _frames(entries, times, people_of(names or {}))
     if form == "elan":
-        return _elan(entries)
+        return _elan(_for_programs(entries, times))
     if form == "boris":
-        return _boris(entries)
+        return _boris(_for_programs(entries, times))
     raise UsageError(f"there is no export `{form}`; there are {', '.join(EXPORTS)}.")
 
 
@@ -103,26 +104,39 @@ def _frames(entries: Sequence[Entry], times: Times, people: Mapping[str, Mapping
     return _table(rows)
 
 
+def _for_programs(entries: Sequence[Entry], times: Times) -> list[Entry]:
+    """The codes as programs can hold them that know nobody's codes but a coder's, and nothing without a time."""
+    coder = next((entry.coder for entry in entries if entry.coder), "")
+    found = []
+    for entry in entries:
+        code = entry.code
+        if code.kind == "none":
+            times_s = times(entry.source)
+            step_s = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 0.04
+            code = replace(code, kind="coded", onset_s=0.0, offset_s=float(times_s[-1]) + step_s)
+        found.append(replace(entry, code=code, coder=coder))
+    return found
+
+
 def _elan(entries: Sequence[Entry]) -> str:
     rows = [["Tier", "Participant", "Begin Time - ss.msec", "End Time - ss.msec", "Annotation", "File"]]
     for entry in entries:
         cells, (name, value) = cells_of_entry(entry), _in_words(entry.code)
-        if name:
-            tier, value = ("face", name) if name == _UNSEEN_FACE else (name, value or "x")
-            tier += f"@{entry.coder}" if entry.coder else ""
-            rows.append([tier, _subject(entry), cells["onset_s"], cells["offset_s"], value, entry.source])
+        tier, value = ("face", name) if name == _UNSEEN_FACE else (name, value or "x")
+        tier += f"@{entry.coder}" if entry.coder else ""
+        rows.append([tier, _subject(entry), cells["onset_s"], cells["offset_s"], value, entry.source])
     return _table(rows, "\t")
 
 
 def _in_words(code: Code) -> tuple[str, str]:
-    """What was seen and its intensity, as programs take it that know only action units; empty where they cannot."""
+    """What was seen and its intensity, as programs take it that know only names."""
     if code.au is not None:
         return au_column(code.au), code.intensity if code.kind == "au" else UNSEEN
-    return _UNSEEN_FACE if code.kind == "unknown" else "", ""
+    return _UNSEEN_FACE if code.kind == "unknown" else CODED, ""
 
 
 def _subject(entry: Entry) -> str:
-    return dict(entry.code.others).get("subject", "")
+    return subject_word(dict(entry.code.others).get("subject", ""), entry.code.face)
 
 
 def _boris(entries: Sequence[Entry]) -> str:
@@ -132,12 +146,11 @@ def _boris(entries: Sequence[Entry]) -> str:
     ]  # fmt: skip
     for entry in entries:
         cells, (name, value) = cells_of_entry(entry), _in_words(entry.code)
-        if name:
-            lasts = f"{entry.code.offset_s - entry.code.onset_s:.6f}"
-            rows.append(
-                [entry.source, entry.source, entry.coder, _subject(entry) or "No focal subject", name, value, "STATE",
-                 cells["onset_s"], cells["offset_s"], lasts]
-            )  # fmt: skip
+        lasts = f"{entry.code.offset_s - entry.code.onset_s:.6f}"
+        rows.append(
+            [entry.source, entry.source, entry.coder, _subject(entry) or "No focal subject", name, value, "STATE",
+             cells["onset_s"], cells["offset_s"], lasts]
+        )  # fmt: skip
     return _table(rows)
 
 

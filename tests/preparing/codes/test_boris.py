@@ -136,6 +136,13 @@ def project(**changes: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def test_outside_a_behaviour_called_coded_nothing_is_known(tmp_path: Path) -> None:
+    rows = boris(("AU12", 1, 2, "C"), ("coded", 0, 3, ""), subject="face#1")
+    codes = read_codes(write(tmp_path, AGGREGATED.format(variable="") + rows), SOURCES)
+    assert at(codes, "a.mp4", [0.5, 1.5, 2.5, 3.5], "AU12_i", face=1) == [0, 3, 0, "none"]
+    assert set(codes.videos["a.mp4"].faces) == {1}
+
+
 def test_boris_project(tmp_path: Path) -> None:
     path = write(tmp_path, json.dumps(project()), "study.boris")
     found = [

@@ -98,6 +98,21 @@ def test_what_could_not_be_coded_is_unknown_and_not_absent(tmp_path: Path) -> No
     assert at(codes, "a.mp4", times, "AU12") == [None, None, None, 0]
 
 
+@pytest.mark.parametrize(("tier", "value"), [("coded", "x"), ("Coded@MK", "coded"), ("coded", "")])
+def test_outside_a_tier_called_coded_nothing_is_known(tmp_path: Path, tier: str, value: str) -> None:
+    text = line("AU12@MK", "C", "00:00:01.000", "00:00:02.000", "mother face#1")
+    text += line(tier, value, "00:00:00.000", "00:00:03.000")
+    codes = read_codes(write(tmp_path, text), SOURCES)
+    assert at(codes, "a.mp4", [0.5, 1.5, 2.5, 3.5], "AU12_i", face=1) == [0, 3, 0, "none"]
+    assert [one.subject for one in read_events(tmp_path / "a.txt")] == ["mother", ""]
+
+
+def test_codes_in_a_tier_called_coded_are_codes(tmp_path: Path) -> None:
+    text = line("coded", "12C", "00:00:01.000", "00:00:02.000") + line("coded", "x")
+    codes = read_codes(write(tmp_path, text), SOURCES)
+    assert at(codes, "a.mp4", [0.5, 1.5, 3.5], "AU12_i") == [0, 3, 0]
+
+
 HEADERS = {
     "de": ("Anfangszeit", "Endzeit", "Dauer"), "fr": ("Temps de début", "Temps de fin", "Durée"),
     "es": ("Tiempo de inicio", "Tiempo final", "Duración"), "nl": ("Begintijd", "Eindtijd", "Duur"),

@@ -16,9 +16,11 @@ from duchenne.errors import InputError
 from duchenne.plain import as_written
 from duchenne.preparing.codes.programs import boris, datavyu, eaf, elan, observer
 from duchenne.preparing.codes.programs.events import (
+    CODED,
     NO_MODIFIER,
     Event,
     Stretch,
+    as_face,
     in_order,
     of_aus,
     subject_of,
@@ -100,7 +102,10 @@ def read_events(path: Path, notes: list[str] | None = None) -> list[Event]:
         InputError: when the file is none of these, lacks a column, or a time, an AU or an intensity cannot be
             understood.
     """
-    notes = [] if notes is None else notes
+    return [as_face(event) for event in _read(path, [] if notes is None else notes)]
+
+
+def _read(path: Path, notes: list[str]) -> list[Event]:
     suffix = path.suffix.lower()
     if suffix == ".eaf":
         return eaf.read_eaf(path)
@@ -174,8 +179,8 @@ def _own(rows: list[Row], _: Mapping[str, str]) -> Iterator[Event]:
             continue
         onset, offset = time_of(row, "onset_s"), time_of(row, "offset_s")
         stretch = replace(stretch, onset_s=onset, offset_s=in_order(row, "au", onset, offset))
-        if name.lower() in ("coded", "unknown"):
-            yield stretch.event(None, kind="coded" if name.lower() == "coded" else "unknown")
+        if name.lower() in (CODED, "unknown"):
+            yield stretch.event(None, kind="coded" if name.lower() == CODED else "unknown")
             continue
         said = parse_aus(name)
         if said and row.get("intensity") not in NO_MODIFIER and is_unknown(row.get("intensity")):

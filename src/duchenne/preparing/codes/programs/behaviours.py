@@ -8,7 +8,14 @@ from itertools import groupby
 from typing import Final
 
 from duchenne.data.cells import Row
-from duchenne.preparing.codes.programs.events import NO_MODIFIER, Event, Stretch, of_aus, with_side
+from duchenne.preparing.codes.programs.events import (
+    NO_MODIFIER,
+    Event,
+    Stretch,
+    is_coded_range,
+    of_aus,
+    with_side,
+)
 from duchenne.preparing.codes.programs.notation import (
     Said,
     aus_of_name,
@@ -74,13 +81,13 @@ def paired(
 
 
 def is_of_aus(row: Row) -> bool:
-    """Whether the behaviour of a row is named after AUs, or says that the face is not visible; others are passed over.
+    """Whether the behaviour of a row is named after AUs, or says that the face is not visible, or what was coded.
 
     Raises:
         InputError: when it names an AU and cannot be read.
     """
     name = row.get("behavior")
-    found = bool(aus_of_name(name)) or unseen_part(name) is not None
+    found = bool(aus_of_name(name)) or unseen_part(name) is not None or is_coded_range(name)
     if not found and names_au(name):
         raise row.error("Behavior", f"`{name}` names an AU and cannot be read; write it as 12, AU12 or AU12C.")
     return found
@@ -92,6 +99,9 @@ def behaviour(stretch: Stretch, name: str, modifiers: Sequence[str]) -> Iterator
     Raises:
         InputError: when the modifiers say two intensities, or one that is none.
     """
+    if is_coded_range(name):
+        yield stretch.event(None, kind="coded")
+        return
     unseen = unseen_part(name)
     if unseen is not None:
         yield from of_aus(stretch, [Said(unseen, None)])

@@ -27,6 +27,8 @@ from duchenne.preparing.codes.programs.notation import (
     without_mark,
 )
 
+CODED: Final = "coded"
+"""The tier or behaviour, here and in tables of events, that says what was coded at all."""
 LONGEST_FRAME_S: Final = 0.04
 """Frames are taken to last no longer than this where they are further apart (`--fps`)."""
 _OBSERVER: Final = re.compile(
@@ -44,6 +46,7 @@ _COUNTS: Final = re.compile(
 """Tiers in which bare numbers are no AUs."""
 NO_MODIFIER: Final = ("", "NA", "N/A", "na", "n/a", "NaN", "nan", "NULL", "null", "None", "none", "-", ".")
 """What tables hold where a program has nothing to write, as no intensity or modifier."""
+_FACE: Final = re.compile(r"(?:(.*\S)\s+)?face#(\d{1,6})")
 _NOBODY: Final = ("", "no focal subject", "no subject", "not defined", "none")
 _SIGHT: Final = re.compile(r"visib|sichtbar|view|sight|codab|scorab|quality", re.IGNORECASE)
 """Tiers that say what can be seen."""
@@ -211,6 +214,9 @@ def of_text(stretch: Stretch, name: str, value: str, *, coding: bool) -> Iterato
         InputError: when it names an AU and cannot be read.
     """
     text = without_mark(value)
+    if not coding and is_coded_range(name.partition("@")[0]) and text.lower() in ("", "x", CODED):
+        yield stretch.event(None, kind="coded")
+        return
     said = [] if not coding and _COUNTS.search(name) else parse_aus(text)
     part, tier = unseen_part(text), unseen_part(name)
     of_text_itself, of_tier = part_named(text), None if _ELSE.search(name) else part_named(name)
@@ -229,6 +235,11 @@ def of_text(stretch: Stretch, name: str, value: str, *, coding: bool) -> Iterato
         raise stretch.row.error(name, f"`{value}` names an AU and cannot be read; write it as 12C or AU12C+AU6B.")
 
 
+def is_coded_range(name: str) -> bool:
+    """Whether a tier or behaviour says what was coded at all."""
+    return name.strip().lower() == CODED
+
+
 def is_coding(values: Sequence[str]) -> bool:
     """Whether the annotations of a tier are AUs: at least one is, and is more than a bare number."""
     return any(parse_aus(text) and not text.isdecimal() for text in map(without_mark, values))
@@ -237,6 +248,17 @@ def is_coding(values: Sequence[str]) -> bool:
 def observer_of(values: Mapping[str, str]) -> str:
     """Who coded, by a column or variable that is called so; empty where there is none."""
     return next((value for name, value in values.items() if value and _OBSERVER.fullmatch(name.strip())), "")
+
+
+def subject_word(subject: str, face: int | None) -> str:
+    """Who is coded, for programs that have no numbers of faces: `face#1`, `mother face#1`; `as_face` reads it again."""
+    return " ".join(part for part in (subject, "" if face is None else f"face#{face}") if part)
+
+
+def as_face(event: Event) -> Event:
+    """With the number of the face that stands behind its subject."""
+    said = _FACE.fullmatch(event.subject) if event.face is None else None
+    return replace(event, subject=said[1] or "", face=int(said[2])) if said else event
 
 
 def subject_of(name: str) -> str:
