@@ -115,6 +115,12 @@ def test_what_cannot_be_compared_is_said(folder: Path) -> None:
         desk.compare("coder:anna", "../x", None)
 
 
+def test_codes_of_a_face_that_the_table_lacks_are_said(folder: Path) -> None:
+    (folder / "codes.csv").write_text(CODES + f"film.webm,12,{TIMES[3]},{TIMES[9]},C,4,anna\n")
+    found = Desk(open_library([folder])).compare("coder:anna", "table", None)
+    assert found["notes"] == ["anna: the codes of 4 in film.webm are left out: the table has 0."]
+
+
 def test_doubt_is_the_entropy_in_bits() -> None:
     np.testing.assert_allclose(doubt(np.array([0.5, 0.25, 0.0, 1.0])), [1, 0.811278, 0, 0], atol=1e-4)
     assert np.isnan(doubt(np.array([np.nan]))).all()

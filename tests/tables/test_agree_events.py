@@ -14,7 +14,6 @@ from duchenne.cli.main import main
 from duchenne.errors import InputError, UsageError
 from duchenne.tables.agree import agree
 from duchenne.tables.codings import read_coding
-from duchenne.tables.event_codings import read_event_codings
 
 HEAD = "source,au,onset_s,offset_s,coder\n"
 ANN, BEN = "a.mp4,12,0,4,ann\n", "a.mp4,12,2,6,ben\n"
@@ -97,7 +96,7 @@ def test_events_outside_the_frames_of_a_table_are_said(tmp_path: Path, capsys: p
     first = (
         "codes.csv: a: 3 of 4 events lie outside the recording, which goes from 60.00 to 64.00 s (the first at 1.00 s)."
     )
-    second = "codes.csv and a_aus.csv: only one of them has b, left out."
+    second = "codes.csv alone has b: left out."
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["notes"] == [second, first]
     said, page = capsys.readouterr().out, (tmp_path / "out" / "report.html").read_text()
     assert all(f"note: {sentence}" in said and sentence in page for sentence in (first, second))
@@ -172,7 +171,7 @@ def test_recordings_of_one_coding_alone_are_said(tmp_path: Path) -> None:
     first = write(tmp_path, "x.csv", head + "p01,12,0,2\np02,12,0,2\n")
     second = write(tmp_path, "y.csv", head + "p02.mp4,12,0,1\np03,12,0,2\n")
     notes = agree(first, second, out=tmp_path / "out", step_s=1.0).attrs["notes"]
-    assert notes == ["x.csv and y.csv: only one of them has p01, p03, left out."]
+    assert notes == ["x.csv alone has p01, y.csv alone has p03: left out."]
     alone = write(tmp_path, "z.csv", head + "p09,12,0,1\n")
     notes = agree(write(tmp_path, "x.csv", head + "p01,12,0,2\n"), alone, out=tmp_path / "out", step_s=1.0).attrs[
         "notes"
@@ -193,92 +192,6 @@ def test_what_nobody_could_see_takes_part_for_nobody(tmp_path: Path) -> None:
     assert (row["frames"], row["first_present"], row["kappa"]) == (4, 0.5, -1)
 
 
-def framed(folder: Path, faces: dict[int | None, range]) -> Path:
-    """A table of `p1`, two frames a second: everybody shows AU 12 from 0 to 2 s and AU 6 from 3 to 5 s."""
-    parts = []
-    for face, frames in faces.items():
-        time_s = np.array(frames) / 2
-        part = pd.DataFrame({"source": "p1", "frame": frames, "time_s": time_s, "face": face})
-        for column, onset_s, offset_s in (("AU12_c", 0, 2), ("AU06_c", 3, 5)):
-            there = ((time_s >= onset_s) & (time_s < offset_s)).astype(float)
-            part[column] = np.nan if face is None else there
-        parts.append(part)
-    path = folder / "p1_aus.csv"
-    pd.concat(parts).to_csv(path, index=False)
-    return path
-
-
-BOTH = "source,au,onset_s,offset_s\np1,12,0,2\np1,6,3,5\n"
-FACES = "source,face,au,onset_s,offset_s\n"
-
-
-def test_codes_that_name_no_face_are_of_the_one_in_most_frames(tmp_path: Path) -> None:
-    table = framed(tmp_path, {0: range(4), 1: range(12)})
-    found = agree(table, write(tmp_path, "codes.csv", BOTH), out=tmp_path / "out")
-    assert found[["kappa", "frames"]].to_numpy().tolist() == [[1, 12], [1, 12]]
-    assert found.attrs["notes"] == [
-        "codes.csv: names no face in p1, of which p1_aus.csv has 2; taken to be face 1, the one in most frames."
-    ]
-
-
-def test_frames_without_a_face_are_nobody(tmp_path: Path) -> None:
-    """`detect` writes rows for frames in which it found nobody; they were face 0, and the codes were left out."""
-    table = framed(tmp_path, {1: range(5), None: range(5, 12)})
-    found = agree(table, write(tmp_path, "codes.csv", BOTH), out=tmp_path / "out").set_index("au")
-    assert (found.loc["AU12", "frames"], found.loc["AU12", "kappa"]) == (5, 1)
-    assert found.attrs["notes"] == []
-
-
-def test_who_was_coded_is_asked_where_nothing_says_it(tmp_path: Path) -> None:
-    table = framed(tmp_path, {10: range(12), 2: range(12)})
-    sentence = r"^codes.csv: names no face in p1, and it may be any of 2, 10 \(p1_aus.csv\); say in a column `face`"
-    with pytest.raises(InputError, match=sentence):
-        agree(table, write(tmp_path, "codes.csv", BOTH), out=tmp_path / "out")
-    three = [write(tmp_path, f"{name}.csv", BOTH) for name in "bc"]
-    two = write(tmp_path, "a.csv", FACES + "p1,3,12,0,2\np1,3,6,3,5\np1,4,12,4,6\n")
-    with pytest.raises(InputError, match=r"^b.csv: names no face in p1, and it may be any of 3, 4 \(the other"):
-        agree(two, *three, out=tmp_path / "out")
-    mixed = write(tmp_path, "mixed.csv", FACES + "p1,,12,0,2\np1,0,6,3,5\n")
-    with pytest.raises(InputError, match=r"^mixed.csv: some codes of p1 name a face \(0\), others none; say of whom"):
-        agree(mixed, three[0], out=tmp_path / "out")
-
-
-def test_codes_without_a_face_are_of_the_one_that_others_name(tmp_path: Path) -> None:
-    one = write(tmp_path, "a.csv", FACES + "p1,3,12,0,2\np1,3,6,3,5\n")
-    others = [write(tmp_path, f"{name}.csv", BOTH) for name in "bc"]
-    for order in ([one, *others], [*others, one]):
-        found = agree(*order, out=tmp_path / "out", step_s=0.5)
-        assert found[["frames", "kappa"]].to_numpy().tolist() == [[10, 1]] * 6
-        assert found.attrs["notes"] == []
-
-
-def test_codes_of_faces_that_a_table_lacks_are_said(tmp_path: Path) -> None:
-    table = framed(tmp_path, {0: range(12), 1: range(8)})
-    found = agree(table, write(tmp_path, "codes.csv", FACES + "p1,5,12,0,2\np1,0,12,0,2\n"), out=tmp_path / "out")
-    assert found["kappa"].tolist() == [1]
-    assert found.attrs["notes"] == ["codes.csv: the codes of 5 in p1 are left out: p1_aus.csv has 0, 1."]
-    alone = framed(tmp_path, {0: range(12)})
-    found = agree(alone, write(tmp_path, "codes.csv", FACES + "p1,1,12,0,2\n"), out=tmp_path / "out")
-    assert found["kappa"].tolist() == [1]
-    assert found.attrs["notes"] == [
-        "codes.csv: the codes of 1 in p1 are taken to be those of 0, the only face that p1_aus.csv has there."
-    ]
-    subject = write(tmp_path, "codes.csv", "source,subject,au,onset_s,offset_s\np1,MK,12,0,2\np1,,6,3,5\n")
-    found = agree(alone, subject, out=tmp_path / "out")
-    assert (found["kappa"].tolist(), found.attrs["notes"]) == ([1, 1], [])
-
-
-def test_stretches_without_a_face_hold_for_all_and_codes_for_one(tmp_path: Path) -> None:
-    """AU 12 of the face that nobody named was counted as present on face 1, too."""
-    path = write(tmp_path, "x.csv", FACES + "p1,0,12,0,2\np1,1,12,2,4\np1,,unknown,3,4\n")
-    (coding,) = read_event_codings(path)
-    assert {face: len(codes.events) for face, codes in coding.videos["p1"].items()} == {"0": 1, "1": 1}
-    assert {face: len(codes.unknown) for face, codes in coding.videos["p1"].items()} == {"0": 1, "1": 1}
-    nothing = write(tmp_path, "y.csv", FACES + "p1,,none,0,6\np2,0,12,0,1\n")
-    found = agree(framed(tmp_path, {0: range(12), 1: range(8)}), nothing, out=tmp_path / "out")
-    assert found[["frames", "first_present", "second_present"]].to_numpy().tolist() == [[20, 0.4, 0]]
-
-
 def test_what_follows_a_point_is_an_ending_only_where_files_have_it(tmp_path: Path) -> None:
     """`p1.pre` and `p1.post` are two recordings, and nobody's codes are replaced by those of `p1 MK`."""
     head = "source,au,onset_s,offset_s\n"
@@ -288,5 +201,46 @@ def test_what_follows_a_point_is_an_ending_only_where_files_have_it(tmp_path: Pa
     assert table[["frames", "kappa"]].to_numpy().tolist() == [[18, 1]]  # 2, 5 and 2 s, every half second
     assert table.attrs["notes"] == [
         "y.csv: p2_MK is taken for the recording p2 of x.csv.",
-        "x.csv and y.csv: only one of them has p1 MK, left out.",
+        "y.csv alone has p1 MK: left out.",
     ]
+
+
+def test_two_files_of_one_name_stay_two(tmp_path: Path) -> None:
+    """P01's and P02's `rest.mp4` were one recording, in which two coders who agree nowhere seemed to agree."""
+    head = "source,au,onset_s,offset_s\n"
+    first = write(tmp_path, "x.csv", head + "P01/rest.mp4,12,0,2\nP02/rest.mp4,12,3,5\n")
+    second = write(tmp_path, "y.csv", head + "P01\\rest.mp4,12,3,5\nP02\\rest.mp4,12,0,2\n")
+    table = agree(first, second, out=tmp_path / "out", step_s=0.5)
+    # 10 frames each, 4 of either coder: po = 4/20, pe = (8*8 + 12*12)/400
+    assert table[["frames", "kappa"]].to_numpy().tolist() == [[20, pytest.approx((0.2 - 0.52) / 0.48, abs=1e-6)]]
+    frames = tmp_path / "frames.csv"
+    rows = [
+        {"source": f"{person}/rest.mp4", "frame": frame, "time_s": frame / 2, "AU12_c": int(frame < 4)}
+        for person in ("P01", "P02") for frame in range(10)
+    ]  # fmt: skip
+    pd.DataFrame(rows).to_csv(frames, index=False)
+    assert agree(frames, first, out=tmp_path / "out")["frames"].tolist() == [20]
+
+
+def test_names_that_begin_alike_are_found_from_either_side(tmp_path: Path) -> None:
+    head = "source,au,onset_s,offset_s\n"
+    first = write(tmp_path, "x.csv", head + "p1 MK,12,0,2\np2 MK,12,0,2\np3,12,0,2\n")
+    second = write(tmp_path, "y.csv", head + "p1,12,0,2\np2,12,0,2\np3,12,0,2\n")
+    for pair in ((first, second), (second, first)):
+        table = agree(*pair, out=tmp_path / "out", step_s=0.5)
+        assert table[["frames", "f1"]].to_numpy().tolist() == [[12, 1]]
+    tables = []
+    for name, sources in (("a.csv", ("p1", "p2")), ("b.csv", ("p1 cam", "p2 cam"))):
+        rows = [{"source": source, "frame": f, "AU12_c": f % 2} for source in sources for f in range(10)]
+        pd.DataFrame(rows).to_csv(tmp_path / name, index=False)
+        tables.append(tmp_path / name)
+    assert agree(*tables, out=tmp_path / "out")["frames"].tolist() == [20]
+
+
+def test_a_table_without_sources_is_about_one(tmp_path: Path) -> None:
+    pd.DataFrame({"frame": range(10), "time_s": np.arange(10) / 2, "AU12_c": 1}).to_csv(tmp_path / "t.csv", index=False)
+    one = write(tmp_path, "one.csv", "source,au,onset_s,offset_s\np1,12,0,5\n")
+    assert agree(tmp_path / "t.csv", one, out=tmp_path / "out").attrs["notes"] == []
+    codes = write(tmp_path, "codes.csv", "source,au,onset_s,offset_s\np1,12,0,2\np2,12,0,2\n")
+    with pytest.raises(InputError, match=r"^t.csv and codes.csv: one has several sources, the other no column"):
+        agree(tmp_path / "t.csv", codes, out=tmp_path / "out")

@@ -75,7 +75,7 @@ def event_coding(entries: Sequence[Entry], coder: str, labels: Mapping[str, str]
     for entry in entries:
         called.setdefault(entry.source, f"other{len(called)}")
     path.write_text(entries_text([replace(one, source=called[one.source]) for one in entries]), encoding="utf-8")
-    return read_event_codings(path)[0]
+    return replace(read_event_codings(path)[0], name=coder or "the unnamed coder")
 
 
 def table_coding(tracks: Sequence[tuple[str, Track]], name: str) -> Coding:
@@ -90,36 +90,41 @@ def table_coding(tracks: Sequence[tuple[str, Track]], name: str) -> Coding:
 
 
 def compare(
-    first: EventCoding | Coding, second: EventCoding | Coding, keys: pd.DataFrame
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    first: EventCoding | Coding, second: EventCoding | Coding, keys: pd.DataFrame, names: Mapping[str, str]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[str]]:
     """Agreement per action unit, and every stretch in which the two differ.
 
     Args:
         first: the reference.
         second: what is compared with it.
-        keys: `source, face, frame, time_s` of the frames, as in `Coding`: events are put onto them.
+        keys: of the frames, as in `Coding`: events are put onto them.
+        names: what recordings are called there -> what to call them in sentences.
 
     Returns:
         Rows with `au` and the columns of `agree` (None where undefined); and stretches, by time: `source, face, au,
-        onset_s, offset_s, frames`, and `who` has it: `first` or `second`. At most 2,000, the longest.
+        onset_s, offset_s, frames`, and `who` has it: `first` or `second`. At most 2,000, the longest. And sentences on
+        codes whose face had to be guessed or is not there.
 
     Raises:
-        InputError: when the two share no action unit or no frame.
+        InputError: when the two share no action unit or no frame, or it is not clear whose codes they are.
     """
     tables = [one for one in (first, second) if isinstance(one, Coding)]
     seen = seen_faces(tables[0]) if tables else faces_of(keys)
-    sides = [
-        one if isinstance(one, Coding)
-        else one.on_faces(seen, tables[0].name if tables else "the other")[0].on(keys, LIMITS.intensity_from)
-        for one in (first, second)
-    ]  # fmt: skip
+    sides: list[Coding] = []
+    notes: list[str] = []
+    for one in (first, second):
+        if isinstance(one, EventCoding):
+            placed, more = one.on_faces(seen, "the table" if tables else "the other coding", names)
+            notes += more
+            one = placed.on(keys, LIMITS.intensity_from)
+        sides.append(one)
     table, _ = compare_pair(sides[0], sides[1], LIMITS)
     numbers = table[["au", *_NUMBERS]].astype(object).where(table[["au", *_NUMBERS]].notna(), None)
     rows = [
         {**{str(key): value for key, value in row.items()}, "name": ACTION_UNITS[int(row["au"][2:])].name}
         for row in numbers.to_dict("records") if int(row["au"][2:]) in ACTION_UNITS
     ]  # fmt: skip
-    return rows, _differences(sides[0], sides[1])
+    return rows, _differences(sides[0], sides[1]), notes
 
 
 def _differences(first: Coding, second: Coding) -> list[dict[str, Any]]:

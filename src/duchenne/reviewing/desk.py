@@ -149,11 +149,13 @@ class Desk:
         keys = next((side.keys for side in sides if isinstance(side, Coding)), None)
         if keys is None:
             keys = self._keys(framed, [entry for entries in coded.values() for entry in entries])
-        rows, differences = comparing.compare(sides[0], sides[1], keys)
+        names = {one.key: one.source for one in self.library.recordings.values()}
+        rows, differences, notes = comparing.compare(sides[0], sides[1], keys, names)
         order = list(self.library.recordings)
         differences.sort(key=lambda one: order.index(one["source"]))
         return {
             "rows": rows,
+            "notes": notes,
             "differences": [
                 {**one, "key": one["source"], "source": self.library.find(one["source"]).source} for one in differences
             ],
@@ -263,7 +265,7 @@ class Desk:
             parts += [
                 pd.DataFrame(
                     {"source": one.key, "face": str(face), "frame": np.arange(len(times_s), dtype=float),
-                     "time_s": times_s}
+                     "time_s": times_s, "size": 1.0}
                 )
                 for face in sorted(face for face in faces if face is not None)
             ]  # fmt: skip

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,7 +19,7 @@ from duchenne.errors import InputError, UsageError
 from duchenne.facs import au_column, intensity_column
 from duchenne.plain import as_cell
 from duchenne.preparing.codes.exports import SUFFIXES, is_events, read_events
-from duchenne.preparing.codes.names import Sources, plain_path
+from duchenne.preparing.codes.names import Sources, disk_of, plain_path
 from duchenne.preparing.codes.programs.events import CODED, Event, subject_word
 from duchenne.preparing.codes.video_codes import VideoCodes, event_codes, row_labels
 from duchenne.preparing.codes.whose import as_subject, is_of_all, people_of, with_faces
@@ -39,8 +38,6 @@ Names = Mapping[tuple[str, int], str]
 """(source, face) -> name, see `duchenne.preparing.codes.names.read_names`."""
 _UNSEEN_FACE: Final = "face not visible"
 """How programs that know only action units are told that none could be judged; `prepare` reads it as that."""
-_DISK: Final = re.compile(r"([a-z]:)?/(users|home|volumes|media|mnt)/[^/]+|[a-z]:|//[^/]+/[^/]+|/[^/]+", re.IGNORECASE)
-"""Begins the whole path of a file: what differs between computers, and between the disks of one."""
 
 
 def export(form: str, entries: Sequence[Entry], times: Times, names: Names | None = None) -> str:
@@ -243,7 +240,7 @@ def _meant(names: Iterable[str], index: Sources) -> tuple[dict[str, str | None],
     for name, source in found.items():
         if source is not None:
             places[source].add(PurePosixPath(plain_path(name)).parent)
-    unclear = {source for source, folders in places.items() if len(set(map(_disk, folders))) < len(folders)}
+    unclear = {source for source, folders in places.items() if len(set(map(disk_of, folders))) < len(folders)}
     doubtful: dict[str, list[str]] = defaultdict(list)
     for name, source in found.items():
         if source in unclear and meant_by(name, index) != source:
@@ -253,11 +250,6 @@ def _meant(names: Iterable[str], index: Sources) -> tuple[dict[str, str | None],
         f"names several files that may be {source} ({', '.join(listed)}); write `{source}` for the one that is meant."
         for source, listed in doubtful.items()
     ]
-
-
-def _disk(folder: PurePosixPath) -> str:
-    start = _DISK.match(str(folder))
-    return start[0].lower() if start else ""
 
 
 def _entry(source: str, event: Event, coder: str) -> Entry:

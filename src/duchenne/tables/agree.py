@@ -23,9 +23,16 @@ from duchenne.keywords import check_choice, check_number
 from duchenne.metrics import RESAMPLES, interval, json_number, resample
 from duchenne.pages import render_page
 from duchenne.preparing.codes.exports import holds_events
+from duchenne.preparing.codes.names import same_recordings
 from duchenne.preparing.sources.survey import listed
 from duchenne.tables.codings import Coding, Floats, read_coding
-from duchenne.tables.event_codings import EventCoding, even_frames, read_event_codings, seen_faces
+from duchenne.tables.event_codings import (
+    EventCoding,
+    even_frames,
+    read_event_codings,
+    seen_faces,
+    with_faces_of_others,
+)
 from duchenne.tables.pairs import Joining, Limits, compare_pair, join
 from duchenne.tables.reliability import alpha_of, fleiss_kappa, unit_sums
 
@@ -131,13 +138,15 @@ def _read(paths: Sequence[Path], intensity_from: float, step_s: float) -> tuple[
     # A table without names of sources is about the only one that the events are of.
     known = sorted(_recordings(first))
     for place, one in enumerate(found):
-        if isinstance(one, EventCoding) and one is not first:
-            found[place], more = one.renamed(known, first.name)
+        if known == [""] and isinstance(one, EventCoding) and len(one.videos) > 1:
+            raise InputError(f"{first.name} and {one.name}: one has several sources, the other no column `source`.")
+        if one is not first and "" not in _recordings(one):
+            found[place], more = _renamed(one, known, first.name)
             notes += more
     notes += [note for pair in combinations(found, 2) for note in _unlike(*pair)]
     events = [one for one in found if isinstance(one, EventCoding)]
     if framed is None:
-        return _on_even_frames(events, intensity_from, step_s, notes), notes
+        return _on_even_frames(events, intensity_from, step_s), notes
     if events and not framed.keys["time_s"].notna().all():
         raise InputError(f"{framed.name}: has no time for every row, so events cannot be joined; add time_s.")
     seen, codings = seen_faces(framed), []
@@ -150,32 +159,42 @@ def _read(paths: Sequence[Path], intensity_from: float, step_s: float) -> tuple[
     return codings, notes
 
 
-def _on_even_frames(
-    events: Sequence[EventCoding], intensity_from: float, step_s: float, notes: list[str]
-) -> list[Coding]:
-    """Codings that are all events; adds sentences on whose codes were taken to be whose."""
+def _on_even_frames(events: Sequence[EventCoding], intensity_from: float, step_s: float) -> list[Coding]:
+    events = with_faces_of_others(events)
     sources = {source for one in events for source in one.videos}
     ends = {source: max(one.end_s(source) for one in events) for source in sources}
-    codings = []
-    for one in events:
-        others: dict[str, dict[str, int]] = {
-            source: {face: 1 for other in events if other is not one for face in other.videos.get(source, {}) if face}
-            for source, faces in one.videos.items() if "" in faces
-        }  # fmt: skip
-        placed, more = one.on_faces(others, "the other codings" if len(events) > 2 else "the other coding")
-        notes += more
-        codings.append(placed.on(even_frames(placed, ends, step_s), intensity_from))
-    return codings
+    return [one.on(even_frames(one, ends, step_s), intensity_from) for one in events]
+
+
+def _renamed(one: Coding | EventCoding, others: Sequence[str], where: str) -> tuple[Coding | EventCoding, list[str]]:
+    """With the names that another coding gives to the same recordings, and sentences on those that differ.
+
+    Args:
+        one: which coding.
+        others: the names; empty where a table names none.
+        where: the name of the other coding.
+    """
+    names = same_recordings(sorted(_recordings(one)), others)
+    notes = [
+        f"{one.name}: {mine} is taken for the recording {theirs} of {where}."
+        for mine, theirs in names.items() if theirs not in ("", mine)
+    ]  # fmt: skip
+    if isinstance(one, EventCoding):
+        videos = {names.get(own, own): faces for own, faces in one.videos.items()}
+        return replace(one, videos=videos), notes
+    return replace(one, keys=one.keys.assign(source=one.keys["source"].map(lambda own: names.get(own, own)))), notes
 
 
 def _unlike(first: Coding | EventCoding, second: Coding | EventCoding) -> list[str]:
-    """A sentence on recordings that only one has, or that are taken for the same and are called otherwise."""
+    """A sentence on recordings that only one has."""
     mine, theirs = _recordings(first), _recordings(second)
     if "" in mine | theirs or mine == theirs:
         return []
-    if len(mine) == len(theirs) == 1:
-        return [f"{first.name} is of {mine.pop()}, {second.name} of {theirs.pop()}: taken for the same recording."]
-    return [f"{first.name} and {second.name}: only one of them has {listed(sorted(mine ^ theirs))}, left out."]
+    words = [
+        f"{one.name} alone has {listed(sorted(only))}"
+        for one, only in ((first, mine - theirs), (second, theirs - mine)) if only
+    ]  # fmt: skip
+    return [f"{', '.join(words)}: left out."]
 
 
 def _recordings(one: Coding | EventCoding) -> set[str]:

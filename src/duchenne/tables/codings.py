@@ -27,7 +27,7 @@ from duchenne.data.cells import LETTERS
 from duchenne.data.spreadsheets import as_numbers, read_csv_table
 from duchenne.data.stored.parquet import BROKEN, read_parquet
 from duchenne.errors import InputError
-from duchenne.preparing.codes.names import stem_of
+from duchenne.preparing.codes.names import labels_of
 from duchenne.tables.writing import FOREIGN
 
 _UNKNOWN: Final = (9.0, 99.0, 999.0, -1.0, -9.0, -99.0, -999.0)
@@ -52,8 +52,9 @@ class Coding:
 
     Attributes:
         name: of the file.
-        keys: `source` (stem of the file it is about), `face` (number or name, as text), `frame` (from 0; null where
-            the table has none), `time_s` (null where it has none).
+        keys: `source` (stem of the file it is about, or more where that would make two one), `face` (number or name,
+            as text), `frame` (from 0; null where the table has none), `time_s` (null where it has none), `size` (width
+            of the face, 1 where the table has none).
         values: (au, kind) -> one value per row, NaN where unknown.
         notes: a sentence on columns that name an action unit and are not read.
     """
@@ -183,7 +184,8 @@ def _keys(table: pd.DataFrame, path: Path) -> pd.DataFrame:
         return np.full(len(table), np.nan) if column is None else _numbers(column, f"{path}: column `{column.name}`")
 
     source, face = first("source", "input", "filename"), first("face", "face_id", "Person_ID", "Identity")
-    sources = [""] * len(table) if source is None else [stem_of(str(name)) for name in source]
+    labels = {} if source is None else labels_of(map(str, source.unique()))
+    sources = [""] * len(table) if source is None else [labels[str(name)] for name in source]
     frame, time = first("frame", "Frame", "frame_idx"), first("time_s", "timestamp", "frame_time_in_ms")
     frames = numbers(frame) - (1 if openface else 0)
     if frame is None and time is None and "image_path" in table:  # lists of pictures: FOLDER/00012.png
@@ -195,6 +197,7 @@ def _keys(table: pd.DataFrame, path: Path) -> pd.DataFrame:
         {"source": sources, "face": "0" if face is None else [_face_name(value) for value in face], "frame": frames}
     )
     keys["time_s"] = _seconds(numbers(time), frames, keys, "" if time is None else str(time.name))
+    keys["size"] = 1.0 if "width" not in table else np.nan_to_num(numbers(table["width"]))
     place = "time_s" if np.isnan(frames).all() else "frame"
     if face is not None and face.name == "Identity" and not keys.duplicated(["source", place]).any():
         keys["face"] = "0"  # guessed anew in every frame, and nobody else is there

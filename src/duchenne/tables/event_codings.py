@@ -15,16 +15,16 @@ from duchenne.data.joined_times import outside_note
 from duchenne.errors import InputError
 from duchenne.facs import ACTION_UNITS
 from duchenne.preparing.codes.exports import read_events
-from duchenne.preparing.codes.names import same_recordings, stem_of
+from duchenne.preparing.codes.names import labels_of
 from duchenne.preparing.codes.programs.events import Event
 from duchenne.preparing.codes.video_codes import FaceCodes, event_arrays, event_codes
-from duchenne.preparing.codes.whose import is_of_all
+from duchenne.preparing.codes.whose import coded_faces, is_of_all
 from duchenne.preparing.sources.survey import listed
 from duchenne.tables.codings import Coding, Floats, Kind
 
 _MOST_FRAMES: Final = 5_000_000
-Seen = Mapping[str, Mapping[str, int]]
-"""Source -> face -> in how many frames it is seen."""
+Seen = Mapping[str, Mapping[str, float]]
+"""Source -> face -> in how many frames it is seen, each as much as the face is wide."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class EventCoding:
 
     Attributes:
         name: of the file, with the coder's where it has several.
-        videos: source -> face (number or name, as text; empty, and alone, where nobody was named) -> codes.
+        videos: source -> face (number or name, as text; empty where nobody was named) -> codes.
         aus: that the coder used anywhere, ascending; outside their events they are absent.
     """
 
@@ -65,47 +65,35 @@ class EventCoding:
     def _spans(self, source: str) -> list[tuple[float, float]]:
         return [span for codes in self.videos.get(source, {}).values() for span in codes.spans]
 
-    def renamed(self, others: Sequence[str], where: str) -> tuple[EventCoding, list[str]]:
-        """With the names that another coding gives to the same recordings, and sentences on those that differ.
-
-        Args:
-            others: their names; empty where a table names none.
-            where: the name of the other coding.
-        """
-        names = same_recordings(list(self.videos), others)
-        notes = [
-            f"{self.name}: {mine} is taken for the recording {theirs} of {where}."
-            for mine, theirs in names.items() if theirs not in ("", mine)
-        ]  # fmt: skip
-        return replace(self, videos={names.get(own, own): faces for own, faces in self.videos.items()}), notes
-
-    def on_faces(self, seen: Seen, where: str) -> tuple[EventCoding, list[str]]:
+    def on_faces(
+        self, seen: Seen, where: str, called: Mapping[str, str] | None = None
+    ) -> tuple[EventCoding, list[str]]:
         """With the faces of frames, and sentences on what had to be guessed or could not be placed.
 
         The codes of one face are those of the only one that is seen in the recording, whatever the two are called.
-        Codes that name no face are those of the face that is seen in most frames; that there is nothing to code holds
-        for all faces.
+        Codes that name no face are those of the face that is seen largest and longest, as `prepare` takes them; that
+        there is nothing to code holds for all faces.
 
         Args:
-            seen: in the frames.
+            seen: in the frames; a recording that is not in it is not compared.
             where: the name of the coding that has these frames.
+            called: source -> what to call it in sentences, where that is something else.
 
         Raises:
-            InputError: when codes name no face and several are seen equally often.
+            InputError: when it is not clear whose codes they are, or none can be placed.
         """
-        videos, notes = {}, []
-        for source, faces in self.videos.items():
-            there = seen.get(source, {})
-            in_it = f" in {source}" if source else ""
-            if "" in faces and len(there) > 1 and not faces[""].events:
-                videos[source] = dict.fromkeys(there, faces[""])
-            elif "" in faces and len(there) > 1:
-                face = self._main_face(there, in_it, where)
-                notes.append(
-                    f"{self.name}: names no face{in_it}, of which {where} has {len(there)}; taken to be face {face}, "
-                    "the one in most frames."
+        videos = dict(self.videos)
+        notes, lost = [], set()
+        for source in self.videos.keys() & seen.keys():
+            there, faces = seen[source], self.videos[source]
+            in_it = f" in {name}" if (name := (called or {}).get(source, source)) else ""
+            if "" in faces and len(faces) > 1:
+                named = listed(in_order(faces.keys() - {""}))
+                raise InputError(
+                    f"{self.name}: some codes{in_it} name a face ({named}), others none; say of whom these are."
                 )
-                videos[source] = {face: faces[""]}
+            if "" in faces and not faces[""].events:
+                videos[source] = dict.fromkeys(there, faces[""])
             elif len(faces) == len(there) == 1:
                 (face,), (only,) = faces, there
                 videos[source] = {only: faces[face]}
@@ -114,19 +102,31 @@ class EventCoding:
                         f"{self.name}: the codes of {face}{in_it} are taken to be those of {only}, the only face that "
                         f"{where} has there."
                     )
+            elif "" in faces:
+                main = self._main_face(there, in_it, where)
+                videos[source] = {main: faces[""]}
+                notes.append(
+                    f"{self.name}: names no face{in_it}, where {where} has {len(there)}; taken to be face {main}, "
+                    "which is seen largest and longest."
+                )
             else:
-                videos[source] = dict(faces)
-                lacking = in_order(faces.keys() - there.keys()) if there else []
-                if lacking:
-                    notes.append(
-                        f"{self.name}: the codes of {listed(lacking)}{in_it} are left out: {where} has "
-                        f"{listed(in_order(there))}."
-                    )
+                videos[source] = {face: codes for face, codes in faces.items() if face in there}
+                lacking = in_order(faces.keys() - there.keys())
+                lost |= {*lacking}
+                notes += [
+                    f"{self.name}: the codes of {listed(lacking)}{in_it} are left out: {where} has "
+                    f"{listed(in_order(there))}."
+                ] if lacking else []  # fmt: skip
+        if lost and not any(videos[source] for source in self.videos.keys() & seen.keys()):
+            raise InputError(
+                f"{self.name}: {where} has none of its faces ({listed(in_order(lost))}); write the numbers that it "
+                "gives them into a column `face`."
+            )
         return replace(self, videos=videos), notes
 
-    def _main_face(self, there: Mapping[str, int], in_it: str, where: str) -> str:
+    def _main_face(self, there: Mapping[str, float], in_it: str, where: str) -> str:
         most = max(there.values())
-        main = in_order(face for face, frames in there.items() if frames == most)
+        main = in_order(face for face, much in there.items() if much == most)
         if len(main) > 1:
             raise InputError(
                 f"{self.name}: names no face{in_it}, and it may be any of {listed(main)} ({where}); say in a column "
@@ -177,14 +177,14 @@ def read_event_codings(path: Path) -> list[EventCoding]:
     for events in coders.values():
         sources = {event.source for event in events}
         events += [event for event in everybody if event.source in sources]
-    found = []
+    found, labels = [], labels_of(event.source for events in coders.values() for event in events)
     for name, events in coders.items():
         videos: dict[str, dict[str, FaceCodes]] = defaultdict(dict)
         by_source: dict[str, list[Event]] = defaultdict(list)
         for event in events:
-            by_source[stem_of(event.source)].append(event)
+            by_source[labels[event.source]].append(event)
         for source, own in by_source.items():
-            for face, seen in _by_face(own, path.name, source).items():
+            for face, seen in _by_face(own).items():
                 videos[source][face] = event_codes([replace(event, face=None) for event in seen])[None]
         aus = tuple(sorted({event.au for event in events if event.au is not None and event.kind == "au"}))
         found.append(EventCoding(path.name if len(coders) == 1 else f"{path.name}: {name}", videos, aus))
@@ -221,16 +221,36 @@ def even_frames(coding: EventCoding, ends_s: Mapping[str, float], step_s: float)
 
 
 def seen_faces(coding: Coding) -> Seen:
-    """The faces of which a table holds a value: rows for which nobody was found count for nobody."""
+    """The faces of a table. Rows without a value are nobody's, but where a recording has no others."""
     known = np.any([~np.isnan(values) for values in coding.values.values()], axis=0)
-    return faces_of(coding.keys[known])
+    return {**faces_of(coding.keys), **faces_of(coding.keys[known])}
 
 
 def faces_of(keys: pd.DataFrame) -> Seen:
     """The faces of frames, see `Coding`."""
-    found: dict[str, dict[str, int]] = defaultdict(dict)
+    found: dict[str, dict[str, float]] = defaultdict(dict)
     for (source, face), rows in keys.groupby(["source", "face"]):
-        found[str(source)][str(face)] = len(rows)
+        found[str(source)][str(face)] = float(rows["size"].sum())
+    return found
+
+
+def with_faces_of_others(codings: Sequence[EventCoding]) -> list[EventCoding]:
+    """Codings that are all events: that there is nothing to code holds for all faces that another names.
+
+    Raises:
+        InputError: when one of them has codes that name no face where it names one, or another names several.
+    """
+    found = []
+    for one in codings:
+        others = [other for other in codings if other is not one]
+        placed = one
+        for source, faces in one.videos.items():
+            named = {other.name: [face for face in other.videos.get(source, {}) if face] for other in others}
+            if "" in faces and any(source in other.videos for other in others):
+                where = max(named, key=lambda name: len(named[name]))
+                if len(faces) > 1 or len(named[where]) > 1:
+                    placed, _ = placed.on_faces({source: dict.fromkeys(named[where], 1.0)}, where)
+        found.append(placed)
     return found
 
 
@@ -239,7 +259,7 @@ def in_order(faces: Iterable[str]) -> list[str]:
     return sorted(faces, key=lambda face: (not face.isdecimal(), int(face) if face.isdecimal() else 0, face))
 
 
-def _by_face(events: Sequence[Event], name: str, source: str) -> dict[str, list[Event]]:
+def _by_face(events: Sequence[Event]) -> dict[str, list[Event]]:
     """The events of each face of a recording, as `prepare` takes them: stretches that name no face hold for all."""
     placed = [event for event in events if _face(event) or event.kind == "au"]
     everybody = [event for event in events if not (_face(event) or event.kind == "au")]
@@ -248,12 +268,7 @@ def _by_face(events: Sequence[Event], name: str, source: str) -> dict[str, list[
     found: dict[str, list[Event]] = defaultdict(list)
     for event in placed:
         found[_face(event) or only].append(event)
-    named = in_order(found.keys() - {""})
-    if named and "" in found:
-        raise InputError(
-            f"{name}: some codes of {source} name a face ({listed(named)}), others none; say of whom these are."
-        )
-    return {face: own + everybody for face, own in (found or {"": []}).items()}
+    return coded_faces({face: own + everybody for face, own in (found or {"": []}).items()}, "")
 
 
 def _face(event: Event) -> str:

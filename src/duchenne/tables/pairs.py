@@ -125,9 +125,10 @@ def join(first: Coding, second: Coding, *, by: Joining = "auto") -> Joined:
             raise InputError(f"{first.name} and {second.name}: one has several sources, the other no column `source`.")
         for key in keys:
             key["source"] = ""
-    if all(int(key.groupby("source")["face"].nunique().max()) == 1 for key in keys):
-        for key in keys:
-            key["face"] = "0"
+    faces = [key.groupby("source")["face"].nunique() for key in keys]
+    alone = [source for source, number in faces[0].items() if number == 1 == faces[1].get(source)]
+    for key in keys:
+        key.loc[key["source"].isin(alone), "face"] = "0"
     timed = all(key["time_s"].notna().all() for key in keys)
     framed = all(key["frame"].notna().all() for key in keys)
     chosen = ("time" if timed else "frame") if by == "auto" else by

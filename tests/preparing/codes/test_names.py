@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from duchenne.preparing.codes.names import Sources, own_name, read_names, same_recordings, stem_of
+from duchenne.preparing.codes.names import Sources, labels_of, own_name, read_names, same_recordings, stem_of
 from duchenne.preparing.codes.video_codes import read_codes
 
 TAKEN_APART = "mu\u0308ller.mp4"  # as file systems of Macs write it
@@ -58,3 +58,21 @@ def test_no_two_recordings_become_the_same_one() -> None:
     assert same_recordings(["p1 AB", "p1 MK"], ["p1", "p2"]) == {}
     assert same_recordings(["p1 MK", "p2"], ["p1", "p2"]) == {"p1 MK": "p1", "p2": "p2"}
     assert same_recordings(["first"], ["second"]) == {"first": "second"}
+    assert same_recordings(["p1", "p2"], ["p1 AB", "p1 MK", "p2 MK"]) == {"p2": "p2 MK"}
+
+
+def test_recordings_are_called_by_their_stems_where_that_keeps_them_apart() -> None:
+    one = ["rest", "rest.mp4", "P01/rest.mp4", "lab/P01/rest", "C:\\study\\P01\\rest.mp4", "/home/ann/rest.mp4 "]
+    assert set(labels_of(one).values()) == {"rest"}
+    assert labels_of(["P01/rest.mp4", "P02\\rest.mp4", "x/p3.mov"]) == {
+        "P01/rest.mp4": "P01/rest", "P02\\rest.mp4": "P02/rest", "x/p3.mov": "p3",
+    }  # fmt: skip
+    assert labels_of(["D:/a/p.mp4", "D:/b/p.mp4"]) == {"D:/a/p.mp4": "D:/a/p", "D:/b/p.mp4": "D:/b/p"}
+    assert labels_of(["p.mp4", "p.mov", "p.wav"]) == {"p.mp4": "p.mp4", "p.mov": "p.mov", "p.wav": "p.wav"}
+
+
+def test_a_name_that_gets_longer_in_small_letters() -> None:
+    turkish = "\u0130lk"  # a capital I with a dot, which lower() makes two characters
+    assert Sources([turkish.lower()]).find_start(turkish) == turkish.lower()
+    assert Sources([turkish]).find_start(turkish.lower()) == turkish
+    assert Sources(["p1.mp4"]).find_start("p1.MP4 MK") == "p1.mp4"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -13,10 +14,13 @@ from duchenne.errors import InputError
 from duchenne.faces.recordings.formats import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
 _ENDINGS: Final = VIDEO_SUFFIXES | IMAGE_SUFFIXES | {
-    ".wav", ".mp3", ".m4a", ".aac", ".flac", ".aif", ".aiff", ".wma", ".csv", ".tsv", ".txt", ".xlsx", ".parquet",
-    ".eaf", ".pfsx", ".opf", ".boris",
+    ".insv", ".lrv", ".braw", ".r3d", ".rm", ".rmvb", ".3gpp", ".wav", ".mp3", ".m4a", ".aac", ".flac", ".ogg", ".opus",
+    ".aif", ".aiff", ".wma", ".csv", ".tsv", ".txt", ".json", ".xls", ".xlsx", ".parquet", ".sav", ".eaf", ".pfsx",
+    ".opf", ".boris", ".odx", ".edf", ".srt", ".vtt", ".textgrid",
 }  # fmt: skip
 """Of the files that names mean; anything else after a point is part of a name."""
+_DISK: Final = re.compile(r"([a-z]:)?/(users|home|volumes|media|mnt)/[^/]+|[a-z]:|//[^/]+/[^/]+|/[^/]+", re.IGNORECASE)
+"""Begins the whole path of a file: what differs between computers, and between the disks of one."""
 
 
 def own_name(source: str, face: int) -> str:
@@ -53,20 +57,58 @@ class Sources:
 
         Not `p01.second`, which is as likely the name of another recording.
         """
-        name = plain_path(name)
-        found = [
-            stem for stem in self._known[2]
-            if name.lower().startswith(stem.lower()) and not (name + " ")[len(stem)].isalnum()
-            and not name.startswith(".", len(stem))
-        ]  # fmt: skip
+        found = [stem for stem in self._known[2] if _begins(name, stem)]
         fits = self._known[2][max(found, key=len)] if found else []
         return fits[0] if len(fits) == 1 else None
 
 
+def _begins(name: str, stem: str) -> bool:
+    """Whether a name is a recording's stem with more words: `p01 MK`, `p01.mp4 MK`, `p01_second` of `p01`."""
+    whole, start = plain_path(name).lower(), stem.lower()
+    rest = whole[len(start) :]
+    ending = re.match(r"\.\w+", rest)
+    if ending and ending[0] in _ENDINGS:
+        rest = rest[ending.end() :]
+    return whole.startswith(start) and not rest[:1].isalnum() and not rest.startswith(".")
+
+
 def stem_of(name: str) -> str:
     """The file name without folder and ending, whichever system it was written on: `p1.pre` and `p1.post` have none."""
-    path = PurePosixPath(plain_path(name))
-    return path.stem if path.suffix.lower() in _ENDINGS else path.name
+    return _without_ending(PurePosixPath(plain_path(name).strip())).name
+
+
+def _without_ending(path: PurePosixPath) -> PurePosixPath:
+    return path.with_suffix("") if path.suffix.lower() in _ENDINGS else path
+
+
+def labels_of(names: Iterable[str]) -> dict[str, str]:
+    """What the recordings of a file are called: by their stems, or with as much more as keeps several files apart.
+
+    `rest.mp4`, `P01/rest` and `C:/study/P01/rest.mp4` may be one recording, `P01/rest.mp4` and `P02/rest.mp4` are not.
+    """
+    namesakes: dict[str, set[PurePosixPath]] = defaultdict(set)
+    paths = {name: PurePosixPath(plain_path(name).strip()) for name in names}
+    for name, path in paths.items():
+        namesakes[stem_of(name)].add(path)
+    found = {}
+    for name, path in paths.items():
+        several = namesakes[stem_of(name)]
+        kinds = {one.suffix.lower() for one in several} & VIDEO_SUFFIXES
+        apart = path if len(kinds) > 1 else _without_ending(path)
+        found[name] = stem_of(name) if len(kinds) < 2 and _may_be_one({one.parent for one in several}) else str(apart)
+    return found
+
+
+def _may_be_one(folders: Collection[PurePosixPath]) -> bool:
+    """Whether one file may lie in all of them: on several computers or disks, or where one is the end of another."""
+    whole = {one for one in folders if not any(str(other).endswith(f"/{one}") for other in folders) and one.name}
+    return len({disk_of(one) for one in whole}) == len(whole)
+
+
+def disk_of(folder: PurePosixPath) -> str:
+    """The computer or disk that a whole path begins with; empty for a path that is not whole."""
+    start = _DISK.match(str(folder))
+    return start[0].lower() if start else ""
 
 
 def same_recordings(mine: Sequence[str], theirs: Sequence[str]) -> dict[str, str]:
@@ -77,13 +119,16 @@ def same_recordings(mine: Sequence[str], theirs: Sequence[str]) -> dict[str, str
     """
     if len(mine) == 1 == len(theirs):
         return {mine[0]: theirs[0]}
-    found: dict[str, str] = {}
     known = Sources(theirs)
+    found: dict[str, str] = {}
     for find in (known.find, known.find_start):
         meant = {source: find(source) for source in mine if source not in found}
         taken = Counter([*meant.values(), *found.values()])
         found |= {source: other for source, other in meant.items() if other is not None and taken[other] == 1}
-    return found
+    rest = Sources([source for source in mine if source not in found])
+    begun = {other: rest.find_start(other) for other in theirs if other not in found.values()}
+    taken = Counter(begun.values())
+    return found | {source: other for other, source in begun.items() if source is not None and taken[source] == 1}
 
 
 def plain_path(name: str) -> str:

@@ -37,6 +37,7 @@ from duchenne.preparing.codes.whose import (
     Sessions,
     Used,
     as_subject,
+    coded_faces,
     left_out_note,
     not_looked_for_note,
     people_of,
@@ -303,9 +304,11 @@ def _of_video(event: Event, sources: Sources, file: Path, chapters: Mapping[str,
 
 def event_codes(events: Sequence[Event]) -> dict[int | None, FaceCodes]:
     """Face -> its codes."""
+    by_face: dict[int | None, list[Event]] = defaultdict(list)
+    for event in events:
+        by_face[event.face].append(event)
     faces = {}
-    for face in dict.fromkeys(event.face for event in events):
-        own = [event for event in events if event.face == face]
+    for face, own in coded_faces(by_face, None).items():
         faces[face] = FaceCodes(
             tuple(event for event in own if event.kind == "au"),
             tuple((event.onset_s, event.offset_s) for event in own if event.kind == "coded"),

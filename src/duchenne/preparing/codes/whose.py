@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from duchenne.errors import InputError
 from duchenne.preparing.codes.programs.events import Event
 
 _UNNAMED: Final = "(unnamed)"
+Face = TypeVar("Face", bound=Hashable)
 
 
 class Sessions:
@@ -143,6 +144,24 @@ def as_subject(event: Event, named: Mapping[str, Sequence[int]]) -> Event:
     if event.coder in named and not event.subject:
         return replace(event, subject=event.coder, coder="")
     return event
+
+
+def coded_faces(events: Mapping[Face, Sequence[Event]], nobody: Face) -> dict[Face, list[Event]]:
+    """Without the faces of which no more is said than that they could not be seen, where another was coded.
+
+    Args:
+        events: of every face.
+        nobody: stands for the face of codes that name none. These may be of any face, so that those stretches hold for
+            them, too.
+    """
+    unseen = [
+        face for face, own in events.items()
+        if face != nobody and all(one.kind == "unknown" and one.au is None for one in own)
+    ]  # fmt: skip
+    found = {face: list(own) for face, own in events.items()}
+    for face in unseen if len(unseen) < len(events) else ():
+        found.get(nobody, []).extend(found.pop(face))
+    return found
 
 
 def with_faces(source: str, events: Sequence[Event], named: Mapping[str, Sequence[int]]) -> list[Event]:

@@ -40,7 +40,7 @@ export class Compare {
       const found = await ask("compare?" + query({first, second, recording}));
       if (first !== $("first").value || second !== $("second").value) return;
       this.show(found);
-      note($("compare-note"), "");
+      note($("compare-note"), found.notes.join(" "));
     } catch (error) { this.show({rows: [], differences: []}); note($("compare-note"), error.message); }
   }
 
