@@ -20,6 +20,7 @@ from duchenne.reviewing.columns import read_track
 from duchenne.reviewing.desk import Desk
 from duchenne.reviewing.library import open_library
 from duchenne.reviewing.teaching import fit_steps
+from duchenne.tables.agree import agree
 
 SOURCES = ["a.mp4", "b.mp4"]
 
@@ -225,11 +226,32 @@ def test_what_was_not_coded_and_whose_face_it_is_stay_in_other_programs(tmp_path
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("form", ["elan", "boris"])
+def test_the_unnamed_coder_stays_one_in_other_programs(tmp_path: Path, form: str) -> None:
+    """In BORIS each recording was a coder; and nobody moves in b.mp4, which was lost for `agree`."""
+    head = "source,au,onset_s,offset_s\n"
+    own = filled(tmp_path / "codes.csv", head + "a.mp4,12,1,2\na.mp4,coded,0,3\na.mp4,none,,\nb.mp4,none,,\n")
+    path = tmp_path / exchange.EXPORTS[form][0].replace("codes", "out")
+    path.write_text(exchange.export(form, own.held_by(""), lambda _: FRAMES_S))
+    assert counted(path, "a.mp4") == (25, 50, 25)  # nothing is known after 3 s, as before
+    back, _ = exchange.imported(path.name, path.read_bytes(), SOURCES, "ben", lambda _: FRAMES_S)
+    assert {one.coder for one in back} == {"ben"}
+    other = tmp_path / "ben.csv"
+    other.write_text(head + "a.mp4,12,1,2\nb.mp4,12,1,2\n")
+    for file in (tmp_path / "codes.csv", path):
+        (row,) = agree(file, other, out=tmp_path / "out", step_s=0.5).to_dict("records")
+        # a.mp4: 6 frames, 2 of both; b.mp4: to its end, or to the last event of anybody
+        assert [round(row[f"{who}_present"] * row["frames"]) for who in ("first", "second")] == [2, 4]
+
+
 def test_how_long_a_recording_is_must_be_known_to_say_that_nobody_moves(tmp_path: Path) -> None:
     film(tmp_path / "b.webm", [0, 40, 80])
     (tmp_path / "codes.csv").write_text("source,au,onset_s,offset_s,coder\nx.mp4,none,,,eva\n")
     with pytest.raises(InputError, match=r"^x\.mp4: is not among the recordings, so nobody knows its frames; export"):
         Desk(open_library([tmp_path])).export("elan", "eva")
+    (entry,) = filled(tmp_path / "none.csv", "source,au,onset_s,offset_s\na.mp4,none,,\n").held_by("")
+    with pytest.raises(InputError, match=r"^a\.mp4: has no frames, so nobody can be said not to move in it; export"):
+        exchange.export("boris", [entry], lambda _: FRAMES_S[:0])
 
 
 def test_rows_per_frame_know_which_face_a_subject_is(tmp_path: Path) -> None:

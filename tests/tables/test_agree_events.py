@@ -222,6 +222,21 @@ def test_two_files_of_one_name_stay_two(tmp_path: Path) -> None:
     assert agree(frames, first, out=tmp_path / "out")["frames"].tolist() == [20]
 
 
+def test_two_recordings_of_one_file_are_two_also_where_each_coder_has_one(tmp_path: Path) -> None:
+    path = write(tmp_path, "x.csv", HEAD + "p1,12,0,2,ann\np2,12,2,4,ben\np1,12,0,2,cy\np2,12,2,4,cy\n")
+    codings = {"ann": "p1,12,0,2,\n", "ben": "p2,12,2,4,\n", "cy": "p1,12,0,2,\np2,12,2,4,\n"}
+    files = [write(tmp_path, f"{name}.csv", HEAD + rows) for name, rows in codings.items()]
+    for given in ([path], files):
+        found = agree(*given, out=tmp_path / "out", step_s=0.5)
+        assert found[["frames", "f1"]].to_numpy().tolist() == [[4, 1], [8, 1]]  # each with cy; p2 ends at 4 s
+        assert found.attrs["notes"][-1].startswith("left out: ")
+        assert "no frame of one is in the other" in found.attrs["notes"][-1]
+    with pytest.raises(InputError, match=r"x.csv: ann and x.csv: ben: no frame of one is in the other"):
+        agree(write(tmp_path, "x.csv", HEAD + "p1,12,0,2,ann\np2,12,2,4,ben\n"), out=tmp_path / "out")
+    sessions = write(tmp_path, "s.csv", HEAD + "p1 - MK,12,0,2,MK\np1 - BT,12,0,2,BT\n")
+    assert agree(sessions, out=tmp_path / "out", step_s=0.5)["frames"].tolist() == [4]
+
+
 def test_names_that_begin_alike_are_found_from_either_side(tmp_path: Path) -> None:
     head = "source,au,onset_s,offset_s\n"
     first = write(tmp_path, "x.csv", head + "p1 MK,12,0,2\np2 MK,12,0,2\np3,12,0,2\n")

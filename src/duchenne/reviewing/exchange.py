@@ -104,11 +104,22 @@ def _frames(entries: Sequence[Entry], times: Times, people: Mapping[str, Mapping
 def _for_programs(entries: Sequence[Entry], times: Times) -> list[Entry]:
     """The codes as programs can hold them that know nobody's codes but a coder's, and nothing without a time."""
     coder = next((entry.coder for entry in entries if entry.coder), "")
+    ranges: dict[str, set[int | None]] = defaultdict(set)
+    for entry in entries:
+        if entry.code.kind == "coded":
+            ranges[entry.source].add(entry.code.face)
     found = []
     for entry in entries:
         code = entry.code
         if code.kind == "none":
+            of = ranges[entry.source]
+            if of & {None, code.face} or (code.face is None and of):
+                continue  # no more than these ranges was coded
             times_s = times(entry.source)
+            if not len(times_s):
+                raise InputError(
+                    f"{entry.source}: has no frames, so nobody can be said not to move in it; export events."
+                )
             step_s = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 0.04
             code = replace(code, kind="coded", onset_s=0.0, offset_s=float(times_s[-1]) + step_s)
         found.append(replace(entry, code=code, coder=coder))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -33,7 +35,7 @@ from duchenne.tables.event_codings import (
     seen_faces,
     with_faces_of_others,
 )
-from duchenne.tables.pairs import Joining, Limits, compare_pair, join
+from duchenne.tables.pairs import Joining, Limits, NothingShared, compare_pair, join
 from duchenne.tables.reliability import alpha_of, fleiss_kappa, unit_sums
 
 RELIABILITY: Final = (
@@ -77,11 +79,11 @@ def agree(
         the second's measure against the first's presence. `lag_s` above 0: the second is later. Null: undefined. With
         more than two codings `first_coder` and `second_coder` say which pair. `reliability.csv` has Fleiss' kappa and
         Krippendorff's alpha over all codings. `attrs["notes"]`: sentences on events outside the frames of the
-        table, and on recordings that one coding lacks.
+        table, recordings and faces that one coding lacks or that were guessed, and pairs that share nothing.
 
     Raises:
         UsageError: for a wrong number, or fewer than two codings.
-        InputError: when a table cannot be read or two share no action unit or no frame.
+        InputError: when a table cannot be read, or no two share an action unit and a frame.
     """
     for name, value, span in (
         ("threshold", threshold, Range(0, 1, above=True)), ("intensity_from", intensity_from, Range(0, 5, above=True)),
@@ -93,7 +95,7 @@ def agree(
         raise UsageError("--threshold 1: must be below 1.")
     limits = Limits(threshold, intensity_from, tolerance_s, max_lag_s)
     codings, notes = _read([Path(table) for table in tables], intensity_from, step_s)
-    pairs = [(*pair, *compare_pair(*pair, limits, by)) for pair in combinations(codings, 2)]
+    pairs = _pairs(codings, limits, by, notes)
     several = len(codings) > 2
     rows = [
         table.assign(first_coder=first.name, second_coder=second.name) if several else table
@@ -124,11 +126,29 @@ def agree(
     return table
 
 
+def _pairs(
+    codings: Sequence[Coding], limits: Limits, by: Joining, notes: list[str]
+) -> list[tuple[Coding, Coding, pd.DataFrame, dict[str, Any]]]:
+    """Every pair that can be compared; adds sentences on the others, as where two coders coded a half each."""
+    found, lacking = [], []
+    for first, second in combinations(codings, 2):
+        try:
+            found.append((first, second, *compare_pair(first, second, limits, by)))
+        except NothingShared as error:
+            lacking.append(error)
+    if not found:
+        raise lacking[0]
+    notes += [f"left out: {error}" for error in lacking]
+    return found
+
+
 def _read(paths: Sequence[Path], intensity_from: float, step_s: float) -> tuple[list[Coding], list[str]]:
     """The codings of all files, events put onto the frames of the first table, or onto even ones; what was left out."""
     found: list[Coding | EventCoding] = []
-    for path in paths:
+    files: list[int] = []
+    for file, path in enumerate(paths):
         found += read_event_codings(path) if holds_events(path) else [read_coding(path)]
+        files += [file] * (len(found) - len(files))
     found = _told_apart(found)
     if len(found) < 2:
         raise UsageError("agreement needs two codings; name two files, or one in which several people coded.")
@@ -137,11 +157,17 @@ def _read(paths: Sequence[Path], intensity_from: float, step_s: float) -> tuple[
     first = found[0] if framed is None else framed
     # A table without names of sources is about the only one that the events are of.
     known = sorted(_recordings(first))
+    origin = next(file for file, one in zip(files, found) if one is first)
+    all_of = [_recordings(one) for one in found]
     for place, one in enumerate(found):
         if known == [""] and isinstance(one, EventCoding) and len(one.videos) > 1:
             raise InputError(f"{first.name} and {one.name}: one has several sources, the other no column `source`.")
         if one is not first and "" not in _recordings(one):
-            found[place], more = _renamed(one, known, first.name)
+            # A file or a coder that names both says that they are two, unless both are sessions: `p1 - MK`, `p1 - BT`.
+            both = {*known} | _recordings(one)
+            apart = files[place] == origin and len({re.split(r"[\s_-]", name)[0] for name in both}) > 1
+            apart |= any(both <= others for others in all_of)
+            found[place], more = _renamed(one, known, first.name, alone=not apart)
             notes += more
     notes += [note for pair in combinations(found, 2) for note in _unlike(*pair)]
     events = [one for one in found if isinstance(one, EventCoding)]
@@ -166,15 +192,18 @@ def _on_even_frames(events: Sequence[EventCoding], intensity_from: float, step_s
     return [one.on(even_frames(one, ends, step_s), intensity_from) for one in events]
 
 
-def _renamed(one: Coding | EventCoding, others: Sequence[str], where: str) -> tuple[Coding | EventCoding, list[str]]:
+def _renamed(
+    one: Coding | EventCoding, others: Sequence[str], where: str, *, alone: bool
+) -> tuple[Coding | EventCoding, list[str]]:
     """With the names that another coding gives to the same recordings, and sentences on those that differ.
 
     Args:
         one: which coding.
         others: the names; empty where a table names none.
         where: the name of the other coding.
+        alone: one of each alone is the same one.
     """
-    names = same_recordings(sorted(_recordings(one)), others)
+    names = same_recordings(sorted(_recordings(one)), others, alone=alone)
     notes = [
         f"{one.name}: {mine} is taken for the recording {theirs} of {where}."
         for mine, theirs in names.items() if theirs not in ("", mine)
@@ -213,8 +242,9 @@ def _reliability(codings: Sequence[Coding], limits: Limits, by: Joining) -> pd.D
     first = codings[0]
     places = [np.arange(len(first.keys))] + [np.full(len(first.keys), -1) for _ in codings[1:]]
     for place, other in zip(places[1:], codings[1:]):
-        joined = join(first, other, by=by)
-        place[joined.first] = joined.second
+        with suppress(NothingShared):
+            joined = join(first, other, by=by)
+            place[joined.first] = joined.second
     source = pd.factorize(first.keys["source"])[0]
     rows = []
     for au in sorted({au for coding in codings for au in coding.aus}):

@@ -174,8 +174,10 @@ def read_event_codings(path: Path) -> list[EventCoding]:
             everybody.append(event)
         elif event.au is None or event.au in ACTION_UNITS:
             coders[event.coder or event.observation].append(event)
+    somebody = {event.source for events in coders.values() for event in events}
+    nobody = {event.source for event in everybody if event.kind == "coded"} - somebody  # all coded it and saw nothing
     for events in coders.values():
-        sources = {event.source for event in events}
+        sources = {event.source for event in events} | nobody
         events += [event for event in everybody if event.source in sources]
     found, labels = [], labels_of(event.source for events in coders.values() for event in events)
     for name, events in coders.items():

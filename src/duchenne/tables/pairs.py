@@ -34,6 +34,10 @@ COLUMNS: Final = (
 )  # fmt: skip
 
 
+class NothingShared(InputError):
+    """Two codings have no action unit or no frame in common."""
+
+
 class Limits(NamedTuple):
     """From which probability and intensity an action unit counts as present, and how far events may lie apart."""
 
@@ -71,12 +75,13 @@ def compare_pair(
     """One row per action unit that both codings have, see `agree`, and what is to be said of the pair.
 
     Raises:
-        InputError: when the two share no action unit or no frame.
+        NothingShared: when the two share no action unit or no frame.
+        InputError: when they cannot be joined.
     """
     codings = (first, second)
     aus = sorted(set(first.aus) & set(second.aus))
     if not aus:
-        raise InputError(f"{first.name} and {second.name} have no action unit in common.")
+        raise NothingShared(f"{first.name} and {second.name} have no action unit in common.")
     joined = join(*codings, by=by)
     rows, cells = [], {}
     for au in aus:
@@ -114,13 +119,14 @@ def compare_pair(
 def join(first: Coding, second: Coding, *, by: Joining = "auto") -> Joined:
     """Finds the rows of two codings that belong together: same source (by file stem), same face, same moment.
 
-    Where each table has one source, or one face per source, their names and numbers need not be equal.
+    Where both have one face in a source, its names or numbers need not be equal.
 
     Raises:
-        InputError: when a table lacks what they are joined by, or nothing matches.
+        NothingShared: when nothing matches.
+        InputError: when a table lacks what they are joined by.
     """
     keys = [first.keys.copy(), second.keys.copy()]
-    if all(key["source"].nunique() == 1 for key in keys) or any((key["source"] == "").all() for key in keys):
+    if any((key["source"] == "").all() for key in keys):
         if any(key["source"].nunique() > 1 for key in keys):
             raise InputError(f"{first.name} and {second.name}: one has several sources, the other no column `source`.")
         for key in keys:
@@ -147,7 +153,7 @@ def join(first: Coding, second: Coding, *, by: Joining = "auto") -> Joined:
             parts.append(pairs.assign(group=number_, source=str(name[0])))
     matched = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
     if not len(matched):
-        raise InputError(
+        raise NothingShared(
             f"{first.name} and {second.name}: no frame of one is in the other; check source, face and {column}."
         )
     sources = [set(key["source"]) for key in keys]

@@ -136,11 +136,22 @@ def project(**changes: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def test_outside_a_behaviour_called_coded_nothing_is_known(tmp_path: Path) -> None:
-    rows = boris(("AU12", 1, 2, "C"), ("coded", 0, 3, ""), subject="face#1")
+def test_outside_a_behaviour_of_coded_ranges_nothing_is_known(tmp_path: Path) -> None:
+    rows = boris(("AU12", 1, 2, "C"), ("coded range", 0, 3, ""), subject="Face #1")
     codes = read_codes(write(tmp_path, AGGREGATED.format(variable="") + rows), SOURCES)
     assert at(codes, "a.mp4", [0.5, 1.5, 2.5, 3.5], "AU12_i", face=1) == [0, 3, 0, "none"]
     assert set(codes.videos["a.mp4"].faces) == {1}
+    wrong = boris(("AU12", 1, 2, "C"), ("coded range", 1, 2, "AU12"))
+    with pytest.raises(InputError, match=r"`AU12` names an AU, and these are the ranges that were coded"):
+        read_events(write(tmp_path, AGGREGATED.format(variable="") + wrong))
+
+
+def test_boris_observations_called_as_their_videos_are_nobodys(tmp_path: Path) -> None:
+    """Each video was another coder, so that an AU used in one of them was unknown in the others."""
+    rows = boris(("AU12", 1, 2, "C"), obs="a") + boris(("AU6", 1, 2, "B"), obs="b", media="player #1:rec/b.mp4")
+    codes = read_codes(write(tmp_path, AGGREGATED.format(variable="") + rows), ["rec/a.mp4", "rec/b.mp4"])
+    assert [at(codes, f"rec/{name}.mp4", [1.5], "AU12_i") for name in "ab"] == [[3], [0]]
+    assert codes.notes == []
 
 
 def test_boris_project(tmp_path: Path) -> None:

@@ -98,8 +98,8 @@ def test_what_could_not_be_coded_is_unknown_and_not_absent(tmp_path: Path) -> No
     assert at(codes, "a.mp4", times, "AU12") == [None, None, None, 0]
 
 
-@pytest.mark.parametrize(("tier", "value"), [("coded", "x"), ("Coded@MK", "coded"), ("coded", "")])
-def test_outside_a_tier_called_coded_nothing_is_known(tmp_path: Path, tier: str, value: str) -> None:
+@pytest.mark.parametrize(("tier", "value"), [("coded range", "x"), ("Coded_ranges@MK", "1"), ("coded range", "")])
+def test_outside_a_tier_of_coded_ranges_nothing_is_known(tmp_path: Path, tier: str, value: str) -> None:
     text = line("AU12@MK", "C", "00:00:01.000", "00:00:02.000", "mother face#1")
     text += line(tier, value, "00:00:00.000", "00:00:03.000")
     codes = read_codes(write(tmp_path, text), SOURCES)
@@ -107,10 +107,13 @@ def test_outside_a_tier_called_coded_nothing_is_known(tmp_path: Path, tier: str,
     assert [one.subject for one in read_events(tmp_path / "a.txt")] == ["mother", ""]
 
 
-def test_codes_in_a_tier_called_coded_are_codes(tmp_path: Path) -> None:
-    text = line("coded", "12C", "00:00:01.000", "00:00:02.000") + line("coded", "x")
-    codes = read_codes(write(tmp_path, text), SOURCES)
-    assert at(codes, "a.mp4", [0.5, 1.5, 3.5], "AU12_i") == [0, 3, 0]
+def test_coded_ranges_that_cannot_be_meant_are_errors(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"row 1, coded range: `12C` names an AU, and these are the ranges that were"):
+        read_events(write(tmp_path, line("coded range", "12C")))
+    with pytest.raises(InputError, match=r"row 1: what was coded begins and ends at 0\.5 s; give its end\.$"):
+        read_events(write(tmp_path, line("coded range", "x", offset="00:00:00.500")))
+    other = line("AU12", "C") + line("coded", "1", "00:00:00.000", "00:00:01.000")  # whatever that may be
+    assert at(read_codes(write(tmp_path, other), SOURCES), "a.mp4", [1.6], "AU12_i") == [0]
 
 
 HEADERS = {

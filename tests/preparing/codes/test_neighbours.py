@@ -278,3 +278,24 @@ def test_tiers_of_a_second_coder_beside_unnamed_ones_are_not_merged(tmp_path: Pa
     assert at(read_codes(path, SOURCES, "(unnamed)"), "a.mp4", [1.5], "AU12_i") == [3]
     together = write(tmp_path, elan(("AU12 Smile", "C"), ("AU6@BT", "B"), ("AU12", "")))  # one coder, partly named
     assert at(read_codes(together, SOURCES), "a.mp4", [1.5], "AU12_i") == [3]
+
+
+def test_a_subject_of_whom_only_ranges_were_coded_is_somebody(tmp_path: Path) -> None:
+    """The infant's coded range made the mother absent where she was not coded."""
+    head = "source,subject,au,onset_s,offset_s\n"
+    path = write(tmp_path, head + "a.mp4,mother,12,0.5,1\na.mp4,mother,coded,0,1\na.mp4,infant,coded,0,4\n", "x.csv")
+    with pytest.raises(InputError, match="has codes of infant, mother; say which face"):
+        read_codes(path, SOURCES)
+    codes = read_codes(path, SOURCES, names={("a.mp4", 0): "mother", ("a.mp4", 1): "infant"})
+    assert [at(codes, "a.mp4", [0.2, 0.7, 2.0], "AU12", face=face) for face in (0, 1)] == [[0, 1, "none"], [0, 0, 0]]
+
+
+def test_numbers_of_faces_and_names_that_differ_are_an_error(tmp_path: Path) -> None:
+    path = write(tmp_path, "source,subject,au,onset_s,offset_s\na.mp4,mother face#1,12,0,1\n", "x.csv")
+    assert set(read_codes(path, SOURCES, names={("a.mp4", 1): "mother"}).videos["a.mp4"].faces) == {1}
+    with pytest.raises(
+        InputError, match=r"x.csv, row 2: is of face 1, and mother is face 0 in the table of names; corr"
+    ):
+        read_codes(path, SOURCES, names={("a.mp4", 0): "mother"})
+    rows = write(tmp_path, "source,subject,frame,AU12\na.mp4,face#1,0,1\n", "rows.csv")
+    assert set(read_codes(rows, SOURCES).videos["a.mp4"].faces) == {1}

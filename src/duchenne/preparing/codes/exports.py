@@ -8,15 +8,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from duchenne.data.cells import Row, read_sheets, read_text
 from duchenne.errors import InputError
+from duchenne.faces.recordings.formats import VIDEO_SUFFIXES
 from duchenne.plain import as_written
+from duchenne.preparing.codes.names import stem_of
 from duchenne.preparing.codes.programs import boris, datavyu, eaf, elan, observer
 from duchenne.preparing.codes.programs.events import (
-    CODED,
     NO_MODIFIER,
     Event,
     Stretch,
@@ -102,7 +103,16 @@ def read_events(path: Path, notes: list[str] | None = None) -> list[Event]:
         InputError: when the file is none of these, lacks a column, or a time, an AU or an intensity cannot be
             understood.
     """
-    return [as_face(event) for event in _read(path, [] if notes is None else notes)]
+    events = [as_face(event) for event in _read(path, [] if notes is None else notes)]
+    if all(event.coder or _is_namesake(event) for event in events):
+        return [event if event.coder else replace(event, observation="") for event in events]
+    return events
+
+
+def _is_namesake(event: Event) -> bool:
+    """Whether a session is called as the video that it is about, and so not by its coder."""
+    is_video = PurePosixPath(event.source).suffix.lower() in VIDEO_SUFFIXES
+    return is_video and stem_of(event.observation) == stem_of(event.source)
 
 
 def _read(path: Path, notes: list[str]) -> list[Event]:
@@ -179,8 +189,8 @@ def _own(rows: list[Row], _: Mapping[str, str]) -> Iterator[Event]:
             continue
         onset, offset = time_of(row, "onset_s"), time_of(row, "offset_s")
         stretch = replace(stretch, onset_s=onset, offset_s=in_order(row, "au", onset, offset))
-        if name.lower() in (CODED, "unknown"):
-            yield stretch.event(None, kind="coded" if name.lower() == CODED else "unknown")
+        if name.lower() in ("coded", "unknown"):
+            yield stretch.event(None, kind="coded" if name.lower() == "coded" else "unknown")
             continue
         said = parse_aus(name)
         if said and row.get("intensity") not in NO_MODIFIER and is_unknown(row.get("intensity")):

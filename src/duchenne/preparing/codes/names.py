@@ -91,17 +91,18 @@ def labels_of(names: Iterable[str]) -> dict[str, str]:
     for name, path in paths.items():
         namesakes[stem_of(name)].add(path)
     found = {}
-    for name, path in paths.items():
-        several = namesakes[stem_of(name)]
+    for stem, several in namesakes.items():
         kinds = {one.suffix.lower() for one in several} & VIDEO_SUFFIXES
-        apart = path if len(kinds) > 1 else _without_ending(path)
-        found[name] = stem_of(name) if len(kinds) < 2 and _may_be_one({one.parent for one in several}) else str(apart)
-    return found
+        is_one = len(kinds) < 2 and _may_be_one({one.parent for one in several})
+        for path in several:
+            found[path] = stem if is_one else str(path if len(kinds) > 1 else _without_ending(path))
+    return {name: found[path] for name, path in paths.items()}
 
 
 def _may_be_one(folders: Collection[PurePosixPath]) -> bool:
     """Whether one file may lie in all of them: on several computers or disks, or where one is the end of another."""
-    whole = {one for one in folders if not any(str(other).endswith(f"/{one}") for other in folders) and one.name}
+    ends = {PurePosixPath(*one.parts[start:]) for one in folders for start in range(1, len(one.parts))}
+    whole = {one for one in folders if one not in ends and one.name}
     return len({disk_of(one) for one in whole}) == len(whole)
 
 
@@ -111,13 +112,16 @@ def disk_of(folder: PurePosixPath) -> str:
     return start[0].lower() if start else ""
 
 
-def same_recordings(mine: Sequence[str], theirs: Sequence[str]) -> dict[str, str]:
+def same_recordings(mine: Sequence[str], theirs: Sequence[str], *, alone: bool = True) -> dict[str, str]:
     """Mine -> theirs, for recordings that two codings have in common; no two of mine are the same one of theirs.
 
-    What is called alike comes first, then a name that begins like another (`p01 MK` and `p01`); one of each alone is
-    the same one.
+    What is called alike comes first, then a name that begins like another (`p01 MK` and `p01`).
+
+    Args:
+        mine, theirs: names of one coding each.
+        alone: one of each alone is the same one, whatever they are called.
     """
-    if len(mine) == 1 == len(theirs):
+    if alone and len(mine) == 1 == len(theirs):
         return {mine[0]: theirs[0]}
     known = Sources(theirs)
     found: dict[str, str] = {}

@@ -32,7 +32,7 @@ from duchenne.errors import InputError
 from duchenne.facs import ACTION_UNITS, au_column, intensity_column
 from duchenne.preparing.codes.exports import SUFFIXES, is_events, read_events
 from duchenne.preparing.codes.names import Sources
-from duchenne.preparing.codes.programs.events import Event, within
+from duchenne.preparing.codes.programs.events import Event, as_face, within
 from duchenne.preparing.codes.whose import (
     Sessions,
     Used,
@@ -335,7 +335,7 @@ def _places(file: Path, header: Sequence[str], rows: Sequence[Row], sources: Sou
             source, None, place, place, face=row.whole_number_of("face"), coder=row.get("coder"),
             where=f"{file}, row {row.number}", subject=row.get("subject"),
         )  # fmt: skip
-        found.append((event, row))
+        found.append((as_face(event), row))
     return found
 
 

@@ -168,12 +168,13 @@ def with_faces(source: str, events: Sequence[Event], named: Mapping[str, Sequenc
     """The events with the numbers of the faces that their subjects are.
 
     Raises:
-        InputError: when there are several subjects and it is not known which face one of them is.
+        InputError: when there are several subjects and it is not known which face one of them is, or it is said twice,
+            differently.
     """
     faceless = {
         event.subject
         for event in events
-        if event.face is None and (event.kind == "au" or (event.kind == "unknown" and event.subject))
+        if event.face is None and (event.kind == "au" or (event.kind in ("coded", "unknown") and event.subject))
     }
     if len(faceless - {""}) == 1:  # programs let people leave the subject open; there is one whom it can be
         one = next(iter(faceless - {""}))
@@ -191,6 +192,11 @@ def with_faces(source: str, events: Sequence[Event], named: Mapping[str, Sequenc
     everybody: list[Event] = []
     for event in events:
         if event.face is not None:
+            if event.face not in named.get(event.subject, [event.face]):
+                raise InputError(
+                    f"{event.where}: is of face {event.face}, and {event.subject} is face {named[event.subject][0]} in "
+                    "the table of names; correct one."
+                )
             placed.append(event)
         elif event.subject in named:
             placed += [replace(event, face=face) for face in named[event.subject]]

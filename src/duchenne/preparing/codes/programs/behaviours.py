@@ -14,6 +14,7 @@ from duchenne.preparing.codes.programs.events import (
     Stretch,
     is_coded_range,
     of_aus,
+    of_coded_range,
     with_side,
 )
 from duchenne.preparing.codes.programs.notation import (
@@ -100,7 +101,7 @@ def behaviour(stretch: Stretch, name: str, modifiers: Sequence[str]) -> Iterator
         InputError: when the modifiers say two intensities, or one that is none.
     """
     if is_coded_range(name):
-        yield stretch.event(None, kind="coded")
+        yield from of_coded_range(stretch, name, " ".join(part for part in modifiers if part not in NO_MODIFIER))
         return
     unseen = unseen_part(name)
     if unseen is not None:

@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from duchenne.data.cells import Row
 from duchenne.errors import InputError
+from duchenne.plain import as_written
 from duchenne.preparing.codes.programs.events import (
     Event,
     Stretch,
@@ -87,7 +88,8 @@ def read_columns(
     times = {*begin, *end, *duration, *(column for column, name in enumerate(header) if _COLUMN.fullmatch(name))}
     layout = _long_layout(header, times, lines)
     found = []
-    for number, cells, own in _blocks(lines, media):
+    for number, written, own in _blocks(lines, media):
+        cells = [as_written(cell) for cell in written]
         row = Row(path, number, {name: cell for name, cell in zip(header, cells) if name})
         onset = _moment(row, header, cells, begin)
         offset = _moment(row, header, cells, end) if end else onset + _moment(row, header, cells, duration)

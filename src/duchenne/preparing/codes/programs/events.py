@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duchenne.data.cells import Row
+from duchenne.errors import InputError
 from duchenne.preparing.codes.programs.notation import (
     NOT_VISIBLE,
     Said,
@@ -27,8 +28,8 @@ from duchenne.preparing.codes.programs.notation import (
     without_mark,
 )
 
-CODED: Final = "coded"
-"""The tier or behaviour, here and in tables of events, that says what was coded at all."""
+CODED: Final = "coded range"
+"""The tier or behaviour that says what was coded at all; in tables of events, which have nothing else, `coded`."""
 LONGEST_FRAME_S: Final = 0.04
 """Frames are taken to last no longer than this where they are further apart (`--fps`)."""
 _OBSERVER: Final = re.compile(
@@ -46,7 +47,8 @@ _COUNTS: Final = re.compile(
 """Tiers in which bare numbers are no AUs."""
 NO_MODIFIER: Final = ("", "NA", "N/A", "na", "n/a", "NaN", "nan", "NULL", "null", "None", "none", "-", ".")
 """What tables hold where a program has nothing to write, as no intensity or modifier."""
-_FACE: Final = re.compile(r"(?:(.*\S)\s+)?face#(\d{1,6})")
+_CODED: Final = re.compile(r"coded[\s_-]ranges?", re.IGNORECASE)
+_FACE: Final = re.compile(r"(?:(.*\S)\s+)?face ?#(\d{1,9})", re.IGNORECASE)
 _NOBODY: Final = ("", "no focal subject", "no subject", "not defined", "none")
 _SIGHT: Final = re.compile(r"visib|sichtbar|view|sight|codab|scorab|quality", re.IGNORECASE)
 """Tiers that say what can be seen."""
@@ -146,7 +148,16 @@ class Stretch:
     def event(
         self, au: int | None, intensity: float | None = None, kind: Literal["au", "unknown", "coded", "none"] = "au"
     ) -> Event:
-        """What was coded in it."""
+        """What was coded in it.
+
+        Raises:
+            InputError: when a stretch that was coded has no length: everything would be unknown.
+        """
+        if kind == "coded" and self.offset_s <= self.onset_s:
+            raise InputError(
+                f"{self.row.path}, row {self.row.number}: what was coded begins and ends at {self.onset_s:g} s; give "
+                "its end."
+            )
         return Event(
             self.source, au, self.onset_s, self.offset_s, intensity, self.face, self.coder, kind,
             f"{self.row.path}, row {self.row.number}", self.subject, self.observation, self.others,
@@ -214,8 +225,8 @@ def of_text(stretch: Stretch, name: str, value: str, *, coding: bool) -> Iterato
         InputError: when it names an AU and cannot be read.
     """
     text = without_mark(value)
-    if not coding and is_coded_range(name.partition("@")[0]) and text.lower() in ("", "x", CODED):
-        yield stretch.event(None, kind="coded")
+    if is_coded_range(name):
+        yield from of_coded_range(stretch, name, text)
         return
     said = [] if not coding and _COUNTS.search(name) else parse_aus(text)
     part, tier = unseen_part(text), unseen_part(name)
@@ -237,7 +248,18 @@ def of_text(stretch: Stretch, name: str, value: str, *, coding: bool) -> Iterato
 
 def is_coded_range(name: str) -> bool:
     """Whether a tier or behaviour says what was coded at all."""
-    return name.strip().lower() == CODED
+    return _CODED.fullmatch(name.partition("@")[0].strip()) is not None
+
+
+def of_coded_range(stretch: Stretch, name: str, text: str) -> Iterator[Event]:
+    """The event of a tier or behaviour that says what was coded, whatever stands in it.
+
+    Raises:
+        InputError: when AUs do.
+    """
+    if parse_aus(text) and not text.isdecimal():
+        raise stretch.row.error(name, f"`{text}` names an AU, and these are the ranges that were coded; code it apart.")
+    yield stretch.event(None, kind="coded")
 
 
 def is_coding(values: Sequence[str]) -> bool:

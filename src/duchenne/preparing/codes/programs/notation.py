@@ -186,7 +186,7 @@ def who_of_names(names: Sequence[str]) -> dict[str, str]:
 
     A tier of which nothing says so is nobody's: the empty text.
     """
-    who = {name: name.rpartition("@")[2].strip() if "@" in name else "" for name in names}
+    who = {name: name.partition("@")[2].strip() if "@" in name else "" for name in names}
     tails: dict[tuple[int, ...], dict[str, str]] = {}
     for name in names:
         aus = tuple(said.au for said in aus_of_name(name))
