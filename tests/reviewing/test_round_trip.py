@@ -58,7 +58,7 @@ def labels(path: Path) -> dict[tuple[str, int | None], Any]:
 
 
 @given(coded())
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_codes_mean_the_same_after_other_programs(tmp_path: Path, entries: list[Entry]) -> None:
     own = tmp_path / "codes.csv"
     own.write_text(entries_text(entries), encoding="utf-8")

@@ -53,11 +53,17 @@ def heads_folder(shared: Path, shapes: None, tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.fixture
-def makehuman(shared: Path, heads_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def files(shared: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """MakeHuman's, without heads, which take two minutes to bake."""
     folder = shared / "data" / "makehuman"
     monkeypatch.setenv(assets.VARIABLE, str(folder))
-    monkeypatch.setenv("DUCHENNE_HEADS", str(heads_folder))
     return folder
+
+
+@pytest.fixture
+def makehuman(files: Path, heads_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("DUCHENNE_HEADS", str(heads_folder))
+    return files
 
 
 def test_the_depth_buffer_against_plain_loops() -> None:
@@ -297,7 +303,7 @@ def test_without_assets_faces_are_procedural(shapes: None, tmp_path: Path, monke
 
 
 @pytest.mark.shared
-def test_wrong_and_missing_files(makehuman: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_and_missing_files(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     name = "textures/grey_eye.png"
     monkeypatch.setenv(assets.VARIABLE, str(tmp_path / "nowhere"))
     with pytest.raises(UsageError, match="is not a folder"):
@@ -309,13 +315,14 @@ def test_wrong_and_missing_files(makehuman: Path, tmp_path: Path, monkeypatch: p
     (tmp_path / name).write_bytes(b"other")
     with pytest.raises(InputError, match="SHA-256 differs"):
         assets.asset(name)
-    shutil.copy(makehuman / name, tmp_path / name)
+    shutil.copy(files / name, tmp_path / name)
     assert assets.asset(name) == tmp_path / name
     assert len(assets.known()) > 100
 
 
 @pytest.mark.shared
-def test_a_cache_that_cannot_be_used(makehuman: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("files")
+def test_a_cache_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bake, "_bake", lambda: {"mean": np.zeros(3)})
     (tmp_path / "taken").write_text("")
     monkeypatch.setenv("DUCHENNE_HEADS", str(tmp_path / "taken"))

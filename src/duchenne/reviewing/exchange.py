@@ -38,6 +38,8 @@ Names = Mapping[tuple[str, int], str]
 """(source, face) -> name, see `duchenne.preparing.codes.names.read_names`."""
 _UNSEEN_FACE: Final = "face not visible"
 """How programs that know only action units are told that none could be judged; `prepare` reads it as that."""
+_NOBODY: Final = (None, "")
+"""Neither a face nor a subject: of whom codes are that hold for everybody."""
 
 
 def export(form: str, entries: Sequence[Entry], times: Times, names: Names | None = None) -> str:
@@ -104,26 +106,35 @@ def _frames(entries: Sequence[Entry], times: Times, people: Mapping[str, Mapping
 def _for_programs(entries: Sequence[Entry], times: Times) -> list[Entry]:
     """The codes as programs can hold them that know nobody's codes but a coder's, and nothing without a time."""
     coder = next((entry.coder for entry in entries if entry.coder), "")
-    ranges: dict[str, set[int | None]] = defaultdict(set)
-    for entry in entries:
-        if entry.code.kind == "coded":
-            ranges[entry.source].add(entry.code.face)
     found = []
     for entry in entries:
-        code = entry.code
-        if code.kind == "none":
-            of = ranges[entry.source]
-            if of & {None, code.face} or (code.face is None and of):
-                continue  # no more than these ranges was coded
-            times_s = times(entry.source)
-            if not len(times_s):
-                raise InputError(
-                    f"{entry.source}: has no frames, so nobody can be said not to move in it; export events."
-                )
-            step_s = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 0.04
-            code = replace(code, kind="coded", onset_s=0.0, offset_s=float(times_s[-1]) + step_s)
-        found.append(replace(entry, code=code, coder=coder))
-    return found
+        if entry.code.kind == "none":
+            found += _as_ranges(entry, [one for one in entries if one.source == entry.source], times)
+        else:
+            found.append(entry)
+    return [replace(entry, coder=coder) for entry in found]
+
+
+def _as_ranges(nobody_moves: Entry, own: Sequence[Entry], times: Times) -> list[Entry]:
+    """That nobody moves, as ranges from the first frame to the last of everybody of whom no other range was coded."""
+    times_s = times(nobody_moves.source)
+    if not len(times_s):
+        raise InputError(
+            f"{nobody_moves.source}: has no frames, so nobody can be said not to move in it; export events."
+        )
+    step_s = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 0.04
+    whole = replace(nobody_moves.code, kind="coded", onset_s=0.0, offset_s=float(times_s[-1]) + step_s)
+    ranges = {_person(entry) for entry in own if entry.code.kind == "coded"}
+    people = {_person(entry) for entry in own} - {_NOBODY}
+    about = people or {_NOBODY} if _person(nobody_moves) == _NOBODY else {_person(nobody_moves)}
+    return [
+        replace(nobody_moves, code=replace(whole, face=face, others=(("subject", subject),) if subject else ()))
+        for face, subject in sorted(about, key=str) if not ranges & {_NOBODY, (face, subject)}
+    ]  # fmt: skip
+
+
+def _person(entry: Entry) -> tuple[int | None, str]:
+    return entry.code.face, dict(entry.code.others).get("subject", "")
 
 
 def _elan(entries: Sequence[Entry]) -> str:
@@ -144,7 +155,8 @@ def _in_words(code: Code) -> tuple[str, str]:
 
 
 def _subject(entry: Entry) -> str:
-    return subject_word(dict(entry.code.others).get("subject", ""), entry.code.face)
+    face, subject = _person(entry)
+    return subject_word(subject, face)
 
 
 def _boris(entries: Sequence[Entry]) -> str:
