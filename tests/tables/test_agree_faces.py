@@ -52,6 +52,9 @@ def test_codes_that_name_no_face_are_of_the_one_seen_largest_and_longest(tmp_pat
     near = framed(tmp_path, {0: range(4), 1: range(12)}, widths=(200, 20))  # 800 to 240: as `prepare` takes it
     found = agree(near, write(tmp_path, "codes.csv", BOTH), out=tmp_path / "out")
     assert "taken to be face 0" in found.attrs["notes"][0]
+    pd.read_csv(near).assign(width="wide").to_csv(near, index=False)
+    found = agree(near, tmp_path / "codes.csv", out=tmp_path / "out")
+    assert "taken to be face 1" in found.attrs["notes"][0]
 
 
 def test_frames_without_a_face_are_nobody(tmp_path: Path) -> None:

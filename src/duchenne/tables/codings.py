@@ -197,7 +197,8 @@ def _keys(table: pd.DataFrame, path: Path) -> pd.DataFrame:
         {"source": sources, "face": "0" if face is None else [_face_name(value) for value in face], "frame": frames}
     )
     keys["time_s"] = _seconds(numbers(time), frames, keys, "" if time is None else str(time.name))
-    keys["size"] = 1.0 if "width" not in table else np.nan_to_num(numbers(table["width"]))
+    width = pd.to_numeric(table["width"], errors="coerce").to_numpy(np.float64) if "width" in table else np.zeros(1)
+    keys["size"] = np.nan_to_num(width) if (width > 0).any() else 1.0
     place = "time_s" if np.isnan(frames).all() else "frame"
     if face is not None and face.name == "Identity" and not keys.duplicated(["source", place]).any():
         keys["face"] = "0"  # guessed anew in every frame, and nobody else is there

@@ -50,7 +50,7 @@ def test_what_follows_a_point_is_an_ending_only_where_files_have_it() -> None:
     assert Sources(["p1.pre.mp4", "p1.post.mp4"]).find("p1.post") == "p1.post.mp4"
     assert Sources(["p1.pre.mp4", "p1.post.mp4"]).find_start("p1.post MK") == "p1.post.mp4"
     assert Sources(["p1.pre", "p1.post"]).find("p1") is None
-    assert [stem_of(name) for name in ("rec\\p1.mp4", "rec/p1.pre", "p1.WAV")] == ["p1", "p1.pre", "p1"]
+    assert [stem_of(name) for name in ("rec\\p1.mp4", "rec/p1.pre", "p1.WAV", "..mp4")] == ["p1", "p1.pre", "p1", ""]
 
 
 def test_no_two_recordings_become_the_same_one() -> None:

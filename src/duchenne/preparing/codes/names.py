@@ -66,7 +66,7 @@ def _begins(name: str, stem: str) -> bool:
     """Whether a name is a recording's stem with more words: `p01 MK`, `p01.mp4 MK`, `p01_second` of `p01`."""
     whole, start = plain_path(name).lower(), stem.lower()
     rest = whole[len(start) :]
-    ending = re.match(r"\.\w+", rest)
+    ending = re.match(r"\.[^\W_]+", rest)
     if ending and ending[0] in _ENDINGS:
         rest = rest[ending.end() :]
     return whole.startswith(start) and not rest[:1].isalnum() and not rest.startswith(".")
@@ -78,7 +78,7 @@ def stem_of(name: str) -> str:
 
 
 def _without_ending(path: PurePosixPath) -> PurePosixPath:
-    return path.with_suffix("") if path.suffix.lower() in _ENDINGS else path
+    return PurePosixPath(str(path).removesuffix(path.suffix)) if path.suffix.lower() in _ENDINGS else path
 
 
 def labels_of(names: Iterable[str]) -> dict[str, str]:
