@@ -95,6 +95,7 @@ def test_nothing_is_written_over_what_changed_elsewhere(tmp_path: Path) -> None:
         ("source,frame,AU12\none.mp4,0,1\n", "holds no events"),
         ("source,au,onset_s,offset_s\ntwo.mp4,smile,1,2\n", "row 2"),
         ("source,au,onset_s,offset_s\ntwo.mp4,12,3,2\n", "before the onset"),
+        ("source,au,onset_s,offset_s\ntwo.mp4,coded,2,2\n", "row 2: what was coded begins and ends at 2 s; give its"),
         ("Tier,Begin Time - ss.msec,End Time - ss.msec,Annotation\nAU12,1,2,C\n", "holds no events"),
     ],
 )

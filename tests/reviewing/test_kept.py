@@ -63,6 +63,8 @@ def test_an_action_unit_that_could_not_be_judged_is_not_called_present() -> None
     for wrong in ("", "NA", "C"):
         with pytest.raises(UsageError, match="AU12 could not be judged"):
             code_of({**sent, "intensity": wrong})
+    with pytest.raises(UsageError, match="the offset 2 s does not lie after the onset 2 s"):
+        code_of({"kind": "coded", "onset_s": 2, "offset_s": 2.0})
 
 
 def test_whose_codes_they_are_stays_where_two_are_equal(tmp_path: Path) -> None:

@@ -194,8 +194,8 @@ def code_of(values: object) -> Code:
     times = [given.get("onset_s", 0.0), given.get("offset_s", 0.0)]
     if any(isinstance(t, bool) or not isinstance(t, int | float) or not math.isfinite(t) or t < 0 for t in times):
         raise UsageError("a time is no number of seconds from 0 on.")
-    if times[1] < times[0]:
-        raise UsageError(f"the offset {times[1]:g} s lies before the onset {times[0]:g} s.")
+    if times[1] < times[0] or (kind == "coded" and times[1] == times[0]):
+        raise UsageError(f"the offset {times[1]:g} s does not lie after the onset {times[0]:g} s.")
     texts = {name: plain_text(given.get(name, "")) for name in ("intensity", "side", "certainty")}
     much = texts["intensity"]
     if kind == "unknown" and au is not None:
