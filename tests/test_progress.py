@@ -48,7 +48,9 @@ def notes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize(("workers", "first"), [(1, "person 1 of 3"), (2, "1 of 3 people done")])
+@pytest.mark.parametrize(
+    ("workers", "first"), [(1, "person 1 of 3"), pytest.param(2, "1 of 3 people done", marks=pytest.mark.slow)]
+)
 def test_a_job_counts_its_parts(notes: list[str], tmp_path: Path, workers: int, first: str) -> None:
     duchenne.synth(tmp_path / "s", subjects=3, clips=1, frames=2, size_px=32, workers=workers)
     assert notes[0] == first

@@ -142,6 +142,7 @@ def test_failures_and_counts_are_kept(tmp_path: Path) -> None:
         assert list(csv.reader(file)) == [["source", "reason"], ["broken.mp4", "not a video, or: damaged"]]
 
 
+@pytest.mark.slow
 def test_any_number_of_workers_writes_the_same_bytes(tmp_path: Path) -> None:
     job.write(tmp_path / "one", 5)
     job.write(tmp_path / "two", 5, workers=2)

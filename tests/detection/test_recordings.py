@@ -124,6 +124,7 @@ def test_a_missing_output_folder_is_made(face: Image, tmp_path: Path) -> None:
     assert (out / "r" / "a_report.html").exists()
 
 
+@pytest.mark.slow
 def test_a_time_range_gives_the_rows_of_the_whole(shared: Path) -> None:
     video = shared / "data" / "intel-sample-videos" / "head-pose-face-detection-female-and-male.mp4"
     whole = duchenne.detect(video)

@@ -218,6 +218,7 @@ def test_gate_on_the_development_faces(shared: Path) -> None:
         assert area(au, among) == pytest.approx(float(stated[1]), abs=0.003)
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_a_smile_in_a_recording_and_a_turning_head_without_one(shared: Path, tmp_path: Path) -> None:
     videos = shared / "data" / "intel-sample-videos"

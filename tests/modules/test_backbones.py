@@ -268,6 +268,7 @@ def test_transformers_that_are_not_installed(monkeypatch):
         build_backbone("transformers:convnext")
 
 
+@pytest.mark.slow
 def test_networks_of_transformers(squares, tmp_path):
     transformers = pytest.importorskip("transformers")
     with pytest.raises(UsageError, match="did you mean `transformers:convnext`"):

@@ -132,6 +132,7 @@ def test_models_are_named_apart_or_refused() -> None:
         source_of(3)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_a_detector_stores_an_encoder_but_no_foreign_code(drawn: duchenne.Prepared, tmp_path: Path) -> None:
     encoder = small_encoder().train()
     duchenne.fit(model=encoder, data=drawn, out=tmp_path / "d", quiet=True)
@@ -146,6 +147,7 @@ def test_a_detector_stores_an_encoder_but_no_foreign_code(drawn: duchenne.Prepar
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.slow
 def test_export_takes_what_is_open(tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     with pytest.raises(UsageError, match="Encoder: says no `size_px`"):

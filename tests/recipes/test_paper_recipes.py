@@ -172,6 +172,7 @@ def test_keys_that_differ_in_colour_alone():
         config_class("clp")(key_view="colour", colour=0.0)
 
 
+@pytest.mark.slow
 def test_contrastive_baselines_are_validated_by_their_loss(tmp_path):
     """The same people held out as the knowledge-driven method's: their pictures are never trained on."""
     moving_squares(tmp_path / "squares")

@@ -176,6 +176,7 @@ def test_units_of_a_trained_classifier_are_those_that_attention_is_drawn_of():
     assert np.allclose(head_of(network)(features.numpy()), expected.numpy(), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_figures_of_every_encoder_as_the_first_fold_trained_it(faces, here, monkeypatch):
     """Maps and attention under the protocol, of the very network whose scores they are beside, for all models."""
     seen = {}
