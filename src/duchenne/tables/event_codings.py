@@ -84,7 +84,8 @@ class EventCoding:
         """
         videos = dict(self.videos)
         notes, lost = [], set()
-        for source in self.videos.keys() & seen.keys():
+        compared = [source for source in self.videos if source in seen]
+        for source in compared:
             there, faces = seen[source], self.videos[source]
             in_it = f" in {name}" if (name := (called or {}).get(source, source)) else ""
             if "" in faces and len(faces) > 1:
@@ -117,7 +118,7 @@ class EventCoding:
                     f"{self.name}: the codes of {listed(lacking)}{in_it} are left out: {where} has "
                     f"{listed(in_order(there))}."
                 ] if lacking else []  # fmt: skip
-        if lost and not any(videos[source] for source in self.videos.keys() & seen.keys()):
+        if lost and not any(videos[source] for source in compared):
             raise InputError(
                 f"{self.name}: {where} has none of its faces ({listed(in_order(lost))}); write the numbers that it "
                 "gives them into a column `face`."
