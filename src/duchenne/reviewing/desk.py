@@ -149,16 +149,14 @@ class Desk:
         keys = next((side.keys for side in sides if isinstance(side, Coding)), None)
         if keys is None:
             keys = self._keys(framed, [entry for entries in coded.values() for entry in entries])
-        names = {one.key: one.source for one in self.library.recordings.values()}
+        names = {key: source for source, key in labels.items()}
         rows, differences, notes = comparing.compare(sides[0], sides[1], keys, names)
         order = list(self.library.recordings)
         differences.sort(key=lambda one: order.index(one["source"]))
         return {
             "rows": rows,
             "notes": notes,
-            "differences": [
-                {**one, "key": one["source"], "source": self.library.find(one["source"]).source} for one in differences
-            ],
+            "differences": [{**one, "key": one["source"], "source": names[one["source"]]} for one in differences],
         }
 
     def fit(self, coder: str, model: str) -> None:

@@ -257,7 +257,7 @@ def of_coded_range(stretch: Stretch, name: str, text: str) -> Iterator[Event]:
     Raises:
         InputError: when AUs do.
     """
-    if parse_aus(text) and not text.isdecimal():
+    if is_coding([text]):
         raise stretch.row.error(name, f"`{text}` names an AU, and these are the ranges that were coded; code it apart.")
     yield stretch.event(None, kind="coded")
 
