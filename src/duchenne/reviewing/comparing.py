@@ -13,6 +13,7 @@ import pandas as pd
 
 from duchenne.errors import InputError
 from duchenne.facs import ACTION_UNITS, au_column
+from duchenne.preparing.codes.programs.events import step_of
 from duchenne.reviewing.codes import Entry, entries_text
 from duchenne.reviewing.columns import Track
 from duchenne.tables.codings import Coding, coding_of
@@ -141,8 +142,7 @@ def _differences(first: Coding, second: Coding) -> list[dict[str, Any]]:
         for group in np.unique(joined.group):
             rows = np.flatnonzero(joined.group == group)
             times = joined.time_s[rows]
-            step = float(np.median(np.diff(times))) if len(times) > 1 else 0.04
-            ends = np.append(times[1:], times[-1] + step)
+            ends = np.append(times[1:], times[-1] + step_of(times))
             sides: tuple[Literal["first", "second"], ...] = ("first", "second")
             for who, mask in zip(sides, ((mine == 1) & (other == 0), (mine == 0) & (other == 1))):
                 edges = np.flatnonzero(np.diff(np.r_[0, mask[rows].astype(np.int8), 0]))

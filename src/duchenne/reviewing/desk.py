@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from duchenne.errors import InputError, UsageError
 from duchenne.facs import ACTION_UNITS, au_column
 from duchenne.preparing.codes.names import read_names
-from duchenne.preparing.codes.programs.events import within
+from duchenne.preparing.codes.programs.events import step_of, within
 from duchenne.reviewing import choosing, comparing, exchange, teaching
 from duchenne.reviewing.appearance import SEEN
 from duchenne.reviewing.clips import about_recording, frame_times
@@ -281,7 +281,7 @@ def coded_frames(entries: list[Entry], face: int, times_s: NDArray[np.float64]) 
     own = [entry.code for entry in entries if entry.code.face in (face, None)]
     spans = [(code.onset_s, code.offset_s) for code in own if code.kind == "coded"]
     coded = np.full(len(times_s), bool(own) and not spans)
-    step_s = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 0.04
+    step_s = step_of(times_s)
     for onset_s, offset_s in spans:
         coded |= within(times_s, onset_s, offset_s, step_s)
     return coded

@@ -20,7 +20,7 @@ from duchenne.facs import au_column, intensity_column
 from duchenne.plain import as_cell
 from duchenne.preparing.codes.exports import SUFFIXES, is_events, read_events
 from duchenne.preparing.codes.names import Sources, disk_of, plain_path
-from duchenne.preparing.codes.programs.events import CODED, Event, subject_word
+from duchenne.preparing.codes.programs.events import CODED, Event, step_of, subject_word
 from duchenne.preparing.codes.video_codes import VideoCodes, event_codes, row_labels
 from duchenne.preparing.codes.whose import as_subject, is_of_all, people_of, with_faces
 from duchenne.reviewing.codes import UNSEEN, Code, Entry, cells_of_entry, entries_text, letter, meant_by
@@ -122,8 +122,7 @@ def _as_ranges(nobody_moves: Entry, own: Sequence[Entry], times: Times) -> list[
         raise InputError(
             f"{nobody_moves.source}: has no frames, so nobody can be said not to move in it; export events."
         )
-    step_s = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 0.04
-    whole = replace(nobody_moves.code, kind="coded", onset_s=0.0, offset_s=float(times_s[-1]) + step_s)
+    whole = replace(nobody_moves.code, kind="coded", onset_s=0.0, offset_s=float(times_s[-1]) + step_of(times_s))
     ranges = {_person(entry) for entry in own if entry.code.kind == "coded"}
     people = {_person(entry) for entry in own} - {_NOBODY}
     about = people or {_NOBODY} if _person(nobody_moves) == _NOBODY else {_person(nobody_moves)}
@@ -316,8 +315,7 @@ def _of_rows(path: Path, stem: str, sources: Sequence[str], coder: str, times: T
     aus = sorted({au for _, au, _ in columns})
     for (source, who, face, subject), labels in values.items():
         times_s = times(source)
-        step = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 0.04
-        edges = np.append(times_s, times_s[-1] + step).tolist()
+        edges = np.append(times_s, times_s[-1] + step_of(times_s)).tolist()
         known = [[_is_known(labels.get(frame), au) for au in aus] for frame in range(len(times_s))]
         partly += sum(any(one) and not all(one) for one in known)
         stretches: list[tuple[str, int | None, list[tuple[int, int, float]]]] = [

@@ -116,6 +116,11 @@ class Event:
         return replace(self, source=source, onset_s=onset_s, offset_s=offset_s, others=())
 
 
+def step_of(times_s: NDArray[np.float64]) -> float:
+    """Seconds from one frame to the next, the median; of a single frame `LONGEST_FRAME_S`."""
+    return float(np.median(np.diff(times_s))) if len(times_s) > 1 else LONGEST_FRAME_S
+
+
 def within(times_s: NDArray[np.float64], onset_s: float, offset_s: float, spacing_s: float) -> NDArray[np.bool_]:
     """Which frames have their middle between onset and offset: the onset's own frame has, the offset's has not.
 
