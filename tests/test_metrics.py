@@ -86,8 +86,8 @@ def test_resampled_scores_equal_scikit_learn_in_a_loop(by_table: bool, monkeypat
     truth, score, predicted, group = example(5)
     fold_of = np.arange(9) % 2
     table = GroupTable.build(truth, score, predicted, group, 9)
-    weights = metrics.resample(fold_of, resamples=12, seed=4)
     members = fold_of == 1
+    weights = metrics.resample(members, resamples=12, seed=4)
     f1, auc = table.f1(weights, members), table.areas(weights, members)
     for number, weight in enumerate(weights):
         rows = np.concatenate([np.tile(np.flatnonzero(group == g), weight[g]) for g in np.flatnonzero(members)])
@@ -101,13 +101,16 @@ def test_resampled_scores_equal_scikit_learn_in_a_loop(by_table: bool, monkeypat
                 assert np.isnan(auc[number, au])
 
 
-def test_resampling_keeps_the_size_of_each_stratum_and_its_seed() -> None:
-    strata = np.array([0] * 5 + [1] * 3 + [2])
-    weights = metrics.resample(strata, resamples=50, seed=1)
-    for stratum in range(3):
-        assert (weights[:, strata == stratum].sum(axis=1) == (strata == stratum).sum()).all()
-    assert (weights == metrics.resample(strata, resamples=50, seed=1)).all()
-    assert (weights != metrics.resample(strata, resamples=50, seed=2)).any()
+def test_resampling_draws_as_many_members_as_there_are_and_nobody_else() -> None:
+    members = np.array([True] * 5 + [False] * 3 + [True])
+    weights = metrics.resample(members, resamples=4000, seed=1)
+    assert (weights.sum(axis=1) == 6).all()
+    assert not weights[:, ~members].any()
+    # Of 6 drawn from 6 with replacement each is drawn once on average, with variance 5/6.
+    np.testing.assert_allclose(weights[:, members].mean(axis=0), 1, atol=0.06)
+    np.testing.assert_allclose(weights[:, members].var(axis=0), 5 / 6, atol=0.08)
+    assert (weights == metrics.resample(members, resamples=4000, seed=1)).all()
+    assert (weights != metrics.resample(members, resamples=4000, seed=2)).any()
 
 
 def test_interval_is_the_percentiles_without_undefined_samples() -> None:
@@ -126,7 +129,7 @@ def test_the_bootstrap_of_a_large_study_takes_seconds() -> None:
     group = np.sort(generator.integers(0, 41, len(truth)))
     start = time.perf_counter()
     table = GroupTable.build(truth, score, score > 0.5, group, 41)
-    weights = metrics.resample(np.arange(41) % 3)
+    weights = metrics.resample(np.ones(41, dtype=bool))
     for fold in range(3):
         table.f1(weights, np.arange(41) % 3 == fold)
         table.areas(weights, np.arange(41) % 3 == fold)

@@ -147,7 +147,7 @@ class Bench:
     def measure(self, models: Mapping[str, str], pairs: list[tuple[str, str]]) -> dict[str, Any]:
         """R2, AUC and movement of every model, and paired differences (first minus second)."""
         summariser = Summariser(self.labels, self.items, self.group, self.strata, resamples=RESAMPLES, exclusive=False)
-        weights = resample(np.zeros(int(self.group.max()) + 1, dtype=int))
+        weights = resample(np.ones(int(self.group.max()) + 1, dtype=bool))
         rows: dict[str, Any] = {}
         drawn: dict[str, NDArray[np.float64]] = {}
         shares: dict[str, NDArray[np.float64]] = {}

@@ -130,13 +130,11 @@ def wins_table(
     return table
 
 
-def resample(strata: NDArray[np.integer], *, resamples: int = RESAMPLES, seed: int = 0) -> NDArray[np.int16]:
-    """Draws groups (subjects) with replacement, within strata.
-
-    Strata must be large: of m groups, the variance comes out smaller by the factor (m - 1) / m, and 0 of one alone.
+def resample(members: NDArray[np.bool_], *, resamples: int = RESAMPLES, seed: int = 0) -> NDArray[np.int16]:
+    """Draws as many groups (subjects) as there are members, with replacement, among the members.
 
     Args:
-        strata: (G,) the stratum of each group; every stratum keeps its number of draws.
+        members: (G,) bool; the others are never drawn.
         resamples: number R of bootstrap samples.
         seed: of the draws.
 
@@ -144,11 +142,10 @@ def resample(strata: NDArray[np.integer], *, resamples: int = RESAMPLES, seed: i
         (R, G) how often each group was drawn.
     """
     generator = np.random.default_rng(seed)
-    weights = np.zeros((resamples, len(strata)), dtype=np.int16)
-    for stratum in np.unique(strata):
-        members = np.flatnonzero(strata == stratum)
-        for row in weights:
-            row[members] = np.bincount(generator.integers(len(members), size=len(members)), minlength=len(members))
+    weights = np.zeros((resamples, len(members)), dtype=np.int16)
+    places = np.flatnonzero(members)
+    for row in weights:
+        row[places] = np.bincount(generator.integers(len(places), size=len(places)), minlength=len(places))
     return weights
 
 

@@ -185,9 +185,7 @@ class Summariser:
     ) -> None:
         self._labels, self._items, self._group, self._exclusive = labels, items, group, exclusive
         tested = fold >= 0
-        self._weights = np.concatenate(
-            [np.ones((1, len(fold)), dtype=np.int16), resample(np.where(tested, 0, -1), resamples=resamples)]
-        )
+        self._weights = np.concatenate([np.ones((1, len(fold)), dtype=np.int16), resample(tested, resamples=resamples)])
         known = ~np.isnan(labels) & tested[group][:, None]
         self._several = np.array([len(np.unique(group[rows])) > 1 for rows in known.T])
         self._statistics: dict[str, Statistics] = {}

@@ -22,7 +22,7 @@ from duchenne.errors import InputError, UsageError
 from duchenne.facs import ACTION_UNITS, au_column
 from duchenne.files import write_text
 from duchenne.keywords import check_choice, check_number
-from duchenne.metrics import RESAMPLES, interval, json_number, resample
+from duchenne.metrics import interval, json_number, resample
 from duchenne.pages import render_page
 from duchenne.preparing.codes.exports import holds_events
 from duchenne.preparing.codes.names import same_recordings
@@ -278,7 +278,7 @@ def _alpha(name: str, values: Floats, source: Any) -> dict[str, float]:
     parts = np.stack([unit_sums(values[:, source == one], "interval") for one in np.unique(source)])
     found = {name: alpha_of(parts.sum(axis=0))}
     if len(parts) > 1:
-        drawn = resample(np.zeros(len(parts), dtype=np.int64), resamples=RESAMPLES)
+        drawn = resample(np.ones(len(parts), dtype=bool))
         low, high = interval(np.array([alpha_of(np.tensordot(weights, parts, axes=1)) for weights in drawn]))
         found |= {f"{name}_low": float(low), f"{name}_high": float(high)}
     return found

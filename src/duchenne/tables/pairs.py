@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from duchenne.errors import InputError
 from duchenne.facs import au_column
 from duchenne.metrics import (
-    RESAMPLES,
     cohen_kappa,
     f1_from_counts,
     gwet_ac1,
@@ -197,7 +196,7 @@ def _presence(cells: Floats) -> dict[str, Any]:
     total = cells.sum(axis=0)
     low, high = np.nan, np.nan
     if len(cells) > 1:
-        drawn = resample(np.zeros(len(cells), dtype=np.int64), resamples=RESAMPLES) @ cells
+        drawn = resample(np.ones(len(cells), dtype=bool)) @ cells
         low, high = (float(bound) for bound in interval(cohen_kappa(*drawn.T)))
     return {
         "first_present": float(ratio(total[0] + total[1], total.sum())),

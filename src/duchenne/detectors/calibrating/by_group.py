@@ -131,7 +131,7 @@ def _figures(
     everyone = np.ones(len(names), dtype=bool)
     table = GroupTable.build(truth, chance, present, subject, len(names))
     once = np.ones((1, len(names)), dtype=np.int16)
-    draws = resample(np.zeros(len(names), dtype=np.int64), seed=seed) if bootstrap else once
+    draws = resample(everyone, seed=seed) if bootstrap else once
 
     def all_figures(weights: NDArray[np.int16]) -> dict[str, NDArray[np.float64]]:
         folds = [np.isin(np.arange(len(names)), subject[fold == one]) for one in np.unique(fold)]

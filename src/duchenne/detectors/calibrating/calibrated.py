@@ -323,7 +323,8 @@ def held_out_figures(
     if bootstrap:
         own = [confusion(truth[group == one], result.present[group == one]) for one in range(count)]
         table = np.array(own, dtype=np.float64)  # (G, 4, A)
-        weights, members = resample(np.zeros(count, dtype=np.int64), seed=seed), np.ones(count, dtype=bool)
+        members = np.ones(count, dtype=bool)
+        weights = resample(members, seed=seed)
         low, high = interval(cohen_kappa(*(weighted_sums(weights, members, table[:, cell]) for cell in range(4))))
     out: list[dict[str, Any] | None] = []
     for au in range(labels.shape[1]):

@@ -160,7 +160,7 @@ def intensity_figures(
         names, group = np.unique(groups[known], return_inverse=True)
         columns = (np.ones_like(said), truth, said, truth * truth, said * said, truth * said)
         sums = np.stack([np.bincount(group, weights=column, minlength=len(names)) for column in columns], axis=1)
-        weights = resample(np.zeros(len(names), dtype=np.int64), seed=seed)
+        weights = resample(np.ones(len(names), dtype=bool), seed=seed)
         bounds = interval(_consistency(weights.astype(np.float64) @ sums)[:, None])
         low, high = (float(bound[0]) for bound in bounds)
     return {

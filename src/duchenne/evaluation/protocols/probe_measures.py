@@ -50,7 +50,7 @@ class Sums:
 
         All three are null where nothing can be measured.
         """
-        weights = resample(np.where(self.bottom > 0, 0, -1))
+        weights = resample(self.bottom > 0)
         everyone = np.ones((1, len(self.top)))
         tops, bottoms = ([w @ sums for w in (everyone, weights)] for sums in (self.top, self.bottom))
         value, drawn = (where_known(self.read(ratio(*pair)), pair[1]) for pair in zip(tops, bottoms))
