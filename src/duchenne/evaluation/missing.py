@@ -177,9 +177,8 @@ def _of_pictures(
     if is_partition(folds):
         fold_of_part = dict(zip(data.column("split", task.rows), rows.tolist()))
         return table["split"].map(fold_of_part).to_numpy(dtype=np.float64, na_value=np.nan)
-    listed = from_file(folds, task.units, seed=seed)
-    try:
-        return from_file(folds, pd.concat([task.units, table["picture"]]), seed=seed)[len(listed) :]
+    try:  # the task's own units were found there when its folds were made
+        return from_file(folds, pd.concat([task.units, table["picture"]]), seed=seed)[len(task.units) :]
     except InputError as error:
         raise InputError(
             f"{folds}: lacks some of the {len(table)} labelled pictures without a crop (--missing negative), such as "
