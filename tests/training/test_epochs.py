@@ -14,7 +14,7 @@ from tests.training.made import FACE, SIZE_PX, changed, moving_squares
 import duchenne
 from duchenne.data.clip_frames import ClipFrames
 from duchenne.data.clip_samplers import SequenceSampler
-from duchenne.data.epochs import epoch_units, recording_ids
+from duchenne.data.epochs import epoch_units, first_rows, recording_ids
 from duchenne.data.loaders import ClipLoader
 from duchenne.data.prepared import DatasetInfo, Prepared
 from duchenne.data.shards import PartWriter, encode_jpeg
@@ -23,19 +23,18 @@ from duchenne.errors import UsageError
 from duchenne.methods.clp.sampler import SequenceAndFrames
 from duchenne.methods.registry import method_class
 from duchenne.training.config import TrainingConfig, method_run_config
-from duchenne.training.held_out import split_clips
+from duchenne.training.held_out import copies, split_clips
 from duchenne.training.schedules import Plateau
 
 FAST = {"size_px": 32, "batch_size": 4, "device": "cpu", "precision": "float32", "quiet": True, "log_every": 1}
 SPEAKERS, VIDEOS, UTTERANCES = 2, 3, 4
 
 
-def voxceleb2(out: Path) -> Prepared:
+def voxceleb2(out: Path, name: str = "voxceleb2", **settings: object) -> Prepared:
     """Utterances of videos of speakers, under the names that `prepare voxceleb2` gives; one is broken into two runs."""
     info = DatasetInfo(
-        name="voxceleb2", aus=(), label_kind="none", alignment="none", size_px=SIZE_PX, licence="", settings={
-            "reader": "voxceleb2"
-        },
+        name=name, aus=(), label_kind="none", alignment="none", size_px=SIZE_PX, licence="",
+        settings={"reader": "voxceleb2", **settings},
     )  # fmt: skip
 
     def produce(writer: PartWriter, speaker: int) -> None:
@@ -85,6 +84,32 @@ def test_no_recording_lies_on_both_sides_of_the_validation(celebrities: Prepared
     training, held_out = sides(partial(recording_ids, celebrities))
     assert not training & held_out
     assert len(held_out) == round(0.2 * SPEAKERS * VIDEOS)
+
+
+def test_a_recording_prepared_in_two_ways_is_one_recording(celebrities: Prepared, tmp_path: Path) -> None:
+    """Neither copy is trained on while the other is held out, whatever the folder is called, and it is said."""
+    own = str(celebrities.paths[0])
+    voxceleb2(tmp_path / "fps", name="celebrities", fps=1.0)
+    both = Prepared([own, tmp_path / "fps"])
+    recordings = recording_ids(both)
+    assert (recordings[: len(celebrities)] == recordings[len(celebrities) :]).all()
+    clips, _ = SequenceSampler(range(12)).usable_clips(both, np.arange(len(both)))
+    sides = split_clips(clips, 0.2, 0, partial(recording_ids, both))
+    names = [{name.rpartition("/")[0] for name in both.column("clip", first_rows(side))} for side in sides]
+    assert not names[0] & names[1]
+    assert len(names[1]) == round(0.2 * SPEAKERS * VIDEOS)
+    (said,) = copies(both)
+    assert said.startswith("6 recordings lie in several of the folders (first: id00000/video-_0)")
+    assert copies(celebrities) == []
+
+    def videos(name: str) -> str:
+        voxceleb2(tmp_path / name / "out", name=name, reader="videos")
+        return str(tmp_path / name / "out")
+
+    assert copies(Prepared([videos("study"), videos("other"), own])) == [], "files of other studies may be named alike"
+    duchenne.synth(tmp_path / "a", subjects=2, clips=1, frames=2, size_px=32, quiet=True)
+    duchenne.synth(tmp_path / "b", subjects=2, clips=1, frames=2, size_px=32, seed=1, quiet=True)
+    assert copies(Prepared([tmp_path / "a", tmp_path / "b"])) == [], "other people under the same names"
 
 
 def test_an_epoch_of_videos_draws_every_sequence_of_theirs_equally_often(celebrities: Prepared) -> None:

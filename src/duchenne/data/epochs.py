@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final, Literal, overload
+from typing import Any, Final, Literal, overload
 
 import numpy as np
 import pandas as pd
@@ -27,14 +27,31 @@ _FACE_RUN: Final = r"#\d+\.\d+$"
 
 
 def recording_ids(data: Prepared, rows: Rows = None) -> NDArray[np.int64]:
-    """(n,) a number per recording, unique over folders: what was filmed at one go, whatever it was cut into later.
+    """(n,) a number per recording: what was filmed at one go, whatever it was cut into later.
 
     The clips of one video file are one recording, whoever is seen in them. VoxCeleb2 cuts a video into utterances,
     files of their own: the video is the recording. Where the source gives clips, as `synth` and data sets of pictures
-    do, each clip of a subject is one.
+    do, each clip of a subject is one. A recording of one data set is the same in every folder that `prepare` made of
+    it: at another rate, or with others left out.
     """
-    names, numbers = [], []
-    for number, (info, (subjects, clips)) in enumerate(zip(data.infos, data.clip_texts())):
+    return np.asarray(_recordings(data)[0][data.clip_ids(rows)], dtype=np.int64)
+
+
+def copied_recordings(data: Prepared) -> tuple[str, ...]:
+    """Names of recordings that lie in several folders, in order of appearance."""
+    sets = _data_sets(data)
+    if len(set(sets)) == len(sets):
+        return ()
+    codes, names, folders = _recordings(data)
+    places = pd.DataFrame({"recording": codes, "folder": folders}).drop_duplicates()
+    again = places["recording"].duplicated(keep=False) & ~places["recording"].duplicated()
+    return tuple(names.take(pa.array(places.index[again])).to_pylist())
+
+
+def _recordings(data: Prepared) -> tuple[NDArray[np.int64], pa.Array, NDArray[np.int64]]:
+    """(C,) of every clip the number of its recording, its name, and the folder."""
+    names, numbers, lengths = [], [], []
+    for number, info, (subjects, clips) in zip(_data_sets(data), data.infos, data.clip_texts()):
         cut = pc.replace_substring_regex(clips, _FACE_RUN, "")
         own = pc.if_else(
             pc.match_substring_regex(clips, _FACE_RUN), cut, pc.binary_join_element_wise(subjects, clips, _SLASH)
@@ -44,10 +61,25 @@ def recording_ids(data: Prepared, rows: Rows = None) -> NDArray[np.int64]:
             own = pc.coalesce(found, own)
         names += own.chunks
         numbers.append(np.full(len(own), number))
-    coded = pa.chunked_array(names).combine_chunks().dictionary_encode()
+        lengths.append(len(own))
+    named = pa.chunked_array(names).combine_chunks()
+    coded = named.dictionary_encode()
     keys = np.concatenate(numbers) * len(coded.dictionary) + coded.indices.to_numpy(zero_copy_only=False)
-    codes, _ = pd.factorize(keys)
-    return np.asarray(codes[data.clip_ids(rows)], dtype=np.int64)
+    return pd.factorize(keys)[0], named, np.repeat(np.arange(len(lengths)), lengths)
+
+
+def _data_sets(data: Prepared) -> list[int]:
+    """Of every folder the first that was prepared from the same data set; those that `prepare` did not make are alone.
+
+    It is told by the reader, or where that reads any videos or tables, by the name.
+    """
+    first: dict[tuple[Any, ...], int] = {}
+    found = []
+    for number, info in enumerate(data.infos):
+        reader = info.settings.get("reader")
+        own = number if reader is None else info.name if reader in ("videos", "table") else ""
+        found.append(first.setdefault((reader, own), number))
+    return found
 
 
 class Recordings(Sequence[Clip]):

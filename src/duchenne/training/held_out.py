@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from duchenne.config import to_mapping
 from duchenne.data.clip_samplers import Clip, ClipTable
-from duchenne.data.epochs import first_rows
+from duchenne.data.epochs import copied_recordings, first_rows
 from duchenne.data.folds import from_partition, hold_out, is_partition, k_fold, people_of
 from duchenne.data.prepared import Prepared
 from duchenne.data.single_frames import FrameClips
@@ -183,6 +183,17 @@ def split_clips(
     number = min(max(1, round(share * len(there))), len(there) - 1)
     held = np.isin(groups, np.random.default_rng([seed, 3]).permutation(there)[:number])
     return _take(clips, np.flatnonzero(~held)), _take(clips, np.flatnonzero(held))
+
+
+def copies(data: Prepared) -> list[str]:
+    """That some recordings lie in several folders, where any do."""
+    names = copied_recordings(data)
+    if not names:
+        return []
+    return [
+        f"{len(names):,} recordings lie in several of the folders (first: {names[0]}), so their pictures are seen more "
+        "often; name one folder of a data set to have each recording once."
+    ]
 
 
 def sample_clips(clips: Sequence[Clip], number: int | None, seed: int) -> Sequence[Clip]:

@@ -30,6 +30,7 @@ from duchenne.plain import note
 from duchenne.published.settings import compare_settings
 from duchenne.training.config import method_run_config
 from duchenne.training.held_out import (
+    copies,
     data_sum,
     labelled_rows,
     sample_clips,
@@ -258,7 +259,7 @@ def _train_on(
     training = epoch_units(training, config.epoch_of, prepared, sampler.frames)
     papers = _papers(recipe, config, prepared)
     notes = (
-        *papers, *sampler.notes(clips, short), *chosen.notes(config, prepared, rows_trained),
+        *papers, *copies(prepared), *sampler.notes(clips, short), *chosen.notes(config, prepared, rows_trained),
         *_repeated(config.batch_size, len(training)), *_notes(config.size_px, prepared), *_left_out(labels, prepared),
     )  # fmt: skip
 
