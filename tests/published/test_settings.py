@@ -147,6 +147,15 @@ def test_how_the_data_were_prepared_is_compared() -> None:
         other = compare_settings(name, config, values, data=("synth",), prepared=[{"reader": "synth"}])
         assert other is not None
         assert not other.prepared  # that they are other data is said instead
+    for name in ("temporal_ranking/voxceleb2_k1", "triplet/voxceleb2", "n_pair/voxceleb2"):
+        for settings, said in (
+            ({}, None), ({"per_subject": 8}, "with --per-subject 8"), ({"fps": 1.0}, "with --fps 1"),
+        ):  # fmt: skip
+            here = [{"reader": "voxceleb2", **settings}]
+            found = compare_settings(name, *resolved(name), data=("voxceleb2",), prepared=here)
+            assert found is not None
+            lines = [line for line in found.sentences() if "were prepared" in line]
+            assert [f"{said}; the paper's: without it." in line for line in lines] == [True] * (said is not None)
     config, values = resolved("clp/voxceleb2")
     found = compare_settings("clp/voxceleb2", config, values, data=("voxceleb2",), prepared=[{"reader": "voxceleb2"}])
     assert found is not None

@@ -135,6 +135,7 @@ def test_folds_targets_and_weights_are_the_papers() -> None:
     assert "--folds bp4d:jaa --weighting none" in words("ksrl/table3"), "its classifiers were not weighted"
     assert "--folds disfa:jaa" in words("clp/table2")
     assert "--target emotion --folds split" in words("clp/raf-db")
+    assert "prepare affectnet --root AFFECTNET --out out/data/affectnet_emotions_7 --emotions=7" in words("clp/table6")
     assert "--metric recall" in words("clp/raf-db")
     assert "--metric auc" in words("tc/table4")
     assert "runs/temporal_ranking_voxceleb2_k1+out/runs/temporal_ranking_voxceleb2_k2+out/runs" in words("tc/table1")
@@ -144,16 +145,37 @@ def test_folds_targets_and_weights_are_the_papers() -> None:
 
 
 def test_the_folder_that_was_prepared_as_the_paper_did_it_is_taken() -> None:
-    whole, drawn = Path("whole"), Path("drawn")
-    data = Data({
-        Path("b"): ("bp4d", {}), whole: ("voxceleb2", {}), drawn: ("voxceleb2", {"per_subject": 8}),
-        Path("a"): ("affectnet", {}),
-    })  # fmt: skip
-    steps = plan(find_table("clp/table1"), data, Path("out"), Options())
-    used = {step.out.name: step.words[3] for step in steps if step.kind == "training"}
-    assert used["clp_voxceleb2"] == "drawn"
-    line = next(step.words for step in steps if step.out.name == "fab_net_voxceleb2")
-    assert line[2:5] == ("--data", "whole", "drawn"), "none has one frame a second: all, and the run says so"
+    """One way of preparing alone: copies of the same recordings would be seen more often, and on both sides."""
+    every = {
+        Path("drawn"): ("voxceleb2", {"per_subject": 8, "inputs": "b"}),
+        Path("slow"): ("voxceleb2", {"fps": 1.0, "inputs": "a"}),
+        Path("slow_drawn"): ("voxceleb2", {"fps": 1.0, "per_subject": 8, "inputs": "b"}),
+        Path("whole"): ("voxceleb2", {"inputs": "a"}), Path("large"): ("voxceleb2", {"inputs": "a"}),
+        Path("rest"): ("voxceleb2", {"inputs": "c"}),
+    }  # fmt: skip
+    others = {
+        Path("b"): ("bp4d", {}), Path("a8"): ("affectnet", {"emotions": 8}), Path("a7"): ("affectnet", {"emotions": 7}),
+        Path("r"): ("rafdb", {}),
+    }  # fmt: skip
+
+    def used(name: str, *without: str) -> dict[str, str]:
+        left = {path: found for path, found in every.items() if str(path) not in without}
+        steps = plan(find_table(name), Data({**left, **others}), Path("out"), Options())
+        words = {step.out.name: step.words for step in steps if step.kind in ("training", "evaluation")}
+        return {out: " ".join(own[own.index("--data") + 1 : own.index("--out")]) for out, own in words.items()}
+
+    found = used("tc/table_s1")
+    assert {found[name] for name in found if name != "bp4d_linear"} == {"whole rest"}, "every utterance, each once"
+    found = used("clp/table1")
+    assert found["clp_voxceleb2"] == found["moco_voxceleb2"] == "drawn"
+    assert found["fab_net_voxceleb2"] == "slow"
+    assert found["temporal_ranking_voxceleb2_k4"] == "whole rest"
+    assert found["emoco_affectnet"] == "a8"
+    assert used("clp/table1", "slow")["fab_net_voxceleb2"] == "slow_drawn", "the nearest, and the run says so"
+    assert used("tc/table1", "whole", "large", "rest")["temporal_ranking_voxceleb2_k1"] == "drawn"
+    assert used("clp/table6")["affectnet_linear+bn"] == "a7", "its mean is over seven emotions"
+    assert used("tc/table4")["affectnet_linear"] == "a8"
+    assert used("clp/raf-db")["rafdb_linear"] == "r"
 
 
 def test_missing_data_are_named_with_the_command_that_prepares_them(capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,7 +29,8 @@ class Comparison(NamedTuple):
         ours: sentences on what is done in another way than printed, whatever the fields say.
         chosen: (field, value here, why) of what the paper does not state; why is empty where the value is not the
             recipe's.
-        prepared: (option of `duchenne prepare`, value here, value in the paper) where the data differ in it.
+        prepared: (option of `duchenne prepare`, value here, value in the paper) where the data differ in it; None:
+            without the option.
         data: names of the data sets here and in the paper, where they differ.
         alignment: of the faces, here and in the paper, where both are known and not the same.
     """
@@ -56,7 +57,8 @@ class Comparison(NamedTuple):
         for option, value, wanted in self.prepared:
             flag = f"--{option.replace('_', '-')}"
             here = f"without {flag}" if value is None else f"with {flag} {_value(value)}"
-            found.append(f"Differs from {self.paper}: the data were prepared {here}; the paper's: {_value(wanted)}.")
+            there = "without it" if wanted is None else _value(wanted)
+            found.append(f"Differs from {self.paper}: the data were prepared {here}; the paper's: {there}.")
         if self.alignment:
             here, there = self.alignment
             found.append(f"Differs from {self.paper}: alignment of the faces: {here}; the paper's: {there}.")
@@ -138,15 +140,20 @@ def compare_settings(
     ]
     strange = bool(data and setup.data) and not set(data) <= set(setup.data)
     otherwise = {
-        (option, settings.get(option), wanted)
-        for settings in prepared for option, wanted in setup.prepared.items()
-        if settings.get("reader") in setup.data and settings.get(option) != wanted
+        difference
+        for settings in prepared if settings.get("reader") in setup.data
+        for difference in prepared_otherwise(settings, setup.prepared)
     }  # fmt: skip
     return Comparison(
         setup.paper, tuple(changed), frozenset(by_code), tuple(ours), tuple(chosen),
         tuple(sorted(otherwise, key=str)), (tuple(data), setup.data) if strange else None,
         (alignment, setup.alignment) if alignment and setup.alignment not in ("", alignment) else None,
     )  # fmt: skip
+
+
+def prepared_otherwise(settings: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """(option of `duchenne prepare`, value here, value wanted) where a folder was prepared in another way."""
+    return [(name, settings.get(name), value) for name, value in wanted.items() if settings.get(name) != value]
 
 
 def _in_force(name: str, config: Any) -> str:

@@ -38,7 +38,7 @@ class Setup:
         deviations: what is ours although the paper says otherwise.
         alignment: of the faces, in the words of `DatasetInfo` where it has any; empty: not said.
         by_code: fields of `stated` that the paper does not state, but its authors' code.
-        prepared: option of `duchenne prepare` -> value, by which the paper's data come about.
+        prepared: option of `duchenne prepare` -> value, by which the paper's data come about; None: without it.
     """
 
     paper: str
@@ -58,6 +58,8 @@ _TC: Final = "Lu, Tavabi & Soleymani, BMVC 2020"
 _CLP: Final = "Li & Shan, IEEE TIP 2023"
 
 _ALL_FRAMES: Final = {"frames": "all"}
+_ALL_UTTERANCES: Final = {"fps": None, "per_subject": None}
+"""VoxCeleb2 as it is: 25 frames a second of every utterance."""
 KSRL: Final = Setup(
     paper=_KSRL,
     alignment="68 landmarks of dlib",
@@ -166,6 +168,7 @@ TC: Final = Setup(
     paper=_TC,
     alignment="as given",
     data=("voxceleb2",),
+    prepared=_ALL_UTTERANCES,
     stated={**_SEQUENCES, "margin": 0.03},
     by_code=_SEQUENCE_CODE,
     deviations=(_SQUARED, *_SEQUENCE_DEVIATIONS),
@@ -189,7 +192,7 @@ CLP: Final = Setup(
     paper=_CLP,
     alignment="SeetaFace",
     data=("voxceleb2",),
-    prepared={"per_subject": 8},
+    prepared={**_ALL_UTTERANCES, "per_subject": 8},
     stated={
         "backbone": "resnet34", "hidden_dim": 256, "embedding_dim": 128, "terms": "both", "length": 9, "stride": 2,
         "separate_frames": 2, "margin": 0.03, "weighting": "inverse_sqrt", "distance": "euclidean", "beta": 0.1,
@@ -268,14 +271,14 @@ FAB_NET: Final = Setup(
     data=("voxceleb2",),
     stated=_FAB_NET,
     by_code=frozenset(_FAB_NET) - {"sources"},
-    prepared={"fps": 1.0},
+    prepared={**_ALL_UTTERANCES, "fps": 1.0},
     open=_FLOW_OPEN,
     deviations=(Deviation("they trained on VoxCeleb1 as well, for which there is no reader"),),
 )
 TWIN_CYCLE: Final = Setup(
     paper="Li, Zeng, Shan & Chen, CVPR 2019",
     data=("voxceleb2",),
-    prepared={"fps": 1.0},
+    prepared={**_ALL_UTTERANCES, "fps": 1.0},
     stated=_TWIN_CYCLE,
     by_code=frozenset(_TWIN_CYCLE) - {"code"},
     open=_FLOW_OPEN,

@@ -12,7 +12,8 @@ from typing import Any, Final, Literal
 from duchenne.config import load_mapping
 from duchenne.errors import UsageError
 from duchenne.keywords import flag
-from duchenne.published.settings import setup_of
+from duchenne.published import Row
+from duchenne.published.settings import prepared_otherwise, setup_of
 from duchenne.published.stated import Setup
 from duchenne.reproducing.options import Options
 from duchenne.reproducing.tables import EMOTIONS, READERS, Entry, Table
@@ -91,17 +92,19 @@ def plan(table: Table, data: Data, out: Path, options: Options) -> list[Step]:
     faces: dict[Path, Step] = {}
 
     def folders(reader: str, prepared: Mapping[str, Any]) -> list[str]:
-        """The prepared folders of a reader; those that were prepared as the paper did it where there are any."""
-        own = [path for path, (name, _) in data.folders.items() if name == reader]
-        alike = [path for path in own if _fits(data.folders[path][1], prepared)]
+        """The prepared folders of a reader, those that are most like what is wanted."""
+        own = {path: settings for path, (name, settings) in data.folders.items() if name == reader}
         if options.miniature:
-            alike = [out / MINIATURE / reader]
-            faces[alike[0]] = _synthetic(alike[0], reader)
-        elif not own:
-            alike = [out / "data" / "_".join([reader, *(f"{name}_{value}" for name, value in prepared.items())])]
-            if not (alike[0] / "dataset.yaml").exists():
-                needed[reader, tuple(prepared.items())] = alike[0]
-        return [str(path) for path in alike or own]
+            made = out / MINIATURE / reader
+            faces[made] = _synthetic(made, reader)
+            return [str(made)]
+        if own:
+            return [str(path) for path in _nearest(own, prepared)]
+        chosen = {name: value for name, value in prepared.items() if value is not None}
+        made = out / "data" / "_".join([reader, *(f"{name}_{value}" for name, value in chosen.items())])
+        if not (made / "dataset.yaml").exists():
+            needed[reader, tuple(chosen.items())] = made
+        return [str(made)]
 
     trainings: dict[str, Step] = {}
     evaluations: list[Step] = []
@@ -111,7 +114,7 @@ def plan(table: Table, data: Data, out: Path, options: Options) -> list[Step]:
                 setup = setup_of(recipe) or Setup("")
                 own = [folder for reader in setup.data for folder in folders(reader, setup.prepared)]
                 trainings[recipe] = _training(recipe, own, out, options)
-        tested = folders(READERS[dataset], {})
+        tested = folders(READERS[dataset], _tested(entries[0].row))
         evaluations.append(_evaluation(table, dataset, protocol, entries, tested, out, options))
     missing = []
     for (reader, prepared), path in needed.items():
@@ -172,8 +175,25 @@ def _grouped(table: Table) -> dict[tuple[str, str], list[Entry]]:
     return groups
 
 
-def _fits(settings: Mapping[str, Any], prepared: Mapping[str, Any]) -> bool:
-    return all(settings.get(name) == value for name, value in prepared.items())
+def _tested(row: Row) -> dict[str, Any]:
+    """Option of `duchenne prepare` -> value, by which the data come about that a row is tested on."""
+    emotions = EMOTIONS[row.dataset].get(row.paper) if row.dataset in EMOTIONS else None
+    return {"emotions": emotions} if emotions else {}
+
+
+def _nearest(own: Mapping[Path, Mapping[str, Any]], prepared: Mapping[str, Any]) -> list[Path]:
+    """The folder that was prepared most nearly as the paper did it, and other parts of the data, prepared likewise.
+
+    Args:
+        own: folder -> the settings that made it.
+        prepared: option of `duchenne prepare` -> value wanted.
+    """
+    nearest = min(own.values(), key=lambda settings: len(prepared_otherwise(settings, prepared)))
+    alike = [path for path in own if {**own[path], "inputs": 0} == {**nearest, "inputs": 0}]
+    first: dict[Any, Path] = {}
+    for path in alike:
+        first.setdefault(own[path].get("inputs", path), path)
+    return list(first.values())
 
 
 def _synthetic(out: Path, reader: str) -> Step:

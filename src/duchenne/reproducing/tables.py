@@ -23,8 +23,8 @@ READERS: Final = {
 }  # fmt: skip
 """Data set of a row -> the reader that prepares it."""
 _SETS: Final = {name.lower() for name in READERS}
-EMOTIONS: Final = ("AffectNet", "RAF-DB")
-"""Data sets on which the papers predict emotions."""
+EMOTIONS: Final[dict[str, dict[str, int]]] = {"AffectNet": {"TC": 8, "CLP": 7}, "RAF-DB": {}}
+"""Data sets on which the papers predict emotions, and how many of them each paper does, where there is a choice."""
 
 _TEMPORAL: Final = tuple(f"temporal_ranking/voxceleb2_k{interval}" for interval in (1, 2, 4))
 _FLOWS: Final = {"FAb-Net": ("fab_net/voxceleb2",), "TCAE": ("twin_cycle/voxceleb2",)}
