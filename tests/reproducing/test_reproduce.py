@@ -40,13 +40,14 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_a_table_in_miniature(tmp_path: Path, in_process: list[str]) -> None:
     out, told = tmp_path / "out", []
     found = duchenne.reproduce(TABLE, miniature=True, out=out, quiet=True, tell=told.append)
-    assert in_process == ["faces", "faces", "training", "evaluation", "comparison"]
+    assert in_process == ["faces", "faces", "training", "evaluation", "evaluation", "comparison"]
     assert told == list(found.commands)
     assert found.table is not None
     rows = found.table.set_index("method")
     assert rows["note"].str.startswith("not made: ").sum() == 8
     summary = read_summary(out / "ksrl_table5" / "bp4d_areas+finetune")
     (ours,) = summary["models"].values()
+    assert summary["protocol"]["weighting"] == "none"
     mean = ours["mean_of_folds"]["f1"]
     assert rows.loc["KSRL", ["ours", "low", "high"]].tolist() == pytest.approx(
         [100 * mean[key] for key in ("value", "low", "high")]
@@ -60,13 +61,13 @@ def test_a_table_in_miniature(tmp_path: Path, in_process: list[str]) -> None:
     assert "intra_weight: 0.1" in config, "the paper's, in miniature"
 
     duchenne.reproduce(TABLE, miniature=True, out=out, quiet=True)
-    assert len(in_process) == 5, "all of it was done"
+    assert len(in_process) == 6, "all of it was done"
     done = json.loads((out / "done.json").read_text())
     comparison = next(key for key in done if "comparison" in key)
     del done[comparison]
     (out / "done.json").write_text(json.dumps(done))
     duchenne.reproduce(TABLE, miniature=True, out=out, quiet=True)
-    assert in_process[5:] == ["comparison"]
+    assert in_process[6:] == ["comparison"]
     with pytest.raises(UsageError, match="was made by another command"):
         duchenne.reproduce(TABLE, miniature=True, out=out, quiet=True, max_steps=2)
 

@@ -94,7 +94,7 @@ def test_the_commands_of_a_table() -> None:
         "--out out/emoco_gft/gft_supervised --folds split --seeds 3",
         f"duchenne evaluate linear --model {runs} --data gft --out out/emoco_gft/gft_linear --folds split --seeds 3",
         f"duchenne evaluate finetune --model {runs} --data gft --out out/emoco_gft/gft_finetune --folds split "
-        "--seeds 3",
+        "--epochs 5 --seeds 3",
         "duchenne compare out/emoco_gft/gft_supervised out/emoco_gft/gft_linear out/emoco_gft/gft_finetune --published "
         "gft --metric f1 --out out/emoco_gft/comparison_gft",
     ]
@@ -133,6 +133,16 @@ def test_folds_targets_and_weights_are_the_papers() -> None:
         return "\n".join(map(str, steps))
 
     assert "--folds bp4d:jaa --weighting none" in words("ksrl/table3"), "its classifiers were not weighted"
+    lines = words("ksrl/table3").splitlines()
+    tested = [line for line in lines if " evaluate " in line]
+    unweighted = [line for line in tested if "--weighting none" in line]
+    assert len(unweighted) == 3, "one weighting for all rows of a table"
+    (other,) = set(tested) - set(unweighted)
+    assert "evaluate areas " in other
+    assert "--out out/ksrl_table3/bp4d_areas_balanced --folds bp4d:jaa --weighting balanced" in other
+    assert "out/ksrl_table3/bp4d_areas out/ksrl_table3/bp4d_areas_balanced --published" in lines[-1]
+    assert "--epochs 5" in words("emoco/table3"), "EmoCo: it converges in less than five"
+    assert "--epochs" not in words("clp/table1")
     assert "--folds disfa:jaa" in words("clp/table2")
     assert "--target emotion --folds split" in words("clp/raf-db")
     assert "prepare affectnet --root AFFECTNET --out out/data/affectnet_emotions_7 --emotions=7" in words("clp/table6")

@@ -24,6 +24,15 @@ PARTITIONS: Final = {"BP4D": "bp4d:jaa", "DISFA": "disfa:jaa"}
 """Data sets whose three parts the papers test in turn; the others have a split of their own."""
 OURS: Final[dict[str, str]] = {"frozen": "linear", "supervised": "finetune"}
 """Protocol of a row -> ours, where the name differs."""
+SETTLED: Final[dict[tuple[str, str], tuple[tuple[str, ...], ...]]] = {
+    **dict.fromkeys([("KSRL", "frozen"), ("KSRL", "linear")], (("--weighting", "none"),)),
+    **dict.fromkeys(
+        [("KSRL", "areas"), ("KSRL", "areas+finetune")], (("--weighting", "none"), ("--weighting", "balanced"))
+    ),
+    ("EmoCo", "finetune"): (("--epochs", "5"),),
+}
+"""Paper and protocol of a row -> options of its evaluations, where they are not the protocol's own. KSRL states no
+weighting; all of a table have one, and its areas stand in the comparison with the other as well."""
 MINIATURE: Final = "synthetic"
 _TINY: Final = ("--subjects", "6", "--clips", "2", "--frames", "48", "--size", "48", "--style", "natural")
 _QUICK: Final = {
@@ -115,7 +124,10 @@ def plan(table: Table, data: Data, out: Path, options: Options) -> list[Step]:
                 own = [folder for reader in setup.data for folder in folders(reader, setup.prepared)]
                 trainings[recipe] = _training(recipe, own, out, options)
         tested = folders(READERS[dataset], _tested(entries[0].row))
-        evaluations.append(_evaluation(table, dataset, protocol, entries, tested, out, options))
+        evaluations += [
+            _evaluation(table, dataset, protocol, entries, tested, out, options, settled)
+            for settled in SETTLED.get((entries[0].row.paper, protocol), ((),))
+        ]
     missing = []
     for (reader, prepared), path in needed.items():
         words = [f"{flag(name)}={value}" for name, value in prepared]
@@ -214,10 +226,11 @@ def _training(recipe: str, data: Sequence[str], out: Path, options: Options) -> 
 
 def _evaluation(
     table: Table, dataset: str, protocol: str, entries: Sequence[Entry], data: Sequence[str], out: Path,
-    options: Options,
+    options: Options, settled: tuple[str, ...],
 ) -> Step:  # fmt: skip
     ours = OURS.get(protocol, protocol)
-    folder = out / table.name.replace("/", "_") / f"{READERS[dataset]}_{protocol}"
+    kind = f"{protocol}_balanced" if "balanced" in settled else protocol
+    folder = out / table.name.replace("/", "_") / f"{READERS[dataset]}_{kind}"
     names = {}
     for entry in entries:
         if protocol == "supervised":
@@ -232,8 +245,9 @@ def _evaluation(
     words += ["--folds", "split" if emotions or dataset not in PARTITIONS else PARTITIONS[dataset]]
     if options.miniature:
         words[words.index("--folds") + 1] = "2"
-    if protocol == "frozen":
-        words += ["--weighting", "none"]
+    if options.miniature and "--epochs" in settled:
+        settled = ()  # `_QUICK` has fewer
+    words += settled
     if options.seeds > 1:
         words += ["--seeds", str(options.seeds)]
     if options.miniature:
