@@ -259,3 +259,28 @@ def test_a_table_without_sources_is_about_one(tmp_path: Path) -> None:
     codes = write(tmp_path, "codes.csv", "source,au,onset_s,offset_s\np1,12,0,2\np2,12,0,2\n")
     with pytest.raises(InputError, match=r"^t.csv and codes.csv: one has several sources, the other no column"):
         agree(tmp_path / "t.csv", codes, out=tmp_path / "out")
+
+
+def test_recordings_of_one_name_in_two_folders_are_compared_only_with_a_word(tmp_path: Path) -> None:
+    """S01's recording was compared with S02's as if they were one, and nothing said so."""
+    head = "source,au,onset_s,offset_s\n"
+    first = write(tmp_path, "x.csv", head + "S01/video.mp4,12,0,2\nS01/rest.mp4,12,0,2\n")
+    second = write(tmp_path, "y.csv", head + "S02/video.mp4,12,0,2\nS02/rest.mp4,12,0,2\n")
+    assert agree(first, second, out=tmp_path / "out", step_s=1).attrs["notes"] == [
+        "y.csv: S02/rest is taken for the recording S01/rest of x.csv.",
+        "y.csv: S02/video is taken for the recording S01/video of x.csv.",
+    ]
+    lines = "S01/video.mp4,12,0,2,ann\nS02/video.mp4,12,0,2,ben\n"
+    coders = write(tmp_path, "z.csv", head.replace("\n", ",coder\n") + lines)
+    with pytest.raises(InputError, match="no frame of one is in the other"):  # one file names both: they are two
+        agree(coders, out=tmp_path / "out", step_s=1)
+
+
+def test_a_recording_that_only_later_codings_have_is_found_by_any_of_its_names(tmp_path: Path) -> None:
+    head = "source,au,onset_s,offset_s\n"
+    first = write(tmp_path, "x.csv", head + "p1.mp4,12,0,2\n")
+    second = write(tmp_path, "y.csv", head + "p1.mp4,12,0,2\nlab/p9.mp4,12,0,2\n")
+    third = write(tmp_path, "z.csv", head + "p1.mp4,12,0,2\np9,12,0,2\n")
+    table = agree(first, second, third, out=tmp_path / "out", step_s=1)
+    assert table["frames"].tolist() == [2, 2, 4]
+    assert table.attrs["notes"] == ["y.csv alone has lab/p9: left out.", "z.csv alone has lab/p9: left out."]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from duchenne.detection.results import whole_numbers
 from duchenne.errors import InputError
 from duchenne.facs import ACTION_UNITS, au_column
-from duchenne.preparing.codes.names import plain_path, stem_of
+from duchenne.preparing.codes.names import Sources, stem_of
 from duchenne.tables.episodes import SCALE_COLUMN, Measure, find_measures
 from duchenne.tables.study_tables import read_aus
 from duchenne.tables.writing import read_record
@@ -76,17 +76,16 @@ def read_track(path: Path, source: str, sources: Sequence[str], *, alone: bool) 
             are those of the recording.
     """
     rows = read_aus(path, str(path), None, [])
-    names, called = rows["source"].map(lambda name: plain_path(str(name))), plain_path(source)
+    names = rows["source"].map(str)
     if not (alone and names.nunique() == 1):
-        exact, stem = (names == called) | names.str.endswith(f"/{called}"), stem_of(called)
-        own = exact if exact.any() else names.map(stem_of) == stem
-        namesakes = 0 if exact.any() else sum(stem_of(plain_path(one)) == stem for one in sources)
-        if names[own].nunique() > 1 or namesakes > 1:
+        index = Sources(sources)
+        fits = Sources(list(names.unique())).fits(source)
+        if len(fits) > 1 or (fits and len(index.fits(fits[0])) > 1):
             raise InputError(
                 f"{path}: it is not clear which of its rows are those of {source}, because several recordings are "
-                f"called {stem}; make the table of this recording alone with `duchenne detect`."
+                f"called {stem_of(source)}; make the table of this recording alone with `duchenne detect`."
             )
-        rows = rows[own]
+        rows = rows[names.isin([name for name in fits if index.find(name) == source])]
     if rows.empty:
         raise InputError(f"{path}: has no row of {source}; make the table of this recording with `duchenne detect`.")
     if not pd.api.types.is_numeric_dtype(rows["face"]):  # other tools' tables have names; the page counts

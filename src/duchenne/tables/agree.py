@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import combinations
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Final
 
 import numpy as np
@@ -25,7 +25,7 @@ from duchenne.keywords import check_choice, check_number
 from duchenne.metrics import interval, json_number, resample
 from duchenne.pages import render_page
 from duchenne.preparing.codes.exports import holds_events
-from duchenne.preparing.codes.names import same_recordings
+from duchenne.preparing.codes.names import is_called_so, same_recordings
 from duchenne.preparing.sources.survey import listed
 from duchenne.tables.codings import Coding, Floats, read_coding
 from duchenne.tables.event_codings import (
@@ -159,16 +159,19 @@ def _read(paths: Sequence[Path], intensity_from: float, step_s: float) -> tuple[
     known = sorted(_recordings(first))
     origin = next(file for file, one in zip(files, found) if one is first)
     all_of = [_recordings(one) for one in found]
+    elsewhere: dict[str, str] = {}  # recordings that the first coding lacks, and another coding that has them
     for place, one in enumerate(found):
         if known == [""] and isinstance(one, EventCoding) and len(one.videos) > 1:
             raise InputError(f"{first.name} and {one.name}: one has several sources, the other no column `source`.")
         if one is not first and "" not in _recordings(one):
             # A file or a coder that names both says that they are two, unless both are sessions: `p1 - MK`, `p1 - BT`.
             both = {*known} | _recordings(one)
-            apart = files[place] == origin and len({re.split(r"[\s_-]", name)[0] for name in both}) > 1
+            sessions = {(path.parent, re.split(r"[\s_-]", path.name)[0]) for path in map(PurePath, both)}
+            apart = files[place] == origin and len(sessions) > 1
             apart |= any(both <= others for others in all_of)
-            found[place], more = _renamed(one, known, first.name, alone=not apart)
+            found[place], more = _renamed(one, dict.fromkeys(known, first.name), elsewhere, alone=not apart)
             notes += more
+            elsewhere |= dict.fromkeys(_recordings(found[place]) - {*known, *elsewhere}, one.name)
     notes += [note for pair in combinations(found, 2) for note in _unlike(*pair)]
     events = [one for one in found if isinstance(one, EventCoding)]
     if framed is None:
@@ -193,20 +196,22 @@ def _on_even_frames(events: Sequence[EventCoding], intensity_from: float, step_s
 
 
 def _renamed(
-    one: Coding | EventCoding, others: Sequence[str], where: str, *, alone: bool
+    one: Coding | EventCoding, others: Mapping[str, str], elsewhere: Mapping[str, str], *, alone: bool
 ) -> tuple[Coding | EventCoding, list[str]]:
-    """With the names that another coding gives to the same recordings, and sentences on those that differ.
+    """With the names that other codings give to the same recordings, and sentences on those that differ.
 
     Args:
         one: which coding.
-        others: the names; empty where a table names none.
-        where: the name of the other coding.
+        others: the names of the first coding, and what that is called; an empty name where a table names none.
+        elsewhere: likewise of codings that have more.
         alone: one of each alone is the same one.
     """
-    names = same_recordings(sorted(_recordings(one)), others, alone=alone)
+    names = same_recordings(sorted(_recordings(one)), list(others), alone=alone)
+    names |= same_recordings(sorted(_recordings(one) - {*names}), list(elsewhere), alone=False)
+    where = {**others, **elsewhere}
     notes = [
-        f"{one.name}: {mine} is taken for the recording {theirs} of {where}."
-        for mine, theirs in names.items() if theirs not in ("", mine)
+        f"{one.name}: {mine} is taken for the recording {theirs} of {where[theirs]}."
+        for mine, theirs in names.items() if theirs and not is_called_so(mine, theirs)
     ]  # fmt: skip
     if isinstance(one, EventCoding):
         videos = {names.get(own, own): faces for own, faces in one.videos.items()}

@@ -52,9 +52,9 @@ class Coding:
 
     Attributes:
         name: of the file.
-        keys: `source` (stem of the file it is about, or more where that would make two one), `face` (number or name,
-            as text), `frame` (from 0; null where the table has none), `time_s` (null where it has none), `size` (width
-            of the face, 1 where the table has none).
+        keys: `source` (path of the file it is about, without ending), `face` (number or name, as text), `frame` (from
+            0; null where the table has none), `time_s` (null where it has none), `size` (width of the face, 1 where the
+            table has none).
         values: (au, kind) -> one value per row, NaN where unknown.
         notes: a sentence on columns that name an action unit and are not read.
     """

@@ -215,11 +215,9 @@ def even_frames(coding: EventCoding, ends_s: Mapping[str, float], step_s: float)
                 f"{coding.name}: the last event of {source} ends at {number * step_s:g} s; correct its time, or take a "
                 "larger --step-s."
             )
-        frame = np.arange(number)
+        frame = np.arange(number, dtype=np.float64)
         for face in faces:
-            parts.append(
-                pd.DataFrame({"source": source, "face": face, "frame": frame.astype(float), "time_s": frame * step_s})
-            )
+            parts.append(pd.DataFrame({"source": source, "face": face, "frame": frame, "time_s": frame * step_s}))
     return pd.concat(parts, ignore_index=True)
 
 

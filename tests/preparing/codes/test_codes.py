@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from duchenne.data.cells import read_rows
 from duchenne.errors import InputError
 from duchenne.preparing.codes.exports import read_events
+from duchenne.preparing.codes.programs.events import Event
 from duchenne.preparing.codes.programs.notation import parse_au, parse_time
 from duchenne.preparing.codes.video_codes import read_codes
 
@@ -67,6 +69,24 @@ def test_times_that_a_program_rounded_mean_the_same_frames(tmp_path: Path, rate:
         path = write(tmp_path, f"source,au,onset_s,offset_s\na.mp4,12,{onset},{offset}\n")
         labels = read_codes(path, SOURCES).videos["a.mp4"].labels(None, range(100), times)
         assert [frame for frame, found in enumerate(labels) if found["AU12"]] == list(range(31, 57))
+
+
+@pytest.mark.parametrize(("onset", "offset", "frame"), [(1.501, 1.509, 15), (1.58, 1.59, 16), (0.0, 0.001, 0)])
+def test_an_event_shorter_than_a_frame_holds_for_one(tmp_path: Path, onset: float, offset: float, frame: int) -> None:
+    """It held for none, so that the AU was absent in all."""
+    path = write(tmp_path, f"source,au,onset_s,offset_s\na.mp4,12,{onset},{offset}\n")
+    found = [labels["AU12"] for labels in read_codes(path, SOURCES).videos["a.mp4"].labels(None, range(30), TIMES)]
+    assert found == [int(number == frame) for number in range(30)]
+
+
+@given(st.floats(0, 2.9), st.floats(1e-4, 0.5))
+def test_every_event_inside_a_recording_holds_for_a_frame(onset_s: float, length_s: float) -> None:
+    times_s = np.arange(75) / 25
+    offset_s = min(onset_s + length_s, 3.0)
+    held = np.flatnonzero(Event("a", 12, onset_s, offset_s).holds(times_s, 0.04))
+    middles = times_s + 0.02
+    inside = np.flatnonzero((middles >= onset_s) & (middles < offset_s))
+    assert held.tolist() == (inside.tolist() or [int(np.abs(middles - (onset_s + offset_s) / 2).argmin())])
 
 
 @pytest.mark.parametrize("text", [";;;\n;;;\n", "\n \n", '"' + "x" * 200_000 + '",frame,AU12\n'])

@@ -147,7 +147,7 @@ def test_elan_media_lines_and_their_offset(tmp_path: Path) -> None:
     text = '"#file:///C:/my%20rec/b.mp4 -- offset: 1200"\n' + line("AU12", "C")
     notes: list[str] = []
     (event,) = read_events(write(tmp_path, text), notes)
-    assert (event.source, event.onset_s, event.offset_s) == ("b.mp4", 1.7, 2.7)
+    assert (event.source, event.onset_s, event.offset_s) == ("C:/my rec/b.mp4", 1.7, 2.7)
     assert "1.2 s, the offset of b.mp4" in notes[0]
     head = '"#file:///C:/rec/b.mp4 -- offset: 1200"\nBegin Time - msec\tEnd Time - msec\tAU12\n500\t1500\tC\n'
     assert said(write(tmp_path, head)) == [(12, 1.7, 2.7, 3)]

@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from duchenne.errors import InputError
 from duchenne.preparing.codes.names import Sources, labels_of, own_name, read_names, same_recordings, stem_of
 from duchenne.preparing.codes.video_codes import read_codes
+from duchenne.tables.study import read_trials
 
 TAKEN_APART = "mu\u0308ller.mp4"  # as file systems of Macs write it
 TOGETHER = "m\u00fcller.mp4"
@@ -61,14 +65,71 @@ def test_no_two_recordings_become_the_same_one() -> None:
     assert same_recordings(["p1", "p2"], ["p1 AB", "p1 MK", "p2 MK"]) == {"p2": "p2 MK"}
 
 
-def test_recordings_are_called_by_their_stems_where_that_keeps_them_apart() -> None:
+def test_recordings_of_one_file_are_called_alike_where_they_may_be_one() -> None:
     one = ["rest", "rest.mp4", "P01/rest.mp4", "lab/P01/rest", "C:\\study\\P01\\rest.mp4", "/home/ann/rest.mp4 "]
     assert set(labels_of(one).values()) == {"rest"}
     assert labels_of(["P01/rest.mp4", "P02\\rest.mp4", "x/p3.mov"]) == {
-        "P01/rest.mp4": "P01/rest", "P02\\rest.mp4": "P02/rest", "x/p3.mov": "p3",
+        "P01/rest.mp4": "P01/rest", "P02\\rest.mp4": "P02/rest", "x/p3.mov": "x/p3",
     }  # fmt: skip
     assert labels_of(["D:/a/p.mp4", "D:/b/p.mp4"]) == {"D:/a/p.mp4": "D:/a/p", "D:/b/p.mp4": "D:/b/p"}
     assert labels_of(["p.mp4", "p.mov", "p.wav"]) == {"p.mp4": "p.mp4", "p.mov": "p.mov", "p.wav": "p.wav"}
+
+
+def test_a_recording_in_another_folder_is_another() -> None:
+    """Codes of `S01/video.mp4` were put onto `S02/video.mp4`, the only one of that name."""
+    alone = Sources(["S02/video.mp4"])
+    assert alone.find("S01/video.mp4") is alone.find("S01/video") is alone.find_start("S01/video MK") is None
+    both = Sources(["S01/video.mp4", "lab/S02/video.mp4"])
+    assert both.find("C:\\study\\S01\\video.mp4") == both.find("S01/video") == "S01/video.mp4"
+    assert both.find("../S02/video.mp4") == both.find_start("S02/video MK") == "lab/S02/video.mp4"
+    assert both.find("video.mp4") is both.find("C:/video.mp4") is both.find("S03/video.mp4") is None
+    assert Sources(["lab/p01.mp4", "lab/p02.mp4"]).find("C:/Users/ann/Desktop/p01.mp4") == "lab/p01.mp4"  # a copy
+    assert Sources(["S01/video.mov", "S02/video.mp4"]).find("S01/video.mp4") == "S01/video.mov"  # converted
+    assert Sources(["a/S01/video.mp4", "video.mp4"]).find("S01/video.mp4") == "a/S01/video.mp4"
+
+
+def test_codes_trials_and_names_of_a_recording_in_another_folder_are_refused(tmp_path: Path) -> None:
+    table, sources = tmp_path / "codes.csv", ["S02/video.mp4"]
+    for text in ("source,au,onset_s,offset_s\nS01/video.mp4,12,0,1\n", "source,frame,AU12\nS01/video.mp4,0,1\n"):
+        table.write_text(text, encoding="utf-8")
+        with pytest.raises(InputError, match=r"no video or several are meant by `S01/video\.mp4`"):
+            read_codes(table, sources)
+    table.write_text("source,face,name\nS01/video.mp4,0,anna\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"there is no face 0 in `S01/video\.mp4`"):
+        read_names(table, sources, {("S02/video.mp4", 0)})
+    table.write_text("source,trial,onset_s,offset_s\nS01/video.mp4,a,0,1\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"`S01/video\.mp4` means no input of the table"):
+        read_trials(table, sources)
+
+
+def test_a_copy_of_another_computer_is_taken_and_said(tmp_path: Path) -> None:
+    path = tmp_path / "codes.csv"
+    path.write_text("source,au,onset_s,offset_s\nC:\\Users\\ann\\p01.mp4,12,0,1\nD:/study/p02.mp4,6,0,1\n")
+    codes = read_codes(path, ["study/p01.mp4", "study/p02.mp4"])
+    assert set(codes.videos) == {"study/p01.mp4", "study/p02.mp4"}
+    assert codes.notes == [f"{path}: by file name alone, taken C:\\Users\\ann\\p01.mp4 for study/p01.mp4."]
+
+
+_PATHS = st.lists(st.lists(st.sampled_from(["a", "b", "P01"]), min_size=1, max_size=4), min_size=1, max_size=6)
+
+
+@given(_PATHS, st.data())
+def test_a_path_is_found_by_every_end_of_it_that_no_other_has(paths: list[list[str]], data: st.DataObject) -> None:
+    sources = [f"{path}.mp4" for path in dict.fromkeys(map("/".join, paths))]
+    chosen = data.draw(st.sampled_from(sources))
+    start = data.draw(st.integers(0, chosen.count("/")))
+    end = "/".join(chosen.split("/")[start:])
+    above = data.draw(st.sampled_from(["", "D:/elsewhere/"])) if start == 0 else ""
+    fits = [source for source in sources if f"/{source}".endswith(f"/{end}")]
+    assert Sources(sources).find(above + end) == (end if end in sources else fits[0] if len(fits) == 1 else None)
+
+
+def test_recordings_in_other_folders_are_compared_only_where_nothing_tells_them_apart() -> None:
+    assert same_recordings(["S01/x", "S01/y"], ["S02/x", "S02/y"]) == {"S01/x": "S02/x", "S01/y": "S02/y"}
+    assert same_recordings(["S01/x", "S01/y"], ["S02/x", "S02/y"], alone=False) == {}
+    assert same_recordings(["study/S01/x", "S02/x"], ["S01/x", "S02/x"], alone=False) == {
+        "study/S01/x": "S01/x", "S02/x": "S02/x",
+    }  # fmt: skip
 
 
 def test_a_name_that_gets_longer_in_small_letters() -> None:

@@ -118,15 +118,15 @@ def _is_namesake(event: Event) -> bool:
 def _read(path: Path, notes: list[str]) -> list[Event]:
     suffix = path.suffix.lower()
     if suffix == ".eaf":
-        return eaf.read_eaf(path)
+        return eaf.read_eaf(path, notes)
     if suffix == ".opf":
-        return datavyu.read_opf(path)
+        return datavyu.read_opf(path, notes)
     if suffix == ".boris" or path.name.lower().endswith(".boris.gz"):
         return list(boris.read_project(path, notes))
     if suffix != ".xlsx":
         text = read_text(path)
         if datavyu.is_spreadsheet(text):
-            return datavyu.read_spreadsheet(path, text)
+            return datavyu.read_spreadsheet(path, text, notes)
     return [event for lines in read_sheets(path) for event in _of_lines(path, lines, notes)]
 
 
@@ -159,7 +159,7 @@ def _of_lines(path: Path, lines: Lines, notes: list[str]) -> list[Event]:
         if elan.is_header(header):
             return elan.read_columns(path, header, below, elan.media_of_block(above), notes)
         if datavyu.is_wide(header):
-            return datavyu.read_wide(path, header, below)
+            return datavyu.read_wide(path, header, below, notes)
         named = elan.media_of_line(header) if len(above) == place else None
         above += [named] if named else []
         preamble[header[0].lower().rstrip(":")] = next((cell for cell in header[1:] if cell), "")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -44,22 +45,69 @@ class Sources:
 
     def find(self, name: str) -> str | None:
         """The source, None where none or several fit."""
+        found = self.fits(name)
+        return found[0] if len(found) == 1 else None
+
+    def fits(self, name: str) -> list[str]:
+        """The sources that may be meant: called so, in folders that do not contradict each other, see `_nearest`."""
         wanted = PurePosixPath(plain_path(name))
         paths, names, stems = self._known
-        stem = stem_of(wanted.name)
-        for fits in (paths.get(str(wanted)), names.get(wanted.name), stems.get(wanted.name), stems.get(stem)):
-            if fits:
-                return fits[0] if len(fits) == 1 else None
-        return None
+        if str(wanted) in paths:
+            return paths[str(wanted)]
+        for called in (names.get(wanted.name), stems.get(wanted.name), stems.get(stem_of(wanted.name))):
+            found = _nearest(wanted.parent, called or [])
+            if found:
+                return found
+        return []
 
     def find_start(self, name: str) -> str | None:
         """The source whose stem the name begins with: `p01 MK` or `p01_second` mean `p01.mp4`; the longest one.
 
         Not `p01.second`, which is as likely the name of another recording.
         """
-        found = [stem for stem in self._known[2] if _begins(name, stem)]
-        fits = self._known[2][max(found, key=len)] if found else []
-        return fits[0] if len(fits) == 1 else None
+        path = PurePosixPath(plain_path(name))
+        for text, folder in ((str(path), PurePosixPath()), (path.name, path.parent)):
+            found = [stem for stem in self._known[2] if _begins(text, stem)]
+            fits = _nearest(folder, self._known[2][max(found, key=len)]) if found else []
+            if fits:
+                return fits[0] if len(fits) == 1 else None
+        return None
+
+
+def _nearest(folder: PurePosixPath, sources: Sequence[str]) -> list[str]:
+    """Of sources of one name those that may lie in a folder as somebody else wrote it.
+
+    `P01` may be `study/P01`, so the one that shares most of its end is taken. `P02` it is not. Whole paths of another
+    computer say little where nothing fits better: coders copy recordings to disks of their own.
+    """
+    folders = {source: PurePosixPath(plain_path(source)).parent for source in sources}
+    fits = [source for source, own in folders.items() if _is_end(folder, own)]
+    fits = fits or [source for source, own in folders.items() if disk_of(folder) != disk_of(own)]
+    most = max((_shared(folder, folders[source]) for source in fits), default=0)
+    return [source for source in fits if _shared(folder, folders[source]) == most]
+
+
+def _is_end(one: PurePosixPath, other: PurePosixPath) -> bool:
+    """Whether one folder is the end of the other."""
+    return _shared(one, other) == min(len(_known(one)), len(_known(other)))
+
+
+def _shared(one: PurePosixPath, other: PurePosixPath) -> int:
+    """How many folders two have in common, from the end."""
+    pairs = zip(reversed(_known(one)), reversed(_known(other)))
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+def _known(folder: PurePosixPath) -> tuple[str, ...]:
+    """Its parts behind `..`, before which anything may stand."""
+    back = [place for place, part in enumerate(folder.parts) if part == ".."]
+    return folder.parts[back[-1] + 1 :] if back else folder.parts
+
+
+def is_called_so(name: str, source: str) -> bool:
+    """Whether a name is that of the source, with fewer or more folders, and perhaps without its ending."""
+    first, second = (PurePosixPath(plain_path(one).strip()) for one in (name, source))
+    return stem_of(first.name) == stem_of(second.name) and _is_end(first.parent, second.parent)
 
 
 def _begins(name: str, stem: str) -> bool:
@@ -82,7 +130,7 @@ def _without_ending(path: PurePosixPath) -> PurePosixPath:
 
 
 def labels_of(names: Iterable[str]) -> dict[str, str]:
-    """What the recordings of a file are called: by their stems, or with as much more as keeps several files apart.
+    """What the recordings of a file are called: by their paths without the ending, of one recording by the same.
 
     `rest.mp4`, `P01/rest` and `C:/study/P01/rest.mp4` may be one recording, `P01/rest.mp4` and `P02/rest.mp4` are not.
     """
@@ -93,17 +141,21 @@ def labels_of(names: Iterable[str]) -> dict[str, str]:
     found = {}
     for stem, several in namesakes.items():
         kinds = {one.suffix.lower() for one in several} & VIDEO_SUFFIXES
-        is_one = len(kinds) < 2 and _may_be_one({one.parent for one in several})
+        folders = _outermost({one.parent for one in several})
+        is_one = len(kinds) < 2 and len({disk_of(one) for one in folders}) == len(folders)
+        whole = str(folders[0] / stem) if len(folders) == 1 else stem
         for path in several:
-            found[path] = stem if is_one else str(path if len(kinds) > 1 else _without_ending(path))
+            found[path] = whole if is_one else str(path if len(kinds) > 1 else _without_ending(path))
     return {name: found[path] for name, path in paths.items()}
 
 
-def _may_be_one(folders: Collection[PurePosixPath]) -> bool:
-    """Whether one file may lie in all of them: on several computers or disks, or where one is the end of another."""
+def _outermost(folders: Collection[PurePosixPath]) -> list[PurePosixPath]:
+    """Without those that are the end of another.
+
+    Those that are left may hold the same file if they lie on several computers or disks.
+    """
     ends = {PurePosixPath(*one.parts[start:]) for one in folders for start in range(1, len(one.parts))}
-    whole = {one for one in folders if one not in ends and one.name}
-    return len({disk_of(one) for one in whole}) == len(whole)
+    return [one for one in folders if one not in ends and one.name]
 
 
 def disk_of(folder: PurePosixPath) -> str:
@@ -115,24 +167,37 @@ def disk_of(folder: PurePosixPath) -> str:
 def same_recordings(mine: Sequence[str], theirs: Sequence[str], *, alone: bool = True) -> dict[str, str]:
     """Mine -> theirs, for recordings that two codings have in common; no two of mine are the same one of theirs.
 
-    What is called alike comes first, then a name that begins like another (`p01 MK` and `p01`).
+    What is called alike comes first, then a name that begins like another (`p01 MK` and `p01`), then one that lies in
+    another folder.
 
     Args:
         mine, theirs: names of one coding each.
-        alone: one of each alone is the same one, whatever they are called.
+        alone: nothing says that the two name different recordings: one of each alone is the same one, whatever they
+            are called, and so is one of the same name in another folder.
     """
     if alone and len(mine) == 1 == len(theirs):
         return {mine[0]: theirs[0]}
-    known = Sources(theirs)
+    known, rest = Sources(theirs), list(mine)
     found: dict[str, str] = {}
     for find in (known.find, known.find_start):
-        meant = {source: find(source) for source in mine if source not in found}
-        taken = Counter([*meant.values(), *found.values()])
-        found |= {source: other for source, other in meant.items() if other is not None and taken[other] == 1}
-    rest = Sources([source for source in mine if source not in found])
-    begun = {other: rest.find_start(other) for other in theirs if other not in found.values()}
-    taken = Counter(begun.values())
-    return found | {source: other for other, source in begun.items() if source is not None and taken[source] == 1}
+        rest = [source for source in mine if source not in found]
+        found |= _only_once({source: find(source) for source in rest}, found.values())
+    others = [source for source in theirs if source not in found.values()]
+    names = Sources([source for source in mine if source not in found])
+    found |= {source: other for other, source in _only_once({o: names.find_start(o) for o in others}, ()).items()}
+    if alone:
+        stems = Sources([stem_of(source) for source in theirs if source not in found.values()])
+        of_stem = {stem_of(source): source for source in theirs}
+        rest = [source for source in mine if source not in found]
+        elsewhere = {source: stems.find(stem_of(source)) for source in rest}
+        found |= {source: of_stem[stem] for source, stem in _only_once(elsewhere, ()).items()}
+    return found
+
+
+def _only_once(meant: Mapping[str, str | None], taken: Iterable[str]) -> dict[str, str]:
+    """What is meant by one name alone."""
+    times = Counter([*meant.values(), *taken])
+    return {name: other for name, other in meant.items() if other is not None and times[other] == 1}
 
 
 def plain_path(name: str) -> str:

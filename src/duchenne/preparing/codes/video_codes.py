@@ -38,6 +38,7 @@ from duchenne.preparing.codes.whose import (
     Used,
     as_subject,
     coded_faces,
+    elsewhere_note,
     left_out_note,
     not_looked_for_note,
     people_of,
@@ -209,15 +210,19 @@ def read_codes(
     notes: list[str] = []
     for file in _files(path):
         if is_events(file):
-            by_file[file] = [_of_video(event, index, file, chapters or {}) for event in read_events(file, notes)]
+            given_events = read_events(file, notes)
+            by_file[file] = [_of_video(event, index, file, chapters or {}) for event in given_events]
+            notes += elsewhere_note(file, [(e.source, found.source) for e, found in zip(given_events, by_file[file])])
             continue
         header, given = read_rows(file)
         columns[file] = au_columns(file, header)
         used = [column for column, *_ in columns[file]]
         notes += unknown_labels_note(file, given, used)
         notes += not_read_note(file, header, {*_ROW_COLUMNS, *used})
-        for event, row in _places(file, header, given, index):
+        placed = _places(file, header, given, index)
+        for event, row in placed:
             rows[event.source].append((event, row))
+        notes += elsewhere_note(file, [(row.get("source") or row.get("path"), event.source) for event, row in placed])
     events = told_apart(by_file)
     by_row = {au for of in columns.values() for _, au, _ in of}
     found = by_row | {event.au for event in events if event.au is not None and event.kind == "au"}

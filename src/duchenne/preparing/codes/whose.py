@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from duchenne.errors import InputError
+from duchenne.preparing.codes.names import is_called_so, stem_of
 from duchenne.preparing.codes.programs.events import Event
+from duchenne.preparing.sources.survey import listed
 
 _UNNAMED: Final = "(unnamed)"
 Face = TypeVar("Face", bound=Hashable)
@@ -82,6 +84,20 @@ class Used:
         if not coders:  # it holds for all of them
             return set.intersection(*(aus for aus in self._aus.values() if aus)) if self.by_anyone else set()
         return set[int]().union(*(self._aus[coder] for coder in coders))
+
+
+def elsewhere_note(path: Path, names: Iterable[tuple[str, str]]) -> list[str]:
+    """A sentence on recordings that codes name in another folder, on another computer.
+
+    Args:
+        path: of the codes.
+        names: of recordings, as the codes have them and as they are called here.
+    """
+    taken = [
+        f"{mine} for {source}" for mine, source in dict.fromkeys(names)
+        if stem_of(mine) == stem_of(source) and not is_called_so(mine, source)
+    ]  # fmt: skip
+    return [f"{path}: by file name alone, taken {listed(taken)}."] if taken else []
 
 
 def left_out_note(path: Path, aus: Collection[int]) -> list[str]:

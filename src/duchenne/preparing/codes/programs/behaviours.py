@@ -26,6 +26,7 @@ from duchenne.preparing.codes.programs.notation import (
     parse_intensity,
     unseen_part,
 )
+from duchenne.preparing.codes.programs.tiers import numbers_are_aus
 
 _GRADED: Final = re.compile(r"\d|(?<!\w)[A-E][/+*?-]+[A-E]?(?!\w)|^[IV]{2,3}$")
 _SCALE: Final = re.compile(
@@ -81,21 +82,45 @@ def paired(
         raise row.error("Behavior", f"{row.get('behavior')} starts and never stops; correct it.")
 
 
+def modifiers_of(row: Row) -> list[str]:
+    """What stands in the columns of modifiers."""
+    return [value for name, value in row.values.items() if name.startswith("modifier")]
+
+
 def is_of_aus(row: Row) -> bool:
-    """Whether the behaviour of a row is named after AUs, or says that the face is not visible, or what was coded.
+    """Whether the behaviour of a row, or a modifier, is named after AUs, or says what is not visible or was coded.
 
     Raises:
         InputError: when it names an AU and cannot be read.
     """
     name = row.get("behavior")
     found = bool(aus_of_name(name)) or unseen_part(name) is not None or is_coded_range(name)
+    found = found or bool(_of_modifiers(row, name, modifiers_of(row)))
     if not found and names_au(name):
         raise row.error("Behavior", f"`{name}` names an AU and cannot be read; write it as 12, AU12 or AU12C.")
     return found
 
 
+def _of_modifiers(row: Row, name: str, modifiers: Sequence[str]) -> list[Said]:
+    """The AUs that the modifiers of a behaviour of another name say: `FACS` with `12C` or `12|C`, `smile` with `AU12`.
+
+    Raises:
+        InputError: when a number may be an AU or an intensity.
+    """
+    found: list[Said] = []
+    for part in (part.strip() for text in modifiers for part in text.split("|")):
+        if numbers_are_aus(name):
+            said = parse_aus(part)
+            if said and found and re.fullmatch("[0-5]", part):
+                raise row.error("Modifier", f"`{part}` may be an AU or an intensity; write AU{part}, or A to E.")
+        else:
+            said = aus_of_name(part) if re.search(r"(?<![a-z])(AU|UA)[\s_.-]*\d", part, re.IGNORECASE) else []
+        found += said
+    return found
+
+
 def behaviour(stretch: Stretch, name: str, modifiers: Sequence[str]) -> Iterator[Event]:
-    """The events of a behaviour that is named after AUs, with an intensity among its modifiers.
+    """The events of a behaviour that is named after AUs, or whose modifiers are, with an intensity among these.
 
     Raises:
         InputError: when the modifiers say two intensities, or one that is none.
@@ -107,7 +132,8 @@ def behaviour(stretch: Stretch, name: str, modifiers: Sequence[str]) -> Iterator
     if unseen is not None:
         yield from of_aus(stretch, [Said(unseen, None)])
         return
-    named = aus_of_name(name)
+    named = aus_of_name(name) or _of_modifiers(stretch.row, name, modifiers)
+    read = parse_aus if aus_of_name(name) else aus_of_name
     own = {au: {level} - {None} for au, level in named}
     for part in (part.strip() for text in modifiers for part in re.split(r"[|,;]+", text)):
         if part in NO_MODIFIER:
@@ -115,7 +141,7 @@ def behaviour(stretch: Stretch, name: str, modifiers: Sequence[str]) -> Iterator
         if is_unknown(part):
             yield from (stretch.event(au, kind="unknown") for au in own)
             return
-        said = parse_aus(part) if re.search(r"[A-Z]", part, re.IGNORECASE) else []
+        said = read(part) if re.search(r"[A-Z]", part, re.IGNORECASE) or read is aus_of_name else []
         if said and {au for au, _ in said} <= set(own):
             for au, level in said:
                 own[au] |= {level} - {None}

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from duchenne.data.cells import Row
 from duchenne.errors import InputError
-from duchenne.preparing.codes.programs.behaviours import behaviour, is_of_aus, paired
+from duchenne.preparing.codes.programs.behaviours import behaviour, is_of_aus, modifiers_of, paired
 from duchenne.preparing.codes.programs.events import (
     Event,
     Stretch,
@@ -105,7 +105,7 @@ def read_tabular(rows: list[Row], preamble: Mapping[str, str]) -> Iterator[Event
         _KINDS,
         lambda row: (
             _observation(row, preamble), observer_of(row.values), row.get("subject"), row.get("behavior"),
-            "|".join(_modifiers(row)),
+            "|".join(modifiers_of(row)),
         ),
     )  # fmt: skip
     for row, onset, offset in found:
@@ -190,11 +190,7 @@ def _events(row: Row, onset: float, offset: float, media: Media) -> Iterator[Eve
         observation=row.get("observation id"),
     )  # fmt: skip
     for part in media.place(stretch):
-        yield from behaviour(part, row.get("behavior"), _modifiers(row))
-
-
-def _modifiers(row: Row) -> list[str]:
-    return [value for name, value in row.values.items() if name.startswith("modifier")]
+        yield from behaviour(part, row.get("behavior"), modifiers_of(row))
 
 
 def _observation(row: Row, preamble: Mapping[str, str]) -> str:

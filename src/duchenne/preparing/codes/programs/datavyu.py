@@ -18,7 +18,6 @@ from duchenne.preparing.codes.programs.events import (
     Event,
     Stretch,
     in_order,
-    is_coding,
     observer_of,
     of_aus,
     of_text,
@@ -34,11 +33,12 @@ from duchenne.preparing.codes.programs.notation import (
     who_of_codings,
     who_of_names,
 )
+from duchenne.preparing.codes.programs.tiers import bare_note, is_coding, numbers_are_aus
 
 _COLUMN: Final = re.compile(r"(?P<name>.+?) \((?P<kind>MATRIX|TEXT|NOMINAL),(?:true|false),.*?\)(?:-(?P<codes>.*))?")
 _CELL: Final = re.compile(r"(\d+):(\d{2}):(\d{2}):(\d{3}),(\d+):(\d{2}):(\d{2}):(\d{3}),(.*)")
 _WIDE: Final = re.compile(r"(?P<name>.+)\.(?P<code>onset|offset|ordinal|[^.]+)")
-_AU_CODES: Final = re.compile(r"(au|aus|action[_ ]?units?|facs|code|code0?1|value)", re.IGNORECASE)
+_AU_CODES: Final = re.compile(r"(au|aus|action[_ ]?units?|facs|code\d*|value)", re.IGNORECASE)
 _STRENGTHS: Final = re.compile(r"int(ensity|ens)?|strength|level", re.IGNORECASE)
 _OF_AU: Final = re.compile(r"AU_?\d{1,2}", re.IGNORECASE)
 _WHO: Final = re.compile(r"(who|whom|person|subject|participant|actor|partner)([_ ]?(id|name))?", re.IGNORECASE)
@@ -59,8 +59,8 @@ def is_wide(header: Sequence[str]) -> bool:
     return any(name.endswith(".onset") for name in header) and any(name.endswith(".offset") for name in header)
 
 
-def read_opf(path: Path) -> list[Event]:
-    """A spreadsheet as Datavyu saves it.
+def read_opf(path: Path, notes: list[str]) -> list[Event]:
+    """A spreadsheet as Datavyu saves it; sentences for the user are added to the notes.
 
     Raises:
         InputError: when it cannot be read or is none.
@@ -81,10 +81,10 @@ def read_opf(path: Path) -> list[Event]:
             f"{path}: its recordings were shifted against each other; take the offset back in Datavyu, or export a "
             "table with onset and offset in seconds of the recording."
         )
-    return [replace(event, others=feeds) for event in read_spreadsheet(path, text)]
+    return [replace(event, others=feeds) for event in read_spreadsheet(path, text, notes)]
 
 
-def read_spreadsheet(path: Path, text: str) -> list[Event]:
+def read_spreadsheet(path: Path, text: str, notes: list[str]) -> list[Event]:
     """The text of a spreadsheet: a line per column, below it a line per cell."""
     columns: dict[str, list[Cell]] = {}
     cells: list[Cell] | None = None
@@ -105,10 +105,12 @@ def read_spreadsheet(path: Path, text: str) -> list[Event]:
             cells.append((row, onset, onset if offset == 0 else offset, known))
         elif line.strip() and not re.fullmatch(r"#\d+", line.strip()):
             raise InputError(f"{path}, row {number}: `{line.strip()[:60]}` is not a Datavyu cell; save it again.")
-    return list(_events(columns))
+    return list(_events(path, columns, notes))
 
 
-def read_wide(path: Path, header: Sequence[str], lines: Sequence[tuple[int, list[str]]]) -> list[Event]:
+def read_wide(
+    path: Path, header: Sequence[str], lines: Sequence[tuple[int, list[str]]], notes: list[str]
+) -> list[Event]:
     """The wide table: `NAME.ordinal, NAME.onset, NAME.offset, NAME.code01 ...` beside each other, in milliseconds."""
     columns: dict[str, list[Cell]] = defaultdict(list)
     found = [_WIDE.fullmatch(name) for name in header]
@@ -124,15 +126,16 @@ def read_wide(path: Path, header: Sequence[str], lines: Sequence[tuple[int, list
                 raise row.error(f"{name}.onset", "is empty; export the column anew.")
             codes = {code: value for code, value in values.items() if code not in ("onset", "offset", "ordinal")}
             columns[name].append((row, onset / 1000, (offset or onset) / 1000, codes))
-    return list(_events(columns))
+    return list(_events(path, columns, notes))
 
 
-def _events(columns: Mapping[str, Sequence[Cell]]) -> Iterator[Event]:
+def _events(path: Path, columns: Mapping[str, Sequence[Cell]], notes: list[str]) -> Iterator[Event]:
     who = who_of_names(list(columns))
+    bare: list[tuple[str, str]] = []
     who |= who_of_codings({name: set(_said(cells)) for name, cells in columns.items() if not aus_of_name(name)})
     for name, cells in columns.items():
-        coding = is_coding([value for *_, values in cells for value in values.values()])
         per_au = [] if aus_of_name(name) else _codes_per_au(name, cells)
+        coding = _codes_of_aus(name, cells)
         for row, onset, offset, all_values in cells:
             subject = next((value for code, value in all_values.items() if _WHO.fullmatch(code)), "")
             stretch = Stretch(
@@ -147,10 +150,22 @@ def _events(columns: Mapping[str, Sequence[Cell]]) -> Iterator[Event]:
                     if values.get(code):
                         yield from of_value(stretch, code, values[code])
             elif _named(values):
-                yield from _named_events(stretch, name, values, coding=coding)
+                yield from _named_events(stretch, name, values)
             else:
-                for value in values.values():
-                    yield from of_text(stretch, name, value, coding=coding)
+                for code, value in values.items():
+                    bare += [] if code in coding else [(f"{name}.{code}", value)]
+                    yield from of_text(stretch, name, value, coding=code in coding)
+    notes += bare_note(path, bare)
+
+
+def _codes_of_aus(name: str, cells: Sequence[Cell]) -> set[str]:
+    """The codes of a column that hold AUs: by what stands in them, by their names, or by what stands beside them."""
+    values: dict[str, list[str]] = defaultdict(list)
+    for *_, given in cells:
+        for code, value in given.items():
+            values[code].append(value)
+    found = {code for code, own in values.items() if is_coding(own) or numbers_are_aus(f"{name} {code}")}
+    return found | {code for code in values if found and _AU_CODES.fullmatch(code)}
 
 
 def _codes_per_au(name: str, cells: Sequence[Cell]) -> list[str]:
@@ -205,13 +220,13 @@ def _named(values: Mapping[str, str]) -> tuple[str, str] | None:
     return None if au is None or strength is None else (au, strength)
 
 
-def _named_events(stretch: Stretch, name: str, values: Mapping[str, str], *, coding: bool) -> Iterator[Event]:
+def _named_events(stretch: Stretch, name: str, values: Mapping[str, str]) -> Iterator[Event]:
     au, strength = _named(values) or ("", "")
     said = parse_aus(au)
     if len(said) == 1 and said[0].intensity is None:
         yield from of_value(stretch, f"AU{said[0].au}", strength)
     elif parse_intensity(strength) is None:
-        yield from of_text(stretch, name, au, coding=coding)
+        yield from of_text(stretch, name, au, coding=True)
     else:
         yield from of_aus(stretch, [Said(one.au, parse_intensity(strength)) for one in said])
 

@@ -24,7 +24,7 @@ _UNITS: Final = {"milliseconds": 1e-3, "pal-frames": 0.04, "ntsc-frames": 1001 /
 _LARGEST: Final = 1 << 28
 
 
-def read_eaf(path: Path) -> list[Event]:
+def read_eaf(path: Path, notes: list[str]) -> list[Event]:
     """An annotation document (.eaf).
 
     Raises:
@@ -64,7 +64,7 @@ def read_eaf(path: Path) -> list[Event]:
             of_parent = next((one for one in above if aus_of_name(one)), name)
             strength = parse_intensity(without_mark(value)) is not None
             found.append(Annotation(of_parent if strength else name, value, stretch))
-    return list(events_of(found))
+    return list(events_of(found, notes))
 
 
 def _media_of_descriptor(element: ElementTree.Element) -> tuple[str, float]:

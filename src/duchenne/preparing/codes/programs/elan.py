@@ -17,9 +17,9 @@ from duchenne.preparing.codes.programs.events import (
     Event,
     Stretch,
     in_order,
-    is_coding,
     of_text,
     of_value,
+    one_of,
     subject_of,
     time_of,
 )
@@ -32,6 +32,7 @@ from duchenne.preparing.codes.programs.notation import (
     who_of_names,
     without_mark,
 )
+from duchenne.preparing.codes.programs.tiers import bare_note, is_coding, is_of_strength, numbers_are_aus
 
 _COLUMN: Final = re.compile(r"(.+?) - (hh:mm:ss[.,:]?.*|ss[.,]ms.*|ms.*|PAL.*|NTSC.*)", re.IGNORECASE)
 _DURATION: Final = re.compile(
@@ -114,7 +115,7 @@ def read_columns(
             if value not in files and not re.search(r"description|beschreibung", name, re.IGNORECASE)
         ]
     _tell_offset(path, media, notes)
-    return list(events_of(found))
+    return list(events_of(found, notes))
 
 
 def _long_layout(
@@ -145,11 +146,14 @@ def _long_layout(
 def read_plain(path: Path, lines: Sequence[tuple[int, list[str]]], media: Media, notes: list[str]) -> list[Event]:
     """Text without a header: tier, participant, begin, end, perhaps duration, value; times in one or more formats."""
     found = []
-    for number, cells, own in _blocks(lines, media):
+    blocks = list(_blocks(lines, media))
+    has_people = any(_begins_with_person(cells) for _, cells, _ in blocks)
+    for number, cells, own in blocks:
         clocks = [place for place, cell in enumerate(cells) if re.fullmatch(r"\d+:\d{2}:\d{2}[.,]\d+", cell)]
         codes = [place for place, cell in enumerate(cells) if _TIME_CODE.fullmatch(cell)]
         numbers = [place for place, cell in enumerate(cells[1:-1], start=1) if re.fullmatch(r"\d+([.,]\d+)?", cell)]
         decimal = [place for place in numbers if re.search(r"[.,]", cells[place])]
+        numbers = numbers[1:] if has_people and numbers[:1] == [1] and not decimal and not clocks else numbers
         places = clocks or decimal or numbers
         if len(cells) < 4 or len(places) < 2:
             return []
@@ -165,7 +169,13 @@ def read_plain(path: Path, lines: Sequence[tuple[int, list[str]]], media: Media,
         who = subject_of(cells[1]) if first > 1 else ""
         found.append(Annotation(cells[0], value, replace(stretch, subject=who)))
     _tell_offset(path, media, notes)
-    return list(events_of(found))
+    return list(events_of(found, notes))
+
+
+def _begins_with_person(cells: Sequence[str]) -> bool:
+    """Whether the first of three whole numbers behind a tier is a participant: begin, end and duration do not fit."""
+    numbers = [int(cell) for cell in cells[1:4] if cell.isdecimal()]
+    return len(numbers) == 3 and len(cells) > 4 and numbers[1] - numbers[0] != numbers[2]
 
 
 def media_of_line(cells: Sequence[str]) -> tuple[str, float | None] | None:
@@ -196,13 +206,23 @@ def _blocks(lines: Sequence[tuple[int, list[str]]], media: Media) -> Iterator[tu
         yield number, cells, media
 
 
-def events_of(found: Sequence[Annotation]) -> Iterator[Event]:
-    """What annotations say, tier by tier."""
+def events_of(found: Sequence[Annotation], notes: list[str]) -> Iterator[Event]:
+    """What annotations say, tier by tier; a tier of intensities says how strong what is coded at the same time is."""
     values = defaultdict(list)
     for one in found:
         values[one.tier].append(one.value)
     who = who_of_names(list(values))
-    coding = {tier for tier, texts in values.items() if is_coding(texts)}
+    coding = {tier for tier, texts in values.items() if is_coding(texts) or numbers_are_aus(tier)}
+    strengths: dict[tuple[str, float, float], list[Annotation]] = defaultdict(list)
+    bare = []
+    for one in found:
+        if one.tier in coding or aus_of_name(one.tier):
+            continue
+        if is_of_strength(one.tier):
+            strengths[_when(one)].append(one)
+        else:
+            bare.append((one.tier, one.value))
+    notes += bare_note(found[0].stretch.row.path, bare) if found else []
     said: dict[str, set[tuple[str, str, str, int]]] = defaultdict(set)
     for one in found:
         if one.tier in coding and not aus_of_name(one.tier) and not who[one.tier]:
@@ -222,8 +242,36 @@ def events_of(found: Sequence[Annotation]) -> Iterator[Event]:
             stretch = replace(stretch, coder=mine)
         if aus_of_name(one.tier) and not (parse_aus(one.tier) and one.tier.isdecimal() and one.tier in coding):
             yield from of_value(stretch, one.tier, one.value)
+            continue
+        strength = _strength_of(one, strengths[_when(one)]) if one.tier in coding else None
+        own = parse_aus(without_mark(one.value)) if strength is not None else []
+        if strength is not None and own and all(au.intensity is None for au in own):
+            au = one_of(own, strength.stretch, strength.tier, strength.value)
+            yield from of_value(replace(stretch, row=strength.stretch.row), f"AU{au}", strength.value)
         else:
             yield from of_text(stretch, one.tier, one.value, coding=one.tier in coding)
+
+
+def _when(one: Annotation) -> tuple[str, float, float]:
+    return one.stretch.source, round(one.stretch.onset_s, 3), round(one.stretch.offset_s, 3)
+
+
+def _strength_of(one: Annotation, beside: Sequence[Annotation]) -> Annotation | None:
+    """The annotation of the same time in a tier of intensities: of several in that whose name has most in common.
+
+    Raises:
+        InputError: when two say different intensities.
+    """
+    words = {other.tier: len(_words(other.tier) & _words(one.tier)) for other in beside}
+    fits = [other for other in beside if words[other.tier] == max(words.values())]
+    if len({without_mark(other.value) for other in fits}) > 1:
+        values = " and ".join(sorted(f"`{other.value}`" for other in fits))
+        raise fits[0].stretch.row.error(fits[0].tier, f"{values} are intensities of one annotation; keep one.")
+    return fits[0] if fits else None
+
+
+def _words(name: str) -> set[str]:
+    return set(re.split(r"[\s_.:;,()/@-]+", name.lower()))
 
 
 def _aus_of(found: Iterable[Annotation]) -> set[int]:
@@ -290,12 +338,12 @@ def shifted(stretch: Stretch, media: Media) -> Stretch:
 def _tell_offset(path: Path, media: Media, notes: list[str]) -> None:
     if media and media[0][1]:
         notes.append(
-            f"{path}: {media[0][1]:g} s, the offset of {media[0][0]}, were added to its times; where ELAN had added "
-            "them already (`add master media offset`), export without."
+            f"{path}: {media[0][1]:g} s, the offset of {PurePosixPath(media[0][0]).name}, were added to its times; "
+            "where ELAN had added them already (`add master media offset`), export without."
         )
 
 
 def name_of(url: str) -> str:
-    """The file name at the end of an address or path."""
+    """The path in an address, `C:/rec/a.mp4` of `file:///C:/rec/a.mp4`, or a path itself."""
     path = unquote(urlsplit(url).path if "://" in url else url).replace("\\", "/")
-    return PurePosixPath(path).name
+    return re.sub(r"^/+(?=[A-Za-z]:)", "", path)

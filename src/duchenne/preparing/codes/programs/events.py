@@ -27,6 +27,7 @@ from duchenne.preparing.codes.programs.notation import (
     unseen_part,
     without_mark,
 )
+from duchenne.preparing.codes.programs.tiers import is_coding
 
 CODED: Final = "coded range"
 """The tier or behaviour that says what was coded at all; in tables of events, which have nothing else, `coded`."""
@@ -39,15 +40,14 @@ _OBSERVER: Final = re.compile(
     re.IGNORECASE,
 )
 _WHOLE_FACE: Final = (73, 74)
-_COUNTS: Final = re.compile(
-    r"trial|block|item|sentence|question|page|round|take|phase|session|number|\bn[ro]\b|count|condition|stimul|"
-    r"utterance|speech|transcri|word|slide|clip|segment|durchgang|frage|satz|essai|ensayo",
-    re.IGNORECASE,
+_OCCURRENCE: Final = re.compile(
+    r"occurrence|presence|(?<![a-z])(occ|present|binary|on[\s_/-]?off)(?![a-z])", re.IGNORECASE
 )
-"""Tiers in which bare numbers are no AUs."""
+"""Tiers in which 1 says that the AU is there, not how strong it is."""
 NO_MODIFIER: Final = ("", "NA", "N/A", "na", "n/a", "NaN", "nan", "NULL", "null", "None", "none", "-", ".")
 """What tables hold where a program has nothing to write, as no intensity or modifier."""
 _CODED: Final = re.compile(r"coded[\s_-]ranges?", re.IGNORECASE)
+_ROUNDING_S: Final = 1e-6
 _FACE: Final = re.compile(r"(?:(.*\S)\s+)?face ?#(\d{1,9})", re.IGNORECASE)
 _NOBODY: Final = ("", "no focal subject", "no subject", "not defined", "none")
 _SIGHT: Final = re.compile(r"visib|sichtbar|view|sight|codab|scorab|quality", re.IGNORECASE)
@@ -99,7 +99,9 @@ class Event:
     others: tuple[tuple[str, float], ...] = ()
 
     def holds(self, times_s: NDArray[np.float64], spacing_s: float) -> NDArray[np.bool_]:
-        """At which frames it holds: those whose middle lies in it; a point event holds for the nearest frame.
+        """At which frames it holds: those whose middle lies in it, and where it is too short for one the nearest.
+
+        A point event holds for the frame whose start is nearest.
 
         Args:
             times_s: time stamps of the frames, their starts.
@@ -108,7 +110,12 @@ class Event:
         if self.offset_s == self.onset_s:
             apart = times_s - self.onset_s
             return (apart >= -spacing_s / 2) & (apart < spacing_s / 2)
-        return within(times_s, self.onset_s, self.offset_s, spacing_s)
+        found = within(times_s, self.onset_s, self.offset_s, spacing_s)
+        if not found.any() and len(times_s) and self.offset_s - self.onset_s < spacing_s:
+            starts = (self.onset_s + self.offset_s - min(spacing_s, LONGEST_FRAME_S)) / 2 - times_s
+            nearest = int(np.abs(starts).argmin())
+            found[nearest] = abs(starts[nearest]) <= spacing_s / 2 + _ROUNDING_S
+        return found
 
     def at(self, source: str, ahead_s: float = 0.0) -> Event:
         """The same event of the video `source`, whose time is `ahead_s` seconds ahead."""
@@ -188,10 +195,11 @@ def of_value(stretch: Stretch, name: str, value: str) -> Iterator[Event]:
     """
     named, text = aus_of_name(name), without_mark(value)
     intensity = parse_intensity(text)
+    if _OCCURRENCE.search(name) and text in ("0", "1"):
+        yield from of_aus(stretch, named if text == "1" else [Said(said.au, 0.0) for said in named])
+        return
     if intensity is not None:
-        if len(named) > 1:
-            raise stretch.row.error(name, f"`{value}` is one intensity of {len(named)} AUs; code each by itself.")
-        yield from of_aus(stretch, [Said(named[0].au, intensity)])
+        yield from of_aus(stretch, [Said(one_of(named, stretch, name, value), intensity)])
         return
     if is_unknown(text):
         yield from (stretch.event(said.au, kind="unknown") for said in named)
@@ -211,6 +219,17 @@ def of_value(stretch: Stretch, name: str, value: str) -> Iterator[Event]:
         )
 
 
+def one_of(said: Sequence[Said], stretch: Stretch, name: str, value: str) -> int:
+    """The AU that an intensity is of.
+
+    Raises:
+        InputError: when it may be that of several.
+    """
+    if len(said) > 1:
+        raise stretch.row.error(name, f"`{value}` is one intensity of {len(said)} AUs; code each by itself.")
+    return said[0].au
+
+
 def with_side(text: str) -> float | None:
     """The intensity of `C left`, `left C`, `CL`; None where it is none."""
     said = parse_au(f"AU99 {text}")
@@ -224,7 +243,7 @@ def of_text(stretch: Stretch, name: str, value: str, *, coding: bool) -> Iterato
         stretch: when.
         name: of the tier.
         value: what was written.
-        coding: whether others of this tier are AUs.
+        coding: whether the annotations of this tier are AUs, see `is_coding` and `numbers_are_aus`.
 
     Raises:
         InputError: when it names an AU and cannot be read.
@@ -233,7 +252,7 @@ def of_text(stretch: Stretch, name: str, value: str, *, coding: bool) -> Iterato
     if is_coded_range(name):
         yield from of_coded_range(stretch, name, text)
         return
-    said = [] if not coding and _COUNTS.search(name) else parse_aus(text)
+    said = parse_aus(text) if coding else []
     part, tier = unseen_part(text), unseen_part(name)
     of_text_itself, of_tier = part_named(text), None if _ELSE.search(name) else part_named(name)
     about = of_text_itself or of_tier or coding or (_SIGHT.search(name) and not _ELSE.search(name))
@@ -265,11 +284,6 @@ def of_coded_range(stretch: Stretch, name: str, text: str) -> Iterator[Event]:
     if is_coding([text]):
         raise stretch.row.error(name, f"`{text}` names an AU, and these are the ranges that were coded; code it apart.")
     yield stretch.event(None, kind="coded")
-
-
-def is_coding(values: Sequence[str]) -> bool:
-    """Whether the annotations of a tier are AUs: at least one is, and is more than a bare number."""
-    return any(parse_aus(text) and not text.isdecimal() for text in map(without_mark, values))
 
 
 def observer_of(values: Mapping[str, str]) -> str:

@@ -20,6 +20,12 @@ WORDS: Final = {
     "max": 5.0, "absent": 0.0, "none": 0.0, "no": 0.0,
 }  # fmt: skip
 """FACS's words for intensities, and those for absence."""
+_ABSENT: Final = frozenset(
+    ("off", "false", "inactive", "neutral", "relaxed", "zero", "nil", "null", "nothing", "gone", "ausente", "assente",
+     "absente", "aucun", "aucune", "ningun", "ninguno", "ninguna", "ningún", "nenhum", "nenhuma", "nessuno", "nessuna",
+     "nada", "nichts", "fehlt", "fehlend", "abwesend", "inaktiv", "afwezig", "geen")
+)  # fmt: skip
+"""Other words that say in the tier of an AU that it is not there."""
 NOT_VISIBLE: Final = {
     70: (1, 2, 4),
     71: (5, 6, 7, 45),
@@ -29,7 +35,9 @@ NOT_VISIBLE: Final = {
 }
 """FACS codes for brows, eyes, lower face, whole face not visible, and for unscorable -> the AUs unknown then."""
 _UNKNOWN_WORDS: Final = re.compile(
-    r"(not[\s_-]*|un)(coded|scored|known|sure|clear)|missing|unklar|unsicher|unbekannt|\?+", re.IGNORECASE
+    r"(not[\s_-]*|un)(coded|scored|known|sure|clear|certain|decided)|missing|ambiguous|obscured|blocked|blurr(ed|y)|"
+    r"unklar|unsicher|unbekannt|unscharf|\?+",
+    re.IGNORECASE,
 )
 _PARTS: Final = {
     70: r"(?:eye)?brows?|forehead|upper[\s_-]*face|(?:augen)?brauen?|stirn|sourcils?|cejas?",
@@ -109,6 +117,8 @@ def parse_intensity(text: str) -> float | None:
         return LETTERS[cleaned.upper()]
     if cleaned.lower() in WORDS:
         return WORDS[cleaned.lower()]
+    if cleaned.lower() in _ABSENT:
+        return 0.0
     if re.fullmatch(r"[0-5]([.,]\d+)?", cleaned):
         value = float(cleaned.replace(",", "."))
         return value if value <= 5 else None

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from duchenne.data.cells import Row
-from duchenne.preparing.codes.programs.behaviours import behaviour, is_of_aus, paired
+from duchenne.preparing.codes.programs.behaviours import behaviour, is_of_aus, modifiers_of, paired
 from duchenne.preparing.codes.programs.events import (
     Event,
     Stretch,
@@ -16,6 +16,7 @@ from duchenne.preparing.codes.programs.events import (
     subject_of,
     time_of,
 )
+from duchenne.preparing.codes.programs.notation import aus_of_name
 
 _WHOLE: Final = ("time_relative_s", "time_relative_hms")
 TIMES: Final = ("time_relative_sf", "time_relative_hmsf", "time_relative_s", "time_relative_hms")
@@ -39,7 +40,7 @@ def read_events(rows: list[Row], _: Mapping[str, str]) -> Iterator[Event]:
         ("state start", "state stop", ("point", "point event", "state point")),
         lambda row: (
             row.get("observation"), row.get("event_log"), observer_of(row.values), row.get("subject"),
-            row.get("behavior"),
+            row.get("behavior"), "" if aus_of_name(row.get("behavior")) else "|".join(modifiers_of(row)),
         ),
     )  # fmt: skip
     several = len({row.get("event_log") for row in rows}) > 1
@@ -51,6 +52,4 @@ def read_events(rows: list[Row], _: Mapping[str, str]) -> Iterator[Event]:
             subject=subject_of(row.get("subject")),
             observation=" ".join(part for part in (row.get("observation"), log) if part),
         )  # fmt: skip
-        yield from behaviour(
-            stretch, row.get("behavior"), [value for name, value in row.values.items() if name.startswith("modifier")]
-        )
+        yield from behaviour(stretch, row.get("behavior"), modifiers_of(row))

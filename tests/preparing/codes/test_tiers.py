@@ -1,0 +1,173 @@
+"""Which tiers, columns and modifiers are about action units, and which numbers are none; values worked out by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.preparing.codes.coded import said, write
+from tests.preparing.codes.test_boris import AGGREGATED, boris, project
+from tests.preparing.codes.test_neighbours import ELAN, elan
+
+from duchenne.errors import InputError
+from duchenne.preparing.codes.exports import read_events
+from duchenne.preparing.codes.programs.tiers import is_bare, numbers_are_aus
+
+SMILE = ("AU12", "C")
+
+
+@pytest.mark.parametrize(
+    "name", ["Pain", "valence", "arousal", "VAS", "Likert", "PSPI", "ID", "week", "head pose", "MK", "AU count",
+             "default", "AU intensity of the left", "FACS trial", "AU certainty"],
+)  # fmt: skip
+def test_bare_numbers_in_other_tiers_are_no_aus(tmp_path: Path, name: str) -> None:
+    """`Pain` = 4 was AU 4."""
+    notes: list[str] = []
+    events = read_events(write(tmp_path, elan(SMILE, (name, "4"), (name, "1, 2"))), notes)
+    assert [(event.au, event.intensity) for event in events] == [(12, 3)]
+    assert notes == [f"{tmp_path / 'a.txt'}: bare numbers in `{name}` are not read as AUs; write AU12 where they are."]
+
+
+@pytest.mark.parametrize("name", ["100 VAS", "Score"])
+def test_numbers_that_no_au_has_need_no_word(tmp_path: Path, name: str) -> None:
+    notes: list[str] = []
+    assert [event.au for event in read_events(write(tmp_path, elan(SMILE, (name, "87"), (name, "3/5"))), notes)] == [12]
+    assert not notes
+
+
+@pytest.mark.parametrize(
+    "name", ["FACS", "facs mother", "AU", "AUs", "AU_nr", "AU number", "FACS session 1", "FACS phase 2",
+             "Action Units (clip)", "upper face", "lower_face"],
+)  # fmt: skip
+def test_bare_numbers_are_aus_where_the_tier_says_so(tmp_path: Path, name: str) -> None:
+    """`AU number`, `FACS session 1` and `FACS phase 2` were left out without a word."""
+    assert said(write(tmp_path, elan(("AU4", ""), (name, "12"), (name, "6, 25")))) == [
+        (4, 1, 2, None), (12, 1, 2, None), (6, 1, 2, None), (25, 1, 2, None),
+    ]  # fmt: skip
+
+
+@given(st.lists(st.integers(0, 99), min_size=1, max_size=4), st.sampled_from([", ", "/", " ", ";", "-"]))
+def test_numbers_alone_are_bare(numbers: list[int], between: str) -> None:
+    assert is_bare(between.join(map(str, numbers)))
+    assert not is_bare(between.join(f"{number}C" for number in numbers))
+    assert not numbers_are_aus("rating " + between.join(map(str, numbers)))
+
+
+@pytest.mark.parametrize(("strength", "intensity"), [("4", 4), ("A", 1), ("1", 1), ("marked", 3), ("absent", 0)])
+@pytest.mark.parametrize("names", [("FACS", "Intensity"), ("AU", "AU intensity"), ("FACS_MK", "Intensity_MK")])
+def test_a_tier_of_intensities_says_how_strong_the_other_is(
+    tmp_path: Path, names: tuple[str, str], strength: str, intensity: float
+) -> None:
+    """`FACS` = 12 with `Intensity` = 4 was AU 12 without intensity and an AU 4."""
+    text = elan((names[0], "12"), (names[1], strength)) + f"{names[1]}\t5000\t6000\t2\n"
+    assert said(write(tmp_path, text)) == [(12, 1, 2, intensity)]
+
+
+def test_of_two_tiers_of_intensities_that_of_the_coder_counts(tmp_path: Path) -> None:
+    path = write(tmp_path, elan(("FACS MK", "12"), ("FACS BT", "12"), ("Int MK", "B"), ("Int BT", "D")))
+    assert {(event.coder, event.intensity) for event in read_events(path)} == {("MK", 2), ("BT", 4)}
+    with pytest.raises(InputError, match=r"row 3, Intensity 1: `B` and `D` are intensities of one annotation"):
+        read_events(write(tmp_path, elan(("FACS", "12"), ("Intensity 1", "B"), ("Intensity 2", "D"))))
+    with pytest.raises(InputError, match="row 3, Intensity: `C` is one intensity of 2 AUs"):
+        read_events(write(tmp_path, elan(("FACS", "6+12"), ("Intensity", "C"))))
+    with pytest.raises(InputError, match="row 3, AU12: `7` is no intensity"):
+        read_events(write(tmp_path, elan(("FACS", "12"), ("Intensity", "7"))))
+
+
+def test_columns_of_datavyu_about_people_are_no_aus(tmp_path: Path) -> None:
+    """The usual column `id` made AU 12 present in the whole recording, and `age` = 24 AU 24."""
+    times = "00:00:00:000,00:01:00:000"
+    text = (
+        f"#4\nid (MATRIX,true,)-idnum|NOMINAL,testdate|NOMINAL,sex|NOMINAL\n{times},(12,03/02/2024,f)\n"
+        "facs (MATRIX,true,)-code01|NOMINAL,id|NOMINAL\n00:00:01:000,00:00:02:000,(6B,4)\n"
+        "00:00:03:000,00:00:04:000,(25,4)\n"
+    )
+    notes: list[str] = []
+    events = read_events(write(tmp_path, text, "a.csv"), notes)
+    assert [(event.au, event.onset_s, event.intensity) for event in events] == [(6, 1, 2), (25, 3, None)]
+    assert [note.split(": ", 1)[1] for note in notes] == [
+        "bare numbers in `facs.id`, `id.idnum` are not read as AUs; write AU12 where they are."
+    ]
+    wide = "id.ordinal,id.onset,id.offset,id.age,smile.onset,smile.offset,smile.code01\n1,0,9000,24,1000,2000,AU12\n"
+    assert [(event.au, event.onset_s) for event in read_events(write(tmp_path, wide, "b.csv"))] == [(12, 1)]
+
+
+@pytest.mark.parametrize("name", ["FACS", "AU", "AUs", "action unit"])
+@pytest.mark.parametrize(
+    ("modifier", "expected"),
+    [
+        ("AU12C", [(12, 3)]), ("12C", [(12, 3)]), ("AU 12|C", [(12, 3)]), ("12|C", [(12, 3)]), ("12", [(12, None)]),
+        ("12|marked", [(12, 3)]), ("6|12", [(6, None), (12, None)]), ("12|left", [(12, None)]), ("12|?", None),
+    ],
+)  # fmt: skip
+def test_an_au_among_the_modifiers(
+    tmp_path: Path, name: str, modifier: str, expected: list[tuple[int, float | None]] | None
+) -> None:
+    """Behaviour `FACS` with the modifier `AU12C` was left out, and AU 12 absent, without a word."""
+    rows = boris((name, 1.0, 2.0, modifier), ("AU4", 4.0, 5.0, "C"))
+    events = [e for e in read_events(write(tmp_path, AGGREGATED.format(variable="") + rows)) if e.onset_s == 1]
+    if expected is None:
+        assert [(event.au, event.kind) for event in events] == [(12, "unknown")]
+    else:
+        assert [(event.au, event.intensity) for event in events] == expected
+
+
+def test_an_au_among_the_modifiers_of_any_behaviour(tmp_path: Path) -> None:
+    rows = boris(("smile", 1.0, 2.0, "AU12C"), ("room", 3.0, 4.0, "12C"), ("speech", 5.0, 6.0, "None"))
+    assert said(write(tmp_path, AGGREGATED.format(variable="") + rows)) == [(12, 1, 2, 3)]
+    for modifier in ("12|4", "1|2"):
+        with pytest.raises(InputError, match=r"Modifier: `[24]` may be an AU or an intensity; write AU[24], or A to E"):
+            read_events(write(tmp_path, AGGREGATED.format(variable="") + boris(("FACS", 1.0, 2.0, modifier))))
+    logged = [[1.0, "", "FACS", "12|C", ""], [1.5, "", "FACS", "6|B", ""], [2.0, "", "FACS", "12|C", ""],
+              [3.0, "", "FACS", "6|B", ""]]  # fmt: skip
+    states = {"0": {"type": "State event", "code": "FACS"}}
+    given = project(events=logged, file={"1": ["a.mp4"]}, **{"time offset": 0.0}) | {"behaviors_conf": states}
+    assert said(write(tmp_path, json.dumps(given), "p.boris")) == [(12, 1, 2, 3), (6, 1.5, 3, 2)]
+
+
+def test_an_au_among_the_modifiers_of_the_observer(tmp_path: Path) -> None:
+    rows = "".join(
+        f"p01;{time};FACS;{modifier};State {kind};mother\n"
+        for time, modifier, kind in (("1.0", "AU12", "start"), ("1.5", "AU6B", "start"), ("2.0", "AU12", "stop"),
+                                     ("3.0", "AU6B", "stop"))
+    )  # fmt: skip
+    head = "Observation;Time_Relative_sf;Behavior;Modifier_1;Event_Type;Subject\n"
+    assert said(write(tmp_path, head + rows)) == [(12, 1, 2, None), (6, 1.5, 3, 2)]
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        ("AU12\t01\t1000\t2000\tC", (1, 2, "01")), ("AU12\t07\t1000\t2000\t1000\tC", (1, 2, "07")),
+        ("AU12\t1000\t2000\t1000\tC", (1, 2, "")), ("AU12\t1000\t2000\tC", (1, 2, "")),
+        ("AU12\t\t1000\t2000\tC", (1, 2, "")), ("AU12\tann\t1000\t2000\t1000\tC", (1, 2, "ann")),
+    ],
+)  # fmt: skip
+def test_a_participant_that_is_a_number(tmp_path: Path, cells: str, expected: tuple[float, float, str]) -> None:
+    """Participant 7 was the onset, 0.007 s."""
+    (event,) = read_events(write(tmp_path, f"{cells}\n"))
+    assert (event.onset_s, event.offset_s, event.subject) == expected
+    assert event.intensity == 3
+
+
+@pytest.mark.parametrize(
+    "word", ["off", "false", "inactive", "neutral", "zero", "nil", "ausente", "aucun", "fehlt", "relaxed", "Off"]
+)
+def test_words_for_what_is_not_there(tmp_path: Path, word: str) -> None:
+    assert said(write(tmp_path, elan(("AU12", word)))) == [(12, 1, 2, 0)]
+    assert said(write(tmp_path, AGGREGATED.format(variable="") + boris(("AU12", 1.0, 2.0, word)))) == [(12, 1, 2, 0)]
+
+
+@pytest.mark.parametrize("word", ["obscured", "blurred", "uncertain", "unscharf"])
+def test_words_for_what_cannot_be_told(tmp_path: Path, word: str) -> None:
+    assert [event.kind for event in read_events(write(tmp_path, elan(("AU12", word))))] == ["unknown"]
+
+
+@pytest.mark.parametrize("name", ["AU12 occurrence", "AU12_presence", "AU12 on/off", "AU12 (present)"])
+def test_one_says_that_an_au_occurs_where_the_tier_says_so(tmp_path: Path, name: str) -> None:
+    """It was intensity 1, a trace, which is below what counts as present."""
+    text = ELAN + f"{name}\t1000\t2000\t1\n{name}\t3000\t4000\t0\n{name}\t5000\t6000\tC\n"
+    assert said(write(tmp_path, text)) == [(12, 1, 2, None), (12, 3, 4, 0), (12, 5, 6, 3)]
