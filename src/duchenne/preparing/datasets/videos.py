@@ -17,6 +17,7 @@ from duchenne.faces.recordings.listing import (
     list_media,
     list_sequences,
 )
+from duchenne.files import shown_name
 from duchenne.preparing.codes.names import read_names
 from duchenne.preparing.codes.video_codes import read_codes
 from duchenne.preparing.sources.parts import Plan, VideoPart, file_sizes
@@ -52,9 +53,8 @@ def plan_videos(
     joined = join_chapters(paths) if chapters else dict.fromkeys(paths, ())
     paths = list(joined)
     assemblies = {path: replace(assembly, chapters=joined[path]) for path in paths}
-    # Names that are no UTF-8 are stored with question marks.
     below = [path.relative_to(root).as_posix() if path != root else root.resolve().name for path in paths]
-    sources = [name.encode(errors="replace").decode() for name in below]
+    sources = [shown_name(name) for name in below]
     inputs = [[source, *_sizes(path, assemblies[path])] for source, path in zip(sources, paths)]
     parts = [
         VideoPart(path, source, frames_of(path, assemblies[path]), assembly=assemblies[path])
@@ -63,7 +63,9 @@ def plan_videos(
     if labels is None:
         return Plan(parts, (), "none", inputs)
     parts_of = {
-        later.relative_to(root).as_posix(): source for path, source in zip(paths, sources) for later in joined[path]
+        shown_name(later.relative_to(root).as_posix()): source
+        for path, source in zip(paths, sources)
+        for later in joined[path]
     }
     who = read_names(names, sources) if names is not None else None
     codes = read_codes(labels, sources, coder, who, parts_of)

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from duchenne.data.cells import decode_text
 from duchenne.errors import InputError
-from duchenne.files import walk
+from duchenne.files import shown_name, walk
 
 LARGEST_MEMBER: Final = 1 << 28
 """Bytes; a picture or table that unpacks to more is refused."""
@@ -125,8 +125,7 @@ class Tree:
                 continue
             prefix = "" if below == "." else f"{below}/"
             for name in names:
-                # Names that are no UTF-8 are stored with question marks, and cannot be opened.
-                path = (prefix + name).encode(errors="replace").decode()
+                path = shown_name(prefix + name)  # one that is no UTF-8 cannot be opened by it
                 if name.lower().endswith(".zip"):
                     yield from self._members(path)
                 else:
