@@ -148,8 +148,20 @@ class TestOnFilms:
             duchenne.detect(path, baseline="5-2")
         with pytest.raises(InputError, match="no face that can be read"):
             duchenne.detect(path, baseline=str(nobody))
-        with pytest.raises(InputError, match="shows no face in seconds 7-9"):
+        with pytest.raises(InputError, match=r"a\.mov: ends at 0\.08 s, before seconds 7-9"):
             duchenne.detect(path, baseline="7-9")
+        with pytest.raises(InputError, match=r"nobody\.mov: shows no face in seconds 0-9"):
+            duchenne.detect(nobody, baseline="0-9")
+        with pytest.raises(InputError, match=r"it goes from 0 to 0\.08 s; change start_s and end_s"):
+            duchenne.detect(path, start_s=5)
+
+    def test_a_baseline_that_goes_on_after_the_end_is_said(
+        self, film: Film, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        path = film("a.mov", [50, 20])
+        assert main(["detect", str(path), "--baseline", "0.04-9", "-o", str(path.with_name("out.csv"))]) == 0
+        said = " ".join(capsys.readouterr().err.split())
+        assert "ends at 0.08 s, so its resting face is that from 0.04 s to there" in said
 
     def test_smoothing(self, film: Film) -> None:
         table = duchenne.detect(film("a.mov", [10, 40, 10, 0, 90]), smooth_s=0.08, model="blendshapes")

@@ -240,6 +240,21 @@ def test_a_folder_of_frames_is_one_recording(tmp_path: Path) -> None:
     assert [path.name for path in frames_of_sequence(folder)][:3] == ["frame1.png", "frame2.png", "frame3.png"]
 
 
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [([1, 2, 3, 7, 8, 20], "jump in 2 places (first: frame_3.png, frame_7.png); if pictures are missing, 14 by"),
+     ([1, 6, 11, 21], "jump in 1 place (first: frame_11.png, frame_21.png); if pictures are missing, 1 by"),
+     ([0, 1, 2, 3], ""), ([5, 10, 15], ""), ([4], "")],
+)  # fmt: skip
+def test_numbers_that_jump_in_a_folder_of_frames_are_said(tmp_path: Path, numbers: list[int], said: str) -> None:
+    """The pictures after a gap move up, and codes that are joined by time do not."""
+    for number in numbers:
+        cv2.imwrite(str(tmp_path / f"frame_{number}.png"), flat(90))
+    found = Found()
+    assert len(list(read_pictures(tmp_path, Assembly(sequence_fps=25), found))) == len(numbers)
+    assert [said in note for note in found.notes] == [True] * bool(said)
+
+
 def test_chapters_are_one_time_line(tmp_path: Path) -> None:
     names = ["GH010042.MP4", "GH020042.MP4", "GH030042.MP4"]
     for number, name in enumerate(names):

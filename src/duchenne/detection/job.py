@@ -28,6 +28,7 @@ from duchenne.parallel import ahead
 OVERLAY_ENDING: Final = "_overlay"  # before the suffix
 _PACKAGES: Final = ("mediapipe", "opencv-contrib-python", "av", "numpy")  # what the numbers depend on
 _AHEAD: Final = 4  # frames read while earlier ones are drawn and written
+_ROUNDED_S: Final = 0.005  # as end_s is shown
 _PIECE_FRAMES: Final = 512  # frames per piece of a table, the unit of writing
 
 
@@ -116,11 +117,19 @@ def read_frames(
     baseline, window, assembly = common, settings.baseline_window_s, job.assembly
     broken: list[InputError] = []
     if window is not None:
-        resting = detector.frames(job.path, every=settings.every, start_s=window[0], end_s=window[1], assembly=assembly)
+        looked = Found()
+        resting = detector.frames(
+            job.path, every=settings.every, start_s=window[0], end_s=window[1], assembly=assembly, found=looked
+        )
         own = resting_faces(_readable(resting, broken))
         if not own:
-            nobody = f"{job.path}: shows no face in seconds {settings.baseline}; choose another --baseline."
+            what = f"ends at {looked.end_s:.2f} s, before" if 0 < looked.end_s <= window[0] else "shows no face in"
+            nobody = f"{job.path}: {what} seconds {settings.baseline}; choose another --baseline."
             raise next(iter(broken), InputError(nobody))
+        if 0 < looked.end_s < window[1] - _ROUNDED_S and found is not None:
+            found.notes.append(
+                f"ends at {looked.end_s:.2f} s, so its resting face is that from {window[0]:g} s to there"
+            )
         baseline = Baseline({number: values for number, values in own.items()})
     start_s, end_s, width_s = settings.start_s, settings.end_s, settings.smooth_s
     # A value at the edge of a range is smoothed with those beyond it, as in the whole video.
@@ -211,7 +220,10 @@ def run_job(
         rows.flush()
         outcome.start_s, outcome.notes = found.start_s, found.notes
         if not outcome.frames and outcome.failure is None:
-            outcome.failure = f"{job.path}: has no frame in the time that was asked for; change start_s and end_s."
+            outcome.failure = (
+                f"{job.path}: has no frame in the time that was asked for, it goes from 0 to {found.end_s:.2f} s; "
+                "change --start-s and --end-s."
+            )
         if page is not None and job.report is not None:
             page.write(job.report, outcome.source, outcome.failure)
     return outcome

@@ -23,7 +23,7 @@ from duchenne.faces.recordings.colours import Pictures, transfer
 from duchenne.faces.recordings.ends import ending
 from duchenne.faces.recordings.formats import enough, is_animated_png, open_container, unreadable
 from duchenne.faces.recordings.interlaced import Deinterlacer
-from duchenne.faces.recordings.listing import Assembly, frames_of_sequence
+from duchenne.faces.recordings.listing import Assembly, frames_of_sequence, gaps_of_sequence
 from duchenne.faces.recordings.pages import count_pages, read_pages
 from duchenne.faces.recordings.stills import (
     decode_still,
@@ -183,6 +183,7 @@ def read_picture(path: str | Path, most: float | None = None) -> NDArray[np.uint
 def _read_sequence(folder: Path, fps: float, found: Found, wanted: _Wanted) -> Iterator[Picture]:
     paths = frames_of_sequence(folder)
     found.end_s = found.shown_s = len(paths) / fps
+    found.notes += gaps_of_sequence(paths)
     chosen = [path for number, path in enumerate(paths) if wanted(number / fps)]
     for number, image in _pictures_of(folder, chosen, largest_value(_stored(paths))):
         yield Picture(image, number, number / fps)

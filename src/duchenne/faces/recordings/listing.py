@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -103,6 +103,22 @@ def frames_of_sequence(folder: Path) -> list[Path]:
     except OSError as error:
         raise InputError(f"{folder}: cannot be listed ({error.strerror}); allow reading it.") from error
     return sorted((path for path in paths if not path.name.startswith(".")), key=lambda path: natural(path.name))
+
+
+def gaps_of_sequence(paths: Sequence[Path]) -> list[str]:
+    """A sentence where the last numbers in the names of pictures show that some are missing between others."""
+    found = [re.search(r"(\d+)\D*$", path.stem) for path in paths]
+    numbers = [int(one[1][-18:]) for one in found if one]
+    steps = [after - before for before, after in pairwise(numbers)]
+    usual = Counter(steps).most_common(1)[0][0] if len(numbers) == len(paths) > 1 else 0
+    gaps = [place for place, step in enumerate(steps) if step > usual > 0]
+    if not gaps or min(steps) <= 0:
+        return []
+    missing = sum(steps[place] // usual - 1 for place in gaps)
+    return [
+        f"the numbers of its pictures jump in {len(gaps)} place{'s' * (len(gaps) > 1)} (first: {paths[gaps[0]].name}, "
+        f"{paths[gaps[0] + 1].name}); if pictures are missing, {missing} by these numbers, later times are too early"
+    ]
 
 
 def natural(name: str) -> tuple[tuple[int, str], ...]:
