@@ -12,6 +12,7 @@ import pytest
 
 import duchenne
 from duchenne.cli.main import main
+from duchenne.preparing.datasets.videos import plan_videos
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
 CLEAR = "is not a name in UTF-8, and a Parquet table, such as a prepared folder has, can be read under no other; rename"
@@ -39,3 +40,10 @@ def test_a_prepared_folder(tmp_path: Path, capfd: pytest.CaptureFixture[str]) ->
     assert said.startswith(f"duchenne fit: {tmp_path}/\\xe9/frames.parquet: {CLEAR}")
     assert said.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_names_stay_apart(tmp_path: Path) -> None:
+    """Both became `caf?.mp4`: one clip, of two people."""
+    for name in (b"caf\xe8.mp4", b"caf\xe9.mp4"):
+        Path(os.fsdecode(bytes(tmp_path) + b"/" + name)).touch()
+    assert [part.source for part in plan_videos(tmp_path).parts] == ["caf\\xe8.mp4", "caf\\xe9.mp4"]

@@ -9,6 +9,7 @@ from tests.reviewing.made import film, table
 
 from duchenne.errors import InputError, UsageError
 from duchenne.reviewing.codes import Code, CodesFile
+from duchenne.reviewing.columns import read_track
 from duchenne.reviewing.desk import Desk
 from duchenne.reviewing.library import open_library
 from duchenne.reviewing.teaching import detect_steps, fit_steps, take_over
@@ -226,3 +227,13 @@ def test_what_was_fitted_stays_until_the_next_fit_is_done(study: Path) -> None:
     take_over(desk.library)
     assert made() == ["new", "new", "new", None]
     assert not (work / ".new").exists()
+
+
+def test_rows_of_a_recording_in_another_folder_are_not_those_of_this_one(tmp_path: Path) -> None:
+    path = table(tmp_path / "all.csv", "S01/video.mp4", [0, 0.04], AU12_s=[0.0, 1.0])
+    with pytest.raises(InputError, match=r"has no row of S02/video\.mp4"):
+        read_track(path, "S02/video.mp4", ["S02/video.mp4"], alone=False)
+    assert len(read_track(path, "S01/video.mp4", ["S01/video.mp4", "S02/video.mp4"], alone=False).frames) == 2
+    bare = table(tmp_path / "bare.csv", "video.mp4", [0, 0.04], AU12_s=[0.0, 1.0])
+    with pytest.raises(InputError, match="it is not clear which of its rows are those of"):
+        read_track(bare, "S02/video.mp4", ["S01/video.mp4", "S02/video.mp4"], alone=False)
