@@ -11,6 +11,7 @@ from tests.training.made import moving_squares
 
 from duchenne.config import from_mapping
 from duchenne.published.settings import compare_settings, setup_of
+from duchenne.published.setup import IN_FORCE
 from duchenne.published.stated import OURS, ROWS, SETUPS
 from duchenne.training.config import method_run_config
 from duchenne.training.recipes import load_recipe, recipe_names
@@ -40,12 +41,14 @@ def test_every_recipe_of_a_paper_has_the_papers_settings(name: str) -> None:
     found = compare_settings(name, config, values)
     assert found is not None, f"{name}: say in published/stated.py which training it is after"
     assert {field for field, *_ in found.changed} == NOT_THE_PAPERS.get(name, set())
+    assert not found.others
     fields = {field.name for field in dataclasses.fields(config)}
     setup = setup_of(name)
     assert setup is not None
     named = [*setup.stated, *setup.open, *(item.field for item in setup.deviations if item.field)]
     assert set(named) <= fields
     assert not set(setup.stated) & set(setup.open)
+    assert set(setup.in_force) - set(IN_FORCE) <= set(setup.open)
     assert all(not sentence.endswith("..") and sentence.endswith(".") for sentence in found.sentences())
 
 
@@ -71,6 +74,73 @@ def test_every_field_that_the_paper_states_is_watched(name: str) -> None:
         assert found.changed == ((field, other, before),)
 
 
+@pytest.mark.parametrize("name", PAPERS)
+def test_no_field_that_changes_a_training_is_silent(name: str) -> None:
+    config, values = resolved(name)
+    found = compare_settings(name, config, values)
+    assert found is not None
+    before = found.sentences()
+    silent = set()
+    for field in dataclasses.fields(config):
+        here = getattr(config, field.name)
+        other: Any = "other" if isinstance(here, str) else ("1-2",) if isinstance(here, tuple) else 7.5
+        changed = dataclasses.replace(config)
+        object.__setattr__(changed, field.name, not here if isinstance(here, bool) else other)
+        again = compare_settings(name, changed, values)
+        assert again is not None
+        silent |= {field.name} if again.sentences() == before else set()
+    same = {"seed", "device", "devices", "num_nodes", "loader_threads", "log_every", "save_every"}  # of any training
+    assert silent <= {*same, "precision", "channels_last", "memory_dtype"}
+
+
+def test_fields_that_no_paper_names_are_held_to_the_recipe() -> None:
+    for name, fields, said in (
+        ("emoco/affectnet", {"emotions": ("happiness", "sadness")}, "emotions happiness sadness; there: not set."),
+        ("clp/voxceleb2", {"interval_unit": 0.2}, "interval_unit 0.2; there: not set."),
+        ("twin_cycle/voxceleb2", {"pose_degree": 3}, "pose_degree 3; there: not set."),
+        ("knowledge_driven/bp4d_plus", {"symmetric_areas": ()}, "symmetric_areas not set; there: 2-3 5-6."),
+        ("cvc/voxceleb2", {"key_momentum": 0.5}, "key_momentum 0.5; there: 0.999."),
+        ("cl_ile/bp4d", {"eps": 0.9}, "eps 0.9; there: 0.0001."),
+    ):
+        found = compare_settings(name, *resolved(name, **fields))
+        assert found is not None
+        assert f"Differs from the recipe: {said}" in found.sentences()
+
+
+def test_what_an_ablation_leaves_out_is_not_said_of_it() -> None:
+    def said(name: str, **fields: Any) -> str:
+        found = compare_settings(name, *resolved(name, **fields))
+        assert found is not None
+        return " ".join(found.sentences())
+
+    identity, eps, zero = "the identity-label loss is the inverse of Eq. 1", "eps is added", "adds 0 to Eq. 5"
+    keys, chosen = "keys are normalised in other parts", "temperature 0.07 (as CVC)"
+    ranking, stop = "the temporal contrast is a mean over the batch", "detach_prototypes"
+    for name, fields, there, absent in (
+        ("cl_ile/bp4d", {}, [identity, eps, zero], []),
+        ("cl_ile/a1_contrast", {}, [zero], [identity, eps]),
+        ("cl_ile/a2_orthogonality", {}, [eps], [identity, zero]),
+        ("cl_ile/a3_orthogonality_contrast", {}, [eps, zero], [identity]),
+        ("cl_ile/a4_identity_orthogonality", {}, [identity, eps], [zero]),
+        ("clp/voxceleb2", {}, [keys, chosen, ranking], []),
+        ("clp/ablation_tcl_uniform", {}, [ranking], [keys, chosen, "key_view", "mask_negatives"]),
+        ("clp/ablation_cir", {}, [keys, chosen], [ranking, "offset"]),
+        ("clp/voxceleb2", {"bn_splits": 1}, [chosen], [keys]),
+        ("clp/voxceleb2", {"bn_splits": 1, "devices": 2}, [keys], []),
+        ("emoco/affectnet", {}, [keys, stop, "synchronized BatchNorm"], []),
+        ("emoco/emotion_only", {}, ["synchronized BatchNorm"], [keys, stop]),
+        ("emoco/l2", {}, [keys], [stop]),
+        ("emoco/affectnet", {"bn_splits": 1}, [], [keys, "synchronized BatchNorm"]),
+        ("clp/voxceleb2", {"optimiser": "adam"}, [], ["momentum 0.9"]),
+        ("cl_ile/bp4d", {"schedule": "constant"}, [], ["plateau_patience"]),
+        ("cl_ile/bp4d", {"weighting": "none"}, [], ["absent_weight", "selective learning weighs"]),
+        ("temporal_ranking/voxceleb2_k1", {"augment_per": "clip"}, [], ["drawn for every frame"]),
+    ):
+        sentences = said(name, **fields)
+        assert all(part in sentences for part in there), (name, fields)
+        assert not any(part in sentences for part in absent), (name, fields, sentences)
+
+
 def test_what_is_said() -> None:
     config, values = resolved("clp/voxceleb2", lr=0.5)
     found = compare_settings("clp/voxceleb2", config, values, data=["synth"], alignment="eyes")
@@ -78,13 +148,15 @@ def test_what_is_said() -> None:
     sentences = found.sentences()
     assert sentences[0] == "Differs from Li & Shan, IEEE TIP 2023: lr 0.5; the paper: 0.001."
     assert "Differs from Li & Shan, IEEE TIP 2023: the data are synth; the paper's: voxceleb2." in sentences
-    assert any("both losses are means over the batch; Eq. 1 prints a sum" in sentence for sentence in sentences)
+    assert any(
+        "the temporal contrast is a mean over the batch; Eq. 1 prints a sum" in sentence for sentence in sentences
+    )
     assert any(sentence.endswith("alignment of the faces: eyes; the paper's: SeetaFace.") for sentence in sentences)
     assert "temperature 0.07 (as CVC)" in sentences[-1]
     literal, _ = resolved("clp/voxceleb2", tcl_reduction="sum")
     again = compare_settings("clp/voxceleb2", literal, values)
     assert again is not None
-    assert not any("means over the batch" in sentence for sentence in again.sentences())
+    assert not any("mean over the batch" in sentence for sentence in again.sentences())
 
 
 def test_a_value_of_the_users_own_is_not_given_our_reason() -> None:
@@ -196,3 +268,8 @@ def test_a_run_says_it_before_its_first_step_and_keeps_it(tmp_path: Path, capsys
     words[words.index(str(out))] = str(tmp_path / "smoke")
     assert main(words) == 0
     assert "Differs from" not in capsys.readouterr().err
+    words[1], words[words.index("--size-px") + 1] = "supervised", "16"
+    words[words.index("--recipe") + 1] = "supervised/cl_ile_backbone"
+    words[words.index(str(tmp_path / "smoke"))] = str(tmp_path / "supervised")
+    assert main(words) == 0
+    assert "Differs from the recipe" not in capsys.readouterr().err, "what is filled in from the data is not asked"

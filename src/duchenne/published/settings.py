@@ -8,13 +8,20 @@ The papers' settings are in `stated.py`. Imports no torch.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from duchenne.config import from_mapping
-from duchenne.published.stated import OURS, ROWS, SETUPS, Setup
+from duchenne.published.setup import Setup, always
+from duchenne.published.stated import OURS, ROWS, SETUPS
 
 _NOT_THE_PAPERS: Final = ("cpu/", "smoke/")
+_THE_SAME_TRAINING: Final = frozenset({
+    "seed", "precision", "channels_last", "device", "devices", "num_nodes", "loader_threads", "log_every", "save_every",
+    "memory_dtype",
+})  # fmt: skip
+"""Fields that say where and how exactly is computed, not what."""
 _STEPS: Final = {"epochs": "max_steps", "backbone_epochs": "backbone_steps"}
 """Field -> the one that takes precedence over it where it is set."""
 
@@ -33,6 +40,7 @@ class Comparison(NamedTuple):
             without the option.
         data: names of the data sets here and in the paper, where they differ.
         alignment: of the faces, here and in the paper, where both are known and not the same.
+        others: (field, value here, value in the recipe) of all other fields that change a training.
     """
 
     paper: str
@@ -43,6 +51,7 @@ class Comparison(NamedTuple):
     prepared: tuple[tuple[str, Any, Any], ...]
     data: tuple[tuple[str, ...], tuple[str, ...]] | None
     alignment: tuple[str, str] | None
+    others: tuple[tuple[str, Any, Any], ...]
 
     def sentences(self) -> list[str]:
         """All of it, one sentence each; empty where nothing differs and nothing was chosen."""
@@ -62,6 +71,10 @@ class Comparison(NamedTuple):
         if self.alignment:
             here, there = self.alignment
             found.append(f"Differs from {self.paper}: alignment of the faces: {here}; the paper's: {there}.")
+        found += [
+            f"Differs from the recipe: {_named(name, here)}; there: {_value(there)}."
+            for name, here, there in self.others
+        ]
         if self.chosen:
             listed = ", ".join(
                 f"{_named(name, here)} ({why or 'not as in the recipe'})" for name, here, why in self.chosen
@@ -134,9 +147,15 @@ def compare_settings(
     chosen: list[tuple[str, Any, str]] = []
     for name, why in setup.open.items():
         own = _in_force(name, config)
+        if not setup.in_force.get(name, always)(config):
+            continue
         chosen.append((own, getattr(config, own), why if getattr(config, own) == getattr(plain, own) else ""))
-    ours = [
-        item.sentence for item in setup.deviations if item.field is None or getattr(config, item.field) != item.literal
+    ours = [item.sentence for item in setup.deviations if item.when(config) and not item.undone(config)]
+    said = {name for name, *_ in (*changed, *chosen)} | {item.field for item in setup.deviations if item.undone(config)}
+    others = [
+        (field.name, getattr(config, field.name), getattr(plain, field.name))
+        for field in dataclasses.fields(config)
+        if field.name not in said | _THE_SAME_TRAINING and getattr(config, field.name) != getattr(plain, field.name)
     ]
     strange = bool(data and setup.data) and not set(data) <= set(setup.data)
     otherwise = {
@@ -147,7 +166,7 @@ def compare_settings(
     return Comparison(
         setup.paper, tuple(changed), frozenset(by_code), tuple(ours), tuple(chosen),
         tuple(sorted(otherwise, key=str)), (tuple(data), setup.data) if strange else None,
-        (alignment, setup.alignment) if alignment and setup.alignment not in ("", alignment) else None,
+        (alignment, setup.alignment) if alignment and setup.alignment not in ("", alignment) else None, tuple(others),
     )  # fmt: skip
 
 
@@ -167,6 +186,8 @@ def _named(name: str, value: Any) -> str:
 
 
 def _value(value: Any) -> str:
+    if value is None or value == ():
+        return "not set"
     if isinstance(value, tuple | list):
         return f"{len(value)} entries" if len(value) > 4 else " ".join(map(str, value))
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -7,49 +7,10 @@ authors' code does (then it is in `by_code` too), in `open` where neither does, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Final
 
-
-@dataclass(frozen=True)
-class Deviation:
-    """Something that is not done as printed.
-
-    Attributes:
-        sentence: without a full stop.
-        field: of the configuration that brings the printed way back; None: nothing does.
-        literal: its value then.
-    """
-
-    sentence: str
-    field: str | None = None
-    literal: Any = None
-
-
-@dataclass(frozen=True)
-class Setup:
-    """One training of a paper.
-
-    Attributes:
-        paper: authors, venue and year.
-        data: readers of the data sets that it trained on; empty: not said.
-        stated: field -> value.
-        open: field -> why ours is what it is.
-        deviations: what is ours although the paper says otherwise.
-        alignment: of the faces, in the words of `DatasetInfo` where it has any; empty: not said.
-        by_code: fields of `stated` that the paper does not state, but its authors' code.
-        prepared: option of `duchenne prepare` -> value, by which the paper's data come about; None: without it.
-    """
-
-    paper: str
-    data: tuple[str, ...] = ()
-    stated: Mapping[str, Any] = field(default_factory=dict)
-    open: Mapping[str, str] = field(default_factory=dict)
-    deviations: tuple[Deviation, ...] = ()
-    alignment: str = ""
-    by_code: frozenset[str] = frozenset()
-    prepared: Mapping[str, Any] = field(default_factory=dict)
-
+from duchenne.published.setup import IN_FORCE, Deviation, Setup, When, in_parts
 
 _KSRL: Final = "Chang & Wang, CVPR 2022"
 _EMOCO: Final = "Sun, Zeng & Shan, FG 2021"
@@ -57,6 +18,7 @@ _CL_ILE: Final = "Lian et al., BMVC 2023"
 _TC: Final = "Lu, Tavabi & Soleymani, BMVC 2020"
 _CLP: Final = "Li & Shan, IEEE TIP 2023"
 
+_OTHER_PARTS: Final = "keys are normalised in other parts of the batch than their queries, as MoCo's shuffling does"
 _ALL_FRAMES: Final = {"frames": "all"}
 _ALL_UTTERANCES: Final = {"fps": None, "per_subject": None}
 """VoxCeleb2 as it is: 25 frames a second of every utterance."""
@@ -80,6 +42,7 @@ KSRL: Final = Setup(
     deviations=(
         Deviation("all terms are means over the 16 N embeddings, the paper prints sums; their balance is the same"),
     ),
+    in_force={**IN_FORCE, "predict_stop_grad": lambda config: config.prediction_weight > 0},
 )  # fmt: skip
 EMOCO: Final = Setup(
     paper=_EMOCO,
@@ -97,10 +60,17 @@ EMOCO: Final = Setup(
     },
     deviations=(
         Deviation(
-            "BatchNorm has statistics of its own in each part of a batch, and keys are shuffled, as in MoCo's code; "
-            "the paper says synchronized BatchNorm", "sync_batchnorm", True,
+            "BatchNorm has statistics of its own in each part of a batch, as in MoCo's code; the paper says "
+            "synchronized BatchNorm", "sync_batchnorm", True, in_parts,
+        ),
+        Deviation(
+            _OTHER_PARTS, "sync_batchnorm", True, lambda config: config.contrast_weight > 0 and in_parts(config)
         ),
     ),
+    in_force={
+        **IN_FORCE,
+        "detach_prototypes": lambda config: config.contrast_weight > 0 and config.normalisation == "intra_class",
+    },
 )  # fmt: skip
 _LABELLED: Final[dict[str, Any]] = {
     "backbone": "resnet18", "weights": "imagenet", "optimiser": "sgd", "batch_size": 64, "size_px": 224,
@@ -115,8 +85,11 @@ _LABELLED_OPEN: Final = {
 }  # fmt: skip
 _SELECTIVE: Final = Deviation(
     "selective learning weighs every frame and action unit; Eq. 2 prints a weight per action unit", "weighting",
-    "selective_per_label",
+    "selective_per_label", lambda config: config.weighting == "selective",
 )  # fmt: skip
+_LABELLED_IN_FORCE: Final[Mapping[str, When]] = {
+    **IN_FORCE, "absent_weight": lambda config: config.weighting.startswith("selective"),
+}  # fmt: skip
 CL_ILE: Final = Setup(
     paper=_CL_ILE,
     alignment="landmarks of CE-CLM",
@@ -134,11 +107,19 @@ CL_ILE: Final = Setup(
         Deviation(
             "the identity-label loss is the inverse of Eq. 1, which as printed does the opposite of the text and of "
             "Fig. 3", "direction", "as_printed",
+            lambda config: config.orthogonality_weight > 0 and config.bce_share < 1,
         ),
-        Deviation("eps is added inside the logarithm of Eq. 4, which has no lower bound otherwise"),
-        Deviation("a frame without an action unit adds 0 to Eq. 5, which divides by zero there"),
+        Deviation(
+            "eps is added inside the logarithm of Eq. 4, which has no lower bound otherwise",
+            when=lambda config: config.orthogonality_weight > 0,
+        ),
+        Deviation(
+            "a frame without an action unit adds 0 to Eq. 5, which divides by zero there",
+            when=lambda config: config.contrast_weight > 0,
+        ),
         _SELECTIVE,
     ),
+    in_force=_LABELLED_IN_FORCE,
 )  # fmt: skip
 CL_ILE_BACKBONE: Final = replace(
     CL_ILE, stated={**_LABELLED, "lr": 1e-4, "epochs": 300}, open=_LABELLED_OPEN, deviations=(_SELECTIVE,)
@@ -155,7 +136,10 @@ _SEQUENCE_CODE: Final = frozenset({
 })  # fmt: skip
 _SEQUENCE_DEVIATIONS: Final = (
     Deviation("crops come from the whole aligned face; the authors' code first pads it and cuts the centre"),
-    Deviation("the size of the crop is drawn for every frame; the authors' code draws it once for the whole training"),
+    Deviation(
+        "the size of the crop is drawn for every frame; the authors' code draws it once for the whole training",
+        when=lambda config: config.augment_per == "frame",
+    ),
     Deviation(
         "each epoch draws another sequence of a video, and all frames pass the network together; the authors' code "
         "keeps one sequence for ever and makes three passes", "official_sampler", True,
@@ -188,6 +172,16 @@ TC_N_PAIR: Final = replace(
     open={"interval": "none is printed with this row", "l2_weight": "as Sohn, NeurIPS 2016"},
     deviations=_SEQUENCE_DEVIATIONS,
 )
+
+
+def _has_keys(config: Any) -> bool:
+    return bool(config.terms != "tcl")
+
+
+def _has_ranking(config: Any) -> bool:
+    return bool(config.terms != "cir")
+
+
 CLP: Final = Setup(
     paper=_CLP,
     alignment="SeetaFace",
@@ -209,9 +203,16 @@ CLP: Final = Setup(
         "epoch_of": "a video of 180 frames is an utterance",
     },
     deviations=(
-        Deviation("both losses are means over the batch; Eq. 1 prints a sum over clips", "tcl_reduction", "sum"),
-        Deviation("keys are normalised in other parts of the batch than their queries, as MoCo's shuffling does"),
+        Deviation(
+            "the temporal contrast is a mean over the batch; Eq. 1 prints a sum over clips", "tcl_reduction", "sum",
+            _has_ranking,
+        ),
+        Deviation(_OTHER_PARTS, when=lambda config: _has_keys(config) and in_parts(config)),
     ),
+    in_force={
+        **IN_FORCE, "offset": _has_ranking,
+        **dict.fromkeys(("temperature", "key_view", "mask_negatives"), _has_keys),
+    },
 )  # fmt: skip
 _VIEWS: Final = {
     "weights": "as the method it is compared with", "optimiser": "the authors'", "momentum": "the authors'",
@@ -229,7 +230,11 @@ _MOCO_OPEN: Final = {
     "schedule": "as MoCo v2; v1 lowers the rate in two steps",
 }
 CLP_BASELINE: Final = replace(
-    CLP, stated={"backbone": "resnet34", "size_px": 224}, open={**_VIEWS, "views": "its own"}, deviations=()
+    CLP,
+    stated={"backbone": "resnet34", "size_px": 224},
+    open={**_VIEWS, "views": "its own"},
+    deviations=(),
+    in_force=IN_FORCE,
 )
 CLP_MOCO: Final = replace(CLP_BASELINE, stated={**CLP_BASELINE.stated, **_MOCO_V1}, open=_MOCO_OPEN)
 CLP_SIMCLR: Final = replace(CLP_BASELINE, open={**_SIMCLR, "views": "its own"})

@@ -14,7 +14,7 @@ from duchenne.errors import UsageError
 from duchenne.keywords import flag
 from duchenne.published import Row
 from duchenne.published.settings import prepared_otherwise, setup_of
-from duchenne.published.stated import Setup
+from duchenne.published.setup import Setup
 from duchenne.reproducing.options import Options
 from duchenne.reproducing.tables import EMOTIONS, READERS, Entry, Table
 from duchenne.training.config import method_run_config

@@ -237,6 +237,7 @@ def _train_on(
         batch_size=config.batch_size, size_px=config.size_px, processes=config.devices * config.num_nodes,
         holds_out=bool(config.validation_share),
     )  # fmt: skip
+    papers = _papers(recipe, config, prepared)  # what was asked, not what is filled in from the data
     rows_trained, rows_held = rows, rows[:0]
     if config.validation_by == "subject" and config.validation_share:
         labelled = labelled_rows(chosen, chosen.complete(config, prepared, rows, facts), prepared, rows)
@@ -257,7 +258,6 @@ def _train_on(
         training, held_out = split_clips(clips, config.validation_share, config.seed, recordings)
     held_out = sample_clips(held_out, config.validation_clips, config.seed)
     training = epoch_units(training, config.epoch_of, prepared, sampler.frames)
-    papers = _papers(recipe, config, prepared)
     notes = (
         *papers, *copies(prepared), *sampler.notes(clips, short), *chosen.notes(config, prepared, rows_trained),
         *_repeated(config.batch_size, len(training)), *_notes(config.size_px, prepared), *_left_out(labels, prepared),
