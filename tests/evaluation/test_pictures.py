@@ -87,11 +87,18 @@ def test_folds_and_intervals_are_over_pictures(pictures: Path, tmp_path: Path) -
 def test_the_split_is_comparable_with_temporal_ranking(pictures: Path, tmp_path: Path) -> None:
     evaluated(pictures, tmp_path / "split", "split")
     evaluated(pictures, tmp_path / "dealt", "3")
-    table = compare([tmp_path / "split", tmp_path / "dealt"], published="emotionet", metric="auc").table
+    (tmp_path / "own").mkdir()
+    summary = json.loads((tmp_path / "split" / "summary.json").read_text())
+    summary["data"][0]["settings"] |= {"parts_file": "parts.csv"}  # of `prepare --parts`
+    (tmp_path / "own" / "summary.json").write_text(json.dumps(summary))
+    compared = compare([tmp_path / name for name in ("split", "dealt", "own")], published="emotionet", metric="auc")
+    table = compared.table
     whole = table["evaluation"].str.contains("TC 3") & (table["model"] == "temporal ranking k=1,2,4")
     (row,) = table[whole].to_dict("records")
     assert row["comparable_with"] == "split"
     assert "dealt: split" in row["differs"]
+    assert "own: split" in row["differs"]
+    assert any("own: its folds (split of parts.csv) do not test whom" in line for line in compared.explanations)
 
 
 def test_parts_of_pictures(tmp_path: Path) -> None:

@@ -106,8 +106,8 @@ def explain(groups: Sequence[Sequence[Row]], evaluations: Sequence[Evaluation], 
             "items": f"its items are {' '.join(protocol['items'])}, the row's are others: compare items, not means",
             "protocol": f"it is {protocol['name']} ({PROTOCOLS.get(protocol['name'], 'a protocol of its own')})",
             "split": (
-                f"its folds ({protocol['folds']}) do not test the subjects that the papers' do; the split alone moved "
-                f"published F1 by up to {SPREAD_OVER_SPLITS:g} points"
+                f"its folds ({_folds(evaluation)}) do not test whom the papers' do; the split alone moved published F1 "
+                f"by up to {SPREAD_OVER_SPLITS:g} points"
             ),
             "weighting": f"its weighting of classes is {protocol['weighting'] or own}; the row's is another or unknown",
             "threshold": f"its threshold is {protocol['threshold']}, the papers' {THRESHOLD:g}",
@@ -211,7 +211,7 @@ def _items(row: Row) -> set[str]:
 def _same_split(dataset: str, evaluation: Evaluation) -> bool:
     """Whether the evaluation tests whom the papers test: the three parts, else the data set's own split."""
     if dataset not in PARTS:
-        return bool(evaluation.protocol["folds"] == "split")
+        return bool(evaluation.protocol["folds"] == "split") and not _own_parts(evaluation)
     try:
         with (evaluation.folder / "folds.csv").open(encoding="utf-8", newline="") as file:
             lines = list(csv.DictReader(file))
@@ -225,6 +225,17 @@ def _same_split(dataset: str, evaluation: Evaluation) -> bool:
         {frozenset(whom) for (seed, _), whom in tested.items() if seed == one} == set(map(frozenset, PARTS[dataset]))
         for one in {seed for seed, _ in tested}
     )
+
+
+def _own_parts(evaluation: Evaluation) -> str | None:
+    """The table by which a user divided the data (`prepare --parts`), whose parts then stand for the data set's."""
+    found: str | None = evaluation.summary["data"][0]["settings"].get("parts_file")
+    return found
+
+
+def _folds(evaluation: Evaluation) -> str:
+    folds, parts = str(evaluation.protocol["folds"]), _own_parts(evaluation)
+    return f"{folds} of {parts}" if parts and folds in ("split", "parts") else folds
 
 
 def _data_set(data: Mapping[str, Any]) -> str:
