@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from duchenne.data.clip_samplers import Clip, ClipTable
 from duchenne.data.prepared import Prepared
 from duchenne.data.single_frames import FrameClips
-from duchenne.data.stored.several import Rows
+from duchenne.data.stored.rows import Rows
 from duchenne.data.stored.spilled import spilled
 from duchenne.errors import UsageError
 

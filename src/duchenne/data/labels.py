@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duchenne.data.prepared import Prepared
-from duchenne.data.stored.several import Rows
+from duchenne.data.stored.rows import Rows
 from duchenne.errors import InputError
 
 _WORDS: Final = {"aus": "action unit labels", "emotion": "emotion labels", "landmarks": "landmarks"}

@@ -23,6 +23,7 @@ from torch.utils.data import Dataset
 from duchenne.data.clip_samplers import Clip
 from duchenne.data.labels import LabelSpec
 from duchenne.data.prepared import Data, Prepared, open_prepared
+from duchenne.data.stored.rows import Rows, chosen
 from duchenne.data.stored.spilled import spilled
 from duchenne.parallel import ahead
 from duchenne.types import ClipBatch
@@ -151,38 +152,51 @@ class FaceDataset(Dataset[dict[str, Tensor]]):
 
     Each is a dictionary: `image` (3, side, side) float32 RGB in [0, 1]; `aus` (A,) float32, 0 or 1, NaN where unknown;
     `subject`, a number per person, -1 where unknown; `row` of the prepared data. Every worker process of a `DataLoader`
-    opens the files itself.
+    opens the files itself, and labels are read with the pictures: what it holds in memory does not grow with the data.
 
     Args:
         data: open, see `duchenne.Prepared`, or prepared folders.
         rows: which faces, in this order; None for all.
         size_px: side of the pictures; None for that of the crops.
-        aus: which action units; None for all that are coded.
+        aus: which action units; None for those that every folder codes (`Prepared.aus`). One that only some folders
+            code must be named; it is NaN in the others.
+
+    Raises:
+        InputError: when a folder cannot be opened, or codes none of the `aus`.
+        UsageError: when `rows` are not rows of the data.
     """
 
     def __init__(
         self,
         data: Data,
         *,
-        rows: Sequence[int] | NDArray[np.int64] | None = None,
+        rows: Rows = None,
         size_px: int | None = None,
         aus: Sequence[int] | None = None,
     ) -> None:
         self.data, self.size_px = open_prepared(data), size_px
-        self.rows = np.arange(len(self.data)) if rows is None else np.asarray(rows, dtype=np.int64)
+        own = chosen(rows, len(self.data))
+        self.rows = range(own.start, own.stop) if isinstance(own, slice) else own
         self.aus = tuple(self.data.aus if aus is None else aus)
-        self._labels = self.data.occurrence(self.aus)[self.rows]
-        self._subjects = self.data.subject_ids()[self.rows]
+        self.data.presence(self.aus, slice(0, 0))
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, place: int) -> dict[str, Tensor]:
-        row = int(self.rows[place])
-        picture = torch.from_numpy(self.data.image(row, self.size_px))
-        return {
-            "image": picture.permute(2, 0, 1).float() / 255,
-            "aus": torch.from_numpy(self._labels[place]),
-            "subject": torch.tensor(int(self._subjects[place])),
-            "row": torch.tensor(row),
-        }
+        return self.__getitems__([place])[0]
+
+    def __getitems__(self, places: Sequence[int]) -> list[dict[str, Tensor]]:
+        """The faces of a batch, as `DataLoader` asks for them: their labels are read together."""
+        rows = np.array([self.rows[place] for place in places], dtype=np.int64)
+        labels = torch.from_numpy(self.data.occurrence(self.aus, rows))
+        subjects, numbers = torch.from_numpy(self.data.subject_ids(rows)), torch.from_numpy(rows)
+        return [
+            {
+                "image": torch.from_numpy(self.data.image(row, self.size_px)).permute(2, 0, 1).float() / 255,
+                "aus": labels[place],
+                "subject": subjects[place],
+                "row": numbers[place],
+            }
+            for place, row in enumerate(rows.tolist())
+        ]

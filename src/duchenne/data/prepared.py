@@ -29,7 +29,8 @@ from duchenne.data.stored.crops import Crops, Place
 from duchenne.data.stored.frames import BLENDSHAPES_LENGTH, LANDMARKS_LENGTH, Layout, read_column, read_table
 from duchenne.data.stored.index import open_index
 from duchenne.data.stored.making import WORDS
-from duchenne.data.stored.several import Rows, Several
+from duchenne.data.stored.rows import Rows, numbered
+from duchenne.data.stored.several import Several
 from duchenne.errors import InputError
 from duchenne.facs import ACTION_UNITS, au_column, intensity_column
 
@@ -95,8 +96,9 @@ class Prepared:
     """One or several prepared folders, opened for reading as one table of frames.
 
     What it holds in memory does not grow with the frames: columns are files that are mapped into it (`index/` in each
-    folder), read where they are touched and shared by all processes of a machine. Methods that take `rows` read those
-    alone; without, they give all N, which for numbers of one folder are the mapped file itself: not to be written to.
+    folder), read where touched and shared by all processes of a machine. Methods that take `rows` (a slice, numbers or
+    a mask, else UsageError) read those alone; without, they give all N, for numbers of one folder the mapped file
+    itself: not to be written to.
 
     Attributes:
         paths: of the folders.
@@ -180,8 +182,8 @@ class Prepared:
             if not graded:
                 found[np.isnan(values)] = pd.NA
         else:
-            return self._stored(name) if rows is None else self._stored(name).iloc[rows]
-        return pd.Series(found, index=None if rows is None else np.arange(len(self))[rows], name=name)
+            return self._stored(name) if rows is None else self._stored(name).iloc[numbered(rows, len(self))]
+        return pd.Series(found, index=None if rows is None else numbered(rows, len(self)), name=name)
 
     def datasets(self, rows: Rows = None) -> NDArray[np.int64]:
         """(n,) the data set of each row, its place in `infos`."""
@@ -232,7 +234,7 @@ class Prepared:
         """(n,) `dataset:subject`, null where unknown."""
         codes, names = self._people(rows)
         found = pd.array(names, dtype="string").take(codes, allow_fill=True)
-        return pd.Series(found, index=None if rows is None else np.arange(len(self))[rows])
+        return pd.Series(found, index=None if rows is None else numbered(rows, len(self)))
 
     def subject_list(self) -> list[str]:
         """`dataset:subject` of every number of `subject_ids`; not to be written to."""
@@ -288,17 +290,15 @@ class Prepared:
         """
         return self._crops.image(self._crops.places([row])[0], size_px)
 
-    def images(
-        self, rows: Sequence[int] | NDArray[np.integer], size_px: int, pool: ThreadPoolExecutor | None = None
-    ) -> NDArray[np.uint8]:
-        """(N, size_px, size_px, 3) RGB uint8 of several rows, decoded by the threads of `pool` where given."""
-        out = np.empty((len(rows), size_px, size_px, 3), dtype=np.uint8)
+    def images(self, rows: Rows, size_px: int, pool: ThreadPoolExecutor | None = None) -> NDArray[np.uint8]:
+        """(n, size_px, size_px, 3) RGB uint8 of several rows, decoded by the threads of `pool` where given."""
+        places = self._crops.places(rows)
+        out = np.empty((len(places), size_px, size_px, 3), dtype=np.uint8)
 
         def fill(number: int, place: Place) -> None:
             out[number] = self._crops.image(place, size_px)
 
-        for _ in (pool.map if pool else map)(fill, range(len(rows)), self._crops.places(rows)):
-            pass
+        list((pool.map if pool else map)(fill, range(len(places)), places))
         return out
 
     def _people(self, rows: Rows) -> tuple[NDArray[np.int32], list[str]]:

@@ -23,8 +23,6 @@ BLOCK_BYTES: Final = 2**16
 """Of a column under one checksum, rounded down to whole rows."""
 _MANY: Final = 4096
 
-Rows = slice | NDArray[np.integer] | NDArray[np.bool_] | int | np.integer
-
 
 class DamagedError(Exception):
     """A file of the index is not what was written."""
@@ -65,7 +63,7 @@ def map_npy(path: Path, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
 
 
 class Column:
-    """A column on the disk, read-only: `column[rows]` for a slice (nothing is copied), an array of rows, or one row.
+    """A column on the disk, read-only: `column[rows]` for a slice of step 1 (nothing is copied), numbers, or one.
 
     Args:
         path: of the `.npy` file.
@@ -111,7 +109,7 @@ class Column:
         """(rows, ...)."""
         return self._values.shape
 
-    def __getitem__(self, rows: Rows) -> NDArray[Any]:
+    def __getitem__(self, rows: slice | NDArray[np.integer] | int) -> NDArray[Any]:
         """The values of some rows.
 
         Raises:
@@ -124,7 +122,7 @@ class Column:
                 if not self._good[blocks].all():
                     self._check(np.flatnonzero(~self._good[blocks]) + blocks.start)
         else:
-            blocks_of = (np.flatnonzero(rows) if _is_mask(rows) else np.atleast_1d(rows)) // self._step
+            blocks_of = np.atleast_1d(rows) // self._step
             unchecked = blocks_of[~self._good[blocks_of]]
             if len(unchecked) > _MANY:  # sorting them would take longer than a flag for every block
                 flags = np.zeros_like(self._good)
@@ -153,10 +151,6 @@ class Column:
 def damaged(path: Path) -> InputError:
     """What to say of a file of the index that is not what was written."""
     return InputError(f"{path}: is damaged; delete the folder {path.parent}, it is made again from frames.parquet.")
-
-
-def _is_mask(rows: Rows) -> bool:
-    return isinstance(rows, np.ndarray) and rows.dtype == np.bool_
 
 
 def rows_of_block(row_bytes: int) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -11,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from duchenne.data.stored.rows import Rows, numbered
 from duchenne.data.stored.several import Several
 from duchenne.errors import InputError
 from duchenne.faces.resize import resized
@@ -40,12 +40,9 @@ class Crops:
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_shards": {}}  # every process opens its own
 
-    def places(self, rows: Sequence[int] | NDArray[np.integer]) -> list[Place]:
+    def places(self, rows: Rows) -> list[Place]:
         """Where the crops of some rows lie."""
-        own, rows_there = np.asarray(rows, dtype=np.int64), int(self._all.starts[-1])
-        if len(own) and not (-rows_there <= own.min() and own.max() < rows_there):
-            raise IndexError(f"there are {rows_there} rows, not {own.max()}")
-        own = np.where(own < 0, own + rows_there, own)
+        own = numbered(rows, int(self._all.starts[-1]))
         columns = [self._all.read(name, own) for name in ("shard", "offset", "size")]
         columns += [self._all.read("crc32", own, fill=np.int64(-1)), self._all.folders(own), own]
         return list(map(Place._make, zip(*(column.tolist() for column in columns))))

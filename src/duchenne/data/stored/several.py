@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 
 from duchenne.data.stored.columns import Column
 from duchenne.data.stored.index import Index
-
-Rows = slice | NDArray[np.int64] | None
-"""Which rows: a range, numbers of any order, or all."""
+from duchenne.data.stored.rows import Rows, chosen
 
 
 class Several:
@@ -30,12 +28,11 @@ class Several:
 
     def folders(self, rows: Rows = None) -> NDArray[np.int64]:
         """(n,) the folder of each row."""
-        if rows is None or isinstance(rows, slice):
-            part = slice(None) if rows is None else rows
-            start, stop, _ = part.indices(int(self.starts[-1]))
-            ends = np.clip(self.starts, start, stop)
-            return np.repeat(np.arange(len(self.indexes)), np.diff(ends))
-        return np.asarray(np.searchsorted(self.starts, rows, side="right") - 1, dtype=np.int64)
+        own = chosen(rows, int(self.starts[-1]))
+        if isinstance(own, slice):
+            ends = np.clip(self.starts, own.start, own.stop)
+            return np.repeat(np.arange(len(self.indexes)), ends[1:] - ends[:-1])
+        return np.asarray(np.searchsorted(self.starts, own, side="right") - 1, dtype=np.int64)
 
     def read(
         self, name: str, rows: Rows = None, *, fill: Any = np.nan, then: Callable[[int, Any], Any] | None = None
@@ -44,7 +41,7 @@ class Several:
 
         Args:
             name: of the column.
-            rows: which.
+            rows: which, see `Rows`.
             fill: of folders without it.
             then: what is made of a folder's values: its number and they are given.
         """
@@ -69,34 +66,27 @@ class Several:
 
     def each(self, part: Callable[[int, slice | NDArray[np.int64]], Any], rows: Rows = None) -> NDArray[Any]:
         """What `part` gives of each folder and its own rows, put together in the order of the rows."""
-        if len(self.indexes) == 1 and isinstance(rows, np.ndarray) and rows.dtype == np.int64:  # of every batch
-            return np.asarray(part(0, rows))
-        if rows is None or isinstance(rows, slice):
-            start, stop, _ = (slice(None) if rows is None else rows).indices(int(self.starts[-1]))
-            ends = np.clip(self.starts, start, max(start, stop))
+        wanted = chosen(rows, int(self.starts[-1]))
+        if len(self.indexes) == 1:
+            return np.asarray(part(0, wanted))
+        if isinstance(wanted, slice):
+            ends = np.clip(self.starts, wanted.start, wanted.stop)
             found = [
                 part(number, slice(int(first - begin), int(last - begin)))
                 for number, (begin, first, last) in enumerate(zip(self.starts, ends, ends[1:]))
-                if last > first or len(self.indexes) == 1
+                if last > first
             ]
             return np.asarray(found[0]) if len(found) == 1 else np.concatenate(found or [part(0, slice(0, 0))])
-        rows = np.flatnonzero(rows) if np.asarray(rows).dtype == np.bool_ else np.asarray(rows, dtype=np.int64)
-        if len(self.indexes) == 1:
-            return np.asarray(part(0, rows))
-        folder = self.folders(rows)
-        there = np.unique(folder)
+        folder = self.folders(wanted)
+        there = np.unique(folder).tolist() or [0]
         if len(there) == 1:
-            return np.asarray(part(int(there[0]), rows - self.starts[there[0]]))
-        out: NDArray[Any] | None = None
-        for number in there.tolist():
-            own = folder == number
-            values = np.asarray(part(number, rows[own] - self.starts[number]))
-            if out is None:
-                out = np.empty((len(rows), *values.shape[1:]), dtype=values.dtype)
-            elif values.dtype != out.dtype:
-                out = out.astype(np.result_type(out, values))
-            out[own] = values
-        return np.zeros(0) if out is None else out
+            return np.asarray(part(there[0], wanted - self.starts[there[0]]))
+        own = [folder == number for number in there]
+        values = [np.asarray(part(number, wanted[own_] - self.starts[number])) for number, own_ in zip(there, own)]
+        out = np.empty((len(wanted), *values[0].shape[1:]), dtype=np.result_type(*values))
+        for place, given in zip(own, values):
+            out[place] = given
+        return out
 
 
 def _length(own: slice | NDArray[np.int64]) -> int:
