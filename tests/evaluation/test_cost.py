@@ -45,6 +45,26 @@ def test_the_row_that_clp_prints() -> None:
     assert (cost.multiply_adds + 512 * 1000) / 1e9 == pytest.approx(3.68, abs=0.02)
 
 
+@pytest.mark.parametrize("layers", [1, 2])
+def test_a_transformer_is_counted(layers: int) -> None:
+    """Of T tokens of width C: four projections, the two products of attention, and a feed-forward part of width H."""
+    plain, spec = EncoderSpec(backbone="resnet18"), EncoderSpec(backbone="resnet18", token_layers=layers)
+    tokens, width, hidden = 2 * 2, 512, spec.token_hidden
+    own = tokens * (4 * width**2 + 2 * width * hidden) + 2 * tokens**2 * width
+    found = measure(Encoder(spec), 64, CPU).multiply_adds - measure(Encoder(plain), 64, CPU).multiply_adds
+    assert found == layers * own
+    assert torch.backends.mha.get_fastpath_enabled(), "it is timed as it is used"
+
+
+def test_attention_alone_is_counted() -> None:
+    class Attention(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            tokens = x.reshape(len(x), 1, 16, -1)
+            return nn.functional.scaled_dot_product_attention(tokens, tokens, tokens).flatten(1)
+
+    assert measure(Attention(), 32, CPU).multiply_adds == 2 * 16 * 16 * (3 * 32 * 32 // 16)
+
+
 @pytest.mark.slow
 def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["info", "--model", "random", "--device", "cpu"]) == 0

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from duchenne.devices import resolve_device
@@ -99,7 +101,7 @@ def measure(module: nn.Module, size_px: int, device: torch.device) -> Cost:
     module = module.eval().to(device)
     with torch.inference_mode():
         picture = torch.rand(1, 3, size_px, size_px, device=device)
-        with FlopCounterMode(display=False) as counter:
+        with _attention_in_steps(), FlopCounterMode(display=False) as counter:
             features = module(picture).shape[-1]
         ms = {batch: _median_ms(module, picture.expand(batch, -1, -1, -1).contiguous(), device) for batch in BATCHES}
     return Cost(
@@ -111,6 +113,18 @@ def measure(module: nn.Module, size_px: int, device: torch.device) -> Cost:
         device=str(device),
         threads=torch.get_num_threads(),
     )
+
+
+@contextmanager
+def _attention_in_steps() -> Iterator[None]:
+    """Transformers as matrix products one by one: the counter does not know the kernels that do them at once."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
 
 
 def _median_ms(module: Callable[[Tensor], Tensor], pictures: Tensor, device: torch.device) -> float:
