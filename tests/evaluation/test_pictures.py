@@ -116,3 +116,16 @@ def test_a_fold_of_pictures_can_be_excluded_from_pretraining(pictures: Path) -> 
     kept = training_rows(prepared, "0/3")
     test = (prepared.frames["split"] == "test").to_numpy()
     assert set(kept) == set(np.flatnonzero((fold != 0) & ~test))
+
+
+def test_labels_of_pictures_that_may_be_tested_are_refused_for_what_is_not_known(
+    pictures: Path, tmp_path: Path
+) -> None:
+    """The record of a run names people, not pictures; that its labels were the test images' would be a guess."""
+    run = tmp_path / "run"
+    duchenne.pretrain(
+        "supervised", data=pictures, out=run, recipe="smoke/supervised", max_steps=1, validation_share=0.0,
+        schedule="constant", quiet=True,
+    )  # fmt: skip
+    with pytest.raises(UsageError, match="does not say whether test images are among them; test on other data, or"):
+        duchenne.evaluate(model=run, data=pictures, out=tmp_path / "out", folds="split", quiet=True)

@@ -25,7 +25,7 @@ def overlap(source: FeatureSource, data: Prepared, subjects: pd.Series[str]) -> 
         `data`: the names of the data sets it was trained on.
 
     Raises:
-        UsageError: when it has seen labels of tested subjects.
+        UsageError: when it has seen labels of tested subjects, or may have.
     """
     names = pd.Series(subjects.dropna().unique(), dtype="string")
     tested = set(names)
@@ -35,12 +35,17 @@ def overlap(source: FeatureSource, data: Prepared, subjects: pd.Series[str]) -> 
         met = people_of(pd.Series(item.subjects, dtype="string"))
         common = set(names[people_of(names).isin(met)])
         blind = item.dataset in unnamed or (not item.subjects and any(s.startswith(f"{item.dataset}:") for s in tested))
-        if item.labels and (common or blind):
-            what = f"{len(common)} test subjects (first: {min(common)})" if common else f"test images of {item.dataset}"
+        if item.labels and common:
             raise UsageError(
-                f"--model {source.name}: was trained with the labels of {what}, so its scores would mean nothing; "
-                "train it without them or test on other subjects (people of one name in different data sets may be "
-                "the same)."
+                f"--model {source.name}: was trained with the labels of {len(common)} test subjects (first: "
+                f"{min(common)}), so its scores would mean nothing; train it without them or test on other subjects "
+                "(people of one name in different data sets may be the same)."
+            )
+        if item.labels and blind:
+            raise UsageError(
+                f"--model {source.name}: was trained with labels of {item.dataset}, and as the people in them are not "
+                "known, its record does not say whether test images are among them; test on other data, or evaluate "
+                "its method, which is then trained within the folds (`evaluate finetune --method`)."
             )
         shared |= common | ({f"{item.dataset}:unknown subjects"} if blind else set())
     return {
