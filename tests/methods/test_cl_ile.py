@@ -372,6 +372,18 @@ def test_images_of_nobody_known_are_refused(squares, tmp_path):
         ClIle.complete(small_config("cl_ile"), prepared, np.arange(len(prepared)), RUN)
 
 
+def test_the_text_for_a_paper_names_the_rate_of_every_stage(run):
+    text = " ".join((run / "methods.txt").read_text().split())
+    embeddings = "label embeddings with adam, learning rate 0.001"
+    assert (
+        "for 6 steps of 6 clips at 32 px, in 3 stages: backbone, 2 steps with sgd, learning rate 0.0001 (plateau); "
+        f"identity, 2 steps with sgd, learning rate 1e-05 (plateau), {embeddings}; "
+        f"general, 2 steps with sgd, learning rate 1e-05 (plateau), {embeddings}; weight decay 0 in each."
+    ) in text
+    literal = ClIle(small_config("cl_ile", literal_sgd=True))
+    assert not any(stage.beside for stage in literal.stages())
+
+
 def test_its_labels_are_remembered(run, squares, tmp_path):
     with pytest.raises(UsageError, match="was trained with the labels of"):
         duchenne.evaluate("linear", model=str(run), data=squares, out=tmp_path / "scores", folds=3, quiet=True)

@@ -32,12 +32,14 @@ class Stage:
         epochs: passes over the usable clips; None: as many as the job says.
         max_steps: steps; None: as the job says, where `epochs` is None too.
         lr: learning rate; None: the job's.
+        beside: what `parameter_groups` trains in another way, in words for `methods.txt`.
     """
 
     name: str
     epochs: int | None = None
     max_steps: int | None = None
     lr: float | None = None
+    beside: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -333,7 +333,7 @@ def _train_on(
         save("encoder", record(trainer.step))
         write_figures(out, built.eval(), prepared, rows_trained)
         done = replace(record(trainer.step), trained_on=own)
-        write_text(out / "methods.txt", methods_text(built, config, done, len(training), papers))
+        write_text(out / "methods.txt", methods_text(built, config, done, steps, len(training), papers))
     return PretrainResult(out, trainer.step, finished, (*notes, *trainer.notes)), built
 
 

@@ -205,9 +205,10 @@ class ClIle(LabelledMethod):
 
 
 def _planned(config: ClIleConfig) -> tuple[Stage, ...]:
-    stages = [Stage(name="general")]
+    beside = "" if config.literal_sgd else f"label embeddings with adam, learning rate {config.embedding_lr:g}"
+    stages = [Stage(name="general", beside=beside)]
     if config.orthogonality_weight:
-        stages.insert(0, Stage(name="identity"))
+        stages.insert(0, Stage(name="identity", beside=beside))
     if config.backbone_epochs or config.backbone_steps:
         own = Stage(
             name="backbone", epochs=config.backbone_epochs, max_steps=config.backbone_steps, lr=config.backbone_lr
