@@ -102,6 +102,16 @@ def test_ablations_are_data() -> None:
     assert means["TC", "S5", "temporal ranking k=1, DenseNet-121", "BP4D", "linear"] == 51.4
 
 
+def test_ablations_without_a_recipe_are_named_where_recipes_are_promised() -> None:
+    bare = {row.method for row in load_ablations() if not row.recipe}
+    backbones = {method.partition(",")[0] for method in bare if method.endswith("backbone of CL-ILE")}
+    assert bare == {"temporal ranking k=1,2,4", *(f"{name}, backbone of CL-ILE" for name in backbones)}
+    root = Path(__file__).parents[2]
+    for file in ("README.md", "docs/published.md"):
+        text = (root / file).read_text(encoding="utf-8")
+        assert all(name in text for name in backbones), file
+
+
 def test_rows_of_ablations_are_of_the_method_that_trains_them() -> None:
     found = {row.method: row.own_method for row in load_ablations() if row.paper == "CL-ILE"}
     assert found["CL-ILE A1, label contrast"] == found["CL-ILE, all"] == "cl_ile"
