@@ -82,6 +82,57 @@ def test_an_error_comes_through(scheduler: str) -> None:
         list(results)
 
 
+def allowed(name: str = "DUCHENNE_BUILDERS") -> str | None:
+    time.sleep(0.05)
+    return os.environ.get(name)
+
+
+def test_code_that_the_user_allows_is_allowed_to_workers(scheduler: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For these calls alone; variables that name folders of a machine stay with it."""
+    monkeypatch.setenv("DUCHENNE_MODELS", "/mine")
+    for trusted in ("own.module:net,other:net", "third:net", None):
+        if trusted is None:
+            monkeypatch.delenv("DUCHENNE_BUILDERS")
+        else:
+            monkeypatch.setenv("DUCHENNE_BUILDERS", trusted)
+        with in_processes(allowed, [()] * 8, workers=1, lost="this", scheduler=scheduler) as results:
+            assert set(results) == {trusted}
+    with in_processes(allowed, [("DUCHENNE_MODELS",)], workers=1, lost="this", scheduler=scheduler) as results:
+        assert list(results) != ["/mine"]
+
+
+def test_calls_of_two_users_are_not_mixed(scheduler: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker has one environment: a call waits there for those that are allowed other code."""
+    monkeypatch.setenv("DUCHENNE_BUILDERS", "first:net")
+    with in_processes(allowed, [()] * 12, workers=1, lost="this", scheduler=scheduler) as first:
+        found = [next(first)]
+        monkeypatch.setenv("DUCHENNE_BUILDERS", "second:net")
+        with in_processes(allowed, [()] * 12, workers=1, lost="this", scheduler=scheduler) as second:
+            assert set(second) == {"second:net"}
+        found += first
+    assert found == ["first:net"] * 12
+
+
+@pytest.mark.parametrize("address", ["nonsense", "tcp://127.0.0.1", "carrier-pigeon://127.0.0.1:8786", "a b:1"])
+def test_what_is_no_address_is_one_sentence_and_nothing_after_it(address: str) -> None:
+    code = f"""
+import gc
+from duchenne.parallel import in_processes
+try:
+    with in_processes(print, [(1,)], workers=1, lost="this", scheduler={address!r}) as results:
+        list(results)
+except Exception as error:
+    print(type(error).__name__, error)
+gc.collect()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stderr == ""
+    assert done.stdout == (
+        f"InputError scheduler {address}: no Dask scheduler answers there; check the address (tcp://HOST:8786), and "
+        "whether it runs.\n"
+    )
+
+
 def side_by_side(seconds: float) -> int:
     """How many such calls run in this process at the same time."""
     marks = sys.modules.setdefault("tests.marks", type(sys)("tests.marks"))

@@ -20,6 +20,7 @@ from itertools import count, islice
 from typing import Any, Final, TypeVar
 
 from duchenne.errors import InputError, UsageError
+from duchenne.plugins import BUILDERS_VARIABLE
 
 T = TypeVar("T")
 _LOOK_EVERY_S: Final = 0.5
@@ -144,7 +145,7 @@ def _from_cluster(
     from distributed import as_completed
 
     done: Any = as_completed(loop=client.loop, with_results=True, raise_errors=False)  # type: ignore[no-untyped-call]
-    waiting, folder = enumerate(calls), os.getcwd()
+    waiting, place = enumerate(calls), (os.getcwd(), os.environ.get(BUILDERS_VARIABLE))
     numbers: dict[Any, int] = {}
     held: dict[int, Any] = {}
     following = count()
@@ -153,7 +154,7 @@ def _from_cluster(
         """Hands out calls so that every thread has its next one, and results do not pile up."""
         room = _CALLS_AHEAD * max(1, sum(client.nthreads().values()))
         for number, call in islice(waiting, max(0, room - len(numbers))):
-            future = client.submit(_on_cluster, folder, alone, function, call, pure=False)
+            future = client.submit(_on_cluster, place, alone, function, call, pure=False)
             numbers[future] = number
             done.add(future)
 
@@ -205,10 +206,21 @@ _inside: Final[list[bool]] = []
 """Of the calls that are running in this process: whether each must be alone."""
 
 
-def _on_cluster(folder: str, alone: bool, function: Callable[..., Any], arguments: tuple[Any, ...]) -> _Answer:
-    """Calls a function in a thread of a cluster's worker, whose working folder is that of all calls in it."""
+def _on_cluster(
+    place: tuple[str, str | None], alone: bool, function: Callable[..., Any], arguments: tuple[Any, ...]
+) -> _Answer:
+    """Calls a function in a thread of a cluster's worker.
+
+    Args:
+        place: working folder and `DUCHENNE_BUILDERS` of whoever asks, which are those of all calls in the worker. Other
+            variables are not handed over: they name folders of a machine.
+        alone: see `in_processes`.
+        function: to call.
+        arguments: its own.
+    """
+    folder, builders = place
     with _GATE:
-        while _inside and (alone or any(_inside) or os.getcwd() != folder):
+        while _inside and (alone or any(_inside) or (os.getcwd(), os.environ.get(BUILDERS_VARIABLE)) != place):
             _GATE.wait()
         try:
             os.chdir(folder)
@@ -216,6 +228,10 @@ def _on_cluster(folder: str, alone: bool, function: Callable[..., Any], argument
             raise InputError(
                 f"{folder}: a worker does not see this folder ({error.strerror}); work in one that all machines share."
             ) from error
+        if builders is None:
+            os.environ.pop(BUILDERS_VARIABLE, None)
+        else:
+            os.environ[BUILDERS_VARIABLE] = builders
         _inside.append(alone)
     try:
         return _Answer(function(*arguments))
@@ -256,12 +272,17 @@ def _cluster(scheduler: str) -> Iterator[Any]:
     """A client of a Dask cluster that has workers."""
     try:
         from distributed import Client
+        from distributed.comm.addressing import resolve_address
     except ImportError as error:
         raise UsageError("--scheduler needs the extra: pip install 'duchenne[cluster]'.") from error
     try:
+        resolve_address(scheduler)  # what is none would leave a client that cannot end
         client = Client(scheduler, timeout=_ANSWER_S, set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, TimeoutError, ValueError) as error:
-        raise InputError(f"--scheduler {scheduler}: no Dask scheduler answers there; check the address.") from error
+        raise InputError(
+            f"--scheduler {scheduler}: no Dask scheduler answers there; check the address (tcp://HOST:8786), and "
+            "whether it runs."
+        ) from error
     remarks = logging.getLogger("distributed.client")
     level = remarks.level
     remarks.setLevel(logging.ERROR)  # no word of a lost worker whose work another one does
