@@ -20,7 +20,7 @@ import duchenne
 from duchenne.errors import UsageError
 from duchenne.training.launching import fabric
 from duchenne.training.launching.fabric import make_fabric
-from duchenne.training.launching.started import SlurmStep, Started, started
+from duchenne.training.launching.started import SlurmStep, Started, started, torchruns_apart
 from duchenne.training.runs import load_encoder
 
 ROOT = Path(__file__).parents[2]
@@ -233,6 +233,26 @@ def test_other_processes_than_asked_for_are_refused(
     with pytest.raises(UsageError, match=message):
         make_fabric(TrainingConfig(**fields), CPU)
     assert launcher is None or make_fabric(TrainingConfig(), CPU, alone=True).world_size == 1
+
+
+@pytest.mark.parametrize(("agents", "refused"), [("1", True), ("2", False), ("3", True)])
+def test_torchruns_that_do_not_know_of_each_other_are_refused(
+    agents: str, refused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two tasks of srun, each of which starts a torchrun: of one machine, of both, or of others."""
+    from duchenne.training.config import TrainingConfig
+
+    ours = {"TORCHELASTIC_RUN_ID": "none", "WORLD_SIZE": agents, "LOCAL_WORLD_SIZE": "1", "GROUP_WORLD_SIZE": agents}
+    for name, value in {"SLURM_STEP_NUM_TASKS": "2", "SLURM_STEP_TASKS_PER_NODE": "1(x2)", **ours}.items():
+        monkeypatch.setenv(name, value)
+    assert torchruns_apart() == ((int(agents), 2) if refused else None)
+    asked = TrainingConfig(num_nodes=int(agents))
+    if refused:
+        with pytest.raises(UsageError, match=rf"srun started 2 tasks, but this torchrun knows of {agents} agent"):
+            make_fabric(asked, CPU)
+        assert make_fabric(TrainingConfig(), CPU, alone=True).world_size == 1
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "1")
+    assert torchruns_apart() is None
 
 
 def test_mpirun_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

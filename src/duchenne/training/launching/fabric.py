@@ -22,7 +22,7 @@ from torch import distributed, nn
 from duchenne.errors import InputError, UsageError
 from duchenne.files import read_text
 from duchenne.training.config import TrainingConfig
-from duchenne.training.launching.started import SlurmStep, Started, foreign, started
+from duchenne.training.launching.started import SlurmStep, Started, foreign, started, torchruns_apart
 
 _LOST: Final = re.compile(r"gloo|NCCL|Connection (closed|reset)|Broken pipe|Socket Timeout", re.IGNORECASE)
 """What torch says of processes that are gone."""
@@ -86,6 +86,13 @@ def _is_srun(launcher: Started | None) -> bool:
 def _check_started(config: TrainingConfig, launcher: Started | None) -> None:
     """Refuses other processes than are asked for: they would train alone, or wait for each other for ever."""
     asked = f"--devices {config.devices} --num-nodes {config.num_nodes}"
+    apart = torchruns_apart()
+    if apart is not None:
+        agents, tasks = apart
+        raise UsageError(
+            f"srun started {tasks} tasks, but this torchrun knows of {agents} agent{'s' * (agents > 1)}, so that they "
+            f"would train apart; give every torchrun --nnodes {tasks} and the same --master-addr, or start one task."
+        )
     if launcher is None:
         other = foreign()
         if other:

@@ -102,6 +102,18 @@ def started() -> Started | None:
     return None
 
 
+def torchruns_apart() -> tuple[int, int] | None:
+    """Agents of this process's torchrun and tasks of srun, where srun started torchruns that are not all one training.
+
+    Each task is an agent then; None where all know of each other, or one of the two started nothing.
+    """
+    if not (TorchElasticEnvironment.detect() and SlurmStep.detect()):
+        return None
+    agents = _number(os.environ.get("GROUP_WORLD_SIZE", "")) or 1
+    tasks = int(os.environ["SLURM_STEP_NUM_TASKS"])
+    return (agents, tasks) if agents != tasks else None
+
+
 def foreign() -> str | None:
     """A variable of mpirun or jsrun that says that it started several processes; None where none does."""
     return next((name for name in _FOREIGN if (_number(os.environ.get(name, "")) or 1) > 1), None)
