@@ -202,6 +202,20 @@ def test_validations_and_stages_are_mirrored(tmp_path):
     mirror.close()
     rows = list(csv.DictReader((tmp_path / "csv" / "metrics.csv").open()))
     assert [(row["step"], row["loss"], row["validation"]) for row in rows] == [("1", "0.5", ""), ("2", "", "0.25")]
+    assert [row["stage"] for row in rows] == ["first", ""]
+
+
+@pytest.mark.parametrize("logger", ["tensorboard", "wandb", "mlflow"])
+def test_loggers_of_numbers_number_the_stages(logger, tmp_path):
+    if logger != "tensorboard":
+        pytest.importorskip(logger)
+    before = [{"step": 1, "stage": "identity", "loss": 0.5}, {"step": 2, "stage": "general", "loss": 0.25}]
+    mirror = Mirror(logger, tmp_path, before, {"max_steps": 8})  # of a run that is resumed
+    mirror.write({"step": 3, "stage": "general", "validation": 0.75})
+    mirror.close()
+    found = {"tensorboard": events, "wandb": of_wandb, "mlflow": of_mlflow}[logger](tmp_path / logger)
+    assert [found[step]["stage"] for step in (1, 2, 3)] == [1, 2, 2]
+    assert found[3]["validation"] == 0.75
 
 
 def test_a_logger_that_is_not_installed_or_cannot_write(squares, tmp_path, monkeypatch):

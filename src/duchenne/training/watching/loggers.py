@@ -51,7 +51,7 @@ class Mirror:
     """Writes the lines of the log for another program, too: `RUN/tensorboard/`, `RUN/csv/metrics.csv` ...
 
     It begins with the lines that the log has already, in place of what was written before, so that a run that was
-    resumed reads as one that never stopped.
+    resumed reads as one that never stopped. CSV holds the name of a stage, the others its number, from 1.
 
     Args:
         name: of the logger.
@@ -72,6 +72,7 @@ class Mirror:
         settings: Mapping[str, Any] | None = None,
     ) -> None:
         self.folder = out / name
+        self._stages: list[str] = []
         self.logger = self._opened(name, settings or {})
         for line in before:
             self._log(line)
@@ -114,9 +115,13 @@ class Mirror:
             raise self._unwritable(error) from error
 
     def _log(self, line: Mapping[str, Any]) -> None:
-        numbers = {key: value for key, value in line.items() if key != "step" and isinstance(value, int | float)}
+        values = {key: value for key, value in line.items() if key != "step" and value is not None}
+        stage = values.get("stage")
+        if stage is not None and not isinstance(self.logger, CSVLogger):  # the others take numbers alone
+            self._stages += [stage] if stage not in self._stages else []
+            values["stage"] = 1 + self._stages.index(stage)
         try:
-            self.logger.log_metrics(numbers, step=line["step"])
+            self.logger.log_metrics(values, step=line["step"])
         except OSError as error:
             raise self._unwritable(error) from error
 
