@@ -16,6 +16,8 @@ import duchenne
 from duchenne.detection.results import DetectedFace
 from duchenne.errors import UsageError
 from duchenne.faces.find import Face
+from duchenne.modules.encoder import Encoder, EncoderSpec
+from duchenne.training.runs import EncoderRecord, LoadedEncoder
 
 PAGE = (Path(__file__).parents[2] / "docs" / "python.md").read_text()
 
@@ -75,6 +77,23 @@ def test_encode_is_what_the_encoder_gives(faces: duchenne.Prepared) -> None:
     for wrong in (faces.image(2) / 255, faces.image(2)[:, :, 0], [], ["a.png"]):
         with pytest.raises(UsageError, match="encode: "):
             loaded.encode(wrong)
+    for wrong in (np.zeros((480, 640, 3), np.uint8), np.zeros((0, 0, 3), np.uint8)):
+        with pytest.raises(UsageError, match=rf"encode: takes square crops .* not \({wrong.shape[0]}, "):
+            loaded.encode([faces.image(2), wrong])
+
+
+def test_encode_holds_a_batch_at_a_time(faces: duchenne.Prepared) -> None:
+    spec = EncoderSpec(backbone="compact")
+    sizes: list[int] = []
+    record = EncoderRecord(
+        method="simclr", spec=spec, size_px=64, alignment="none", weights="none", steps=0, duchenne="1"
+    )
+    loaded = LoadedEncoder(Encoder(spec).eval(), record, Path("encoder.safetensors"))
+    loaded.encoder.register_forward_hook(lambda module, given, features: sizes.append(len(features)))
+    crops = faces.images(np.arange(150) % len(faces), 64)
+    found = loaded.encode(crops)
+    assert (found.shape, max(sizes)) == ((150, 128), 64)
+    np.testing.assert_allclose(found[[70, 149]], loaded.encode(crops[[70, 149]]), rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.slow

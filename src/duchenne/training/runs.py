@@ -40,6 +40,8 @@ from duchenne.training.weights import LARGEST_WEIGHTS, apply_weights, tensors_of
 
 FORMAT_VERSION: Final = 1
 _JOB_KEYS: Final = ("method", "data", "duchenne", "exclude_fold")
+_TOGETHER: Final = 64
+"""Crops that `encode` shows the network at a time, which bounds its memory."""
 _LARGEST_TABLES: Final = 2**24
 """Numbers of tables that any network may hold beside its weights."""
 
@@ -125,12 +127,18 @@ class LoadedEncoder:
             if not (isinstance(crop, np.ndarray) and crop.dtype == np.uint8 and crop.ndim == 3 and crop.shape[2] == 3):
                 what = f"{crop.dtype} {crop.shape}" if isinstance(crop, np.ndarray) else type(crop).__name__
                 raise UsageError(f"encode: takes crops (H, H, 3) of uint8 RGB, not {what}; convert it.")
+            if crop.shape[0] != crop.shape[1] or not crop.size:
+                raise UsageError(
+                    f"encode: takes square crops of an aligned face, (H, H, 3), not {crop.shape}; cut one out first."
+                )
         if not several:
             raise UsageError("encode: was given no crop; give one at least.")
-        pictures = torch.from_numpy(np.stack([resized(crop, self.record.size_px) for crop in several]))
-        with torch.inference_mode():
-            features = self.encoder(pictures.permute(0, 3, 1, 2).float() / 255)
-        return np.asarray(features.numpy(), dtype=np.float32)
+        found = []
+        for start in range(0, len(several), _TOGETHER):
+            own = [resized(crop, self.record.size_px) for crop in several[start : start + _TOGETHER]]
+            with torch.inference_mode():
+                found.append(self.encoder(torch.from_numpy(np.stack(own)).permute(0, 3, 1, 2).float() / 255).numpy())
+        return np.asarray(np.concatenate(found), dtype=np.float32)
 
 
 def save_encoder(folder: str | Path, encoder: Encoder, record: EncoderRecord, *, name: str = "encoder") -> None:
