@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 import duchenne
 from duchenne.detection.results import DetectedFace
@@ -77,12 +79,62 @@ def test_several_pictures_are_read_one_by_one(detector: Any, pictures: list[NDAr
         (np.zeros((8, 8), np.uint8), r"uint8 \(8, 8\)"),
         (np.zeros((8, 8, 4), np.uint8), r"\(8, 8, 4\)"),
         (np.zeros((0, 8, 3), np.uint8), r"\(0, 8, 3\)"),
-        ("a.png", "str"),
+        (["a.png"], "not str; convert it .* give files to duchenne.detect"),
+        ("a.png", "not str; convert it"),
+        (Path("a.png"), "not PosixPath; convert it"),
+        (Image.new("RGB", (8, 8)), "not Image; convert it"),
+        (torch.zeros((8, 9, 3), dtype=torch.uint8), r"not torch.uint8 \(8, 9, 3\); convert it"),
+        (torch.zeros((2, 8, 9, 3), dtype=torch.uint8), r"not torch.uint8 \(2, 8, 9, 3\); convert it"),
+        (None, "not NoneType; convert it"),
     ],
 )  # fmt: skip
 def test_what_is_no_picture_is_refused(detector: Any, picture: Any, words: str) -> None:
     with pytest.raises(UsageError, match=f"a picture must be a NumPy array .*{words}"):
-        detector(picture if not isinstance(picture, str) else [picture])
+        detector(picture)
+
+
+def test_a_picture_without_a_face_has_the_same_columns(
+    detector: Any, pictures: list[NDArray[np.uint8]], tmp_path: Path
+) -> None:
+    import cv2
+
+    cv2.imwrite(str(tmp_path / "blank.png"), pictures[-1])
+    own = detector(pictures[-1]).table()
+    assert own["AU12_s"].isna().all()
+    pd.testing.assert_frame_equal(
+        own.drop(columns="source"), duchenne.detect(tmp_path / "blank.png").drop(columns="source")
+    )
+    assert "AU12_s" in detector(pictures[-1])._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"threads": -1}, "^threads -1: must be at least 1 and at most 1024"), ({"threads": 0}, "^threads 0: must"),
+        ({"threads": 2.5}, "Detector: `threads` must be a whole number or null, not 2.5"),
+        ({"min_face": -5}, "^min_face -5: must be at least 1"),
+        ({"min_face": "a"}, "Detector: `min_face` must be a whole number"),
+    ],
+)  # fmt: skip
+def test_numbers_that_cannot_be_are_refused(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        duchenne.Detector(**options)
+
+
+@pytest.mark.parametrize(("every", "words"), [(0, "^every 0: must be at least 1"), (-1, "^every -1"), (1.5, "not 1.5")])
+def test_frames_that_cannot_be_counted_are_refused(detector: Any, every: Any, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        next(detector.frames("a.png", every=every))
+
+
+def test_a_closed_detector_says_so(pictures: list[NDArray[np.uint8]]) -> None:
+    with duchenne.Detector(threads=1) as opened:
+        assert repr(opened) == "<detector duchenne: 18 action units>"
+    assert repr(opened) == "<detector duchenne: 18 action units, closed>"
+    for use in (lambda: opened(pictures[0]), lambda: opened([]), lambda: next(opened.frames("a.png"))):
+        with pytest.raises(UsageError, match=r"this Detector is closed; make another one"):
+            use()
+    opened.close()
 
 
 def test_unknown_channels(detector: Any) -> None:

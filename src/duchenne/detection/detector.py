@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 from types import TracebackType
@@ -11,7 +12,9 @@ from typing import Any, Final, Literal, get_args, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from duchenne.config import Count, Workers
 from duchenne.detection.results import DetectedFace, FrameResult, batches
+from duchenne.detection.settings import FaceSettings
 from duchenne.detectors.base import DUCHENNE, AuModel, score_scale
 from duchenne.detectors.opening import open_model
 from duchenne.devices import Precision
@@ -23,6 +26,7 @@ from duchenne.faces.find import Face, FaceFinder
 from duchenne.faces.recordings.listing import Assembly
 from duchenne.faces.track import FaceTracker
 from duchenne.files import shown_name
+from duchenne.keywords import from_keywords
 from duchenne.parallel import ahead
 
 _TOGETHER: Final = 16  # frames whose faces go through a model of pixels as one batch,
@@ -33,6 +37,14 @@ _PLAIN: Final = Assembly()
 _NO_MESH: Final = np.full((478, 3), np.nan, dtype=np.float32)
 Channels = Literal["rgb", "bgr"]
 _Found = tuple[Picture, list[Face], list[int]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Numbers(FaceSettings):
+    """What `Detector` and its methods take as whole numbers, each with its range."""
+
+    threads: Workers | None = None
+    every: Count = 1
 
 
 class Detector:
@@ -68,11 +80,13 @@ class Detector:
             precision: see there.
 
         Raises:
-            UsageError: when the model is unknown, or an option is not for it.
+            UsageError: when the model is unknown, or an option is not for it, or a number cannot be.
             InputError: when a model file is missing.
         """
+        numbers = from_keywords(_Numbers, {"min_face": min_face, "threads": threads}, where="Detector")
         self.model = open_model(model, sides=sides, all_aus=all_aus, device=device, precision=precision)
-        self._finder = FaceFinder(min_face_px=min_face, threads=threads)
+        self._finder = FaceFinder(min_face_px=numbers.min_face, threads=numbers.threads)
+        self._closed = False
 
     def __enter__(self) -> Detector:
         return self
@@ -83,8 +97,14 @@ class Detector:
         self.close()
 
     def close(self) -> None:
-        """Frees the models."""
+        """Frees the models; nothing can be asked of it afterwards."""
+        self._closed = True
         self._finder.close()
+
+    def __repr__(self) -> str:
+        """Short: the model is named."""
+        count = len({column.partition("_")[0] for column in self.model.columns})
+        return f"<detector {self.model.name}: {count} action units{', closed' * self._closed}>"
 
     @overload
     def __call__(self, pictures: NDArray[np.uint8], *, channels: Channels = "rgb") -> FrameResult: ...
@@ -105,11 +125,20 @@ class Detector:
             Of one picture its result, of several a list; faces from left to right, numbered from 0 in each.
 
         Raises:
-            UsageError: when something is no such picture.
+            UsageError: when something is no such picture, or the detector is closed.
         """
-        if isinstance(pictures, np.ndarray) and pictures.ndim != 4:
+        self._check_open()
+        if isinstance(pictures, np.ndarray):
+            several = pictures.ndim == 4
+        else:  # tensors are iterable, and texts
+            several = isinstance(pictures, Iterable) and not (hasattr(pictures, "dtype") or isinstance(pictures, str))
+        if not several:
             return self._pictures([checked_picture(pictures, channels)])[0]
         return self._pictures([checked_picture(picture, channels) for picture in pictures])
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise UsageError("this Detector is closed; make another one, and close it when nothing needs it any more.")
 
     def _pictures(self, images: list[NDArray[np.uint8]]) -> list[FrameResult]:
         """Results of pictures, each as that of its file would be; scored together where the model sees pixels."""
@@ -143,8 +172,11 @@ class Detector:
             found: is filled with what else reading shows.
 
         Raises:
+            UsageError: when `every` is no whole number from 1, or the detector is closed.
             InputError: when nothing can be read; after the last frame that could be, when the file is damaged.
         """
+        self._check_open()
+        every = from_keywords(_Numbers, {"every": every}, where="frames").every
         if isinstance(source, str | Path):
             pictures = ahead(read_pictures(source, assembly, found, end_s), _AHEAD)
             faces = self._found(pictures, every, start_s, _AHEAD)
@@ -175,7 +207,7 @@ class Detector:
                 DetectedFace(number, face, next(scores) if _is_readable(face) else missing, self.model.columns)
                 for face, number in zip(faces, numbers, strict=True)
             )
-            yield FrameResult(source, picture.frame, picture.time_s, detected, picture.image, scale)
+            yield FrameResult(source, picture.frame, picture.time_s, detected, picture.image, scale, self.model.columns)
 
     def _score(self, chosen: list[tuple[Picture, Face]]) -> NDArray[np.float32]:
         if not chosen:
@@ -208,9 +240,12 @@ def checked_picture(picture: Any, channels: Channels) -> NDArray[np.uint8]:
     kind: Any = getattr(picture, "dtype", type(picture).__name__)
     shape: tuple[int, ...] = tuple(getattr(picture, "shape", ()))
     if kind != np.uint8 or len(shape) != 3 or shape[2] != 3 or 0 in shape:
+        what = f"{kind} {shape}" if shape else kind
+        advice = "multiply values of 0 to 1 by 255, and repeat a grey channel three times"
+        if not isinstance(picture, np.ndarray):
+            advice = "convert it (numpy.asarray), and give files to duchenne.detect"
         raise UsageError(
-            f"a picture must be a NumPy array (height, width, 3) of uint8, 0 to 255, not {kind} {shape}; "
-            "multiply values of 0 to 1 by 255, and repeat a grey channel three times."
+            f"a picture must be a NumPy array (height, width, 3) of uint8, 0 to 255, not {what}; {advice}."
         )
     return np.ascontiguousarray(picture if channels == "rgb" else picture[:, :, ::-1])
 

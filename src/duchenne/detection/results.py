@@ -74,6 +74,7 @@ class FrameResult:
         faces: everyone found.
         image: (H, W, 3) uint8 RGB, as displayed; None where it was dropped to save memory.
         scale: what raw scores count, see `duchenne.detectors.base.score_scale`.
+        columns: names of the scores that a face would have.
     """
 
     source: str
@@ -82,6 +83,7 @@ class FrameResult:
     faces: tuple[DetectedFace, ...]
     image: NDArray[np.uint8] | None
     scale: str | None = None
+    columns: tuple[str, ...] = ()
 
     def without_image(self) -> FrameResult:
         """The same, without the pixels."""
@@ -99,8 +101,8 @@ class FrameResult:
         return self.faces[0].au
 
     def table(self) -> pd.DataFrame:
-        """A row per face, as `detect` gives it."""
-        columns = self.faces[0].columns if self.faces else ()
+        """A row per face, or an empty one, as `detect` gives it."""
+        columns = self.faces[0].columns if self.faces else self.columns
         return plain_table(Rows([self], columns, self.scale))
 
     def __repr__(self) -> str:
