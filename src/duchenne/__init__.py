@@ -7,6 +7,7 @@ is first used.
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -80,8 +81,13 @@ if TYPE_CHECKING:
     from duchenne.training.runs import load_encoder
 
 
+_QUIET = logging.NullHandler()
+
+
 def __getattr__(name: str) -> Any:
     if name in _FUNCTIONS:
+        # A program shows what it wants to. The commands do not come through here: Python shows their warnings.
+        logging.getLogger("duchenne").addHandler(_QUIET)
         try:
             return getattr(import_module(_FUNCTIONS[name]), name)
         except ModuleNotFoundError as error:

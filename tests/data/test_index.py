@@ -424,3 +424,19 @@ def test_long_lists_of_rows_lie_in_a_file(monkeypatch: pytest.MonkeyPatch) -> No
         found = spilled.spilled(iter(pieces))
         assert found.tolist() == list(range(4 * count))
         assert found.flags.writeable == (4 * count <= 10)
+
+
+_EMBED = "main(['embed', '--model', 'pixels', '--data', FOLDER, '--out', FOLDER + '.parquet', '--quiet'])"
+
+
+@pytest.mark.parametrize("program", ["duchenne.Prepared([FOLDER])", _EMBED])
+def test_a_program_is_quiet_and_a_command_says_what_takes_long(folder: Path, program: str) -> None:
+    is_command = program.startswith("main")
+    shutil.rmtree(folder / "index")
+    code = (
+        "import duchenne; from duchenne.data.stored import index; from duchenne.cli.main import main; index._MANY = 1; "
+        f"FOLDER = {str(folder)!r}; {program}"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert ("making an index of its" in done.stderr) == is_command, done.stderr
+    assert is_command or (done.stdout, done.stderr) == ("", "")
