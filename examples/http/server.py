@@ -32,7 +32,9 @@ import duchenne
 
 MOST_BYTES = 20 * 2**20
 MOST_AT_ONCE = 4
-"""Pictures in work; further requests wait, so that memory is bounded."""
+"""Pictures in work; further requests wait before their body is read, so that memory is bounded."""
+MOST_SECONDS = 20
+"""For a body to arrive, as a slow sender keeps others waiting."""
 
 
 @asynccontextmanager
@@ -45,16 +47,27 @@ async def lifespan(app: Starlette) -> AsyncIterator[None]:
 
 async def detect(request: Request) -> JSONResponse:
     """Faces of a picture, from left to right: box, score, flag and action units."""
+    async with request.app.state.turns:
+        try:
+            body = await asyncio.wait_for(body_of(request), MOST_SECONDS)
+        except TimeoutError:
+            return JSONResponse({"error": f"the picture did not arrive in {MOST_SECONDS} s"}, status_code=408)
+        if body is None:
+            return JSONResponse({"error": f"pictures may have {MOST_BYTES >> 20} MB at most"}, status_code=413)
+        return await run_in_threadpool(answer, request.app.state.detector, body)
+
+
+async def body_of(request: Request) -> bytearray | None:
+    """What was sent; None where that is too much."""
     body = bytearray()
     async for part in request.stream():
         body += part
         if len(body) > MOST_BYTES:
-            return JSONResponse({"error": f"pictures may have {MOST_BYTES >> 20} MB at most"}, status_code=413)
-    async with request.app.state.turns:
-        return await run_in_threadpool(answer, request.app.state.detector, bytes(body))
+            return None
+    return body
 
 
-def answer(detector: Any, data: bytes) -> JSONResponse:
+def answer(detector: Any, data: bytearray) -> JSONResponse:
     """In a thread, so that other requests are served meanwhile."""
     try:
         picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
