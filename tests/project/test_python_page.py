@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import logging
 import pickle
 import re
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +22,8 @@ from duchenne.faces.find import Face
 from duchenne.modules.encoder import Encoder, EncoderSpec
 from duchenne.training.runs import EncoderRecord, LoadedEncoder
 
-PAGE = (Path(__file__).parents[2] / "docs" / "python.md").read_text()
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "python.md").read_text()
 
 
 @pytest.fixture
@@ -51,6 +55,42 @@ def test_every_loss_is_named() -> None:
     from duchenne import losses
 
     assert [name for name in losses.__all__ if f"`{name}`" not in PAGE and f"{name}(" not in PAGE] == []
+
+
+def public_names() -> dict[str, set[str]]:
+    """Module -> names that docs/python.md promises; of a row with several modules each has its part, in their order."""
+    found: dict[str, set[str]] = {"duchenne": {*duchenne.__all__}}
+    for line in PAGE.partition("## What is public")[2].partition("\n## ")[0].splitlines():
+        if line.startswith("| `duchenne"):
+            modules, names = (cell.strip() for cell in line.strip("| ").split(" | "))
+            parts = names.split("; ")
+            for module, part in zip(re.findall(r"`([^`]+)`", modules), parts, strict=True):
+                found[module] = set(re.findall(r"`(\w+)`", part))
+    return found
+
+
+def test_what_is_public_is_there_and_all_that_is_shown_is_public() -> None:
+    from duchenne import losses
+
+    public = public_names()
+    public["duchenne.losses"] |= {*losses.__all__}
+    for module, names in public.items():
+        assert names, module
+        missing = [name for name in names if not hasattr(importlib.import_module(module), name)]
+        assert not missing, f"{module}: {missing}"
+    texts = [
+        block for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+        for block in re.findall(r"^ *```python\n(.*?)^ *```", path.read_text(), re.MULTILINE | re.DOTALL)
+    ]  # fmt: skip
+    texts += [path.read_text() for path in (ROOT / "examples").rglob("*.py")]
+    shown = {
+        (node.module, name.name)
+        for text in texts for node in ast.walk(ast.parse(textwrap.dedent(text)))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "duchenne"
+        for name in node.names
+    }  # fmt: skip
+    assert len(shown) > 20
+    assert sorted(f"{module}.{name}" for module, name in shown if name not in public.get(str(module), ())) == []
 
 
 def test_faces_one_by_one_are_the_prepared_ones(faces: duchenne.Prepared) -> None:
