@@ -139,6 +139,15 @@ def test_a_method_that_breaks_the_contract_is_told(method, said):
         testing.check_method(method)
 
 
+@pytest.mark.usefixtures("own_methods")
+@pytest.mark.parametrize(
+    "fields, said", [({"nope": 1}, "unknown key `nope`"), ({"bn_splits": "two"}, "`bn_splits` must be a whole number")]
+)
+def test_fields_that_a_method_has_not_are_refused(fields, said):
+    with pytest.raises(UsageError, match=f"^fields of brightness: {said}"):
+        testing.check_method(Brightness, **fields)
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("own_methods")
 def test_a_method_of_ones_own_holds():

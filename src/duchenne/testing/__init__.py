@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import torch
 
+from duchenne.config import from_mapping
 from duchenne.methods.base import Method
 from duchenne.methods.registry import config_class, method_class, method_name
 from duchenne.training.config import TrainingConfig, method_run_config
@@ -51,8 +52,13 @@ def check_method(method: str | type[Method], **fields: Any) -> None:
 
 
 def small_method(name: str, **fields: Any) -> Method:
-    """A method with random weights for pictures of 32 px, of the seed `seed` (0)."""
-    return build_method(name, method_run_config(name)(**{"size_px": SIZE_PX, **fields}))
+    """A method with random weights for pictures of 32 px, of the seed `seed` (0).
+
+    Raises:
+        UsageError: when it has no such field, or a field cannot have such a value.
+    """
+    config: Any = from_mapping(method_run_config(name), {"size_px": SIZE_PX, **fields}, where=f"fields of {name}")
+    return build_method(name, config)
 
 
 def random_batch(method: Method, clips: int, seed: int = 0) -> ClipBatch:
