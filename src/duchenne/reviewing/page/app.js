@@ -3,13 +3,13 @@
 import {$, ask, au, element, note, numbers, onto, query} from "./api.js";
 import {Player, portraits} from "./player.js";
 import {Curves, clock} from "./curves.js";
-import {Coding, blank} from "./coding.js";
+import {Coding} from "./coding.js";
+import {Panel} from "./panel.js";
 import {Compare} from "./compare.js";
 import {Teach} from "./teach.js";
 import {names} from "./names.js";
 import {keyboard} from "./keys.js";
 
-const LETTERS = ["A", "B", "C", "D", "E"], WORDS = ["trace", "slight", "marked", "severe", "maximum"];
 const UNREAD = {small: "was too small to be read (detect --min-face)", no_landmarks: "had no landmarks", no_baseline: "showed no resting face"};
 const SHORT = {every: value => value !== 1 && `every ${value}. frame`, start_s: value => value > 0 && `from ${value} s`, end_s: value => value !== null && `to ${value} s`, smooth_s: value => value > 0 && `smoothed over ${value} s`, baseline: value => value !== null && `resting face of ${value} subtracted`, mirrored: value => value && "mirrored"};
 
@@ -17,13 +17,15 @@ const narrow = matchMedia("(max-width: 46rem)");
 const player = new Player($("video"), $("overlay"), $("picture"), $("window"));
 const curves = new Curves(player, $("plot"), $("curves"), $("cursor"), $("rows"));
 const coding = new Coding();
-const app = {state: null, key: null, info: null, face: null, row: null, player, curves, coding, open, renew, seekTo};
-const compare = new Compare(app), teach = new Teach(app);
+const app = {state: null, key: null, info: null, face: null, row: null, player, curves, coding, open, renew, seekTo, canCode, say};
+const panel = new Panel(app), compare = new Compare(app), teach = new Teach(app);
 globalThis.review = app;  // for whoever looks at the page with developer tools, and for tests
 
-const canCode = () => !narrow.matches && player.times.length > 0;  // not before the frames of another recording are known
 const stored = name => { try { return localStorage.getItem(name); } catch { return null; } };
 const remember = (name, value) => { try { localStorage.setItem(name, value); } catch { /* private windows forget */ } };
+
+// Not before the frames of another recording are known.
+function canCode() { return !narrow.matches && player.times.length > 0; }
 
 async function start() {
   app.state = await ask("state");
@@ -32,7 +34,6 @@ async function start() {
   $("export").append(...Object.entries(app.state.exports).map(([form, what]) => element("option", {value: form}, what)));
   $("help-keys").append(...keys.help());
   lists();
-  choices();
   const first = app.state.recordings[0];
   if (first) await open(first.key);
   teach.refresh();
@@ -149,11 +150,11 @@ async function choose(face) {
   app.series = series;
   tableNote();
   const rows = [{kind: "coded"}, ...app.state.aus.map(one => ({au: one.au}))];
-  names(app.state.aus, toggle, () => press("coded"));
+  names(app.state.aus, number => panel.toggle(number), () => panel.press("coded"));
   curves.show(rows, series);
   legend();
   values();
-  showCodes();
+  panel.show();
 }
 
 // What made the table, and why a face has no values.
@@ -183,103 +184,15 @@ function values() {
   plot.setAttribute("aria-valuenow", String(player.index)); plot.setAttribute("aria-valuetext", `frame ${player.index}, ${time.toFixed(2)} seconds`);
 }
 
-// --- coding
-
-const frameEnd = () => player.end(player.index) - player.time;
-
-// A key ends what is open of its kind for the face that is shown, else it begins that; N says and unsays.
-function press(kind, number = null) {
-  if (!canCode() || !named()) return;
-  const fits = code => code.kind === kind && code.au === number && own(code);
-  const running = coding.open.find(fits), there = coding.codes.find(fits), face = coding.number(app.face, app.main);
-  if (running) coding.close(running, player.time, frameEnd(), player.index === player.last);
-  else if (face === undefined) say("several faces have codes here, and without a table nobody knows whose this is; find faces and action units first", true);
-  else if (kind !== "none") coding.begin(kind, number, face, player.time, frameEnd());
-  else if (there) coding.remove(there.id);
-  else if (coding.codes.some(code => code.kind === "au" && own(code))) say("this face has codes, so it does move", true);
-  else coding.put([...coding.codes, blank({kind, face})]);
-}
-
-function toggle(number) {
-  app.row = number;
-  press("au", number);
-}
-
-function named() {
-  if ($("coder").value.trim()) return true;
-  say("write your name above first: codes belong to their coder", true);
-  $("coder").focus();
-  return false;
-}
-
 function say(text, bad = false) {
   $("saved").textContent = text;
   $("saved").classList.toggle("bad", bad);
 }
 
-const chosen = () => coding.find(coding.selected);
-
-function grade(index) {
-  const code = chosen();
-  if (code?.kind === "au" && canCode()) coding.edit(code.id, {intensity: code.intensity === LETTERS[index] ? "" : LETTERS[index]});
-}
-
-function boundary(name) {
-  const code = chosen(), time = player.time;
-  if (!code || code.kind === "none" || !canCode()) return;
-  if (name === "onset_s" && time < code.offset_s) coding.edit(code.id, {onset_s: time});
-  else if (name === "offset_s" && time > code.onset_s) {
-    const last = player.index === player.last;
-    if (coding.open.includes(code)) coding.close(code, time, frameEnd(), last);
-    else coding.edit(code.id, {offset_s: last ? time + frameEnd() : time, unfinished: false});
-  }
-  else say(name === "onset_s" ? "the onset must lie before the offset" : "the offset must lie behind the onset", true);
-}
-
-function choices() {
-  const radio = (place, options, field, of) => $(place).replaceChildren(...options.map(([value, text, title]) => element("button", {role: "radio", "data-value": value, "aria-label": title, title, onclick: () => { const code = chosen(); if (code) coding.edit(code.id, {[field]: code[field] === value ? "" : value}); }}, text)), ...(of ? [of] : []));
-  radio("intensity", LETTERS.map((letter, i) => [letter, letter, `intensity ${letter}, ${WORDS[i]} (Shift+${i + 1})`]), "intensity");
-  radio("side-choice", [["L", "left", "left side of the face (B)"], ["R", "right", "right side of the face (B)"], ["B", "both", "both sides (B)"]], "side");
-  radio("certainty", [["certain", "sure", "certain (U)"], ["uncertain", "unsure", "uncertain (U)"]], "certainty");
-}
-
-function select(id) {
-  coding.selected = id;
-  coding.changed();
-}
-
-// Codes without a face are shown with every face, and without a table all codes are.
-const own = code => code.face === null || app.face === null || code.face === app.face;
-
-function showCodes() {
-  curves.codes = [...coding.codes, ...coding.shared].filter(own); curves.open = coding.open.filter(own); curves.selected = coding.selected;
-  curves.paint();
-  const rows = [...coding.open, ...coding.codes].sort((a, b) => a.onset_s - b.onset_s || (a.au ?? 0) - (b.au ?? 0));
-  const word = code => code.kind === "au" ? au(code.au) : code.au !== null ? `${au(code.au)} cannot be judged` : {coded: "coded range", unknown: "cannot be judged", none: "nobody moves"}[code.kind];
-  $("codes").tBodies[0].replaceChildren(...rows.map(code => element("tr", {class: "go", "aria-current": String(code.id === coding.selected), onclick: () => { select(code.id); if (code.kind !== "none") seekTo(code.onset_s); }},
-    element("td", {}, element("button", {"data-code": code.id}, word(code) + (coding.open.includes(code) ? " …" : code.unfinished ? " (offset not set)" : ""))),
-    element("td", {}, code.kind === "none" ? "" : clock(code.onset_s, .01)), element("td", {}, code.kind === "none" || coding.open.includes(code) ? "" : clock(code.offset_s, .01)),
-    element("td", {}, [code.intensity, code.side, code.certainty === "uncertain" ? "?" : ""].filter(Boolean).join(" ")), element("td", {}, code.face ?? ""))));
-  const code = chosen();
-  $("selected").hidden = !code || code.kind === "none";
-  if (code) {
-    $("selected-title").textContent = `${word(code)}, ${clock(code.onset_s, .001)} to ${clock(code.offset_s, .001)}`;
-    for (const [place, field] of [["intensity", "intensity"], ["side-choice", "side"], ["certainty", "certainty"]])
-      for (const button of $(place).children) { button.setAttribute("aria-checked", String(code[field] === button.dataset.value)); button.disabled = code.kind !== "au"; }
-    if (document.activeElement !== $("comment")) $("comment").value = code.comment;
-  }
-  for (const button of $("names").querySelectorAll("[data-au]")) button.setAttribute("aria-pressed", String(coding.open.some(one => one.au === Number(button.dataset.au) && own(one))));
-  for (const kind of ["coded", "unknown"]) $("mark-" + kind).setAttribute("aria-pressed", String(coding.open.some(one => one.kind === kind && own(one))));
-  $("undo").disabled = !coding.past.length && !coding.open.length; $("redo").disabled = !coding.future.length;
-  const all = [...coding.codes, ...coding.open, ...coding.shared], ranges = all.filter(one => one.kind === "coded").map(one => one.face);
-  const everything = all.some(one => one.kind === "au" && !ranges.includes(one.face) && !ranges.includes(null));
-  note($("coded-note"), everything ? "A face with codes has no coded range yet: all of this recording counts as coded for it, and whatever has no code as absent. Mark what you have looked at (C)." : "");
-}
-
 function loop() {
   if (player.loop) player.loop = null;
   else {
-    const code = chosen();
+    const code = panel.chosen;
     const [from, to] = code && code.kind !== "none" ? [code.onset_s, code.offset_s] : curves.episode(app.row) ?? curves.view;
     player.loop = [player.at(from + 1e-4), Math.max(player.at(from + 1e-4) + 1, player.at(to - 1e-4) + 1)];
     player.seek(player.loop[0]); player.play();
@@ -310,15 +223,7 @@ function tab(name) {
   if (name === "teach") teach.refresh();
 }
 
-function walk(turn) {
-  const rows = coding.codes.filter(code => code.kind !== "none").sort((a, b) => a.onset_s - b.onset_s || (a.au ?? 0) - (b.au ?? 0));
-  if (!rows.length) return;
-  const place = rows.findIndex(code => code.id === coding.selected);
-  const next = rows[place < 0 ? (turn > 0 ? 0 : rows.length - 1) : Math.min(Math.max(place + turn, 0), rows.length - 1)];
-  select(next.id); seekTo(next.onset_s);
-}
-
-const keys = keyboard(app, {loop, zoom, speed, press, grade, boundary, walk, toggle, select, canCode, chosen, tab, tabs, differ: turn => compare.go(turn)});
+const keys = keyboard(app, {panel, loop, zoom, speed, tab, tabs, differ: turn => compare.go(turn)});
 
 // --- what is clicked
 
@@ -328,16 +233,11 @@ click("back", () => { player.pause(); player.seek(player.index - 1); curves.foll
 click("forward", () => { player.pause(); player.seek(player.index + 1); curves.follow(); });
 click("loop", loop); click("zoom", zoom);
 click("sound", () => { player.video.muted = !player.video.muted; $("sound").setAttribute("aria-pressed", String(!player.video.muted)); });
-click("undo", () => coding.undo()); click("redo", () => coding.redo());
-for (const kind of ["coded", "unknown", "none"]) click("mark-" + kind, () => press(kind));
-click("set-onset", () => boundary("onset_s")); click("set-offset", () => boundary("offset_s"));
-click("remove", () => coding.remove(coding.selected));
 click("in", () => curves.zoom(.5)); click("out", () => curves.zoom(2)); click("whole", () => curves.look(...curves.whole));
 click("help-open", () => $("help").showModal());
 for (const name of tabs) click("tab-" + name, () => tab(name));
 $("speed").addEventListener("change", () => { player.video.playbackRate = Number($("speed").value); });
 $("recording").addEventListener("change", () => open($("recording").value));
-$("comment").addEventListener("change", () => { if (chosen()) coding.edit(coding.selected, {comment: $("comment").value}); });
 $("coder").addEventListener("change", async () => {
   const name = $("coder").value.trim();
   try { await coding.load(app.key, name); remember("coder", name); compare.offer(true); }
@@ -346,7 +246,7 @@ $("coder").addEventListener("change", async () => {
 $("coder").addEventListener("keydown", event => { if (event.key === "Enter") $("coder").blur(); });
 $("import").addEventListener("change", async () => {
   const [file] = $("import").files;
-  if (!file || !named()) return;
+  if (!file || !panel.named()) return;
   try {
     await coding.leave();
     const done = await ask(`import?${query({name: file.name, coder: $("coder").value.trim()})}`, {method: "POST", body: file});
@@ -362,7 +262,7 @@ $("export").addEventListener("change", () => {
 });
 
 player.addEventListener("frame", () => {
-  coding.stretch(player.time, frameEnd());
+  coding.stretch(player.time, panel.frameEnd);
   if (coding.open.length) curves.paint();
   curves.follow(); values();
 });
@@ -382,8 +282,7 @@ player.addEventListener("slow", () => {
   $("copy").textContent = "make a copy that is quick";
   $("copy").hidden = false;
 });
-curves.addEventListener("pick", event => select(event.detail.id));
-coding.addEventListener("change", showCodes);
+curves.addEventListener("pick", event => panel.select(event.detail.id));
 coding.addEventListener("state", () => {
   say(coding.state === "not saved" ? `not saved: ${coding.why}` : coding.state, coding.state === "not saved");
   if (coding.state !== "saved") return;

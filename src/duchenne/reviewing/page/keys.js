@@ -9,8 +9,8 @@ const plain = (event, ...keys) => !event.shiftKey && keys.includes(event.key.toL
 
 // Listens to the keyboard; `act` is what can be done. Gives `help()`, the list for those who ask.
 export function keyboard(app, act) {
-  const {player, curves, coding} = app;
-  const turn = (field, order) => { const code = act.chosen(); if (code?.kind === "au" && act.canCode()) coding.edit(code.id, {[field]: order[code[field]] ?? ""}); };
+  const {player, curves, coding, canCode} = app, {panel} = act;
+  const turn = (field, order) => { const code = panel.chosen; if (code?.kind === "au" && canCode()) coding.edit(code.id, {[field]: order[code[field]] ?? ""}); };
   const step = event => {
     player.pause();
     player.seek(player.index + (event.key === "ArrowRight" ? 1 : -1) * (event.shiftKey ? 10 : 1));
@@ -26,17 +26,17 @@ export function keyboard(app, act) {
     ["M", "sound", event => plain(event, "m"), () => $("sound").click()],
     ["+ -", "zoom the timeline in, out", event => event.key === "+" || event.key === "-", event => curves.zoom(event.key === "+" ? .5 : 2)],
     ["H", "whole recording in the timeline", event => plain(event, "h"), () => curves.look(...curves.whole)],
-    ["C", "coded range: begin, end", event => plain(event, "c"), () => act.press("coded")],
-    ["X", "cannot be judged: begin, end", event => plain(event, "x"), () => act.press("unknown")],
-    ["N", "nobody moves in this recording", event => plain(event, "n"), () => act.press("none")],
-    ["Shift 1-5", "intensity A to E of the selected code", event => event.shiftKey && /^Digit[1-5]$/.test(event.code), event => act.grade(Number(event.code.slice(5)) - 1)],
+    ["C", "coded range: begin, end", event => plain(event, "c"), () => panel.press("coded")],
+    ["X", "cannot be judged: begin, end", event => plain(event, "x"), () => panel.press("unknown")],
+    ["N", "nobody moves in this recording", event => plain(event, "n"), () => panel.press("none")],
+    ["Shift 1-5", "intensity A to E of the selected code", event => event.shiftKey && /^Digit[1-5]$/.test(event.code), event => panel.grade(Number(event.code.slice(5)) - 1)],
     ["B", "side: left, right, both", event => plain(event, "b"), () => turn("side", NEXT_SIDE)],
     ["U", "sure, unsure", event => plain(event, "u"), () => turn("certainty", NEXT_CERTAINTY)],
-    ["I O", "onset, offset of the selected code at this frame", event => plain(event, "i", "o", "[", "]"), event => act.boundary(plain(event, "i", "[") ? "onset_s" : "offset_s")],
-    ["↑ ↓", "code before, after", event => event.key === "ArrowUp" || event.key === "ArrowDown", event => act.walk(event.key === "ArrowDown" ? 1 : -1)],
-    ["Delete", "remove the selected code", event => event.key === "Delete" || event.key === "Backspace", () => { if (act.chosen() && act.canCode()) coding.remove(coding.selected); }],
+    ["I O", "onset, offset of the selected code at this frame", event => plain(event, "i", "o", "[", "]"), event => panel.boundary(plain(event, "i", "[") ? "onset_s" : "offset_s")],
+    ["↑ ↓", "code before, after", event => event.key === "ArrowUp" || event.key === "ArrowDown", event => panel.walk(event.key === "ArrowDown" ? 1 : -1)],
+    ["Delete", "remove the selected code", event => event.key === "Delete" || event.key === "Backspace", () => { if (panel.chosen && canCode()) coding.remove(coding.selected); }],
     ["P D", "previous, next difference", event => plain(event, "p", "d"), event => act.differ(plain(event, "d") ? 1 : -1)],
-    ["Esc", "select nothing", event => event.key === "Escape", () => act.select(null)],
+    ["Esc", "select nothing", event => event.key === "Escape", () => panel.select(null)],
     ["?", "these keys", event => event.key === "?", () => $("help").showModal()],
   ];
 
@@ -50,7 +50,7 @@ export function keyboard(app, act) {
     }
     if (event.ctrlKey || event.metaKey) {
       const key = event.key.toLowerCase();
-      if (!act.canCode() || !["z", "y"].includes(key)) return;
+      if (!canCode() || !["z", "y"].includes(key)) return;
       if (key === "y" || event.shiftKey) coding.redo(); else coding.undo();
       event.preventDefault();
       return;
@@ -59,7 +59,7 @@ export function keyboard(app, act) {
     const digit = /^Digit(\d)$/.exec(event.code), typed = digit && !event.shiftKey ? digit[1] : event.key.toLowerCase();
     const number = Object.keys(KEYS).find(one => KEYS[one] === typed);
     if (action) action[3](event);
-    else if (number !== undefined && !event.shiftKey && !event.repeat) act.toggle(Number(number));
+    else if (number !== undefined && !event.shiftKey && !event.repeat) panel.toggle(Number(number));
     else return;
     event.preventDefault();
   });
