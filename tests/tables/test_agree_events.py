@@ -284,3 +284,15 @@ def test_a_recording_that_only_later_codings_have_is_found_by_any_of_its_names(t
     table = agree(first, second, third, out=tmp_path / "out", step_s=1)
     assert table["frames"].tolist() == [2, 2, 4]
     assert table.attrs["notes"] == ["y.csv alone has lab/p9: left out.", "z.csv alone has lab/p9: left out."]
+
+
+def test_what_reading_codes_says_is_said_by_agree(tmp_path: Path) -> None:
+    head = "Tier\tBegin Time - msec\tEnd Time - msec\tAnnotation\n"
+    first = write(tmp_path, "p1.txt", head + "AU4\t0\t2000\t\nMouth\t0\t2000\t12\n")
+    second = write(tmp_path, "p1_b.txt", head + "AU4\t0\t2000\t\nFACS\t0\t2000\t12\n")
+    table = agree(first, second, out=tmp_path / "out", step_s=1)
+    assert table["au"].tolist() == ["AU04"]
+    assert any("bare numbers in `Mouth` are not read as AUs" in note for note in table.attrs["notes"])
+    alone = write(tmp_path, "p2.txt", head + "Mouth\t0\t2000\t12\n")
+    with pytest.raises(InputError, match=r"holds no AU .* bare numbers in `Mouth`"):
+        agree(first, alone, out=tmp_path / "out")

@@ -67,7 +67,7 @@ def read_track(path: Path, source: str, sources: Sequence[str], *, alone: bool) 
 
     Args:
         path: of the table.
-        source: of the recording; a table of several is cut to its rows: those of its path, else those of its file name.
+        source: of the recording; a table of several is cut to its rows: those that are called so, see `Sources.fits`.
         sources: of all recordings.
         alone: the table is known to be of this recording, whatever it is called there.
 
@@ -79,13 +79,13 @@ def read_track(path: Path, source: str, sources: Sequence[str], *, alone: bool) 
     names = rows["source"].map(str)
     if not (alone and names.nunique() == 1):
         index = Sources(sources)
-        fits = Sources(list(names.unique())).fits(source)
-        if len(fits) > 1 or (fits and len(index.fits(fits[0])) > 1):
+        fits = Sources(list(names.unique())).fits(source, copies=False)
+        if len(fits) > 1 or (fits and len(index.fits(fits[0], copies=False)) > 1):
             raise InputError(
                 f"{path}: it is not clear which of its rows are those of {source}, because several recordings are "
                 f"called {stem_of(source)}; make the table of this recording alone with `duchenne detect`."
             )
-        rows = rows[names.isin([name for name in fits if index.find(name) == source])]
+        rows = rows[names.isin([name for name in fits if index.find(name, copies=False) == source])]
     if rows.empty:
         raise InputError(f"{path}: has no row of {source}; make the table of this recording with `duchenne detect`.")
     if not pd.api.types.is_numeric_dtype(rows["face"]):  # other tools' tables have names; the page counts

@@ -152,7 +152,7 @@ def _read(paths: Sequence[Path], intensity_from: float, step_s: float) -> tuple[
     found = _told_apart(found)
     if len(found) < 2:
         raise UsageError("agreement needs two codings; name two files, or one in which several people coded.")
-    notes = [note for one in found if isinstance(one, Coding) for note in one.notes]
+    notes = [note for one in found for note in one.notes]
     framed = next((one for one in found if isinstance(one, Coding)), None)
     first = found[0] if framed is None else framed
     # A table without names of sources is about the only one that the events are of.

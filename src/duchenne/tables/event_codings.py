@@ -35,11 +35,13 @@ class EventCoding:
         name: of the file, with the coder's where it has several.
         videos: source -> face (number or name, as text; empty where nobody was named) -> codes.
         aus: that the coder used anywhere, ascending; outside their events they are absent.
+        notes: sentences on the file, which only its first coder has.
     """
 
     name: str
     videos: Mapping[str, Mapping[str, FaceCodes]]
     aus: tuple[int, ...]
+    notes: tuple[str, ...] = ()
 
     def end_s(self, source: str) -> float:
         """When the last thing that was coded in a source ends."""
@@ -170,7 +172,8 @@ def read_event_codings(path: Path) -> list[EventCoding]:
     """
     coders: dict[str, list[Event]] = defaultdict(list)
     everybody = []
-    for event in read_events(path):
+    notes: list[str] = []
+    for event in read_events(path, notes):
         if is_of_all(event):
             everybody.append(event)
         elif event.au is None or event.au in ACTION_UNITS:
@@ -180,7 +183,8 @@ def read_event_codings(path: Path) -> list[EventCoding]:
     for events in coders.values():
         sources = {event.source for event in events} | nobody
         events += [event for event in everybody if event.source in sources]
-    found, labels = [], labels_of(event.source for events in coders.values() for event in events)
+    found: list[EventCoding] = []
+    labels = labels_of(event.source for events in coders.values() for event in events)
     for name, events in coders.items():
         videos: dict[str, dict[str, FaceCodes]] = defaultdict(dict)
         by_source: dict[str, list[Event]] = defaultdict(list)
@@ -190,9 +194,11 @@ def read_event_codings(path: Path) -> list[EventCoding]:
             for face, seen in _by_face(own).items():
                 videos[source][face] = event_codes([replace(event, face=None) for event in seen])[None]
         aus = tuple(sorted({event.au for event in events if event.au is not None and event.kind == "au"}))
-        found.append(EventCoding(path.name if len(coders) == 1 else f"{path.name}: {name}", videos, aus))
+        called = path.name if len(coders) == 1 else f"{path.name}: {name}"
+        found.append(EventCoding(called, videos, aus, () if found else tuple(notes)))
     if not any(one.aus for one in found):
-        raise InputError(f"{path}: holds no AU of those that are known; check it.")
+        why = "".join(f" {note}" for note in notes)
+        raise InputError(f"{path}: holds no AU of those that are known; check it.{why}")
     return found
 
 

@@ -208,7 +208,7 @@ def trials_outside(rows: pd.DataFrame, trials: pd.DataFrame) -> list[str]:
 
 
 def _source(written: object, sources: Sources, where: str) -> str:
-    found = sources.find(str(written))
+    found = sources.find(str(written), copies=False)
     if found is None:
         raise InputError(
             f"{where}: `{written}` means no input of the table, or several; write it as its column `source` does."

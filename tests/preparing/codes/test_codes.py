@@ -71,12 +71,17 @@ def test_times_that_a_program_rounded_mean_the_same_frames(tmp_path: Path, rate:
         assert [frame for frame, found in enumerate(labels) if found["AU12"]] == list(range(31, 57))
 
 
-@pytest.mark.parametrize(("onset", "offset", "frame"), [(1.501, 1.509, 15), (1.58, 1.59, 16), (0.0, 0.001, 0)])
+@pytest.mark.parametrize(("onset", "offset", "frame"), [(1.501, 1.509, 15), (1.53, 1.55, 15), (0.0, 0.001, 0)])
 def test_an_event_shorter_than_a_frame_holds_for_one(tmp_path: Path, onset: float, offset: float, frame: int) -> None:
     """It held for none, so that the AU was absent in all."""
     path = write(tmp_path, f"source,au,onset_s,offset_s\na.mp4,12,{onset},{offset}\n")
     found = [labels["AU12"] for labels in read_codes(path, SOURCES).videos["a.mp4"].labels(None, range(30), TIMES)]
     assert found == [int(number == frame) for number in range(30)]
+
+
+def test_an_event_between_frames_that_were_looked_at_holds_for_none() -> None:
+    for spacing_s, onset_s, offset_s in ((1.0, 0.1, 0.9), (1.0, 0.5, 0.99), (10.0, 6.0, 9.0), (0.1, 0.06, 0.09)):
+        assert not Event("a", 12, onset_s, offset_s).holds(np.arange(4) * spacing_s, spacing_s).any()
 
 
 @given(st.floats(0, 2.9), st.floats(1e-4, 0.5))

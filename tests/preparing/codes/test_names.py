@@ -86,6 +86,10 @@ def test_a_recording_in_another_folder_is_another() -> None:
     assert Sources(["lab/p01.mp4", "lab/p02.mp4"]).find("C:/Users/ann/Desktop/p01.mp4") == "lab/p01.mp4"  # a copy
     assert Sources(["S01/video.mov", "S02/video.mp4"]).find("S01/video.mp4") == "S01/video.mov"  # converted
     assert Sources(["a/S01/video.mp4", "video.mp4"]).find("S01/video.mp4") == "a/S01/video.mp4"
+    assert Sources(["A/video.mov", "B/video.mp4"]).find("C:/x/A/video.mp4") == "A/video.mov"
+    assert Sources(["P01.mp4", "P01/rest.mp4"]).find_start("P01/rest MK") == "P01/rest.mp4"
+    assert Sources(["S01/video.mp4"]).find("c:/study/s01/video.mp4", copies=False) == "S01/video.mp4"
+    assert Sources(["study/p01.mp4"]).find("C:/Users/ann/p01.mp4", copies=False) is None
 
 
 def test_codes_trials_and_names_of_a_recording_in_another_folder_are_refused(tmp_path: Path) -> None:
@@ -110,6 +114,27 @@ def test_a_copy_of_another_computer_is_taken_and_said(tmp_path: Path) -> None:
     assert codes.notes == [f"{path}: by file name alone, taken C:\\Users\\ann\\p01.mp4 for study/p01.mp4."]
 
 
+def test_two_files_of_another_computer_are_not_one(tmp_path: Path) -> None:
+    """S01's codes were put onto S02's recording, beside its own."""
+    path = tmp_path / "codes.csv"
+    path.write_text("source,au,onset_s,offset_s\nC:/study/S02/v.mp4,12,0,1\nC:/study/S01/v.mp4,6,0,1\n")
+    with pytest.raises(
+        InputError, match=r"row 3: `C:/study/S01/v\.mp4` cannot be S02/v\.mp4, as `C:/study/S02/v\.mp4` is"
+    ):
+        read_codes(path, ["S02/v.mp4"])
+    path.write_text("source,au,onset_s,offset_s\nD:/ann/S02/v.mp4,12,0,1\nC:/study/v.mp4,6,0,1\n")
+    assert len(read_codes(path, ["S02/v.mp4"]).notes) == 1  # a copy
+
+
+def test_of_several_cameras_the_one_whose_folder_fits_is_meant(tmp_path: Path) -> None:
+    text = '"#file:///C:/study/P01/front.mp4 -- offset: 0"\n"#file:///C:/study/P01/side.mp4 -- offset: 0"\n'
+    path = tmp_path / "P01.txt"
+    path.write_text(text + "AU12\t\t00:00:00.500\t00:00:01.500\tC\n")
+    assert set(read_codes(path, ["P01/side.mp4", "P02/front.mp4"]).videos) == {"P01/side.mp4"}
+    (note,) = read_codes(path, ["P02/side.mp4"]).notes
+    assert note.endswith("taken C:/study/P01/side.mp4 for P02/side.mp4.")
+
+
 _PATHS = st.lists(st.lists(st.sampled_from(["a", "b", "P01"]), min_size=1, max_size=4), min_size=1, max_size=6)
 
 
@@ -127,6 +152,8 @@ def test_a_path_is_found_by_every_end_of_it_that_no_other_has(paths: list[list[s
 def test_recordings_in_other_folders_are_compared_only_where_nothing_tells_them_apart() -> None:
     assert same_recordings(["S01/x", "S01/y"], ["S02/x", "S02/y"]) == {"S01/x": "S02/x", "S01/y": "S02/y"}
     assert same_recordings(["S01/x", "S01/y"], ["S02/x", "S02/y"], alone=False) == {}
+    assert same_recordings(["S02/x", "S03/x"], ["S01/x", "S02/x"]) == {"S02/x": "S02/x"}  # folders count here
+    assert same_recordings(["S02/x", "S03/x"], ["S04/x"]) == {}
     assert same_recordings(["study/S01/x", "S02/x"], ["S01/x", "S02/x"], alone=False) == {
         "study/S01/x": "S01/x", "S02/x": "S02/x",
     }  # fmt: skip

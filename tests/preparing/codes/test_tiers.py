@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -21,7 +22,8 @@ SMILE = ("AU12", "C")
 
 @pytest.mark.parametrize(
     "name", ["Pain", "valence", "arousal", "VAS", "Likert", "PSPI", "ID", "week", "head pose", "MK", "AU count",
-             "default", "AU intensity of the left", "FACS trial", "AU certainty"],
+             "default", "FACS trial", "AU certainty", "FACS segment", "Réponse au stimulus",
+             "Réaction au stress", "No score", "Upper Face Visible", "FACS coded", "AU Ausprägung"],
 )  # fmt: skip
 def test_bare_numbers_in_other_tiers_are_no_aus(tmp_path: Path, name: str) -> None:
     """`Pain` = 4 was AU 4."""
@@ -40,7 +42,8 @@ def test_numbers_that_no_au_has_need_no_word(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize(
     "name", ["FACS", "facs mother", "AU", "AUs", "AU_nr", "AU number", "FACS session 1", "FACS phase 2",
-             "Action Units (clip)", "upper face", "lower_face"],
+             "Action Units (day 1)", "upper face", "lower_face", "motherAU", "AUcode", "AU n°", "FACS N1", "au",
+             "Unité d'action", "Aktionseinheit", "Unidad de acción", "FACS MK"],
 )  # fmt: skip
 def test_bare_numbers_are_aus_where_the_tier_says_so(tmp_path: Path, name: str) -> None:
     """`AU number`, `FACS session 1` and `FACS phase 2` were left out without a word."""
@@ -67,13 +70,13 @@ def test_a_tier_of_intensities_says_how_strong_the_other_is(
 
 
 def test_of_two_tiers_of_intensities_that_of_the_coder_counts(tmp_path: Path) -> None:
-    path = write(tmp_path, elan(("FACS MK", "12"), ("FACS BT", "12"), ("Int MK", "B"), ("Int BT", "D")))
+    path = write(tmp_path, elan(("FACS MK", "12"), ("FACS BT", "12"), ("Intensity MK", "B"), ("Intensity BT", "D")))
     assert {(event.coder, event.intensity) for event in read_events(path)} == {("MK", 2), ("BT", 4)}
-    with pytest.raises(InputError, match=r"row 3, Intensity 1: `B` and `D` are intensities of one annotation"):
-        read_events(write(tmp_path, elan(("FACS", "12"), ("Intensity 1", "B"), ("Intensity 2", "D"))))
+    with pytest.raises(InputError, match="row 4, AU intensity: `B` and `D` are intensities of one annotation"):
+        read_events(write(tmp_path, elan(("FACS", "12"), ("Intensity", "B"), ("AU intensity", "D"))))
     with pytest.raises(InputError, match="row 3, Intensity: `C` is one intensity of 2 AUs"):
         read_events(write(tmp_path, elan(("FACS", "6+12"), ("Intensity", "C"))))
-    with pytest.raises(InputError, match="row 3, AU12: `7` is no intensity"):
+    with pytest.raises(InputError, match="row 3, Intensity: `7` is no intensity"):
         read_events(write(tmp_path, elan(("FACS", "12"), ("Intensity", "7"))))
 
 
@@ -93,6 +96,52 @@ def test_columns_of_datavyu_about_people_are_no_aus(tmp_path: Path) -> None:
     ]
     wide = "id.ordinal,id.onset,id.offset,id.age,smile.onset,smile.offset,smile.code01\n1,0,9000,24,1000,2000,AU12\n"
     assert [(event.au, event.onset_s) for event in read_events(write(tmp_path, wide, "b.csv"))] == [(12, 1)]
+
+
+def test_intensities_of_others_are_nobodys(tmp_path: Path) -> None:
+    rows = [("FACS_mother", "12"), ("FACS_infant", "6"), ("Intensity_mother", "4"), ("Intensity_pain", "2")]
+    notes: list[str] = []
+    found = {event.au: event.intensity for event in read_events(write(tmp_path, elan(*rows)), notes)}
+    assert found == {12: 4, 6: None}
+    assert [note.split(": ", 1)[1] for note in notes] == [
+        "1 intensities in `Intensity_pain` are of nothing that is coded at the same time, or of several; left out."
+    ]
+    late = elan(("FACS", "12"), ("Level", "game 3"), ("Intensity", "high")) + "Intensity\t1020\t2000\tC\n"
+    assert said(write(tmp_path, late)) == [(12, 1, 2, None)]
+    assert said(write(tmp_path, elan(("AU12", ""), ("Intensity", "4")))) == [(12, 1, 2, 4)]
+    for strength in ("", "NA"):
+        both = said(write(tmp_path, elan(("FACS", "6+12"), ("Intensity", strength))))
+        assert both == [(6, 1, 2, None), (12, 1, 2, None)]
+    assert said(write(tmp_path, elan(("FACS", "6+12"), ("Intensity", "B+C")))) == [(6, 1, 2, 2), (12, 1, 2, 3)]
+    unseen = read_events(write(tmp_path, elan(("FACS", "12"), ("Intensity", "?"))))
+    assert [(event.au, event.kind) for event in unseen] == [(12, "unknown")]
+
+
+def test_in_an_elan_file_a_tier_of_intensities_is_that_of_its_parent(tmp_path: Path) -> None:
+    tiers = "".join(
+        f"""<TIER TIER_ID="{name}" LINGUISTIC_TYPE_REF="x"><ANNOTATION><ALIGNABLE_ANNOTATION ANNOTATION_ID="{mark}"
+        TIME_SLOT_REF1="t1" TIME_SLOT_REF2="t2"><ANNOTATION_VALUE>{value}</ANNOTATION_VALUE></ALIGNABLE_ANNOTATION>
+        </ANNOTATION></TIER><TIER TIER_ID="{child}" LINGUISTIC_TYPE_REF="x" PARENT_REF="{name}"><ANNOTATION>
+        <REF_ANNOTATION ANNOTATION_ID="{mark}r" ANNOTATION_REF="{mark}"><ANNOTATION_VALUE>{strength}</ANNOTATION_VALUE>
+        </REF_ANNOTATION></ANNOTATION></TIER>"""
+        for name, mark, value, child, strength in (
+            ("FACS", "a1", "12", "Intensity", "2"), ("FACS 2", "a2", "6", "Intensity 2", "4"),
+            ("AU4", "a3", "", "valence", "neutral"),
+        )
+    )  # fmt: skip
+    text = (
+        '<ANNOTATION_DOCUMENT><HEADER TIME_UNITS="milliseconds"/><TIME_ORDER><TIME_SLOT TIME_SLOT_ID="t1" '
+        f'TIME_VALUE="1000"/><TIME_SLOT TIME_SLOT_ID="t2" TIME_VALUE="2000"/></TIME_ORDER>{tiers}</ANNOTATION_DOCUMENT>'
+    )
+    assert said(write(tmp_path, text, "a.eaf")) == [(12, 1, 2, 2), (6, 1, 2, 4), (4, 1, 2, None)]
+
+
+@pytest.mark.parametrize("text", ["S1", "P1", "0:12", "joy1", "ok 2", "?", "missing"])
+def test_other_words_in_a_tier_that_is_called_facs_are_nothing(tmp_path: Path, text: str) -> None:
+    for name in ("FACS segments", "FACS Bemerkung", "FACS", "AU"):
+        assert said(write(tmp_path, elan(SMILE, (name, text)))) == [(12, 1, 2, 3)]
+    with_codes = elan(SMILE, ("FACS", "6"), ("FACS", "?"))
+    assert [event.kind for event in read_events(write(tmp_path, with_codes))] == ["au", "au", "unknown"]
 
 
 @pytest.mark.parametrize("name", ["FACS", "AU", "AUs", "action unit"])
@@ -119,13 +168,47 @@ def test_an_au_among_the_modifiers_of_any_behaviour(tmp_path: Path) -> None:
     rows = boris(("smile", 1.0, 2.0, "AU12C"), ("room", 3.0, 4.0, "12C"), ("speech", 5.0, 6.0, "None"))
     assert said(write(tmp_path, AGGREGATED.format(variable="") + rows)) == [(12, 1, 2, 3)]
     for modifier in ("12|4", "1|2"):
-        with pytest.raises(InputError, match=r"Modifier: `[24]` may be an AU or an intensity; write AU[24], or A to E"):
+        with pytest.raises(InputError, match=r"Modifier: `[14]` may be an AU or an intensity; write AU[14], or A to E"):
             read_events(write(tmp_path, AGGREGATED.format(variable="") + boris(("FACS", 1.0, 2.0, modifier))))
     logged = [[1.0, "", "FACS", "12|C", ""], [1.5, "", "FACS", "6|B", ""], [2.0, "", "FACS", "12|C", ""],
               [3.0, "", "FACS", "6|B", ""]]  # fmt: skip
     states = {"0": {"type": "State event", "code": "FACS"}}
     given = project(events=logged, file={"1": ["a.mp4"]}, **{"time offset": 0.0}) | {"behaviors_conf": states}
     assert said(write(tmp_path, json.dumps(given), "p.boris")) == [(12, 1, 2, 3), (6, 1.5, 3, 2)]
+
+
+@pytest.mark.parametrize(
+    ("name", "modifier", "expected"),
+    [
+        ("FACS", "AU12 Lip corner puller,C", [(12, 3)]), ("Face", "AU12 Lip corner puller,C", [(12, 3)]),
+        ("frown", "AU4,4", [(4, 4)]), ("frown", "AU1,1", [(1, 1)]), ("AU12", "neutral", [(12, None)]),
+        ("AU12", "false", [(12, None)]), ("AU12", "C|neutral", [(12, 3)]), ("AU12", "C|ambiguous", [(12, 3)]),
+        ("joue au ballon", "2", []), ("touches lower face", "2", []), ("No AU", "1", []), ("regarde au loin", "1", []),
+        ("FACS", "1,2", [(1, None), (2, None)]), ("FACS", "unscorable", "unknown"), ("FACS", "?", "unknown"),
+        ("FACS", "12 smile", "error"), ("FACS", "AU12?", "error"), ("FACS", "12Z", "error"), ("FACS", "3|12", "error"),
+        ("FACS", "AU4|4", "error"),
+    ],
+)  # fmt: skip
+def test_modifiers_say_what_they_say(tmp_path: Path, name: str, modifier: str, expected: Any) -> None:
+    rows = boris((name, 1.0, 2.0, f'"{modifier}"'), ("AU25", 4.0, 5.0, "C"))
+    path = write(tmp_path, AGGREGATED.format(variable="") + rows)
+    if expected == "error":
+        with pytest.raises(InputError, match=r"Modifier: `.*` (names an AU and cannot be read|may be an AU or)"):
+            read_events(path)
+        return
+    events = [event for event in read_events(path) if event.onset_s == 1]
+    if expected == "unknown":
+        assert [(event.au, event.kind) for event in events] == [(None, "unknown")]
+    else:
+        assert [(event.au, event.intensity) for event in events] == expected
+
+
+def test_a_stop_of_the_observer_needs_no_modifier(tmp_path: Path) -> None:
+    head = "Observation;Time_Relative_sf;Behavior;Modifier_1;Event_Type;Subject\n"
+    rows = (
+        "p01;1.0;FACS;12;State start;\np01;2.0;FACS;;State stop;\np01;3;smile;;State start;\np01;4;smile;;State stop;\n"
+    )
+    assert said(write(tmp_path, head + rows)) == [(12, 1, 2, None)]
 
 
 def test_an_au_among_the_modifiers_of_the_observer(tmp_path: Path) -> None:
@@ -144,6 +227,8 @@ def test_an_au_among_the_modifiers_of_the_observer(tmp_path: Path) -> None:
         ("AU12\t01\t1000\t2000\tC", (1, 2, "01")), ("AU12\t07\t1000\t2000\t1000\tC", (1, 2, "07")),
         ("AU12\t1000\t2000\t1000\tC", (1, 2, "")), ("AU12\t1000\t2000\tC", (1, 2, "")),
         ("AU12\t\t1000\t2000\tC", (1, 2, "")), ("AU12\tann\t1000\t2000\t1000\tC", (1, 2, "ann")),
+        ("AU12\t1000\t2000\t999\tC", (1, 2, "")),
+        ("AU12\t1000\t2000\t3\tC", (1, 2, "")),
     ],
 )  # fmt: skip
 def test_a_participant_that_is_a_number(tmp_path: Path, cells: str, expected: tuple[float, float, str]) -> None:
@@ -158,7 +243,6 @@ def test_a_participant_that_is_a_number(tmp_path: Path, cells: str, expected: tu
 )
 def test_words_for_what_is_not_there(tmp_path: Path, word: str) -> None:
     assert said(write(tmp_path, elan(("AU12", word)))) == [(12, 1, 2, 0)]
-    assert said(write(tmp_path, AGGREGATED.format(variable="") + boris(("AU12", 1.0, 2.0, word)))) == [(12, 1, 2, 0)]
 
 
 @pytest.mark.parametrize("word", ["obscured", "blurred", "uncertain", "unscharf"])
@@ -166,7 +250,20 @@ def test_words_for_what_cannot_be_told(tmp_path: Path, word: str) -> None:
     assert [event.kind for event in read_events(write(tmp_path, elan(("AU12", word))))] == ["unknown"]
 
 
-@pytest.mark.parametrize("name", ["AU12 occurrence", "AU12_presence", "AU12 on/off", "AU12 (present)"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "AU12 occurrence",
+        "AU12_presence",
+        "AU12 on/off",
+        "AU12 (present)",
+        "AU12 présence",
+        "AU12 Präsenz",
+        "AU12 vorhanden",
+        "AU12 yes/no",
+        "AU12_pres",
+    ],
+)
 def test_one_says_that_an_au_occurs_where_the_tier_says_so(tmp_path: Path, name: str) -> None:
     """It was intensity 1, a trace, which is below what counts as present."""
     text = ELAN + f"{name}\t1000\t2000\t1\n{name}\t3000\t4000\t0\n{name}\t5000\t6000\tC\n"

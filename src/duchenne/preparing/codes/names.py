@@ -43,21 +43,29 @@ class Sources:
             for known, key in zip(self._known, (str(path), path.name, stem_of(path.name))):
                 known[key].append(source)
 
-    def find(self, name: str) -> str | None:
-        """The source, None where none or several fit."""
-        found = self.fits(name)
+    def find(self, name: str, *, copies: bool = True) -> str | None:
+        """The source, None where none or several fit, see `fits`."""
+        found = self.fits(name, copies=copies)
         return found[0] if len(found) == 1 else None
 
-    def fits(self, name: str) -> list[str]:
-        """The sources that may be meant: called so, in folders that do not contradict each other, see `_nearest`."""
+    def fits(self, name: str, *, copies: bool = True) -> list[str]:
+        """The sources that may be meant: called so, in folders that do not contradict each other.
+
+        Args:
+            name: a path, a file name or a stem.
+            copies: where none fits, whole paths of other computers say nothing of folders: coders copy recordings to
+                disks of their own.
+        """
         wanted = PurePosixPath(plain_path(name))
         paths, names, stems = self._known
         if str(wanted) in paths:
             return paths[str(wanted)]
-        for called in (names.get(wanted.name), stems.get(wanted.name), stems.get(stem_of(wanted.name))):
-            found = _nearest(wanted.parent, called or [])
-            if found:
-                return found
+        called = [names.get(wanted.name), stems.get(wanted.name), stems.get(stem_of(wanted.name))]
+        for among in (_inside, _copied) if copies else (_inside,):
+            for sources in called:
+                found = among(wanted.parent, sources or [])
+                if found:
+                    return found
         return []
 
     def find_start(self, name: str) -> str | None:
@@ -66,25 +74,33 @@ class Sources:
         Not `p01.second`, which is as likely the name of another recording.
         """
         path = PurePosixPath(plain_path(name))
-        for text, folder in ((str(path), PurePosixPath()), (path.name, path.parent)):
+        for text, folder in ((path.name, path.parent), (str(path), PurePosixPath())):
             found = [stem for stem in self._known[2] if _begins(text, stem)]
-            fits = _nearest(folder, self._known[2][max(found, key=len)]) if found else []
-            if fits:
-                return fits[0] if len(fits) == 1 else None
+            for among in (_inside, _copied) if found else ():
+                fits = among(folder, self._known[2][max(found, key=len)])
+                if fits:
+                    return fits[0] if len(fits) == 1 else None
         return None
 
 
-def _nearest(folder: PurePosixPath, sources: Sequence[str]) -> list[str]:
-    """Of sources of one name those that may lie in a folder as somebody else wrote it.
+def _inside(folder: PurePosixPath, sources: Sequence[str]) -> list[str]:
+    """Of sources of one name those in a folder as somebody else wrote it: `P01` may be `study/P01`, `P02` it is not."""
+    return _nearest(folder, [source for source in sources if _is_end(folder, _folder(source))])
 
-    `P01` may be `study/P01`, so the one that shares most of its end is taken. `P02` it is not. Whole paths of another
-    computer say little where nothing fits better: coders copy recordings to disks of their own.
-    """
-    folders = {source: PurePosixPath(plain_path(source)).parent for source in sources}
-    fits = [source for source, own in folders.items() if _is_end(folder, own)]
-    fits = fits or [source for source, own in folders.items() if disk_of(folder) != disk_of(own)]
-    most = max((_shared(folder, folders[source]) for source in fits), default=0)
-    return [source for source in fits if _shared(folder, folders[source]) == most]
+
+def _copied(folder: PurePosixPath, sources: Sequence[str]) -> list[str]:
+    """Of sources of one name those that may be copies of what lies in a folder of another computer or disk."""
+    return _nearest(folder, [source for source in sources if disk_of(folder) != disk_of(_folder(source))])
+
+
+def _nearest(folder: PurePosixPath, sources: Sequence[str]) -> list[str]:
+    """Those that share most of the end of the folder."""
+    most = max((_shared(folder, _folder(source)) for source in sources), default=0)
+    return [source for source in sources if _shared(folder, _folder(source)) == most]
+
+
+def _folder(source: str) -> PurePosixPath:
+    return PurePosixPath(plain_path(source).strip()).parent
 
 
 def _is_end(one: PurePosixPath, other: PurePosixPath) -> bool:
@@ -93,9 +109,9 @@ def _is_end(one: PurePosixPath, other: PurePosixPath) -> bool:
 
 
 def _shared(one: PurePosixPath, other: PurePosixPath) -> int:
-    """How many folders two have in common, from the end."""
+    """How many folders two have in common, from the end; Windows does not tell capitals from small letters."""
     pairs = zip(reversed(_known(one)), reversed(_known(other)))
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    return sum(1 for _ in takewhile(lambda pair: pair[0].lower() == pair[1].lower(), pairs))
 
 
 def _known(folder: PurePosixPath) -> tuple[str, ...]:
@@ -106,8 +122,7 @@ def _known(folder: PurePosixPath) -> tuple[str, ...]:
 
 def is_called_so(name: str, source: str) -> bool:
     """Whether a name is that of the source, with fewer or more folders, and perhaps without its ending."""
-    first, second = (PurePosixPath(plain_path(one).strip()) for one in (name, source))
-    return stem_of(first.name) == stem_of(second.name) and _is_end(first.parent, second.parent)
+    return stem_of(name) == stem_of(source) and _is_end(_folder(name), _folder(source))
 
 
 def _begins(name: str, stem: str) -> bool:
@@ -142,7 +157,7 @@ def labels_of(names: Iterable[str]) -> dict[str, str]:
     for stem, several in namesakes.items():
         kinds = {one.suffix.lower() for one in several} & VIDEO_SUFFIXES
         folders = _outermost({one.parent for one in several})
-        is_one = len(kinds) < 2 and len({disk_of(one) for one in folders}) == len(folders)
+        is_one = len(kinds) < 2 and _are_of_one(folders)
         whole = str(folders[0] / stem) if len(folders) == 1 else stem
         for path in several:
             found[path] = whole if is_one else str(path if len(kinds) > 1 else _without_ending(path))
@@ -150,12 +165,19 @@ def labels_of(names: Iterable[str]) -> dict[str, str]:
 
 
 def _outermost(folders: Collection[PurePosixPath]) -> list[PurePosixPath]:
-    """Without those that are the end of another.
-
-    Those that are left may hold the same file if they lie on several computers or disks.
-    """
+    """Without those that are the end of another."""
     ends = {PurePosixPath(*one.parts[start:]) for one in folders for start in range(1, len(one.parts))}
     return [one for one in folders if one not in ends and one.name]
+
+
+def _are_of_one(folders: Collection[PurePosixPath]) -> bool:
+    """Whether one file may lie in all of these: each on another computer or disk."""
+    return len({disk_of(one) for one in folders}) == len(folders)
+
+
+def may_be_one(names: Iterable[str]) -> bool:
+    """Whether names of files of one name can all be the same file's: they are in no two folders of one disk."""
+    return _are_of_one(_outermost({_folder(name) for name in names}))
 
 
 def disk_of(folder: PurePosixPath) -> str:
@@ -167,17 +189,16 @@ def disk_of(folder: PurePosixPath) -> str:
 def same_recordings(mine: Sequence[str], theirs: Sequence[str], *, alone: bool = True) -> dict[str, str]:
     """Mine -> theirs, for recordings that two codings have in common; no two of mine are the same one of theirs.
 
-    What is called alike comes first, then a name that begins like another (`p01 MK` and `p01`), then one that lies in
-    another folder.
+    What is called alike comes first, then a name that begins like another (`p01 MK` and `p01`).
 
     Args:
-        mine, theirs: names of one coding each.
+        mine, theirs: names of one coding each, no two of one recording.
         alone: nothing says that the two name different recordings: one of each alone is the same one, whatever they
-            are called, and so is one of the same name in another folder.
+            are called, and where nothing else is the same, folders are not asked.
     """
     if alone and len(mine) == 1 == len(theirs):
         return {mine[0]: theirs[0]}
-    known, rest = Sources(theirs), list(mine)
+    known = Sources(theirs)
     found: dict[str, str] = {}
     for find in (known.find, known.find_start):
         rest = [source for source in mine if source not in found]
@@ -185,12 +206,10 @@ def same_recordings(mine: Sequence[str], theirs: Sequence[str], *, alone: bool =
     others = [source for source in theirs if source not in found.values()]
     names = Sources([source for source in mine if source not in found])
     found |= {source: other for other, source in _only_once({o: names.find_start(o) for o in others}, ()).items()}
-    if alone:
-        stems = Sources([stem_of(source) for source in theirs if source not in found.values()])
-        of_stem = {stem_of(source): source for source in theirs}
-        rest = [source for source in mine if source not in found]
-        elsewhere = {source: stems.find(stem_of(source)) for source in rest}
-        found |= {source: of_stem[stem] for source, stem in _only_once(elsewhere, ()).items()}
+    if alone and not found:
+        stems = Counter(map(stem_of, theirs))
+        of_stem = {stem_of(source): source for source in theirs if stems[stem_of(source)] == 1}
+        found |= _only_once({source: of_stem.get(stem_of(source)) for source in mine}, ())
     return found
 
 
@@ -225,7 +244,7 @@ def read_names(
     given: dict[tuple[str, int], str] = {}
     index = Sources(sources)
     for row in rows:
-        source, face = index.find(row.get("source")), row.whole_number_of("face")
+        source, face = index.find(row.get("source"), copies=False), row.whole_number_of("face")
         if source is None or face is None or (known is not None and (source, face) not in known):
             raise InputError(
                 f"{path}, row {row.number}: there is no face {row.get('face')} in `{row.get('source')}`; "

@@ -38,7 +38,7 @@ from duchenne.preparing.codes.whose import (
     Used,
     as_subject,
     coded_faces,
-    elsewhere_note,
+    copies_note,
     left_out_note,
     not_looked_for_note,
     people_of,
@@ -208,11 +208,12 @@ def read_codes(
     index = Sources(sources)
     columns: dict[Path, list[tuple[str, int, bool]]] = {}
     notes: list[str] = []
+    called: dict[str, dict[str, str]] = defaultdict(dict)
     for file in _files(path):
         if is_events(file):
-            given_events = read_events(file, notes)
-            by_file[file] = [_of_video(event, index, file, chapters or {}) for event in given_events]
-            notes += elsewhere_note(file, [(e.source, found.source) for e, found in zip(given_events, by_file[file])])
+            for event in read_events(file, notes):
+                by_file.setdefault(file, []).append(_of_video(event, index, file, chapters or {}))
+                called[by_file[file][-1].source] |= {name: event.where for name in _names_of(event)}
             continue
         header, given = read_rows(file)
         columns[file] = au_columns(file, header)
@@ -222,13 +223,15 @@ def read_codes(
         placed = _places(file, header, given, index)
         for event, row in placed:
             rows[event.source].append((event, row))
-        notes += elsewhere_note(file, [(row.get("source") or row.get("path"), event.source) for event, row in placed])
+            called[event.source].setdefault(row.get("source") or row.get("path") or file.stem, event.where)
+    notes += copies_note(path, called)
     events = told_apart(by_file)
     by_row = {au for of in columns.values() for _, au, _ in of}
     found = by_row | {event.au for event in events if event.au is not None and event.kind == "au"}
     notes += unknown_aus_note(path, found)
     if not found & set(ACTION_UNITS):
-        raise InputError(f"{path}: holds no AU of those that are known; check its columns.")
+        why = "".join(f" {note}" for note in notes)  # such as numbers that might be AUs
+        raise InputError(f"{path}: holds no AU of those that are known; check its columns.{why}")
     known = [event for event in events if event.au is None or event.au in ACTION_UNITS]
     by_video: dict[str, list[Event]] = defaultdict(list)
     for event in known:
@@ -296,15 +299,21 @@ def _of_video(event: Event, sources: Sources, file: Path, chapters: Mapping[str,
             f"{event.where}: `{chapter}` is a chapter of {chapters[chapter]} (--chapters); give times from its "
             "start, or leave out --chapters."
         )
-    for name, ahead_s in ((event.source, 0.0), *event.others):
-        source = sources.find(name)
-        if source is not None:
-            return event.at(source, ahead_s)
+    for copies in (False, True):
+        for name, ahead_s in ((event.source, 0.0), *event.others):
+            source = sources.find(name, copies=copies)
+            if source is not None:
+                return event.at(source, ahead_s)
     if event.observation.startswith(event.source):  # no recording was named; sessions are often called `p01 MK`
         source = sources.find_start(event.observation) or sources.find(file.stem) or sources.find_start(file.stem)
         if source is not None:
             return event.at(source)
     raise InputError(f"{event.where}: no video or several are meant by `{event.source}`; give its path under --root.")
+
+
+def _names_of(event: Event) -> list[str]:
+    """Those of the recording; of several the one that fits best is asked for."""
+    return [event.source, *(name for name, _ in event.others)]
 
 
 def event_codes(events: Sequence[Event]) -> dict[int | None, FaceCodes]:

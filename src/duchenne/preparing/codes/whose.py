@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from duchenne.errors import InputError
-from duchenne.preparing.codes.names import is_called_so, stem_of
+from duchenne.preparing.codes.names import is_called_so, may_be_one, stem_of
 from duchenne.preparing.codes.programs.events import Event
 from duchenne.preparing.sources.survey import listed
 
@@ -86,17 +86,26 @@ class Used:
         return set[int]().union(*(self._aus[coder] for coder in coders))
 
 
-def elsewhere_note(path: Path, names: Iterable[tuple[str, str]]) -> list[str]:
-    """A sentence on recordings that codes name in another folder, on another computer.
+def copies_note(path: Path, called: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """A sentence on recordings that codes know by a path of another computer, of which only the file's name fits.
 
     Args:
         path: of the codes.
-        names: of recordings, as the codes have them and as they are called here.
+        called: recording -> what the codes call it, and where.
+
+    Raises:
+        InputError: when the codes name several files that cannot all be one recording.
     """
-    taken = [
-        f"{mine} for {source}" for mine, source in dict.fromkeys(names)
-        if stem_of(mine) == stem_of(source) and not is_called_so(mine, source)
-    ]  # fmt: skip
+    taken = []
+    for source, wheres in called.items():
+        names = [name for name in wheres if stem_of(name) == stem_of(source)]
+        copies = [name for name in names if not is_called_so(name, source)]
+        if copies and not may_be_one(names):
+            others = ", ".join(f"`{name}`" for name in names if name != copies[0])
+            raise InputError(
+                f"{wheres[copies[0]]}: `{copies[0]}` cannot be {source}, as {others} is, too; give paths under --root."
+            )
+        taken += [f"{name} for {source}" for name in copies[:1]]
     return [f"{path}: by file name alone, taken {listed(taken)}."] if taken else []
 
 

@@ -26,9 +26,10 @@ from duchenne.preparing.codes.programs.notation import (
     parse_intensity,
     unseen_part,
 )
-from duchenne.preparing.codes.programs.tiers import numbers_are_aus
+from duchenne.preparing.codes.programs.tiers import is_bare, is_of_facs
 
 _GRADED: Final = re.compile(r"\d|(?<!\w)[A-E][/+*?-]+[A-E]?(?!\w)|^[IV]{2,3}$")
+_NAMED: Final = re.compile(r"(?<![a-z])(AUs?|UA|action[\s_]unit)[\s_.-]*\d", re.IGNORECASE)
 _SCALE: Final = re.compile(
     r"\b(intensity|int|level|grade|degree|strength|stufe|intensität|stärke|intensité|niveau|intensidad|nivel)\b",
     re.IGNORECASE,
@@ -94,29 +95,48 @@ def is_of_aus(row: Row) -> bool:
         InputError: when it names an AU and cannot be read.
     """
     name = row.get("behavior")
-    found = bool(aus_of_name(name)) or unseen_part(name) is not None or is_coded_range(name)
-    found = found or bool(_of_modifiers(row, name, modifiers_of(row)))
-    if not found and names_au(name):
+    if aus_of_name(name) or unseen_part(name) is not None or is_coded_range(name):
+        return True
+    if names_au(name):
         raise row.error("Behavior", f"`{name}` names an AU and cannot be read; write it as 12, AU12 or AU12C.")
-    return found
+    aus, rest = _of_modifiers(row, modifiers_of(row))
+    return bool(aus) or (is_of_facs(name) and any(map(is_unknown, rest)))
 
 
-def _of_modifiers(row: Row, name: str, modifiers: Sequence[str]) -> list[Said]:
-    """The AUs that the modifiers of a behaviour of another name say: `FACS` with `12C` or `12|C`, `smile` with `AU12`.
+def _of_modifiers(row: Row, modifiers: Sequence[str]) -> tuple[list[Said], list[str]]:
+    """The AUs that the modifiers of a behaviour of another name say, and the other modifiers.
+
+    `FACS` may have `12C` or `12|C`, any behaviour `AU12`.
 
     Raises:
-        InputError: when a number may be an AU or an intensity.
+        InputError: when a modifier names an AU and cannot be read, or may be an AU or an intensity.
     """
-    found: list[Said] = []
-    for part in (part.strip() for text in modifiers for part in text.split("|")):
-        if numbers_are_aus(name):
-            said = parse_aus(part)
-            if said and found and re.fullmatch("[0-5]", part):
-                raise row.error("Modifier", f"`{part}` may be an AU or an intensity; write AU{part}, or A to E.")
-        else:
-            said = aus_of_name(part) if re.search(r"(?<![a-z])(AU|UA)[\s_.-]*\d", part, re.IGNORECASE) else []
-        found += said
-    return found
+    facs = is_of_facs(row.get("behavior"))
+    found: list[tuple[int, str, list[Said]]] = []
+    rest: list[str] = []
+    for number, parts in enumerate(_sets(modifiers)):
+        for part in parts:
+            said = parse_aus(part) if facs else []
+            if not said and "?" not in part and (facs or _NAMED.search(part)):
+                said = aus_of_name(part)
+            if said:
+                found.append((number, part, said))
+            elif re.search(r"\d", part) if facs else _NAMED.search(part):
+                raise row.error("Modifier", f"`{part}` names an AU and cannot be read; write it as 12, AU12 or AU12C.")
+            else:
+                rest.append(part)
+    alone = len({number for number, *_ in found}) == 1 and len({is_bare(part) for _, part, _ in found}) == 1
+    for _, part, _ in found:
+        if facs and not alone and re.fullmatch("[0-5]", part):
+            raise row.error("Modifier", f"`{part}` may be an AU or an intensity; write AU{part}, or A to E.")
+    return [one for *_, said in found for one in said], rest
+
+
+def _sets(modifiers: Sequence[str]) -> list[list[str]]:
+    """The modifiers that were chosen from each list of a behaviour's."""
+    sets = [text for column in modifiers for text in column.split("|")]
+    found = [[part.strip() for part in re.split("[,;]+", text)] for text in sets]
+    return [[part for part in parts if part not in NO_MODIFIER] for parts in found]
 
 
 def behaviour(stretch: Stretch, name: str, modifiers: Sequence[str]) -> Iterator[Event]:
@@ -125,23 +145,23 @@ def behaviour(stretch: Stretch, name: str, modifiers: Sequence[str]) -> Iterator
     Raises:
         InputError: when the modifiers say two intensities, or one that is none.
     """
+    parts = [part for chosen in _sets(modifiers) for part in chosen]
     if is_coded_range(name):
-        yield from of_coded_range(stretch, name, " ".join(part for part in modifiers if part not in NO_MODIFIER))
+        yield from of_coded_range(stretch, name, " ".join(parts))
         return
     unseen = unseen_part(name)
     if unseen is not None:
         yield from of_aus(stretch, [Said(unseen, None)])
         return
-    named = aus_of_name(name) or _of_modifiers(stretch.row, name, modifiers)
-    read = parse_aus if aus_of_name(name) else aus_of_name
+    named = aus_of_name(name)
+    if not named:
+        named, parts = _of_modifiers(stretch.row, modifiers)
     own = {au: {level} - {None} for au, level in named}
-    for part in (part.strip() for text in modifiers for part in re.split(r"[|,;]+", text)):
-        if part in NO_MODIFIER:
-            continue
+    for part in parts:
         if is_unknown(part):
-            yield from (stretch.event(au, kind="unknown") for au in own)
+            yield from (stretch.event(au, kind="unknown") for au in own or [None])
             return
-        said = read(part) if re.search(r"[A-Z]", part, re.IGNORECASE) or read is aus_of_name else []
+        said = parse_aus(part) if re.search(r"[A-Z]", part, re.IGNORECASE) else []
         if said and {au for au, _ in said} <= set(own):
             for au, level in said:
                 own[au] |= {level} - {None}

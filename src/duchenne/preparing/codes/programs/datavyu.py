@@ -7,9 +7,9 @@ import re
 import zipfile
 import zlib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Final
 
 from duchenne.data.cells import LETTERS, Row, decode_text
@@ -28,8 +28,10 @@ from duchenne.preparing.codes.programs.notation import (
     NOT_VISIBLE,
     Said,
     aus_of_name,
+    is_absent,
     parse_aus,
     parse_intensity,
+    part_named,
     who_of_codings,
     who_of_names,
 )
@@ -75,7 +77,7 @@ def read_opf(path: Path, notes: list[str]) -> list[Event]:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}); check it.") from error
     except (zipfile.BadZipFile, KeyError, ValueError, RuntimeError, NotImplementedError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: is not a Datavyu spreadsheet ({error}); save it again.") from error
-    feeds = tuple((PurePosixPath(feed.replace("\\", "/")).name, 0.0) for feed in _FEED.findall(project)[:_MOST])
+    feeds = tuple((feed.replace("\\", "/"), 0.0) for feed in _FEED.findall(project)[:_MOST])
     if feeds and re.search(r"^\s*-?\s*offset:\s*-?[1-9]", project, re.MULTILINE):
         raise InputError(
             f"{path}: its recordings were shifted against each other; take the offset back in Datavyu, or export a "
@@ -149,8 +151,8 @@ def _events(path: Path, columns: Mapping[str, Sequence[Cell]], notes: list[str])
                 for code in per_au:
                     if values.get(code):
                         yield from of_value(stretch, code, values[code])
-            elif _named(values):
-                yield from _named_events(stretch, name, values)
+            elif _named(values, coding):
+                yield from _named_events(stretch, name, values, coding)
             else:
                 for code, value in values.items():
                     bare += [] if code in coding else [(f"{name}.{code}", value)]
@@ -164,8 +166,10 @@ def _codes_of_aus(name: str, cells: Sequence[Cell]) -> set[str]:
     for *_, given in cells:
         for code, value in given.items():
             values[code].append(value)
-    found = {code for code, own in values.items() if is_coding(own) or numbers_are_aus(f"{name} {code}")}
-    return found | {code for code in values if found and _AU_CODES.fullmatch(code)}
+    found = {code for code, own in values.items() if is_coding(own) or numbers_are_aus(code) or _OF_AU.fullmatch(code)}
+    if numbers_are_aus(name):
+        found |= {code for code in values if part_named(code) is not None}
+    return found | {code for code in values if (found or numbers_are_aus(name)) and _AU_CODES.fullmatch(code)}
 
 
 def _codes_per_au(name: str, cells: Sequence[Cell]) -> list[str]:
@@ -210,18 +214,20 @@ def _strength_of(values: Mapping[str, str]) -> str:
     if named is not None:
         return named
     strengths = (value for value in values.values() if parse_intensity(value) is not None)
-    return next(strengths, next(iter(values.values()), ""))
+    own = (value for code, value in values.items() if _AU_CODES.fullmatch(code) or not is_absent(value))
+    return next(strengths, next(own, ""))
 
 
-def _named(values: Mapping[str, str]) -> tuple[str, str] | None:
+def _named(values: Mapping[str, str], coding: Collection[str]) -> tuple[str, str] | None:
     """AU and intensity where a cell has a code for each."""
-    au = next((value for code, value in values.items() if _AU_CODES.fullmatch(code) and parse_aus(value)), None)
+    named = (value for code, value in values.items() if code in coding and _AU_CODES.fullmatch(code))
+    au = next((value for value in named if parse_aus(value)), None)
     strength = next((value for code, value in values.items() if _STRENGTHS.fullmatch(code)), None)
     return None if au is None or strength is None else (au, strength)
 
 
-def _named_events(stretch: Stretch, name: str, values: Mapping[str, str]) -> Iterator[Event]:
-    au, strength = _named(values) or ("", "")
+def _named_events(stretch: Stretch, name: str, values: Mapping[str, str], coding: Collection[str]) -> Iterator[Event]:
+    au, strength = _named(values, coding) or ("", "")
     said = parse_aus(au)
     if len(said) == 1 and said[0].intensity is None:
         yield from of_value(stretch, f"AU{said[0].au}", strength)

@@ -16,7 +16,8 @@ from xml.etree import ElementTree
 
 from duchenne.data.cells import Row
 from duchenne.errors import InputError
-from duchenne.preparing.codes.programs.elan import Annotation, events_of, name_of, shifted
+from duchenne.preparing.codes.programs.annotations import Annotation, events_of
+from duchenne.preparing.codes.programs.elan import name_of, shifted
 from duchenne.preparing.codes.programs.events import Event, Stretch, in_order, subject_of
 from duchenne.preparing.codes.programs.notation import aus_of_name, parse_intensity, without_mark
 
@@ -63,7 +64,7 @@ def read_eaf(path: Path, notes: list[str]) -> list[Event]:
             )
             of_parent = next((one for one in above if aus_of_name(one)), name)
             strength = parse_intensity(without_mark(value)) is not None
-            found.append(Annotation(of_parent if strength else name, value, stretch))
+            found.append(Annotation(of_parent if strength else name, value, stretch, tuple(above[1:])))
     return list(events_of(found, notes))
 
 

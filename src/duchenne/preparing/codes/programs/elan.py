@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -13,26 +12,18 @@ from urllib.parse import unquote, urlsplit
 from duchenne.data.cells import Row
 from duchenne.errors import InputError
 from duchenne.plain import as_written
+from duchenne.preparing.codes.programs.annotations import Annotation, events_of
 from duchenne.preparing.codes.programs.events import (
     Event,
     Stretch,
     in_order,
-    of_text,
-    of_value,
-    one_of,
     subject_of,
     time_of,
 )
 from duchenne.preparing.codes.programs.notation import (
-    NOT_VISIBLE,
     aus_of_name,
-    parse_aus,
     parse_time,
-    who_of_codings,
-    who_of_names,
-    without_mark,
 )
-from duchenne.preparing.codes.programs.tiers import bare_note, is_coding, is_of_strength, numbers_are_aus
 
 _COLUMN: Final = re.compile(r"(.+?) - (hh:mm:ss[.,:]?.*|ss[.,]ms.*|ms.*|PAL.*|NTSC.*)", re.IGNORECASE)
 _DURATION: Final = re.compile(
@@ -46,15 +37,6 @@ _TIME_CODE: Final = re.compile(r"(\d+):(\d{2}):(\d{2})[:;](\d{2})")
 _MEDIA_LINE: Final = re.compile(r"#(?P<url>.+?)(?: -- offset: (?P<offset>-?\d+))?")
 Media = tuple[tuple[str, float], ...]
 """Names of the recording, the first one first, each with the seconds that its own time is ahead of ELAN's."""
-
-
-@dataclass(frozen=True)
-class Annotation:
-    """What stands in a tier, and when."""
-
-    tier: str
-    value: str
-    stretch: Stretch
 
 
 def is_header(cells: Sequence[str]) -> bool:
@@ -147,7 +129,7 @@ def read_plain(path: Path, lines: Sequence[tuple[int, list[str]]], media: Media,
     """Text without a header: tier, participant, begin, end, perhaps duration, value; times in one or more formats."""
     found = []
     blocks = list(_blocks(lines, media))
-    has_people = any(_begins_with_person(cells) for _, cells, _ in blocks)
+    has_people = _have_people([cells for _, cells, _ in blocks])
     for number, cells, own in blocks:
         clocks = [place for place, cell in enumerate(cells) if re.fullmatch(r"\d+:\d{2}:\d{2}[.,]\d+", cell)]
         codes = [place for place, cell in enumerate(cells) if _TIME_CODE.fullmatch(cell)]
@@ -172,10 +154,15 @@ def read_plain(path: Path, lines: Sequence[tuple[int, list[str]]], media: Media,
     return list(events_of(found, notes))
 
 
-def _begins_with_person(cells: Sequence[str]) -> bool:
-    """Whether the first of three whole numbers behind a tier is a participant: begin, end and duration do not fit."""
-    numbers = [int(cell) for cell in cells[1:4] if cell.isdecimal()]
-    return len(numbers) == 3 and len(cells) > 4 and numbers[1] - numbers[0] != numbers[2]
+def _have_people(lines: Sequence[Sequence[str]]) -> bool:
+    """Whether the first of three whole numbers behind a tier is a participant: not where they are begin, end, duration.
+
+    Where they are a participant, begin and end, no end lies before its begin.
+    """
+    found = [[int(cell) for cell in cells[1:4] if cell.isdecimal()] for cells in lines if len(cells) > 4]
+    threes = [numbers for numbers in found if len(numbers) == 3]
+    lasting = all(abs(end - begin - long) < 2 for begin, end, long in threes)
+    return bool(threes) and not lasting and all(begin <= end for _, begin, end in threes)
 
 
 def media_of_line(cells: Sequence[str]) -> tuple[str, float | None] | None:
@@ -204,78 +191,6 @@ def _blocks(lines: Sequence[tuple[int, list[str]]], media: Media) -> Iterator[tu
         if above:
             media, above = media_of_block(above), []
         yield number, cells, media
-
-
-def events_of(found: Sequence[Annotation], notes: list[str]) -> Iterator[Event]:
-    """What annotations say, tier by tier; a tier of intensities says how strong what is coded at the same time is."""
-    values = defaultdict(list)
-    for one in found:
-        values[one.tier].append(one.value)
-    who = who_of_names(list(values))
-    coding = {tier for tier, texts in values.items() if is_coding(texts) or numbers_are_aus(tier)}
-    strengths: dict[tuple[str, float, float], list[Annotation]] = defaultdict(list)
-    bare = []
-    for one in found:
-        if one.tier in coding or aus_of_name(one.tier):
-            continue
-        if is_of_strength(one.tier):
-            strengths[_when(one)].append(one)
-        else:
-            bare.append((one.tier, one.value))
-    notes += bare_note(found[0].stretch.row.path, bare) if found else []
-    said: dict[str, set[tuple[str, str, str, int]]] = defaultdict(set)
-    for one in found:
-        if one.tier in coding and not aus_of_name(one.tier) and not who[one.tier]:
-            of = (one.stretch.source, one.stretch.subject, one.stretch.coder)
-            said[one.tier] |= {(*of, au) for au, _ in parse_aus(without_mark(one.value)) if au not in NOT_VISIBLE}
-    who |= who_of_codings(said)
-    coders = {one.stretch.coder or who[one.tier] for one in found if aus_of_name(one.tier) or one.tier in coding} - {""}
-    lone = next(iter(coders)) if len(coders) == 1 else ""  # ELAN lets people leave the annotator of a tier open
-    if lone and _aus_of(one for one in found if one.stretch.coder or who[one.tier]) & _aus_of(
-        one for one in found if not (one.stretch.coder or who[one.tier])
-    ):
-        lone = ""  # the tiers without a name are another's
-    for one in found:
-        stretch = one.stretch
-        mine = who[one.tier] or lone
-        if mine and not stretch.coder and mine != stretch.subject:
-            stretch = replace(stretch, coder=mine)
-        if aus_of_name(one.tier) and not (parse_aus(one.tier) and one.tier.isdecimal() and one.tier in coding):
-            yield from of_value(stretch, one.tier, one.value)
-            continue
-        strength = _strength_of(one, strengths[_when(one)]) if one.tier in coding else None
-        own = parse_aus(without_mark(one.value)) if strength is not None else []
-        if strength is not None and own and all(au.intensity is None for au in own):
-            au = one_of(own, strength.stretch, strength.tier, strength.value)
-            yield from of_value(replace(stretch, row=strength.stretch.row), f"AU{au}", strength.value)
-        else:
-            yield from of_text(stretch, one.tier, one.value, coding=one.tier in coding)
-
-
-def _when(one: Annotation) -> tuple[str, float, float]:
-    return one.stretch.source, round(one.stretch.onset_s, 3), round(one.stretch.offset_s, 3)
-
-
-def _strength_of(one: Annotation, beside: Sequence[Annotation]) -> Annotation | None:
-    """The annotation of the same time in a tier of intensities: of several in that whose name has most in common.
-
-    Raises:
-        InputError: when two say different intensities.
-    """
-    words = {other.tier: len(_words(other.tier) & _words(one.tier)) for other in beside}
-    fits = [other for other in beside if words[other.tier] == max(words.values())]
-    if len({without_mark(other.value) for other in fits}) > 1:
-        values = " and ".join(sorted(f"`{other.value}`" for other in fits))
-        raise fits[0].stretch.row.error(fits[0].tier, f"{values} are intensities of one annotation; keep one.")
-    return fits[0] if fits else None
-
-
-def _words(name: str) -> set[str]:
-    return set(re.split(r"[\s_.:;,()/@-]+", name.lower()))
-
-
-def _aus_of(found: Iterable[Annotation]) -> set[int]:
-    return {au for one in found for au, _ in aus_of_name(one.tier) or parse_aus(without_mark(one.value))}
 
 
 def _time_columns(path: Path, header: Sequence[str]) -> tuple[list[int], list[int], list[int]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
@@ -16,6 +16,7 @@ from duchenne.preparing.codes.programs.notation import (
     NOT_VISIBLE,
     Said,
     aus_of_name,
+    is_absent,
     is_unknown,
     looks_like_code,
     names_au,
@@ -41,7 +42,9 @@ _OBSERVER: Final = re.compile(
 )
 _WHOLE_FACE: Final = (73, 74)
 _OCCURRENCE: Final = re.compile(
-    r"occurrence|presence|(?<![a-z])(occ|present|binary|on[\s_/-]?off)(?![a-z])", re.IGNORECASE
+    r"occurr?en|pr[ée]sen[cz]|präsen|vorhanden|auftreten|apparition|"
+    r"(?<![a-z])(occ|pres|present|binary|on[\s_/-]?off|yes[\s_/-]*no|ja[\s_/-]*nein)(?![a-z])",
+    re.IGNORECASE,
 )
 """Tiers in which 1 says that the AU is there, not how strong it is."""
 NO_MODIFIER: Final = ("", "NA", "N/A", "na", "n/a", "NaN", "nan", "NULL", "null", "None", "none", "-", ".")
@@ -111,10 +114,11 @@ class Event:
             apart = times_s - self.onset_s
             return (apart >= -spacing_s / 2) & (apart < spacing_s / 2)
         found = within(times_s, self.onset_s, self.offset_s, spacing_s)
-        if not found.any() and len(times_s) and self.offset_s - self.onset_s < spacing_s:
-            starts = (self.onset_s + self.offset_s - min(spacing_s, LONGEST_FRAME_S)) / 2 - times_s
-            nearest = int(np.abs(starts).argmin())
-            found[nearest] = abs(starts[nearest]) <= spacing_s / 2 + _ROUNDING_S
+        shown_s = min(spacing_s, LONGEST_FRAME_S)
+        if not found.any() and len(times_s) and self.offset_s - self.onset_s < shown_s:
+            apart = (self.onset_s + self.offset_s - shown_s) / 2 - times_s
+            nearest = int(np.abs(apart).argmin())
+            found[nearest] = abs(apart[nearest]) <= shown_s / 2 + _ROUNDING_S
         return found
 
     def at(self, source: str, ahead_s: float = 0.0) -> Event:
@@ -194,12 +198,18 @@ def of_value(stretch: Stretch, name: str, value: str) -> Iterator[Event]:
         InputError: when the value seems to be an intensity or another AU and cannot be read.
     """
     named, text = aus_of_name(name), without_mark(value)
-    intensity = parse_intensity(text)
-    if _OCCURRENCE.search(name) and text in ("0", "1"):
-        yield from of_aus(stretch, named if text == "1" else [Said(said.au, 0.0) for said in named])
+    of_occurrence = _OCCURRENCE.search(name) is not None
+    if is_absent(text) or (of_occurrence and text == "0"):
+        yield from of_aus(stretch, [Said(said.au, 0.0) for said in named])
         return
+    if of_occurrence and text == "1":
+        yield from of_aus(stretch, named)
+        return
+    intensity = parse_intensity(text)
     if intensity is not None:
-        yield from of_aus(stretch, [Said(one_of(named, stretch, name, value), intensity)])
+        if len(named) > 1:
+            raise stretch.row.error(name, f"`{value}` is one intensity of {len(named)} AUs; code each by itself.")
+        yield from of_aus(stretch, [Said(named[0].au, intensity)])
         return
     if is_unknown(text):
         yield from (stretch.event(said.au, kind="unknown") for said in named)
@@ -217,17 +227,6 @@ def of_value(stretch: Stretch, name: str, value: str) -> Iterator[Event]:
         raise stretch.row.error(
             name, f"`{value}` is no intensity; write A to E or 0 to 5, or nothing where the intensity was not coded."
         )
-
-
-def one_of(said: Sequence[Said], stretch: Stretch, name: str, value: str) -> int:
-    """The AU that an intensity is of.
-
-    Raises:
-        InputError: when it may be that of several.
-    """
-    if len(said) > 1:
-        raise stretch.row.error(name, f"`{value}` is one intensity of {len(said)} AUs; code each by itself.")
-    return said[0].au
 
 
 def with_side(text: str) -> float | None:

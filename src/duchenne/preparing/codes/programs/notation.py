@@ -35,7 +35,7 @@ NOT_VISIBLE: Final = {
 }
 """FACS codes for brows, eyes, lower face, whole face not visible, and for unscorable -> the AUs unknown then."""
 _UNKNOWN_WORDS: Final = re.compile(
-    r"(not[\s_-]*|un)(coded|scored|known|sure|clear|certain|decided)|missing|ambiguous|obscured|blocked|blurr(ed|y)|"
+    r"(not[\s_-]*|un)(coded|scored|known|sure|clear|certain|decided)|missing|obscured|blurr(ed|y)|"
     r"unklar|unsicher|unbekannt|unscharf|\?+",
     re.IGNORECASE,
 )
@@ -117,14 +117,26 @@ def parse_intensity(text: str) -> float | None:
         return LETTERS[cleaned.upper()]
     if cleaned.lower() in WORDS:
         return WORDS[cleaned.lower()]
-    if cleaned.lower() in _ABSENT:
-        return 0.0
     if re.fullmatch(r"[0-5]([.,]\d+)?", cleaned):
         value = float(cleaned.replace(",", "."))
         return value if value <= 5 else None
     parts = [part for part in re.split(r"[\s=:()-]+", cleaned) if part]
     values = {parse_intensity(part) for part in parts} if len(parts) > 1 else {None}
     return values.pop() if len(values) == 1 else None
+
+
+def parse_intensities(text: str) -> list[float]:
+    """Intensities of several AUs one after another, `B+C` or `C`; empty where any part is none."""
+    whole = parse_intensity(text)
+    if whole is not None:
+        return [whole]
+    found = [parse_intensity(part) for part in _BETWEEN.split(text.strip())]
+    return [value for value in found if value is not None] if None not in found else []
+
+
+def is_absent(text: str) -> bool:
+    """Whether a word in the tier of an AU says that it is not there: `off`, `neutral`, `fehlt`."""
+    return text.strip().lower() in _ABSENT
 
 
 def is_unknown(text: str) -> bool:

@@ -33,14 +33,20 @@ def rounded_note(path: Path, names: Collection[str]) -> list[str]:
 def read_events(rows: list[Row], _: Mapping[str, str]) -> Iterator[Event]:
     """The event log: start and stop of a state are rows of their own."""
     time = next(name for name in TIMES if name in rows[0].values)
+    of_aus = {row.get("behavior") for row in rows if is_of_aus(row)}
+    coded = [row for row in rows if row.get("behavior") in of_aus]
+    # Modifiers tell states that run at the same time apart, where stops have them, too.
+    bare = {row.get("behavior") for row in coded if not any(modifiers_of(row))} | {
+        name for name in of_aus if aus_of_name(name)
+    }
     found = paired(
-        [row for row in rows if is_of_aus(row)],
+        coded,
         lambda row: time_of(row, time, -math.inf),
         lambda row: row.get("event_type").lower(),
         ("state start", "state stop", ("point", "point event", "state point")),
         lambda row: (
             row.get("observation"), row.get("event_log"), observer_of(row.values), row.get("subject"),
-            row.get("behavior"), "" if aus_of_name(row.get("behavior")) else "|".join(modifiers_of(row)),
+            row.get("behavior"), "" if row.get("behavior") in bare else "|".join(modifiers_of(row)),
         ),
     )  # fmt: skip
     several = len({row.get("event_log") for row in rows}) > 1

@@ -10,21 +10,27 @@ from typing import Final
 from duchenne.facs import ACTION_UNITS
 from duchenne.preparing.codes.programs.notation import parse_aus, without_mark
 
-_OF_FACS: Final = re.compile(
-    r"facs|(?<![a-z])(au|ua)s?(?![a-z])|action[\s_-]*units?|(upper|lower)[\s_-]*face", re.IGNORECASE
+_UNITS: Final = (
+    r"facs|action[\s_-]*units?|unit[ée]s?[\s_-]*d.action|aktionseinheit(en)?|bewegungseinheit(en)?|"
+    r"unidad(es)?[\s_-]*de[\s_-]*acci[óo]n"
 )
-"""Tiers in which bare numbers are AUs, but for those whose names have something of the following."""
-_OF_NUMBERS: Final = re.compile(
-    r"intens|strength|stärke|count|certain|confiden|sicher|quality|comment|note|"
-    r"(?<![a-z])(int|level|grade|stufe|niveau|nivel|n|ids?|idnum|age|date|day|trial|block|ordinal)(?![a-z])",
+_OF_AUS: Final = re.compile(rf"(?i:{_UNITS})|(?<![A-Z])(AU|UA)(s|code)?(?![A-Za-z])")  # `au` is a word in French
+_WHOLE: Final = re.compile(
+    rf"({_UNITS}|aus?|uas?|(upper|lower)[\s_-]*face)([\s_.-]*(aus?|facs|nr|no|number|codes?|coding))?\W*", re.IGNORECASE
+)
+_ELSE: Final = re.compile(
+    r"intens|strength|stärke|fuerza|force|score|grad|certain|certe|certi|confi|sicher|auspräg|quality|count|valen|"
+    r"visib|presen|präsen|occurr|coded|comment|kommentar|bemerk|remark|note|number[\s_-]*of|"
+    r"(?<![a-z])(int|level|stufe|niveau|nivel|ids?|idnum|age)(?![a-z])|"
+    r"(?<![a-z])(trial|block|segment|condition|stimul\w*|phase|session|time|clip|emotion|day|week|date|ordinal)s?\W*$",
     re.IGNORECASE,
 )
+"""What numbers are of where the name has AUs in it, too; `FACS session 1` is no number of sessions."""
 _STRENGTH: Final = re.compile(
-    r"((facs|aus?|action[\s_-]*units?)[\s_.-]*)?(intensit\w*|int|strength|stärke|level|grade|stufe|niveau|nivel)"
-    r"([\s_.@-]+\w{1,12})?",
+    rf"((({_UNITS}|aus?)[\s_.-]*)?(intensit[^\W\d_]*|strength|stärke)|"
+    rf"({_UNITS}|aus?)[\s_.-]*(int|level|grade|stufe|niveau|nivel))(?![^\W_])(?P<whose>.*)",
     re.IGNORECASE,
 )
-"""Tiers of the intensities of others: `Intensity`, `AU intensity`, `Intensity_MK`; not `pain intensity`."""
 
 
 def is_coding(values: Sequence[str]) -> bool:
@@ -38,13 +44,19 @@ def is_bare(text: str) -> bool:
 
 
 def numbers_are_aus(name: str) -> bool:
-    """Whether bare numbers in a tier or column are AUs by its name: `FACS`, `AU number`, `upper face`."""
-    return _OF_FACS.search(name) is not None and _OF_NUMBERS.search(name) is None
+    """Whether bare numbers in a tier or column are AUs by its name: `FACS`, `FACS session 1`, `AU number`."""
+    return is_of_facs(name) or (_OF_AUS.search(name) is not None and _ELSE.search(name) is None)
 
 
-def is_of_strength(name: str) -> bool:
-    """Whether a tier holds the intensities of what another one codes, by its name."""
-    return _STRENGTH.fullmatch(name.strip()) is not None
+def is_of_facs(name: str) -> bool:
+    """Whether a name says nothing but that AUs are coded: `FACS`, `AU`, `action unit`, `upper face`."""
+    return _WHOLE.fullmatch(name.strip()) is not None
+
+
+def strength_of(name: str) -> str | None:
+    """Whose intensities a tier holds by its name: MK's of `Intensity MK`, anybody's of `AU intensity`; else None."""
+    match = _STRENGTH.fullmatch(name.strip())
+    return match["whose"] if match else None
 
 
 def bare_note(path: Path, numbers: Iterable[tuple[str, str]]) -> list[str]:
@@ -54,11 +66,11 @@ def bare_note(path: Path, numbers: Iterable[tuple[str, str]]) -> list[str]:
         path: of the file.
         numbers: tier and value.
     """
-    doubtful = {name for name, text in numbers if is_bare(text) and _are_known(text)}
+    doubtful = {name for name, text in numbers if _are_known(without_mark(text))}
     listed = ", ".join(f"`{name}`" for name in sorted(doubtful))
     return [f"{path}: bare numbers in {listed} are not read as AUs; write AU12 where they are."] if listed else []
 
 
 def _are_known(text: str) -> bool:
-    said = parse_aus(without_mark(text))
+    said = parse_aus(text) if is_bare(text) else []
     return bool(said) and all(au in ACTION_UNITS for au, _ in said)

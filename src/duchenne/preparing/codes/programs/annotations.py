@@ -1,0 +1,176 @@
+"""Annotations in tiers, as ELAN has them, and the events that they are."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from duchenne.preparing.codes.programs.events import NO_MODIFIER, Event, Stretch, of_aus, of_text, of_value
+from duchenne.preparing.codes.programs.notation import (
+    NOT_VISIBLE,
+    Said,
+    aus_of_name,
+    is_unknown,
+    parse_aus,
+    parse_intensities,
+    parse_intensity,
+    who_of_codings,
+    who_of_names,
+    without_mark,
+)
+from duchenne.preparing.codes.programs.tiers import bare_note, is_bare, is_coding, numbers_are_aus, strength_of
+
+_BETWEEN_WORDS: Final = re.compile(r"[\s_.:;,()/@-]+")
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """What stands in a tier, and when.
+
+    Attributes:
+        tier: its name.
+        value: what was written.
+        stretch: when, and of whom.
+        above: tiers that it depends on, where that is known.
+    """
+
+    tier: str
+    value: str
+    stretch: Stretch
+    above: tuple[str, ...] = ()
+
+
+def events_of(found: Sequence[Annotation], notes: list[str]) -> Iterator[Event]:
+    """What annotations say, tier by tier; a tier of intensities says how strong what is coded at the same time is.
+
+    Raises:
+        InputError: when one names an AU and cannot be read, or an intensity may be that of several AUs.
+    """
+    values = defaultdict(list)
+    for one in found:
+        values[one.tier].append(one.value)
+    who = who_of_names(list(values))
+    coding = {tier for tier, texts in values.items() if is_coding(texts) or _has_numbers(tier, texts)}
+    strengths = _strengths(found, coding, notes)
+    said: dict[str, set[tuple[str, str, str, int]]] = defaultdict(set)
+    for one in found:
+        if one.tier in coding and not aus_of_name(one.tier) and not who[one.tier]:
+            of = (one.stretch.source, one.stretch.subject, one.stretch.coder)
+            said[one.tier] |= {(*of, au) for au, _ in parse_aus(without_mark(one.value)) if au not in NOT_VISIBLE}
+    who |= who_of_codings(said)
+    coders = {one.stretch.coder or who[one.tier] for one in found if aus_of_name(one.tier) or one.tier in coding} - {""}
+    lone = next(iter(coders)) if len(coders) == 1 else ""  # ELAN lets people leave the annotator of a tier open
+    if lone and _aus_of(one for one in found if one.stretch.coder or who[one.tier]) & _aus_of(
+        one for one in found if not (one.stretch.coder or who[one.tier])
+    ):
+        lone = ""  # the tiers without a name are another's
+    for place, one in enumerate(found):
+        stretch = one.stretch
+        mine = who[one.tier] or lone
+        if mine and not stretch.coder and mine != stretch.subject:
+            stretch = replace(stretch, coder=mine)
+        if place in strengths:
+            yield from _graded(stretch, _own(one, coding), strengths[place])
+        elif _is_named(one.tier, coding):
+            yield from of_value(stretch, one.tier, one.value)
+        else:
+            yield from of_text(stretch, one.tier, one.value, coding=one.tier in coding)
+
+
+def _has_numbers(tier: str, texts: Iterable[str]) -> bool:
+    """Whether a tier holds numbers that are AUs by its name."""
+    return numbers_are_aus(tier) and any(is_bare(text) and parse_aus(text) for text in map(without_mark, texts))
+
+
+def _is_named(tier: str, coding: Collection[str]) -> bool:
+    """Whether a tier is named after AUs, and not a number of which AUs are coded in it."""
+    return bool(aus_of_name(tier)) and not (parse_aus(tier) and tier.isdecimal() and tier in coding)
+
+
+def _own(one: Annotation, coding: Collection[str]) -> list[Said]:
+    """The AUs of an annotation that says no intensity itself."""
+    text = without_mark(one.value)
+    if _is_named(one.tier, coding):
+        said = aus_of_name(one.tier) if parse_intensity(text) is None and not is_unknown(text) else []
+    else:
+        said = parse_aus(text) if one.tier in coding else []
+    return said if all(au.intensity is None for au in said) else []
+
+
+def _strengths(found: Sequence[Annotation], coding: Collection[str], notes: list[str]) -> Mapping[int, Annotation]:
+    """Place of an annotation -> the one in a tier of intensities that is its; adds sentences on numbers not read."""
+    coded: dict[tuple[str, float, float], list[int]] = defaultdict(list)
+    beside: list[Annotation] = []
+    others: list[Annotation] = []
+    for place, one in enumerate(found):
+        if _own(one, coding):
+            coded[_when(one)].append(place)
+        elif not aus_of_name(one.tier) and one.tier not in coding:
+            (others if strength_of(one.tier) is None else beside).append(one)
+    graded: dict[int, Annotation] = {}
+    lost: Counter[str] = Counter()
+    for one in beside:
+        text = without_mark(one.value)
+        fits = [place for place in coded[_when(one)] if _belongs(one, found[place])]
+        if not parse_intensities(text) and not is_unknown(text):
+            if len(fits) == 1 and re.search(r"\d|^.$", text):
+                raise one.stretch.row.error(one.tier, f"`{one.value}` is no intensity; write A to E or 0 to 5.")
+        elif text in NO_MODIFIER:
+            continue
+        elif len(fits) != 1:
+            lost[one.tier] += 1
+        elif without_mark(graded.setdefault(fits[0], one).value) != text:
+            raise one.stretch.row.error(
+                one.tier, f"`{graded[fits[0]].value}` and `{one.value}` are intensities of one annotation; keep one."
+            )
+    if found:
+        path = found[0].stretch.row.path
+        notes += bare_note(path, [(one.tier, one.value) for one in others])
+        notes += [
+            f"{path}: {number} intensities in `{tier}` are of nothing that is coded at the same time, or of several; "
+            "left out." for tier, number in lost.items()
+        ]  # fmt: skip
+    return graded
+
+
+def _when(one: Annotation) -> tuple[str, float, float]:
+    return one.stretch.source, round(one.stretch.onset_s, 3), round(one.stretch.offset_s, 3)
+
+
+def _belongs(strength: Annotation, coded: Annotation) -> bool:
+    """Whether an intensity is that of an annotation: by its tier, or by what its tier is called (`Intensity MK`)."""
+    if strength.above:
+        return coded.tier in strength.above
+    mine, theirs = strength.stretch, coded.stretch
+    whose = set(_BETWEEN_WORDS.split((strength_of(strength.tier) or "").lower())) - {""}
+    return (
+        whose <= set(_BETWEEN_WORDS.split(coded.tier.lower()))
+        and mine.subject in ("", theirs.subject)
+        and mine.coder in ("", theirs.coder)
+    )
+
+
+def _graded(stretch: Stretch, own: Sequence[Said], strength: Annotation) -> Iterator[Event]:
+    """The events of AUs with the intensities that stand in another tier.
+
+    Raises:
+        InputError: when their numbers differ.
+    """
+    text = without_mark(strength.value)
+    if is_unknown(text):
+        yield from (stretch.event(au, kind="unknown") for au, _ in own)
+        return
+    levels = parse_intensities(text)
+    if len(levels) != len(own):
+        few = "one intensity" if len(levels) == 1 else f"{len(levels)} intensities"
+        raise strength.stretch.row.error(
+            strength.tier, f"`{strength.value}` is {few} of {len(own)} AUs; code each by itself."
+        )
+    yield from of_aus(stretch, [Said(au, level) for (au, _), level in zip(own, levels)])
+
+
+def _aus_of(found: Iterable[Annotation]) -> set[int]:
+    return {au for one in found for au, _ in aus_of_name(one.tier) or parse_aus(without_mark(one.value))}
