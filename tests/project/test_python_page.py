@@ -20,7 +20,7 @@ from duchenne.detection.results import DetectedFace
 from duchenne.errors import UsageError
 from duchenne.faces.find import Face
 from duchenne.modules.encoder import Encoder, EncoderSpec
-from duchenne.training.runs import EncoderRecord, LoadedEncoder
+from duchenne.training.runs import EncoderRecord, LoadedEncoder, TrainedOn
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "python.md").read_text()
@@ -120,6 +120,22 @@ def test_encode_is_what_the_encoder_gives(faces: duchenne.Prepared) -> None:
     for wrong in (np.zeros((480, 640, 3), np.uint8), np.zeros((0, 0, 3), np.uint8)):
         with pytest.raises(UsageError, match=rf"encode: takes square crops .* not \({wrong.shape[0]}, "):
             loaded.encode([faces.image(2), wrong])
+
+
+def test_data_and_encoders_are_tables_in_notebooks_and_nothing_in_them_is_markup(tmp_path: Path) -> None:
+    moving_squares(tmp_path / "<b>a</b>", clips=2, frames=3)
+    data = duchenne.Prepared([tmp_path / "<b>a</b>"])
+    assert "<td>6</td>" in data._repr_html_()
+    seen = (TrainedOn(dataset="<script>", subjects=("a:1", "a:2"), labels=True, licence="<i>"),)
+    record = EncoderRecord(
+        method="simclr", spec=EncoderSpec(), size_px=64, alignment="", weights="none", steps=3, duchenne="1",
+        trained_on=seen,
+    )  # fmt: skip
+    page = LoadedEncoder(Encoder(EncoderSpec(backbone="compact")), record, Path("<u>"))._repr_html_()
+    assert "&lt;encoder &lt;u&gt;: simclr, resnet18, 64 px, 3 steps&gt;" in page
+    assert "<td>2</td>" in page
+    for text in (page, data._repr_html_()):
+        assert not re.search("<(b|script|i|u)>", text)
 
 
 def test_encode_holds_a_batch_at_a_time(faces: duchenne.Prepared) -> None:

@@ -26,13 +26,14 @@ from numpy.typing import NDArray
 
 from duchenne.config import Range, Side, check_ranges, from_mapping, load_mapping
 from duchenne.data.stored.crops import Crops, Place
-from duchenne.data.stored.frames import BLENDSHAPES_LENGTH, LANDMARKS_LENGTH, Layout, read_column, read_table
+from duchenne.data.stored.frames import BLENDSHAPES_LENGTH, LANDMARKS_LENGTH, Layout, read_table
 from duchenne.data.stored.index import open_index
 from duchenne.data.stored.making import WORDS
 from duchenne.data.stored.rows import Rows, numbered
 from duchenne.data.stored.several import Several
 from duchenne.errors import InputError
 from duchenne.facs import ACTION_UNITS, au_column, intensity_column
+from duchenne.files import shown_name
 
 FORMAT_VERSION: Final = 2
 """Since 2 every crop has a checksum; folders of version 1 are read, too."""
@@ -130,6 +131,15 @@ class Prepared:
     def __repr__(self) -> str:
         names = ", ".join(dict.fromkeys(info.name for info in self.infos))
         return f"<{names}: {len(self)} images of {len(self.subject_list())} people, AUs {list(self.aus)}>"
+
+    def _repr_html_(self) -> str:
+        """A table for notebooks: a row per folder."""
+        rows = [
+            (shown_name(path), info.name, own.rows, len(own.words("subject")), [*info.aus], info.size_px, info.licence)
+            for path, info, own in zip(self.paths, self.infos, self._all.indexes)
+        ]
+        names = ["folder", "data set", "images", "people", "action units", "px", "licence"]
+        return str(pd.DataFrame(rows, columns=names).to_html(index=False))
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_frames": None, "_words": {}}
@@ -304,8 +314,7 @@ class Prepared:
     def _people(self, rows: Rows) -> tuple[NDArray[np.int32], list[str]]:
         """(n,) numbers of subjects, and their names."""
         places, names = self._meanings("subject", [f"{info.name}:" for info in self.infos])
-        read = self._all.read("subject", rows, fill=np.int32(-1), then=lambda number, codes: places[number][codes])
-        return read, names
+        return self._all.read("subject", rows, fill=np.int32(-1), then=lambda number, own: places[number][own]), names
 
     def _meanings(self, name: str, before: Sequence[str]) -> tuple[list[NDArray[np.int32]], list[str]]:
         """Of every folder what its codes of a text become, the last of none; and the texts after `before` of theirs."""
@@ -339,16 +348,7 @@ class Prepared:
 
     def _stored(self, name: str) -> pd.Series[Any]:
         """(N,) a column that only the table has."""
-        found = []
-        for index in self._all.indexes:
-            index.check_current()
-            if name in index.names:
-                try:
-                    found.append(read_column(index.table, name))
-                    continue
-                except KeyError:  # texts that the file leaves out
-                    pass
-            found.append(pd.Series(pd.array([None] * index.rows, dtype="string"), name=name))
+        found = [index.stored(name) for index in self._all.indexes]
         return pd.concat(found, ignore_index=True) if len(found) > 1 else found[0]
 
     def _clip_names(self) -> Any:

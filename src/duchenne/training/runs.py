@@ -10,6 +10,7 @@ RUN/log.jsonl, methods.txt
 from __future__ import annotations
 
 import hashlib
+import html
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import numpy as np
+import pandas as pd
 import safetensors.torch
 import torch
 from numpy.typing import NDArray
@@ -104,10 +106,14 @@ class LoadedEncoder:
 
     def __repr__(self) -> str:
         """Short: the network is named."""
-        record = self.record
-        return (
-            f"<encoder {self.path}: {record.method}, {record.spec.backbone}, {record.size_px} px, {record.steps} steps>"
-        )
+        own = self.record
+        return f"<encoder {self.path}: {own.method}, {own.spec.backbone}, {own.size_px} px, {own.steps} steps>"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the same with a row per data set that it has seen."""
+        seen = [(one.dataset, len(one.subjects), one.labels, one.licence) for one in self.record.trained_on]
+        table = pd.DataFrame(seen, columns=["trained on", "people", "labels used", "licence"])
+        return f"{html.escape(repr(self))}{table.to_html(index=False)}"
 
     def encode(self, crops: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]) -> NDArray[np.float32]:
         """Features of aligned crops.

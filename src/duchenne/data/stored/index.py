@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
 from duchenne.data.stored.binding import (
@@ -36,7 +37,7 @@ from duchenne.data.stored.binding import (
     stated,
 )
 from duchenne.data.stored.columns import Column, DamagedError, damaged, map_npy, rows_of_block
-from duchenne.data.stored.frames import FRAMES_FILE, LISTS, RANGES, Layout, list_range, shard_sizes
+from duchenne.data.stored.frames import FRAMES_FILE, LISTS, RANGES, Layout, list_range, read_column, shard_sizes
 from duchenne.data.stored.making import KINDS, WORDS, make_columns, make_list, sums_path
 from duchenne.data.stored.parquet import broken, count_rows
 from duchenne.data.stored.texts import read_texts
@@ -145,6 +146,18 @@ class Index:
         """
         if not is_bound(self.table, self._facts["table"]):
             raise InputError(f"{self.table}: was changed since it was opened; run again.")
+
+    def stored(self, name: str) -> pd.Series[Any]:
+        """(rows,) a column that only the table has; null where the file leaves texts out.
+
+        Raises:
+            InputError: when it cannot be read.
+        """
+        self.check_current()
+        if name in self.names:
+            with suppress(KeyError):
+                return read_column(self.table, name)
+        return pd.Series(pd.array([None] * self.rows, dtype="string"), name=name)
 
     def _open_list(self, name: str) -> Column | None:
         """A list beside the index, or where that cannot be written, where the index of such a folder would be."""
