@@ -4,11 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page
-from tests.reviewing.made import BITS, Site
+from tests.reviewing.made import BITS, Site, recordings, serving
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one numbered recording and its table."""
+    return recordings(tmp_path_factory.mktemp("study") / "recordings")
+
+
+@pytest.fixture
+def site(folder: Path, tmp_path: Path) -> Iterator[Site]:
+    """The page about it; codes are stored in `tmp_path`."""
+    with serving(folder, codes=tmp_path / "codes.csv") as made:
+        yield made
 
 
 @pytest.fixture
@@ -76,3 +90,14 @@ def seen(page: Page) -> int:
 def arrived(page: Page, index: int) -> None:
     """Waits until a frame is shown."""
     until(page, "index => review.player.shown === index && !review.player.seeking", index)
+
+
+def saved(page: Page) -> None:
+    """Waits until all codes are stored."""
+    until(page, "review.coding.state === 'saved' && !review.coding.saving")
+
+
+def press(page: Page, *keys: str) -> None:
+    """Presses keys, one after the other."""
+    for key in keys:
+        page.keyboard.press(key)

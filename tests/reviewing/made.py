@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import http.client
 import json
 import os
@@ -153,3 +154,8 @@ def eventually(check: Any, seconds: float = 10) -> Any:
             return found
         time.sleep(0.05)
     raise AssertionError("it did not come to that")
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    """Of a file of codes; none where there is no file."""
+    return list(csv.DictReader(path.open(newline=""))) if path.exists() else []

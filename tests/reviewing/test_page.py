@@ -2,45 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, Playwright
-from tests.reviewing.conftest import arrived, loaded, seen, until
-from tests.reviewing.made import UNEVEN_MS, Site, eventually, film, recordings, serving, start, table
+from tests.reviewing.conftest import arrived, loaded, press, saved, seen, until
+from tests.reviewing.made import UNEVEN_MS, Site, eventually, film, recordings, rows, serving, start, table
 
 Show = Callable[..., Page]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return recordings(tmp_path_factory.mktemp("study") / "recordings")
-
-
-@pytest.fixture
-def site(folder: Path, tmp_path: Path) -> Iterator[Site]:
-    with serving(folder, codes=tmp_path / "codes.csv") as made:
-        yield made
-
-
-def rows(path: Path) -> list[dict[str, str]]:
-    return list(csv.DictReader(path.open(newline=""))) if path.exists() else []
-
-
-def saved(page: Page) -> None:
-    until(page, "review.coding.state === 'saved' && !review.coding.saving")
-
-
-def press(page: Page, *keys: str) -> None:
-    for key in keys:
-        page.keyboard.press(key)
 
 
 def test_seeking_shows_the_very_frame(site: Site, show: Show) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Page
-from tests.reviewing.conftest import until
+from tests.reviewing.conftest import saved, until
 from tests.reviewing.made import UNEVEN_MS, Site, film, recordings, serving, table
 
 Show = Callable[..., Page]
@@ -37,10 +37,6 @@ def rows(folder: Path, *columns: str) -> list[tuple[str, ...]]:
 
 def seek(page: Page, index: int) -> None:
     page.evaluate("index => review.player.seek(index)", index)
-
-
-def saved(page: Page) -> None:
-    until(page, "review.coding.state === 'saved' && !review.coding.saving")
 
 
 def choose(page: Page, key: str) -> None:
@@ -181,7 +177,7 @@ def test_a_job_that_ends_leaves_what_is_being_coded(site: Site, show: Show, fold
     table(folder / "film_aus.csv", "film.webm", AT, AU04_s=[0.0] * len(AT))  # what a job may make anew
     page.evaluate("review.renew()")
     until(page, "review.series.has(4)")
-    assert page.evaluate("[review.coding.open.length, review.coding.past.length, review.player.index]") == [1, 1, 20]
+    assert page.evaluate("[review.coding.open.length, review.coding.past.length, review.player.index]") == [1, 2, 20]
     page.keyboard.press("q")
     saved(page)
     assert [(au, float(b)) for au, b in rows(folder, "au", "offset_s")] == [("6", AT[5]), ("12", AT[20])]

@@ -50,37 +50,36 @@ export class Coding extends EventTarget {
   tell(state, why = "") { this.state = state; this.why = why; this.dispatchEvent(new Event("state")); }
   find(id) { return this.codes.find(code => code.id === id) ?? this.open.find(code => code.id === id) ?? null; }
 
-  // Every change goes through here: the list before is kept for undo.
-  put(codes, selected = this.selected) {
-    this.past.push(this.codes); this.future = [];
+  // Every change goes through here: what was there before is kept for undo. Changes with one mark, such as a code's onset and
+  // its offset right after it, are one step.
+  put({codes = this.codes, open = this.open, selected = this.selected}, mark = null) {
+    if (mark === null || this.past.at(-1)?.mark !== mark) this.past.push({codes: this.codes, open: this.open, mark});
+    this.future = [];
     if (this.past.length > 1000) this.past.shift();
-    this.codes = codes; this.selected = selected;
+    Object.assign(this, {codes, open, selected});
     this.changed(); this.store();
   }
 
-  undo() {
-    if (this.open.length) { this.open.pop(); this.changed(); this.store(); return; }
-    this.turn(this.past, this.future);
-  }
+  undo() { this.turn(this.past, this.future); }
   redo() { this.turn(this.future, this.past); }
   turn(from, to) {
     if (!from.length) return;
-    to.push(this.codes); this.codes = from.pop();
+    const {codes, open, mark} = from.pop();
+    to.push({codes: this.codes, open: this.open, mark});
+    Object.assign(this, {codes, open});
     if (!this.find(this.selected)) this.selected = null;
     this.changed(); this.store();
   }
 
   edit(id, values) {
-    const running = this.open.find(code => code.id === id);
-    if (running) { Object.assign(running, values); this.changed(); this.store(); return; }
-    const old = this.find(id);
+    const old = this.find(id), changed = list => list.map(code => code === old ? {...code, ...values} : code);
     if (!old || Object.entries(values).every(([key, value]) => old[key] === value)) return;
-    this.put(this.codes.map(code => code.id === id ? {...code, ...values} : code));
+    this.put({codes: changed(this.codes), open: changed(this.open)});
   }
 
   remove(id) {
-    if (this.open.some(code => code.id === id)) { this.open = this.open.filter(code => code.id !== id); this.changed(); this.store(); return; }
-    if (this.find(id)) this.put(this.codes.filter(code => code.id !== id), null);
+    const others = list => list.filter(code => code.id !== id);
+    if (this.find(id)) this.put({codes: others(this.codes), open: others(this.open), selected: null});
   }
 
   // The number that the next code gets: `prepare` takes no codes of one person with and without. Codes without are those of
@@ -96,14 +95,14 @@ export class Coding extends EventTarget {
 
   begin(kind, au, face, time, step) {
     const code = blank({kind, au, face, onset_s: time, offset_s: time + step, unfinished: true});
-    this.open.push(code); this.selected = code.id; this.changed(); this.store();
+    this.put({open: [...this.open, code], selected: code.id}, `code ${code.id}`);
   }
 
   // The frame at the offset is the first without it; only the last frame of the recording belongs to what ends there.
   close(running, time, step, last = false) {
-    this.open = this.open.filter(code => code !== running);
     const [onset_s, offset_s] = time > running.onset_s ? [running.onset_s, last ? time + step : time] : time < running.onset_s ? [time, running.onset_s] : [time, time + step];
-    this.put([...this.codes, {...running, onset_s, offset_s, unfinished: false}], running.id);
+    const ended = {...running, onset_s, offset_s, unfinished: false};
+    this.put({codes: [...this.codes, ended], open: this.open.filter(code => code !== running), selected: running.id}, `code ${running.id}`);
   }
 
   // While it plays, what is open reaches to the current frame.

@@ -38,7 +38,7 @@ export class Panel {
     else if (kind !== "none") coding.begin(kind, number, face, player.time, this.frameEnd);
     else if (there) coding.remove(there.id);
     else if (coding.codes.some(code => code.kind === "au" && this.own(code))) app.say("this face has codes, so it does move", true);
-    else coding.put([...coding.codes, blank({kind, face})]);
+    else coding.put({codes: [...coding.codes, blank({kind, face})]});
   }
 
   toggle(number) {
@@ -93,14 +93,15 @@ export class Panel {
   }
 
   show() {
-    const {coding, curves} = this.app, own = code => this.own(code);
+    const {coding, curves, player} = this.app, own = code => this.own(code);
+    if (coding.open.length) coding.stretch(player.time, this.frameEnd);  // undo may have brought back what was open at another frame
     curves.codes = [...coding.codes, ...coding.shared].filter(own); curves.open = coding.open.filter(own); curves.selected = coding.selected;
     curves.paint();
     this.list();
     this.fields();
     for (const button of $("names").querySelectorAll("[data-au]")) button.setAttribute("aria-pressed", String(coding.open.some(one => one.au === Number(button.dataset.au) && own(one))));
     for (const kind of ["coded", "unknown"]) $("mark-" + kind).setAttribute("aria-pressed", String(coding.open.some(one => one.kind === kind && own(one))));
-    $("undo").disabled = !coding.past.length && !coding.open.length; $("redo").disabled = !coding.future.length;
+    $("undo").disabled = !coding.past.length; $("redo").disabled = !coding.future.length;
     const all = [...coding.codes, ...coding.open, ...coding.shared], ranges = all.filter(one => one.kind === "coded").map(one => one.face);
     const everything = all.some(one => one.kind === "au" && !ranges.includes(one.face) && !ranges.includes(null));
     note($("coded-note"), everything ? "A face with codes has no coded range yet: all of this recording counts as coded for it, and whatever has no code as absent. Mark what you have looked at (C)." : "");

@@ -1,0 +1,63 @@
+"""Coding in the page: what undo takes back, whose comment is whose, and which key goes where."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page
+from tests.reviewing.conftest import press, saved
+from tests.reviewing.made import UNEVEN_MS, Site, rows
+
+Show = Callable[..., Page]
+
+
+def code(page: Page, key: str, onset: int, offset: int) -> None:
+    page.evaluate("index => review.player.seek(index)", onset)
+    press(page, key)
+    page.evaluate("index => review.player.seek(index)", offset)
+    press(page, key)
+
+
+def test_undo_takes_back_the_last_change_and_not_what_is_open(site: Site, show: Show, tmp_path: Path) -> None:
+    def stored() -> list[tuple[str, str, str]]:
+        saved(page)
+        return [(row["au"], row["intensity"], row["comment"]) for row in rows(tmp_path / "codes.csv")]
+
+    page = show(site)
+    press(page, "Home", "c")
+    code(page, "q", 5, 9)
+    code(page, "6", 15, 25)
+    press(page, "Shift+Digit3")
+    running, first = ("coded", "", "offset not set"), ("12", "", "")
+    assert stored() == [running, first, ("6", "C", "")]
+    press(page, "Control+z")
+    assert stored() == [running, first, ("6", "", "")]
+    press(page, "Control+z")
+    assert stored() == [running, first]
+    press(page, "Control+Shift+z", "Control+Shift+z")
+    assert stored() == [running, first, ("6", "C", "")]
+    press(page, "End", "c")
+    saved(page)
+    coded = rows(tmp_path / "codes.csv")[0]
+    assert coded["onset_s"] == "0"
+    assert float(coded["offset_s"]) == pytest.approx(page.evaluate("review.player.end(63)"), abs=1e-6)
+    press(page, "Control+z")  # other changes came after its onset: its offset alone is taken back
+    assert stored() == [running, first, ("6", "C", "")]
+    press(page, *["Control+z"] * 4)
+    assert stored() == []
+    assert page.is_disabled("#undo")
+    press(page, "Control+y")  # also what was only begun is brought back
+    assert stored() == [running]
+    assert float(rows(tmp_path / "codes.csv")[0]["offset_s"]) >= UNEVEN_MS[-1] / 1000  # it reaches to where we are
+
+
+def test_undo_takes_back_what_was_changed_of_an_open_code(site: Site, show: Show) -> None:
+    page = show(site)
+    press(page, "q", "Shift+Digit2", "b", "Control+z")
+    assert page.evaluate("review.coding.open.map(code => code.intensity + code.side)") == ["B"]
+    press(page, "Delete", "Control+z")
+    assert page.evaluate("review.coding.open.length") == 1
+    press(page, "Control+z", "Control+z")
+    assert page.evaluate("review.coding.everything()") == []
