@@ -72,6 +72,45 @@ def test_a_table_in_miniature(tmp_path: Path, in_process: list[str]) -> None:
         duchenne.reproduce(TABLE, miniature=True, out=out, quiet=True, max_steps=2)
 
 
+def test_what_was_made_from_a_training_is_made_again_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An old evaluation stood beside a new training, and the table was written again from it."""
+    data, run, other, scores, rows = (tmp_path / name for name in ("faces", "run", "run2", "scores", "rows"))
+    steps = [
+        Step("faces", ("synth", "--out", str(data)), data),
+        Step("training", ("pretrain", "clp", "--data", str(data), "--out", str(run)), run),
+        Step("training", ("pretrain", "clp", "--data", str(data), "--out", str(other)), other),
+        Step("evaluation", ("evaluate", "--model", f"{run}+{other}", "--out", str(scores)), scores),
+        Step("comparison", ("compare", str(scores), "--out", str(rows)), rows),
+    ]
+    ran: list[str] = []
+
+    def made(step: Step) -> None:
+        ran.append(step.out.name)
+        step.out.mkdir(exist_ok=True)
+
+    monkeypatch.setattr(job, "_run", made)
+
+    def made_again(*gone: Path) -> list[str]:
+        for folder in gone:
+            folder.rmdir()
+        ran.clear()
+        job._run_all(steps, tmp_path, lambda _: None)
+        return list(ran)
+
+    everything = ["faces", "run", "run2", "scores", "rows"]
+    assert [made_again(), made_again(), made_again(data), made_again(run)] == [
+        everything, [], ["faces"], ["run", "scores", "rows"],
+    ]  # fmt: skip
+    assert [made_again(scores), made_again(rows), made_again(run, other)] == [
+        ["scores", "rows"], ["rows"], ["run", "run2", "scores", "rows"],
+    ]  # fmt: skip
+    steps[1] = Step("training", (*steps[1].words, "--device", "cpu", "--quiet"), run)
+    assert made_again() == [], "neither changes results"
+    steps[1] = Step("training", (*steps[1].words, "--seed", "1"), run)
+    with pytest.raises(UsageError, match="was made by another command"):
+        made_again()
+
+
 @pytest.mark.slow
 def test_a_step_that_fails_stops_it(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     step = Step("faces", ("synth", "--subjects", "0", "--out", str(tmp_path / "faces")), tmp_path / "faces")

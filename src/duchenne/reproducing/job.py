@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -137,15 +138,35 @@ def _run_all(steps: Sequence[Step], out: Path, tell: Callable[[str], None]) -> N
         raise InputError(f"{file}: does not list commands; name another --out.")
     for step in steps:
         before = done.get(str(step.out), str(step))
-        if before != str(step):
+        if _asked(before) != _asked(str(step)):
             raise UsageError(f"{step.out}: was made by another command (`{before}`); name another --out.")
     for step in steps:
-        if done.get(str(step.out)) == str(step) and step.out.exists():
+        if str(step.out) in done and step.out.exists():
             continue
+        for place in _made_from(step, done):  # what it was before is gone
+            done.pop(place, None)
+        write_text(file, json.dumps(done, indent=1))
         tell(str(step))
         _run(step)
         done[str(step.out)] = str(step)
         write_text(file, json.dumps(done, indent=1))
+
+
+def _asked(command: str) -> str:
+    """A command without what changes nothing of its results but by rounding."""
+    return re.sub(r" --quiet\b| --device \S+", "", command)
+
+
+def _made_from(step: Step, done: Mapping[str, str]) -> set[str]:
+    """Evaluations of a training and comparisons of these, in all tables. Faces prepared anew are the same ones."""
+    places, found = ([] if step.kind == "faces" else [str(step.out)]), set[str]()
+    while places:
+        place = places.pop()
+        used = re.compile(rf"{re.escape(place)}(?![^\s+'])")  # one of several models, A+B, too
+        later = [other for other, command in done.items() if other != place and used.search(command)]
+        places += [other for other in later if other not in found]
+        found |= {*later}
+    return found
 
 
 def _run(step: Step) -> None:
