@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page
-from tests.reviewing.conftest import press, saved
-from tests.reviewing.made import UNEVEN_MS, Site, rows
+from tests.reviewing.conftest import press, saved, until
+from tests.reviewing.made import UNEVEN_MS, Site, eventually, rows
 
 Show = Callable[..., Page]
 
@@ -61,3 +61,48 @@ def test_undo_takes_back_what_was_changed_of_an_open_code(site: Site, show: Show
     assert page.evaluate("review.coding.open.length") == 1
     press(page, "Control+z", "Control+z")
     assert page.evaluate("review.coding.everything()") == []
+
+
+def two_codes(tmp_path: Path) -> None:
+    (tmp_path / "codes.csv").write_text(
+        "source,au,onset_s,offset_s,intensity,side,certainty,face,coder,comment\nfilm.webm,coded,0,3.5,,,,0,mk,\n"
+        "film.webm,1,0.5,1.25,C,,,0,mk,\nfilm.webm,4,1.8,2.5,C,,,0,mk,seen twice\n"
+    )
+
+
+def comments(tmp_path: Path) -> list[tuple[str, str]]:
+    return [(row["au"], row["comment"]) for row in rows(tmp_path / "codes.csv")]
+
+
+def test_a_comment_stays_with_the_code_for_which_it_was_begun(site: Site, show: Show, tmp_path: Path) -> None:
+    two_codes(tmp_path)
+    page = show(site, height=1100)
+    page.click("#codes tbody tr:nth-child(2) button")
+    page.click("#comment")
+    page.keyboard.type("about AU1")
+    place = page.evaluate(
+        """() => { const {curves} = review, box = curves.plot.getBoundingClientRect();
+          const row = curves.rows.findIndex(one => one.au === 4);
+          return [box.left + curves.x(2.1), box.top + 26 + 40 * row + 5]; }"""
+    )
+    page.mouse.click(*place)  # the bar of AU4
+    until(page, "document.getElementById('selected-title').textContent.startsWith('AU04')")
+    assert page.input_value("#comment") == "seen twice"
+    saved(page)
+    assert comments(tmp_path) == [("coded", ""), ("1", "about AU1"), ("4", "seen twice")]
+    page.keyboard.press("Control+z")
+    saved(page)
+    assert comments(tmp_path) == [("coded", ""), ("1", ""), ("4", "seen twice")]  # in one step, not letter by letter
+
+
+def test_a_comment_is_stored_while_it_is_typed(site: Site, show: Show, tmp_path: Path) -> None:
+    two_codes(tmp_path)
+    page = show(site, height=1100)
+    page.click("#codes tbody tr:nth-child(2) button")
+    page.click("#comment")
+    page.keyboard.type("a long remark about this smile")
+    eventually(lambda: comments(tmp_path)[1] == ("1", "a long remark about this smile"), seconds=1)
+    assert page.evaluate("document.activeElement.id") == "comment"
+    before = page.evaluate("review.player.index")
+    press(page, "Enter", "ArrowRight")  # keys are those of the page again
+    until(page, "before => review.player.index === before + 1", before)

@@ -243,7 +243,7 @@ $("coder").addEventListener("change", async () => {
   try { await coding.load(app.key, name); remember("coder", name); compare.offer(true); }
   catch (error) { $("coder").value = coding.coder ?? ""; say(error.message, true); }
 });
-$("coder").addEventListener("keydown", event => { if (event.key === "Enter") $("coder").blur(); });
+for (const id of ["coder", "comment"]) $(id).addEventListener("keydown", event => { if (event.key === "Enter") $(id).blur(); });
 $("import").addEventListener("change", async () => {
   const [file] = $("import").files;
   if (!file || !panel.named()) return;

@@ -71,10 +71,10 @@ export class Coding extends EventTarget {
     this.changed(); this.store();
   }
 
-  edit(id, values) {
+  edit(id, values, mark = null) {
     const old = this.find(id), changed = list => list.map(code => code === old ? {...code, ...values} : code);
     if (!old || Object.entries(values).every(([key, value]) => old[key] === value)) return;
-    this.put({codes: changed(this.codes), open: changed(this.open)});
+    this.put({codes: changed(this.codes), open: changed(this.open)}, mark);
   }
 
   remove(id) {

@@ -10,13 +10,14 @@ const word = code => code.kind === "au" ? au(code.au) : code.au !== null ? `${au
 
 export class Panel {
   constructor(app) {
-    this.app = app;
+    Object.assign(this, {app, shown: null});  // `shown`: whose fields these are
     const {coding} = app, click = (id, then) => $(id).addEventListener("click", then);
     click("undo", () => coding.undo()); click("redo", () => coding.redo());
     for (const kind of ["coded", "unknown", "none"]) click("mark-" + kind, () => this.press(kind));
     click("set-onset", () => this.boundary("onset_s")); click("set-offset", () => this.boundary("offset_s"));
     click("remove", () => coding.remove(coding.selected));
-    $("comment").addEventListener("change", () => { if (this.chosen) coding.edit(coding.selected, {comment: $("comment").value}); });
+    // Stored while it is typed, and into the code for which that began: a click may select another before the field is left.
+    $("comment").addEventListener("input", () => coding.edit(this.shown, {comment: $("comment").value}, `comment ${this.shown}`));
     coding.addEventListener("change", () => this.show());
     this.choices();
   }
@@ -123,6 +124,7 @@ export class Panel {
     $("selected-title").textContent = `${word(code)}, ${clock(code.onset_s, .001)} to ${clock(code.offset_s, .001)}`;
     for (const [place, field] of [["intensity", "intensity"], ["side-choice", "side"], ["certainty", "certainty"]])
       for (const button of $(place).children) { button.setAttribute("aria-checked", String(code[field] === button.dataset.value)); button.disabled = code.kind !== "au"; }
-    if (document.activeElement !== $("comment")) $("comment").value = code.comment;
+    if (this.shown !== code.id || document.activeElement !== $("comment")) $("comment").value = code.comment;
+    this.shown = code.id;
   }
 }
