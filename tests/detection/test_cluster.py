@@ -60,5 +60,5 @@ def test_a_worker_that_does_not_see_the_folder(film: Film, tmp_path: Path) -> No
     run = runner.Run(BlendshapeModel(), DetectSettings(), None, None)
     before, call = os.getcwd(), (run, Job(film("a.mov", [0])), None)
     with pytest.raises(InputError, match="all machines share"):
-        parallel._on_cluster(str(tmp_path / "elsewhere"), False, runner._in_worker, call)
+        parallel._on_cluster((str(tmp_path / "elsewhere"), None), False, runner._in_worker, call)
     assert os.getcwd() == before
