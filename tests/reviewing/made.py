@@ -43,12 +43,13 @@ def film(path: Path, times_ms: Sequence[int]) -> Path:
     )
 
 
-def table(path: Path, source: str, times_s: Sequence[float], **columns: Sequence[float]) -> Path:
-    """A table of one face as `detect` writes it."""
+def table(path: Path, source: str, times_s: Sequence[float], *, first: int = 0, **columns: Sequence[float]) -> Path:
+    """A table of one face as `detect` writes it, from the frame `first` on."""
     number = len(times_s)
     rows = pd.DataFrame(
         {
-            "source": source, "frame": range(number), "time_s": np.round(times_s, 6), "face": 0, "score": 0.9,
+            "source": source, "frame": range(first, first + number), "time_s": np.round(times_s, 6),
+            "face": 0, "score": 0.9,
             "x": np.linspace(10, 60, number).round(2), "y": 20.0, "width": 40.0, "height": 48.0, "flag": None,
             **columns,
         }

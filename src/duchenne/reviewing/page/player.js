@@ -5,7 +5,7 @@ const TOOK = 5, SLOW_MS = 200;
 export class Player extends EventTarget {
   constructor(video, overlay, picture, frame) {
     super();
-    Object.assign(this, {video, overlay, picture, frame, index: 0, shown: -1, wanted: null, aim: null, tries: 0, loop: null, zoomed: false, took: []});
+    Object.assign(this, {video, overlay, picture, frame, index: 0, shown: -1, wanted: null, aim: null, tries: 0, loop: null, zoomed: false, took: [], media: 0});
     this.times = new Float64Array(0);
     this.boxes = new Map();
     this.shift = 0;  // what the browser's clock says where the table's says 0
@@ -33,7 +33,7 @@ export class Player extends EventTarget {
         this.dispatchEvent(new Event("ready"));
         if (this.wanted !== null) this.seek(this.wanted);
       }
-      this.present(meta.mediaTime);
+      this.present(this.media = meta.mediaTime);
       this.video.requestVideoFrameCallback(present);
     };
     this.video.requestVideoFrameCallback(present);
@@ -42,7 +42,7 @@ export class Player extends EventTarget {
   // A new time line: times of the frames, and boxes (4 numbers per frame) by face.
   use(times, boxes) {
     Object.assign(this, {times, boxes});
-    if (this.ready) this.present(this.video.currentTime); else this.dispatchEvent(new Event("frame"));
+    if (this.ready) this.present(this.media); else this.dispatchEvent(new Event("frame"));
   }
 
   get last() { return Math.max(0, this.times.length - 1); }
@@ -59,16 +59,24 @@ export class Player extends EventTarget {
 
   present(mediaTime) {
     if (!this.times.length) return;
-    const index = this.at(mediaTime - this.shift + .0005);
+    const time = mediaTime - this.shift + .0005, before = time < this.times[0], outside = before || time >= this.end(this.last);
+    const index = outside ? -1 : this.at(time), sought = this.aim !== null;
     this.shown = index;
     if (index === this.aim) this.arrived();
     if (!this.seeking) {
-      if (this.aim === null || index === this.aim) this.index = index;
-      this.check();
+      if (!outside && (this.aim === null || index === this.aim)) this.index = index;
+      this.check(outside);
     }
     if (this.loop && !this.video.paused && !this.seeking && (index >= this.loop[1] || index < this.loop[0])) this.seek(this.loop[0]);
+    else if (outside && !sought && !this.seeking) this.turnBack(before);
     this.draw();
     this.dispatchEvent(new Event("frame"));
+  }
+
+  // A table may be of a part of the recording. What lies outside has no frames, so playing stays within.
+  turnBack(before) {
+    if (!before) this.pause();
+    this.seek(before ? 0 : this.last);
   }
 
   // Goes to a frame: a quarter of a frame behind its beginning, so that rounding shows no other.
@@ -122,7 +130,10 @@ export class Player extends EventTarget {
     this.dispatchEvent(new Event("frame"));
   }
 
-  play() { return this.video.play().catch(() => {}); }
+  play() {
+    if (this.index === this.last) this.seek(this.loop ? this.loop[0] : 0);
+    return this.video.play().catch(() => {});
+  }
   pause() { this.video.pause(); }
   toggle() { if (this.video.paused) this.play(); else this.pause(); }
 

@@ -1,0 +1,44 @@
+"""What the page shows of a recording whose table is of a part of it, or of its mirror image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page
+from tests.reviewing.conftest import arrived, press, saved, seen, until
+from tests.reviewing.made import film, rows, serving, table
+
+Show = Callable[..., Page]
+STEP_S = 0.05
+
+
+@pytest.mark.parametrize(("first", "number"), [(30, 30), (0, 20), (20, 20)])
+def test_of_a_part_of_a_recording_nothing_else_is_shown(tmp_path: Path, show: Show, first: int, number: int) -> None:
+    film(tmp_path / "part.webm", [int(1000 * STEP_S) * place for place in range(60)])
+    times = [STEP_S * place for place in range(first, first + number)]
+    table(tmp_path / "part_aus.csv", "part.webm", times, first=first, AU12_s=[0.1] * number)
+    with serving(tmp_path) as site:
+        page = show(site)
+        arrived(page, 0)
+        assert seen(page) == first
+        assert f"frame {first}" in page.inner_text("#clock")
+        page.evaluate("index => review.player.seek(index)", number - 4)
+        arrived(page, number - 4)
+        page.evaluate(
+            "globalThis.least = 99; const {player} = review;"
+            "player.addEventListener('frame', () => { least = Math.min(least, player.index); })"
+        )
+        press(page, "Space", "q")
+        until(page, "review.player.video.paused")
+        arrived(page, number - 1)
+        assert seen(page) == first + number - 1
+        assert page.evaluate("least") >= number - 4
+        press(page, "q")
+        saved(page)
+        assert float(rows(tmp_path / "codes.csv")[0]["offset_s"]) == pytest.approx(times[-1] + STEP_S)
+        press(page, "Space")  # from the beginning of the table
+        until(page, "review.player.shown >= 0 && review.player.shown < 9")
+        assert first <= seen(page) < first + 12
+        press(page, "Space")
