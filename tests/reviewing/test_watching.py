@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,3 +43,19 @@ def test_of_a_part_of_a_recording_nothing_else_is_shown(tmp_path: Path, show: Sh
         until(page, "review.player.shown >= 0 && review.player.shown < 9")
         assert first <= seen(page) < first + 12
         press(page, "Space")
+
+
+def test_a_table_of_the_mirror_image_is_refused(tmp_path: Path, show: Show) -> None:
+    for name in ("film", "other"):
+        film(tmp_path / f"{name}.webm", [50 * place for place in range(9)])
+        path = table(
+            tmp_path / f"{name}_aus.csv", f"{name}.webm", [STEP_S * place for place in range(9)], AU12_s=[0.1] * 9
+        )
+    record = {"model": "duchenne", "mirrored": True, "bytes": path.stat().st_size}
+    path.with_suffix(".json").write_text(json.dumps(record))
+    with serving(tmp_path) as site:
+        page = show(site)
+        page.select_option("#recording", "r1")
+        until(page, "!document.getElementById('trouble').hidden")
+        assert "other_aus.csv: was made with --mirrored" in page.inner_text("#trouble")
+        assert page.evaluate("review.info.source") == "film.webm"

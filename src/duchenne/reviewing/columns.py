@@ -21,7 +21,7 @@ from duchenne.tables.writing import read_record
 
 _BOX: Final = ("x", "y", "width", "height")
 _NOT_DECIDED: Final = 255
-_SETTINGS: Final = ("every", "start_s", "end_s", "smooth_s", "baseline", "mirrored")
+_SETTINGS: Final = ("every", "start_s", "end_s", "smooth_s", "baseline")
 
 
 @dataclass(frozen=True)

@@ -230,7 +230,13 @@ class Desk:
         kept = self._tracks.get((path, one.source))
         if kept is None or kept[0] != stamp:
             alone = len(self.library.recordings) == 1 or path.stem.endswith("_aus")
-            kept = (stamp, read_track(path, one.source, self.library.sources, alone=alone))
+            track = read_track(path, one.source, self.library.sources, alone=alone)
+            if track.record and track.record.get("mirrored"):
+                raise InputError(
+                    f"{path}: was made with --mirrored, so its boxes and its left and right are not those of the "
+                    "recording as it is shown; make it anew without, or review a mirrored copy of the recording."
+                )
+            kept = (stamp, track)
             self._tracks[path, one.source] = kept
         return kept[1]
 

@@ -95,7 +95,7 @@ def _answer(endpoint: Endpoint) -> Endpoint:
         try:
             return await endpoint(request)
         except DuchenneError as error:
-            return JSONResponse({"error": str(error)}, 409 if isinstance(error, Conflict) else 400)
+            return JSONResponse({"error": error.on_command_line()}, 409 if isinstance(error, Conflict) else 400)
 
     return answering
 

@@ -11,7 +11,7 @@ import {names} from "./names.js";
 import {keyboard} from "./keys.js";
 
 const UNREAD = {small: "was too small to be read (detect --min-face)", no_landmarks: "had no landmarks", no_baseline: "showed no resting face"};
-const SHORT = {every: value => value !== 1 && `every ${value}. frame`, start_s: value => value > 0 && `from ${value} s`, end_s: value => value !== null && `to ${value} s`, smooth_s: value => value > 0 && `smoothed over ${value} s`, baseline: value => value !== null && `resting face of ${value} subtracted`, mirrored: value => value && "mirrored"};
+const SHORT = {every: value => value !== 1 && `every ${value}. frame`, start_s: value => value > 0 && `from ${value} s`, end_s: value => value !== null && `to ${value} s`, smooth_s: value => value > 0 && `smoothed over ${value} s`, baseline: value => value !== null && `resting face of ${value} subtracted`};
 
 const narrow = matchMedia("(max-width: 46rem)");
 const player = new Player($("video"), $("overlay"), $("picture"), $("window"));
