@@ -31,7 +31,9 @@ def show(chromium: Browser) -> Iterator[Callable[..., Page]]:
     contexts: list[Any] = []
     wrong: list[str] = []
 
-    def opened(site: Site, coder: str = "mk", width: int = 1300, height: int = 900, playable: bool = True) -> Page:
+    def opened(
+        site: Site, coder: str | None = "mk", width: int = 1300, height: int = 900, playable: bool = True
+    ) -> Page:
         context = chromium.new_context(viewport={"width": width, "height": height}, accept_downloads=True)
         contexts.append(context)
         page: Page = context.new_page()
@@ -44,7 +46,8 @@ def show(chromium: Browser) -> Iterator[Callable[..., Page]]:
                 None if asked.url.startswith((site.address, "data:", "blob:")) else wrong.append(f"asked {asked.url}")
             ),
         )
-        page.add_init_script(f"localStorage.setItem('coder', {coder!r})")
+        if coder is not None:
+            page.add_init_script(f"localStorage.setItem('coder', {coder!r})")
         page.goto(site.address)
         if playable:
             loaded(page)

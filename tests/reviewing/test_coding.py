@@ -106,3 +106,17 @@ def test_a_comment_is_stored_while_it_is_typed(site: Site, show: Show, tmp_path:
     before = page.evaluate("review.player.index")
     press(page, "Enter", "ArrowRight")  # keys are those of the page again
     until(page, "before => review.player.index === before + 1", before)
+
+
+@pytest.mark.parametrize(("coders", "name"), [(("anna",), "anna"), (("anna", "zoe"), "")])
+def test_nobody_codes_in_the_name_of_another(
+    site: Site, show: Show, tmp_path: Path, coders: tuple[str, ...], name: str
+) -> None:
+    codes = "".join(f"film.webm,4,0.5,1.25,{coder}\n" for coder in coders)
+    (tmp_path / "codes.csv").write_text("source,au,onset_s,offset_s,coder\n" + codes)
+    page = show(site, coder=None)
+    assert page.input_value("#coder") == name
+    if not name:
+        until(page, "/several people .* your name/.test(document.getElementById('saved').textContent)")
+        press(page, "q")
+        assert page.evaluate("[document.activeElement.id, review.coding.everything().length]") == ["coder", 0]

@@ -29,13 +29,15 @@ function canCode() { return !narrow.matches && player.times.length > 0; }
 
 async function start() {
   app.state = await ask("state");
-  $("coder").value = stored("coder") ?? app.state.coders[0] ?? "";
+  const {coders} = app.state;
+  $("coder").value = stored("coder") ?? (coders.length === 1 ? coders[0] : "");  // kept for an address, whose port is new each time
   $("model").append(...app.state.models.map(name => element("option", {value: name}, name)));
   $("export").append(...Object.entries(app.state.exports).map(([form, what]) => element("option", {value: form}, what)));
   $("help-keys").append(...keys.help());
   lists();
   const first = app.state.recordings[0];
   if (first) await open(first.key);
+  if (coders.length > 1 && !$("coder").value) say("several people have coded here: write your name above", true);
   teach.refresh();
 }
 
