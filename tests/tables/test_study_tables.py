@@ -198,6 +198,9 @@ BAD = {
     HEAD + "a,0,0,0,1\nb,0,0,0,1,5\n": "Expected 5 fields in line 3, saw 6",
     HEAD + "a,0,0,0,1\0\n": "it is no text",
     HEAD + "a,0,0,0,inf\n": "row 2: AU12_s is inf",
+    HEAD + "a,0,0,0,1\na,1,2,0,1\na,2,1,0,1\n": "row 4: frame 2 is at 1 s, before frame 1 at 2 s; correct the times",
+    HEAD + "a,0,0,0,1\na,1,1e9,0,1\na,2,2,0,1\n": "row 4: frame 2 is at 2 s, before frame 1 at 1e",
+    "frame,timestamp,success,AU12_r\n1,0,1,1\n2,2,1,1\n3,1,1,1\n": "row 4: frame 2 is at 1 s",
 }
 
 
@@ -208,6 +211,18 @@ def test_what_is_wrong_is_one_sentence(tmp_path: Path, text: str, capsys: pytest
         duchenne.summarize(tmp_path / "t.csv")
     assert "t.csv" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_frame_that_outweighs_all_others_is_told(tmp_path: Path) -> None:
+    """Its time is wrong, or the camera was paused: the mean is its own in both cases."""
+    rows = [f"a,{number},{number / 10},0,{number % 2}" for number in range(30)]
+    (tmp_path / "t.csv").write_text(HEAD + "\n".join(rows) + "\n")
+    assert duchenne.summarize(tmp_path / "t.csv").notes == ()
+    (tmp_path / "t.csv").write_text(HEAD + "\n".join([*rows, "a,30,1e9,0,0"]) + "\n")
+    (note,) = duchenne.summarize(tmp_path / "t.csv").notes
+    assert "frame 29 of `a` counts for 1e+09 s, to the next at 1e+09 s" in note
+    (tmp_path / "t.csv").write_text(HEAD + "\n".join(f"a,{n},{60 * n},0,1" for n in range(5)) + "\n")
+    assert duchenne.summarize(tmp_path / "t.csv").notes == ()  # one frame a minute: all weigh the same
 
 
 TRIALS = "trial,onset_s,offset_s,baseline_onset_s,baseline_offset_s\n"

@@ -88,8 +88,8 @@ def read_coding(path: str | Path) -> Coding:
     """Reads a CSV or Parquet table of action units per frame.
 
     Raises:
-        InputError: when it cannot be read, has no action unit, neither frame nor time, values out of range, or a face
-            twice in a frame.
+        InputError: when it cannot be read, has no action unit, neither frame nor time, values out of range, times that
+            go back, or a face twice in a frame.
     """
     path = Path(path)
     return coding_of(read_numbers(path), path)
@@ -165,6 +165,28 @@ def unread_note(table: pd.DataFrame, path: Path) -> list[str]:
     return [f"{path.name}: not read: {', '.join(strange)} (write AU12, AU12_c, AU12_r, AU12_p or AU12_s)."]
 
 
+def check_times(source: pd.Series[str], frame: pd.Series[float], time_s: pd.Series[float], where: str) -> None:
+    """Refuses times that go back while frames go on: what lies between frames would count as negative.
+
+    Args:
+        source, frame, time_s: of every row; their index counts rows as `read_csv_table` does.
+        where: what to call the table.
+
+    Raises:
+        InputError: with the first row of which that is so.
+    """
+    rows = pd.DataFrame({"source": source, "frame": frame, "time_s": time_s}).dropna()
+    rows = rows.sort_values(["source", "frame", "time_s"], kind="stable")
+    before = rows.shift()
+    back = (rows["source"] == before["source"]) & (rows["time_s"] < before["time_s"])
+    if back.any():
+        row, last = rows[back].iloc[0], before[back].iloc[0]
+        raise InputError(
+            f"{where}, row {rows.index[back][0] + 2}: frame {row['frame']:g} is at {row['time_s']:g} s, before frame "
+            f"{last['frame']:g} at {last['time_s']:g} s; correct the times."
+        )
+
+
 def _measured(table: pd.DataFrame) -> dict[int, Kind]:
     """What the columns without a kind hold, where the table says so: `score`, or `AU01=score AU12=probability`."""
     said = table["au_measure"].dropna().unique().tolist() if "au_measure" in table else []
@@ -197,6 +219,7 @@ def _keys(table: pd.DataFrame, path: Path) -> pd.DataFrame:
         {"source": sources, "face": "0" if face is None else [_face_name(value) for value in face], "frame": frames}
     )
     keys["time_s"] = _seconds(numbers(time), frames, keys, "" if time is None else str(time.name))
+    check_times(*(keys[name].set_axis(table.index) for name in ("source", "frame", "time_s")), str(path))
     width = pd.to_numeric(table["width"], errors="coerce").to_numpy(np.float64) if "width" in table else np.zeros(1)
     keys["size"] = np.nan_to_num(width) if (width > 0).any() else 1.0
     place = "time_s" if np.isnan(frames).all() else "frame"

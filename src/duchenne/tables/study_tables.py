@@ -12,11 +12,14 @@ import pandas as pd
 
 from duchenne.data.spreadsheets import as_numbers
 from duchenne.errors import InputError, UsageError
-from duchenne.tables.codings import read_numbers, unread_note
-from duchenne.tables.episodes import find_measures
+from duchenne.faces.recordings.clock import LONGEST_GAP_S
+from duchenne.tables.codings import check_times, read_numbers, unread_note
+from duchenne.tables.episodes import find_measures, frame_seconds
 from duchenne.tables.foreign_tables import as_ours
 
 _LIKE_AU: Final = re.compile(r"((occ|int)_)?au[ _]?\d", re.IGNORECASE)
+_LONG: Final = 20
+"""A frame that is shown over 10 s and so many times as long as others is told: a camera's pause, or a wrong time."""
 _SUFFIXES: Final = (".csv", ".parquet", ".xlsx", ".tsv")
 
 
@@ -38,7 +41,8 @@ def read_aus(
         `source, frame, time_s, face` and the rest of `detect --format duchenne`.
 
     Raises:
-        InputError: when one cannot be read, has no AUs, a frame stands in it twice, or a source in two of them.
+        InputError: when one cannot be read, has no AUs, a frame stands in it twice, its times go back, or a source is
+            in two of them.
     """
     notes = [] if notes is None else notes
     if isinstance(table, pd.DataFrame):
@@ -121,7 +125,25 @@ def _checked(table: pd.DataFrame, where: str, path: Path, fps: float | None, not
         raise InputError(
             f"{where}, row {line}: frame {row['frame']} of `{row['source']}` occurs twice {who}; keep one row."
         )
+    check_times(table["source"], table["frame"], table["time_s"], where)
+    notes += _long_frames(table, path)
     return table.reset_index(drop=True)
+
+
+def _long_frames(table: pd.DataFrame, path: Path) -> list[str]:
+    """A sentence for every recording in which one frame weighs far more than others."""
+    found = []
+    for source, video in table.groupby("source", sort=False):
+        frames = video.drop_duplicates("frame").sort_values("frame")
+        times = frames["time_s"].to_numpy(dtype=float)
+        shown = frame_seconds(times)
+        longest = int(shown.argmax())
+        if shown[longest] > max(LONGEST_GAP_S, _LONG * float(np.median(shown))):
+            found.append(
+                f"{path.name}: frame {frames['frame'].iloc[longest]} of `{source}` counts for {shown[longest]:g} s, to "
+                f"the next at {times[longest] + shown[longest]:g} s; correct the times if nothing was paused there."
+            )
+    return found
 
 
 def _named_sources(sources: pd.Series[str], path: Path) -> pd.Series[str]:
