@@ -120,3 +120,43 @@ def test_nobody_codes_in_the_name_of_another(
         until(page, "/several people .* your name/.test(document.getElementById('saved').textContent)")
         press(page, "q")
         assert page.evaluate("[document.activeElement.id, review.coding.everything().length]") == ["coder", 0]
+
+
+def test_what_was_chosen_with_the_pointer_leaves_the_keys_to_the_page(site: Site, show: Show) -> None:
+    page = show(site)
+    page.click('[data-au="6"]')
+    press(page, "Space")
+    until(page, "!review.player.video.paused")
+    press(page, "Space", "6")
+    assert page.evaluate("review.coding.open.length") == 0
+    page.dispatch_event("#speed", "pointerdown")
+    page.focus("#speed")
+    page.select_option("#speed", "0.5")
+    assert page.evaluate("[document.activeElement.tagName, review.player.video.playbackRate]") == ["BODY", 0.5]
+
+
+def test_a_list_that_has_the_focus_keeps_the_keys_that_move_in_it_alone(site: Site, show: Show) -> None:
+    page = show(site)
+    page.focus("#speed")
+    press(page, "1", "c")
+    assert page.evaluate("review.coding.open.map(code => code.au ?? code.kind)") == [1, "coded"]
+    press(page, "ArrowDown")
+    assert page.evaluate("[review.player.video.playbackRate, document.activeElement.id]") == [2, "speed"]
+
+
+@pytest.mark.parametrize(
+    ("key", "place", "shift", "expected"), [("-", 6, False, 6), ("+", 1, False, 1), ("+", 3, True, "C")]
+)
+def test_the_row_of_digits_codes_whatever_stands_on_it(
+    site: Site, show: Show, key: str, place: int, shift: bool, expected: int | str
+) -> None:
+    page = show(site)
+    press(page, "q")
+    view = page.evaluate("review.curves.view")
+    page.evaluate(
+        "([key, place, shiftKey]) => document.body.dispatchEvent(new KeyboardEvent("
+        "'keydown', {key, code: 'Digit' + place, shiftKey, bubbles: true}))",
+        [key, place, shift],
+    )
+    last = page.evaluate("(one => one.au === 12 ? one.intensity : one.au)(review.coding.open.at(-1))")
+    assert (last, page.evaluate("review.curves.view")) == (expected, view)

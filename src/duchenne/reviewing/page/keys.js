@@ -5,6 +5,9 @@ import {$, au, element} from "./api.js";
 export const KEYS = {1: "1", 2: "2", 4: "4", 5: "5", 6: "6", 7: "7", 9: "9", 10: "0", 12: "q", 14: "w", 15: "e", 17: "r", 20: "t", 23: "a", 24: "s", 25: "f", 26: "g", 45: "v"};
 
 const NEXT_SIDE = {"": "L", L: "R", R: "B", B: ""}, NEXT_CERTAINTY = {"": "uncertain", uncertain: "certain", certain: ""};
+// What a focused element keeps for itself: a text field everything, a list what moves in it, a button what presses it.
+const KEPT = [["textarea, input:not([type=checkbox], [type=file])", /./], ["select", /^( |Enter|Escape|Arrow.*|Home|End|Page.*)$/], ["button, input", /^( |Enter)$/]];
+const keeps = event => KEPT.some(([kind, keys]) => event.target.closest(kind) && keys.test(event.key));
 const plain = (event, ...keys) => !event.shiftKey && keys.includes(event.key.toLowerCase());
 
 // Listens to the keyboard; `act` is what can be done. Gives `help()`, the list for those who ask.
@@ -24,12 +27,12 @@ export function keyboard(app, act) {
     ["L", "loop over the selected code, the episode here, or the view", event => plain(event, "l"), act.loop],
     ["Z", "zoom to the face", event => plain(event, "z"), act.zoom],
     ["M", "sound", event => plain(event, "m"), () => $("sound").click()],
+    ["Shift 1-5", "intensity A to E of the selected code", event => event.shiftKey && /^Digit[1-5]$/.test(event.code), event => panel.grade(Number(event.code.slice(5)) - 1)],
     ["+ -", "zoom the timeline in, out", event => event.key === "+" || event.key === "-", event => curves.zoom(event.key === "+" ? .5 : 2)],
     ["H", "whole recording in the timeline", event => plain(event, "h"), () => curves.look(...curves.whole)],
     ["C", "coded range: begin, end", event => plain(event, "c"), () => panel.press("coded")],
     ["X", "cannot be judged: begin, end", event => plain(event, "x"), () => panel.press("unknown")],
     ["N", "nobody moves in this recording", event => plain(event, "n"), () => panel.press("none")],
-    ["Shift 1-5", "intensity A to E of the selected code", event => event.shiftKey && /^Digit[1-5]$/.test(event.code), event => panel.grade(Number(event.code.slice(5)) - 1)],
     ["B", "side: left, right, both", event => plain(event, "b"), () => turn("side", NEXT_SIDE)],
     ["U", "sure, unsure", event => plain(event, "u"), () => turn("certainty", NEXT_CERTAINTY)],
     ["I O", "onset, offset of the selected code at this frame", event => plain(event, "i", "o", "[", "]"), event => panel.boundary(plain(event, "i", "[") ? "onset_s" : "offset_s")],
@@ -41,8 +44,7 @@ export function keyboard(app, act) {
   ];
 
   addEventListener("keydown", event => {
-    if ($("help").open || event.target.closest("input, select, textarea") || event.altKey) return;
-    if (event.target.closest("button") && [" ", "Enter"].includes(event.key)) return;
+    if ($("help").open || keeps(event) || event.altKey) return;
     if (event.target.closest("[role=tablist]") && ["ArrowLeft", "ArrowRight"].includes(event.key)) {
       const name = act.tabs[(act.tabs.findIndex(one => event.target.id === "tab-" + one) + (event.key === "ArrowRight" ? 1 : 2)) % 3];
       act.tab(name); $("tab-" + name).focus(); event.preventDefault();
@@ -55,14 +57,21 @@ export function keyboard(app, act) {
       event.preventDefault();
       return;
     }
-    const action = actions.find(([, , fits]) => fits(event));
-    const digit = /^Digit(\d)$/.exec(event.code), typed = digit && !event.shiftKey ? digit[1] : event.key.toLowerCase();
-    const number = Object.keys(KEYS).find(one => KEYS[one] === typed);
+    const digit = event.shiftKey ? undefined : /^Digit(\d)$/.exec(event.code)?.[1];
+    const number = Object.keys(KEYS).find(one => KEYS[one] === (digit ?? event.key.toLowerCase()));
+    const action = digit && number ? undefined : actions.find(([, , fits]) => fits(event));  // French ones have - on the 6
     if (action) action[3](event);
     else if (number !== undefined && !event.shiftKey && !event.repeat) panel.toggle(Number(number));
     else return;
     event.preventDefault();
   });
+
+  // Who chose with the pointer goes on with the keys of the page; who chose with keys stays there.
+  let pointed = false;
+  addEventListener("pointerdown", () => { pointed = true; }, true);
+  addEventListener("keydown", () => { pointed = false; }, true);
+  for (const [name, kinds] of [["click", "button, [type=checkbox]"], ["change", "select, [type=file]"]])
+    addEventListener(name, event => { if (pointed) event.target.closest(kinds)?.blur(); });
 
   const line = (keys, what) => element("p", {}, element("kbd", {}, keys), element("span", {}, what));
   return {help: () => [
