@@ -37,6 +37,7 @@ from duchenne.modules.encoder import Encoder, EncoderSpec
 from duchenne.preparing.codes.video_codes import read_codes
 from duchenne.tables.codings import read_coding
 from duchenne.tables.study import name_faces, read_trials
+from duchenne.tables.study_tables import read_aus
 from duchenne.tables.writing import read_table
 from duchenne.training.checkpoints import load_checkpoint, save_checkpoint
 from duchenne.training.config import method_run_config
@@ -138,6 +139,7 @@ FORMATS: Final[Mapping[str, Format]] = {
         lambda folder, _: len(compare([folder, folder / "other"], published="bp4d").warnings) and "", weight=2
     ),
     "table": Format(_plain(read_coding), weight=3),
+    "study": Format(_plain(lambda path: len(read_aus(path, str(path)))), weight=2),
     "names": Format(_names, weight=1.5),
     "trials": Format(lambda folder, name: len(read_trials(folder / name, ["a.mp4"])) and "", weight=1.5),
     "codes": Format(lambda folder, name: read_codes(folder / name, ["a.mp4"]) and "", weight=3),
@@ -236,7 +238,7 @@ def _build_models(root: Path) -> dict[str, list[str]]:
 
 
 def _build_texts(root: Path) -> dict[str, list[str]]:
-    for name in ("config", "recipe", "log", "table", "names", "trials", "codes", "summary/other"):
+    for name in ("config", "recipe", "log", "table", "study", "names", "trials", "codes", "summary/other"):
         (root / name).mkdir(parents=True)
     values = from_mapping(method_run_config("clp"), {}, where="")
     lines = "".join(f"{key}: {json.dumps(value)}\n" for key, value in vars(values).items())
@@ -252,6 +254,9 @@ def _build_texts(root: Path) -> dict[str, list[str]]:
     rows.to_parquet(root / "table" / "table.parquet", index=False)
     rows.to_excel(root / "table" / "table.xlsx", index=False)
     rows.to_csv(root / "names" / "table.csv", index=False)
+    rows = rows.drop(columns=["AU01", "AU12"]).assign(AU01_s=0.5, AU12_s=-0.5, flag="", quality="dark")
+    rows.to_csv(root / "study" / "a_aus.csv", index=False)
+    rows.to_parquet(root / "study" / "a_aus.parquet", index=False)
     (root / "names" / "names.csv").write_text("source,face,name\na.mp4,0,Ann\n")
     (root / "trials" / "trials.csv").write_text("source,trial,onset_s,offset_s\na.mp4,one,0,0.2\na.mp4,two,0.2,0.4\n")
     (root / "codes" / "rows.csv").write_text("source,frame,AU01,AU12_i\na.mp4,0,1,2\na.mp4,1,0,3.5\na.mp4,2,9,0\n")
@@ -277,7 +282,8 @@ def _build_texts(root: Path) -> dict[str, list[str]]:
         (folder / "summary.json").write_text(json.dumps(_summary()))
     return {
         "config": ["config.yaml"], "recipe": ["recipe.yaml"], "log": ["log.jsonl"],
-        "table": ["table.csv", "table.csv", "table.parquet", "table.xlsx"], "names": ["names.csv"],
+        "table": ["table.csv", "table.csv", "table.parquet", "table.xlsx"],
+        "study": ["a_aus.csv", "a_aus.csv", "a_aus.parquet"], "names": ["names.csv"],
         "trials": ["trials.csv"], "summary": ["summary.json"],
         "codes": ["rows.csv", "events.csv", "project.boris", "packed.boris.gz", "a.eaf", "rows.xlsx"],
     }  # fmt: skip

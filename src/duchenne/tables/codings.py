@@ -165,18 +165,18 @@ def unread_note(table: pd.DataFrame, path: Path) -> list[str]:
     return [f"{path.name}: not read: {', '.join(strange)} (write AU12, AU12_c, AU12_r, AU12_p or AU12_s)."]
 
 
-def check_times(source: pd.Series[str], frame: pd.Series[float], time_s: pd.Series[float], where: str) -> None:
+def check_times(table: pd.DataFrame, where: str) -> None:
     """Refuses times that go back while frames go on: what lies between frames would count as negative.
 
     Args:
-        source, frame, time_s: of every row; their index counts rows as `read_csv_table` does.
-        where: what to call the table.
+        table: with `source, frame, time_s`; its index counts rows as `read_csv_table` does.
+        where: what to call it.
 
     Raises:
         InputError: with the first row of which that is so.
     """
-    rows = pd.DataFrame({"source": source, "frame": frame, "time_s": time_s}).dropna()
-    rows = rows.sort_values(["source", "frame", "time_s"], kind="stable")
+    columns = ["source", "frame", "time_s"]
+    rows = table[columns].dropna().sort_values(columns, kind="stable")
     before = rows.shift()
     back = (rows["source"] == before["source"]) & (rows["time_s"] < before["time_s"])
     if back.any():
@@ -219,7 +219,7 @@ def _keys(table: pd.DataFrame, path: Path) -> pd.DataFrame:
         {"source": sources, "face": "0" if face is None else [_face_name(value) for value in face], "frame": frames}
     )
     keys["time_s"] = _seconds(numbers(time), frames, keys, "" if time is None else str(time.name))
-    check_times(*(keys[name].set_axis(table.index) for name in ("source", "frame", "time_s")), str(path))
+    check_times(keys.set_axis(table.index), str(path))
     width = pd.to_numeric(table["width"], errors="coerce").to_numpy(np.float64) if "width" in table else np.zeros(1)
     keys["size"] = np.nan_to_num(width) if (width > 0).any() else 1.0
     place = "time_s" if np.isnan(frames).all() else "frame"

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from duchenne.data.cells import MOST_WHOLE
 from duchenne.data.spreadsheets import as_numbers
 from duchenne.errors import InputError
 from duchenne.facs import au_column
@@ -60,6 +61,10 @@ def as_ours(table: pd.DataFrame, path: Path, fps: float | None, notes: list[str]
         if lacking.any() and column.notna().any():
             row = int(table.index.to_numpy()[lacking.argmax()]) + 2
             raise InputError(f"{path}, row {row}: has no {name}; correct it.")
+    odd = frames.notna() & ~(frames.mod(1).eq(0) & frames.le(MOST_WHOLE))
+    if odd.any():
+        row = int(table.index.to_numpy()[odd.to_numpy().argmax()]) + 2
+        raise InputError(f"{path}, row {row}: {frames[odd].iloc[0]} is no number of a frame; correct it.")
     if times.isna().any():
         times = _times(table, ours["source"], frames, path, fps, notes)
     if frames.isna().any():
@@ -67,7 +72,7 @@ def as_ours(table: pd.DataFrame, path: Path, fps: float | None, notes: list[str]
     ours["frame"], ours["time_s"] = frames.astype("int64").to_numpy(), times.to_numpy(dtype=np.float64)
     numbers = pd.to_numeric(table["face"] if "face" in table else keys["face"], errors="coerce")
     named = "face" not in table and bool(numbers.isna().any())
-    odd = numbers.notna() & ~(numbers.mod(1).eq(0) & numbers.ge(0))
+    odd = numbers.notna() & ~(numbers.mod(1).eq(0) & numbers.between(0, MOST_WHOLE))
     if odd.any() and not named:
         row = int(table.index.to_numpy()[odd.to_numpy().argmax()]) + 2
         raise InputError(f"{path}, row {row}: {numbers[odd].iloc[0]} is no number of a face; correct it.")

@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 import numpy as np
 import pandas as pd
 
+from duchenne.data.cells import MOST_WHOLE
 from duchenne.data.spreadsheets import as_numbers
 from duchenne.errors import InputError, UsageError
 from duchenne.faces.recordings.clock import LONGEST_GAP_S
@@ -125,7 +126,7 @@ def _checked(table: pd.DataFrame, where: str, path: Path, fps: float | None, not
         raise InputError(
             f"{where}, row {line}: frame {row['frame']} of `{row['source']}` occurs twice {who}; keep one row."
         )
-    check_times(table["source"], table["frame"], table["time_s"], where)
+    check_times(table, where)
     notes += _long_frames(table, path)
     return table.reset_index(drop=True)
 
@@ -167,7 +168,7 @@ def _typed(table: pd.DataFrame, where: str) -> pd.DataFrame:
             raise InputError(f"{error}; correct it.") from error
         whole = name in ("frame", "face") or name.endswith("_c")
         bad = np.isinf(values) | (np.isnan(values) & (name in ("frame", "time_s")))
-        bad |= whole & ~np.isnan(values) & ((np.trunc(values) != values) | (values < 0))
+        bad |= whole & ~np.isnan(values) & ((np.trunc(values) != values) | (values < 0) | (values > MOST_WHOLE))
         if bad.any():
             row = int(np.flatnonzero(bad)[0])
             line, cell = int(table.index.to_numpy()[row]) + 2, table[name].iloc[row]
