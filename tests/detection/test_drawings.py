@@ -383,6 +383,24 @@ def test_the_recording_beside_the_page_plays_in_step(shared: Path, chromium: Bro
     assert page_data(page.read_text())["film"] is None
 
 
+def test_where_one_frame_in_several_was_read_the_recording_shows_that_one(
+    shared: Path, chromium: Browser, tmp_path: Path
+) -> None:
+    recording = tmp_path / "a.mp4"
+    shutil.copy(shared / "data" / "intel-sample-videos" / "head-pose-face-detection-female.mp4", recording)
+    table = duchenne.detect(recording, report=tmp_path / "r.html", model="blendshapes", every=5)
+    tab = chromium.new_page()
+    tab.goto((tmp_path / "r.html").as_uri())
+    film = "document.getElementById('film')"
+    tab.wait_for_function(f"!{film}.hidden && {film}.readyState >= 2")
+    tab.focus("#timeline")
+    for time_s in table["time_s"][1:]:  # to the last one
+        tab.keyboard.press("ArrowRight")
+        tab.wait_for_function(f"!{film}.seeking && {film}.currentTime > {time_s}")
+        assert 0 < tab.evaluate(f"{film}.currentTime") - time_s < 0.08  # within the frame, of 12.5 a second
+    tab.close()
+
+
 def test_the_page_can_be_drawn(shared: Path, screenshot: Callable[..., Path], tmp_path: Path) -> None:
     astronaut = shared / "data" / "scikit-image" / "astronaut.png"
     duchenne.detect(astronaut, report=tmp_path / "r.html")
