@@ -23,6 +23,7 @@ from duchenne.errors import InputError, UsageError
 from duchenne.plugins import BUILDERS_VARIABLE
 
 T = TypeVar("T")
+_SAFE_PATH: Final = "PYTHONSAFEPATH"
 _LOOK_EVERY_S: Final = 0.5
 _ROOM_EVERY_S: Final = 0.2
 _ANSWER_S: Final = 10
@@ -88,14 +89,15 @@ def in_processes(
     watch: dict[str, Any] = {"initializer": _watch, "initargs": (parent,)}
     pool = joblib.Parallel(n_jobs=workers, return_as=kind, batch_size=1, max_nbytes=None, **watch)
     try:
-        with _ignoring_interrupts():  # which the processes inherit
-            results = pool(joblib.delayed(_watched)(parent, settings, folder, function, *call) for call in calls)
-        try:
-            yield results
-        finally:
-            with warnings.catch_warnings():  # that some calls were not wanted any more is nothing to tell a user
-                warnings.simplefilter("ignore", UserWarning)
-                results.close()
+        with _starting_safely():
+            with _ignoring_interrupts():  # which the processes inherit
+                results = pool(joblib.delayed(_watched)(parent, settings, folder, function, *call) for call in calls)
+            try:
+                yield results
+            finally:
+                with warnings.catch_warnings():  # that some calls were not wanted any more is nothing to tell a user
+                    warnings.simplefilter("ignore", UserWarning)
+                    results.close()
     except (BrokenProcessPool, BrokenPipeError) as error:
         again = "run the same command with fewer --workers"
         raise WorkerLost(
@@ -253,6 +255,23 @@ def end_with(parent: int) -> None:
     while os.getppid() == parent and psutil.pid_exists(parent):  # on Windows the number of a dead parent stays
         time.sleep(_LOOK_EVERY_S)
     os._exit(1)
+
+
+@contextmanager
+def _starting_safely() -> Iterator[None]:
+    """Processes that start meanwhile do not look for modules in the working folder: a `random.py` there is nobody's.
+
+    Python's `-m` and `-c`, by which joblib starts them, put the folder before the standard library.
+    """
+    before = os.environ.get(_SAFE_PATH)
+    os.environ[_SAFE_PATH] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_SAFE_PATH]
+        else:
+            os.environ[_SAFE_PATH] = before
 
 
 @contextmanager

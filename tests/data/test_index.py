@@ -315,6 +315,28 @@ def test_a_read_only_folder_with_its_index_is_only_read(folder: Path, cache: Pat
             path.chmod(0o755 if path.is_dir() else 0o644)
 
 
+def test_links_in_somebody_elses_folder_lead_nowhere(folder: Path, tmp_path: Path) -> None:
+    """A list was written over what `landmarks.part.npy` pointed to."""
+    wanted, index = everything(Prepared([folder])), folder / "index"
+    mine, victim = tmp_path / "mine", tmp_path / "mine" / "precious"
+    mine.mkdir()
+    victim.write_text("precious")
+    for name in ("landmarks", "blendshapes"):
+        for path in (index / "1").glob(f"{name}*"):
+            path.unlink()
+        for part in (index / "1" / f"{name}.part.npy", index / "1" / f"{name}.part.sums.npy"):
+            part.symlink_to(victim)
+    assert everything(Prepared([folder])) == wanted
+    shutil.rmtree(index / "1")
+    (index / "1").symlink_to(mine)
+    assert everything(Prepared([folder])) == wanted
+    shutil.rmtree(index)
+    index.symlink_to(mine)
+    assert everything(Prepared([folder])) == wanted
+    assert [path.name for path in mine.iterdir()] == ["precious"]
+    assert victim.read_text() == "precious"
+
+
 def test_a_folder_from_an_archive_keeps_its_index(folder: Path, tmp_path: Path) -> None:
     wanted = everything(Prepared([folder]))
     archive = shutil.make_archive(str(tmp_path / "packed"), "zip", folder)  # which keeps times to two seconds

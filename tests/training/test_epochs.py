@@ -23,7 +23,7 @@ from duchenne.errors import UsageError
 from duchenne.methods.clp.sampler import SequenceAndFrames
 from duchenne.methods.registry import method_class
 from duchenne.training.config import TrainingConfig, method_run_config
-from duchenne.training.held_out import copies, split_clips
+from duchenne.training.held_out import folder_notes, split_clips
 from duchenne.training.schedules import Plateau
 
 FAST = {"size_px": 32, "batch_size": 4, "device": "cpu", "precision": "float32", "quiet": True, "log_every": 1}
@@ -98,18 +98,19 @@ def test_a_recording_prepared_in_two_ways_is_one_recording(celebrities: Prepared
     names = [{name.rpartition("/")[0] for name in both.column("clip", first_rows(side))} for side in sides]
     assert not names[0] & names[1]
     assert len(names[1]) == round(0.2 * SPEAKERS * VIDEOS)
-    (said,) = copies(both)
+    (said,) = folder_notes(both)
     assert said.startswith("6 recordings lie in several of the folders (first: id00000/video-_0)")
-    assert copies(celebrities) == []
+    assert folder_notes(celebrities) == []
 
     def videos(name: str) -> str:
         voxceleb2(tmp_path / name / "out", name=name, reader="videos")
         return str(tmp_path / name / "out")
 
-    assert copies(Prepared([videos("study"), videos("other"), own])) == [], "files of other studies may be named alike"
+    others = Prepared([videos("study"), videos("other"), own])
+    assert folder_notes(others) == [], "files of other studies may be named alike"
     duchenne.synth(tmp_path / "a", subjects=2, clips=1, frames=2, size_px=32, quiet=True)
     duchenne.synth(tmp_path / "b", subjects=2, clips=1, frames=2, size_px=32, seed=1, quiet=True)
-    assert copies(Prepared([tmp_path / "a", tmp_path / "b"])) == [], "other people under the same names"
+    assert folder_notes(Prepared([tmp_path / "a", tmp_path / "b"])) == [], "other people under the same names"
 
 
 def test_an_epoch_of_videos_draws_every_sequence_of_theirs_equally_often(celebrities: Prepared) -> None:
@@ -254,3 +255,21 @@ def test_the_plateau_never_ends_a_training_early() -> None:
     for wrong in ({"plateau_smallest": 0.0}, {"validate_every": 0}, {"validation_clips": 0}):
         with pytest.raises(ValueError, match="must be"):
             TrainingConfig(**wrong)
+
+
+def test_rows_without_a_split_beside_tested_ones_are_said(tmp_path: Path) -> None:
+    """Test rows whose split was lost in an edited table were trained on without a word."""
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for seed, folder in enumerate(folders):
+        duchenne.synth(folder, subjects=4, clips=1, frames=3, size_px=32, seed=seed, quiet=True)
+    table = pd.read_parquet(folders[0] / "frames.parquet")
+    assert folder_notes(Prepared(folders)) == []
+    table["split"] = table["split"].astype("object")
+    table.loc[table.index[:5], "split"] = None
+    table.loc[table.index[-3:], "split"] = "test"
+    table.to_parquet(folders[0] / "frames.parquet")
+    (said,) = folder_notes(Prepared(folders))
+    assert said.startswith(f"5 rows of {folders[0]} have no split, beside others that are `test`")
+    table["split"] = None
+    table.to_parquet(folders[0] / "frames.parquet")
+    assert folder_notes(Prepared(folders)) == []

@@ -8,6 +8,7 @@ OUT/TABLE           evaluations, comparisons, and `table.csv` and `table.md`: th
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import re
@@ -65,7 +66,7 @@ class Reproduction:
     def _repr_html_(self) -> str:
         """The table for notebooks."""
         return (
-            repr(self)
+            html.escape(repr(self))
             if self.table is None
             else str(self.table.to_html(index=False, na_rep="", float_format="{:.1f}".format))
         )
@@ -178,7 +179,7 @@ def _run(step: Step) -> None:
         words.append("--resume")
     stdout = subprocess.DEVNULL if step.kind == "comparison" else _STDERR  # ours is for the table
     process = subprocess.Popen(
-        [sys.executable, "-m", "duchenne.cli.main", *words], stdout=stdout, start_new_session=True
+        [sys.executable, "-P", "-m", "duchenne.cli.main", *words], stdout=stdout, start_new_session=True
     )
     try:
         status = process.wait()

@@ -185,15 +185,24 @@ def split_clips(
     return _take(clips, np.flatnonzero(~held)), _take(clips, np.flatnonzero(held))
 
 
-def copies(data: Prepared) -> list[str]:
-    """That some recordings lie in several folders, where any do."""
+def folder_notes(data: Prepared) -> list[str]:
+    """Sentences on recordings that lie in several folders, and on rows of nobody knows which split."""
     names = copied_recordings(data)
-    if not names:
-        return []
-    return [
+    found = [
         f"{len(names):,} recordings lie in several of the folders (first: {names[0]}), so their pictures are seen more "
         "often; name one folder of a data set to have each recording once."
-    ]
+    ] if names else []  # fmt: skip
+    lacking, tested = np.zeros((2, len(data.paths)), dtype=np.int64)
+    for part in parts_of(len(data)):
+        folders, (splits, words) = data.datasets(part), data.codes("split", part)
+        lacking += np.bincount(folders[splits < 0], minlength=len(lacking))
+        if "test" in words:
+            tested += np.bincount(folders[splits == words.index("test")], minlength=len(tested))
+    return found + [
+        f"{number:,} rows of {path} have no split, beside others that are `test`, and are trained on; prepare it again "
+        "if they should not be."
+        for path, number, others in zip(data.paths, lacking.tolist(), tested) if number and others
+    ]  # fmt: skip
 
 
 def sample_clips(clips: Sequence[Clip], number: int | None, seed: int) -> Sequence[Clip]:

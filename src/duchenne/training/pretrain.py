@@ -30,8 +30,8 @@ from duchenne.plain import note
 from duchenne.published.settings import compare_settings
 from duchenne.training.config import method_run_config
 from duchenne.training.held_out import (
-    copies,
     data_sum,
+    folder_notes,
     labelled_rows,
     sample_clips,
     seen,
@@ -259,7 +259,7 @@ def _train_on(
     held_out = sample_clips(held_out, config.validation_clips, config.seed)
     training = epoch_units(training, config.epoch_of, prepared, sampler.frames)
     notes = (
-        *papers, *copies(prepared), *sampler.notes(clips, short), *chosen.notes(config, prepared, rows_trained),
+        *papers, *folder_notes(prepared), *sampler.notes(clips, short), *chosen.notes(config, prepared, rows_trained),
         *_repeated(config.batch_size, len(training)), *_notes(config.size_px, prepared), *_left_out(labels, prepared),
     )  # fmt: skip
 

@@ -208,6 +208,8 @@ class Index:
         out, part = place / f"{name}.npy", place / f"{name}.part.npy"
         self.check_current()
         _tell(self.folder, self.rows, f"reading the {name}")
+        for left in (part, sums_path(part)):  # of a process that was killed, or a link of somebody else's
+            left.unlink(missing_ok=True)
         try:
             known = make_list(self.table, name, self.layout, self.rows, part)
             self.check_current()
@@ -282,6 +284,8 @@ def locked_place(place: Path) -> Iterator[None]:
     """
     from filelock import FileLock  # here: few openings need it
 
+    if place.is_symlink() or (place / str(VERSION)).is_symlink():  # somebody else's folder must not write elsewhere
+        raise OSError(0, "it is a link")
     place.mkdir(parents=True, exist_ok=True)
     lock = FileLock(place / ".lock", thread_local=False)
     try:
