@@ -90,6 +90,27 @@ def test_damage_inside_is_not_painted_over(recordings: dict[str, Path], tmp_path
     assert noticed >= {"mov": 3, "avi": 3, "h264": 5}.get(suffix, 7)  # their codes can be wrong and readable
 
 
+@pytest.mark.parametrize(
+    ("name", "codec", "pixels", "least"),
+    [("a.mkv", "ffv1", "yuv420p", 8), ("a.avi", "dvvideo", "yuv420p", 8), ("a.flv", "flashsv", "bgr24", 5)],
+)
+def test_what_a_decoder_only_writes_into_its_log(
+    tmp_path: Path, name: str, codec: str, pixels: str, least: int
+) -> None:
+    """A bad sector inside: these decoders give the picture and mark nothing, whatever they are asked for."""
+    options = {"level": "3", "slicecrc": "1"} if codec == "ffv1" else {}
+    images = [noise(number, (576, 720)) for number in range(6)]
+    path = write_video(tmp_path / name, images, codec=codec, pixels=pixels, options=options)
+    assert read(path) == (6, "")
+    assert av.logging.get_level() is None  # as it was
+    data, generator, noticed = path.read_bytes(), random.Random(0), 0
+    for _ in range(8):
+        place = generator.randrange(len(data) // 4, len(data) * 3 // 4)
+        path.write_bytes(data[:place] + generator.randbytes(4096) + data[place + 4096 :])
+        noticed += "is damaged" in read(path)[1]
+    assert noticed >= least
+
+
 def test_a_cluster_lost_inside_matroska(tmp_path: Path) -> None:
     """The head of a cluster is gone: all of it is passed over, and what is read decodes without an error."""
     path = write_video(tmp_path / "a.mkv", map(noise, range(60)), codec="mpeg4", options={"g": "10"}, cluster_ms=400)

@@ -8,6 +8,7 @@ from heapq import heappop, heappush
 from itertools import chain, repeat
 from math import inf
 from pathlib import Path
+from threading import Lock
 from typing import Any, Final
 
 from duchenne.errors import InputError
@@ -27,6 +28,10 @@ _TILE: Final = 0x80000
 _SILENT: Final = frozenset(
     {"mjpeg", "mjpegb", "hevc", "wmv1", "wmv2", "msmpeg4v1", "msmpeg4v2", "msmpeg4", "flv", "png", "apng"}
 )
+
+_LOGGING: Final = frozenset({"cinepak", "dvvideo", "ffv1", "flashsv", "qtrle", "zmbv"})
+"""Decoders that paint over what they cannot read, and only write that into FFmpeg's log, whatever they are asked."""
+_HEARING: Final = Lock()
 
 
 def video_stream(container: Any, path: Path, notes: list[str] | None = None) -> Any:
@@ -148,13 +153,15 @@ def _decoded(container: Any, stream: Any, reading: Reading) -> Generator[Any, No
             if counted and packet.pts is not None and not packet.is_discard:
                 waiting.add(packet.pts)
             try:
-                for frame in packet.decode():
+                frames, complaint = _heard(packet, stream.codec_context.name)
+                for frame in frames:
                     first = frame.pts if first is None else first
                     latest = latest if frame.pts is None else frame.pts
                     waiting.discard(frame.pts)
                     yield frame
                     if frame.is_corrupt:  # known when the next is asked for, else it was not wanted
                         damage.append("a picture of which a part is missing")
+                damage += complaint
             except av.error.EOFError:
                 break
             except (MemoryError, BlockingIOError):
@@ -167,6 +174,24 @@ def _decoded(container: Any, stream: Any, reading: Reading) -> Generator[Any, No
         damage += [
             "a picture that the decoder left out" for pts in waiting if first is not None and first < pts < latest
         ]
+
+
+def _heard(packet: Any, coder: str) -> tuple[list[Any], list[str]]:
+    """The frames of a packet, and what a decoder of `_LOGGING` says of them; of one packet at a time in a process."""
+    import av
+
+    if coder not in _LOGGING:
+        return packet.decode(), []
+    with _HEARING:
+        level = av.logging.get_level()
+        av.logging.set_level(av.logging.PANIC)  # errors are counted all the same, and shown to nobody
+        try:
+            before, _ = av.logging.get_last_error()
+            frames = packet.decode()
+            count, last = av.logging.get_last_error()
+        finally:
+            av.logging.set_level(level)
+    return frames, [last[2]] if last is not None and count > before and last[1] == coder else []
 
 
 def is_picture_format(container: Any) -> bool:
