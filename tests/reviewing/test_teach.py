@@ -10,7 +10,9 @@ import pytest
 from playwright.sync_api import Page
 from tests.faces.media import write_video
 from tests.reviewing.conftest import arrived, seen, until
-from tests.reviewing.made import film, numbered, serving, table
+from tests.reviewing.made import UNEVEN_MS, film, numbered, recordings, serving, table
+
+from duchenne.reviewing.desk import Desk
 
 
 @pytest.fixture
@@ -51,6 +53,22 @@ def test_fit_makes_a_detector_its_words_and_its_curves(people: Path, show: Calla
         assert site.json("next?coder=mk") == []  # without a coded range all of both is coded
         assert [one["source"] for one in site.json("state")["recordings"]] == ["female.mp4", "male.mp4"]
     assert not (people / "duchenne_review" / "fitted" / "codes.csv").exists()
+
+
+def test_the_threshold_of_a_fitted_detector_is_drawn_when_the_page_is_opened(
+    tmp_path: Path, show: Callable[..., Page], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = recordings(tmp_path / "study")
+    fitted = folder / "duchenne_review" / "fitted"
+    fitted.mkdir(parents=True)
+    times = [one / 1000 for one in UNEVEN_MS]
+    table(fitted / "film_aus.csv", "film.webm", times, AU12_p=[0.5] * len(times))
+    au12 = {"au": "AU12", "name": "", "passed": False, "threshold": 0.64, "sentence": ""}
+    monkeypatch.setattr(Desk, "detector", lambda _: {"model": "", "aus": [au12], "left_out": [], "notes": []})
+    with serving(folder) as site:
+        page = show(site)
+        until(page, "review.series?.get(12)?.length === 2")
+        assert page.evaluate("review.series.get(12).map(one => one.threshold)") == [None, 0.64]
 
 
 @pytest.mark.slow

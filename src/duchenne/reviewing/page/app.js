@@ -35,10 +35,10 @@ async function start() {
   $("export").append(...Object.entries(app.state.exports).map(([form, what]) => element("option", {value: form}, what)));
   $("help-keys").append(...keys.help());
   lists();
+  await teach.refresh();  // its thresholds are drawn with the curves
   const first = app.state.recordings[0];
   if (first) await open(first.key);
   if (coders.length > 1 && !$("coder").value) say("several people have coded here: write your name above", true);
-  teach.refresh();
 }
 
 function lists() {
