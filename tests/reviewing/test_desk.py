@@ -121,6 +121,15 @@ def test_codes_of_a_face_that_the_table_lacks_are_said(folder: Path) -> None:
     assert found["notes"] == ["anna: the codes of 4 in film.webm are left out: the table has 0."]
 
 
+def test_recordings_without_a_table_are_named_where_all_are_compared(folder: Path) -> None:
+    film(folder / "untold.webm", UNEVEN_MS)
+    desk = Desk(open_library([folder]))
+    assert desk.compare("coder:anna", "table", None)["notes"] == [
+        "Left out, because there is no table of them to compare with: untold.webm."
+    ]
+    assert desk.compare("coder:anna", "coder:ben", None)["notes"] == []
+
+
 def test_doubt_is_the_entropy_in_bits() -> None:
     np.testing.assert_allclose(doubt(np.array([0.5, 0.25, 0.0, 1.0])), [1, 0.811278, 0, 0], atol=1e-4)
     assert np.isnan(doubt(np.array([np.nan]))).all()
@@ -159,6 +168,20 @@ def test_coded_frames_are_those_of_prepare(folder: Path) -> None:
     assert ben.tolist() == [place < 60 for place in range(64)]
     assert coded_frames([one for one in entries if one.coder == "anna"], 0, TIMES).all()
     assert not coded_frames([], 0, TIMES).any()
+
+
+def test_what_could_not_be_judged_is_not_proposed(folder: Path) -> None:
+    rows = [("coded", 0, 20, ""), ("unknown", 20, 40, ""), ("12", 3, 9, "C"), ("4", 40, 50, "?")]
+    text = [f"film.webm,{word},{TIMES[onset]},{TIMES[offset]},{much},0,mk\n" for word, onset, offset, much in rows]
+    (folder / "codes.csv").write_text("source,au,onset_s,offset_s,intensity,face,coder\n" + "".join(text))
+    found = coded_frames(Desk(open_library([folder])).codes.entries(), 0, TIMES)
+    assert found.tolist() == [place < 40 for place in range(64)]  # of AU4 alone this is no reason not to look
+
+
+def test_what_is_proposed_ends_with_the_recording() -> None:
+    one = Candidate("a", 0, np.arange(5.0), {12: np.array([0.0, 0.0, 0.0, 0.0, 0.9])}, np.zeros(5, bool))
+    assert [(found["onset_s"], found["offset_s"]) for found in choose([one], stretch_s=4.0)] == [(0.0, 4.0)]
+    assert choose([one], stretch_s=3.0)[0]["offset_s"] == 5.0
 
 
 def test_times_without_a_table_are_those_of_detect(folder: Path, tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from duchenne.preparing.codes.programs.events import step_of
+
 STRETCH_S: Final = 2.0
 """Length of what is proposed: long enough to see a movement begin and end."""
 
@@ -19,7 +21,7 @@ class Candidate(NamedTuple):
         source: of the recording. face: its number.
         times_s: (N,) of the frames.
         probabilities: AU -> (N,) values from 0 to 1, NaN where the face could not be read.
-        coded: (N,) frames that are coded already; they are not proposed.
+        coded: (N,) frames that are coded already, or cannot be; they are not proposed.
     """
 
     source: str
@@ -69,6 +71,7 @@ def choose(
             doubt(values) if by == "doubt" else values / (1 + np.array([seconds.get(au, 0.0) for au in aus]))[:, None]
         )
         own: list[dict[str, Any]] = []
+        end_s = float(one.times_s[-1]) + step_of(one.times_s)
         for place in np.unique(places):
             inside = places == place
             part = values[:, inside]
@@ -82,7 +85,8 @@ def choose(
             onset_s = float(one.times_s[inside][0])
             own.append(
                 {
-                    "source": one.source, "face": one.face, "onset_s": onset_s, "offset_s": onset_s + stretch_s,
+                    "source": one.source, "face": one.face,
+                    "onset_s": onset_s, "offset_s": min(onset_s + stretch_s, end_s),
                     "au": int(aus[int(of_au.argmax())]), "value": float(of_au.mean()),
                 }
             )  # fmt: skip

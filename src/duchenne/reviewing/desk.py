@@ -15,6 +15,7 @@ from duchenne.errors import InputError, UsageError
 from duchenne.facs import ACTION_UNITS, au_column
 from duchenne.preparing.codes.names import read_names
 from duchenne.preparing.codes.programs.events import step_of, within
+from duchenne.preparing.sources.survey import listed
 from duchenne.reviewing import choosing, comparing, exchange, teaching
 from duchenne.reviewing.appearance import SEEN
 from duchenne.reviewing.clips import about_recording, frame_times
@@ -151,6 +152,9 @@ class Desk:
             keys = self._keys(framed, [entry for entries in coded.values() for entry in entries])
         names = {key: source for source, key in labels.items()}
         rows, differences, notes = comparing.compare(sides[0], sides[1], keys, names)
+        left_out = [one.source for one in chosen if one not in framed]
+        if left_out:
+            notes.append(f"Left out, because there is no table of them to compare with: {listed(left_out)}.")
         order = list(self.library.recordings)
         differences.sort(key=lambda one: order.index(one["source"]))
         return {
@@ -277,7 +281,8 @@ class Desk:
 
 
 def coded_frames(entries: list[Entry], face: int, times_s: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which frames of a face count as coded: those in its coded stretches, or all where codes state none.
+    """Which frames of a face need no coding: those in its coded stretches, or all where codes state none, and those in
+    which nothing could be judged.
 
     Args:
         entries: of one coder and recording.
@@ -286,8 +291,9 @@ def coded_frames(entries: list[Entry], face: int, times_s: NDArray[np.float64]) 
     """
     own = [entry.code for entry in entries if entry.code.face in (face, None)]
     spans = [(code.onset_s, code.offset_s) for code in own if code.kind == "coded"]
+    unknown = [(code.onset_s, code.offset_s) for code in own if code.kind == "unknown" and code.au is None]
     coded = np.full(len(times_s), bool(own) and not spans)
     step_s = step_of(times_s)
-    for onset_s, offset_s in spans:
+    for onset_s, offset_s in (*spans, *unknown):
         coded |= within(times_s, onset_s, offset_s, step_s)
     return coded
