@@ -151,6 +151,17 @@ def test_what_made_tables_is_said_with_the_tables_it_is_about() -> None:
     assert made_with({"a": {"model": "duchenne", "every": "often"}})[1].startswith("The record beside it cannot be")
 
 
+def test_what_a_detector_does_not_decide_is_said_with_its_verdict() -> None:
+    card = {"passed": False, "why": "not validated: too few subjects to leave any out", "threshold": 0.64}
+    cards = {"AU06": {"passed": True, "why": "", "threshold": 0.3}, "AU12": card}
+    said = made_with({"a": {"model": "own", "about_model": {"aus": cards}}})
+    assert said[1:] == [
+        "This detector does not decide, but from a probability of 0.5 is here counted as present: AU12 "
+        "(not validated: too few subjects to leave any out; its own threshold would be 0.64)."
+    ]
+    assert made_with({"a": {"model": "own", "about_model": {"aus": {"AU12": 1}}}})[1].startswith("The record beside it")
+
+
 def made_study(folder: Path, people: int) -> list[str]:
     """Tables of people in two trials, in the second of which all smile; pages of the first two; the command."""
     rng, trials = np.random.default_rng(0), []

@@ -45,7 +45,8 @@ def settings_sentences(settings: Mapping[str, Any]) -> list[str]:
 
 
 def made_with(records: Mapping[str, Mapping[str, Any] | None]) -> list[str]:
-    """What made tables: their models, and every setting that changes what is seen, with the tables that it is about.
+    """What made tables: their models, what these do not decide, and every setting that changes what is seen, with the
+    tables that it is about.
 
     Args:
         records: name of a table -> what `detect` wrote beside it, None where there is nothing.
@@ -72,6 +73,22 @@ def _listed(names: Sequence[str], number: int) -> str:
 
 def _of_record(record: Mapping[str, Any]) -> list[str]:
     try:
-        return settings_sentences(record)
-    except (TypeError, ValueError):  # somebody changed it
+        return [*_undecided(record), *settings_sentences(record)]
+    except (AttributeError, KeyError, TypeError, ValueError):  # somebody changed it
         return ["The record beside it cannot be read; its settings are not known."]
+
+
+def _undecided(record: Mapping[str, Any]) -> list[str]:
+    """What the card of an own detector says of action units that did not pass: these are counted all the same."""
+    from duchenne.tables.episodes import PROBABILITY_THRESHOLD  # which is heavy
+
+    failed = {au: card for au, card in record.get("about_model", {}).get("aus", {}).items() if not card["passed"]}
+    if not failed:
+        return []
+    cards = "; ".join(
+        f"{au} ({card['why']}; its own threshold would be {card['threshold']:.2f})" for au, card in failed.items()
+    )
+    return [
+        "This detector does not decide, but from a probability of "
+        f"{PROBABILITY_THRESHOLD:g} is here counted as present: {cards}."
+    ]
