@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -162,6 +163,14 @@ class TestOnFilms:
         assert main(["detect", str(path), "--baseline", "0.04-9", "-o", str(path.with_name("out.csv"))]) == 0
         said = " ".join(capsys.readouterr().err.split())
         assert "ends at 0.08 s, so its resting face is that from 0.04 s to there" in said
+
+    def test_a_picture_is_not_its_own_resting_face(self, film: Film, tmp_path: Path) -> None:
+        """Its time is 0, so that every action unit of it became 0 without a word."""
+        cv2.imwrite(str(tmp_path / "smile.png"), np.full((48, 64, 3), 90, np.uint8))
+        with pytest.raises(InputError, match=r"smile\.png: is a picture and has no seconds 0-5; give a picture or"):
+            duchenne.detect(tmp_path / "smile.png", baseline="0-5", model="blendshapes")
+        with pytest.raises(InputError, match=r"a\.mov: has no frame that every reads in seconds 0\.05-0\.1; choose"):
+            duchenne.detect(film("a.mov", [50, 20, 30]), baseline="0.05-0.1", every=5, model="blendshapes")
 
     def test_smoothing(self, film: Film) -> None:
         table = duchenne.detect(film("a.mov", [10, 40, 10, 0, 90]), smooth_s=0.08, model="blendshapes")

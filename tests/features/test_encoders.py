@@ -165,6 +165,8 @@ def test_builders(faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_what_means_nothing_is_refused(tmp_path: Path, faces: Path) -> None:
+    with pytest.raises(UsageError, match="duchenne: finds action units in faces and has no features; use blendshapes"):
+        resolve("duchenne")
     with pytest.raises(UsageError, match="runs/nowhere: is neither a run folder"):
         resolve("runs/nowhere")
     with pytest.raises(InputError, match="no finished run"):

@@ -117,20 +117,7 @@ def read_frames(
     baseline, window, assembly = common, settings.baseline_window_s, job.assembly
     broken: list[InputError] = []
     if window is not None:
-        looked = Found()
-        resting = detector.frames(
-            job.path, every=settings.every, start_s=window[0], end_s=window[1], assembly=assembly, found=looked
-        )
-        own = resting_faces(_readable(resting, broken))
-        if not own:
-            what = f"ends at {looked.end_s:.2f} s, before" if 0 < looked.end_s <= window[0] else "shows no face in"
-            nobody = f"{job.path}: {what} seconds {settings.baseline}; choose another --baseline."
-            raise next(iter(broken), InputError(nobody))
-        if 0 < looked.end_s < window[1] - _ROUNDED_S and found is not None:
-            found.notes.append(
-                f"ends at {looked.end_s:.2f} s, so its resting face is that from {window[0]:g} s to there"
-            )
-        baseline = Baseline({number: values for number, values in own.items()})
+        baseline = _own_rest(job, detector, settings, window, found or Found(), broken)
     start_s, end_s, width_s = settings.start_s, settings.end_s, settings.smooth_s
     # A value at the edge of a range is smoothed with those beyond it, as in the whole video.
     beyond_s = None if end_s is None else end_s + width_s
@@ -147,6 +134,45 @@ def read_frames(
     yield from frames
     if broken:  # in the resting face alone: what is wrong before `end_s` was raised by then
         raise broken[0]
+
+
+def _own_rest(
+    job: Job, detector: Detector, settings: DetectSettings, window: tuple[float, float], found: Found,
+    broken: list[InputError],
+) -> Baseline:  # fmt: skip
+    """The resting faces of an input, from its own seconds.
+
+    Raises:
+        InputError: when it shows none there: a picture has no time, and would be its own.
+    """
+    looked, number = Found(), 0
+    resting = detector.frames(
+        job.path, every=settings.every, start_s=window[0], end_s=window[1], assembly=job.assembly, found=looked
+    )
+
+    def counted() -> Iterator[FrameResult]:
+        nonlocal number
+        for result in _readable(resting, broken):
+            number += 1
+            yield result
+
+    own = resting_faces(counted())
+    if not broken and looked.end_s == 0:
+        raise InputError(
+            f"{job.path}: is a picture and has no seconds {settings.baseline}; give a picture or recording of the "
+            "resting face as --baseline (or --sequence, where pictures are the frames of a recording)."
+        )
+    if not own:
+        what = "shows no face in"
+        if looked.end_s <= window[0]:
+            what = f"ends at {looked.end_s:.2f} s, before"
+        elif not number:
+            what = f"has no frame{' that --every reads' if settings.every > 1 else ''} in"
+        nobody = InputError(f"{job.path}: {what} seconds {settings.baseline}; choose another --baseline.")
+        raise next(iter(broken), nobody)
+    if looked.end_s < window[1] - _ROUNDED_S:
+        found.notes.append(f"ends at {looked.end_s:.2f} s, so its resting face is that from {window[0]:g} s to there")
+    return Baseline({face: values for face, values in own.items()})
 
 
 def _readable(frames: Iterable[FrameResult], broken: list[InputError]) -> Iterator[FrameResult]:

@@ -108,8 +108,10 @@ def check_baseline_columns(columns: Sequence[str]) -> None:
     """
     wrong = [column for column in columns if not column.endswith(("_s", "_r", "_left", "_right"))]
     if wrong:
+        scores = any(column.endswith("_s") for column in columns)
         raise UsageError(
-            f"a baseline cannot be subtracted from {wrong[0]}: only raw scores (_s) and intensities (_r) have a zero."
+            f"a baseline cannot be subtracted from {wrong[0]}: only raw scores (_s) and intensities (_r) have a zero"
+            f"{'; open the model by load_model(NAME, decisions=False)' if scores else ''}."
         )
 
 

@@ -30,6 +30,8 @@ from duchenne.training.runs import LoadedEncoder
 
 _SOURCES: Final[tuple[type[SingleSource], ...]] = (*WEIGHTLESS, FileSource, EncoderSource)
 """Asked in this order: words mean the same whatever folders there are; `./random` is a folder."""
+_DETECTOR: Final = "duchenne"
+"""The detector that comes with the package, which people name here, too."""
 
 Model = str | Path | nn.Module | LoadedEncoder | FeatureSource
 
@@ -96,6 +98,8 @@ def resolve(name: str) -> FeatureSource:
         found = kind.from_word(name)
         if found is not None:
             return cast("FeatureSource", found)
+    if name == _DETECTOR:
+        raise UsageError(f"--model {name}: finds action units in faces and has no features; use blendshapes for these.")
     words = [word for kind in _SOURCES for word in kind.WORDS]
     raise UsageError(
         f"--model {name}: is neither a run folder nor an encoder file that exists, nor {', '.join(words[:-1])} or "
