@@ -92,13 +92,14 @@ def bars(
         figure = Figure(figsize=(9.2, 3.1), layout="constrained")
         axis: Axes = figure.subplots()
         width = 0.84 / max(1, len(estimates))
-        places = np.arange(len(items))
+        places, lowest = np.arange(len(items)), 0.0
         for number, (model, values) in enumerate(estimates.items()):
             heights = np.array([_plain(value["value"]) for value in values])
             at = places + (number - (len(estimates) - 1) / 2) * width
             axis.bar(at, np.nan_to_num(heights), width * 0.92, color=colour(number), label=short(model))
             low, high = (np.array([_plain(value[key]) for value in values]) for key in ("low", "high"))
             known = ~np.isnan(heights) & ~np.isnan(low)
+            lowest = float(np.nanmin([lowest, *heights, *low[known]]))
             axis.vlines(at[known], low[known], high[known], color=TEXT, linewidth=1, alpha=0.75)
             for place in at[np.isnan(heights)]:
                 axis.text(place, 0.02, "n/a", rotation=90, ha="center", va="bottom", fontsize=7)
@@ -109,7 +110,9 @@ def bars(
             axis.hlines(heights, places - 0.46, places + 0.46, color=TEXT, linestyle="--", linewidth=1.2)
         axis.set_xticks(places, items)
         axis.set_xlim(-0.6, len(items) - 0.4)
-        axis.set_ylim(0, 1)
+        axis.set_ylim(lowest, 1)
+        if lowest < 0:  # agreement below chance
+            axis.axhline(0, color=TEXT, linewidth=1)
         axis.set_ylabel(label)
         axis.grid(axis="y")
         axis.grid(visible=False, axis="x")
