@@ -203,6 +203,49 @@ def test_jpegs_and_tiffs_with_damage(tmp_path: Path) -> None:
         assert noticed >= {"a.png": 12, "a.tif": 6}.get(name, 9), name
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "least"),
+    [
+        ("a.tif", [cv2.IMWRITE_TIFF_COMPRESSION, 7, cv2.IMWRITE_TIFF_ROWSPERSTRIP, 16], 10),
+        ("b.tif", [cv2.IMWRITE_TIFF_COMPRESSION, 32773], 6), ("a.jp2", [], 12),
+    ],
+)  # fmt: skip
+def test_what_libraries_only_warn_of(
+    tmp_path: Path, name: str, options: list[int], least: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """JPEG and PackBits in TIFF with 500 zeros inside; a JPEG 2000 whose rest is zeros."""
+    image = np.clip(noise(3).astype(float) + np.random.default_rng(0).normal(0, 9, (144, 176, 3)), 0, 255)
+    data = cv2.imencode(Path(name).suffix, image.astype(np.uint8), options)[1].tobytes()
+    (tmp_path / name).write_bytes(data)
+    assert read(tmp_path / name) == (1, "")
+    generator, noticed = random.Random(1), 0
+    for _ in range(12):
+        place = generator.randrange(len(data) // 4, len(data) * 3 // 4)
+        zeros = bytes(500 if name.endswith("tif") else len(data) - place)
+        (tmp_path / name).write_bytes(data[:place] + zeros + data[place + len(zeros) :])
+        number, sentence = read(tmp_path / name)
+        noticed += number == 0 and "replace it" in sentence
+    assert noticed >= least
+    assert "WARN" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["wmv", "webp"])
+def test_a_rest_of_zeros(recordings: dict[str, Path], tmp_path: Path, kind: str) -> None:
+    """As in a file that was made as long as it should become, and then not copied to its end."""
+    path = tmp_path / f"a.{kind}"
+    if kind == "webp":
+        pictures = [Pillow.fromarray(noise(number)) for number in range(12)]
+        pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=40)
+    else:
+        path.write_bytes(recordings[kind].read_bytes())
+    assert read(path) == (12, "")
+    data = path.read_bytes()
+    for share in (0.2, 0.5, 0.8, 0.9):
+        place = int(share * len(data))
+        path.write_bytes(data[:place] + bytes(len(data) - place))
+        assert "is damaged" in read(path)[1], share
+
+
 def test_a_tiff_that_lost_its_last_page(tmp_path: Path) -> None:
     cv2.imwritemulti(str(tmp_path / "a.tiff"), [flat(level) for level in (30, 90, 150)])
     data = (tmp_path / "a.tiff").read_bytes()

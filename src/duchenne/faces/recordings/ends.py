@@ -25,6 +25,7 @@ _IN_CLUSTER: Final = frozenset({0xE7, 0xA3, 0xA0, 0xAB, 0xA7, 0x5854, _VOID, 0xB
 _ASF: Final = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_FILE: Final = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _ASF_DATA: Final = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
+_ASF_HEAD: Final = 50  # of the data object, before its packets
 _TAGS, _VIDEO_TAG = (8, 9, 18), 9
 _COMMAND, _H264 = 5, 7
 _TURNED: Final = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
@@ -177,7 +178,21 @@ def _asf(data: _Data) -> Ending:
     size = data.number("<Q", found + 40)
     if data[header : header + 16] == _ASF_DATA:
         size = max(size, header + data.number("<Q", header + 16))
-    return "cut" if len(data) < size else "whole"
+    if len(data) < size:
+        return "cut"
+    return "whole" if _are_packets(data, header, found) else "damaged"
+
+
+def _are_packets(data: _Data, header: int, properties: int) -> bool:
+    """Whether all data packets of an ASF begin alike; FFmpeg passes over what does not (a rest of zeros, say)."""
+    least, most = (data.number("<I", properties + place) for place in (92, 96))
+    if data[header : header + 16] != _ASF_DATA or least != most or not most:
+        return True
+    place, stop = header + _ASF_HEAD, header + data.number("<Q", header + 16)
+    first = data[place]
+    while place + most <= stop and data[place] == first:
+        place += most
+    return place + most > stop
 
 
 def _flash(data: _Data) -> Ending:

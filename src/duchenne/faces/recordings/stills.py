@@ -26,12 +26,13 @@ _SIGNATURES: Final = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"P5", b"P6"
 _DEEP: Final = (b"\x89PNG", b"P5", b"P6", b"\0\0\0\x0cjP", *TIFF_MARKS)
 """Pictures that may have more than 8 bits."""
 _LISTENING: Final = threading.Lock()
-# What libjpeg and libtiff say of damage. Webcams put a few bytes too many before a mark, which is no damage.
+# What libjpeg, libtiff and OpenJPEG say of damage, some of it as a warning. Webcams put a few bytes too many before a
+# mark, which is no damage.
 _DAMAGE: Final = re.compile(
     r"Corrupt JPEG data: (?!(?:[1-9]|1[0-5]) extraneous).*|Premature end of JPEG.*"
-    r"|(?<=TIFF_Error )(?!TIFF\w*Director).*"
+    r"|(?<=TIFF_Error )(?!TIFF\w*Director).*|PackBitsDecode: Discarding.*|Stream does not end with EOC.*"
 )
-_NO_DAMAGE: Final = ("Corrupt JPEG data", "Invalid SOS", "Warning", "[ERROR", "TIFF")
+_NO_DAMAGE: Final = ("Corrupt JPEG data", "Invalid SOS", "Warning", "[ERROR", "[ WARN", "TIFF")
 _TWELVE_BITS: Final = 4095
 
 
@@ -90,6 +91,8 @@ def check_still(data: bytes, where: str | Path) -> None:
     """
     if not _is_complete(data):
         raise InputError(f"{where}: is truncated; replace it.")
+    if data[:4] == b"RIFF" and not _is_chunks(data):
+        raise InputError(f"{where}: is damaged (what lies in it has no name); replace it.")
     if data.startswith(b"\x89PNG") and not _is_sound_png(data):
         raise InputError(f"{where}: is damaged (a check sum does not fit); replace it.")
     with suppress(struct.error, IndexError):
@@ -99,7 +102,7 @@ def check_still(data: bytes, where: str | Path) -> None:
 
 
 def listening(decode: Callable[[], Any], where: str | Path) -> Any:
-    """Calls a decoder of OpenCV and listens to what libjpeg and libtiff say.
+    """Calls a decoder of OpenCV and listens to what the libraries that it uses say.
 
     They paint over what they cannot read, return a picture, and only say so, on the process's standard error. What
     else is written there meanwhile is passed on.
@@ -109,7 +112,7 @@ def listening(decode: Callable[[], Any], where: str | Path) -> Any:
     """
     with _LISTENING, tempfile.TemporaryFile() as said:
         level = cv2.utils.logging.getLogLevel()
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_WARNING)
         sys.stderr.flush()
         kept = os.dup(2)
         os.dup2(said.fileno(), 2)
@@ -284,6 +287,17 @@ def _is_complete(data: bytes) -> bool:
         row = (int(width) * int.from_bytes(data[28:30], "little") + 31) // 32 * 4
         return bool(len(data) >= int.from_bytes(data[10:14], "little") + row * abs(int(height)))
     return True
+
+
+def _is_chunks(data: bytes) -> bool:
+    """Whether a WebP is chunks with names to its end; decoders end at zeros as at the end."""
+    place, end = 12, 8 + int.from_bytes(data[4:8], "little")
+    while place + 8 <= end:
+        if not all(32 <= letter < 127 for letter in data[place : place + 4]):
+            return False
+        size = int.from_bytes(data[place + 4 : place + 8], "little")
+        place += 8 + size + size % 2
+    return place <= end + 1
 
 
 def _is_sound_png(data: bytes) -> bool:
