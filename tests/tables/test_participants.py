@@ -288,6 +288,15 @@ def test_the_page_in_a_browser(number: int, chromium: Browser, tmp_path: Path) -
     page.close()
 
 
+def test_an_axis_around_zero_has_a_scale(chromium: Browser, tmp_path: Path) -> None:
+    rows = pd.concat([frames("a.mp4", [-1.4, -1.4]), frames("b.mp4", [1.7, 1.7])], ignore_index=True)
+    duchenne.summarize(rows, report=tmp_path / "p.html")
+    page = chromium.new_page()
+    page.goto((tmp_path / "p.html").as_uri())
+    assert page.locator("#panels .tick").all_text_contents() == ["-1", "0", "1"]
+    page.close()
+
+
 def test_a_report_is_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = made_study(tmp_path / "tables", 1)
     assert main([*words[:-1], str(tmp_path / "people.csv")]) == 2
