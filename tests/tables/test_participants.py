@@ -289,8 +289,7 @@ def test_the_page_in_a_browser(number: int, chromium: Browser, tmp_path: Path) -
 
 
 def test_an_axis_around_zero_has_a_scale(chromium: Browser, tmp_path: Path) -> None:
-    rows = pd.concat([frames("a.mp4", [-1.4, -1.4]), frames("b.mp4", [1.7, 1.7])], ignore_index=True)
-    duchenne.summarize(rows, report=tmp_path / "p.html")
+    duchenne.summarize(frames("a.mp4", [-1.4, -1.4, 1.7, 1.7]), report=tmp_path / "p.html")
     page = chromium.new_page()
     page.goto((tmp_path / "p.html").as_uri())
     assert page.locator("#panels .tick").all_text_contents() == ["-1", "0", "1"]
