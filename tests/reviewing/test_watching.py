@@ -6,10 +6,11 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from playwright.sync_api import Page
 from tests.reviewing.conftest import arrived, press, saved, seen, until
-from tests.reviewing.made import film, rows, serving, table
+from tests.reviewing.made import Site, film, rows, serving, table
 
 Show = Callable[..., Page]
 STEP_S = 0.05
@@ -59,3 +60,38 @@ def test_a_table_of_the_mirror_image_is_refused(tmp_path: Path, show: Show) -> N
         until(page, "!document.getElementById('trouble').hidden")
         assert "other_aus.csv: was made with --mirrored" in page.inner_text("#trouble")
         assert page.evaluate("review.info.source") == "film.webm"
+
+
+def test_why_an_action_unit_has_no_values(tmp_path: Path, show: Show) -> None:
+    film(tmp_path / "film.webm", [50 * place for place in range(9)])
+    times, empty = [STEP_S * place for place in range(9)], [float("nan")] * 9
+    path = table(tmp_path / "film_aus.csv", "film.webm", times, AU04_s=empty, AU12_s=[0.1] * 9)
+    record = {"model": "duchenne", "columns": ["AU04_s", "AU12_s"], "about_model": {"all_aus": False}}
+    path.with_suffix(".json").write_text(json.dumps({**record, "bytes": path.stat().st_size}))
+    with serving(tmp_path) as site:
+        page = show(site)
+        until(page, "document.querySelector('[data-value=\"12\"]')?.textContent === '0.10'")
+        value = page.locator('[data-value="4"]')
+        assert (value.inner_text(), value.get_attribute("title")) == (
+            "no score", "not judged on real faces (--all-aus gives its score)"
+        )  # fmt: skip
+        assert "1 action unit without values: not judged" in page.inner_text("#table-note")
+        assert page.locator('[data-value="6"]').get_attribute("title") == "this model does not have it"
+
+
+def test_a_face_without_boxes_is_seen_where_it_has_rows(tmp_path: Path) -> None:
+    film(tmp_path / "film.webm", [50 * place for place in range(9)])
+    path = table(tmp_path / "film_aus.csv", "film.webm", [STEP_S * place for place in range(9)], AU12_s=[0.1] * 9)
+    boxless = pd.read_csv(path).drop(columns=["x", "y", "width", "height"])
+    boxless[boxless["frame"] != 4].to_csv(path, index=False)
+    with serving(tmp_path) as site:
+        assert site.json("recordings/r0")["table"]["faces"][0]["frames"] == 8
+
+
+def test_a_clock_never_says_sixty_seconds(site: Site, show: Show) -> None:
+    page = show(site)
+    said = page.evaluate(
+        "import('./page/curves.js').then(({clock}) => "
+        "[[59.999, .01], [119.9996, .001], [59.4, 1], [61.25, .01]].map(one => clock(...one)))"
+    )
+    assert said == ["1:00.00", "2:00.000", "0:59", "1:01.25"]

@@ -101,10 +101,8 @@ def reasons(
         if values.isna().all():
             if unread:
                 found[measure.au] = unread
-            elif measure.column in model_columns and not about.get("all_aus", True):
-                found[measure.au] = "not judged on real faces (--all-aus gives its score)"
             else:
-                found[measure.au] = "this model does not have it"
+                found[measure.au] = why_empty(measure.au, model_columns, about)
         elif measure.decision is None or rows[measure.decision].isna().all():
             card = cards.get(name) if isinstance(cards, Mapping) else None
             kind = measure.column.rpartition("_")[2]
@@ -115,6 +113,13 @@ def reasons(
             else:
                 found[measure.au] = "no decision"
     return found
+
+
+def why_empty(au: int, model_columns: Sequence[str], about: Mapping[str, Any]) -> str:
+    """Why faces that were read have no value of an action unit; the arguments are those of `reasons`."""
+    if not about.get("all_aus", True) and any(name.startswith(f"{au_column(au)}_") for name in model_columns):
+        return "not judged on real faces (--all-aus gives its score)"
+    return "this model does not have it"
 
 
 def _unread(rows: pd.DataFrame) -> str | None:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from duchenne.detection.findings import why_empty
 from duchenne.detection.results import whole_numbers
 from duchenne.errors import InputError
 from duchenne.facs import ACTION_UNITS, au_column
@@ -112,19 +113,30 @@ def about(track: Track) -> dict[str, Any]:
         "aus": [_about_au(track, measure) for measure in track.measures],
         "model": record.get("model"),
         "settings": {name: record[name] for name in _SETTINGS if name in record},
-        "not_measured": [au for au in ACTION_UNITS if au not in {measure.au for measure in track.measures}],
+        "missing": _missing(track),
     }
+
+
+def _missing(track: Track) -> dict[int, str]:
+    """Action unit -> why it has no values, though some face was read."""
+    record, known = track.record or {}, {measure.au for measure in track.measures}
+    missing = [au for au in ACTION_UNITS if known and au not in known]
+    if not isinstance(record.get("about_model"), dict):
+        return dict.fromkeys(missing, "the table does not have it")
+    columns = [str(name) for name in record.get("columns", [])]
+    return {au: why_empty(au, columns, record["about_model"]) for au in missing}
 
 
 def _about_face(track: Track, face: int) -> dict[str, Any]:
     rows = track.of_face(face)
-    seen = np.flatnonzero(rows["width"].notna().to_numpy())
+    there = np.flatnonzero(rows["face"].notna().to_numpy())
+    seen = there[rows["width"].notna().to_numpy()[there]]  # tables of other programs may have no boxes
     read = rows["flag"].isna().to_numpy() if "flag" in rows else np.ones(len(rows), bool)
     good = seen[read[seen]] if read[seen].any() else seen
     width = rows["width"].to_numpy(dtype=np.float64)
-    best = int(good[np.argmax(width[good])]) if len(good) else 0
+    best = int(good[np.argmax(width[good])]) if len(good) else int(there[0])
     flags = rows["flag"].dropna().value_counts().to_dict() if "flag" in rows else {}
-    return {"number": face, "frames": len(seen), "best": best, "flags": {str(k): int(v) for k, v in flags.items()}}
+    return {"number": face, "frames": len(there), "best": best, "flags": {str(k): int(v) for k, v in flags.items()}}
 
 
 def _about_au(track: Track, measure: Measure) -> dict[str, Any]:

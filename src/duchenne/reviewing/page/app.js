@@ -159,13 +159,17 @@ async function choose(face) {
   panel.show();
 }
 
+const plural = (number, word) => `${number} ${word}${number === 1 ? "" : "s"}`;
+
 // What made the table, and why a face has no values.
 function tableNote() {
   const about = app.info.table;
   const said = Object.entries(about?.settings ?? {}).map(([name, value]) => SHORT[name]?.(value)).filter(Boolean);
   const flags = about?.faces.find(one => one.number === app.face)?.flags ?? {};
-  const unread = Object.entries(flags).map(([flag, frames]) => `face ${app.face} ${UNREAD[flag] ?? flag} in ${frames} frame${frames === 1 ? "" : "s"}`);
-  $("table-note").textContent = about ? [about.model ? `model ${about.model}` : "", ...said, ...unread].filter(Boolean).join("; ") : "there is no table of this recording yet";
+  const unread = Object.entries(flags).map(([flag, frames]) => `face ${app.face} ${UNREAD[flag] ?? flag} in ${plural(frames, "frame")}`);
+  const reasons = Object.values(about?.missing ?? {});
+  const missing = [...new Set(reasons)].map(why => `${plural(reasons.filter(one => one === why).length, "action unit")} without values: ${why}`);
+  $("table-note").textContent = about ? [about.model ? `model ${about.model}` : "", ...said, ...unread, ...missing].filter(Boolean).join("; ") : "there is no table of this recording yet";
 }
 
 function legend() {
@@ -175,9 +179,9 @@ function legend() {
 
 function values() {
   for (const place of $("names").querySelectorAll("[data-value]")) {
-    const one = app.series?.get(Number(place.dataset.value))?.at(-1), value = one?.values[player.index];
-    const text = one === undefined ? (app.info.table ? "not read" : "") : Number.isNaN(value) ? "–" : value.toFixed(2);
-    if (place.textContent !== text) place.textContent = text;
+    const one = app.series?.get(Number(place.dataset.value))?.at(-1), value = one?.values[player.index], why = app.info.table?.missing[place.dataset.value];
+    const text = one === undefined ? (why ? "no score" : app.info.table ? "not read" : "") : Number.isNaN(value) ? "–" : value.toFixed(2);
+    if (place.textContent !== text) { place.textContent = text; place.title = one === undefined && why || ""; }
   }
   const time = player.time;
   $("clock").textContent = `${clock(time)}  frame ${player.frames?.[player.index] ?? player.index}`;

@@ -236,6 +236,7 @@ export class Curves extends EventTarget {
 const isOn = (row, code) => code.au !== null ? row.au === code.au : row.kind === "coded";
 
 export function clock(time, gap = .001) {
-  const digits = gap >= 1 ? 0 : gap >= .1 ? 1 : gap >= .01 ? 2 : 3, minutes = Math.floor(time / 60 + 1e-9);
-  return minutes + ":" + (time - 60 * minutes).toFixed(digits).padStart(digits ? 3 + digits : 2, "0");
+  const digits = gap >= 1 ? 0 : gap >= .1 ? 1 : gap >= .01 ? 2 : 3, parts = 10 ** digits, rounded = Math.round(time * parts);
+  const minutes = Math.floor(rounded / (60 * parts));
+  return minutes + ":" + (rounded / parts - 60 * minutes).toFixed(digits).padStart(digits ? 3 + digits : 2, "0");
 }
