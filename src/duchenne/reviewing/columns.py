@@ -122,7 +122,7 @@ def _missing(track: Track) -> dict[int, str]:
     record, known = track.record or {}, {measure.au for measure in track.measures}
     missing = [au for au in ACTION_UNITS if known and au not in known]
     if not isinstance(record.get("about_model"), dict):
-        return dict.fromkeys(missing, "the table does not have it")
+        return dict.fromkeys(missing, "not in the table")
     columns = [str(name) for name in record.get("columns", [])]
     return {au: why_empty(au, columns, record["about_model"]) for au in missing}
 

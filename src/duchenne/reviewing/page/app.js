@@ -38,7 +38,7 @@ async function start() {
   await teach.refresh();  // its thresholds are drawn with the curves
   const first = app.state.recordings[0];
   if (first) await open(first.key);
-  if (coders.length > 1 && !$("coder").value) say("several people have coded here: write your name above", true);
+  if (coders.length > 1 && !$("coder").value) say("several people have coded here: write your name", true);
 }
 
 function lists() {
@@ -168,7 +168,7 @@ function tableNote() {
   const flags = about?.faces.find(one => one.number === app.face)?.flags ?? {};
   const unread = Object.entries(flags).map(([flag, frames]) => `face ${app.face} ${UNREAD[flag] ?? flag} in ${plural(frames, "frame")}`);
   const reasons = Object.values(about?.missing ?? {});
-  const missing = [...new Set(reasons)].map(why => `${plural(reasons.filter(one => one === why).length, "action unit")} without values: ${why}`);
+  const missing = [...new Set(reasons)].map(why => `${plural(reasons.filter(one => one === why).length, "action unit")} without values (${why})`);
   $("table-note").textContent = about ? [about.model ? `model ${about.model}` : "", ...said, ...unread, ...missing].filter(Boolean).join("; ") : "there is no table of this recording yet";
 }
 
@@ -180,7 +180,7 @@ function legend() {
 function values() {
   for (const place of $("names").querySelectorAll("[data-value]")) {
     const one = app.series?.get(Number(place.dataset.value))?.at(-1), value = one?.values[player.index], why = app.info.table?.missing[place.dataset.value];
-    const text = one === undefined ? (why ? "no score" : app.info.table ? "not read" : "") : Number.isNaN(value) ? "–" : value.toFixed(2);
+    const text = one === undefined ? (why ? "none" : app.info.table ? "not read" : "") : Number.isNaN(value) ? "–" : value.toFixed(2);
     if (place.textContent !== text) { place.textContent = text; place.title = one === undefined && why || ""; }
   }
   const time = player.time;
