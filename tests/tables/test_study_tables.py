@@ -13,10 +13,12 @@ from tests.detection.made import points
 
 import duchenne
 from duchenne.cli.main import main
+from duchenne.data.spreadsheets import csv_text, read_csv_table
 from duchenne.detection.formats import FORMATS
 from duchenne.detection.results import DetectedFace, FrameResult, Rows
 from duchenne.errors import InputError
 from duchenne.faces.find import Face
+from duchenne.tables.writing import table_writer
 
 COLUMNS = ("AU06_s", "AU12_s", "AU45_s")
 
@@ -180,7 +182,7 @@ def test_trials_and_names_in_workbooks(tmp_path: Path) -> None:
         duchenne.summarize(tmp_path / "t.csv", trials=paths["trials"])
     book.active["D1"] = "trial"
     book.save(paths["trials"])
-    with pytest.raises(InputError, match=r"trials.xlsx: .*two columns are called `trial`; rename or remove one"):
+    with pytest.raises(InputError, match=r"trials.xlsx: .*has the column `trial` twice; remove or rename one"):
         duchenne.summarize(tmp_path / "t.csv", trials=paths["trials"])
 
 
@@ -191,6 +193,8 @@ BAD = {
     HEAD + 'a,0,0,0,"1""2"\n': "column AU12_s, row 2: '1\"2' is no number",
     HEAD + "a,0,0,inf,1\n": "row 2: face is inf",
     HEAD + "a,0,0,0.5,1\n": "row 2: face is 0.5",
+    HEAD.replace("frame", "time_s", 1) + "a,0,0,0,1\n": "has the column `time_s` twice; remove or rename one",
+    HEAD[:-1] + ",au12_S\na,0,0,0,1,2\n": "has the column `AU12_s` twice",
     HEAD + "a,0,0,1e30,1\n": "row 2: face is 1e",
     HEAD + "a,1e30,0,0,1\n": "row 2: frame is 1e",
     "frame,timestamp,success,AU12_r\n1e30,0,1,1\n": "row 2: 1e.30 is no number of a frame",
@@ -218,6 +222,53 @@ def test_what_is_wrong_is_one_sentence(tmp_path: Path, text: str, capsys: pytest
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("end", ["\r", "\r\n"])
+def test_line_ends_of_old_macs(tmp_path: Path, end: str) -> None:
+    """As Excel's "CSV (Macintosh)" has them."""
+    texts = {
+        "t": HEAD + "a,0,0,0,1\na,1,1,0,3\n", "semi": "sep=;\n" + HEAD.replace(",", ";") + "a;0;0;0;1,5\n",
+        "trials": TRIALS + "x,1,2,0,1\n", "names": "source,face,name\na,0,Ann\n",
+    }  # fmt: skip
+    for name, text in texts.items():
+        (tmp_path / f"{name}.csv").write_bytes(text.replace("\n", end).encode())
+    given = {name: tmp_path / f"{name}.csv" for name in ("trials", "names")}
+    trials = duchenne.summarize(tmp_path / "t.csv", **given).trials  # type: ignore[arg-type]
+    assert trials is not None
+    assert trials[["face", "trial", "mean", "change"]].to_numpy().tolist() == [["Ann", "x", 3.0, 2.0]]
+    assert duchenne.summarize(tmp_path / "semi.csv").faces["mean"].tolist() == [1.5]
+
+
+def test_names_that_only_quotes_keep(tmp_path: Path) -> None:
+    """A line end of old Macs, blanks before a name."""
+    names = [" a.mp4", "b\rc.mp4", "d\n.mp4", "\re", " =f", '"g"']
+    table = pd.DataFrame(
+        {"source": names, "frame": 0, "time_s": 0.0, "face": pd.array([0] * 6, "Int64"), "AU12_s": 1.0}
+    )
+    (tmp_path / "t.csv").write_text(csv_text(table), newline="")
+    assert read_csv_table(tmp_path / "t.csv")["source"].tolist() == names
+    with table_writer(tmp_path / "w.csv") as writer:
+        writer.write(table.head(3))
+        writer.write(table.tail(3))
+    assert duchenne.summarize(tmp_path / "w.csv").faces["source"].tolist() == names
+
+
+def test_text_of_several_lines_in_trials(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(HEAD + "a,0,0,0,1\na,1,1,0,3\n")
+    (tmp_path / "trials.csv").write_text('trial,onset_s,offset_s,remark\nx,0,1,"late, she said,\nand 2, left,\nhome"\n')
+    trials = duchenne.summarize(tmp_path / "t.csv", trials=tmp_path / "trials.csv").trials
+    assert trials is not None
+    assert trials["mean"].tolist() == [1.0]
+
+
+@pytest.mark.parametrize("name", ["au12_s", "AU12_S", " Au12_s"])
+def test_capitals_that_another_program_changed(tmp_path: Path, name: str) -> None:
+    """AU 12 was taken from its decisions, without a word."""
+    (tmp_path / "t.csv").write_text(f"source,frame,time_s,face,{name},AU12_c,AU06_s,AU04\na,0,0,0,2.5,1,1,1\n")
+    summary = duchenne.summarize(tmp_path / "t.csv")
+    assert summary.faces.set_index("au").loc[12, ["measure", "mean"]].tolist() == ["AU12_s", 2.5]
+    assert any("not read: AU04" in note for note in summary.notes)
+
+
 def test_a_frame_that_outweighs_all_others_is_told(tmp_path: Path) -> None:
     """Its time is wrong, or the camera was paused: the mean is its own in both cases."""
     rows = [f"a,{number},{number / 10},0,{number % 2}" for number in range(30)]
@@ -236,6 +287,11 @@ TRIALS = "trial,onset_s,offset_s,baseline_onset_s,baseline_offset_s\n"
 @pytest.mark.parametrize(
     ("name", "text", "sentence"),
     [
+        ("trials", 'trial,onset_s,offset_s\n"a,0,1\nb,1,1.5\nc",1.5,2\n', "closed in line 4 swallows rows"),
+        ("trials", "trial,onset_s,offset_s,onset_s\nx,0,1,2\n", "has the column `onset_s` twice"),
+        ("names", "source,face,name, name\na,0,Ann,Bob\n", "has the column `name` twice"),
+        ("trials", "Source,trial,onset_s,offset_s\nb,x,0,1\n", "has a column `Source`; call it `source`"),
+        ("names", "source,Face,name\na,0,Ann\n", "has a column `Face`; call it `face`"),
         ("trials", TRIALS + "x,,2,,\n", "row 2: has no onset_s or no offset_s"),
         ("trials", TRIALS + "x,1,,,\n", "row 2: has no onset_s or no offset_s"),
         ("trials", TRIALS + "x,1,2,0,\n", "row 2: has no baseline_onset_s or no baseline_offset_s"),

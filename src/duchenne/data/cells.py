@@ -32,6 +32,8 @@ MOST_WHOLE: Final = 2**53 - 1
 _UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
 _AU_COLUMN: Final = re.compile(r"au0?(\d{1,2})(_i)?", re.IGNORECASE)
 _LIKE_AU: Final = re.compile(r"(?:^|[^a-z]|\b[lr])au[ _.-]?0*(\d{1,2})(?!\d)(.*)", re.IGNORECASE)
+_LINE_END: Final = re.compile(r"\r\n?|\n")
+_NUMBER: Final = re.compile(r"\s*[+-]?\d+([.,]\d*)?\s*")
 _LONG: Final = re.compile(r"`([^`]{60})[^`]+`")
 _LARGEST_SHEET: Final = 1 << 28
 _MOST_CELLS: Final = 20_000_000
@@ -139,30 +141,44 @@ def cells_of(text: str, where: str | Path, delimiter: str = "") -> Iterator[list
     """
     delimiter = delimiter or delimiter_of(text)
     try:
-        quoting = _quoting(text, delimiter)
+        quoting = quoting_of(text, delimiter)
         for cells in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting):
             yield [_bare(cell) if quoting == csv.QUOTE_NONE else cell.strip() for cell in cells]
     except csv.Error as error:
         raise InputError(f"{where}: is not a text table ({error}); save it as CSV.") from error
 
 
-def _quoting(text: str, delimiter: str) -> Literal[0, 3]:
+def quoting_of(text: str, delimiter: str) -> Literal[0, 3]:
     """Whether quotes hold cells together. ELAN writes `"ja` into tab-delimited text as it is: rows would be swallowed.
 
     Raises:
-        csv.Error: when a quote swallows the rest of a file in which quotes do hold cells together.
+        csv.Error: when a quote swallows rows of a file in which quotes do hold cells together.
     """
     if '"' not in text:
         return csv.QUOTE_MINIMAL
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    swallowed = next((row for row in rows if any("\n" in cell and delimiter in cell for cell in row)), None)
-    if swallowed is None:
-        return csv.QUOTE_MINIMAL
-    if delimiter == "\t":
-        return csv.QUOTE_NONE
-    if text.count('"') % 2:
-        raise csv.Error(f"a quote is opened in line {rows.line_num} or before and not closed")
+    columns = 0
+    for row in rows:
+        columns = columns or len(row)
+        if not any(delimiter in cell and _LINE_END.search(cell) for cell in row):
+            continue
+        if delimiter == "\t":
+            return csv.QUOTE_NONE
+        if text.count('"') % 2:
+            raise csv.Error(f"a quote is opened in line {rows.line_num} or before and not closed")
+        if _swallows(row, columns, delimiter):
+            raise csv.Error(f"a quote that is closed in line {rows.line_num} swallows rows")
     return csv.QUOTE_MINIMAL
+
+
+def _swallows(row: list[str], columns: int, delimiter: str) -> bool:
+    """Whether a cell is no text of several lines, but holds rows: a line is as long as the header and has a number."""
+    for place, cell in enumerate(row):
+        first, *lines = (line.split(delimiter) for line in _LINE_END.split(cell))
+        whole = [*([[*row[:place], *first]] if len(first) > 1 else []), *lines[:-1]] if lines else []
+        if any(len(cells) == columns and any(map(_NUMBER.fullmatch, cells)) for cells in whole):
+            return True
+    return False
 
 
 def _bare(cell: str) -> str:
@@ -288,9 +304,10 @@ def read_rows(path: Path, required: tuple[str, ...] = ()) -> tuple[list[str], li
     for column in required:
         if column not in header:
             raise InputError(f"{path}: has no column `{column}` (it has {', '.join(header)}); add it.")
-    twice = next((name for name in header if name and header.count(name) > 1), None)
-    if twice:
-        raise InputError(f"{path}: has the column `{twice}` twice; remove one.")
+    try:
+        check_header(header)
+    except ValueError as error:
+        raise InputError(f"{path}: {error}.") from error
     if not lines:
         raise InputError(f"{path}: has a header but no rows; add them.")
     for number, cells in lines:
@@ -300,6 +317,17 @@ def read_rows(path: Path, required: tuple[str, ...] = ()) -> tuple[list[str], li
                 "round what holds the separator."
             )
     return header, [Row(path, number, dict(zip(header, map(as_written, cells)))) for number, cells in lines]
+
+
+def check_header(header: Iterable[str]) -> None:
+    """Refuses a table with two columns of one name, of which only one would be read.
+
+    Raises:
+        ValueError: in half a sentence.
+    """
+    twice = [name for name, number in Counter(name.strip() for name in header).items() if name and number > 1]
+    if twice:
+        raise ValueError(f"has the column `{twice[0]}` twice; remove or rename one")
 
 
 def _is_mark(number: int, cells: list[str]) -> bool:

@@ -13,13 +13,13 @@ import warnings
 from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from duchenne.data.cells import NOT_CODED, delimiter_of, workbook_cells
+from duchenne.data.cells import NOT_CODED, check_header, delimiter_of, quoting_of, workbook_cells
 from duchenne.files import check_file, shown_name
 from duchenne.plain import as_cell, as_written
 
@@ -44,7 +44,7 @@ def read_csv_table(path: Path, dtype: Mapping[str, str] | None = None) -> pd.Dat
 
     Raises:
         OSError: when the file cannot be read.
-        ValueError: when it is no table, or a row is longer than the header.
+        ValueError: when it is no table, a column stands in it twice, or a row is longer than the header.
         InputError: when it is a pipe, a device or a folder, or an .xlsx that cannot be read.
     """
     if path.exists():
@@ -91,9 +91,17 @@ def plain_cells(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(**{str(name): column for name, column in named.items()}) if named else table
 
 
-def csv_text(table: pd.DataFrame) -> str:
-    """The table as CSV, to be read back unchanged by `read_csv_table`."""
-    return str(plain_cells(table).to_csv(index=False, lineterminator="\n"))
+def csv_text(table: pd.DataFrame, *, header: bool = True) -> str:
+    """The table as CSV, to be read back unchanged by `read_csv_table`; with `header` its first line, too."""
+    table = plain_cells(table)
+    odd = any(table[name].map(_needs_quotes).any() for name in table if not pd.api.types.is_numeric_dtype(table[name]))
+    quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if odd else csv.QUOTE_MINIMAL
+    return str(table.to_csv(index=False, header=header, lineterminator="\n", quoting=quoting))
+
+
+def _needs_quotes(cell: Any) -> bool:
+    """Whether a name is one that only quotes keep: `csv` does without before a line end of old Macs, and blanks."""
+    return isinstance(cell, str) and ("\r" in cell or cell.startswith(" "))
 
 
 def _as_cell(cell: Any) -> Any:
@@ -102,12 +110,20 @@ def _as_cell(cell: Any) -> Any:
 
 def _read(data: bytes, encoding: str, dtype: Mapping[str, str] | None) -> pd.DataFrame:
     sample = data[:_SAMPLE_BYTES].decode(encoding, errors="replace")
-    stated = re.match(r"sep=(.)\r?\n", sample, re.IGNORECASE)
+    stated = re.match(r"sep=(.)(\r\n?|\n)", sample, re.IGNORECASE)
     body = sample[stated.end() :] if stated else sample
-    separator = delimiter_of(sample[: sample.rfind("\n") + 1] or sample)
+    separator = delimiter_of(sample[: max(sample.rfind("\n"), sample.rfind("\r")) + 1] or sample)
+    try:
+        if b'"' in data and quoting_of(data.decode(encoding), separator) == csv.QUOTE_NONE:
+            raise ValueError("a quote swallows rows; remove it")
+        # Excel for the Mac ends lines by "\r" alone.
+        rows = list(islice(csv.reader(io.StringIO(body, newline=""), delimiter=separator, skipinitialspace=True), 2))
+    except csv.Error as error:
+        raise ValueError(f"{error}; correct it") from error
+    check_header(rows[0] if rows else [])
     edge = re.escape(separator)
     comma = rf'(?:^|{edge})\s*"?-?\d+,\d+(?:[eE][-+]?\d+)?"?\s*(?:{edge}|$)'
-    decimal = "," if separator != "," and re.search(comma, body, re.MULTILINE) else "."
+    decimal = "," if separator != "," and re.search(comma, body.replace("\r", "\n"), re.MULTILINE) else "."
     options: dict[str, Any] = {
         "sep": separator, "decimal": decimal, "encoding": encoding, "skiprows": 1 if stated else 0,
         "skipinitialspace": True, "keep_default_na": False,
@@ -116,7 +132,7 @@ def _read(data: bytes, encoding: str, dtype: Mapping[str, str] | None) -> pd.Dat
     empty = {name: ("",) if name.strip() in TEXT else _EMPTY for name in header}
     types = {name: "str" for name in header if name.strip() in TEXT} | dict(dtype or {})
     # Where the first row is longer than the header, pandas would take what is too much for names and shift the rest.
-    extra = [row[len(header) :] for row in islice(csv.reader(io.StringIO(body), delimiter=separator), 1, 2)]
+    extra = [row[len(header) :] for row in rows[1:]]
     if any(any(cells) for cells in extra):
         raise ValueError(f"row 2 has more cells than the {len(header)} columns; correct it")
     if any(extra):
@@ -143,9 +159,7 @@ def _of_workbook(path: Path, dtype: Mapping[str, str] | None) -> pd.DataFrame:
     header = header[:end]  # the cells beyond it are empty, or what a format reaches to
     if any(any(row[end:]) for row in rows):
         raise ValueError(f"a row has more cells than the {end} columns; correct it")
-    twice = [name for number, name in enumerate(header) if name and name in header[:number]]
-    if twice:
-        raise ValueError(f"two columns are called `{twice[0]}`; rename or remove one")
+    check_header(header)
     named = [number for number, name in enumerate(header) if name]
     table = pd.DataFrame({header[number]: [row[number] for row in rows] for number in named}, dtype="object")
     for name in map(str, table):

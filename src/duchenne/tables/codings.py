@@ -23,10 +23,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from duchenne.data.cells import LETTERS
+from duchenne.data.cells import LETTERS, check_header
 from duchenne.data.spreadsheets import as_numbers, read_csv_table
 from duchenne.data.stored.parquet import BROKEN, read_parquet
 from duchenne.errors import InputError
+from duchenne.facs import au_column
 from duchenne.preparing.codes.names import labels_of
 from duchenne.tables.writing import FOREIGN
 
@@ -125,9 +126,10 @@ def coding_of(table: pd.DataFrame, path: Path) -> Coding:
         InputError: see `read_coding`.
     """
     table = table.set_axis(table.columns.astype(str).str.strip(), axis="columns")
-    twice = table.columns[table.columns.duplicated()]
-    if len(twice):
-        raise InputError(f"{path}: has the column `{twice[0]}` twice; remove one.")
+    try:
+        check_header(table.columns)
+    except ValueError as error:
+        raise InputError(f"{path}: {error}.") from error
     measured = _measured(table)
     values: dict[tuple[int, Kind], Floats] = {}
     for column in table:
@@ -157,12 +159,18 @@ def coding_of(table: pd.DataFrame, path: Path) -> Coding:
     return Coding(path.name, _keys(table, path), values, tuple(unread_note(table, path)))
 
 
-def unread_note(table: pd.DataFrame, path: Path) -> list[str]:
-    """A sentence on the columns that name an action unit, but not what of it, so that nobody reads them."""
-    strange = [str(name) for name in table if _LIKE.match(str(name)) and not _NAME.fullmatch(str(name))]
+def unread_note(table: pd.DataFrame, path: Path, known: re.Pattern[str] = _NAME) -> list[str]:
+    """A sentence on the columns that name an action unit and are not `known`, so that nobody reads them."""
+    strange = [str(name) for name in table if _LIKE.match(str(name)) and not known.fullmatch(str(name))]
     if not strange:
         return []
     return [f"{path.name}: not read: {', '.join(strange)} (write AU12, AU12_c, AU12_r, AU12_p or AU12_s)."]
+
+
+def our_name(column: str) -> str:
+    """`AU12_s` for `au12_S`, which another program may make of it; other names as they are."""
+    match = _NAME.fullmatch(column)
+    return f"{au_column(int(match[2]))}_{match[3].lower()}" if match and not match[1] and match[3] else column
 
 
 def check_times(table: pd.DataFrame, where: str) -> None:

@@ -20,6 +20,8 @@ from duchenne.tables.episodes import frame_seconds
 TRIAL_COLUMNS: Final = ("trial", "onset_s", "offset_s")
 BASELINE_COLUMNS: Final = ("baseline_onset_s", "baseline_offset_s")
 
+_READ: Final = ("source", "face", "name", *TRIAL_COLUMNS, *BASELINE_COLUMNS)
+
 
 class Track(NamedTuple):
     """The rows of one face in time order, how long each and the video is shown, and the stretches without a gap.
@@ -219,9 +221,19 @@ def _source(written: object, sources: Sources, where: str) -> str:
 def _read_csv(table: pd.DataFrame | str | Path, what: str) -> tuple[str, pd.DataFrame]:
     """What to call a table in a sentence, and the table by row number: a file's as spreadsheets count, else from 1."""
     if isinstance(table, pd.DataFrame):
+        _check_names(table, what)
         return what, table.set_axis(range(1, len(table) + 1), axis="index")
     try:
         rows = read_csv_table(Path(table), {"name": "str"})
     except (ValueError, OSError) as error:
         raise InputError(f"{table}: cannot be read as a CSV file ({str(error).splitlines()[0]}).") from error
+    _check_names(rows, str(table))
     return str(table), rows.set_axis(rows.index + 2, axis="index")
+
+
+def _check_names(table: pd.DataFrame, where: str) -> None:
+    """Refuses a column that differs by its capitals alone from one that is read: it would be passed over."""
+    for name in map(str, table):
+        meant = name.strip().lower()
+        if meant in _READ and meant not in table:
+            raise InputError(f"{where}: has a column `{name}`; call it `{meant}`.")

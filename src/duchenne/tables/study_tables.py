@@ -10,17 +10,18 @@ from typing import Any, Final, cast
 import numpy as np
 import pandas as pd
 
-from duchenne.data.cells import MOST_WHOLE
+from duchenne.data.cells import MOST_WHOLE, check_header
 from duchenne.data.spreadsheets import as_numbers
 from duchenne.errors import InputError, UsageError
 from duchenne.faces.recordings.clock import LONGEST_GAP_S
-from duchenne.tables.codings import check_times, read_numbers, unread_note
+from duchenne.tables.codings import check_times, our_name, read_numbers, unread_note
 from duchenne.tables.episodes import find_measures, frame_seconds
 from duchenne.tables.foreign_tables import as_ours
 
 _LIKE_AU: Final = re.compile(r"((occ|int)_)?au[ _]?\d", re.IGNORECASE)
 _LONG: Final = 20
 """A frame that is shown over 10 s and so many times as long as others is told: a camera's pause, or a wrong time."""
+_OURS: Final = re.compile(r"AU\d\d_[psrc]")
 _SUFFIXES: Final = (".csv", ".parquet", ".xlsx", ".tsv")
 
 
@@ -105,14 +106,18 @@ def _read_file(path: Path) -> pd.DataFrame:
 
 
 def _checked(table: pd.DataFrame, where: str, path: Path, fps: float | None, notes: list[str]) -> pd.DataFrame:
-    table = table.set_axis(table.columns.astype(str).str.strip(), axis="columns")
+    table = table.set_axis([our_name(str(name).strip()) for name in table], axis="columns")
+    try:
+        check_header(table.columns)
+    except ValueError as error:
+        raise InputError(f"{where}: {error}.") from error
     missing = [name for name in ("source", "frame", "time_s", "face") if name not in table]
     measures = find_measures(list(table.columns))
     if missing and (measures or any(_LIKE_AU.match(str(name)) for name in table)):
         table, missing = as_ours(table, path, fps, notes), []
         measures = find_measures(list(table.columns))
     else:
-        notes += unread_note(table, path)
+        notes += unread_note(table, path, known=_OURS)
     if missing:
         raise InputError(f"{where}: has no column `{missing[0]}`; name a table of `duchenne detect --format duchenne`.")
     if not measures:
@@ -157,7 +162,7 @@ def _typed(table: pd.DataFrame, where: str) -> pd.DataFrame:
     """With the types that `detect` gives; every number is one."""
     kinds: dict[str, str] = {name: "str" for name in ("flag", "quality") if name in table}
     table = table.astype(kinds)
-    numbers = ["frame", "time_s", *(name for name in map(str, table) if re.fullmatch(r"AU\d\d_[psrc]", name))]
+    numbers = ["frame", "time_s", *(name for name in map(str, table) if _OURS.fullmatch(name))]
     numbers += [name for name in ("x", "y", "width", "yaw", "pitch") if name in table]
     if not isinstance(table["face"].dtype, pd.StringDtype) and table["face"].dtype != object:
         numbers.append("face")

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from duchenne.config import load_json
-from duchenne.data.spreadsheets import plain_cells, read_csv_table
+from duchenne.data.spreadsheets import csv_text, read_csv_table
 from duchenne.data.stored.parquet import read_parquet
 from duchenne.errors import InputError, UsageError
 from duchenne.files import replacing, write_text
@@ -55,7 +55,7 @@ class TableWriter:
                 self._parquet = pq.ParquetWriter(self._file, table.schema)
             self._parquet.write_table(table)
         else:
-            plain_cells(piece).to_csv(self._file, index=False, header=self.rows == 0, lineterminator="\n")
+            self._file.write(csv_text(piece, header=self.rows == 0))
         self.rows += len(piece)
 
     def close(self) -> None:
