@@ -67,7 +67,7 @@ export class Teach {
       const found = await ask("next?" + query({by: $("order").value, coder: $("coder").value.trim()}));
       const names = new Map(this.app.state.recordings.map(one => [one.key, one.source]));
       $("nexts").tBodies[0].replaceChildren(...found.map(one => element("tr", {class: "go", onclick: () => this.app.open(one.key, one.onset_s, one.face)}, element("td", {}, element("button", {}, names.get(one.key))), element("td", {}, String(one.face)), element("td", {}, clock(one.onset_s, .1)), element("td", {}, one.au))));
-      note($("next-note"), found.length ? "" : "Everything is coded.");
+      note($("next-note"), found.length ? "" : "Nothing is left to code.");
     } catch (error) { $("nexts").tBodies[0].replaceChildren(); note($("next-note"), error.message); }
   }
 }
