@@ -153,13 +153,33 @@ def test_what_made_tables_is_said_with_the_tables_it_is_about() -> None:
 
 def test_what_a_detector_does_not_decide_is_said_with_its_verdict() -> None:
     card = {"passed": False, "why": "not validated: too few subjects to leave any out", "threshold": 0.64}
-    cards = {"AU06": {"passed": True, "why": "", "threshold": 0.3}, "AU12": card}
+    failed = {"passed": False, "why": "failed: kappa 0.10, lower bound -0.06", "threshold": 0.15}
+    cards = {"AU06": {"passed": True, "why": "", "threshold": 0.3}, "AU12": card, "AU01": failed, "AU04": card}
     said = made_with({"a": {"model": "own", "about_model": {"aus": cards}}})
     assert said[1:] == [
-        "This detector does not decide, but from a probability of 0.5 is here counted as present: AU12 "
-        "(not validated: too few subjects to leave any out; its own threshold would be 0.64)."
+        "This detector does not decide, but from a probability of 0.5 is here counted as present (its own threshold "
+        "would be that in brackets; its model card says why): not validated: AU12 (0.64), AU04 (0.64); failed: AU01 "
+        "(0.15)."
     ]
     assert made_with({"a": {"model": "own", "about_model": {"aus": {"AU12": 1}}}})[1].startswith("The record beside it")
+
+
+def test_scores_of_different_scales_have_no_mean(tmp_path: Path) -> None:
+    """A mean of z-scores and raw scores was shown, in standard deviations."""
+    rows = pd.concat([frames("a.mp4", [4.0], au_scale="z"), frames("b.mp4", [0.9], au_scale=None)], ignore_index=True)
+    said = r"scores .*: standard deviations over neutral faces \(a\.mp4\) and raw scores \(b\.mp4\)"
+    with pytest.raises(InputError, match=said):
+        duchenne.summarize(rows, report=tmp_path / "page.html")
+    assert not list(tmp_path.iterdir())
+    assert any(re.match(said, note) for note in duchenne.summarize(rows).notes)
+    assert duchenne.summarize(frames("a.mp4", [4.0], au_scale="z")).notes == ()
+
+
+def test_a_threshold_that_changes_nothing_is_said() -> None:
+    rows = frames("a.mp4", [4.0, 1.0], AU12_c=[1, 0], AU04_s=[1.0, 3.0], AU06_p=[0.1, 0.2], au_scale="z")
+    (note,) = duchenne.summarize(rows, threshold=2.5).notes
+    assert note == "--threshold 2.5 is for raw scores without decisions, so it changes nothing of AU06, AU12."
+    assert duchenne.summarize(rows[["source", "frame", "time_s", "face", "AU04_s"]], threshold=2.5).notes == ()
 
 
 def made_study(folder: Path, people: int) -> list[str]:

@@ -125,6 +125,8 @@ def test_how_well_people_could_be_seen() -> None:
     said = table.assign(quality=["cut blurred", None, None, "blurred dark"])
     (row,) = duchenne.summarize(said).quality.to_dict("records")
     assert [row["cut"], row["blurred"], row["dark"]] == pytest.approx([1 / 3, 2 / 3, 1 / 3], abs=1e-6)
+    words = said.drop(columns="width").assign(quality=["narrow cut", None, "narrow", None])  # OpenFace's has no box
+    assert duchenne.summarize(words).quality["narrow"].tolist() == [pytest.approx(2 / 3, abs=1e-6)]
 
 
 def test_trials_are_compared_with_their_own_baseline() -> None:

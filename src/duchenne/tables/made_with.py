@@ -85,10 +85,12 @@ def _undecided(record: Mapping[str, Any]) -> list[str]:
     failed = {au: card for au, card in record.get("about_model", {}).get("aus", {}).items() if not card["passed"]}
     if not failed:
         return []
-    cards = "; ".join(
-        f"{au} ({card['why']}; its own threshold would be {card['threshold']:.2f})" for au, card in failed.items()
-    )
+    verdicts: dict[str, list[str]] = {}
+    for au, card in failed.items():
+        verdicts.setdefault(str(card["why"]).partition(":")[0], []).append(f"{au} ({card['threshold']:.2f})")
+    cards = "; ".join(f"{verdict}: {', '.join(aus)}" for verdict, aus in verdicts.items())
     return [
         "This detector does not decide, but from a probability of "
-        f"{PROBABILITY_THRESHOLD:g} is here counted as present: {cards}."
+        f"{PROBABILITY_THRESHOLD:g} is here counted as present (its own threshold would be that in brackets; its model "
+        f"card says why): {cards}."
     ]

@@ -39,6 +39,7 @@ def face_quality(rows: pd.DataFrame, seconds: NDArray[np.floating], video_s: flo
     def said(word: str) -> pd.Series[Any]:
         return rows["quality"].fillna("").str.split().map(lambda words: word in words)
 
+    narrow = rows["width"] < NARROW_PX if has("width") else said("narrow") if has("quality") else None
     outside = said("cut") if has("quality") else (rows["x"] < 0) | (rows["y"] < 0) if has("x", "y") else None
     turned = (
         (rows["yaw"].abs() > TURNED_DEGREES) | (rows["pitch"].abs() > TURNED_DEGREES) if has("yaw", "pitch") else None
@@ -48,7 +49,7 @@ def face_quality(rows: pd.DataFrame, seconds: NDArray[np.floating], video_s: flo
         "seen": round(float(seconds.sum() / video_s), 6) if video_s > 0 else 1.0,
         "unread": share(rows["flag"].notna()) if has("flag") else np.nan,
         "turned": share(turned) if turned is not None else np.nan,
-        "narrow": share(rows["width"] < NARROW_PX) if has("width") else np.nan,
+        "narrow": share(narrow) if narrow is not None else np.nan,
         "cut": share(outside) if outside is not None else np.nan,
         "blurred": share(said("blurred")) if has("quality") else np.nan,
         "dark": share(said("dark")) if has("quality") else np.nan,

@@ -11,9 +11,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from duchenne.errors import UsageError
+from duchenne.errors import InputError, UsageError
+from duchenne.facs import au_column
 from duchenne.files import shown_name
 from duchenne.tables.episodes import (
+    SCALE_COLUMN,
     Measure,
     find_episodes,
     find_measures,
@@ -96,7 +98,7 @@ def summarize(
     Raises:
         UsageError: when a combination cannot be read or the threshold is not above 0.
         InputError: when a column is missing, or a trial or a named face is not in the table; or when the page cannot be
-            written.
+            written, or its scores are of different scales.
     """
     if threshold is not None and not threshold > 0:
         raise UsageError(f"threshold is {threshold}; it must be above 0.")
@@ -114,6 +116,13 @@ def summarize(
         rows, listed = name_faces(rows, names)
         numbers = dict(zip(zip(rows["source"], rows["face"]), unnamed["face"]))
     measures_of = _measures_of(rows, threshold)
+    notes += [] if threshold is None else _unused(threshold, rows, measures_of)
+    scales = _scales(rows, measures_of)
+    if len(scales) > 1:
+        said = " and ".join(f"{scale} ({own[0]})" for scale, own in scales.items())
+        if report is not None:
+            raise InputError(f"{report}: scores of different scales have no mean: {said}; summarise them apart.")
+        notes.append(f"scores (AUxx_s) are of different scales and cannot be compared: {said}.")
     tracks = list(read_tracks(rows, listed))
     sources = list(map(str, rows["source"].unique()))
     nobody = [source for source in sources if source not in {track.source for track in tracks}]
@@ -248,6 +257,32 @@ def _measures_of(rows: pd.DataFrame, threshold: float | None) -> dict[str, list[
         mine = {measure.au: measure for measure in find_measures(filled, threshold)}
         found[str(source)] = [mine.get(measure.au, measure) for measure in every]
     return found
+
+
+_SCALES: Final = {"z": "standard deviations over neutral faces"}
+
+
+def _scales(rows: pd.DataFrame, measures_of: Mapping[str, Sequence[Measure]]) -> dict[str, list[str]]:
+    """What raw scores count -> the sources whose do."""
+    found: dict[str, list[str]] = {}
+    for source, own in rows.groupby("source", sort=False):
+        scored = [one.column for one in measures_of[str(source)] if one.column.endswith("_s")]
+        if any(own[column].notna().any() for column in scored if column in own):
+            stated = own[SCALE_COLUMN].dropna().astype(str).unique().tolist() if SCALE_COLUMN in own else []
+            scale = stated[0] if stated else "raw scores"
+            found.setdefault(_SCALES.get(scale, scale), []).append(str(source))
+    return found
+
+
+def _unused(threshold: float, rows: pd.DataFrame, measures_of: Mapping[str, Sequence[Measure]]) -> list[str]:
+    """A sentence on action units that a threshold for raw scores has nothing to do with."""
+    filled = {str(name) for name in rows if rows[name].notna().any()}
+    known = [one for measures in measures_of.values() for one in measures if one.column in filled]
+    used = {au_column(one.au) for one in known if one.decision is None and one.column.endswith("_s")}
+    others = sorted({au_column(one.au) for one in known} - used)
+    return [
+        f"--threshold {threshold:g} is for raw scores without decisions, so it changes nothing of {', '.join(others)}."
+    ] if others else []  # fmt: skip
 
 
 def _trials(
