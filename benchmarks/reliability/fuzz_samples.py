@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import shutil
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -272,6 +273,11 @@ def _build_texts(root: Path) -> dict[str, list[str]]:
     (root / "codes" / "project.boris").write_text(json.dumps(project))
     (root / "codes" / "packed.boris.gz").write_bytes(gzip.compress(json.dumps(project).encode(), mtime=0))
     (root / "codes" / "a.eaf").write_text(_EAF)
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(zipfile.ZipInfo("db"), _OPF)
+    (root / "codes" / "a.opf").write_bytes(packed.getvalue())
+    (root / "codes" / "datavyu.csv").write_text(_OPF)
     book = openpyxl.Workbook()
     for row in (("source", "frame", "AU01"), ("a.mp4", 0, 1), ("a.mp4", 1, 0)):
         book.active.append(row)
@@ -285,10 +291,20 @@ def _build_texts(root: Path) -> dict[str, list[str]]:
         "table": ["table.csv", "table.csv", "table.parquet", "table.xlsx"],
         "study": ["a_aus.csv", "a_aus.csv", "a_aus.parquet"], "names": ["names.csv"],
         "trials": ["trials.csv"], "summary": ["summary.json"],
-        "codes": ["rows.csv", "events.csv", "project.boris", "packed.boris.gz", "a.eaf", "rows.xlsx"],
+        "codes": [
+            "rows.csv", "events.csv", "project.boris", "packed.boris.gz", "a.eaf", "rows.xlsx", "a.opf", "datavyu.csv",
+        ],
     }  # fmt: skip
 
 
+_OPF: Final = """#4
+AU12 (MATRIX,true,)-code01|NOMINAL
+00:00:00:500,00:00:01:500,(C)
+facs (MATRIX,true,)-au|NOMINAL,intensity|NOMINAL,side|NOMINAL
+00:00:02:000,00:00:03:000,(6,B,L)
+notes (MATRIX,false,)-code01|NOMINAL
+00:00:02:000,00:00:03:000,("he laughs, twice")
+"""
 _EAF: Final = """<?xml version="1.0" encoding="UTF-8"?>
 <ANNOTATION_DOCUMENT AUTHOR="" DATE="2024-05-01T10:00:00+00:00" FORMAT="3.0" VERSION="3.0">
  <HEADER MEDIA_FILE="" TIME_UNITS="milliseconds">

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 
 from duchenne.errors import InputError
 from duchenne.facs import ACTION_UNITS
-from duchenne.files import read_bytes
+from duchenne.files import check_file, read_bytes
 from duchenne.plain import as_written
 
 LETTERS: Final = {letter: float(value) for value, letter in enumerate("ABCDE", start=1)}
@@ -255,6 +255,8 @@ def workbook_cells(path: Path, data: bytes | None = None) -> list[list[list[str]
     """
     from openpyxl import load_workbook  # here: text tables need not wait for it
 
+    if data is None:
+        check_file(path)
     file = path if data is None else io.BytesIO(data)
     try:
         with zipfile.ZipFile(file) as archive:

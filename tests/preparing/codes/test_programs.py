@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from pathlib import Path
 
@@ -86,6 +87,29 @@ def test_damaged_datavyu_is_one_sentence(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.opf").write_bytes(b"PK nothing")
     with pytest.raises(InputError, match=r"a\.opf: is not a Datavyu spreadsheet"):
         read_events(tmp_path / "a.opf")
+
+
+def test_a_datavyu_cell_longer_than_any_code(tmp_path: Path) -> None:
+    text = OPF.replace("he laughs", "x" * 140_000)
+    with pytest.raises(InputError, match=r"a\.csv, row 9: a cell cannot be read \(field larger than"):
+        read_events(write(tmp_path, text, "a.csv"))
+
+
+@pytest.mark.parametrize("packed", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_datavyu_file_damaged_inside(tmp_path: Path, packed: int) -> None:
+    with zipfile.ZipFile(tmp_path / "a.opf", "w", packed) as archive:
+        archive.writestr("db", OPF)
+    data = (tmp_path / "a.opf").read_bytes()
+    (tmp_path / "a.opf").write_bytes(data[:60] + bytes(b ^ 255 for b in data[60:120]) + data[120:])
+    with pytest.raises(InputError, match=r"a\.opf: (is not a Datavyu spreadsheet|cannot be read)"):
+        read_events(tmp_path / "a.opf")
+
+
+@pytest.mark.parametrize("name", ["a.eaf", "a.opf", "a.xlsx", "a.csv"])
+def test_pipes_are_no_codes(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(InputError, match="it is a pipe or a device, not a file; name the file itself"):
+        read_events(tmp_path / name)
 
 
 # Excel

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from pathlib import Path
 
@@ -55,6 +56,24 @@ def test_a_damaged_member(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"some", b"sume"))
     with pytest.raises(InputError, match=r"damaged\.zip/a\.txt: cannot be read .* fetch the archive again"):
         read_stored(Stored(path, "a.txt"))
+
+
+def test_a_damaged_member_packed_with_lzma(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_LZMA) as out:
+        out.writestr("a.txt", "some text, some more, and some that differs" * 9)
+    data = (tmp_path / "a.zip").read_bytes()
+    (tmp_path / "a.zip").write_bytes(data[:50] + bytes(b ^ 255 for b in data[50:70]) + data[70:])
+    with pytest.raises(InputError, match=r"a\.zip/a\.txt: cannot be read .* fetch the archive again"):
+        read_stored(Stored(tmp_path / "a.zip", "a.txt"))
+
+
+def test_pipes_are_neither_files_nor_archives(tmp_path: Path) -> None:
+    for name in ("a.txt", "b.zip"):
+        os.mkfifo(tmp_path / name)
+    tree = Tree(tmp_path)
+    assert "b.zip: cannot be read: it is a pipe" in tree.problems[0]
+    with pytest.raises(InputError, match="it is a pipe or a device"):
+        tree.data("a.txt")
 
 
 def test_a_member_that_unpacks_to_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import re
 import zipfile
 import zlib
@@ -13,10 +14,14 @@ from typing import Final, NamedTuple, TypeVar
 
 from duchenne.data.cells import decode_text
 from duchenne.errors import InputError
-from duchenne.files import shown_name, walk
+from duchenne.files import check_file, shown_name, walk
 
 LARGEST_MEMBER: Final = 1 << 28
 """Bytes; a picture or table that unpacks to more is refused."""
+BROKEN_ARCHIVE: Final = (
+    zipfile.BadZipFile, LookupError, ValueError, RuntimeError, EOFError, zlib.error, lzma.LZMAError,
+)  # fmt: skip
+"""What `zipfile` raises of an archive that is damaged, locked, or packed in a way that it does not know."""
 _PASSED_OVER: Final = ("__MACOSX", "@eaDir")
 _ARCHIVE: Final = re.compile(r"\.zip/", re.IGNORECASE)
 K = TypeVar("K", bound=Hashable)
@@ -133,9 +138,13 @@ class Tree:
 
     def _members(self, archive: str) -> Iterator[str]:
         try:
+            check_file(self.root / archive)
             with zipfile.ZipFile(self.root / archive) as opened:
                 members = [info.filename for info in opened.infolist() if not info.is_dir()]
-        except (OSError, zipfile.BadZipFile, ValueError) as error:
+        except InputError as error:
+            self.problems.append(str(error))
+            return
+        except (OSError, *BROKEN_ARCHIVE) as error:
             self.problems.append(f"{archive}: cannot be read as a zip archive ({error}); fetch it again.")
             return
         self._archives.add(archive)
@@ -158,6 +167,7 @@ def read_stored(place: Stored) -> bytes:
         InputError: when it is missing, damaged, locked by a password, or unreasonably large.
     """
     if not place.member:
+        check_file(place.path)
         try:
             return place.path.read_bytes()
         except OSError as error:
@@ -167,7 +177,7 @@ def read_stored(place: Stored) -> bytes:
         if archive.getinfo(place.member).file_size > LARGEST_MEMBER:
             raise InputError(f"{place.path}/{place.member}: unpacks to over 256 MiB; replace it.")
         return archive.read(place.member)
-    except (OSError, LookupError, RuntimeError, EOFError, ValueError, zlib.error, zipfile.BadZipFile) as error:
+    except (OSError, *BROKEN_ARCHIVE) as error:
         if isinstance(error, RuntimeError) and "password" in str(error):
             raise InputError(f"{place.path}: is locked by a password; unpack it.") from error
         raise InputError(f"{place.path}/{place.member}: cannot be read ({error}); fetch the archive again.") from error

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import re
 import zipfile
-import zlib
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -14,6 +13,7 @@ from typing import Final
 
 from duchenne.data.cells import LETTERS, Row, decode_text
 from duchenne.errors import InputError
+from duchenne.files import check_file
 from duchenne.preparing.codes.programs.events import (
     Event,
     Stretch,
@@ -36,6 +36,7 @@ from duchenne.preparing.codes.programs.notation import (
     who_of_names,
 )
 from duchenne.preparing.codes.programs.tiers import bare_note, is_coding, numbers_are_aus
+from duchenne.preparing.sources.tree import BROKEN_ARCHIVE
 
 _COLUMN: Final = re.compile(r"(?P<name>.+?) \((?P<kind>MATRIX|TEXT|NOMINAL),(?:true|false),.*?\)(?:-(?P<codes>.*))?")
 _CELL: Final = re.compile(r"(\d+):(\d{2}):(\d{2}):(\d{3}),(\d+):(\d{2}):(\d{2}):(\d{3}),(.*)")
@@ -67,6 +68,7 @@ def read_opf(path: Path, notes: list[str]) -> list[Event]:
     Raises:
         InputError: when it cannot be read or is none.
     """
+    check_file(path)
     try:
         with zipfile.ZipFile(path) as archive:
             if archive.getinfo("db").file_size > _LARGEST:
@@ -75,7 +77,7 @@ def read_opf(path: Path, notes: list[str]) -> list[Event]:
             project = decode_text(archive.read("project")) if "project" in archive.namelist() else ""
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}); check it.") from error
-    except (zipfile.BadZipFile, KeyError, ValueError, RuntimeError, NotImplementedError, EOFError, zlib.error) as error:
+    except BROKEN_ARCHIVE as error:
         raise InputError(f"{path}: is not a Datavyu spreadsheet ({error}); save it again.") from error
     feeds = tuple((feed.replace("\\", "/"), 0.0) for feed in _FEED.findall(project)[:_MOST])
     if feeds and re.search(r"^\s*-?\s*offset:\s*-?[1-9]", project, re.MULTILINE):
@@ -102,7 +104,10 @@ def read_spreadsheet(path: Path, text: str, notes: list[str]) -> list[Event]:
             onset, offset = (_seconds(cell.groups()[first : first + 4]) for first in (0, 4))
             inside = cell[9].strip()
             inside = inside[1:-1] if inside.startswith("(") and inside.endswith(")") else inside
-            values = [value.strip() for value in next(csv.reader([inside], skipinitialspace=True), [])]
+            try:
+                values = [value.strip() for value in next(csv.reader([inside], skipinitialspace=True), [])]
+            except csv.Error as error:
+                raise InputError(f"{path}, row {number}: a cell cannot be read ({error}); correct it.") from error
             known = dict(zip([*names, *(f"code{place}" for place in range(len(names), len(values)))], values))
             cells.append((row, onset, onset if offset == 0 else offset, known))
         elif line.strip() and not re.fullmatch(r"#\d+", line.strip()):

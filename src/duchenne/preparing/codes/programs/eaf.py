@@ -16,6 +16,7 @@ from xml.etree import ElementTree
 
 from duchenne.data.cells import Row
 from duchenne.errors import InputError
+from duchenne.files import read_bytes
 from duchenne.preparing.codes.programs.annotations import Annotation, events_of
 from duchenne.preparing.codes.programs.elan import name_of, shifted
 from duchenne.preparing.codes.programs.events import Event, Stretch, in_order, subject_of
@@ -31,12 +32,9 @@ def read_eaf(path: Path, notes: list[str]) -> list[Event]:
     Raises:
         InputError: when it cannot be read or is none.
     """
+    data = read_bytes(path, _LARGEST)
     try:
-        if path.stat().st_size > _LARGEST:
-            raise InputError(f"{path}: is larger than {_LARGEST >> 20} MB, which no .eaf is; name another file.")
-        root = ElementTree.parse(path).getroot()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions.") from error
+        root = ElementTree.fromstring(data)
     except (ElementTree.ParseError, ValueError, LookupError) as error:  # LookupError: an encoding that is none
         raise InputError(f"{path}: is not an ELAN annotation document ({error}); save it again.") from error
     if root.tag != "ANNOTATION_DOCUMENT":
