@@ -7,6 +7,7 @@ import socket
 import struct
 import subprocess
 import sys
+import tracemalloc
 import zlib
 from fractions import Fraction
 from pathlib import Path
@@ -28,6 +29,7 @@ from duchenne.faces.recordings.listing import (
     list_media,
     list_sequences,
 )
+from duchenne.faces.recordings.stills import eight_bit
 
 LEVELS = list(range(20, 220, 20))
 
@@ -199,6 +201,17 @@ def test_one_pixel_without_bounds_leaves_the_others_bright(tmp_path: Path) -> No
     assert levels == [255, 255, 128]
 
 
+def test_floats_take_little_beside_themselves() -> None:
+    """A picture of 36 MB was copied five times on its way to 8 bits."""
+    image = np.random.default_rng(0).random((2000, 1500, 3), dtype=np.float32)
+    tracemalloc.start()
+    shown = eight_bit(image)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 0.7 * image.nbytes
+    np.testing.assert_array_equal(shown, np.rint(image * 255).astype(np.uint8))
+
+
 def test_its_size_is_known_without_looking_through_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def through(_: object) -> None:
         raise AssertionError("all pages were looked at")
@@ -317,6 +330,15 @@ REFUSED = {
     "list.mp4": "ffconcat version 1.0\nfile {other}\n",
     "dash.mp4": '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static"><Period/></MPD>',
     "text.txt": "hello\n" * 99,
+    # Magic Lantern's raw video, whose parts lie beside it as mlv.m00, mlv.m01 ...
+    "mlv.mp4": "MLVI4\0\0\0v2.0"
+    + "\0" * 20
+    + "\1\0\0\0\1\0\0\0\0\0\0\0\x19\0\0\0\1\0\0\0RAWI\0\1\0\0"
+    + "\0" * 8
+    + "\x40\0\x40\0\1"
+    + "\0" * 235
+    + "VIDF\x40\0\0\0"
+    + "\0" * 56,
 }
 
 

@@ -25,15 +25,17 @@ IMAGE_SUFFIXES: Final = frozenset({
 })  # fmt: skip
 """Files that a folder is searched for as images."""
 MOST_PIXELS: Final = 120_000_000
-"""Larger pictures are refused before memory is taken for them: in work one takes about 16 bytes a pixel."""
+"""Larger pictures are refused before memory is taken for them: in work one takes about 16 bytes a pixel, of floats 36,
+or 72 where these have 64 bits."""
 
 # Containers, streams without one, and single pictures. Not among them is whatever names other files or addresses
-# (playlists, SDP, concat lists, DASH, IMF), draws text, or is made up by FFmpeg (lavfi, devices).
+# (playlists, SDP, concat lists, DASH, IMF) or looks for parts of itself beside it (MLV), draws text, or is made up by
+# FFmpeg (lavfi, devices).
 _FORMATS: Final = (
     "mov", "matroska", "avi", "mpegts", "mpeg", "mpegvideo", "m4v", "h261", "h263", "h264", "hevc", "vvc", "obu", "av1",
     "ivf", "vc1", "vc1test", "mjpeg", "mjpeg_2000", "mpjpeg", "smjpeg", "asf", "asf_o", "flv", "live_flv", "kux",
     "ogg", "mxf", "gxf", "lxf", "dv", "nut", "nuv", "nsv", "rm", "ivr", "wtv", "ty", "pva", "dhav", "yuv4mpegpipe",
-    "gif", "apng", "jpegxl_anim", "r3d", "mlv", "cine", "ser",
+    "gif", "apng", "jpegxl_anim", "r3d", "cine", "ser",
     "gif_pipe", "jpeg_pipe", "jpegls_pipe", "jpegxl_pipe", "j2k_pipe", "png_pipe", "bmp_pipe", "tiff_pipe",
     "webp_pipe", "ppm_pipe", "pgm_pipe", "pbm_pipe", "pam_pipe", "pgmyuv_pipe", "pfm_pipe", "phm_pipe", "hdr_pipe",
     "exr_pipe", "dpx_pipe", "cri_pipe", "psd_pipe", "pcx_pipe", "sgi_pipe", "sunrast_pipe", "qoi_pipe", "xwd_pipe",

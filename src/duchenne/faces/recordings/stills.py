@@ -34,6 +34,7 @@ _DAMAGE: Final = re.compile(
 )
 _NO_DAMAGE: Final = ("Corrupt JPEG data", "Invalid SOS", "Warning", "[ERROR", "[ WARN", "TIFF")
 _TWELVE_BITS: Final = 4095
+_ROWS: Final = 64
 
 
 def is_still(head: bytes) -> bool:
@@ -155,12 +156,14 @@ def eight_bit(image: NDArray[Any], most: float | None = None) -> NDArray[np.uint
     if image.dtype == np.uint8:
         return np.asarray(image, dtype=np.uint8)
     most = _largest(image) if most is None else most
-    image = np.nan_to_num(image)
-    if image.dtype == np.uint16:
-        image = np.minimum(image >> (4 if most <= _TWELVE_BITS else 8), 255)
-    else:
-        image = np.rint(np.clip(image / max(1.0, most), 0, 1) * 255)
-    return image.astype(np.uint8)
+    shown = np.empty(image.shape, dtype=np.uint8)
+    for first in range(0, len(image), _ROWS):  # of a large picture of floats every copy counts
+        rows = np.nan_to_num(image[first : first + _ROWS])
+        if image.dtype == np.uint16:
+            shown[first : first + _ROWS] = np.minimum(rows >> (4 if most <= _TWELVE_BITS else 8), 255)
+        else:
+            shown[first : first + _ROWS] = np.rint(np.clip(rows / max(1.0, most), 0, 1) * 255)
+    return shown
 
 
 def largest_value(images: Iterable[NDArray[Any]]) -> float | None:
