@@ -18,7 +18,7 @@ from duchenne.detection.formats import FORMATS
 from duchenne.detection.results import DetectedFace, FrameResult, Rows
 from duchenne.errors import InputError
 from duchenne.faces.find import Face
-from duchenne.tables.writing import table_writer
+from duchenne.tables.writing import table_writer, write_record
 
 COLUMNS = ("AU06_s", "AU12_s", "AU45_s")
 
@@ -267,6 +267,16 @@ def test_capitals_that_another_program_changed(tmp_path: Path, name: str) -> Non
     summary = duchenne.summarize(tmp_path / "t.csv")
     assert summary.faces.set_index("au").loc[12, ["measure", "mean"]].tolist() == ["AU12_s", 2.5]
     assert any("not read: AU04" in note for note in summary.notes)
+
+
+def test_a_table_that_was_cut_off_is_no_longer_that_of_its_record(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(HEAD + "a,0,0,0,1\na,1,1,0,3\n")
+    write_record(path, {"model": "duchenne"})
+    assert duchenne.summarize(path).made_with == ("Model: duchenne.",)
+    path.write_text(path.read_text()[:-10])
+    (said,) = duchenne.summarize(path).made_with
+    assert "was it changed or cut off since?" in said
 
 
 def test_a_frame_that_outweighs_all_others_is_told(tmp_path: Path) -> None:

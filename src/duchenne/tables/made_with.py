@@ -54,7 +54,10 @@ def made_with(records: Mapping[str, Mapping[str, Any] | None]) -> list[str]:
     about: dict[str, list[str]] = {}
     for name, record in records.items():
         if record is None or not isinstance(record.get("model"), str):
-            said = ["No record of `detect` lies beside it, so its model and settings are not known."]
+            said = [
+                "No record of `detect` lies beside it as it is now (was it changed or cut off since?), so its model "
+                "and settings are not known."
+            ]
         else:
             said = [f"Model: {record['model']}.", *_of_record(record)]
         for sentence in said:
