@@ -99,7 +99,7 @@ def test_codes_trials_and_names_of_a_recording_in_another_folder_are_refused(tmp
         with pytest.raises(InputError, match=r"no video or several are meant by `S01/video\.mp4`"):
             read_codes(table, sources)
     table.write_text("source,face,name\nS01/video.mp4,0,anna\n", encoding="utf-8")
-    with pytest.raises(InputError, match=r"there is no face 0 in `S01/video\.mp4`"):
+    with pytest.raises(InputError, match=r"row 2, source: no video or several are meant by `S01/video\.mp4`"):
         read_names(table, sources, {("S02/video.mp4", 0)})
     table.write_text("source,trial,onset_s,offset_s\nS01/video.mp4,a,0,1\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"`S01/video\.mp4` means no input of the table"):
@@ -124,6 +124,21 @@ def test_two_files_of_another_computer_are_not_one(tmp_path: Path) -> None:
         read_codes(path, ["S02/v.mp4"])
     path.write_text("source,au,onset_s,offset_s\nD:/ann/S02/v.mp4,12,0,1\nC:/study/v.mp4,6,0,1\n")
     assert len(read_codes(path, ["S02/v.mp4"]).notes) == 1  # a copy
+
+
+def test_two_names_of_one_recording_are_one_file(tmp_path: Path) -> None:
+    """A recording beside the folders fits every folder, and got the codes of all."""
+    path, head = tmp_path / "codes.csv", "source,au,onset_s,offset_s\n"
+    for sources in (["video.mp4"], ["video.mp4", "S01/video.mp4"]):
+        path.write_text(head + "S02/video.mp4,12,0,1\nS03/video.mp4,6,0,1\n")
+        with pytest.raises(InputError, match=r"row 3: `S03/video\.mp4` cannot be video\.mp4, as `S02/video\.mp4` is"):
+            read_codes(path, sources)
+    path.write_text(head + "D:/Rec/p01.mp4,12,0,1\nd:/rec/p01.mp4,6,0,1\n")
+    assert set(read_codes(path, ["video/p01.mp4"]).videos) == {"video/p01.mp4"}
+    media = '"#file:///D:/video/p01.mp4 -- offset: 0"\n"#file:///D:/audio/p01.wav -- offset: 0"\n'
+    path = tmp_path / "p01.txt"
+    path.write_text(media + "AU12\t\t00:00:00.500\t00:00:01.500\tC\n")
+    assert set(read_codes(path, ["video/p01.mp4"]).videos) == {"video/p01.mp4"}
 
 
 def test_of_several_cameras_the_one_whose_folder_fits_is_meant(tmp_path: Path) -> None:
@@ -154,6 +169,8 @@ def test_recordings_in_other_folders_are_compared_only_where_nothing_tells_them_
     assert same_recordings(["S01/x", "S01/y"], ["S02/x", "S02/y"], alone=False) == {}
     assert same_recordings(["S02/x", "S03/x"], ["S01/x", "S02/x"]) == {"S02/x": "S02/x"}  # folders count here
     assert same_recordings(["S02/x", "S03/x"], ["S04/x"]) == {}
+    raw, coded = ["p03", "raw/p01", "raw/p02"], ["p03", "coded/p01", "coded/p02"]
+    assert same_recordings(raw, coded) == dict(zip(raw, coded, strict=True))
     assert same_recordings(["study/S01/x", "S02/x"], ["S01/x", "S02/x"], alone=False) == {
         "study/S01/x": "S01/x", "S02/x": "S02/x",
     }  # fmt: skip

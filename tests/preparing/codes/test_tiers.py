@@ -74,8 +74,10 @@ def test_of_two_tiers_of_intensities_that_of_the_coder_counts(tmp_path: Path) ->
     assert {(event.coder, event.intensity) for event in read_events(path)} == {("MK", 2), ("BT", 4)}
     with pytest.raises(InputError, match="row 4, AU intensity: `B` and `D` are intensities of one annotation"):
         read_events(write(tmp_path, elan(("FACS", "12"), ("Intensity", "B"), ("AU intensity", "D"))))
-    with pytest.raises(InputError, match="row 3, Intensity: `C` is one intensity of 2 AUs"):
-        read_events(write(tmp_path, elan(("FACS", "6+12"), ("Intensity", "C"))))
+    notes: list[str] = []
+    both = read_events(write(tmp_path, elan(("FACS", "6+12"), ("Intensity", "C"))), notes)
+    assert [(event.au, event.intensity) for event in both] == [(6, None), (12, None)]
+    assert "1 intensities in `Intensity` are of nothing that is coded at the same time, or of several" in notes[0]
     with pytest.raises(InputError, match="row 3, Intensity: `7` is no intensity"):
         read_events(write(tmp_path, elan(("FACS", "12"), ("Intensity", "7"))))
 
@@ -94,6 +96,12 @@ def test_columns_of_datavyu_about_people_are_no_aus(tmp_path: Path) -> None:
     assert [note.split(": ", 1)[1] for note in notes] == [
         "bare numbers in `facs.id`, `id.idnum` are not read as AUs; write AU12 where they are."
     ]
+    for states, intensity in (("AU12.state", 0), ("AU12.side,AU12.state", 0), ("AU12.valence", None)):
+        cells = {"AU12.state": "off", "AU12.side,AU12.state": "left,off", "AU12.valence": "neutral"}[states]
+        wide = f"AU12.onset,AU12.offset,{states}\n1000,2000,{cells}\n"
+        assert said(write(tmp_path, wide, "c.csv")) == [(12, 1, 2, intensity)]
+    numbered = "AU.onset,AU.offset,AU.number,AU.level\n1000,2000,12,C\n"
+    assert said(write(tmp_path, numbered, "d.csv")) == [(12, 1, 2, 3)]
     wide = "id.ordinal,id.onset,id.offset,id.age,smile.onset,smile.offset,smile.code01\n1,0,9000,24,1000,2000,AU12\n"
     assert [(event.au, event.onset_s) for event in read_events(write(tmp_path, wide, "b.csv"))] == [(12, 1)]
 
@@ -108,7 +116,11 @@ def test_intensities_of_others_are_nobodys(tmp_path: Path) -> None:
     ]
     late = elan(("FACS", "12"), ("Level", "game 3"), ("Intensity", "high")) + "Intensity\t1020\t2000\tC\n"
     assert said(write(tmp_path, late)) == [(12, 1, 2, None)]
-    assert said(write(tmp_path, elan(("AU12", ""), ("Intensity", "4")))) == [(12, 1, 2, 4)]
+    for value in ("", "smile"):
+        assert said(write(tmp_path, elan(("AU12", value), ("Intensity (A-E)", "4")))) == [(12, 1, 2, 4)]
+    assert said(write(tmp_path, elan(("AU12", "off"), ("Intensidad", "C")))) == [(12, 1, 2, 0)]
+    with pytest.raises(InputError, match=r"row 2, AU12: `maybe 12\?` is no intensity"):
+        read_events(write(tmp_path, elan(("AU12", "maybe 12?"), ("Intensity", "C"))))
     for strength in ("", "NA"):
         both = said(write(tmp_path, elan(("FACS", "6+12"), ("Intensity", strength))))
         assert both == [(6, 1, 2, None), (12, 1, 2, None)]
@@ -168,7 +180,7 @@ def test_an_au_among_the_modifiers_of_any_behaviour(tmp_path: Path) -> None:
     rows = boris(("smile", 1.0, 2.0, "AU12C"), ("room", 3.0, 4.0, "12C"), ("speech", 5.0, 6.0, "None"))
     assert said(write(tmp_path, AGGREGATED.format(variable="") + rows)) == [(12, 1, 2, 3)]
     for modifier in ("12|4", "1|2"):
-        with pytest.raises(InputError, match=r"Modifier: `[14]` may be an AU or an intensity; write AU[14], or A to E"):
+        with pytest.raises(InputError, match=r"Modifier: `[14]` may be an AU or an intensity; write AU before"):
             read_events(write(tmp_path, AGGREGATED.format(variable="") + boris(("FACS", 1.0, 2.0, modifier))))
     logged = [[1.0, "", "FACS", "12|C", ""], [1.5, "", "FACS", "6|B", ""], [2.0, "", "FACS", "12|C", ""],
               [3.0, "", "FACS", "6|B", ""]]  # fmt: skip
@@ -186,7 +198,13 @@ def test_an_au_among_the_modifiers_of_any_behaviour(tmp_path: Path) -> None:
         ("joue au ballon", "2", []), ("touches lower face", "2", []), ("No AU", "1", []), ("regarde au loin", "1", []),
         ("FACS", "1,2", [(1, None), (2, None)]), ("FACS", "unscorable", "unknown"), ("FACS", "?", "unknown"),
         ("FACS", "12 smile", "error"), ("FACS", "AU12?", "error"), ("FACS", "12Z", "error"), ("FACS", "3|12", "error"),
-        ("FACS", "AU4|4", "error"),
+        ("FACS", "AU4|4", [(4, 4)]), ("FACS", "AU12|3", [(12, 3)]), ("FACS", "12|Level 3", [(12, 3)]),
+        ("FACS", "12|4 - severe", "error"), ("FACS", "12|5 (max)", "error"), ("FACS", "None|4", "error"),
+        ("FACS", "L12D,R12B", [(12, 4)]), ("FACS", "12C,12", [(12, 3)]), ("FACS mother", "12C", [(12, 3)]),
+        ("AUs lower face", "12C", [(12, 3)]), ("FACS upper face", "1|C", [(1, 3)]), ("AU present", "12C", [(12, 3)]),
+        ("smile", "AU12,AU6", [(12, None), (6, None)]), ("smile", "without AU6", "error"),
+        ("smile", "AU6 not present", "error"), ("Regard", "au 1er plan", []), ("Regard", "Au 2e essai", []),
+        ("smile", "room 12C", []),
     ],
 )  # fmt: skip
 def test_modifiers_say_what_they_say(tmp_path: Path, name: str, modifier: str, expected: Any) -> None:
@@ -245,7 +263,7 @@ def test_words_for_what_is_not_there(tmp_path: Path, word: str) -> None:
     assert said(write(tmp_path, elan(("AU12", word)))) == [(12, 1, 2, 0)]
 
 
-@pytest.mark.parametrize("word", ["obscured", "blurred", "uncertain", "unscharf"])
+@pytest.mark.parametrize("word", ["obscured", "blurred", "uncertain", "unscharf", "NULL"])
 def test_words_for_what_cannot_be_told(tmp_path: Path, word: str) -> None:
     assert [event.kind for event in read_events(write(tmp_path, elan(("AU12", word))))] == ["unknown"]
 

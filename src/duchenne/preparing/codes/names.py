@@ -177,7 +177,7 @@ def _are_of_one(folders: Collection[PurePosixPath]) -> bool:
 
 def may_be_one(names: Iterable[str]) -> bool:
     """Whether names of files of one name can all be the same file's: they are in no two folders of one disk."""
-    return _are_of_one(_outermost({_folder(name) for name in names}))
+    return _are_of_one(_outermost({PurePosixPath(str(_folder(name)).lower()) for name in names}))
 
 
 def disk_of(folder: PurePosixPath) -> str:
@@ -194,7 +194,7 @@ def same_recordings(mine: Sequence[str], theirs: Sequence[str], *, alone: bool =
     Args:
         mine, theirs: names of one coding each, no two of one recording.
         alone: nothing says that the two name different recordings: one of each alone is the same one, whatever they
-            are called, and where nothing else is the same, folders are not asked.
+            are called, and folders are not asked where no other two are in the same one.
     """
     if alone and len(mine) == 1 == len(theirs):
         return {mine[0]: theirs[0]}
@@ -206,10 +206,12 @@ def same_recordings(mine: Sequence[str], theirs: Sequence[str], *, alone: bool =
     others = [source for source in theirs if source not in found.values()]
     names = Sources([source for source in mine if source not in found])
     found |= {source: other for other, source in _only_once({o: names.find_start(o) for o in others}, ()).items()}
-    if alone and not found:
-        stems = Counter(map(stem_of, theirs))
-        of_stem = {stem_of(source): source for source in theirs if stems[stem_of(source)] == 1}
-        found |= _only_once({source: of_stem.get(stem_of(source)) for source in mine}, ())
+    if alone and not any(_folder(source).name and _folder(other).name for source, other in found.items()):
+        left = [source for source in theirs if source not in found.values()]
+        stems = Counter(map(stem_of, left))
+        of_stem = {stem_of(source): source for source in left if stems[stem_of(source)] == 1}
+        rest = [source for source in mine if source not in found]
+        found |= _only_once({source: of_stem.get(stem_of(source)) for source in rest}, ())
     return found
 
 
@@ -245,7 +247,11 @@ def read_names(
     index = Sources(sources)
     for row in rows:
         source, face = index.find(row.get("source"), copies=False), row.whole_number_of("face")
-        if source is None or face is None or (known is not None and (source, face) not in known):
+        if source is None:
+            raise row.error(
+                "source", f"no video or several are meant by `{row.get('source')}`; give its path under --root."
+            )
+        if face is None or (known is not None and (source, face) not in known):
             raise InputError(
                 f"{path}, row {row.number}: there is no face {row.get('face')} in `{row.get('source')}`; "
                 "faces.html beside the prepared data shows which there are."

@@ -212,8 +212,9 @@ def read_codes(
     for file in _files(path):
         if is_events(file):
             for event in read_events(file, notes):
-                by_file.setdefault(file, []).append(_of_video(event, index, file, chapters or {}))
-                called[by_file[file][-1].source] |= {name: event.where for name in _names_of(event)}
+                name, placed_event = _of_video(event, index, file, chapters or {})
+                by_file.setdefault(file, []).append(placed_event)
+                called[placed_event.source].setdefault(name, event.where)
             continue
         header, given = read_rows(file)
         columns[file] = au_columns(file, header)
@@ -291,9 +292,9 @@ def _files(path: Path) -> list[Path]:
     return files
 
 
-def _of_video(event: Event, sources: Sources, file: Path, chapters: Mapping[str, str]) -> Event:
-    """The event in the time of the video that is meant."""
-    chapter = Sources(list(chapters)).find(event.source) if chapters else None
+def _of_video(event: Event, sources: Sources, file: Path, chapters: Mapping[str, str]) -> tuple[str, Event]:
+    """The name by which a video is meant, and the event in its time."""
+    chapter = Sources(list(chapters)).find(event.source, copies=False) if chapters else None
     if chapter is not None:
         raise InputError(
             f"{event.where}: `{chapter}` is a chapter of {chapters[chapter]} (--chapters); give times from its "
@@ -303,17 +304,12 @@ def _of_video(event: Event, sources: Sources, file: Path, chapters: Mapping[str,
         for name, ahead_s in ((event.source, 0.0), *event.others):
             source = sources.find(name, copies=copies)
             if source is not None:
-                return event.at(source, ahead_s)
+                return name, event.at(source, ahead_s)
     if event.observation.startswith(event.source):  # no recording was named; sessions are often called `p01 MK`
         source = sources.find_start(event.observation) or sources.find(file.stem) or sources.find_start(file.stem)
         if source is not None:
-            return event.at(source)
+            return event.observation, event.at(source)
     raise InputError(f"{event.where}: no video or several are meant by `{event.source}`; give its path under --root.")
-
-
-def _names_of(event: Event) -> list[str]:
-    """Those of the recording; of several the one that fits best is asked for."""
-    return [event.source, *(name for name, _ in event.others)]
 
 
 def event_codes(events: Sequence[Event]) -> dict[int | None, FaceCodes]:

@@ -100,10 +100,11 @@ def copies_note(path: Path, called: Mapping[str, Mapping[str, str]]) -> list[str
     for source, wheres in called.items():
         names = [name for name in wheres if stem_of(name) == stem_of(source)]
         copies = [name for name in names if not is_called_so(name, source)]
-        if copies and not may_be_one(names):
-            others = ", ".join(f"`{name}`" for name in names if name != copies[0])
+        if not may_be_one(names):
+            odd = (copies or names[1:])[0]
+            others = ", ".join(f"`{name}`" for name in names if name != odd)
             raise InputError(
-                f"{wheres[copies[0]]}: `{copies[0]}` cannot be {source}, as {others} is, too; give paths under --root."
+                f"{wheres[odd]}: `{odd}` cannot be {source}, as {others} is, too; give paths under --root."
             )
         taken += [f"{name} for {source}" for name in copies[:1]]
     return [f"{path}: by file name alone, taken {listed(taken)}."] if taken else []

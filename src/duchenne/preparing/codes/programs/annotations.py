@@ -8,7 +8,15 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from duchenne.preparing.codes.programs.events import NO_MODIFIER, Event, Stretch, of_aus, of_text, of_value
+from duchenne.preparing.codes.programs.events import (
+    NO_MODIFIER,
+    Event,
+    Stretch,
+    of_aus,
+    of_text,
+    of_value,
+    says_present,
+)
 from duchenne.preparing.codes.programs.notation import (
     NOT_VISIBLE,
     Said,
@@ -16,7 +24,6 @@ from duchenne.preparing.codes.programs.notation import (
     is_unknown,
     parse_aus,
     parse_intensities,
-    parse_intensity,
     who_of_codings,
     who_of_names,
     without_mark,
@@ -47,7 +54,7 @@ def events_of(found: Sequence[Annotation], notes: list[str]) -> Iterator[Event]:
     """What annotations say, tier by tier; a tier of intensities says how strong what is coded at the same time is.
 
     Raises:
-        InputError: when one names an AU and cannot be read, or an intensity may be that of several AUs.
+        InputError: when one names an AU and cannot be read.
     """
     values = defaultdict(list)
     for one in found:
@@ -94,7 +101,7 @@ def _own(one: Annotation, coding: Collection[str]) -> list[Said]:
     """The AUs of an annotation that says no intensity itself."""
     text = without_mark(one.value)
     if _is_named(one.tier, coding):
-        said = aus_of_name(one.tier) if parse_intensity(text) is None and not is_unknown(text) else []
+        said = aus_of_name(one.tier) if says_present(text) and not is_unknown(text) else []
     else:
         said = parse_aus(text) if one.tier in coding else []
     return said if all(au.intensity is None for au in said) else []
@@ -120,7 +127,7 @@ def _strengths(found: Sequence[Annotation], coding: Collection[str], notes: list
                 raise one.stretch.row.error(one.tier, f"`{one.value}` is no intensity; write A to E or 0 to 5.")
         elif text in NO_MODIFIER:
             continue
-        elif len(fits) != 1:
+        elif len(fits) != 1 or len(parse_intensities(text)) not in (0, len(_own(found[fits[0]], coding))):
             lost[one.tier] += 1
         elif without_mark(graded.setdefault(fits[0], one).value) != text:
             raise one.stretch.row.error(
@@ -143,33 +150,24 @@ def _when(one: Annotation) -> tuple[str, float, float]:
 def _belongs(strength: Annotation, coded: Annotation) -> bool:
     """Whether an intensity is that of an annotation: by its tier, or by what its tier is called (`Intensity MK`)."""
     if strength.above:
-        return coded.tier in strength.above
+        return coded.tier in strength.above or coded.above == strength.above
     mine, theirs = strength.stretch, coded.stretch
     whose = set(_BETWEEN_WORDS.split((strength_of(strength.tier) or "").lower())) - {""}
     return (
         whose <= set(_BETWEEN_WORDS.split(coded.tier.lower()))
-        and mine.subject in ("", theirs.subject)
-        and mine.coder in ("", theirs.coder)
+        and (mine.subject == theirs.subject or "" in (mine.subject, theirs.subject))
+        and (mine.coder == theirs.coder or "" in (mine.coder, theirs.coder))
     )
 
 
 def _graded(stretch: Stretch, own: Sequence[Said], strength: Annotation) -> Iterator[Event]:
-    """The events of AUs with the intensities that stand in another tier.
-
-    Raises:
-        InputError: when their numbers differ.
-    """
+    """The events of AUs with the intensities that stand in another tier, as many as they are."""
     text = without_mark(strength.value)
     if is_unknown(text):
         yield from (stretch.event(au, kind="unknown") for au, _ in own)
         return
     levels = parse_intensities(text)
-    if len(levels) != len(own):
-        few = "one intensity" if len(levels) == 1 else f"{len(levels)} intensities"
-        raise strength.stretch.row.error(
-            strength.tier, f"`{strength.value}` is {few} of {len(own)} AUs; code each by itself."
-        )
-    yield from of_aus(stretch, [Said(au, level) for (au, _), level in zip(own, levels)])
+    yield from of_aus(stretch, [Said(au, level) for (au, _), level in zip(own, levels, strict=True)])
 
 
 def _aus_of(found: Iterable[Annotation]) -> set[int]:

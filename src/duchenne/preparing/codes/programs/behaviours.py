@@ -13,6 +13,7 @@ from duchenne.preparing.codes.programs.events import (
     Event,
     Stretch,
     is_coded_range,
+    is_doubted,
     of_aus,
     of_coded_range,
     with_side,
@@ -20,16 +21,19 @@ from duchenne.preparing.codes.programs.events import (
 from duchenne.preparing.codes.programs.notation import (
     Said,
     aus_of_name,
+    is_prefixed,
     is_unknown,
     names_au,
     parse_aus,
     parse_intensity,
     unseen_part,
 )
-from duchenne.preparing.codes.programs.tiers import is_bare, is_of_facs
+from duchenne.preparing.codes.programs.tiers import is_bare, is_of_facs, numbers_are_aus, speaks_of_aus
 
 _GRADED: Final = re.compile(r"\d|(?<!\w)[A-E][/+*?-]+[A-E]?(?!\w)|^[IV]{2,3}$")
-_NAMED: Final = re.compile(r"(?<![a-z])(AUs?|UA|action[\s_]unit)[\s_.-]*\d", re.IGNORECASE)
+_SIDE: Final = re.compile(r"\s*(L|R|left|right)(?![a-z])", re.IGNORECASE)
+_DIGIT: Final = re.compile(r"0?[0-5](?![0-9A-E]).*", re.IGNORECASE)
+"""A modifier that may be an AU or an intensity: `4`, `4 - severe`; not `4C`."""
 _SCALE: Final = re.compile(
     r"\b(intensity|int|level|grade|degree|strength|stufe|intensität|stärke|intensité|niveau|intensidad|nivel)\b",
     re.IGNORECASE,
@@ -103,33 +107,41 @@ def is_of_aus(row: Row) -> bool:
     return bool(aus) or (is_of_facs(name) and any(map(is_unknown, rest)))
 
 
-def _of_modifiers(row: Row, modifiers: Sequence[str]) -> tuple[list[Said], list[str]]:
-    """The AUs that the modifiers of a behaviour of another name say, and the other modifiers.
+def _of_modifiers(row: Row, modifiers: Sequence[str]) -> tuple[list[tuple[str, Said]], list[str]]:
+    """The AUs that the modifiers of a behaviour of another name say, as they are written, and the other modifiers.
 
     `FACS` may have `12C` or `12|C`, any behaviour `AU12`.
 
     Raises:
         InputError: when a modifier names an AU and cannot be read, or may be an AU or an intensity.
     """
-    facs = is_of_facs(row.get("behavior"))
-    found: list[tuple[int, str, list[Said]]] = []
+    name = row.get("behavior")
+    facs, numbers = speaks_of_aus(name), numbers_are_aus(name)
+    found: list[tuple[int, str, Said]] = []
     rest: list[str] = []
     for number, parts in enumerate(_sets(modifiers)):
         for part in parts:
-            said = parse_aus(part) if facs else []
-            if not said and "?" not in part and (facs or _NAMED.search(part)):
-                said = aus_of_name(part)
-            if said:
-                found.append((number, part, said))
-            elif re.search(r"\d", part) if facs else _NAMED.search(part):
+            said = [] if is_doubted(part) else _aus_of(part, facs=facs, numbers=numbers)
+            if said and not (found and _DIGIT.fullmatch(part) and all(is_prefixed(text) for _, text, _ in found)):
+                found += [(number, part, one) for one in said]
+                continue
+            is_other = bool(said) or is_unknown(part) or _level(part) is not None  # AU12 and 3: its intensity
+            if not is_other and (
+                is_prefixed(part) or (facs and names_au(part)) or (numbers and re.search(r"\d", part))
+            ):
                 raise row.error("Modifier", f"`{part}` names an AU and cannot be read; write it as 12, AU12 or AU12C.")
-            else:
-                rest.append(part)
-    alone = len({number for number, *_ in found}) == 1 and len({is_bare(part) for _, part, _ in found}) == 1
-    for _, part, _ in found:
-        if facs and not alone and re.fullmatch("[0-5]", part):
-            raise row.error("Modifier", f"`{part}` may be an AU or an intensity; write AU{part}, or A to E.")
-    return [one for *_, said in found for one in said], rest
+            rest.append(part)
+    several = len({(number, is_bare(part)) for number, part, _ in found}) > 1
+    for number, part, _ in found:
+        if _DIGIT.fullmatch(part) and (number or several):
+            raise row.error("Modifier", f"`{part}` may be an AU or an intensity; write AU before it, or A to E.")
+    return [(part, one) for _, part, one in found], rest
+
+
+def _aus_of(part: str, *, facs: bool, numbers: bool) -> list[Said]:
+    """The AUs that a modifier says, where its behaviour is about AUs, and where numbers alone are AUs."""
+    said = parse_aus(part) if facs and (numbers or not is_bare(part)) else []
+    return said or (aus_of_name(part) if is_prefixed(part) else [])
 
 
 def _sets(modifiers: Sequence[str]) -> list[list[str]]:
@@ -153,10 +165,11 @@ def behaviour(stretch: Stretch, name: str, modifiers: Sequence[str]) -> Iterator
     if unseen is not None:
         yield from of_aus(stretch, [Said(unseen, None)])
         return
-    named = aus_of_name(name)
+    named = [(name, one) for one in aus_of_name(name)]
     if not named:
         named, parts = _of_modifiers(stretch.row, modifiers)
-    own = {au: {level} - {None} for au, level in named}
+    aus = dict.fromkeys(one.au for _, one in named)
+    own = {au: _levels([(text, one.intensity) for text, one in named if one.au == au]) for au in aus}
     for part in parts:
         if is_unknown(part):
             yield from (stretch.event(au, kind="unknown") for au in own or [None])
@@ -164,20 +177,26 @@ def behaviour(stretch: Stretch, name: str, modifiers: Sequence[str]) -> Iterator
         said = parse_aus(part) if re.search(r"[A-Z]", part, re.IGNORECASE) else []
         if said and {au for au, _ in said} <= set(own):
             for au, level in said:
-                own[au] |= {level} - {None}
+                own[au] |= set() if level is None else {level}
             continue
         value = _level(part)
         if value is not None and len(own) > 1:
             raise stretch.row.error("Modifier", f"`{part}` is one intensity of {len(own)} AUs; code each by itself.")
         if value is not None:
-            own[named[0].au].add(value)
+            own[named[0][1].au].add(value)
         elif said or _GRADED.search(part):
             raise stretch.row.error("Modifier", f"`{part}` is no intensity; write A to E or 0 to 5.")
     for au, levels in own.items():
         if len(levels) > 1:
-            listed = " and ".join(f"{value:g}" for value in sorted(value for value in levels if value is not None))
+            listed = " and ".join(f"{value:g}" for value in sorted(levels))
             raise stretch.row.error("Modifier", f"{name} has the intensities {listed}; keep one.")
         yield from of_aus(stretch, [Said(au, next(iter(levels), None))])
+
+
+def _levels(named: Sequence[tuple[str, float | None]]) -> set[float]:
+    """The intensities of one AU; of its two sides the stronger."""
+    levels = {level for _, level in named if level is not None}
+    return {max(levels)} if len(levels) > 1 and all(_SIDE.match(text) for text, _ in named) else levels
 
 
 def _level(part: str) -> float | None:

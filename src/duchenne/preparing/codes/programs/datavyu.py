@@ -35,7 +35,7 @@ from duchenne.preparing.codes.programs.notation import (
     who_of_codings,
     who_of_names,
 )
-from duchenne.preparing.codes.programs.tiers import bare_note, is_coding, numbers_are_aus
+from duchenne.preparing.codes.programs.tiers import bare_note, is_coding, is_of_facs, numbers_are_aus
 from duchenne.preparing.sources.tree import BROKEN_ARCHIVE
 
 _COLUMN: Final = re.compile(r"(?P<name>.+?) \((?P<kind>MATRIX|TEXT|NOMINAL),(?:true|false),.*?\)(?:-(?P<codes>.*))?")
@@ -45,6 +45,7 @@ _AU_CODES: Final = re.compile(r"(au|aus|action[_ ]?units?|facs|code\d*|value)", 
 _STRENGTHS: Final = re.compile(r"int(ensity|ens)?|strength|level", re.IGNORECASE)
 _OF_AU: Final = re.compile(r"AU_?\d{1,2}", re.IGNORECASE)
 _WHO: Final = re.compile(r"(who|whom|person|subject|participant|actor|partner)([_ ]?(id|name))?", re.IGNORECASE)
+_DESCRIBING: Final = ("neutral", "relaxed", "false")
 _FEED: Final = re.compile(r"^\s*-?\s*feed:\s*['\"]?(.+?)['\"]?\s*$", re.MULTILINE)
 _LARGEST: Final = 1 << 28
 _MOST: Final = 200
@@ -173,7 +174,7 @@ def _codes_of_aus(name: str, cells: Sequence[Cell]) -> set[str]:
             values[code].append(value)
     found = {code for code, own in values.items() if is_coding(own) or numbers_are_aus(code) or _OF_AU.fullmatch(code)}
     if numbers_are_aus(name):
-        found |= {code for code in values if part_named(code) is not None}
+        found |= {code for code in values if part_named(code) is not None or is_of_facs(f"{name} {code}")}
     return found | {code for code in values if (found or numbers_are_aus(name)) and _AU_CODES.fullmatch(code)}
 
 
@@ -219,13 +220,14 @@ def _strength_of(values: Mapping[str, str]) -> str:
     if named is not None:
         return named
     strengths = (value for value in values.values() if parse_intensity(value) is not None)
-    own = (value for code, value in values.items() if _AU_CODES.fullmatch(code) or not is_absent(value))
-    return next(strengths, next(own, ""))
+    # `neutral` may be what another code says, as a valence; `off` says that the AU is.
+    own = [value for code, value in values.items() if _AU_CODES.fullmatch(code) or value.lower() not in _DESCRIBING]
+    return next(strengths, next(filter(is_absent, own), next(iter(own), "")))
 
 
 def _named(values: Mapping[str, str], coding: Collection[str]) -> tuple[str, str] | None:
     """AU and intensity where a cell has a code for each."""
-    named = (value for code, value in values.items() if code in coding and _AU_CODES.fullmatch(code))
+    named = (value for code, value in values.items() if code in coding and not _STRENGTHS.fullmatch(code))
     au = next((value for value in named if parse_aus(value)), None)
     strength = next((value for code, value in values.items() if _STRENGTHS.fullmatch(code)), None)
     return None if au is None or strength is None else (au, strength)

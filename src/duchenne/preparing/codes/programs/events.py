@@ -221,12 +221,23 @@ def of_value(stretch: Stretch, name: str, value: str) -> Iterator[Event]:
         yield from of_aus(stretch, [one if one.intensity is not None else Said(one.au, own[one.au]) for one in said])
     elif sided is not None:
         yield from of_aus(stretch, [Said(named[0].au, sided)])
-    elif not text or (_PRESENT.fullmatch(text) and not _DOUBT.search(text) and not _LETTERS.fullmatch(text)):
+    elif says_present(text):
         yield from of_aus(stretch, named)
     else:
         raise stretch.row.error(
             name, f"`{value}` is no intensity; write A to E or 0 to 5, or nothing where the intensity was not coded."
         )
+
+
+def says_present(text: str) -> bool:
+    """Whether what stands in the tier of an AU says no more than that it is there: nothing, or words about it."""
+    words = _PRESENT.fullmatch(text) and not (_DOUBT.search(text) or _LETTERS.fullmatch(text) or is_absent(text))
+    return not text or bool(words)
+
+
+def is_doubted(text: str) -> bool:
+    """Whether a text says that something is not there, or perhaps: `no AU6`, `AU6?`."""
+    return "?" in text or _DOUBT.search(text) is not None
 
 
 def with_side(text: str) -> float | None:

@@ -21,7 +21,7 @@ WORDS: Final = {
 }  # fmt: skip
 """FACS's words for intensities, and those for absence."""
 _ABSENT: Final = frozenset(
-    ("off", "false", "inactive", "neutral", "relaxed", "zero", "nil", "null", "nothing", "gone", "ausente", "assente",
+    ("off", "false", "inactive", "neutral", "relaxed", "zero", "nil", "nothing", "aus", "gone", "ausente", "assente",
      "absente", "aucun", "aucune", "ningun", "ninguno", "ninguna", "ningún", "nenhum", "nenhuma", "nessuno", "nessuna",
      "nada", "nichts", "fehlt", "fehlend", "abwesend", "inaktiv", "afwezig", "geen")
 )  # fmt: skip
@@ -74,8 +74,10 @@ _AU: Final = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _BETWEEN: Final = re.compile(r"\s*(?:[+,;/&|]|\b(?:and|und|et|y|e|en|og|och|with)\b)\s*", re.IGNORECASE)
-_NAMES: Final = re.compile(r"(?<![a-z])(?:AUs?|UA|action[\s_]unit)[\s_.-]*0*(\d{1,2})(?!\d)", re.IGNORECASE)
-_NAMED: Final = re.compile(r"(?<![a-z])(?:AUs?|UA|action[\s_]unit)[\s_.-]*\d", re.IGNORECASE)
+_PREFIX: Final = r"(?<![A-Za-z])(?:(?:AUs?|UAs?|(?i:action[\s_]units?))[\s_.-]*|(?i:aus?|uas?)[_.-]?)"
+"""Before the number of an AU; `au 1er plan` is French."""
+_NAMES: Final = re.compile(rf"{_PREFIX}0*(\d{{1,2}})(?!\d)")
+_NAMED: Final = re.compile(rf"{_PREFIX}\d")
 _NUMBERED: Final = re.compile(r"\d[\s_:=(-]+\d")
 _CODE: Final = re.compile(r"(?<![\w.:])[LRBUT]?0?\d{1,2}[A-E](?!\w)")
 _MARK: Final = re.compile(r"\s*\[(?:[A-Za-z]{1,8}[\w-]*\d[\w-]*)\]$")
@@ -177,9 +179,14 @@ def aus_of_name(name: str) -> list[Said]:
     return [Said(number, None) for number in named]
 
 
+def is_prefixed(text: str) -> bool:
+    """Whether a text has `AU` before a number in it."""
+    return _NAMED.search(text) is not None
+
+
 def names_au(text: str) -> bool:
     """Whether a text speaks of an AU beyond doubt, readable or not: it has `AU12` or `12C` in it."""
-    return bool(_NAMED.search(text) or _CODE.search(text))
+    return is_prefixed(text) or _CODE.search(text) is not None
 
 
 def without_mark(text: str) -> str:

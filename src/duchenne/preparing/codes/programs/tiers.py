@@ -21,16 +21,18 @@ _WHOLE: Final = re.compile(
 _ELSE: Final = re.compile(
     r"intens|strength|stärke|fuerza|force|score|grad|certain|certe|certi|confi|sicher|auspräg|quality|count|valen|"
     r"visib|presen|präsen|occurr|coded|comment|kommentar|bemerk|remark|note|number[\s_-]*of|"
-    r"(?<![a-z])(int|level|stufe|niveau|nivel|ids?|idnum|age)(?![a-z])|"
+    r"(?<![a-z])(int|level|stufe|niveau|nivel|ids?|idnum|age|not|without|kein\w*|ohne|sans|sin)(?![a-z])|^no\W|"
     r"(?<![a-z])(trial|block|segment|condition|stimul\w*|phase|session|time|clip|emotion|day|week|date|ordinal)s?\W*$",
     re.IGNORECASE,
 )
 """What numbers are of where the name has AUs in it, too; `FACS session 1` is no number of sessions."""
 _STRENGTH: Final = re.compile(
-    rf"((({_UNITS}|aus?)[\s_.-]*)?(intensit[^\W\d_]*|strength|stärke)|"
+    rf"((({_UNITS}|aus?)[\s_.-]*)?(intensi[td][^\W\d_]*|strength|stärke)|"
     rf"({_UNITS}|aus?)[\s_.-]*(int|level|grade|stufe|niveau|nivel))(?![^\W_])(?P<whose>.*)",
     re.IGNORECASE,
 )
+_NOBODY: Final = re.compile(r"\(?\b([a-e]\s*-\s*[a-e]|\d\s*-\s*\d|of|facs|aus?)\b\)?", re.IGNORECASE)
+"""What may stand behind `Intensity` and says nothing of whose it is: a scale, `of AU`."""
 
 
 def is_coding(values: Sequence[str]) -> bool:
@@ -41,6 +43,11 @@ def is_coding(values: Sequence[str]) -> bool:
 def is_bare(text: str) -> bool:
     """Whether a text is nothing but numbers, `12` or `3, 4`, which may count anything; `6+12` is how AUs are joined."""
     return re.fullmatch(r"[\d\s,;/&|.-]+", text) is not None
+
+
+def speaks_of_aus(name: str) -> bool:
+    """Whether a name has AUs in it: `FACS mother`, `AUs present`."""
+    return _OF_AUS.search(name) is not None
 
 
 def numbers_are_aus(name: str) -> bool:
@@ -56,7 +63,7 @@ def is_of_facs(name: str) -> bool:
 def strength_of(name: str) -> str | None:
     """Whose intensities a tier holds by its name: MK's of `Intensity MK`, anybody's of `AU intensity`; else None."""
     match = _STRENGTH.fullmatch(name.strip())
-    return match["whose"] if match else None
+    return _NOBODY.sub(" ", match["whose"]) if match else None
 
 
 def bare_note(path: Path, numbers: Iterable[tuple[str, str]]) -> list[str]:
