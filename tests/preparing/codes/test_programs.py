@@ -105,7 +105,7 @@ def test_a_datavyu_file_damaged_inside(tmp_path: Path, packed: int) -> None:
         read_events(tmp_path / "a.opf")
 
 
-@pytest.mark.parametrize("name", ["a.eaf", "a.opf", "a.xlsx", "a.csv"])
+@pytest.mark.parametrize("name", ["a.eaf", "a.opf", "a.xlsx", "a.csv", "a.boris", "a.boris.gz"])
 def test_pipes_are_no_codes(tmp_path: Path, name: str) -> None:
     os.mkfifo(tmp_path / name)
     with pytest.raises(InputError, match="it is a pipe or a device, not a file; name the file itself"):

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from duchenne.data.cells import Row
 from duchenne.errors import InputError
+from duchenne.files import check_file
 from duchenne.preparing.codes.programs.behaviours import behaviour, is_of_aus, modifiers_of, paired
 from duchenne.preparing.codes.programs.events import (
     Event,
@@ -251,6 +252,7 @@ def _media_of_project(observation: Mapping[str, Any]) -> Media:
 
 
 def _project(path: Path) -> dict[str, Any]:
+    check_file(path)
     try:
         if path.suffix.lower() == ".gz":
             with gzip.open(path) as file:
