@@ -12,7 +12,8 @@ import duchenne
 from duchenne import model_files
 from duchenne.errors import InputError, UsageError
 from duchenne.modules.encoder import Encoder, EncoderSpec
-from duchenne.training.runs import load_encoder
+from duchenne.training.config import method_run_config
+from duchenne.training.runs import build_method, load_encoder
 from duchenne.training.weights import apply_weights
 
 SPEC = EncoderSpec(backbone="resnet18", embedding_dim=256, unit_rows=True)
@@ -304,3 +305,18 @@ def test_converts_both_codes_of_the_released_tcae(tmp_path):
         pose, au = encoder(x)
         assert torch.allclose(load_encoder(out).encoder(x), au, atol=1e-5)
         assert torch.allclose(load_encoder(out / "encoder_pose.safetensors").encoder(x), pose, atol=1e-5)
+
+
+@pytest.mark.parametrize("code", ["au", "pose"])
+def test_both_codes_of_the_released_tcae_are_started_from(tmp_path, code):
+    """The AU code was put where the pose code belongs, and the other stayed random."""
+    encoder = settled(ReleasedTwins())
+    torch.save({f"encoder.{key}": value for key, value in encoder.state_dict().items()}, tmp_path / "t.pth")
+    config = method_run_config("twin_cycle")(code=code, weights=str(tmp_path / "t.pth"))
+    method = build_method("twin_cycle", config).eval()
+    x = torch.rand(2, 3, 256, 256)
+    with torch.no_grad():
+        pose, au = encoder(x)
+        found = method.codes(x)
+    assert torch.allclose(found.pose, pose, atol=1e-5)
+    assert torch.allclose(found.au, au, atol=1e-5)

@@ -79,7 +79,8 @@ class Row(NamedTuple):
         table: its number there; the name of the data set where we do not have the number on record, although the paper
             prints one.
         dataset: BP4D, DISFA, GFT, EmotioNet, AffectNet or RAF-DB.
-        method: one name for one method in all papers; `, retrained`: the paper trained another paper's method again.
+        method: one name for one method in all papers; `, retrained`: the paper trained another paper's method
+            again, or evaluated its released weights again, which the note says.
         protocol: key of `PROTOCOLS`.
         metric: what the numbers are.
         values: item (`AU12`, `happiness`) -> percent, in printed order; empty for a row of an ablation.

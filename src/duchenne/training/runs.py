@@ -354,7 +354,7 @@ def build_method(name: str, config: Any) -> Method:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         method = method_class(name)(config)
-    apply_weights(method.encoder, config.weights)
+    apply_weights(method.encoder, config.weights, method.other_encoders())
     _check_record(config.weights)
     return method
 

@@ -35,7 +35,7 @@ _OLD_DENSE: Final = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
 """Names in torchvision's files of DenseNet, from before points were forbidden in the names of modules."""
 
 
-def apply_weights(encoder: Encoder, source: str) -> None:
+def apply_weights(encoder: Encoder, source: str, others: Mapping[str, Encoder] | None = None) -> None:
     """Loads weights into an encoder, in place.
 
     Args:
@@ -45,6 +45,8 @@ def apply_weights(encoder: Encoder, source: str) -> None:
             ResNet or DenseNet, a checkpoint that has one in it (see `foreign`), or the state dict that the authors of
             temporal ranking, FAb-Net or TCAE released. The embedding layer is loaded where the file has one of the same
             size, and stays as it is where the file has none. Stages that the encoder does not have are left out.
+        others: TCAE's code, `au` or `pose` -> the encoder of it that a method has beside `encoder`, which is then of
+            the other code; TCAE's file has both.
 
     Raises:
         UsageError: when there are no ImageNet weights for the backbone.
@@ -59,7 +61,13 @@ def apply_weights(encoder: Encoder, source: str) -> None:
         path = model_path(names[0])
     else:
         path = Path(source)
-    fill_encoder(encoder, encoder_state(read_state(path)), str(path))
+    state = read_state(path)
+    if others and which_released(state) == "twin_cycle":
+        codes: dict[str, Encoder] = {code: others.get(code, encoder) for code in ("pose", "au")}
+        for code, own in codes.items():
+            fill_encoder(own, released_state(state, "au" if code == "au" else "pose"), str(path))
+        return
+    fill_encoder(encoder, encoder_state(state), str(path))
 
 
 def fill_encoder(encoder: Encoder, state: Mapping[str, Tensor], where: str) -> Encoder:

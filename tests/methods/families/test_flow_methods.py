@@ -14,10 +14,13 @@ from tests.training.made import moving_squares
 
 import duchenne
 from duchenne.cli.main import main
+from duchenne.data.prepared import Prepared
 from duchenne.errors import InputError, UsageError
 from duchenne.losses.reconstruction import reconstruction_loss
 from duchenne.losses.window import window_mean
 from duchenne.methods.fab_net.loss import merge_sources
+from duchenne.methods.fab_net.method import FabNet
+from duchenne.methods.families.flow_figures import pairs_of
 from duchenne.methods.families.flow_method import Curriculum
 from duchenne.methods.twin_cycle.loss import Codes, code_distance, feature_consistency, flow_size, merge_flows
 from duchenne.modules.backbones.strided import build_strided
@@ -265,6 +268,16 @@ def test_a_better_validation_keeps_the_window():
     assert curriculum.window() == (0.0, 0.5)
 
 
+def test_a_stage_has_scores_of_its_own():
+    """The second one begins with random masks, and never beat the first, so that its window moved by the clock."""
+    method = FabNet(small_config("fab_net", sources=3, window_steps=None, window_patience=2))
+    method.curriculum.validated(-0.05)
+    method.start_stage(1)
+    for number in range(40):
+        method.curriculum.validated(-0.2 + number / 1000)
+    assert method.curriculum.window() == (0.0, 0.5)
+
+
 def test_a_window_that_moves_by_steps():
     curriculum = Curriculum(small_config("fab_net", window_steps=3))
     windows = []
@@ -410,3 +423,12 @@ def test_figures_are_drawn_anew_of_other_faces_and_shown_on_the_page(tmp_path, c
     plain = duchenne.pretrain("simclr", out=tmp_path / "plain", backbone="compact", **fields)
     with pytest.raises(UsageError, match="simclr draws no figures"):
         draw_figures(plain.out, tmp_path / "squares")
+
+
+@pytest.mark.parametrize("frames", [2, 3, 24])
+def test_figures_show_two_frames_of_a_clip(tmp_path, frames):
+    """Of a clip of two frames they showed one face moved onto itself."""
+    duchenne.synth(tmp_path / "faces", subjects=2, clips=1, frames=frames, size_px=32, quiet=True)
+    data = Prepared([tmp_path / "faces"])
+    target, source = pairs_of(data, np.arange(len(data)), 32, torch.device("cpu"))
+    assert (target - source).abs().amax(dim=(1, 2, 3)).min() > 0

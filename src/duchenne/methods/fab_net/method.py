@@ -57,6 +57,7 @@ class FabNet(FlowMethod):
         self.decoder.requires_grad_(not several)
         if self.mask_decoder is not None:
             self.mask_decoder.requires_grad_(several)
+        self.curriculum.start_stage()
 
     def make(self, target: Tensor, sources: Tensor) -> tuple[Tensor, Tensor]:
         """Makes targets from their sources.

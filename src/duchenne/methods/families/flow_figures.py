@@ -45,7 +45,9 @@ def pairs_of(data: Prepared, rows: NDArray[np.int64], size_px: int, device: torc
     for used in used_clips(data, rows):
         long = used.lengths > 1
         length, begin = used.lengths[long], used.begin[long]
-        found.append(np.stack([used.rows[begin + (share * (length - 1)).astype(np.int64)] for share in APART], axis=1))
+        first, last = ((share * (length - 1)).astype(np.int64) for share in APART)
+        last = np.maximum(last, first + 1)  # in a clip of two or three frames they would be one
+        found.append(np.stack([used.rows[begin + first], used.rows[begin + last]], axis=1))
     clips = np.concatenate(found)
     if not len(clips):
         raise InputError(f"{data.paths[0]}: none of its clips has two frames.")

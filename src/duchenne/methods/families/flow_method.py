@@ -71,6 +71,11 @@ class Curriculum(nn.Module):
             self.validations.zero_()
             self.since.zero_()
 
+    def start_stage(self) -> None:
+        """Forgets earlier scores, which belong to what was trained before; the window stays where it is."""
+        self.validations.zero_()
+        self.since.zero_()
+
     def _move(self) -> None:
         if self.window()[1] < self.config.window_until:
             self.moves += 1
