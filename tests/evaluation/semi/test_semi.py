@@ -301,7 +301,13 @@ def test_from_the_command(prior, tmp_path, capsys):
     assert (summary["protocol"]["name"], summary["protocol"]["prior"]) == ("semi", prior)
     found = summary["models"]["landmarks"]
     assert len(found["prior_strength"]["0"]) == 2
-    assert [line["share"] for line in found["label_efficiency"]] == [0.5, 1.0]
+    half, everything = found["label_efficiency"]
+    assert (half["share"], everything["share"]) == (0.5, 1.0)
+    # Whether the prior counted, and how many faces had no labels, is known of the share, and not of all labels alone.
+    assert found["unlabelled_rows"]["0"] == [0, 0]
+    assert half["unlabelled_rows"]["0"] == pytest.approx([half["training_frames"]] * 2, abs=1)
+    assert len(half["prior_strength"]["0"]) == len(half["l2"]["0"]) == 2
+    assert "prior_strength" not in everything
 
 
 def test_settings_without_meaning(tmp_path):

@@ -24,6 +24,8 @@ from duchenne.evaluation.tasks import Task
 from duchenne.evaluation.thresholds import decisions
 
 COLUMNS: Final = ("model", "share", "unit", "training_units", "training_frames", "item", "fold", "seed", "f1", "auc")
+CHOSEN: Final = ("l2", "prior_strength", "unlabelled_rows")
+"""What a protocol says of each fold of a share."""
 FEWEST_SUBJECTS: Final = 2
 """One to train on and one to hold out for the L2 strength; stored thresholds hold out one more before that."""
 
@@ -123,11 +125,14 @@ class Efficiency:
 
         Returns:
             Per share, 1 last: `share`, mean `training_units` and `training_frames`, `f1` and `auc` with intervals,
-            and the `spread` over splits.
+            and the `spread` over splits; below 1 `CHOSEN`, as far as the protocol chooses them (of 1 the model has
+            them itself).
         """
         out = []
         for share, job in {**self._jobs, 1.0: self._whole}.items():
-            runs = dict(whole) if share == 1 else decisions(self._threshold, job, run(job), run)[0]
+            outcome = None if share == 1 else run(job)
+            runs = dict(whole) if outcome is None else decisions(self._threshold, job, outcome, run)[0]
+            chosen = {} if outcome is None else {name: outcome.facts[name] for name in CHOSEN if name in outcome.facts}
             amounts = {
                 (seed, number): (len(np.unique(self._units[fold.train])), int(fold.train.sum()))
                 for seed, plan in job.plans.items()
@@ -140,5 +145,5 @@ class Efficiency:
                 self._rows.append({**row, **known})
             units, frames = np.mean(list(amounts.values()), axis=0)
             means = {"training_units": round(float(units), 2), "training_frames": round(float(frames), 2)}
-            out.append({"share": share, **means, **summariser.means(runs), "spread": spread(rows)})
+            out.append({"share": share, **means, **chosen, **summariser.means(runs), "spread": spread(rows)})
         return out
