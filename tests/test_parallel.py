@@ -230,9 +230,12 @@ def test_scripts_in_the_working_folder_are_nobodys(tmp_path: Path) -> None:
     """Workers took them for modules of Python: they ran, and inputs were said to have failed for want of memory."""
     for name in ("random", "queue", "pickle", "joblib"):
         (tmp_path / f"{name}.py").write_text("open('ran', 'w').close()\nraise RuntimeError('not mine')\n")
-    words = ["synth", "--out", "faces", "--subjects", "2", "--clips", "1", "--frames", "2", "--size", "32"]
-    script = Path(sys.executable).parent / "duchenne"
-    subprocess.run([str(script), *words, "--workers", "2", "--quiet"], cwd=tmp_path, check=True)
-    assert (tmp_path / "faces" / "dataset.yaml").exists()
+    code = (
+        "from duchenne.parallel import in_processes\n"
+        "with in_processes(len, [('ab',), ('c',)], workers=2, lost='two words') as found: print(list(found))"
+    )
+    # -P, because what Python runs by -c here is not what the installed command runs
+    said = subprocess.run([sys.executable, "-P", "-c", code], cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert said.stdout.strip() == "[2, 1]"
     assert not (tmp_path / "ran").exists()
     assert "PYTHONSAFEPATH" not in os.environ
