@@ -227,6 +227,9 @@ def test_a_stop_of_the_observer_needs_no_modifier(tmp_path: Path) -> None:
         "p01;1.0;FACS;12;State start;\np01;2.0;FACS;;State stop;\np01;3;smile;;State start;\np01;4;smile;;State stop;\n"
     )
     assert said(write(tmp_path, head + rows)) == [(12, 1, 2, None)]
+    for other in ("C", "?"):  # rows of a behaviour that has an AU in others
+        rows = f"p01;1.0;smile;AU12;Point;\np01;3;smile;{other};Point;\n"
+        assert said(write(tmp_path, head + rows)) == [(12, 1, 1, None)]
 
 
 def test_an_au_among_the_modifiers_of_the_observer(tmp_path: Path) -> None:

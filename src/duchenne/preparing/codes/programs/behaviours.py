@@ -168,11 +168,15 @@ def behaviour(stretch: Stretch, name: str, modifiers: Sequence[str]) -> Iterator
     named = [(name, one) for one in aus_of_name(name)]
     if not named:
         named, parts = _of_modifiers(stretch.row, modifiers)
+    if not named:  # of a behaviour whose other rows have AUs
+        if is_of_facs(name) and any(map(is_unknown, parts)):
+            yield stretch.event(None, kind="unknown")
+        return
     aus = dict.fromkeys(one.au for _, one in named)
     own = {au: _levels([(text, one.intensity) for text, one in named if one.au == au]) for au in aus}
     for part in parts:
         if is_unknown(part):
-            yield from (stretch.event(au, kind="unknown") for au in own or [None])
+            yield from (stretch.event(au, kind="unknown") for au in own)
             return
         said = parse_aus(part) if re.search(r"[A-Z]", part, re.IGNORECASE) else []
         if said and {au for au, _ in said} <= set(own):
