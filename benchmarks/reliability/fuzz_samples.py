@@ -277,7 +277,7 @@ def _build_texts(root: Path) -> dict[str, list[str]]:
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(zipfile.ZipInfo("db"), _OPF)
     (root / "codes" / "a.opf").write_bytes(packed.getvalue())
-    (root / "codes" / "datavyu.csv").write_text(_OPF)
+    (root / "codes" / "a.csv").write_text(_OPF)
     book = openpyxl.Workbook()
     for row in (("source", "frame", "AU01"), ("a.mp4", 0, 1), ("a.mp4", 1, 0)):
         book.active.append(row)
@@ -292,7 +292,7 @@ def _build_texts(root: Path) -> dict[str, list[str]]:
         "study": ["a_aus.csv", "a_aus.csv", "a_aus.parquet"], "names": ["names.csv"],
         "trials": ["trials.csv"], "summary": ["summary.json"],
         "codes": [
-            "rows.csv", "events.csv", "project.boris", "packed.boris.gz", "a.eaf", "rows.xlsx", "a.opf", "datavyu.csv",
+            "rows.csv", "events.csv", "project.boris", "packed.boris.gz", "a.eaf", "rows.xlsx", "a.opf", "a.csv",
         ],
     }  # fmt: skip
 
