@@ -70,16 +70,22 @@ def two_codes(tmp_path: Path) -> None:
     )
 
 
+def typing_about_au1(site: Site, show: Show, tmp_path: Path, text: str) -> Page:
+    """Begins a comment on the first of two codes; the field is not left."""
+    two_codes(tmp_path)
+    page = show(site, height=1100)
+    page.click("#codes tbody tr:nth-child(2) button")
+    page.click("#comment")
+    page.keyboard.type(text)
+    return page
+
+
 def comments(tmp_path: Path) -> list[tuple[str, str]]:
     return [(row["au"], row["comment"]) for row in rows(tmp_path / "codes.csv")]
 
 
 def test_a_comment_stays_with_the_code_for_which_it_was_begun(site: Site, show: Show, tmp_path: Path) -> None:
-    two_codes(tmp_path)
-    page = show(site, height=1100)
-    page.click("#codes tbody tr:nth-child(2) button")
-    page.click("#comment")
-    page.keyboard.type("about AU1")
+    page = typing_about_au1(site, show, tmp_path, "about AU1")
     place = page.evaluate(
         """() => { const {curves} = review, box = curves.plot.getBoundingClientRect();
           const row = curves.rows.findIndex(one => one.au === 4);
@@ -96,11 +102,7 @@ def test_a_comment_stays_with_the_code_for_which_it_was_begun(site: Site, show: 
 
 
 def test_a_comment_is_stored_while_it_is_typed(site: Site, show: Show, tmp_path: Path) -> None:
-    two_codes(tmp_path)
-    page = show(site, height=1100)
-    page.click("#codes tbody tr:nth-child(2) button")
-    page.click("#comment")
-    page.keyboard.type("a long remark about this smile")
+    page = typing_about_au1(site, show, tmp_path, "a long remark about this smile")
     eventually(lambda: comments(tmp_path)[1] == ("1", "a long remark about this smile"), seconds=1)
     assert page.evaluate("document.activeElement.id") == "comment"
     before = page.evaluate("review.player.index")

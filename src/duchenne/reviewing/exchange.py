@@ -19,7 +19,7 @@ from duchenne.errors import InputError, UsageError
 from duchenne.facs import au_column, intensity_column
 from duchenne.plain import as_cell
 from duchenne.preparing.codes.exports import SUFFIXES, is_events, read_events
-from duchenne.preparing.codes.names import Sources, disk_of, plain_path
+from duchenne.preparing.codes.names import Sources, are_of_one, plain_path
 from duchenne.preparing.codes.programs.events import CODED, Event, step_of, subject_word
 from duchenne.preparing.codes.video_codes import VideoCodes, event_codes, row_labels
 from duchenne.preparing.codes.whose import as_subject, is_of_all, people_of, with_faces
@@ -262,7 +262,7 @@ def _meant(names: Iterable[str], index: Sources) -> tuple[dict[str, str | None],
     for name, source in found.items():
         if source is not None:
             places[source].add(PurePosixPath(plain_path(name)).parent)
-    unclear = {source for source, folders in places.items() if len(set(map(disk_of, folders))) < len(folders)}
+    unclear = {source for source, folders in places.items() if not are_of_one(folders)}
     doubtful: dict[str, list[str]] = defaultdict(list)
     for name, source in found.items():
         if source in unclear and meant_by(name, index) != source:

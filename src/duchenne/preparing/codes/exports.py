@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from duchenne.data.cells import Row, read_sheets, read_text
+from duchenne.data.cells import Row, check_header, read_sheets, read_text
 from duchenne.errors import InputError
 from duchenne.faces.recordings.formats import VIDEO_SUFFIXES
 from duchenne.plain import as_written
@@ -140,9 +140,10 @@ def _of_lines(path: Path, lines: Lines, notes: list[str]) -> list[Event]:
         if layout or elan.is_header(header) or datavyu.is_wide(header):
             if not below:
                 raise InputError(f"{path}: has a header but no rows; add them.")
-            twice = next((name for name in header if name and header.count(name) > 1), None)
-            if twice:
-                raise InputError(f"{path}: has the column `{twice}` twice; remove one.")
+            try:
+                check_header(header)
+            except ValueError as error:
+                raise InputError(f"{path}: {error}.") from error
         if layout is not None:
             lacking = [any_of for any_of in layout.needed if not names & set(any_of)]
             if lacking:

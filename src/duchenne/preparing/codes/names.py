@@ -157,7 +157,7 @@ def labels_of(names: Iterable[str]) -> dict[str, str]:
     for stem, several in namesakes.items():
         kinds = {one.suffix.lower() for one in several} & VIDEO_SUFFIXES
         folders = _outermost({one.parent for one in several})
-        is_one = len(kinds) < 2 and _are_of_one(folders)
+        is_one = len(kinds) < 2 and are_of_one(folders)
         whole = str(folders[0] / stem) if len(folders) == 1 else stem
         for path in several:
             found[path] = whole if is_one else str(path if len(kinds) > 1 else _without_ending(path))
@@ -170,14 +170,14 @@ def _outermost(folders: Collection[PurePosixPath]) -> list[PurePosixPath]:
     return [one for one in folders if one not in ends and one.name]
 
 
-def _are_of_one(folders: Collection[PurePosixPath]) -> bool:
+def are_of_one(folders: Collection[PurePosixPath]) -> bool:
     """Whether one file may lie in all of these: each on another computer or disk."""
     return len({disk_of(one) for one in folders}) == len(folders)
 
 
 def may_be_one(names: Iterable[str]) -> bool:
     """Whether names of files of one name can all be the same file's: they are in no two folders of one disk."""
-    return _are_of_one(_outermost({PurePosixPath(str(_folder(name)).lower()) for name in names}))
+    return are_of_one(_outermost({PurePosixPath(str(_folder(name)).lower()) for name in names}))
 
 
 def disk_of(folder: PurePosixPath) -> str:
