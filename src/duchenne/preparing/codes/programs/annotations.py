@@ -6,7 +6,6 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
 
 from duchenne.preparing.codes.programs.events import (
     NO_MODIFIER,
@@ -27,10 +26,9 @@ from duchenne.preparing.codes.programs.notation import (
     who_of_codings,
     who_of_names,
     without_mark,
+    words_of,
 )
 from duchenne.preparing.codes.programs.tiers import bare_note, is_bare, is_coding, numbers_are_aus, strength_of
-
-_BETWEEN_WORDS: Final = re.compile(r"[\s_.:;,()/@-]+")
 
 
 @dataclass(frozen=True)
@@ -152,9 +150,9 @@ def _belongs(strength: Annotation, coded: Annotation) -> bool:
     if strength.above:
         return coded.tier in strength.above or coded.above == strength.above
     mine, theirs = strength.stretch, coded.stretch
-    whose = set(_BETWEEN_WORDS.split((strength_of(strength.tier) or "").lower())) - {""}
+    whose = words_of((strength_of(strength.tier) or "").lower())
     return (
-        whose <= set(_BETWEEN_WORDS.split(coded.tier.lower()))
+        set(whose) <= set(words_of(coded.tier.lower()))
         and (mine.subject == theirs.subject or "" in (mine.subject, theirs.subject))
         and (mine.coder == theirs.coder or "" in (mine.coder, theirs.coder))
     )

@@ -194,6 +194,11 @@ def without_mark(text: str) -> str:
     return _MARK.sub("", text.strip()) if not _MARK.fullmatch(text.strip()) else text.strip()
 
 
+def words_of(name: str) -> list[str]:
+    """The words of a tier's name, whatever stands between them."""
+    return [word for word in re.split(r"[\s_.:;,()/@-]+", name) if word]
+
+
 def who_of_codings(said: Mapping[str, Collection[Hashable]]) -> dict[str, str]:
     """Tier that is not named after an AU -> whose it is, where two tiers say the same: `FACS mother`, `FACS infant`.
 
@@ -205,8 +210,7 @@ def who_of_codings(said: Mapping[str, Collection[Hashable]]) -> dict[str, str]:
     found = {}
     for name, mine in said.items():
         if any(set(mine) & set(theirs) for other, theirs in said.items() if other != name):
-            words = re.split(r"[\s_.:;,()/@-]+", name)
-            found[name] = " ".join(word for word in words if word and word.lower() not in _NEUTRAL | _OF_TIERS)
+            found[name] = " ".join(word for word in words_of(name) if word.lower() not in _NEUTRAL | _OF_TIERS)
     return {name: who or name for name, who in found.items()} if len(set(found.values())) > 1 else {}
 
 
