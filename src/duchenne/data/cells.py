@@ -306,10 +306,7 @@ def read_rows(path: Path, required: tuple[str, ...] = ()) -> tuple[list[str], li
     for column in required:
         if column not in header:
             raise InputError(f"{path}: has no column `{column}` (it has {', '.join(header)}); add it.")
-    try:
-        check_header(header)
-    except ValueError as error:
-        raise InputError(f"{path}: {error}.") from error
+    check_header(header, path)
     if not lines:
         raise InputError(f"{path}: has a header but no rows; add them.")
     for number, cells in lines:
@@ -321,15 +318,19 @@ def read_rows(path: Path, required: tuple[str, ...] = ()) -> tuple[list[str], li
     return header, [Row(path, number, dict(zip(header, map(as_written, cells)))) for number, cells in lines]
 
 
-def check_header(header: Iterable[str]) -> None:
+def check_header(header: Iterable[str], where: str | Path) -> None:
     """Refuses a table with two columns of one name, of which only one would be read.
 
+    Args:
+        header: the names of its columns.
+        where: what to call the table.
+
     Raises:
-        ValueError: in half a sentence.
+        InputError: when two are called alike.
     """
     twice = [name for name, number in Counter(name.strip() for name in header).items() if name and number > 1]
     if twice:
-        raise ValueError(f"has the column `{twice[0]}` twice; remove or rename one")
+        raise InputError(f"{where}: has the column `{twice[0]}` twice; remove or rename one.")
 
 
 def _is_mark(number: int, cells: list[str]) -> bool:

@@ -44,8 +44,9 @@ def read_csv_table(path: Path, dtype: Mapping[str, str] | None = None) -> pd.Dat
 
     Raises:
         OSError: when the file cannot be read.
-        ValueError: when it is no table, a column stands in it twice, or a row is longer than the header.
-        InputError: when it is a pipe, a device or a folder, or an .xlsx that cannot be read.
+        ValueError: when it is no table, or a row is longer than the header.
+        InputError: when it is a pipe, a device or a folder, an .xlsx that cannot be read, or a column stands in it
+            twice.
     """
     if path.exists():
         check_file(path)
@@ -59,7 +60,7 @@ def read_csv_table(path: Path, dtype: Mapping[str, str] | None = None) -> pd.Dat
         data.decode(encoding)
     except UnicodeDecodeError:
         encoding = "cp1252"
-    return _read(data, encoding, dtype)
+    return _read(path, data, encoding, dtype)
 
 
 def as_numbers(column: pd.Series[float], where: str) -> NDArray[np.float64]:
@@ -108,7 +109,7 @@ def _as_cell(cell: Any) -> Any:
     return as_cell(shown_name(cell)) if isinstance(cell, str) else cell
 
 
-def _read(data: bytes, encoding: str, dtype: Mapping[str, str] | None) -> pd.DataFrame:
+def _read(path: Path, data: bytes, encoding: str, dtype: Mapping[str, str] | None) -> pd.DataFrame:
     sample = data[:_SAMPLE_BYTES].decode(encoding, errors="replace")
     stated = re.match(r"sep=(.)(\r\n?|\n)", sample, re.IGNORECASE)
     body = sample[stated.end() :] if stated else sample
@@ -120,7 +121,7 @@ def _read(data: bytes, encoding: str, dtype: Mapping[str, str] | None) -> pd.Dat
         rows = list(islice(csv.reader(io.StringIO(body, newline=""), delimiter=separator, skipinitialspace=True), 2))
     except csv.Error as error:
         raise ValueError(f"{error}; correct it") from error
-    check_header(rows[0] if rows else [])
+    check_header(rows[0] if rows else [], path)
     edge = re.escape(separator)
     comma = rf'(?:^|{edge})\s*"?-?\d+,\d+(?:[eE][-+]?\d+)?"?\s*(?:{edge}|$)'
     decimal = "," if separator != "," and re.search(comma, body.replace("\r", "\n"), re.MULTILINE) else "."
@@ -159,7 +160,7 @@ def _of_workbook(path: Path, dtype: Mapping[str, str] | None) -> pd.DataFrame:
     header = header[:end]  # the cells beyond it are empty, or what a format reaches to
     if any(any(row[end:]) for row in rows):
         raise ValueError(f"a row has more cells than the {end} columns; correct it")
-    check_header(header)
+    check_header(header, path)
     named = [number for number, name in enumerate(header) if name]
     table = pd.DataFrame({header[number]: [row[number] for row in rows] for number in named}, dtype="object")
     for name in map(str, table):

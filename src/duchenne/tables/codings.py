@@ -126,10 +126,7 @@ def coding_of(table: pd.DataFrame, path: Path) -> Coding:
         InputError: see `read_coding`.
     """
     table = table.set_axis(table.columns.astype(str).str.strip(), axis="columns")
-    try:
-        check_header(table.columns)
-    except ValueError as error:
-        raise InputError(f"{path}: {error}.") from error
+    check_header(table.columns, path)
     measured = _measured(table)
     values: dict[tuple[int, Kind], Floats] = {}
     for column in table:

@@ -107,10 +107,7 @@ def _read_file(path: Path) -> pd.DataFrame:
 
 def _checked(table: pd.DataFrame, where: str, path: Path, fps: float | None, notes: list[str]) -> pd.DataFrame:
     table = table.set_axis([our_name(str(name).strip()) for name in table], axis="columns")
-    try:
-        check_header(table.columns)
-    except ValueError as error:
-        raise InputError(f"{where}: {error}.") from error
+    check_header(table.columns, where)
     missing = [name for name in ("source", "frame", "time_s", "face") if name not in table]
     measures = find_measures(list(table.columns))
     if missing and (measures or any(_LIKE_AU.match(str(name)) for name in table)):

@@ -140,10 +140,7 @@ def _of_lines(path: Path, lines: Lines, notes: list[str]) -> list[Event]:
         if layout or elan.is_header(header) or datavyu.is_wide(header):
             if not below:
                 raise InputError(f"{path}: has a header but no rows; add them.")
-            try:
-                check_header(header)
-            except ValueError as error:
-                raise InputError(f"{path}: {error}.") from error
+            check_header(header, path)
         if layout is not None:
             lacking = [any_of for any_of in layout.needed if not names & set(any_of)]
             if lacking:
