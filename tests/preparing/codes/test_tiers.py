@@ -129,23 +129,41 @@ def test_intensities_of_others_are_nobodys(tmp_path: Path) -> None:
     assert [(event.au, event.kind) for event in unseen] == [(12, "unknown")]
 
 
-def test_in_an_elan_file_a_tier_of_intensities_is_that_of_its_parent(tmp_path: Path) -> None:
-    tiers = "".join(
+def below(*tiers: tuple[str, str, str, str]) -> str:
+    """An ELAN file with (tier, value, tier that depends on it, value), all from 1 to 2 s."""
+    written = "".join(
         f"""<TIER TIER_ID="{name}" LINGUISTIC_TYPE_REF="x"><ANNOTATION><ALIGNABLE_ANNOTATION ANNOTATION_ID="{mark}"
         TIME_SLOT_REF1="t1" TIME_SLOT_REF2="t2"><ANNOTATION_VALUE>{value}</ANNOTATION_VALUE></ALIGNABLE_ANNOTATION>
         </ANNOTATION></TIER><TIER TIER_ID="{child}" LINGUISTIC_TYPE_REF="x" PARENT_REF="{name}"><ANNOTATION>
         <REF_ANNOTATION ANNOTATION_ID="{mark}r" ANNOTATION_REF="{mark}"><ANNOTATION_VALUE>{strength}</ANNOTATION_VALUE>
         </REF_ANNOTATION></ANNOTATION></TIER>"""
-        for name, mark, value, child, strength in (
-            ("FACS", "a1", "12", "Intensity", "2"), ("FACS 2", "a2", "6", "Intensity 2", "4"),
-            ("AU4", "a3", "", "valence", "neutral"),
-        )
-    )  # fmt: skip
-    text = (
-        '<ANNOTATION_DOCUMENT><HEADER TIME_UNITS="milliseconds"/><TIME_ORDER><TIME_SLOT TIME_SLOT_ID="t1" '
-        f'TIME_VALUE="1000"/><TIME_SLOT TIME_SLOT_ID="t2" TIME_VALUE="2000"/></TIME_ORDER>{tiers}</ANNOTATION_DOCUMENT>'
+        for mark, (name, value, child, strength) in zip("abcdefgh", tiers)
     )
-    assert said(write(tmp_path, text, "a.eaf")) == [(12, 1, 2, 2), (6, 1, 2, 4), (4, 1, 2, None)]
+    return (
+        '<ANNOTATION_DOCUMENT><HEADER TIME_UNITS="milliseconds"/><TIME_ORDER><TIME_SLOT TIME_SLOT_ID="t1" '
+        f'TIME_VALUE="1000"/><TIME_SLOT TIME_SLOT_ID="t2" TIME_VALUE="2000"/></TIME_ORDER>{written}'
+        "</ANNOTATION_DOCUMENT>"
+    )
+
+
+def test_in_an_elan_file_a_tier_of_intensities_is_that_of_its_parent(tmp_path: Path) -> None:
+    text = below(
+        ("FACS", "12", "Intensity", "2"), ("FACS 2", "6", "Intensity 2", "4"), ("AU4", "", "valence", "neutral"),
+        ("AU1", "", "level", "C"), ("AU2 raise", "x", "AU intensity", "B"),
+    )  # fmt: skip
+    expected = [(12, 1, 2, 2), (6, 1, 2, 4), (4, 1, 2, None), (1, 1, 2, 3), (2, 1, 2, 2)]
+    assert said(write(tmp_path, text, "a.eaf")) == expected
+
+
+def test_what_depends_on_an_au_and_is_no_intensity_does_not_grade_it(tmp_path: Path) -> None:
+    """`no` in a tier `laughing` below that of AU 12 made AU 12 absent, and a certainty of 5 a maximal smile."""
+    text = below(("AU12", "", "laughing", "no"), ("AU6", "C", "certainty", "5"), ("FACS", "4B", "side", "L"))
+    notes: list[str] = []
+    found = read_events(write(tmp_path, text, "a.eaf"), notes)
+    assert [(event.au, event.intensity) for event in found] == [(12, None), (6, 3), (4, 2)]
+    told = [note.split(": ", 1)[1] for note in notes]
+    assert told == [f"`{tier}` is not read; if it holds intensities, call it `intensity`." for tier in (
+        "laughing", "certainty")]  # fmt: skip
 
 
 @pytest.mark.parametrize("text", ["S1", "P1", "0:12", "joy1", "ok 2", "?", "missing"])

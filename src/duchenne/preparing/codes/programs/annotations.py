@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from duchenne.preparing.codes.programs.events import (
     NO_MODIFIER,
@@ -29,6 +31,8 @@ from duchenne.preparing.codes.programs.notation import (
     words_of,
 )
 from duchenne.preparing.codes.programs.tiers import bare_note, is_bare, is_coding, numbers_are_aus, strength_of
+
+_ROUNDING_S: Final = 1e-6
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,12 @@ def events_of(found: Sequence[Annotation], notes: list[str]) -> Iterator[Event]:
         if mine and not stretch.coder and mine != stretch.subject:
             stretch = replace(stretch, coder=mine)
         if place in strengths:
-            yield from _graded(stretch, _own(one, coding), strengths[place])
+            own, graded = _own(one, coding), strengths[place]
+            if all(_when(strength) != _when(one) for strength in graded):  # they are of parts of it
+                yield from of_aus(stretch, own)
+            for strength in graded:
+                part = replace(stretch, onset_s=strength.stretch.onset_s, offset_s=strength.stretch.offset_s)
+                yield from _graded(part, own, strength)
         elif _is_named(one.tier, coding):
             yield from of_value(stretch, one.tier, one.value)
         else:
@@ -105,21 +114,34 @@ def _own(one: Annotation, coding: Collection[str]) -> list[Said]:
     return said if all(au.intensity is None for au in said) else []
 
 
-def _strengths(found: Sequence[Annotation], coding: Collection[str], notes: list[str]) -> Mapping[int, Annotation]:
-    """Place of an annotation -> the one in a tier of intensities that is its; adds sentences on numbers not read."""
+def _strengths(
+    found: Sequence[Annotation], coding: Collection[str], notes: list[str]
+) -> Mapping[int, Sequence[Annotation]]:
+    """Place of an annotation -> those in tiers of intensities that are its; adds sentences on values not read."""
     coded: dict[tuple[str, float, float], list[int]] = defaultdict(list)
+    in_tier: dict[tuple[str, str], list[tuple[float, int]]] = defaultdict(list)
     beside: list[Annotation] = []
     others: list[Annotation] = []
+    unread: dict[str, None] = {}
     for place, one in enumerate(found):
         if _own(one, coding):
             coded[_when(one)].append(place)
+            in_tier[one.tier, one.stretch.source].append((one.stretch.onset_s, place))
         elif not aus_of_name(one.tier) and one.tier not in coding:
-            (others if strength_of(one.tier) is None else beside).append(one)
-    graded: dict[int, Annotation] = {}
+            is_below = any(_is_named(tier, coding) or tier in coding for tier in one.above)
+            if strength_of(one.tier, of_aus=is_below) is not None:
+                beside.append(one)
+            elif is_below and parse_intensities(without_mark(one.value)):
+                unread[one.tier] = None
+            else:
+                others.append(one)
+    for starts in in_tier.values():
+        starts.sort()
+    graded: dict[int, dict[tuple[str, float, float], Annotation]] = defaultdict(dict)
     lost: Counter[str] = Counter()
     for one in beside:
         text = without_mark(one.value)
-        fits = [place for place in coded[_when(one)] if _belongs(one, found[place])]
+        fits = _parent(one, found, in_tier) or [p for p in coded[_when(one)] if _belongs(one, found[p])]
         if not parse_intensities(text) and not is_unknown(text):
             if len(fits) == 1 and re.search(r"\d|^.$", text):
                 raise one.stretch.row.error(one.tier, f"`{one.value}` is no intensity; write A to E or 0 to 5.")
@@ -127,18 +149,31 @@ def _strengths(found: Sequence[Annotation], coding: Collection[str], notes: list
             continue
         elif len(fits) != 1 or len(parse_intensities(text)) not in (0, len(_own(found[fits[0]], coding))):
             lost[one.tier] += 1
-        elif without_mark(graded.setdefault(fits[0], one).value) != text:
+        elif without_mark(other := graded[fits[0]].setdefault(_when(one), one).value) != text:
             raise one.stretch.row.error(
-                one.tier, f"`{graded[fits[0]].value}` and `{one.value}` are intensities of one annotation; keep one."
+                one.tier, f"`{other}` and `{one.value}` are intensities of one annotation; keep one."
             )
     if found:
         path = found[0].stretch.row.path
         notes += bare_note(path, [(one.tier, one.value) for one in others])
+        notes += [f"{path}: `{tier}` is not read; if it holds intensities, call it `intensity`." for tier in unread]
         notes += [
             f"{path}: {number} intensities in `{tier}` are of nothing that is coded at the same time, or of several; "
             "left out." for tier, number in lost.items()
         ]  # fmt: skip
-    return graded
+    return {place: list(by_time.values()) for place, by_time in graded.items()}
+
+
+def _parent(
+    one: Annotation, found: Sequence[Annotation], in_tier: Mapping[tuple[str, str], Sequence[tuple[float, int]]]
+) -> list[int]:
+    """The place of the annotation that one of a lower tier lies in: by subdivisions it is of a part of it alone."""
+    for tier in one.above:
+        starts = in_tier.get((tier, one.stretch.source), [])
+        last = bisect_right(starts, (one.stretch.onset_s + _ROUNDING_S, len(found))) - 1
+        if last >= 0 and one.stretch.offset_s <= found[starts[last][1]].stretch.offset_s + _ROUNDING_S:
+            return [starts[last][1]]
+    return []
 
 
 def _when(one: Annotation) -> tuple[str, float, float]:
@@ -146,9 +181,9 @@ def _when(one: Annotation) -> tuple[str, float, float]:
 
 
 def _belongs(strength: Annotation, coded: Annotation) -> bool:
-    """Whether an intensity is that of an annotation: by its tier, or by what its tier is called (`Intensity MK`)."""
+    """Whether an intensity is of what is coded at its time: by its tier, or what that is called (`Intensity MK`)."""
     if strength.above:
-        return coded.tier in strength.above or coded.above == strength.above
+        return coded.above == strength.above
     mine, theirs = strength.stretch, coded.stretch
     whose = words_of((strength_of(strength.tier) or "").lower())
     return (

@@ -103,23 +103,25 @@ def is_of_aus(row: Row) -> bool:
         return True
     if names_au(name):
         raise row.error("Behavior", f"`{name}` names an AU and cannot be read; write it as 12, AU12 or AU12C.")
-    aus, rest = _of_modifiers(row, modifiers_of(row))
+    aus, rest = _read(row)
     return bool(aus) or (is_of_facs(name) and any(map(is_unknown, rest)))
 
 
-def _of_modifiers(row: Row, modifiers: Sequence[str]) -> tuple[list[tuple[str, Said]], list[str]]:
-    """The AUs that the modifiers of a behaviour of another name say, as they are written, and the other modifiers.
+def _read(row: Row) -> tuple[list[tuple[str, Said]], list[str]]:
+    """The AUs of a row, as they are written in the behaviour's name or else its modifiers, and the other modifiers.
 
     `FACS` may have `12C` or `12|C`, any behaviour `AU12`.
 
     Raises:
         InputError: when a modifier names an AU and cannot be read, or may be an AU or an intensity.
     """
-    name = row.get("behavior")
+    name, chosen = row.get("behavior"), _sets(modifiers_of(row))
+    if aus_of_name(name):
+        return [(name, one) for one in aus_of_name(name)], [part for parts in chosen for part in parts]
     facs, numbers = speaks_of_aus(name), numbers_are_aus(name)
     found: list[tuple[int, str, Said]] = []
     rest: list[str] = []
-    for number, parts in enumerate(_sets(modifiers)):
+    for number, parts in enumerate(chosen):
         for part in parts:
             said = [] if is_doubted(part) else _aus_of(part, facs=facs, numbers=numbers)
             if said and not (found and _DIGIT.fullmatch(part) and all(is_prefixed(text) for _, text, _ in found)):
@@ -151,23 +153,22 @@ def _sets(modifiers: Sequence[str]) -> list[list[str]]:
     return [[part for part in parts if part not in NO_MODIFIER] for parts in found]
 
 
-def behaviour(stretch: Stretch, name: str, modifiers: Sequence[str]) -> Iterator[Event]:
-    """The events of a behaviour that is named after AUs, or whose modifiers are, with an intensity among these.
+def behaviour(stretch: Stretch) -> Iterator[Event]:
+    """The events of a row whose behaviour is named after AUs, or its modifiers, with an intensity among these.
 
     Raises:
         InputError: when the modifiers say two intensities, or one that is none.
     """
-    parts = [part for chosen in _sets(modifiers) for part in chosen]
+    name = stretch.row.get("behavior")
     if is_coded_range(name):
-        yield from of_coded_range(stretch, name, " ".join(parts))
+        chosen = _sets(modifiers_of(stretch.row))
+        yield from of_coded_range(stretch, name, " ".join(part for parts in chosen for part in parts))
         return
     unseen = unseen_part(name)
     if unseen is not None:
         yield from of_aus(stretch, [Said(unseen, None)])
         return
-    named = [(name, one) for one in aus_of_name(name)]
-    if not named:
-        named, parts = _of_modifiers(stretch.row, modifiers)
+    named, parts = _read(stretch.row)
     if not named:  # of a behaviour whose other rows have AUs
         if is_of_facs(name) and any(map(is_unknown, parts)):
             yield stretch.event(None, kind="unknown")

@@ -175,7 +175,7 @@ def _observed(
             row, onset, offset, name, coder=coder, subject=subject_of(row.get("subject")), observation=name
         )
         for part in media.place(stretch):
-            yield from behaviour(part, row.get("behavior"), [row.get("modifiers")])
+            yield from behaviour(part)
 
 
 def _time(value: Any) -> float:
@@ -191,7 +191,7 @@ def _events(row: Row, onset: float, offset: float, media: Media) -> Iterator[Eve
         observation=row.get("observation id"),
     )  # fmt: skip
     for part in media.place(stretch):
-        yield from behaviour(part, row.get("behavior"), modifiers_of(row))
+        yield from behaviour(part)
 
 
 def _observation(row: Row, preamble: Mapping[str, str]) -> str:

@@ -20,7 +20,6 @@ from duchenne.files import read_bytes
 from duchenne.preparing.codes.programs.annotations import Annotation, events_of
 from duchenne.preparing.codes.programs.elan import name_of, shifted
 from duchenne.preparing.codes.programs.events import Event, Stretch, in_order, subject_of
-from duchenne.preparing.codes.programs.notation import aus_of_name, parse_intensity, without_mark
 
 _UNITS: Final = {"milliseconds": 1e-3, "pal-frames": 0.04, "ntsc-frames": 1001 / 30000}
 _LARGEST: Final = 1 << 28
@@ -60,9 +59,7 @@ def read_eaf(path: Path, notes: list[str]) -> list[Event]:
             stretch = shifted(
                 Stretch(Row(path, number, {}), onset, offset, "", coder=coder, subject=subject_of(subject)), media
             )
-            of_parent = next((one for one in above if aus_of_name(one)), name)
-            strength = parse_intensity(without_mark(value)) is not None
-            found.append(Annotation(of_parent if strength else name, value, stretch, tuple(above[1:])))
+            found.append(Annotation(name, value, stretch, tuple(above[1:])))
     return list(events_of(found, notes))
 
 

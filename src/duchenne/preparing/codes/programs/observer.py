@@ -58,4 +58,4 @@ def read_events(rows: list[Row], _: Mapping[str, str]) -> Iterator[Event]:
             subject=subject_of(row.get("subject")),
             observation=" ".join(part for part in (row.get("observation"), log) if part),
         )  # fmt: skip
-        yield from behaviour(stretch, row.get("behavior"), modifiers_of(row))
+        yield from behaviour(stretch)

@@ -60,9 +60,14 @@ def is_of_facs(name: str) -> bool:
     return _WHOLE.fullmatch(name.strip()) is not None
 
 
-def strength_of(name: str) -> str | None:
-    """Whose intensities a tier holds by its name: MK's of `Intensity MK`, anybody's of `AU intensity`; else None."""
-    match = _STRENGTH.fullmatch(name.strip())
+def strength_of(name: str, *, of_aus: bool = False) -> str | None:
+    """Whose intensities a tier holds by its name: MK's of `Intensity MK`, anybody's of `AU intensity`; else None.
+
+    Args:
+        name: of the tier.
+        of_aus: it depends on a tier of AUs, so that `level` is theirs.
+    """
+    match = _STRENGTH.fullmatch(name.strip()) or (_STRENGTH.fullmatch(f"AU {name.strip()}") if of_aus else None)
     return _NOBODY.sub(" ", match["whose"]) if match else None
 
 
