@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page
-from tests.reviewing.conftest import press, saved, until
+from playwright.sync_api import Browser, Page, Route
+from tests.reviewing.conftest import loaded, press, saved, until
 from tests.reviewing.made import UNEVEN_MS, Site, eventually, rows
 
 Show = Callable[..., Page]
@@ -122,6 +123,37 @@ def test_nobody_codes_in_the_name_of_another(
         until(page, "/several people .* your name/.test(document.getElementById('saved').textContent)")
         press(page, "q")
         assert page.evaluate("[document.activeElement.id, review.coding.everything().length]") == ["coder", 0]
+
+
+def slow(route: Route) -> None:
+    """Many recordings, a busy computer."""
+    time.sleep(0.5)
+    route.continue_()
+
+
+def test_a_name_is_not_lost_that_is_written_while_the_page_is_put_together(site: Site, chromium: Browser) -> None:
+    page = chromium.new_page()
+    page.route("**/api/state", slow)
+    page.goto(site.address, wait_until="commit")
+    page.fill("#coder", "mk")
+    press(page, "Enter")
+    loaded(page)
+    assert page.input_value("#coder") == "mk"
+    until(page, "review.coding.coder === 'mk'")
+    page.close()
+
+
+@pytest.mark.parametrize("before", ["", "anna"])
+def test_a_key_right_after_a_name_codes_for_nobody_else(site: Site, show: Show, tmp_path: Path, before: str) -> None:
+    page = show(site, coder=before)
+    page.route("**/codes?**", slow)
+    page.fill("#coder", "ben")
+    press(page, "Enter", "q")
+    assert "codes of ben are not there yet" in page.inner_text("#saved")
+    until(page, "review.coding.coder === 'ben'")
+    press(page, "4", "ArrowRight", "4")
+    saved(page)
+    assert [(row["coder"], row["au"]) for row in rows(tmp_path / "codes.csv")] == [("ben", "4")]
 
 
 def test_what_was_chosen_with_the_pointer_leaves_the_keys_to_the_page(site: Site, show: Show) -> None:

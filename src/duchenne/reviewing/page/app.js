@@ -95,6 +95,7 @@ async function show(key, face) {
   note($("trouble"), ""); note($("hint"), ""); $("copy").hidden = true;
   const info = await ask("recordings/" + key);
   await coding.load(key, $("coder").value.trim());  // first: a key that is pressed in the meantime belongs to the old one
+  $("coder").disabled = false;  // not before: a name that was written while the page is put together would be lost
   if (key !== app.key || key !== coding.key) return;  // another was chosen in the meantime
   app.info = info;
   player.open(address(), app.info);

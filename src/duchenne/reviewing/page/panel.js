@@ -48,8 +48,10 @@ export class Panel {
   }
 
   named() {
-    if ($("coder").value.trim()) return true;
-    this.app.say("write your name above first: codes belong to their coder", true);
+    const {app} = this, name = $("coder").value.trim();
+    if (name && name === app.coding.coder) return true;
+    if (name) { app.say(`the codes of ${name} are not there yet; press again`, true); return false; }  // it would be of the coder before
+    app.say("write your name above first: codes belong to their coder", true);
     $("coder").focus();
     return false;
   }
