@@ -52,6 +52,7 @@ def cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Prepar
         images: list[Image] | None = None,
         times_ms: list[int] | None = None,
         codes: VideoCodes | None = None,
+        left_out: frozenset[int] = frozenset(),
         **options: object,
     ) -> Prepared:
         images = images or [ROOMS[0]] * len(faces)
@@ -62,7 +63,7 @@ def cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Prepar
             name="d", aus=codes.aus if codes else (), label_kind="intensity" if codes else "none", alignment="",
             size_px=32, licence="",
         )  # fmt: skip
-        part = VideoPart(path, "folder/a.mkv", len(images), codes)
+        part = VideoPart(path, "folder/a.mkv", len(images), codes, left_out=left_out)
         cutter = Cutter(32, 10, **options)  # type: ignore[arg-type]
         prepared = write_prepared(tmp_path / "out", info, [part], cutter, workers=1, quiet=True)
         assert prepared is not None
@@ -158,6 +159,14 @@ def test_codes_belong_to_the_main_face_unless_they_name_one(cut: Callable[..., P
     assert list(by_face["folder/a#1"]["AU12_i"]) == [0, 0, 3, 3, 0, 0]
     assert list(by_face["folder/a#1"]["AU04"]) == [0] * 6
     assert data.infos[0].counts["coded"] == 6
+
+
+def test_codes_do_not_belong_to_a_face_that_is_left_out(cut: Callable[..., Prepared]) -> None:
+    codes = VideoCodes((12,), {None: FaceCodes(events((12, 0.08, 0.16, 3.0)))})
+    data = cut([[face(10, 30, 40), face(150, 30, 80)]] * 6, codes=codes, left_out=frozenset({1}))
+    by_face = {name: rows for name, rows in data.frames.groupby("subject")}
+    assert by_face["folder/a#1"]["AU12"].isna().all()
+    assert list(by_face["folder/a#0"]["AU12_i"]) == [0, 0, 3, 3, 0, 0]
 
 
 def test_codes_of_each_face(cut: Callable[..., Prepared]) -> None:

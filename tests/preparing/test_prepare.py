@@ -188,6 +188,14 @@ def test_coded_videos(study: Path, tmp_path: Path) -> None:
     assert data.frames.loc[data.frames["subject"] == "sub/two#0", "AU06"].isna().all()
     assert done.counts["coded"] == 8 + TWO
     assert "names 2 of 5 videos" in done.notes[0]
+    names = tmp_path / "names.csv"
+    names.write_text("source,face,name\nsub/two,1,\n")
+    asked = {"root": study, "labels": codes, "names": names, "size_px": 64, "workers": 1, "quiet": True}
+    done = duchenne.prepare("videos", out=tmp_path / "out", **asked)
+    assert (done.counts["coded"], done.counts["left_out"]) == (8, TWO)
+    names.write_text("source,face,name\none,0,\n")  # its codes would be lost
+    with pytest.raises(InputError, match=r"leaves out face 0 of one\.mp4, for which its codes, which name no face"):
+        duchenne.prepare("videos", out=tmp_path / "out", **asked)
     codes.write_text("source,au,onset_s,offset_s\none,12,0.08,0.16\n")  # changed codes are another job
     with pytest.raises(UsageError, match="another job"):
         duchenne.prepare("videos", root=study, out=tmp_path / "out", labels=codes, size_px=64, workers=1, quiet=True)

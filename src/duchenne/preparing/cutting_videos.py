@@ -225,7 +225,8 @@ class _People:
         Yields:
             Sentences on codes that label nothing, or frames of which there is no crop.
         """
-        main = max(self._rows, key=lambda number: (self._widths[number], -number), default=None)
+        wanted = self._rows.keys() - self._part.left_out
+        main = max(wanted, key=lambda number: (self._widths[number], -number), default=None)
         for face in codes.faces:
             number = main if face is None else face
             if number is None or number not in self._rows:

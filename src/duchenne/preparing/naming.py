@@ -7,7 +7,7 @@ changed at any time: only `frames.parquet` is written anew. Rows that are left o
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -22,6 +22,8 @@ import pyarrow.parquet as pq
 from duchenne.config import save_mapping, to_mapping
 from duchenne.data.prepared import Prepared, read_info
 from duchenne.data.stored.parquet import read_parquet
+from duchenne.errors import InputError
+from duchenne.facs import au_column
 from duchenne.files import replacing, write_text
 from duchenne.pages import jpeg_uri, render_page
 from duchenne.plain import as_cell
@@ -88,16 +90,18 @@ def write_sheet(out: Path) -> None:
         write_text(out / "faces.html", render_page("duchenne.preparing", "faces.html.jinja", values))
 
 
-def apply_names(out: Path, names: Path) -> None:
+def apply_names(out: Path, names: Path, of_main: Mapping[str, Collection[int | None]]) -> None:
     """Gives the faces of a prepared folder the names of a table; replaces names given before.
 
     Args:
         out: the prepared folder.
         names: a CSV with `source, face, name`: equal names are one subject, an empty one leaves the face out; faces
             that are not listed keep their own name.
+        of_main: videos with codes that name no face and so became the main one's -> faces with codes of their own.
 
     Raises:
-        InputError: when the table cannot be read, lists a face twice or one that is not there.
+        InputError: when the table cannot be read, lists a face twice or one that is not there, or leaves out a face
+            that has the codes without a face, which are then another's.
     """
     frames, left = out / "frames.parquet", out / "left_out.parquet"
     table = read_parquet(frames)
@@ -113,13 +117,24 @@ def apply_names(out: Path, names: Path) -> None:
     subjects = [given.get(key, own_name(*key)) for key in zip(sources, faces)]
     place = table.schema.get_field_index("subject")
     table = table.set_column(place, table.schema.field(place), pa.array(subjects, type=pa.string()))
-    kept = pc.not_equal(table["subject"], "")
-    info = read_info(out)
-    counts = {**info.counts, "crops": pc.sum(kept).as_py() or 0, "left_out": pc.sum(pc.invert(kept)).as_py() or 0}
+    kept, info = np.array(subjects) != "", read_info(out)
+    labelled = np.zeros(len(table), dtype=bool)
+    for au in info.aus:
+        labelled |= pc.is_valid(table[au_column(au)]).to_numpy(zero_copy_only=False)
+    for place in np.flatnonzero(labelled & ~kept):
+        source, face = sources[place], faces[place]
+        if source in of_main and face not in of_main[source]:
+            raise InputError(
+                f"{names}: leaves out face {face} of {source}, for which its codes, which name no face, were taken; "
+                "give the face in the codes, or name another --out, where they are taken for the largest one left."
+            )
+    counts = {
+        **info.counts, "crops": int(kept.sum()), "coded": int((labelled & kept).sum()), "left_out": int((~kept).sum()),
+    }  # fmt: skip
     with replacing(left) as temporary:  # first, so that a row is lost to neither when this is interrupted
-        pq.write_table(table.filter(pc.invert(kept)), temporary, write_page_checksum=True)
+        pq.write_table(table.filter(pa.array(~kept)), temporary, write_page_checksum=True)
     with replacing(frames) as temporary:
-        pq.write_table(table.filter(kept), temporary, write_page_checksum=True)
+        pq.write_table(table.filter(pa.array(kept)), temporary, write_page_checksum=True)
     save_mapping(out / "dataset.yaml", to_mapping(replace(info, counts=counts)))
 
 

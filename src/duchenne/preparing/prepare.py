@@ -135,7 +135,7 @@ def prepare(dataset: str, *, root: str | Path, out: str | Path | None = None, **
     _check_inputs(Path(out), info)
     _write(Path(out), info, settings, task)
     if isinstance(settings, VideosSettings):
-        _name_faces(Path(out), settings.names)
+        _name_faces(Path(out), settings.names, task.plan)
     notes = [*task.plan.notes, *_of_recordings(Path(out)), *_lost(Path(out))]
     done = Preparation(Path(out), read_info(out).counts, notes, task.survey)
     if not done.counts["crops"]:
@@ -259,13 +259,15 @@ def _write(out: Path, info: DatasetInfo, settings: PrepareSettings, task: _Task)
         process_finder.cache_clear()
 
 
-def _name_faces(out: Path, names: Path | None) -> None:
+def _name_faces(out: Path, names: Path | None, plan: Plan) -> None:
     """Shows everyone who was found, and applies the names that were given to them."""
+    coded = {part.source: part.codes for part in plan.parts if isinstance(part, VideoPart) and part.codes is not None}
+    of_main = {source: codes.faces.keys() - {None} for source, codes in coded.items() if None in codes.faces}
     counts = read_info(out).counts
     if counts["crops"]:
         write_sheet(out)
     if names is not None and (counts["crops"] or counts.get("left_out")):  # those left out can be taken back
-        apply_names(out, names)
+        apply_names(out, names, of_main)
 
 
 def _digest(plan: Plan) -> str:

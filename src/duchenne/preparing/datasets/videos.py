@@ -69,7 +69,16 @@ def plan_videos(
     }
     who = read_names(names, sources) if names is not None else None
     codes = read_codes(labels, sources, coder, who, parts_of)
-    parts = [replace(part, codes=codes.videos.get(part.source)) for part in parts]
+    left_out = {
+        source: frozenset(face for (of, face), name in (who or {}).items() if of == source and not name)
+        for source in codes.videos
+    }
+    parts = [
+        replace(part, codes=codes.videos[part.source], left_out=left_out[part.source])
+        if part.source in codes.videos
+        else part
+        for part in parts
+    ]
     digests = {
         source: hashlib.sha256(repr(asdict(given)).encode()).hexdigest() for source, given in codes.videos.items()
     }

@@ -31,6 +31,7 @@ class VideoPart:
         split: of the data set, where it has one.
         first_frame: number that the data set gives to the first frame.
         assembly: how a file, several or a folder of pictures become one recording.
+        left_out: faces that nobody wants, of which codes that name no face are not.
     """
 
     path: Path
@@ -41,6 +42,7 @@ class VideoPart:
     split: str | None = None
     first_frame: int = 0
     assembly: Assembly = field(default_factory=Assembly)
+    left_out: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
