@@ -117,6 +117,8 @@ BAD = {
     "path,split\na.png,dev\n": "row 2, split: `dev` is not one of train, validation, test",
     "path,subject,clip,frame\na.png,s,c,1\nb.png,s,c,1\n": "row 3: subject s, clip c, frame 1 is already in row 2",
     "path\na.png\na.png\n": "row 3: the image a.png is already in row 2",
+    "path,subject\na.png,x\n./a.png,y\n": "row 3: the image a.png is of another subject in row 2",
+    "path,AU12,AU12_i\na.png,0,1\nb.png,1,0\n": "row 3, AU12_i: is 0, and AU12 says that it is there",
     "path,clip\na.png,c\n": "has a column `clip` but no `frame`",
     "path,clip,frame\na.png,c,x\n": "row 2, frame: `x` is not a number",
     "path,clip,frame,time_s\na.png,c,1,0.5\nb.png,c,2,1718000000.04\n": r"row 3, time_s: .* out of range \(0 to 1e",

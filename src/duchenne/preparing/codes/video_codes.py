@@ -369,10 +369,10 @@ def _row_codes(
 
 
 def row_labels(row: Row, columns: Sequence[tuple[str, int, bool]]) -> Labels:
-    """The AU columns of a row: occurrence 0 or 1, intensity 0 to 5 or A to E; others see `tables.NOT_CODED`.
+    """The AU columns of a row: occurrence 0 or 1, intensity 0 to 5 or A to E; others see `cells.NOT_CODED`.
 
     Raises:
-        InputError: for any other value.
+        InputError: for any other value, and for an AU that is there with an intensity of 0.
     """
     labels: Labels = {}
     for column, au, is_intensity in columns:
@@ -380,6 +380,9 @@ def row_labels(row: Row, columns: Sequence[tuple[str, int, bool]]) -> Labels:
             labels[intensity_column(au)] = row.intensity_of(column)
         else:
             labels[au_column(au)] = row.occurrence_of(column)
+    for column, au, is_intensity in columns:
+        if is_intensity and labels[intensity_column(au)] == 0 and labels.get(au_column(au)) == 1:
+            raise row.error(column, f"is 0, and {au_column(au)} says that it is there; correct one of the two.")
     return labels
 
 

@@ -37,7 +37,8 @@ def plan_table(root: Path, table: Path, *, detect: bool = True) -> Plan:
         detect: whether faces are to be found and aligned.
 
     Raises:
-        InputError: for a table without `path`, values out of range, or an image or (subject, clip, frame) named twice.
+        InputError: for a table without `path`, values out of range, an image or (subject, clip, frame) named twice, or
+            an image of two subjects.
     """
     check_root(root)
     header, rows = read_rows(table, ("path",))
@@ -50,7 +51,7 @@ def plan_table(root: Path, table: Path, *, detect: bool = True) -> Plan:
         *unknown_labels_note(table, rows, [column for column, *_ in columns]),
     ]
     columns = [column for column in columns if column[1] in ACTION_UNITS]
-    images, seen = [], dict[Any, int]()
+    images, seen, whose = [], dict[Any, int](), dict[str, tuple[str | None, int]]()
     for row in rows:
         image = _image(root, row, columns)
         values = image.values
@@ -60,6 +61,12 @@ def plan_table(root: Path, table: Path, *, detect: bool = True) -> Plan:
                 f"subject {key[0]}, clip {key[1]}, frame {key[2]}" if "clip" in header else f"the image {image.source}"
             )
             raise InputError(f"{table}, row {row.number}: {what} is already in row {seen[key]}; remove one of the two.")
+        subject, number = whose.setdefault(image.source, (values["subject"], row.number))
+        if subject != values["subject"]:
+            raise InputError(
+                f"{table}, row {row.number}: the image {image.source} is of another subject in row {number}; correct "
+                "one of the two."
+            )
         seen[key] = row.number
         images.append(image)
     aus = tuple(sorted({au for _, au, _ in columns}))
