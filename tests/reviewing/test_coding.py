@@ -125,15 +125,9 @@ def test_nobody_codes_in_the_name_of_another(
         assert page.evaluate("[document.activeElement.id, review.coding.everything().length]") == ["coder", 0]
 
 
-def slow(route: Route) -> None:
-    """Many recordings, a busy computer."""
-    time.sleep(0.5)
-    route.continue_()
-
-
 def test_a_name_is_not_lost_that_is_written_while_the_page_is_put_together(site: Site, chromium: Browser) -> None:
     page = chromium.new_page()
-    page.route("**/api/state", slow)
+    page.route("**/api/state", lambda route: [time.sleep(0.5), route.continue_()])  # many recordings
     page.goto(site.address, wait_until="commit")
     page.fill("#coder", "mk")
     press(page, "Enter")
@@ -146,10 +140,14 @@ def test_a_name_is_not_lost_that_is_written_while_the_page_is_put_together(site:
 @pytest.mark.parametrize("before", ["", "anna"])
 def test_a_key_right_after_a_name_codes_for_nobody_else(site: Site, show: Show, tmp_path: Path, before: str) -> None:
     page = show(site, coder=before)
-    page.route("**/codes?**", slow)
+    held: list[Route] = []
+    page.route("**/codes?**", lambda route: held.append(route))
     page.fill("#coder", "ben")
     press(page, "Enter", "q")
-    assert "codes of ben are not there yet" in page.inner_text("#saved")
+    until(page, "/codes of ben are not there yet/.test(document.getElementById('saved').textContent)")
+    for route in held:
+        route.continue_()
+    page.unroute("**/codes?**")
     until(page, "review.coding.coder === 'ben'")
     press(page, "4", "ArrowRight", "4")
     saved(page)

@@ -155,6 +155,12 @@ def test_codes_belong_to_their_face_and_frames_have_their_own_numbers(tmp_path: 
         page.evaluate("document.activeElement.blur()")
         press(page, "n")
         assert "does move" in page.inner_text("#saved")
+        page.click('[data-face="1"]')
+        until(page, "review.face === 1")
+        page.evaluate("document.activeElement.blur()")
+        press(page, "ArrowDown")  # to the code of the face that is not shown
+        until(page, "review.face === 0 && review.player.shown === 1 && review.player.face === 0")
+        assert page.inner_text("#selected-title").startswith("AU12")
 
 
 def test_onset_offset_and_removal_of_a_code_that_is_there(site: Site, show: Show, tmp_path: Path) -> None:

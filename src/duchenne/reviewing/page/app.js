@@ -17,7 +17,7 @@ const narrow = matchMedia("(max-width: 46rem)");
 const player = new Player($("video"), $("overlay"), $("picture"), $("window"));
 const curves = new Curves(player, $("plot"), $("curves"), $("cursor"), $("rows"));
 const coding = new Coding();
-const app = {state: null, key: null, info: null, face: null, row: null, player, curves, coding, open, renew, seekTo, canCode, say};
+const app = {state: null, key: null, info: null, face: null, row: null, player, curves, coding, open, renew, canCode, say};
 const panel = new Panel(app), compare = new Compare(app), teach = new Teach(app);
 globalThis.review = app;  // for whoever looks at the page with developer tools, and for tests
 

@@ -88,11 +88,18 @@ export class Panel {
 
   // The code before or after the selected one.
   walk(turn) {
-    const {coding, seekTo} = this.app, rows = coding.codes.filter(code => code.kind !== "none").sort(inOrder);
+    const {coding} = this.app, rows = coding.codes.filter(code => code.kind !== "none").sort(inOrder);
     if (!rows.length) return;
     const place = rows.findIndex(code => code.id === coding.selected);
     const next = rows[place < 0 ? (turn > 0 ? 0 : rows.length - 1) : Math.min(Math.max(place + turn, 0), rows.length - 1)];
-    this.select(next.id); seekTo(next.onset_s);
+    this.visit(next);
+  }
+
+  // Selects a code, goes to its onset, and shows whose it is: curves and boxes of somebody else would be taken for it.
+  visit(code) {
+    const {app} = this, isKnown = $("faces").querySelector(`[data-face="${code.face}"]`) !== null;
+    this.select(code.id);
+    app.open(app.key, code.kind === "none" ? undefined : code.onset_s, isKnown ? code.face : undefined);
   }
 
   show() {
@@ -111,9 +118,8 @@ export class Panel {
   }
 
   list() {
-    const {coding, seekTo} = this.app, rows = [...coding.open, ...coding.codes].sort(inOrder), isOpen = code => coding.open.includes(code);
-    const go = code => { this.select(code.id); if (code.kind !== "none") seekTo(code.onset_s); };
-    $("codes").tBodies[0].replaceChildren(...rows.map(code => element("tr", {class: "go", "aria-current": String(code.id === coding.selected), onclick: () => go(code)},
+    const {coding} = this.app, rows = [...coding.open, ...coding.codes].sort(inOrder), isOpen = code => coding.open.includes(code);
+    $("codes").tBodies[0].replaceChildren(...rows.map(code => element("tr", {class: "go", "aria-current": String(code.id === coding.selected), onclick: () => this.visit(code)},
       element("td", {}, element("button", {"data-code": code.id}, word(code) + (isOpen(code) ? " …" : code.unfinished ? " (offset not set)" : ""))),
       element("td", {}, code.kind === "none" ? "" : clock(code.onset_s, .01)), element("td", {}, code.kind === "none" || isOpen(code) ? "" : clock(code.offset_s, .01)),
       element("td", {}, [code.intensity, code.side, code.certainty === "uncertain" ? "?" : ""].filter(Boolean).join(" ")), element("td", {}, code.face ?? ""))));
