@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
+from numpy.typing import NDArray
 
 from duchenne import plots
 from duchenne.config import Range
@@ -244,13 +245,7 @@ def _told_apart(found: Sequence[Coding | EventCoding]) -> list[Coding | EventCod
 
 def _reliability(codings: Sequence[Coding], limits: Limits, by: Joining) -> pd.DataFrame:
     """Per action unit, over all codings that have it: Fleiss' kappa and Krippendorff's alpha."""
-    first = codings[0]
-    places = [np.arange(len(first.keys))] + [np.full(len(first.keys), -1) for _ in codings[1:]]
-    for place, other in zip(places[1:], codings[1:]):
-        with suppress(NothingShared):
-            joined = join(first, other, by=by)
-            place[joined.first] = joined.second
-    source = pd.factorize(first.keys["source"])[0]
+    places, source = _units(codings, by)
     rows = []
     for au in sorted({au for coding in codings for au in coding.aus}):
         present, strength = [], []
@@ -265,6 +260,34 @@ def _reliability(codings: Sequence[Coding], limits: Limits, by: Joining) -> pd.D
             rows.append(_row(au, np.stack(present), strength, source))
     table = pd.DataFrame(rows, columns=list(RELIABILITY))
     return table.astype(dict.fromkeys(RELIABILITY[3:], "float64")).round(6)
+
+
+def _units(codings: Sequence[Coding], by: Joining) -> tuple[list[NDArray[np.int64]], NDArray[np.int64]]:
+    """What any coding has a row for: per coding (U,) its row of each unit, -1 where it has none; (U,) the source.
+
+    A row that no earlier coding has is a unit of its own, so that the order of the codings leaves none out.
+    """
+    units: list[NDArray[np.int64]] = []
+    names: list[pd.Series[str]] = []
+    for coding in codings:
+        own = np.full(len(coding.keys), -1)
+        for earlier, known in zip(codings, units):
+            with suppress(NothingShared):
+                joined = join(earlier, coding, by=by)
+                unit = known[joined.first]
+                free = (own[joined.second] < 0) & ~np.isin(unit, own)
+                own[joined.second[free]] = unit[free]
+        alone = own < 0
+        own[alone] = sum(map(len, names)) + np.arange(int(alone.sum()))
+        units.append(own)
+        names.append(coding.keys["source"][alone])
+    source = pd.factorize(pd.concat(names))[0].astype(np.int64)
+    if any((coding.keys["source"] == "").all() for coding in codings):
+        source[:] = 0  # a table without sources is about the only one
+    places = [np.full(len(source), -1) for _ in codings]
+    for place, own in zip(places, units):
+        place[own] = np.arange(len(own))
+    return places, source
 
 
 def _row(au: int, present: Floats, strength: Sequence[Floats], source: Any) -> dict[str, Any]:
@@ -282,6 +305,7 @@ def _alpha(name: str, values: Floats, source: Any) -> dict[str, float]:
     """Alpha with an interval over resampled sources. Of 0 and 1, squared differences are nominal ones."""
     parts = np.stack([unit_sums(values[:, source == one], "interval") for one in np.unique(source)])
     found = {name: alpha_of(parts.sum(axis=0))}
+    parts = parts[parts[:, 0, 1] > 0]  # drawing a source that one coder alone coded would draw nothing
     if len(parts) > 1:
         drawn = resample(np.ones(len(parts), dtype=bool))
         low, high = interval(np.array([alpha_of(np.tensordot(weights, parts, axes=1)) for weights in drawn]))

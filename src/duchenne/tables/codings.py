@@ -133,8 +133,10 @@ def coding_of(table: pd.DataFrame, path: Path) -> Coding:
         match = _NAME.fullmatch(str(column))
         if match:
             stated = _KINDS.get((match[3] or match[1] or "").lower())
-            numbers = _numbers(_graded(table[column]), f"{path}: column `{column}`")
+            cells, graded = _graded(table[column])
+            numbers = _numbers(cells, f"{path}: column `{column}`")
             said = None if match[1] else measured.get(int(match[2]))
+            said = "intensity" if said is None and graded else said
             if "score" not in (stated, said):
                 numbers = np.where(np.isin(numbers, _UNKNOWN), np.nan, numbers)
             kind = stated or said or _guess(numbers, likelihood=bool(match[1]))
@@ -240,11 +242,12 @@ def _keys(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     return keys
 
 
-def _graded(column: pd.Series[Any]) -> pd.Series[Any]:
-    """FACS's letters as numbers."""
+def _graded(column: pd.Series[Any]) -> tuple[pd.Series[Any], bool]:
+    """FACS's letters as numbers, and whether there are any: they are intensities, also where A is the only one."""
     if pd.api.types.is_numeric_dtype(column):
-        return column
-    return column.map(lambda cell: LETTERS.get(str(cell).strip().upper(), cell), na_action="ignore")
+        return column, False
+    letters = column.map(lambda cell: LETTERS.get(str(cell).strip().upper()), na_action="ignore")
+    return column.where(letters.isna(), letters), bool(letters.notna().any())
 
 
 def _numbers(column: pd.Series[Any], where: str) -> Floats:

@@ -9,6 +9,8 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from duchenne.errors import InputError
 from duchenne.facs import au_column
@@ -96,7 +98,8 @@ def compare_pair(
         row["frames"] = int(coded_by_both.sum())
         if present[0] is not None and present[1] is not None and coded_by_both.any():
             cells[au] = _cells(present[0], present[1], joined.source)
-            row |= _presence(cells[au]) | _events(present[0], present[1], joined, limits.tolerance_s)
+            one, other = (np.where(coded_by_both, there, np.nan) for there in (present[0], present[1]))
+            row |= _presence(cells[au]) | _events(one, other, joined, limits.tolerance_s)
         if present[0] is not None and kinds[1] != "occurrence":
             truth = np.where(np.isnan(measures[1]), np.nan, present[0])
             row["auc"] = roc_auc(truth[:, None], np.nan_to_num(measures[1])[:, None])[0]
@@ -194,6 +197,7 @@ def _cells(first: Floats, second: Floats, source: NDArray[np.int64]) -> Floats:
 
 def _presence(cells: Floats) -> dict[str, Any]:
     total = cells.sum(axis=0)
+    cells = cells[cells.sum(axis=1) > 0]  # drawing a source in which it is not coded would draw nothing
     low, high = np.nan, np.nan
     if len(cells) > 1:
         drawn = resample(np.ones(len(cells), dtype=bool)) @ cells
@@ -241,28 +245,31 @@ def _events(first: Floats, second: Floats, joined: Joined, tolerance_s: float) -
     if np.isnan(joined.time_s).any():
         return {}
     mine, others = list(_runs(first, joined)), list(_runs(second, joined))
-    free, matched = list(others), 0
-    for group, onset, offset in mine:
-        near = [
-            e
-            for e in free
-            if e[0] == group and ((e[1] <= offset and onset <= e[2]) or abs(e[1] - onset) <= tolerance_s)
-        ]
-        if near:
-            free.remove(min(near, key=lambda event: abs(event[1] - onset)))
-            matched += 1
+    close = tolerance_s + 1e-9  # 1.1 - 0.6 is a little over 0.5
+    group, start, end = np.array(others, dtype=np.float64).reshape(-1, 3).T
+    near = [
+        (group == own) & (((start <= offset) & (onset <= end)) | (np.abs(start - onset) <= close))
+        for own, onset, offset in mine
+    ]
+    # As many pairs as there can be: of events taken one by one, the order of the files would say how many match.
+    pairs = maximum_bipartite_matching(csr_array(np.array(near))) if mine and others else np.empty(0)
+    matched = int((pairs >= 0).sum())
     f1 = float(f1_from_counts(matched, len(others) - matched, len(mine) - matched))
     return {"first_events": len(mine), "second_events": len(others), "event_f1": f1 if mine or others else np.nan}
 
 
 def _lag(measures: Sequence[Floats], known: NDArray[np.bool_], joined: Joined, max_lag_s: float) -> float:
-    """The shift of the second table, in seconds, at which the two measures correlate most; NaN without time."""
+    """The shift of the second table, in seconds, at which the two measures correlate most; NaN without time.
+
+    Shifts that leave less than half of the frames are not looked at: few frames always correlate somewhere.
+    """
     steps = np.diff(joined.time_s)[np.diff(joined.group) == 0]
     if np.isnan(joined.time_s).any() or not len(steps) or np.median(steps) <= 0:
         return float("nan")
     step = float(np.median(steps))
-    best, found = -np.inf, float("nan")
-    for shift in sorted(range(-int(max_lag_s / step), int(max_lag_s / step) + 1), key=abs):
+    best, found, fewest = -np.inf, float("nan"), known.sum() / 2
+    most = int(max_lag_s / step + 1e-6)
+    for shift in sorted(range(-most, most + 1), key=abs):
         pairs = []
         for group in np.unique(joined.group):
             rows = np.flatnonzero(joined.group == group)
@@ -271,7 +278,8 @@ def _lag(measures: Sequence[Floats], known: NDArray[np.bool_], joined: Joined, m
             early, late = (rows[: len(rows) - shift], rows[shift:]) if shift >= 0 else (rows[-shift:], rows[:shift])
             good = known[early] & known[late]
             pairs.append(np.stack([measures[0][early[good]], measures[1][late[good]]]))
-        value = _correlation(np.concatenate(pairs, axis=1)) if pairs else float("nan")
+        values = np.concatenate(pairs, axis=1) if pairs else np.empty((2, 0))
+        value = _correlation(values) if values.shape[1] >= fewest else float("nan")
         if value > best + 1e-9:
             best, found = value, shift * step
     return found
