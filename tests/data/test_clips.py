@@ -136,6 +136,20 @@ def test_slow_video_takes_its_own_frames_as_unit():
         Table(np.arange(12) / 12.5).usable(SequenceSampler([0, 1, 2], unit_s=1 / 25))
 
 
+@pytest.mark.parametrize(("rate", "interval", "fits"), [(20, 1, False), (20, 2, True), (24, 1, True), (60, 1, True)])
+def test_no_frame_is_in_a_sequence_twice(rate, interval, fits):
+    """At 20 frames/s, 0.08 and 0.12 s are both nearest to the frame at 0.10 s: it was to rank before itself."""
+    sampler = TemporalRanking.sampler(TemporalRankingConfig(interval=interval, interval_unit=1 / 25))
+    table = Table(np.arange(200) / rate)
+    if not fits:
+        with pytest.raises(InputError, match=r"1 have too few frames for an interval unit of 0\.04 s"):
+            table.usable(sampler)
+        return
+    clips, _ = table.usable(sampler)
+    for seed in range(30):
+        assert (np.diff(sampler.draw(clips[0], np.random.default_rng(seed))) >= 1).all()
+
+
 @given(missing=st.sets(st.integers(0, 59), max_size=12), seed=st.integers(0, 20))
 def test_never_across_a_gap(missing, seed):
     kept = [frame for frame in range(60) if frame not in missing]

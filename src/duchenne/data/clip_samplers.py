@@ -205,7 +205,7 @@ class SequenceSampler:
         Raises:
             InputError: when none is long enough.
         """
-        found, short, longest = Found(), 0, 0.0
+        found, short, sparse, longest = Found(), 0, 0, 0.0
         spacing, gap = data.clip_column("spacing"), data.clip_column("gap")
         for used in used_clips(data, rows):
             times, begin = data.times(used.rows), used.begin
@@ -219,7 +219,9 @@ class SequenceSampler:
             even = long & (widest <= 1.5 * np.maximum(middle, unit))
             last = times[begin + used.lengths - 1] - self.offsets[-1] * unit + unit / 2
             starts = np.add.reduceat(times <= np.repeat(last, used.lengths), begin, dtype=np.int64)
-            fits = even & (starts > 0) & (middle <= 1.25 * unit)
+            dense = self._dense(unit, middle)
+            sparse += int((long & ~dense).sum())
+            fits = even & (starts > 0) & dense
             runs = {
                 int(place): [(0, int(used.lengths[place]), int(starts[place]))]
                 for place in np.flatnonzero(fits & ~used.whole)
@@ -232,6 +234,11 @@ class SequenceSampler:
             short += int((~kept).sum())
             found.add(used, np.flatnonzero(kept), unit, starts, runs, data.subject_ids(used.rows[begin]))
         if not found.clips:
+            if sparse:
+                raise InputError(
+                    f"{data.paths[0]}: none of its clips is usable: {sparse} have too few frames for an interval unit "
+                    f"of {self.unit_s} s, others are too short; use a longer --interval-unit or none."
+                )
             need = int(self.offsets[-1]) * (self.unit_s or DEFAULT_UNIT_S)
             raise InputError(
                 f"{data.paths[0]}: none of its {short} clips is long enough: a sequence spans {need:.2f} s and "
@@ -260,7 +267,8 @@ class SequenceSampler:
         notes = []
         if left_out:
             total = left_out + len(clips)
-            notes.append(f"{left_out} of {total} clips are too short for one sequence and were left out.")
+            sparse = ", or have too few frames for the interval unit," if self.unit_s is not None else ""
+            notes.append(f"{left_out} of {total} clips are too short for one sequence{sparse} and were left out.")
         units = clips.units if isinstance(clips, ClipTable) else np.array([clip.unit_s for clip in clips])
         slow = sorted({round(float(unit), 4) for unit in np.unique(units[units > _SLOW_S])})
         if slow and self.unit_s is None:
@@ -283,6 +291,14 @@ class SequenceSampler:
             return np.full(len(spacing), float(self.unit_s))
         return np.where(spacing > _SLOW_S, spacing, DEFAULT_UNIT_S)
 
+    def _dense(self, unit: NDArray[np.float64], spacing: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """(C,) whether frames that far apart are near enough to what is wanted, and no two of a sequence the same."""
+        if self.unit_s is None:
+            return np.ones(len(unit), dtype=bool)
+        frames = np.divide(unit, spacing, out=np.ones(len(unit)), where=spacing > 0)[:, None] * self.offsets
+        apart = np.diff(np.ceil(frames - 0.5 - 1e-6)) >= 1
+        return np.asarray((spacing <= 1.25 * unit) & apart.all(axis=1))
+
     def _runs(self, times: NDArray[np.float64], unit: float, middle: float) -> list[tuple[int, int, int]]:
         """Of the runs of a clip that a sequence fits into: where each begins, its length, and its starts."""
         limit = 1.5 * max(middle, unit)
@@ -290,8 +306,9 @@ class SequenceSampler:
         for places in np.split(np.arange(len(times)), np.flatnonzero(np.diff(times) > limit) + 1):
             part = times[places]
             starts = int(np.searchsorted(part, part[-1] - span + unit / 2, side="right")) if len(part) > 1 else 0
-            spaced = len(part) > 1 and float(np.median(np.diff(part))) <= 1.25 * unit
-            if starts > 0 and spaced and len(part) >= len(self.offsets):
+            spacing = np.median(np.diff(part)) if len(part) > 1 else 0.0
+            dense = self._dense(np.array([unit]), np.array([spacing]))[0]
+            if starts > 0 and dense and len(part) >= len(self.offsets):
                 runs.append((int(places[0]), len(part), starts))
         return runs
 
