@@ -12,6 +12,7 @@ import pytest
 import torch
 import yaml
 from tests.methods.made import SMALL
+from tests.training.made import changed
 
 import duchenne
 from duchenne.data.folds import k_fold
@@ -20,6 +21,7 @@ from duchenne.errors import DuchenneError, InputError, UsageError
 from duchenne.methods.registry import METHODS, method_class
 from duchenne.training.checkpoints import load_checkpoint
 from duchenne.training.config import TrainingConfig
+from duchenne.training.held_out import training_rows
 from duchenne.training.launching.fabric import process_kept
 from duchenne.training.recipes import load_recipe, recipe_names
 from duchenne.training.runs import initial_encoder, load_encoder, random_encoder
@@ -232,6 +234,20 @@ def test_excluded_fold_is_the_one_that_evaluate_tests(squares, tmp_path):
     for wrong in ("3/3", "0/1", "first"):
         with pytest.raises(UsageError, match="must be I/K"):
             duchenne.pretrain("temporal_ranking", data=squares, out=tmp_path / "no", exclude_fold=wrong, **FAST)
+
+
+def test_an_excluded_person_is_not_learned_from_another_folder_either(squares, tmp_path):
+    """Recordings are often prepared twice: all of them, and under another name those that are coded."""
+    unknown = dict.fromkeys(("AU01", "AU12", "AU01_i", "AU12_i"))
+    changed(squares, tmp_path / "all", lambda frames: frames.assign(**unknown))
+    text = (tmp_path / "all" / "dataset.yaml").read_text()
+    (tmp_path / "all" / "dataset.yaml").write_text(text.replace("name: squares", "name: everything"))
+    coded, both = Prepared([squares]), Prepared([squares, tmp_path / "all"])
+    folds = k_fold(coded.subject_names(), 3)
+    for fold in range(3):
+        tested = set(coded.column("subject")[folds == fold])
+        assert tested
+        assert not tested & set(both.column("subject", training_rows(both, f"{fold}/3")))
 
 
 def test_recipes_and_precedence(squares, tmp_path):

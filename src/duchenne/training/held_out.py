@@ -64,7 +64,7 @@ class _Tested(NamedTuple):
 
 
 def _tested(data: Prepared, exclude_fold: str) -> _Tested:
-    """The subjects of a fold, or where nobody's name is known, its clips."""
+    """The subjects of a fold with their namesakes in other data sets, or where nobody's name is known, its clips."""
     number, _, folds = exclude_fold.partition("/")
     drawn = folds.isdigit() and number.isdigit() and int(number) < int(folds) > 1
     if not drawn and not (number.isdigit() and is_partition(folds)):
@@ -86,8 +86,12 @@ def _tested(data: Prepared, exclude_fold: str) -> _Tested:
     places = np.flatnonzero(fold == int(number))
     if not len(places):
         raise UsageError(f"--exclude-fold {exclude_fold}: nobody is tested in that fold; count from 0.")
-    of = data.clip_ids if names.isna().all() else data.subject_ids
-    return _Tested(np.unique(of(places if rows is None else rows[places])), of)
+    found = places if rows is None else rows[places]
+    if names.isna().all():
+        return _Tested(np.unique(data.clip_ids(found)), data.clip_ids)
+    people = people_of(pd.Series(data.subject_list(), dtype="string"))
+    tested = people[np.unique(data.subject_ids(found))]
+    return _Tested(np.flatnonzero(people.isin(tested)), data.subject_ids)
 
 
 def labelled_rows(
