@@ -20,6 +20,7 @@ from duchenne.detection.results import DetectedFace
 from duchenne.errors import UsageError
 from duchenne.faces.find import Face
 from duchenne.modules.encoder import Encoder, EncoderSpec
+from duchenne.training.pretrain import PretrainResult
 from duchenne.training.runs import EncoderRecord, LoadedEncoder, TrainedOn
 
 ROOT = Path(__file__).parents[2]
@@ -134,8 +135,22 @@ def test_data_and_encoders_are_tables_in_notebooks_and_nothing_in_them_is_markup
     page = LoadedEncoder(Encoder(EncoderSpec(backbone="compact")), record, Path("<u>"))._repr_html_()
     assert "&lt;encoder &lt;u&gt;: simclr, resnet18, 64 px, 3 steps&gt;" in page
     assert "<td>2</td>" in page
-    for text in (page, data._repr_html_()):
+    run = PretrainResult(Path("<u>"), 3, True, ("<b> people are few",))
+    assert "<li>&lt;b&gt; people are few</li>" in run._repr_html_()
+    for text in (page, data._repr_html_(), run._repr_html_()):
         assert not re.search("<(b|script|i|u)>", text)
+
+
+@pytest.mark.parametrize(("name", "number"), [("duchenne", 18), ("blendshapes", 16)])
+def test_models_are_tables_in_notebooks_that_say_what_they_may_claim(name: str, number: int) -> None:
+    model = duchenne.load_model(name)
+    rows = re.findall(r"<tr>\s*" + 4 * r"<td>(.*?)</td>\s*", model._repr_html_())
+    assert repr(model) == f"<model {name}: {len(rows)} action units>"
+    assert sorted(column for row in rows for column in row[2].split(", ")) == sorted(model.columns)
+    assert len(rows) == number
+    assert {row[0]: row for row in rows}["AU12"][1::2] == ("lip corner puller", "")
+    empty = {row[0] for row in rows if row[3] == "empty: not judged on real faces"}
+    assert ("AU17" in empty, "AU12" in empty) == (name == "duchenne", False)
 
 
 def test_encode_holds_a_batch_at_a_time(faces: duchenne.Prepared) -> None:

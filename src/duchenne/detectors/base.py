@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any, Final, Protocol
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from duchenne.faces.batch import FaceBatch
+from duchenne.facs import ACTION_UNITS
 
 DUCHENNE: Final = "duchenne"
 """The detector that comes with the package."""
@@ -41,6 +43,27 @@ class AuModel(Protocol):
     def describe(self) -> dict[str, Any]:
         """What a reader of the table must know of the model (JSON), for the record beside the output."""
         ...
+
+
+class Shown:
+    """How our own detectors show themselves in consoles and notebooks."""
+
+    def __repr__(self: AuModel) -> str:
+        """Short: action units are counted."""
+        return f"<model {self.name}: {len({column.partition('_')[0] for column in self.columns})} action units>"
+
+    def _repr_html_(self: AuModel) -> str:
+        """A table for notebooks: a row per action unit, with its columns and what it may claim."""
+        about = self.describe()
+        empty = () if about.get("all_aus", True) else about["without_evidence"]
+        cards = about.get("aus", {})
+        rows: dict[str, tuple[str, list[str], str]] = {}
+        for column in self.columns:
+            au = column.partition("_")[0]
+            known = str(cards[au]["why"]) if au in cards else "empty: not judged on real faces" * (au in empty)
+            rows.setdefault(au, (ACTION_UNITS[int(au[2:])].name, [], known))[1].append(column)
+        table = pd.DataFrame([(au, name, ", ".join(own), known) for au, (name, own, known) in rows.items()])
+        return str(table.set_axis(["AU", "movement", "columns", "judged"], axis=1).to_html(index=False))
 
 
 def score_scale(model: AuModel) -> str | None:

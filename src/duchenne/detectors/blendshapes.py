@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from duchenne.detectors.base import Shown
 from duchenne.faces.batch import FaceBatch
 from duchenne.faces.landmarks import BLENDSHAPES
 from duchenne.facs import au_column
@@ -57,7 +58,7 @@ def side_columns() -> dict[str, tuple[str, ...]]:
     return found
 
 
-class BlendshapeModel:
+class BlendshapeModel(Shown):
     """`--model blendshapes`: the table `AU_BLENDSHAPES` as an `AuModel`."""
 
     name = "blendshapes"

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from duchenne.detectors.base import Shown
 from duchenne.detectors.records import DetectorRecord
 from duchenne.faces.batch import FaceBatch
 
 
-class FittedModel(ABC):
+class FittedModel(Shown, ABC):
     """A probability per action unit, and a decision for those that passed validation.
 
     Attributes:

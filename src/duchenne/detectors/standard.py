@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from duchenne.detectors.base import DUCHENNE, Z
+from duchenne.detectors.base import DUCHENNE, Shown, Z
 from duchenne.detectors.packaged.learned import inputs_of, learned, outputs_of
 from duchenne.detectors.packaged.measures import COMBINATIONS, MEASURES, MESH_POINTS, aligned, measured
 from duchenne.faces.batch import FaceBatch
@@ -112,7 +112,7 @@ def scores_of(mesh: Any, blendshapes: Any, parts: Any, xp: Any) -> Any:
     return sides + ((outputs - parts["middle"]) @ parts["lift"])[:, None]
 
 
-class StandardModel:
+class StandardModel(Shown):
     """The detector of the package as an `AuModel`."""
 
     name = DUCHENNE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -87,6 +88,11 @@ class PretrainResult:
         """Short: the notes are counted."""
         state = "" if self.finished else ", interrupted"
         return f"<run {self.out}: {self.steps} steps{state}, {len(self.notes)} notes>"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the same with its notes."""
+        notes = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in self.notes)
+        return f"{html.escape(repr(self))}<ul>{notes}</ul>"
 
     def load_encoder(self) -> LoadedEncoder:
         """The encoder that was trained, see `duchenne.load_encoder`.
