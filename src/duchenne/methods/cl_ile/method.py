@@ -15,7 +15,6 @@ from torch.nn import functional
 from duchenne.data.prepared import Prepared
 from duchenne.data.stored.spilled import distinct
 from duchenne.errors import InputError
-from duchenne.losses.weighted_bce import weighted_bce
 from duchenne.methods.base import RunFacts, Stage
 from duchenne.methods.cl_ile.config import ClIleConfig
 from duchenne.methods.cl_ile.loss import (
@@ -147,11 +146,11 @@ class ClIle(LabelledMethod):
         config, logs = self.config, dict[str, Tensor | float]()
         if self._stage == "backbone":
             scores = torch.as_tensor(self.classifier(self.encoder.average(images))).float()
-            loss = weighted_bce(scores, labels, weights)
+            loss = self.cross_entropy(scores, labels, weights)
         elif self._stage == "identity":
             embeddings = functional.normalize(self.identity_labels, dim=-1)[self._rows_of(batch.subjects)]
             scores = (self.identity(self.encoder.feature_map(images)).float()[:, None] * embeddings).sum(-1)
-            loss = logs["bce"] = weighted_bce(scores, labels, weights)
+            loss = logs["bce"] = self.cross_entropy(scores, labels, weights)
             if config.bce_share < 1:
                 own = identity_label_loss(self.identity_labels, direction=config.direction)
                 loss = config.bce_share * loss + (1 - config.bce_share) * own
@@ -162,7 +161,7 @@ class ClIle(LabelledMethod):
             maps = self.encoder.feature_map(images)
             features = self._general()(maps).float()
             scores = self._against(features, self.label_embeddings)
-            loss = logs["bce"] = weighted_bce(scores, labels, weights)
+            loss = logs["bce"] = self.cross_entropy(scores, labels, weights)
             if config.orthogonality_weight:
                 with torch.no_grad():
                     who = self.identity(maps).float()

@@ -20,10 +20,11 @@ from duchenne.data.single_frames import FrameSampler
 from duchenne.data.stored.spilled import parts_of
 from duchenne.errors import InputError
 from duchenne.facs import au_column
-from duchenne.losses.weighted_bce import class_weights, prior_shift, selective_weights
+from duchenne.losses.weighted_bce import class_weights, prior_shift, selective_weights, weighted_bce
 from duchenne.losses.weightings import Weighting
 from duchenne.methods.base import Method, RunFacts
 from duchenne.methods.families.labelled_config import LabelledConfig
+from duchenne.modules.gather import gather_rows, world
 from duchenne.types import ClipBatch
 
 
@@ -99,6 +100,15 @@ class LabelledMethod(Method):
             images = jitter_colour(images, draw_colour(count, config.colour))
         weights = self._weights(batch.labels["aus"][:, 0])
         return replace(batch, images=images[:, None], labels={**batch.labels, "weights": weights[:, None]})
+
+    def cross_entropy(self, scores: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+        """() `weighted_bce` as part of the mean over the known labels of all processes.
+
+        Their gradients are averaged, so the share of a process that knows fewer labels has to count less.
+        """
+        known = (labels >= 0).sum()
+        share = known * world()[1] / gather_rows(known[None]).sum().clamp_min(1)
+        return weighted_bce(scores, labels, weights) * share
 
     def _weights(self, labels: Tensor) -> Tensor:
         config = self.config

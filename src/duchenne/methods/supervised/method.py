@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from duchenne.losses.weighted_bce import weighted_bce
 from duchenne.methods.families.labelled_method import LabelledMethod
 from duchenne.methods.supervised.config import SupervisedConfig
 from duchenne.modules.encoder import Encoder, EncoderSpec
@@ -40,4 +39,5 @@ class Supervised(LabelledMethod):
         with torch.no_grad():
             known = labels >= 0
             right = ((scores > 0) == (labels == 1)) & known
-        return StepOutput(weighted_bce(scores, labels, weights), {"accuracy": right.sum() / known.sum().clamp_min(1)})
+        loss = self.cross_entropy(scores, labels, weights)
+        return StepOutput(loss, {"accuracy": right.sum() / known.sum().clamp_min(1)})
