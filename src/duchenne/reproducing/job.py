@@ -49,7 +49,7 @@ class Reproduction:
     Attributes:
         table: one row per printed row, see `duchenne.reproducing.result`; None where nothing was run.
         commands: that make the table, as they are written in a shell.
-        notes: what keeps it from being the paper's, one sentence each.
+        notes: what keeps it from being the paper's, one sentence each, such as rows that are not made.
         out: its folder.
     """
 
@@ -119,7 +119,7 @@ def reproduce(
     if dry_run:
         for command in commands:
             tell(command)
-        return Reproduction(None, commands, (), out)
+        return Reproduction(None, commands, (wanted.left_out,) if wanted.left_out else (), out)
     with locked(out):
         for path, values in write_recipes(wanted, out, options):
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -52,6 +52,8 @@ def result_table(table: Table, steps: Sequence[Step], *, miniature: bool) -> tup
     notes = notes if miniature else []
     if any(found["differs"].fillna("") != ""):
         notes.append("Rows with a word under `differs` are not comparable with the printed ones; docs/published.md.")
+    if table.left_out:
+        notes.append(table.left_out)
     return found, tuple(notes)
 
 

@@ -99,6 +99,16 @@ class Table:
         return tuple(entry for entry in self.entries if entry.recipes)
 
     @property
+    def left_out(self) -> str:
+        """Which rows nothing makes, and why, in one sentence; empty where all are made."""
+        reasons: dict[str, list[str]] = {}
+        for entry in self.entries:
+            if entry.reason:
+                reasons.setdefault(entry.reason, []).append(entry.row.method)
+        listed = "; ".join(f"{', '.join(dict.fromkeys(names))} ({reason})" for reason, names in reasons.items())
+        return f"Not made: {listed}." if listed else ""
+
+    @property
     def title(self) -> str:
         """Paper, table and data sets, in words."""
         first = self.entries[0].row

@@ -53,15 +53,15 @@ def main(arguments: list[str]) -> int:
         parsed.table, data=parsed.data, root=parsed.root, out=parsed.out, dry_run=parsed.dry_run,
         tell=lambda line: print(line, file=stream, flush=True), **vars(parsed.options),
     )  # fmt: skip
-    if found.table is None:
-        return 0
-    shown = ["dataset", "method", "protocol", "printed", "ours", "low", "high", "difference", "differs"]
-    numbers = {name: "{:.1f}".format for name in shown[3:8]}
-    text = found.table[shown].fillna({"differs": "not made"})
-    print(text.to_string(index=False, formatters=numbers, na_rep="-"))
+    if found.table is not None:
+        shown = ["dataset", "method", "protocol", "printed", "ours", "low", "high", "difference", "differs"]
+        numbers = {name: "{:.1f}".format for name in shown[3:8]}
+        text = found.table[shown].fillna({"differs": "not made"})
+        print(text.to_string(index=False, formatters=numbers, na_rep="-"))
     for note in found.notes:
         print(f"duchenne reproduce: {note}", file=sys.stderr)
-    print(found.out / "table.csv")
+    if found.table is not None:
+        print(found.out / "table.csv")
     return 0
 
 
