@@ -126,6 +126,18 @@ def test_archives_are_read_where_they_lie(root: Path) -> None:
     assert sorted(root.rglob("*")) == before
 
 
+def test_an_archive_named_after_the_subject_whose_entries_begin_with_the_task(root: Path) -> None:
+    picture(root / "T1" / "00100.jpg")
+    zipped(root / "T1", root / "M001.zip")
+    (kept,) = [image for image in read(root).images if image.values["subject"] == "M001"]
+    assert (kept.member, kept.values["frame"], kept.values["AU24"]) == ("T1/00100.jpg", 100, 1)
+
+
+def test_an_action_unit_that_a_sequence_lacks_is_named(root: Path) -> None:
+    bp4d_codes(root / "AUCoding" / "AU_OCC" / "F001_T2.csv", range(9, 12), {}, [au for au in AUS if au != 14])
+    assert "codes of F001 T2: AU14" in read(root).survey.missing
+
+
 def test_an_unpacked_copy_beside_the_archive_is_taken(root: Path) -> None:
     for frame in range(98, 103):
         picture(root / "M001" / "T1" / f"{frame:05d}.jpg")

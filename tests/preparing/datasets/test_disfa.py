@@ -71,6 +71,13 @@ def test_the_action_unit_comes_from_the_file_name(root: Path) -> None:
     assert "codes of SN001: AU2" in reading.survey.missing
 
 
+def test_a_file_of_codes_that_is_cut_off_is_named(root: Path) -> None:
+    write(root / "ActionUnit_Labels" / "SN001" / "SN001_au12.txt", "1,0\n2,3\n")
+    survey = read(root).survey
+    assert "codes of SN001: AU12 (3 of 5 frames)" in survey.missing
+    assert not any(line.startswith("codes of SN010") for line in survey.missing)
+
+
 def test_cameras_are_told_apart(root: Path) -> None:
     for camera in ("Left", "Right"):
         for subject in ("SN001", "SN010"):
@@ -206,6 +213,13 @@ def test_plus_skips_comments_and_shares_the_people_of_disfa(tmp_path: Path) -> N
         (trial, frame, frame) for trial in ("A1_AU1_TrailNo_1", "Y_anger") for frame in range(3)
     ]
     assert set(disfa.PLUS_SUBJECTS) < set(disfa.SUBJECTS)
+
+
+def test_plus_an_action_unit_that_a_trial_lacks_is_named(tmp_path: Path) -> None:
+    (plus(tmp_path) / "Labels" / "SN001" / "Y_anger" / "AU4.txt").unlink()
+    reading = read(tmp_path, "disfa_plus")
+    assert "codes of SN001 Y_anger: AU4" in reading.survey.missing
+    assert {image.values.get("AU04_i") for image in reading.images if image.values["clip"] == "Y_anger"} == {None}
 
 
 def test_training_on_disfa_plus_and_testing_on_disfa_is_seen(tmp_path: Path, portrait: Image) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import cv2
@@ -213,6 +214,26 @@ def test_affectnet_first_release(tmp_path: Path, header: bool) -> None:
     assert "1 pictures have no label: left out." in read(tmp_path, "affectnet").survey.notes
     seven = read(tmp_path, "affectnet", emotions=7)
     assert "contempt" not in column(seven, "emotion").values()
+
+
+def test_affectnet_tables_that_lie_there_twice(tmp_path: Path) -> None:
+    root = affectnet_first(tmp_path)
+    shutil.copytree(root / "Manually_Annotated_file_lists", root / "copy")
+    with pytest.raises(InputError, match=r"2 files are there twice \(first: .*training\.csv|.*validation\.csv"):
+        read(root, "affectnet")
+
+
+def test_affectnet_pictures_that_are_listed_twice(tmp_path: Path) -> None:
+    table = affectnet_first(tmp_path) / "Manually_Annotated_file_lists" / "training.csv"
+    rows = table.read_text()
+    table.write_text(f"{rows}\n1/A3.tif,0,0,9,9,,3,0,0\n")
+    reading = read(tmp_path, "affectnet")
+    assert [image.source for image in reading.images].count("Manually_Annotated_Images/1/a3.tif") == 1
+    assert "1 rows name a picture again, labelled alike: counted once." in reading.survey.notes
+    for again in ("1/a3.tif,0,0,9,9,,4,0,0", "2/v.jpg,0,0,9,9,,7,0,0"):  # otherwise; in the other split
+        table.write_text(f"{rows}\n{again}\n")
+        with pytest.raises(InputError, match="is labelled twice, differently or in both splits; keep one row"):
+            read(tmp_path, "affectnet")
 
 
 def affectnet_second(root: Path, kind: object = int) -> Path:

@@ -48,6 +48,11 @@ def test_gft_columns_by_name_in_any_order_and_every_mark_for_unknown(tmp_path: P
     assert "columns: AU10, AU14" in "".join(reading.survey.missing)
 
 
+def test_gft_an_action_unit_that_a_table_lacks_is_named(tmp_path: Path) -> None:
+    write(gft(tmp_path) / "codes" / "001B.csv", "frame,AU1\n1,1\n2,0\n")
+    assert "codes of 001B: AU12" in read(tmp_path, "gft").survey.missing
+
+
 def test_gft_numbers_that_no_frame_has(tmp_path: Path) -> None:
     root = gft(tmp_path)
     picture(root / "frames" / "001A" / "99999999999999999999.jpg")
@@ -149,6 +154,13 @@ def test_ck_plus_intensity_0_is_present_at_an_unknown_intensity(tmp_path: Path) 
     assert set(column(reading, "AU12").values()) == {0}  # an empty file: nothing was there
     assert "AUs that have no column: AU39 (1)." in reading.survey.notes
     assert any("3 frames have no label" in note for note in reading.survey.notes)
+
+
+def test_ck_plus_emotions_are_no_codes_of_action_units(tmp_path: Path) -> None:
+    (ck_plus(tmp_path) / "FACS" / "S005" / "001" / "S005_001_00000003_facs.txt").unlink()
+    survey = read(tmp_path, "ck_plus").survey
+    assert {fact.what: fact.found for fact in survey.facts}["coded sequences"] == 1
+    assert any(line.startswith("codes of S005 001: AU1, AU2, AU4") for line in survey.missing)
 
 
 @pytest.mark.parametrize("line", ["inf 1", "nan 1", "1.5 1", "12 6", "12"])

@@ -79,6 +79,7 @@ def _read(tree: Tree, options: Options) -> Reading:
     for au, number in sorted(positives((r for rows in labels.values() for r in rows.values()), aus, 1).items()):
         survey.count(f"AU{au} positive", number)
     survey.missing += tree.problems
+    survey.uncoded(labels, aus)
     survey.lacks("pictures of videos", split, {video for video, _ in frames})
     if unusable:
         survey.notes.append(f"{unusable:,} rows are marked as invalid (-1) throughout.")

@@ -36,7 +36,7 @@ TRAINING: Final = {8: 287_651}
 
 
 def _read(tree: Tree, options: Options) -> Reading:
-    tables = [name for name in tree.names if re.search(r"(?:^|/)(training|validation)\.csv$", name, re.IGNORECASE)]
+    tables = [*tree.index(r"(training|validation)\.csv", lambda found: found[1].lower()).values()]
     annotations = tree.index(r"(train|val)_set/(?:annotations/)?(\d+)_exp\.npy", _key)
     if tables and annotations:
         both = f"{tables[0]}, {min(annotations.values())}"
@@ -54,7 +54,15 @@ def _read(tree: Tree, options: Options) -> Reading:
         by_number = tree.index(rf"(train|val)_set/(?:images/)?(\d+){IMAGES}", _key)
         rows = _second_release(tree, annotations, by_number, options)
     labelled = set[str]()
+    told: dict[str, tuple[str, int]] = {}
+    repeated = 0
     for split, name, code, path, points in rows:
+        if name.lower() in told:
+            if told[name.lower()] != (split, code):
+                raise InputError(f"{tree.root}: {name} is labelled twice, differently or in both splits; keep one row.")
+            repeated += 1
+            continue
+        told[name.lower()] = split, code
         emotion = EMOTIONS[code] if 0 <= code < options.emotions else None
         counts[split, emotion or NO_EMOTION.get(code, "contempt")] += 1
         if path is None:
@@ -76,6 +84,8 @@ def _read(tree: Tree, options: Options) -> Reading:
     left = sum(number for (_, name), number in counts.items() if name not in _used(options))
     if left:
         survey.notes.append(f"{left:,} pictures without one of the {options.emotions} emotions are left out.")
+    if repeated:
+        survey.notes.append(f"{repeated:,} rows name a picture again, labelled alike: counted once.")
     survey.unlabelled(len({*by_name.values(), *by_number.values()} - labelled))
     return Reading(survey, images=kept)
 

@@ -86,6 +86,7 @@ def _read(tree: Tree, options: Options, release: _Release, data_set: DataSet) ->
         survey.count(f"AU{au} present, %", round(100 * present[au] / max(1, known), 1), published)
     survey.missing += tree.problems
     survey.lacks("subjects", release.subjects, subjects)
+    survey.uncoded(labels, aus)
     wanted = {(subject, task) for subject in subjects for task in release.tasks}
     survey.lacks("pictures of sequences", _names(wanted), _names(frames))
     survey.lacks("codes of sequences", _names(c for c in wanted if c[1] in release.coded_tasks), _names(labels))
@@ -144,7 +145,7 @@ def _frames(tree: Tree) -> dict[Clip, dict[int, str]]:
 
     found = (
         (key(match), name)
-        for match, name in tree.match(rf"([FM]\d{{3}})[/_](T\d{{1,2}})/(\d+){IMAGES}")
+        for match, name in tree.match(rf"([FM]\d{{3}})(?:\.zip)?[/_](T\d{{1,2}})/(\d+){IMAGES}")
         if "thermal" not in name.lower()  # BP4D+: infrared pictures are named alike
     )
     frames: dict[Clip, dict[int, str]] = defaultdict(dict)

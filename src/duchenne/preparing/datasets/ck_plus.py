@@ -52,7 +52,8 @@ def _read_ck(tree: Tree, options: Options) -> Reading:
     survey = Survey()
     survey.count("subjects", len({subject for subject, _ in (*frames, *labels)}), CK_SUBJECTS)
     survey.count("sequences with pictures", len(frames), CK_SEQUENCES)
-    survey.count("coded sequences", len(labels), CK_SEQUENCES)
+    coded = sum(any(au_column(CK_AUS[0]) in row for row in rows.values()) for rows in labels.values())
+    survey.count("coded sequences", coded, CK_SEQUENCES)
     survey.count("sequences with an emotion", emotions, CK_LABELLED_EMOTIONS)
     points = _points(tree, r"(S\d{3})_(\d{3})_(\d+)_landmarks\.txt") if options.points else None
     return _joined(tree, survey, frames, labels, others, options, CK_AUS, points)
@@ -89,6 +90,7 @@ def _joined(
         survey.count(f"AU{au} positive", found[au])
     survey.missing += tree.problems
     survey.lacks("codes of sequences", map(" ".join, frames), map(" ".join, labels))
+    survey.uncoded(labels, coded)  # CK+ has emotions in files of their own
     if others:
         survey.notes.append(without_column(others))
     images = join(tree, survey, frames, labels, options, aus, points=points)

@@ -50,13 +50,14 @@ _POSITIVE_FROM: Final = 2.0
 
 
 def _read_disfa(tree: Tree, options: Options) -> Reading:
-    labels, incomplete = _labels(tree)
+    labels = _labels(tree)
     videos, frames = _videos(tree, options.camera), _frames(tree, options.camera)
     if not labels and not videos and not frames:
         raise DISFA.nothing(tree)
     aus, survey = chosen(options, AU_SETS["disfa"], CODED_AUS), Survey()
     _count(survey, labels, aus, options, (SUBJECTS, CODED_FRAMES, POSITIVES))
-    survey.missing += [*tree.problems, *incomplete]
+    survey.missing += tree.problems
+    survey.uncoded(labels, CODED_AUS)
     survey.lacks("codes of subjects", SUBJECTS, {subject for subject, _ in labels})
     survey.lacks(
         f"videos of subjects ({options.camera} camera)", SUBJECTS, videos or {subject for subject, _ in frames}
@@ -103,16 +104,14 @@ def _count(
         survey.count(f"AU{au} positive (>= {options.positive_from:g})", found[au], present.get(au) if same else None)
 
 
-def _labels(tree: Tree) -> tuple[dict[Clip, dict[int, Labels]], list[str]]:
-    """Codes by subject, and a sentence for each subject that lacks some."""
+def _labels(tree: Tree) -> dict[Clip, dict[int, Labels]]:
+    """Codes by subject."""
 
     def key(found: re.Match[str]) -> tuple[str, int]:
         return found[1].upper(), int(found[2])
 
     labels: dict[Clip, dict[int, Labels]] = {}
-    coded = defaultdict(set)
     for (subject, au), name in sorted(tree.index(r"(SN\d{3})_au(\d{1,2})\.txt", key).items()):
-        coded[subject].add(au)
         rows = labels.setdefault((subject, subject), {})
         for number, line in enumerate(tree.text(name).splitlines(), start=1):
             if not line.strip():
@@ -124,12 +123,7 @@ def _labels(tree: Tree) -> tuple[dict[Clip, dict[int, Labels]], list[str]]:
             if intensity_column(au) in row:
                 raise InputError(f"{name}, row {number}: frame {int(frame)} occurs twice; check the file.")
             row[intensity_column(au)] = intensity(value, name, number)
-    missing = [
-        f"codes of {subject}: {', '.join(f'AU{au}' for au in CODED_AUS if au not in aus)}"
-        for subject, aus in coded.items()
-        if not aus.issuperset(CODED_AUS)
-    ]
-    return labels, missing
+    return labels
 
 
 def _videos(tree: Tree, camera: str) -> dict[str, str]:
@@ -211,6 +205,7 @@ def _read_plus(tree: Tree, options: Options) -> Reading:
     aus, survey = chosen(options, AU_SETS["disfa"], coded), Survey()
     _count(survey, labels, aus, options, (PLUS_SUBJECTS, PLUS_FRAMES, {}))
     survey.missing += tree.problems
+    survey.uncoded(labels, CODED_AUS)
     survey.lacks("codes of subjects", PLUS_SUBJECTS, {subject for subject, _ in labels})
     survey.lacks("pictures of subjects", PLUS_SUBJECTS, {subject for subject, _ in frames})
     survey.notes.append("these people are in DISFA too; both sets are named `disfa`, so that no person counts as two.")

@@ -66,6 +66,7 @@ def _read(tree: Tree, options: Options) -> Reading:
         survey.count(f"AU{au} positive", number)
     survey.missing += tree.problems
     survey.lacks("columns", [f"AU{au}" for au in AU_SETS["gft"]], [f"AU{au}" for au in coded])
+    survey.uncoded(labels, aus)
     if passed_over := [name for name in others if name not in lists]:
         survey.notes.append(
             f"neither codes nor a list of one part of the split, so passed over: {listed(passed_over)}."

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from duchenne.facs import au_column, intensity_column
 
 
 class Fact(NamedTuple):
@@ -39,6 +42,30 @@ class Survey:
         absent = sorted(set(wanted) - set(found))
         if absent:
             self.missing.append(f"{what}: {listed(absent)}")
+
+    def uncoded(self, labels: Mapping[tuple[str, str], Mapping[int, Mapping[str, Any]]], aus: Sequence[int]) -> None:
+        """Names action units without codes in labelled frames, as where the file of one is missing or cut off.
+
+        Args:
+            labels: subject and clip -> frame number -> columns.
+            aus: that should be coded.
+        """
+        columns = {au: (au_column(au), intensity_column(au)) for au in aus}
+        clips: dict[str, list[str]] = defaultdict(list)
+        for clip, rows in labels.items():
+            lacking = Counter(
+                au
+                for row in rows.values()
+                for au, (one, other) in columns.items()
+                if one not in row and other not in row
+            )
+            words = ", ".join(
+                f"AU{au}" if number == len(rows) else f"AU{au} ({number:,} of {len(rows):,} frames)"
+                for au, number in sorted(lacking.items())
+            )
+            if words:
+                clips[words].append(" ".join(dict.fromkeys(clip)))
+        self.missing += [f"codes of {listed(names)}: {words}" for words, names in clips.items()]
 
     def unlabelled(self, number: int) -> None:
         """Notes pictures that are left out for want of a label, if there are any."""
