@@ -73,6 +73,9 @@ def test_pictures_are_dealt_where_nobody_is_known() -> None:
 def test_folds_and_intervals_are_over_pictures(pictures: Path, tmp_path: Path) -> None:
     summary = evaluated(pictures, tmp_path / "out", "4")
     assert summary["protocol"]["interval"]["of"] == "images"
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "4 folds of pictures" in page
+    assert "without shared subjects" not in page
     table = pd.read_csv(tmp_path / "out" / "folds.csv")
     assert len(table) == table["subject"].nunique() == 120
     assert table["subject"].iloc[0].startswith("emotionet:images/")

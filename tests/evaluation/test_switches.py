@@ -82,6 +82,19 @@ def test_stored_thresholds_come_from_training_subjects(faces: Path, tmp_path: Pa
     assert summary_of(tmp_path / "two")["models"]["landmarks"]["thresholds"]["0"] == found
 
 
+def test_seeds_of_one_split_say_nothing_of_other_splits(faces: Path, tmp_path: Path) -> None:
+    settings = {**PLAIN, "data": faces, "sample_faces": 0}
+    for folds, over in (("split", "seeds"), ("3", "splits")):
+        duchenne.evaluate(out=tmp_path / folds, folds=folds, seeds=2, label_share=[0.5], **settings)
+        model = summary_of(tmp_path / folds)["models"]["landmarks"]
+        found = [model["spread"], *(part["spread"] for part in model["label_efficiency"])]
+        assert [part["over"] for part in found] == [over] * 3
+    page = (tmp_path / "split" / "report.html").read_text()
+    assert "Over 2 seeds of one split" in page
+    assert "<code>--folds 3 --repeats 5</code>" in page  # --repeats alone is refused there
+    assert "how much the choice of tested" not in page
+
+
 @pytest.mark.slow
 def test_repeats_draw_folds_and_keep_weights(faces: Path, tmp_path: Path) -> None:
     settings = {**PLAIN, "model": ["random", "landmarks"], "data": faces}

@@ -265,20 +265,22 @@ def model_means(table: pd.DataFrame) -> pd.DataFrame:
     return by_seed.groupby(["model", "item"], sort=False).mean().groupby("model", sort=False).mean()
 
 
-def spread(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """How far the means over items differ from split to split; of one split, from fold to fold.
+def spread(rows: Sequence[Mapping[str, Any]], *, one_split: bool = False) -> dict[str, Any]:
+    """How far the means over items differ from split to split; of one split, from seed to seed or fold to fold.
 
     Args:
         rows: the cells of one model.
+        one_split: whether all seeds test the same folds, as with the data's own split.
 
     Returns:
-        `over` (`splits` or `folds`), `number`, and per metric `values`, `sd` (sample), `low` and `high`.
+        `over` (`splits`, `seeds` or `folds`), `number`, and per metric `values`, `sd` (sample), `low` and `high`.
     """
     table = pd.DataFrame(rows)
     over = "seed" if table["seed"].nunique() > 1 else "fold"
     by_item = table.groupby([over, "item"], sort=False)[list(METRICS)].mean()
     means = by_item.groupby(over).mean()
-    out: dict[str, Any] = {"over": "splits" if over == "seed" else "folds", "number": len(means)}
+    what = "folds" if over == "fold" else "seeds" if one_split else "splits"
+    out: dict[str, Any] = {"over": what, "number": len(means)}
     for metric in METRICS:
         values = means[metric].dropna()
         few = len(values) < 2

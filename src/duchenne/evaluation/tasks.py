@@ -206,6 +206,12 @@ def fold_of(plan: Sequence[Fold], rows: int) -> NDArray[np.int64]:
     return out
 
 
+def one_split(plans: Mapping[int, list[Fold]], rows: int) -> bool:
+    """Whether all seeds test the same rows in the same folds."""
+    first, *others = (fold_of(plan, rows) for plan in plans.values())
+    return all(np.array_equal(first, other) for other in others)
+
+
 def folds_table(task: Task, plans: Mapping[int, list[Fold]]) -> pd.DataFrame:
     """Which fold tests each subject, or each picture of unknown people (empty: trained on only); reproduces the folds
     without the seed."""

@@ -33,7 +33,7 @@ from duchenne.evaluation.scoring import COLUMNS, Predictions, cells, model_means
 from duchenne.evaluation.setup import Models, Setup, check_names, find_models, make_summariser, set_up
 from duchenne.evaluation.state import State, array_hash, data_hash
 from duchenne.evaluation.summary import summarise
-from duchenne.evaluation.tasks import folds_table
+from duchenne.evaluation.tasks import folds_table, one_split
 from duchenne.evaluation.thresholds import decisions
 from duchenne.features.source import FeatureKind, FeatureSource, NetworkSource
 from duchenne.files import replacing, write_text
@@ -227,7 +227,7 @@ class ScoredProtocol(Protocol[S]):
                 "features": found.width,
                 "seen": models.seen[name],
                 **summariser.add(name, counted),
-                "spread": spread(mine),
+                "spread": spread(mine, one_split=one_split(job.plans, len(task.rows))),
                 "undefined": undefined(mine),
                 **thresholds,
                 **found.facts,

@@ -20,7 +20,7 @@ from duchenne.errors import UsageError
 from duchenne.evaluation.arguments import LabelUnit, Threshold
 from duchenne.evaluation.job import Job, Outcome
 from duchenne.evaluation.scoring import Predictions, Summariser, cells, spread
-from duchenne.evaluation.tasks import Task
+from duchenne.evaluation.tasks import Task, one_split
 from duchenne.evaluation.thresholds import decisions
 
 COLUMNS: Final = ("model", "share", "unit", "training_units", "training_frames", "item", "fold", "seed", "f1", "auc")
@@ -145,5 +145,6 @@ class Efficiency:
                 self._rows.append({**row, **known})
             units, frames = np.mean(list(amounts.values()), axis=0)
             means = {"training_units": round(float(units), 2), "training_frames": round(float(frames), 2)}
-            out.append({"share": share, **means, **chosen, **summariser.means(runs), "spread": spread(rows)})
+            apart = spread(rows, one_split=one_split(job.plans, len(job.task.rows)))
+            out.append({"share": share, **means, **chosen, **summariser.means(runs), "spread": apart})
         return out

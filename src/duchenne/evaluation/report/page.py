@@ -289,7 +289,10 @@ def _present_from(threshold: float | str | None) -> str:
 
 def _split(protocol: Mapping[str, Any]) -> str:
     known = {"split": "the data's own split", "train-data": "whole data sets to train on and to test on"}
-    folds = f"{len(protocol['first_seed_folds'])} folds without shared subjects"
+    number, people = len(protocol["first_seed_folds"]), protocol["interval"]["of"] == "subjects"
+    folds = (
+        f"{number} folds {'without shared subjects' if people else 'of pictures (not of everyone the name is known)'}"
+    )
     parts = [known.get(protocol["folds"], folds)]
     for key, word in (("seeds", "seeds"), ("repeats", "splits per seed")):
         if protocol[key] > 1:
