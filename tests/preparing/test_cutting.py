@@ -189,10 +189,14 @@ def test_codes_of_a_face_that_is_not_there_are_said(cut: Callable[..., Prepared]
 
 
 def test_codes_without_a_face_beside_the_main_ones_own_are_said(cut: Callable[..., Prepared]) -> None:
-    codes = VideoCodes((12,), {0: FaceCodes(events((12, 0, 0.1, 1.0))), None: FaceCodes(events((12, 0, 0.1, 5.0)))})
-    data = cut([[face(10, 30, 40)]] * 3, codes=codes)
-    assert notes_in(data.paths[0]) == "codes without a face label nothing: face 0, the main one, has codes of its own"
-    assert list(data.frames["AU12_i"]) == [1, 1, 0]
+    own, nobodys = events((12, 0, 0.04, 1.0)), events((12, 0.04, 0.1, 5.0), (6, 0, 0.1, 2.0))
+    data = cut([[face(10, 30, 40)]] * 3, codes=VideoCodes((6, 12), {0: FaceCodes(own), None: FaceCodes(nobodys)}))
+    assert notes_in(data.paths[0]) == (
+        "codes without a face label nothing, and what they are about is unknown of face 0: it is the main one and has "
+        "codes of its own"
+    )
+    assert data.frames["AU12_i"].fillna(-1).tolist() == [1, -1, 0]
+    assert data.frames["AU06"].fillna(-1).tolist() == [-1, -1, 0]  # not absent: it may well be of this face
 
 
 def test_labelled_frames_without_a_crop_are_counted(cut: Callable[..., Prepared]) -> None:

@@ -227,6 +227,8 @@ class _People:
         """
         wanted = self._rows.keys() - self._part.left_out
         main = max(wanted, key=lambda number: (self._widths[number], -number), default=None)
+        if main is not None and {None, main} <= codes.faces.keys():
+            codes = codes.unsure_of(main)
         for face in codes.faces:
             number = main if face is None else face
             if number is None or number not in self._rows:
@@ -234,7 +236,10 @@ class _People:
                 yield f"codes of {_called(face)} label nothing: there is no such face ({there})"
                 continue
             if face is None and main in codes.faces:
-                yield f"codes without a face label nothing: face {main}, the main one, has codes of its own"
+                yield (
+                    f"codes without a face label nothing, and what they are about is unknown of face {main}: it is the "
+                    "main one and has codes of its own"
+                )
                 continue
             labels = codes.labels(face, list(self._times_s), list(self._times_s.values()))
             coded = {frame: found for frame, found in zip(self._times_s, labels) if _is_coded(found)}

@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
@@ -95,6 +95,11 @@ class VideoCodes:
         if not codes.by_time:
             return [dict(codes.rows.get(frame, {})) for frame in frames]
         return [{} if place is None else dict(codes.rows[place]) for place in _rows_of_frames(codes.rows, times_s)]
+
+    def unsure_of(self, face: int) -> VideoCodes:
+        """With what is coded without a face unknown of this one, which has codes of its own: it may be of either."""
+        own, said = self.faces[face], (replace(event, kind="unknown") for event in self.faces[None].events)
+        return replace(self, faces={**self.faces, face: replace(own, unknown=(*own.unknown, *said))})
 
     def _of_events(self, codes: FaceCodes, times_s: NDArray[np.float64]) -> list[Labels]:
         coded, found = event_arrays(self.aus, codes, times_s)
