@@ -261,12 +261,25 @@ class TestOnFilms:
             duchenne.detect(one, overlay=tmp_path / "o.gif")
         with pytest.raises(UsageError, match="report"):
             duchenne.detect(one, report=tmp_path / "o.pdf")
-        film("c.mp4", [20])
-        before = (tmp_path / "c.mp4").read_bytes()
-        with pytest.raises(UsageError, match="is the input itself"):
-            duchenne.detect(tmp_path / "c.mp4", overlay=tmp_path / "." / "c.mp4")
-        assert (tmp_path / "c.mp4").read_bytes() == before
         assert not list(tmp_path.glob("o.*"))
+
+    def test_no_drawing_takes_the_place_of_a_recording_that_is_read(self, film: Film, tmp_path: Path) -> None:
+        for name in ("c_part1.mp4", "c_part2.mp4", "rest.mp4", "d.mp4", "d_overlay.mp4"):
+            film(name, [20])
+        before = {path: path.read_bytes() for path in tmp_path.glob("*.mp4")}
+        parts, pair = (
+            [tmp_path / "c_part1.mp4", tmp_path / "c_part2.mp4"],
+            [tmp_path / "d.mp4", tmp_path / "d_overlay.mp4"],
+        )
+        for inputs, settings, place in (
+            (parts[0], {}, "./c_part1.mp4"),
+            (parts, {"chapters": True}, "c_part2.mp4"),
+            (parts[0], {"baseline": str(tmp_path / "rest.mp4")}, "rest.mp4"),
+            (pair, {}, "./"),  # where d_overlay.mp4 is a recording, named outright
+        ):
+            with pytest.raises(UsageError, match="is a recording that is read, and would be lost"):
+                duchenne.detect(inputs, overlay=f"{tmp_path}/{place}", **settings)
+        assert {path: path.read_bytes() for path in tmp_path.glob("*.mp4")} == before
 
     def test_an_unreadable_input_leaves_no_drawing(self, tmp_path: Path) -> None:
         text = tmp_path / "text.mp4"

@@ -179,7 +179,7 @@ def detect_files(
     assemblies, overlays, missing = _find(inputs, settings)
     done = Detection(outcomes=missing, passed_over=overlays, empty=empty_columns(settings.format, opened))
     names = output_names(list(assemblies))
-    jobs = _jobs(names, assemblies, overlay, report)
+    jobs = _jobs(names, assemblies, overlay, report, settings)
     if not jobs:
         return done
     record = _record(opened, settings) if collect is None else None
@@ -276,8 +276,17 @@ def _jobs(
     assemblies: Mapping[Path, Assembly],
     overlay: str | Path | None,
     report: str | Path | None,
+    settings: DetectSettings,
 ) -> list[Job]:
-    """Inputs with where their drawings go."""
+    """Inputs with where their drawings go.
+
+    Raises:
+        UsageError: when that is no place for them, or would replace a recording that is read.
+    """
+    read = [*names, *(chapter for assembly in assemblies.values() for chapter in assembly.chapters)]
+    if settings.baseline is not None and settings.baseline_window_s is None:
+        read.append(Path(settings.baseline))
+    kept = {path.resolve() for path in read}
 
     def is_still(path: Path) -> bool:
         try:
@@ -289,12 +298,14 @@ def _jobs(
         if given is None:
             return None
         if is_folder(given, flag, suffixes):
-            return Path(given) / f"{name}{ending}"
-        if len(names) > 1:
+            place = Path(given) / f"{name}{ending}"
+        elif len(names) > 1:
             raise UsageError(f"{flag} {given}: there are {len(names)} inputs; name a folder, with a slash at its end.")
-        if Path(given).resolve() in {path.resolve() for path in names}:
-            raise UsageError(f"{flag} {given}: is the input itself, which would be lost; name another file.")
-        return Path(given)
+        else:
+            place = Path(given)
+        if place.resolve() in kept:
+            raise UsageError(f"{flag} {place}: is a recording that is read, and would be lost; name another place.")
+        return place
 
     jobs = []
     for path, name in names.items():
