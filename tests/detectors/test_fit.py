@@ -16,7 +16,7 @@ from tests.evaluation.conftest import SIDE, make
 
 import duchenne
 from duchenne.cli.main import main
-from duchenne.data.prepared import DatasetInfo
+from duchenne.data.prepared import DatasetInfo, Prepared
 from duchenne.data.shards import PartWriter, encode_jpeg
 from duchenne.data.writing import write_prepared
 from duchenne.detectors.files import load_detector
@@ -27,13 +27,16 @@ from duchenne.faces.batch import FaceBatch
 from duchenne.features.resolve import resolve
 from duchenne.features.source import Context
 from duchenne.plugins import BUILDERS_VARIABLE
+from duchenne.training.held_out import training_rows
 
 
-def levels(out: Path, *, subjects: int = 7, known: bool = True, aus: tuple[int, ...] = (1, 12), **wrong: Any) -> Path:
+def levels(
+    out: Path, *, subjects: int = 7, called: str | None = "S{}", aus: tuple[int, ...] = (1, 12), **info_of: Any
+) -> Path:
     """Faces whose blendshapes are all one level: AU 12 is there above 0.5, AU 1 is a coin."""
     info = DatasetInfo(
         name="levels", aus=aus, label_kind="occurrence" if aus else "none", alignment=ALIGNMENT, size_px=SIDE,
-        licence="CC0-1.0", **wrong,
+        licence="CC0-1.0", **info_of,
     )  # fmt: skip
 
     def write(writer: PartWriter, subject: int) -> None:
@@ -42,7 +45,7 @@ def levels(out: Path, *, subjects: int = 7, known: bool = True, aus: tuple[int, 
             level = rng.random()
             labels = {1: int(rng.random() < 0.5), 12: int(level + rng.normal(0, 0.05) > 0.5)}
             row = {
-                "subject": f"S{subject}" if known else None, "clip": f"c{subject}", "frame": frame,
+                "subject": called and called.format(subject), "clip": f"c{subject}.mp4#0.0", "frame": frame,
                 "time_s": frame / 25, "blendshapes": np.full(52, level), **{f"AU{au:02d}": labels[au] for au in aus},
             }  # fmt: skip
             writer.add(row, encode_jpeg(picture(int(99 * level))[:SIDE, :SIDE]))
@@ -116,17 +119,28 @@ def test_few_subjects_are_not_validated(tmp_path: Path) -> None:
 
 
 def test_unknown_subjects_are_not_validated(tmp_path: Path) -> None:
-    source = levels(tmp_path / "data", known=False)
+    source = levels(tmp_path / "data", called=None)
     table = duchenne.fit(model="blendshapes", data=source, out=tmp_path / "d", quiet=True)
     assert table["why"].eq("not validated: it is not known whom all frames show").all()
     assert table["auc"].iloc[1] > 0.9
     assert table["kappa_low"].isna().all()
 
 
+def test_people_are_called_the_same_in_all_folders(tmp_path: Path) -> None:
+    """Prepared with and without `--names`, a person was two, one of whom the detector was judged on."""
+    asked: dict[str, Any] = {"subjects": 3, "settings": {"reader": "videos"}}
+    named, again = levels(tmp_path / "named", **asked), levels(tmp_path / "again", **asked)
+    numbered = levels(tmp_path / "numbered", called="c{}#0", **asked)
+    with pytest.raises(InputError, match=r"c0\.mp4 lies in several of the folders, and there is `S0` in one and"):
+        duchenne.fit(model="blendshapes", data=[named, numbered], out=tmp_path / "d", quiet=True)
+    with pytest.raises(InputError, match="so nobody can be left out; prepare all with the same names"):
+        training_rows(Prepared([numbered, named]), "0/3")
+    duchenne.fit(model="blendshapes", data=[named, again], out=tmp_path / "d", quiet=True)
+    assert any(note.startswith("3 recordings lie in several") for note in load_detector(tmp_path / "d").record.notes)
+
+
 def stored_and_new(data: Path, model: str, detector: Path) -> tuple[np.ndarray, np.ndarray]:
     """Probabilities of stored faces by the evaluation's own features, and of the same faces as `detect` sees them."""
-    from duchenne.data.prepared import Prepared
-
     prepared, rows = Prepared([data]), np.arange(20, 40)
     loaded = load_detector(detector)
     stored = loaded.heads.probability(resolve(model).features(prepared, rows, Context(device=torch.device("cpu"))))
@@ -213,7 +227,7 @@ def one_line(capsys: pytest.CaptureFixture[str]) -> str:
 BAD: list[tuple[dict[str, Any], list[str], int, str]] = [
     ({"aus": ()}, ["blendshapes"], 1, "codes no action units"),
     ({"subjects": 1}, ["blendshapes"], 1, "only one subject has labels"),
-    ({"subjects": 1, "known": False}, ["blendshapes"], 1, "only one clip, of an unknown subject,"),
+    ({"subjects": 1, "called": None}, ["blendshapes"], 1, "only one clip, of an unknown subject,"),
     ({}, ["blendshape"], 2, "--model blendshape: is neither"),
     ({}, ["landmarks"], 1, "have no landmarks"),
 ]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import permutations
 from typing import Any, Final, Literal, overload
 
 import numpy as np
@@ -17,7 +20,7 @@ from duchenne.data.prepared import Prepared
 from duchenne.data.single_frames import FrameClips
 from duchenne.data.stored.rows import Rows
 from duchenne.data.stored.spilled import spilled
-from duchenne.errors import UsageError
+from duchenne.errors import InputError, UsageError
 
 _UTTERANCE: Final = r"(?P<video>id\d{5}/[\w-]+)/\d+(?:\.\w+)?(?:#\d+\.\d+)?$"
 """End of the name of a VoxCeleb2 clip: the speaker and the video come before the utterance."""
@@ -46,6 +49,36 @@ def copied_recordings(data: Prepared) -> tuple[str, ...]:
     places = pd.DataFrame({"recording": codes, "folder": folders}).drop_duplicates()
     again = places["recording"].duplicated(keep=False) & ~places["recording"].duplicated()
     return tuple(names.take(pa.array(places.index[again])).to_pylist())
+
+
+def check_names(data: Prepared, why: str) -> None:
+    """Refuses a recording that lies in several folders with names of its people in one and numbers in another.
+
+    They would count as different people.
+
+    Args:
+        data: of one or several folders.
+        why: what cannot be done then, the end of the sentence.
+
+    Raises:
+        InputError: for the first of these.
+    """
+    sets, people = _data_sets(data), defaultdict[tuple[int, str], list[set[str]]](list)
+    if len(set(sets)) == len(sets):
+        return
+    for own, (subjects, clips) in zip(sets, data.clip_texts()):
+        files = pd.DataFrame({"file": pc.replace_substring_regex(clips, _FACE_RUN, ""), "subject": subjects})
+        for file, found in files[files["subject"] != ""].groupby("file", sort=False)["subject"]:
+            people[own, str(file)].append(set(found))
+    for (_, file), seen in people.items():
+        for one, other in permutations(seen, 2):
+            numbers = sorted(name for name in one - other if re.search(r"#\d+$", name))
+            names = sorted(name for name in other - one if not re.search(r"#\d+$", name))
+            if numbers and names:
+                raise InputError(
+                    f"{data.paths[0]}: {file} lies in several of the folders, and there is `{names[0]}` in one and "
+                    f"`{numbers[0]}` in another, who may be the same, so {why}; prepare all with the same --names."
+                )
 
 
 def _recordings(data: Prepared) -> tuple[NDArray[np.int64], pa.Array, NDArray[np.int64]]:

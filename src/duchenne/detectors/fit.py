@@ -13,6 +13,7 @@ import pandas as pd
 
 from duchenne._version import __version__
 from duchenne.config import SEEDS
+from duchenne.data.epochs import check_names, copied_recordings
 from duchenne.data.folds import check_apart, from_assignment
 from duchenne.data.prepared import Data, Prepared, open_prepared
 from duchenne.detectors.calibrating.by_group import group_rows, group_scores
@@ -93,7 +94,8 @@ def fit(
     Raises:
         UsageError: when `model` means nothing or cannot look at new faces, or `out` holds something else, or another
             process writes it.
-        InputError: when something cannot be read or written, nothing is labelled, or there are too few subjects.
+        InputError: when something cannot be read or written, nothing is labelled, there are too few subjects, or people
+            have names in one folder and numbers in another.
     """
     check_target(out)
     check_number("seed", seed, SEEDS)
@@ -106,6 +108,7 @@ def fit(
             f"--tune all: --model {source.name} is no single encoder, so there is nothing to train; leave it out."
         )
     prepared = open_prepared(data)
+    check_names(prepared, "nobody can be left out to judge the detector on")
     coded = coded_rows(prepared)
     crop_px = prepared.infos[0].size_px
     reader = source.for_new_faces(crop_px=crop_px, seed=seed)
@@ -247,6 +250,12 @@ def _notes(data: Prepared, coded: Coded, reader: FeatureSource, number: int) -> 
         notes.append(f"Only {number} subjects: too few to leave one out and judge the rest, so there are no figures.")
     elif number < FEWEST_SHOWING:
         notes.append(f"Only {number} subjects: too few for decisions ({FEWEST_SHOWING} must show an action unit).")
+    copies = copied_recordings(data)
+    if copies:
+        notes.append(
+            f"{len(copies)} recordings lie in several of the folders (first: {copies[0]}); their frames are counted, "
+            "and learned from, once for each."
+        )
     unlike: dict[tuple[float, ...], list[str]] = {}
     for au, levels in levels_of_presence(data).items():
         if len(levels) > 1:
