@@ -124,7 +124,7 @@ def test_what_an_ablation_leaves_out_is_not_said_of_it() -> None:
         ("cl_ile/a4_identity_orthogonality", {}, [identity, eps], [zero]),
         ("clp/voxceleb2", {}, [keys, chosen, ranking], []),
         ("clp/ablation_tcl_uniform", {}, [ranking], [keys, chosen, "key_view", "mask_negatives"]),
-        ("clp/ablation_cir", {}, [keys, chosen], [ranking, "offset"]),
+        ("clp/ablation_cir", {}, [keys, chosen], [ranking, "offset", "augment_per"]),
         ("clp/voxceleb2", {"bn_splits": 1}, [chosen], [keys]),
         ("clp/voxceleb2", {"bn_splits": 1, "devices": 2}, [keys], []),
         ("emoco/affectnet", {}, [keys, stop, "synchronized BatchNorm"], []),
@@ -134,6 +134,10 @@ def test_what_an_ablation_leaves_out_is_not_said_of_it() -> None:
         ("clp/voxceleb2", {"optimiser": "adam"}, [], ["momentum 0.9"]),
         ("cl_ile/bp4d", {"schedule": "constant"}, [], ["plateau_patience"]),
         ("cl_ile/bp4d", {"weighting": "none"}, [], ["absent_weight", "selective learning weighs"]),
+        ("supervised/clp_baseline", {}, ["lr 0.0001 (as CL-ILE)"], ["absent_weight"]),
+        ("supervised/emoco_baseline", {}, ["weighting none (not said)"], ["absent_weight"]),
+        ("supervised/emoco_baseline", {"weighting": "selective"}, ["absent_weight"], []),
+        ("knowledge_driven/bp4d_plus", {"prediction_weight": 0.0}, ["area_boxes"], ["related_areas", "stop_grad"]),
         ("temporal_ranking/voxceleb2_k1", {"augment_per": "clip"}, [], ["drawn for every frame"]),
     ):
         sentences = said(name, **fields)

@@ -42,7 +42,10 @@ KSRL: Final = Setup(
     deviations=(
         Deviation("all terms are means over the 16 N embeddings, the paper prints sums; their balance is the same"),
     ),
-    in_force={**IN_FORCE, "predict_stop_grad": lambda config: config.prediction_weight > 0},
+    in_force={
+        **IN_FORCE,
+        **dict.fromkeys(("predict_stop_grad", "related_areas"), lambda config: config.prediction_weight > 0),
+    },
 )  # fmt: skip
 EMOCO: Final = Setup(
     paper=_EMOCO,
@@ -210,7 +213,7 @@ CLP: Final = Setup(
         Deviation(_OTHER_PARTS, when=lambda config: _has_keys(config) and in_parts(config)),
     ),
     in_force={
-        **IN_FORCE, "offset": _has_ranking,
+        **IN_FORCE, **dict.fromkeys(("offset", "augment_per"), _has_ranking),
         **dict.fromkeys(("temperature", "key_view", "mask_negatives"), _has_keys),
     },
 )  # fmt: skip
@@ -301,11 +304,11 @@ SETUPS: Final[Mapping[str, Setup]] = {
     "supervised/cl_ile_": CL_ILE_BACKBONE,
     "supervised/clp_baseline": Setup(
         _CLP, ("bp4d", "disfa", "gft"), {"backbone": "resnet34", "weights": "imagenet", "weighting": "balanced"},
-        _SUPERVISED,
+        _SUPERVISED, in_force=_LABELLED_IN_FORCE,
     ),
     "supervised/emoco_baseline": Setup(
         _EMOCO, ("bp4d", "disfa", "gft"), {"backbone": "resnet50"},
-        {**_SUPERVISED, "weights": "as CLP's", "weighting": "not said"},
+        {**_SUPERVISED, "weights": "as CLP's", "weighting": "not said"}, in_force=_LABELLED_IN_FORCE,
     ),
     "temporal_ranking/": TC,
     "triplet/": TC_TRIPLET,
