@@ -204,6 +204,12 @@ def test_one_person_alone_is_refused(squares, tmp_path):
     assert CLP.complete(small_config("clp", batch_size=4, mask_same="clip"), data, one, RUN)
     assert CLP.complete(small_config("clp", batch_size=4, mask_same="none"), data, one, RUN)
     assert CLP.complete(small_config("clp", batch_size=4, terms="tcl", memory=2, support=1), data, one, RUN)
+    frames = data.frames
+    short = np.flatnonzero(((frames["subject"] == "S0") | (frames["frame"] < 6)).to_numpy(dtype=bool))
+    with pytest.raises(InputError, match="only one subject may be used and has clips that are long enough"):
+        CLP.complete(config, data, short, RUN)  # sequences of 7 frames: nobody else is ever seen
+    assert CLP.complete(small_config("clp", batch_size=4, stride=1), data, short, RUN)
+    assert CLP.complete(small_config("clp", batch_size=4, terms="cir"), data, short, RUN)
     data = changed(
         squares,
         tmp_path / "some",

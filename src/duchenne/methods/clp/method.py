@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from duchenne.augment.frames import change_frames
 from duchenne.data.clip_frames import ClipFrames
 from duchenne.data.prepared import Prepared
-from duchenne.data.stored.spilled import distinct, parts_of
+from duchenne.data.stored.spilled import distinct
 from duchenne.errors import InputError
 from duchenne.losses.rows import unit_rows
 from duchenne.methods.base import Method, RunFacts
@@ -80,17 +80,19 @@ class CLP(Method):
         check_memory(config, run.batch_size * config.separate_frames)
         if config.mask_same == "none":
             return config
-        people = distinct(data.subject_ids if config.mask_same == "subject" else data.clip_ids, rows)
+        clips, _ = cls.sampler(config).usable_clips(data, rows)  # people with short clips alone are never seen
+        people = distinct(data.subject_ids if config.mask_same == "subject" else data.clip_ids, clips.first_rows())
         if (people < 0).any():
-            unknown = sum(int((data.subject_ids(rows[part]) < 0).sum()) for part in parts_of(len(rows)))
+            unknown = sum(int((data.subject_ids(piece) < 0).sum()) for piece in clips.pieces())
             raise InputError(
                 f"{data.paths[0]}: column `subject` of frames.parquet is empty in {unknown} rows, and "
                 "faces must not be put together from the same person's; name the subjects, or use --mask-same clip."
             )
         if len(people) < 2:
             raise InputError(
-                f"{data.paths[0]}: only one {config.mask_same} may be used, so there is nobody else to put a face "
-                "together from; use data of several, --terms tcl, or --mask-same none."
+                f"{data.paths[0]}: only one {config.mask_same} may be used and has clips that are long enough, so "
+                "there is nobody else to put a face together from; use data of several, --terms tcl, or --mask-same "
+                "none."
             )
         return config
 
