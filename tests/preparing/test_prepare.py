@@ -138,6 +138,11 @@ def test_names(study: Path, tmp_path: Path) -> None:
     names.write_text("source,face,name\n" + "".join(f"{source},{face},\n" for source, face in [("one", 0), ("cut", 0)]))
     duchenne.prepare("videos", root=study, out=out, size_px=64, names=names, workers=1, quiet=True)
     assert set(people()) == {"sub/two#0", "sub/two#1"}  # those left out before are back
+    names.write_text("source,face,name\nsub/two,0,Ann\nsub/two,1,Ann\none,0,Ann\n")  # one of the first two is wrong
+    done = duchenne.prepare("videos", root=study, out=out, size_px=64, names=names, workers=1, quiet=True)
+    assert f"faces 0 and 1 of sub/two.mp4 are both called Ann and are seen at the same time in {TWO} frames" in str(
+        done.notes[0]
+    )
     names.write_text("source,face,name\none,0,one#0\n")
     duchenne.prepare("videos", root=study, out=out, size_px=64, names=names, workers=1, quiet=True)
     pd.testing.assert_frame_equal(pd.read_parquet(out / "frames.parquet"), whole)

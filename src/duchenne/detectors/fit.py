@@ -250,6 +250,13 @@ def _notes(data: Prepared, coded: Coded, reader: FeatureSource, number: int) -> 
         notes.append(f"Only {number} subjects: too few to leave one out and judge the rest, so there are no figures.")
     elif number < FEWEST_SHOWING:
         notes.append(f"Only {number} subjects: too few for decisions ({FEWEST_SHOWING} must show an action unit).")
+    nameless = sorted(name for name in coded.subjects.dropna().unique() if re.search(r"#\d+$", name))
+    if len({name.rpartition("#")[0] for name in nameless}) > 1:
+        notes.append(
+            f"{len(nameless)} of the people have no name, only that of a recording and a number (first: "
+            f"{nameless[0]}): whoever is in two recordings counts as two, and the figures on people left out are too "
+            "good then; name them (`prepare --names`)."
+        )
     copies = copied_recordings(data)
     if copies:
         notes.append(

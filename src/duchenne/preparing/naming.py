@@ -90,7 +90,7 @@ def write_sheet(out: Path) -> None:
         write_text(out / "faces.html", render_page("duchenne.preparing", "faces.html.jinja", values))
 
 
-def apply_names(out: Path, names: Path, of_main: Mapping[str, Collection[int | None]]) -> None:
+def apply_names(out: Path, names: Path, of_main: Mapping[str, Collection[int | None]]) -> list[str]:
     """Gives the faces of a prepared folder the names of a table; replaces names given before.
 
     Args:
@@ -98,6 +98,9 @@ def apply_names(out: Path, names: Path, of_main: Mapping[str, Collection[int | N
         names: a CSV with `source, face, name`: equal names are one subject, an empty one leaves the face out; faces
             that are not listed keep their own name.
         of_main: videos with codes that name no face and so became the main one's -> faces with codes of their own.
+
+    Returns:
+        Sentences on faces of one name that are seen at the same time.
 
     Raises:
         InputError: when the table cannot be read, lists a face twice or one that is not there, or leaves out a face
@@ -136,6 +139,14 @@ def apply_names(out: Path, names: Path, of_main: Mapping[str, Collection[int | N
     with replacing(frames) as temporary:
         pq.write_table(table.filter(pa.array(kept)), temporary, write_page_checksum=True)
     save_mapping(out / "dataset.yaml", to_mapping(replace(info, counts=counts)))
+    seen = pd.DataFrame({"source": sources, "name": subjects, "frame": table["frame"], "face": faces})[kept]
+    twice = seen[seen.duplicated(["source", "name", "frame"], keep=False)].groupby(["source", "name"], sort=True)
+    return [
+        f"{names}: faces {' and '.join(map(str, sorted(set(rows['face']))))} of {source} are both called {name} and "
+        f"are seen at the same time in {rows['frame'].nunique()} frames; correct one, unless it is a mirror or a "
+        "picture."
+        for (source, name), rows in twice
+    ]
 
 
 def _pictures(data: Prepared, face: FoundFace) -> Iterator[str]:

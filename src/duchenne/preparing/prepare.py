@@ -134,9 +134,8 @@ def prepare(dataset: str, *, root: str | Path, out: str | Path | None = None, **
     info = _describe(dataset, root, settings, task)
     _check_inputs(Path(out), info)
     _write(Path(out), info, settings, task)
-    if isinstance(settings, VideosSettings):
-        _name_faces(Path(out), settings.names, task.plan)
-    notes = [*task.plan.notes, *_of_recordings(Path(out)), *_lost(Path(out))]
+    named = _name_faces(Path(out), settings.names, task.plan) if isinstance(settings, VideosSettings) else []
+    notes = [*task.plan.notes, *named, *_of_recordings(Path(out)), *_lost(Path(out))]
     done = Preparation(Path(out), read_info(out).counts, notes, task.survey)
     if not done.counts["crops"]:
         raise InputError(f"{root}: {_why_empty(done)}")
@@ -259,15 +258,16 @@ def _write(out: Path, info: DatasetInfo, settings: PrepareSettings, task: _Task)
         process_finder.cache_clear()
 
 
-def _name_faces(out: Path, names: Path | None, plan: Plan) -> None:
-    """Shows everyone who was found, and applies the names that were given to them."""
+def _name_faces(out: Path, names: Path | None, plan: Plan) -> list[str]:
+    """Shows everyone who was found, and applies the names that were given to them; tells what is odd in these."""
     coded = {part.source: part.codes for part in plan.parts if isinstance(part, VideoPart) and part.codes is not None}
     of_main = {source: codes.faces.keys() - {None} for source, codes in coded.items() if None in codes.faces}
     counts = read_info(out).counts
     if counts["crops"]:
         write_sheet(out)
     if names is not None and (counts["crops"] or counts.get("left_out")):  # those left out can be taken back
-        apply_names(out, names, of_main)
+        return apply_names(out, names, of_main)
+    return []
 
 
 def _digest(plan: Plan) -> str:
