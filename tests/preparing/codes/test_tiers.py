@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +165,26 @@ def test_what_depends_on_an_au_and_is_no_intensity_does_not_grade_it(tmp_path: P
     told = [note.split(": ", 1)[1] for note in notes]
     assert told == [f"`{tier}` is not read; if it holds intensities, call it `intensity`." for tier in (
         "laughing", "certainty")]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "about", ["certainty", "Confidence", "comment", "duration (s)", "count", "Sicherheit", "visible"]
+)
+def test_what_stands_beside_an_au_is_no_intensity_of_it(tmp_path: Path, about: str) -> None:
+    """A certainty of 1 made AU 12, whose tier says no more than that it is there, a trace, and so absent."""
+    files = {
+        "a.txt": elan(("AU12", ""), (f"AU12 {about}", "1")),
+        "b.csv": f"AU12.onset,AU12.offset,AU12.{about}\n1000,2000,1\n",
+        "c.csv": f"AU12.onset,AU12.offset,AU12 {about}.onset,AU12 {about}.offset,AU12 {about}.code01\n"
+        "1000,2000,1000,2000,1\n",
+    }
+    for name, text in files.items():
+        notes: list[str] = []
+        found = read_events(write(tmp_path, text, name), notes)
+        assert [(event.au, event.kind, event.intensity) for event in found] == [(12, "au", None)]
+        assert re.search(rf"{name}: not read as intensities: `AU12[ .]{re.escape(about)}(\.code01)?`\.$", notes[0])
+    unsure = read_events(write(tmp_path, elan(("AU12", "C"), (f"AU12 {about}", "?"))))
+    assert [(event.au, event.kind) for event in unsure] == [(12, "au"), (12, "unknown")]
 
 
 @pytest.mark.parametrize("text", ["S1", "P1", "0:12", "joy1", "ok 2", "?", "missing"])

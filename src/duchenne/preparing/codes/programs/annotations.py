@@ -30,7 +30,15 @@ from duchenne.preparing.codes.programs.notation import (
     without_mark,
     words_of,
 )
-from duchenne.preparing.codes.programs.tiers import bare_note, is_bare, is_coding, numbers_are_aus, strength_of
+from duchenne.preparing.codes.programs.tiers import (
+    aside_note,
+    bare_note,
+    is_aside,
+    is_bare,
+    is_coding,
+    numbers_are_aus,
+    strength_of,
+)
 
 _ROUNDING_S: Final = 1e-6
 
@@ -64,6 +72,8 @@ def events_of(found: Sequence[Annotation], notes: list[str]) -> Iterator[Event]:
     who = who_of_names(list(values))
     coding = {tier for tier, texts in values.items() if is_coding(texts) or _has_numbers(tier, texts)}
     strengths = _strengths(found, coding, notes)
+    aside = {tier for tier in values if _is_named(tier, coding) and is_aside(tier)}
+    notes += [note for one in found[:1] for note in aside_note(one.stretch.row.path, aside)]
     said: dict[str, set[tuple[str, str, str, int]]] = defaultdict(set)
     for one in found:
         if one.tier in coding and not aus_of_name(one.tier) and not who[one.tier]:
@@ -88,8 +98,11 @@ def events_of(found: Sequence[Annotation], notes: list[str]) -> Iterator[Event]:
             for strength in graded:
                 part = replace(stretch, onset_s=strength.stretch.onset_s, offset_s=strength.stretch.offset_s)
                 yield from _graded(part, own, strength)
-        elif _is_named(one.tier, coding):
+        elif _is_named(one.tier, coding) and not is_aside(one.tier):
             yield from of_value(stretch, one.tier, one.value)
+        elif _is_named(one.tier, coding):
+            unknown = aus_of_name(one.tier) if is_unknown(without_mark(one.value)) else []
+            yield from (stretch.event(au, kind="unknown") for au, _ in unknown)
         else:
             yield from of_text(stretch, one.tier, one.value, coding=one.tier in coding)
 
@@ -108,6 +121,8 @@ def _own(one: Annotation, coding: Collection[str]) -> list[Said]:
     """The AUs of an annotation that says no intensity itself."""
     text = without_mark(one.value)
     if _is_named(one.tier, coding):
+        if is_aside(one.tier):
+            return []
         said = aus_of_name(one.tier) if says_present(text) and not is_unknown(text) else []
     else:
         said = parse_aus(text) if one.tier in coding else []

@@ -35,7 +35,14 @@ from duchenne.preparing.codes.programs.notation import (
     who_of_codings,
     who_of_names,
 )
-from duchenne.preparing.codes.programs.tiers import bare_note, is_coding, is_of_facs, numbers_are_aus
+from duchenne.preparing.codes.programs.tiers import (
+    aside_note,
+    bare_note,
+    is_aside,
+    is_coding,
+    is_of_facs,
+    numbers_are_aus,
+)
 from duchenne.preparing.sources.tree import BROKEN_ARCHIVE
 
 _COLUMN: Final = re.compile(r"(?P<name>.+?) \((?P<kind>MATRIX|TEXT|NOMINAL),(?:true|false),.*?\)(?:-(?P<codes>.*))?")
@@ -140,6 +147,7 @@ def read_wide(
 def _events(path: Path, columns: Mapping[str, Sequence[Cell]], notes: list[str]) -> Iterator[Event]:
     who = who_of_names(list(columns))
     bare: list[tuple[str, str]] = []
+    aside: set[str] = set()
     who |= who_of_codings({name: set(_said(cells)) for name, cells in columns.items() if not aus_of_name(name)})
     for name, cells in columns.items():
         per_au = [] if aus_of_name(name) else _codes_per_au(name, cells)
@@ -152,7 +160,9 @@ def _events(path: Path, columns: Mapping[str, Sequence[Cell]], notes: list[str])
             )  # fmt: skip
             values = {code: value for code, value in all_values.items() if not _is_of_people(code)}
             if aus_of_name(name):
-                yield from of_value(stretch, name, _strength_of(values))
+                aside |= {f"{name}.{code}" for code, value in values.items() if value and is_aside(f"{name}.{code}")}
+                values = {code: value for code, value in values.items() if f"{name}.{code}" not in aside}
+                yield from () if is_aside(name) else of_value(stretch, name, _strength_of(values))
             elif per_au:
                 for code in per_au:
                     if values.get(code):
@@ -163,7 +173,7 @@ def _events(path: Path, columns: Mapping[str, Sequence[Cell]], notes: list[str])
                 for code, value in values.items():
                     bare += [] if code in coding else [(f"{name}.{code}", value)]
                     yield from of_text(stretch, name, value, coding=code in coding)
-    notes += bare_note(path, bare)
+    notes += aside_note(path, aside) + bare_note(path, bare)
 
 
 def _codes_of_aus(name: str, cells: Sequence[Cell]) -> set[str]:

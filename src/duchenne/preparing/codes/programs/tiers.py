@@ -26,6 +26,11 @@ _ELSE: Final = re.compile(
     re.IGNORECASE,
 )
 """What numbers are of where the name has AUs in it, too; `FACS session 1` is no number of sessions."""
+_ASIDE: Final = re.compile(
+    r"certain|certe[zs]|certi[dt]|confid|konfid|sicher|qualit|comment|kommentar|bemerk|anmerk|remark|visib|sichtb|codab|"
+    r"scorab|(?<![a-z])(notes?|counts?|number|anzahl|duration|dauer|valen[cz]e?)(?![a-z])",
+    re.IGNORECASE,
+)
 _STRENGTH: Final = re.compile(
     rf"((({_UNITS}|aus?)[\s_.-]*)?(intensi[td][^\W\d_]*|strength|stärke)|"
     rf"({_UNITS}|aus?)[\s_.-]*(int|level|grade|stufe|niveau|nivel))(?![^\W_])(?P<whose>.*)",
@@ -58,6 +63,17 @@ def numbers_are_aus(name: str) -> bool:
 def is_of_facs(name: str) -> bool:
     """Whether a name says nothing but that AUs are coded: `FACS`, `AU`, `action unit`, `upper face`."""
     return _WHOLE.fullmatch(name.strip()) is not None
+
+
+def is_aside(name: str) -> bool:
+    """Whether what stands in a tier or code is about an AU's coding and no intensity: `AU12 certainty`, `comment`."""
+    return _ASIDE.search(name) is not None
+
+
+def aside_note(path: Path, names: Iterable[str]) -> list[str]:
+    """A sentence on tiers and codes named so, which are not read."""
+    listed = ", ".join(f"`{name}`" for name in sorted(set(names)))
+    return [f"{path}: not read as intensities: {listed}."] if listed else []
 
 
 def strength_of(name: str, *, of_aus: bool = False) -> str | None:
