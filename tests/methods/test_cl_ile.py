@@ -16,8 +16,10 @@ from tests.methods.made import RUN, random_batch, small_config, small_method
 from tests.training.made import changed, moving_squares
 
 import duchenne
+from duchenne.data.prepared import Prepared
 from duchenne.errors import InputError, UsageError
 from duchenne.methods.base import Method
+from duchenne.methods.cl_ile.figures import figures_of
 from duchenne.methods.cl_ile.loss import (
     identity_label_loss,
     label_contrastive_loss,
@@ -317,6 +319,24 @@ def test_what_a_run_holds_of_it(run, squares):
     config = (run / "config.yaml").read_text()
     assert config.count("subject_numbers") == 1
     assert "backbone_lr" in config
+
+
+def test_figures_see_faces_as_large_as_in_training_and_one_subject_with_one_action_unit(squares):
+    """40 px are one cell and a quarter: pictures of two whole cells would show all faces 1.6 times as large."""
+    sizes = []
+
+    class Seen(Prepared):
+        def images(self, rows, size_px):
+            sizes.append(size_px)
+            return super().images(rows, size_px)
+
+    method = small_method(
+        "cl_ile", size_px=40, token_side=2, aus=(1,), positive_shares=(0.5,), subject_numbers=(0,)
+    ).eval()
+    figures = figures_of(method, Seen([squares]), np.arange(30))
+    assert set(sizes) == {40}
+    (axes, *_) = figures["label_embeddings"].axes
+    assert axes.get_xlabel() == "principal component 1 (0% of the variance)"
 
 
 def test_only_the_last_stage_decides_which_encoder_is_best(run):

@@ -43,7 +43,7 @@ def _embeddings(embeddings: NDArray[np.float32], names: list[str]) -> Figure:
     subjects, count = embeddings.shape[:2]
     flat = embeddings.reshape(subjects * count, -1).astype(np.float64)
     left, strength, _ = np.linalg.svd(flat - flat.mean(0), full_matrices=False)
-    share = strength**2 / (strength**2).sum()
+    share = strength**2 / max(float((strength**2).sum()), 1e-12)  # one subject with one action unit varies in nothing
     points = np.zeros((len(flat), 2))
     parts = min(2, len(strength))
     points[:, :parts] = (left * strength)[:, :parts]
@@ -67,7 +67,8 @@ def _relations(method: ClIle, data: Prepared, rows: NDArray[np.int64], names: li
     """How action units go together: in the model's label embeddings, in what it says, and in the labels."""
     chosen = rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), FRAMES)).astype(np.int64))]
     device = method.label_embeddings.device
-    size_px = method.encoder.spec.token_side * cell_px(method.config.backbone)
+    whole_cells = method.encoder.spec.token_side * cell_px(method.config.backbone)
+    size_px = getattr(method.config, "size_px", whole_cells)  # a run's configuration says how large its pictures were
     said: list[NDArray[np.float32]] = []
     with torch.no_grad():
         for start in range(0, len(chosen), _BATCH):
