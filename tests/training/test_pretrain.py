@@ -293,6 +293,10 @@ def test_a_run_is_not_overwritten(run, squares):
         duchenne.pretrain("temporal_ranking", data=squares, out=run, **FAST)
     with pytest.raises(UsageError, match="begun with another margin"):
         duchenne.pretrain("temporal_ranking", data=squares, out=run, resume=True, **{**FAST, "margin": 1.0})
+    before = (run / "config.yaml").read_bytes()
+    with pytest.raises(UsageError, match="has trained 6 steps, more than the 4 that are asked for; raise max_steps"):
+        duchenne.pretrain("temporal_ranking", data=squares, out=run, resume=True, **{**FAST, "max_steps": 4})
+    assert (run / "config.yaml").read_bytes() == before
 
 
 def test_runs_of_versions_with_fewer_settings_go_on(run, squares, tmp_path):

@@ -133,7 +133,7 @@ def fit(
             assert reader.network is not None
             reader = reader.network.trained_further(tuned.encoder)
         else:
-            done = bar.add_task("features", total=len(coded.rows), note="")
+            done = bar.add_task("features", total=len(coded.rows) * len(source.members), note="")
             context = Context(device=chosen, seed=seed, advance=lambda faces: bar.advance(done, faces))
             features = source.features(prepared, coded.rows, context)
             training = bar.add_task("linear units", total=trainings(coded.groups, validate=validate), note="")

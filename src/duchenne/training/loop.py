@@ -106,7 +106,7 @@ class Trainer:
 
         Raises:
             InputError: when there is none, it is damaged, or it belongs to another network.
-            UsageError: when the training was begun with other data.
+            UsageError: when the training was begun with other data, or is further than it was asked to go.
         """
         state = load_checkpoint(self.out / "checkpoint.pt")
         if state.get("data", self.data) != self.data:  # checkpoints of earlier versions do not say
@@ -135,6 +135,11 @@ class Trainer:
         except (LookupError, RuntimeError, TypeError, ValueError, AttributeError, UsageError) as error:
             reason = " ".join(str(error).split())[:160]
             raise InputError(f"{self.out / 'checkpoint.pt'}: is not of this run ({reason}).") from error
+        if step > self.ends[number]:
+            raise UsageError(
+                f"{self.out}: has trained {step} steps, more than the {self.ends[number]} that are asked for; raise "
+                "--max-steps (or --epochs)."
+            )
         return self._shorten_log() if self.fabric.is_global_zero else []
 
     def _shorten_log(self) -> list[str]:
