@@ -143,6 +143,9 @@ def test_names(study: Path, tmp_path: Path) -> None:
     assert f"faces 0 and 1 of sub/two.mp4 are both called Ann and are seen at the same time in {TWO} frames" in str(
         done.notes[0]
     )
+    names.write_text("source,face,name\none,0,Ann\ncut,0,ann\n")
+    done = duchenne.prepare("videos", root=study, out=out, size_px=64, names=names, workers=1, quiet=True)
+    assert "`Ann` and `ann` count as different people" in str(done.notes[0])
     names.write_text("source,face,name\none,0,one#0\n")
     duchenne.prepare("videos", root=study, out=out, size_px=64, names=names, workers=1, quiet=True)
     pd.testing.assert_frame_equal(pd.read_parquet(out / "frames.parquet"), whole)

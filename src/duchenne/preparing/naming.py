@@ -27,7 +27,7 @@ from duchenne.facs import au_column
 from duchenne.files import replacing, write_text
 from duchenne.pages import jpeg_uri, render_page
 from duchenne.plain import as_cell
-from duchenne.preparing.codes.names import own_name, read_names
+from duchenne.preparing.codes.names import alike_note, own_name, read_names
 
 _PICTURES: Final = 4
 _PICTURE_PX: Final = 96
@@ -100,7 +100,7 @@ def apply_names(out: Path, names: Path, of_main: Mapping[str, Collection[int | N
         of_main: videos with codes that name no face and so became the main one's -> faces with codes of their own.
 
     Returns:
-        Sentences on faces of one name that are seen at the same time.
+        Sentences on faces of one name that are seen at the same time, and on names that hardly differ.
 
     Raises:
         InputError: when the table cannot be read, lists a face twice or one that is not there, or leaves out a face
@@ -141,7 +141,7 @@ def apply_names(out: Path, names: Path, of_main: Mapping[str, Collection[int | N
     save_mapping(out / "dataset.yaml", to_mapping(replace(info, counts=counts)))
     seen = pd.DataFrame({"source": sources, "name": subjects, "frame": table["frame"], "face": faces})[kept]
     twice = seen[seen.duplicated(["source", "name", "frame"], keep=False)].groupby(["source", "name"], sort=True)
-    return [
+    return alike_note(names, filter(None, given.values())) + [
         f"{names}: faces {' and '.join(map(str, sorted(set(rows['face']))))} of {source} are both called {name} and "
         f"are seen at the same time in {rows['frame'].nunique()} frames; correct one, unless it is a mirror or a "
         "picture."

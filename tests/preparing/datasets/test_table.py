@@ -138,6 +138,14 @@ def test_mistakes_are_one_sentence(tmp_path: Path, text: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_names_that_hardly_differ_are_said(tmp_path: Path) -> None:
+    """One person under two names is on both sides of a fold."""
+    rows = ["Anna", "anna ", "Jose\u0301", "Jos\u00e9", "Ben 1", "Ben1", "Carl", "Carla"]
+    table = write(tmp_path, "path,subject\n" + "".join(f"{place}.png,{name}\n" for place, name in enumerate(rows)))
+    (note,) = plan_table(tmp_path, table).notes
+    assert "`Anna` and `anna`, `Jose\u0301` and `Jos\u00e9`, `Ben 1` and `Ben1` count as different people" in note
+
+
 def test_any_order_of_rows_and_any_separator_is_the_same_plan(tmp_path: Path) -> None:
     rows = [f"p{k}.png,s{k % 3},c{k % 5},{k},{k % 2}" for k in range(600)]
     header = "path,subject,clip,frame,AU12"

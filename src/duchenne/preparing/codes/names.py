@@ -226,6 +226,17 @@ def plain_path(name: str) -> str:
     return unicodedata.normalize("NFC", name.replace("\\", "/"))
 
 
+def alike_note(path: Path, names: Iterable[str]) -> list[str]:
+    """A sentence on names that hardly differ, by capitals, blanks or how accents are written, and may be one person."""
+    alike: dict[str, list[str]] = defaultdict(list)
+    for name in dict.fromkeys(names):
+        alike["".join(plain_path(name).split()).casefold()].append(name)
+    pairs = [" and ".join(f"`{name}`" for name in several) for several in alike.values() if len(several) > 1]
+    if not pairs:
+        return []
+    return [f"{path}: {', '.join(pairs)} count as different people; write one name where they are one."]
+
+
 def read_names(
     path: Path, sources: Sequence[str], known: Collection[tuple[str, int]] | None = None
 ) -> dict[tuple[str, int], str]:

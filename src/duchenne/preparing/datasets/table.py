@@ -20,6 +20,7 @@ from duchenne.data.cells import (
 from duchenne.data.stored.frames import RANGES
 from duchenne.errors import InputError
 from duchenne.facs import ACTION_UNITS, EMOTIONS
+from duchenne.preparing.codes.names import alike_note
 from duchenne.preparing.codes.video_codes import row_labels
 from duchenne.preparing.sources.parts import Plan, TableImage, plan_images
 from duchenne.preparing.sources.tree import check_root
@@ -69,6 +70,7 @@ def plan_table(root: Path, table: Path, *, detect: bool = True) -> Plan:
             )
         seen[key] = row.number
         images.append(image)
+    notes += alike_note(table, (subject for subject, _ in whose.values() if subject))
     aus = tuple(sorted({au for _, au, _ in columns}))
     kind: Literal["none", "occurrence", "intensity"]
     kind = "intensity" if any(intensity for *_, intensity in columns) else "occurrence" if aus else "none"
