@@ -319,11 +319,7 @@ def read_rows(path: Path, required: tuple[str, ...] = ()) -> tuple[list[str], li
 
 
 def check_header(header: Iterable[str], where: str | Path) -> None:
-    """Refuses a table with two columns of one name, of which only one would be read.
-
-    Args:
-        header: the names of its columns.
-        where: what to call the table.
+    """Refuses a table, which `where` names, with two columns of one name, of which only one would be read.
 
     Raises:
         InputError: when two are called alike.

@@ -200,21 +200,9 @@ def train_on(
     """
     with process_kept(), ExitStack() as held:
         return _train_on(
-            method,
-            config,
-            prepared,
-            rows,
-            out,
-            job=job,
-            recipe=recipe,
-            resume=resume,
-            quiet=quiet,
-            logger=logger,
-            tell=tell,
-            alone=alone,
-            on_log=on_log,
-            held=held,
-        )
+            method, config, prepared, rows, out, job=job, recipe=recipe, resume=resume, quiet=quiet, logger=logger,
+            tell=tell, alone=alone, on_log=on_log, held=held,
+        )  # fmt: skip
 
 
 def _train_on(
