@@ -14,7 +14,12 @@ from tests.detection.made import random_encoder, write_detector
 
 import duchenne
 from duchenne.detection import findings
+from duchenne.detection.index import write_index
+from duchenne.detection.report import ReportCollector
+from duchenne.detection.results import DetectedFace, FrameResult
 from duchenne.detection.settings import DetectSettings
+from duchenne.detectors.blendshapes import BlendshapeModel
+from duchenne.faces.find import Face
 from duchenne.tables.episodes import find_measures
 from duchenne.tables.made_with import settings_sentences
 
@@ -146,3 +151,17 @@ def test_the_index_says_it_too(film: Film, tmp_path: Path) -> None:
     film("in/a.mov", [20, 30, 40, 50])
     duchenne.detect(tmp_path / "in", output=tmp_path / "out", report=tmp_path / "out", every=2)
     assert "One frame in 2 was read (--every 2)." in (tmp_path / "out" / "index.html").read_text()
+
+
+def test_a_face_that_is_there_and_was_not_read_is_neither_read_nor_unseen(tmp_path: Path) -> None:
+    model = BlendshapeModel()
+    collector = ReportCollector(model, anonymous=False)
+    pose, image = (1.0, 2.0, 3.0), np.zeros((48, 64, 3), np.uint8)
+    for frame, flag in enumerate(["no_baseline", "no_baseline", "small", ""]):
+        face = Face((8.0, 8.0, 20.0, 20.0), 0.9, flag=flag, pose=None if flag == "small" else pose)
+        scores = np.full(len(model.columns), np.nan if flag else 0.5, np.float32)
+        collector.add(FrameResult("a.mp4", frame, frame / 25, (DetectedFace(0, face, scores),), image))
+    collector.write(tmp_path / "a_report.html", "a.mp4", None)
+    assert '"unread":{"0":"no_baseline","1":"no_baseline","2":"small"}' in (tmp_path / "a_report.html").read_text()
+    write_index(tmp_path)
+    assert "face 0, 25 %" in (tmp_path / "index.html").read_text()

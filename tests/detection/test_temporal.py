@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -14,10 +16,12 @@ from hypothesis import strategies as st
 import duchenne
 from duchenne.cli.main import main
 from duchenne.detection.detect import detect_files
+from duchenne.detection.job import Job, read_frames
 from duchenne.detection.results import DetectedFace, FrameResult
-from duchenne.detection.settings import DetectArguments
+from duchenne.detection.settings import DetectArguments, DetectSettings
 from duchenne.detection.temporal import Baseline, resting_faces, smooth
 from duchenne.errors import InputError, UsageError
+from duchenne.faces.decode import Found
 from duchenne.faces.find import Face
 
 Film = Callable[..., Path]
@@ -100,8 +104,25 @@ def test_a_baseline_is_subtracted_per_person() -> None:
     assert [face.face.flag for face in frame.faces] == ["", "", "no_baseline"]
 
 
+def test_a_resting_face_that_is_subtracted_from_several_people_is_said(tmp_path: Path) -> None:
+    rest = tmp_path / "rest.mp4"
+    rest.touch()
+    settings, common = DetectSettings(baseline=str(rest)), Baseline({None: np.array([0.1], np.float32)})
+    for faces, said in (([{0: 0.5}, {}], False), ([{0: 0.5, 1: 0.4}, {1: 0.4}], True)):
+        detector, found = SimpleNamespace(frames=lambda *_, own=faces, **__: frames_of(own)), Found()
+        assert len(list(read_frames(Job(rest), cast(Any, detector), settings, common, found))) == 2
+        assert [one.startswith("shows 2 people, and the resting face of") for one in found.notes] == [True] * said
+
+
 @pytest.mark.usefixtures("scripted")
 class TestOnFilms:
+    def test_smoothing_that_changes_nothing_is_said(self, film: Film) -> None:
+        path = film("a.mov", [20, 30, 20, 30], [0.0, 0.04, 0.3, 0.34])  # the nearest of every second frame: 0.3 s
+        for every, width_s, said in ((1, 0.1, False), (2, 0.7, False), (2, 0.5, True), (2, 0, False)):
+            attrs = duchenne.detect(path, every=every, smooth_s=width_s, model="blendshapes").attrs
+            notes = attrs["notes"].get(str(path), [])
+            assert any("0.3 s apart, so --smooth-s 0.5 changes nothing" in one for one in notes) == said
+
     def test_seconds_of_the_input_as_baseline(self, film: Film) -> None:
         table = duchenne.detect(film("a.mov", [20, 30, 20, 0, 70, 110]), baseline="0-0.12", model="blendshapes")
         assert table.AU12_s.tolist() == pytest.approx([0, 0.1, 0, np.nan, 0.5, -0.1, np.nan], abs=1e-6, nan_ok=True)

@@ -144,6 +144,7 @@ def _by_number(item: tuple[str, Any]) -> int:
 
 
 def _person(number: int, face: dict[str, Any], frames: int) -> Person:
-    portraits, read = face["portraits"], sum(value is not None for value in face["pose"][0])
+    portraits, scores = face["portraits"], zip(*face["values"].values())
+    read = sum(any(value is not None for value in frame) for frame in scores)
     portrait = str(portraits[len(portraits) // 2][1]) if portraits else None
     return Person(number, "#" + bytes(face_colour(number)).hex(), read / frames, portrait)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
+from math import inf
 from pathlib import Path
 from typing import Any, Final
 
@@ -115,9 +116,10 @@ def read_frames(
         InputError: when nothing can be read; after the last frame that could be, when the file is damaged.
     """
     baseline, window, assembly = common, settings.baseline_window_s, job.assembly
+    found = found or Found()
     broken: list[InputError] = []
     if window is not None:
-        baseline = _own_rest(job, detector, settings, window, found or Found(), broken)
+        baseline = _own_rest(job, detector, settings, window, found, broken)
     start_s, end_s, width_s = settings.start_s, settings.end_s, settings.smooth_s
     # A value at the edge of a range is smoothed with those beyond it, as in the whole video.
     beyond_s = None if end_s is None else end_s + width_s
@@ -131,7 +133,22 @@ def read_frames(
     if width_s:
         smoothed = smooth(frames, width_s, detector.model.columns)
         frames = (one for one in smoothed if one.time_s >= start_s and (end_s is None or one.time_s < end_s))
-    yield from frames
+    before_s, apart_s, people = -inf, inf, set()
+    try:
+        for result in frames:
+            before_s, apart_s = result.time_s, min(apart_s, result.time_s - before_s)
+            people.update(face.number for face in result.faces if not face.face.flag)
+            yield result
+    finally:
+        if width_s and width_s / 2 < apart_s < inf:
+            found.notes.append(
+                f"the frames that were read are {apart_s:g} s apart, so --smooth-s {width_s:g} changes nothing"
+            )
+        if common is not None and len(people) > 1:
+            found.notes.append(
+                f"shows {len(people)} people, and the resting face of {settings.baseline} was subtracted from all of "
+                "them; only the values of that person mean anything"
+            )
     if broken:  # in the resting face alone: what is wrong before `end_s` was raised by then
         raise broken[0]
 

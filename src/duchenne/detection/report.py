@@ -296,6 +296,7 @@ def _page_data(
         faces[str(int(cast(float, face)))] = {
             "values": {measure.au: _thousandths(aligned[measure.column]) for measure in seen},
             "pose": [_thousandths(aligned[name]) for name in POSE_COLUMNS],
+            "unread": {place: flag for place, flag in enumerate(aligned["flag"].tolist()) if isinstance(flag, str)},
             "episodes": own[["au", "onset_s", "apex_s", "offset_s"]].to_numpy().tolist(),
             "portraits": [
                 [round(time_s, 4), jpeg_uri(portraits[int(cast(float, face))])]
