@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -19,6 +21,7 @@ from duchenne.preparing import cutting_videos
 from duchenne.preparing.codes.programs.events import Event
 from duchenne.preparing.codes.video_codes import FaceCodes, VideoCodes
 from duchenne.preparing.cutting import Cutter
+from duchenne.preparing.datasets.videos import plan_videos
 from duchenne.preparing.sources.parts import VideoPart
 
 RNG = np.random.default_rng(0)
@@ -52,7 +55,7 @@ def cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Prepar
         images: list[Image] | None = None,
         times_ms: list[int] | None = None,
         codes: VideoCodes | None = None,
-        left_out: frozenset[int] = frozenset(),
+        whose: Mapping[str, frozenset[int]] = MappingProxyType({}),
         **options: object,
     ) -> Prepared:
         images = images or [ROOMS[0]] * len(faces)
@@ -63,7 +66,7 @@ def cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Prepar
             name="d", aus=codes.aus if codes else (), label_kind="intensity" if codes else "none", alignment="",
             size_px=32, licence="",
         )  # fmt: skip
-        part = VideoPart(path, "folder/a.mkv", len(images), codes, left_out=left_out)
+        part = VideoPart(path, "folder/a.mkv", len(images), codes, **whose)
         cutter = Cutter(32, 10, **options)  # type: ignore[arg-type]
         prepared = write_prepared(tmp_path / "out", info, [part], cutter, workers=1, quiet=True)
         assert prepared is not None
@@ -163,10 +166,26 @@ def test_codes_belong_to_the_main_face_unless_they_name_one(cut: Callable[..., P
 
 def test_codes_do_not_belong_to_a_face_that_is_left_out(cut: Callable[..., Prepared]) -> None:
     codes = VideoCodes((12,), {None: FaceCodes(events((12, 0.08, 0.16, 3.0)))})
-    data = cut([[face(10, 30, 40), face(150, 30, 80)]] * 6, codes=codes, left_out=frozenset({1}))
-    by_face = {name: rows for name, rows in data.frames.groupby("subject")}
-    assert by_face["folder/a#1"]["AU12"].isna().all()
-    assert list(by_face["folder/a#0"]["AU12_i"]) == [0, 0, 3, 3, 0, 0]
+    for whose in ({"left_out": frozenset({1})}, {"others": frozenset({1})}):
+        data = cut([[face(10, 30, 40), face(150, 30, 80)]] * 6, codes=codes, whose=whose)
+        by_face = {name: rows for name, rows in data.frames.groupby("subject")}
+        assert by_face["folder/a#1"]["AU12"].isna().all()
+        assert list(by_face["folder/a#0"]["AU12_i"]) == [0, 0, 3, 3, 0, 0]
+        shutil.rmtree(data.paths[0])
+    data = cut([[face(10, 30, 40)]] * 6, codes=codes, whose={"others": frozenset({0})})  # there is nobody else
+    assert list(data.frames["AU12_i"]) == [0, 0, 3, 3, 0, 0]
+
+
+def test_a_face_with_another_name_is_not_the_one_that_codes_are_about(tmp_path: Path) -> None:
+    """Codes of the mother went to the infant, whose face is larger, where `names.csv` had the infant alone."""
+    (tmp_path / "a.mp4").write_text("a video")
+    codes, names = tmp_path / "codes.csv", tmp_path / "names.csv"
+    codes.write_text("source,au,onset_s,offset_s,subject\na,12,0,1,mother\n")
+    for who, expected in {"a,1,infant\n": ({1}, set()), "a,0,mother\na,2,\n": (set(), {2})}.items():
+        names.write_text(f"source,face,name\n{who}")
+        (part,) = plan_videos(tmp_path, codes, names=names).parts
+        assert isinstance(part, VideoPart)
+        assert (part.others, part.left_out) == expected
 
 
 def test_codes_of_each_face(cut: Callable[..., Prepared]) -> None:

@@ -226,6 +226,7 @@ class _People:
             Sentences on codes that label nothing, or frames of which there is no crop.
         """
         wanted = self._rows.keys() - self._part.left_out
+        wanted = wanted - self._part.others or wanted
         main = max(wanted, key=lambda number: (self._widths[number], -number), default=None)
         if main is not None and {None, main} <= codes.faces.keys():
             codes = codes.unsure_of(main)

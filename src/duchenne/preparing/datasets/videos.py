@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final
@@ -18,8 +19,8 @@ from duchenne.faces.recordings.listing import (
     list_sequences,
 )
 from duchenne.files import shown_name
-from duchenne.preparing.codes.names import read_names
-from duchenne.preparing.codes.video_codes import read_codes
+from duchenne.preparing.codes.names import own_name, read_names
+from duchenne.preparing.codes.video_codes import VideoCodes, read_codes
 from duchenne.preparing.sources.parts import Plan, VideoPart, file_sizes
 from duchenne.preparing.sources.tree import check_root
 
@@ -69,16 +70,7 @@ def plan_videos(
     }
     who = read_names(names, sources) if names is not None else None
     codes = read_codes(labels, sources, coder, who, parts_of)
-    left_out = {
-        source: frozenset(face for (of, face), name in (who or {}).items() if of == source and not name)
-        for source in codes.videos
-    }
-    parts = [
-        replace(part, codes=codes.videos[part.source], left_out=left_out[part.source])
-        if part.source in codes.videos
-        else part
-        for part in parts
-    ]
+    parts = [_coded(part, codes.videos.get(part.source), who or {}) for part in parts]
     digests = {
         source: hashlib.sha256(repr(asdict(given)).encode()).hexdigest() for source, given in codes.videos.items()
     }
@@ -87,6 +79,23 @@ def plan_videos(
     if missing:
         notes.append(f"{labels}: names {len(codes.videos)} of {len(sources)} videos; the others have no labels.")
     return Plan(parts, codes.aus, codes.label_kind, [inputs, sorted(digests.items())], notes)
+
+
+def _coded(part: VideoPart, codes: VideoCodes | None, who: Mapping[tuple[str, int], str]) -> VideoPart:
+    """A video with its codes, and whose those without a face are not."""
+    if codes is None:
+        return part
+    named = {face: name for (source, face), name in who.items() if source == part.source}
+    about = {event.subject for event in codes.faces[None].events} - {""} if None in codes.faces else set()
+    return replace(
+        part,
+        codes=codes,
+        left_out=frozenset(face for face, name in named.items() if not name),
+        others=frozenset(
+            face for face, name in named.items()
+            if about and name and name not in about and name != own_name(part.source, face)
+        ),
+    )  # fmt: skip
 
 
 def _sizes(path: Path, assembly: Assembly) -> list[int]:

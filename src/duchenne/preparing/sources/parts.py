@@ -32,6 +32,7 @@ class VideoPart:
         first_frame: number that the data set gives to the first frame.
         assembly: how a file, several or a folder of pictures become one recording.
         left_out: faces that nobody wants, of which codes that name no face are not.
+        others: faces with other names than theirs whom such codes are about, which are taken last.
     """
 
     path: Path
@@ -43,6 +44,7 @@ class VideoPart:
     first_frame: int = 0
     assembly: Assembly = field(default_factory=Assembly)
     left_out: frozenset[int] = frozenset()
+    others: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
