@@ -51,6 +51,30 @@ class Blind(nn.Module):
         return x.mean((2, 3))
 
 
+class Flat(Blind):
+    """As many features as its map has cells."""
+
+    def forward(self, x):
+        return x[:, :, ::8, ::8].flatten(1)
+
+
+class Lists(Blind):
+    """Gives what it found in a tuple, or as NumPy's numbers, which nothing can be trained through."""
+
+    def forward(self, x):
+        return (super().forward(x),)
+
+
+class Numbers(Blind):
+    def forward(self, x):
+        return super().forward(x).numpy()
+
+
+class ListOfMaps(Blind):
+    def feature_map(self, x, stage=None):
+        return [x]
+
+
 def tiny():
     return Tiny()
 
@@ -130,6 +154,10 @@ def test_a_recipe_may_not_start_code_by_itself(squares, tmp_path, monkeypatch):
         ("simclr", {"backbone": f"{HERE}:lost"}, r"cannot be called \(FileNotFoundError: weights.pt\)"),
         ("simclr", {"backbone": f"{HERE}:Tokens"}, r"feature_map gives \(1, 16, 6\) of a picture, not \(B, C, h, w\)"),
         ("simclr", {"backbone": f"{HERE}:Picky"}, r"picture of 224 px .*32 px, not 224.*; name .* module's `size_px`"),
+        ("simclr", {"backbone": f"{HERE}:Flat"}, "48 features of a picture of 32 px, 2352 of one of 224 px; .*size_px"),
+        ("simclr", {"backbone": f"{HERE}:Lists"}, r"gives a tuple of a picture, no feature vector \(B, D\)"),
+        ("simclr", {"backbone": f"{HERE}:Numbers"}, r"gives a ndarray of a picture, no feature vector \(B, D\)"),
+        ("simclr", {"backbone": f"{HERE}:ListOfMaps"}, r"feature_map gives a list of a picture, not \(B, C, h, w\)"),
         ("simclr", {"backbone": f"{HERE}:picky32", "size_px": 48}, r"size_px 48: .*AssertionError: 32 px, not 48"),
         ("knowledge_driven", {"backbone": f"{HERE}:blind", "validation_share": 0.0}, "no feature_map"),
     ],
@@ -158,7 +186,7 @@ class Odd(nn.Module):
     [
         *((Odd(size_px=side), "its size_px is .*, not the side of a picture") for side in ("big", -1, (64, 64), True)),
         (Odd(torch.zeros(1, 4, dtype=torch.int64)), "gives features of torch.int64, not of floating-point numbers"),
-        (Odd(torch.zeros(1, 0)), r"gives no feature vector \(B, D\)"),
+        (Odd(torch.zeros(1, 0)), r"gives \(1, 0\) of a picture, no feature vector \(B, D\)"),
     ],
 )
 def test_modules_that_say_or_give_odd_things(monkeypatch, module, said):

@@ -157,6 +157,14 @@ def test_a_broken_plug_in_is_one_sentence(site: Path, capsys: pytest.CaptureFixt
         registry.method_class("lam")
 
 
+def test_info_says_which_backbones_lack_a_file_or_have_a_name_of_ours(site: Path) -> None:
+    code = "import duchenne\ndef build():\n    return duchenne.load_encoder('lost_run')\n"
+    package(site, "lossy_one", code, backbones="lossy = lossy_one:build\nstrided6 = lossy_one:build")
+    said = duchenne.info()["plug_ins"]
+    assert said["backbones: lossy"].startswith("broken: lost_run")
+    assert said["backbones: strided6"] == "lossy_one:build of lossy_one 2.0; not used: the name is duchenne's own"
+
+
 def test_nothing_is_imported_before_it_is_named(site: Path) -> None:
     package(site, "sleeper", "raise SystemError('woken')", methods="sleeping = sleeper:Method")
     assert [point.value for point in plugins("methods")["sleeping"]] == ["sleeper:Method"]

@@ -8,7 +8,7 @@ import platform
 import re
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -170,28 +170,28 @@ def _plugins() -> dict[str, str]:
     """What other packages offer; a broken one is said to be, and costs nothing else."""
     from duchenne.augment.views import VIEWS, view_function
     from duchenne.methods.registry import METHODS, method_class
-    from duchenne.modules.backbones.build import BACKBONES, build_backbone
+    from duchenne.modules.backbones.build import build_backbone, is_foreign
     from duchenne.preparing.arguments import READERS
     from duchenne.preparing.datasets.registry import data_set_of
 
-    kinds: tuple[tuple[Kind, Collection[str], Callable[[str], object]], ...] = (
-        ("methods", METHODS, method_class),
-        ("backbones", BACKBONES, build_backbone),
-        ("datasets", READERS, data_set_of),
-        ("augmentations", VIEWS, view_function),
+    kinds: tuple[tuple[Kind, Callable[[str], bool], Callable[[str], object]], ...] = (
+        ("methods", METHODS.__contains__, method_class),
+        ("backbones", lambda name: not is_foreign(name), build_backbone),
+        ("datasets", READERS.__contains__, data_set_of),
+        ("augmentations", VIEWS.__contains__, view_function),
     )
     found = {}
-    for kind, taken, load in kinds:
+    for kind, is_ours, load in kinds:
         for name, points in plugins(kind).items():
             said = f"{points[0].value} of {package_of(points[0])}"
             if NAME.fullmatch(name) is None:
                 said += "; not used: a name has lower-case letters, digits and underscores"
-            elif name in taken:
+            elif is_ours(name):
                 said += "; not used: the name is duchenne's own"
             else:
                 try:
                     load(name)
-                except UsageError as error:
+                except DuchenneError as error:  # a file that its code reads may be missing, too
                     said = f"broken: {error}"
             found[f"{kind}: {name}"] = said
     return found

@@ -73,21 +73,20 @@ class BuiltBackbone(Backbone):
         self.input_mean, self.input_std = (0.0,) * 3, (1.0,) * 3  # it takes [0, 1] itself
         self.network = call_builder(name, "--backbone")
         side = stated_side(self.network, f"--backbone {name}") or _TRIED_PX
+        self.feature_dim, self._tried_px = 0, side  # the width is not known yet
         stages = getattr(self.network, "stages", ())  # many networks call their layers so
         named = isinstance(stages, list | tuple) and all(isinstance(stage, str) for stage in stages)
         self.stages = (last_stage,) if last_stage else tuple(stages) if named else ()
         training, blank = self.network.training, torch.zeros(1, 3, side, side)
         advice = "; name the side that it takes in the module's `size_px`" if side == _TRIED_PX else ""
         with others_code(f"--backbone {name}: cannot look at a picture of {side} px", advice), torch.no_grad():
-            features = self.eval()(blank)
-            maps = self.feature_map(blank) if hasattr(self.network, "feature_map") else None
+            maps = self.eval().feature_map(blank) if hasattr(self.network, "feature_map") else None
+            if maps is not None and not _is_of_one(maps, 4):
+                raise UsageError(f"--backbone {name}: feature_map gives {_said(maps)} of a picture, not (B, C, h, w).")
+            features = self(blank)
         self.train(training)
-        if not isinstance(features, Tensor) or features.ndim != 2 or len(features) != 1 or not features.numel():
-            raise UsageError(f"--backbone {name}: gives no feature vector (B, D) of a picture.")
-        if maps is not None and (maps.ndim != 4 or len(maps) != 1 or not maps.numel()):
-            raise UsageError(
-                f"--backbone {name}: feature_map gives {tuple(maps.shape)} of a picture, not (B, C, h, w)."
-            )
+        if not _is_of_one(features, 2):
+            raise UsageError(f"--backbone {name}: gives {_said(features)} of a picture, no feature vector (B, D).")
         for what, values in (("features", features), ("maps", maps)):
             if values is not None and not values.is_floating_point():
                 raise UsageError(f"--backbone {name}: gives {what} of {values.dtype}, not of floating-point numbers.")
@@ -102,10 +101,31 @@ class BuiltBackbone(Backbone):
         """
         if not hasattr(self.network, "feature_map"):
             raise UsageError(f"--backbone {self.name}: has no feature_map(x, stage), which is needed here; add one.")
-        return torch.as_tensor(self.network.feature_map(x, stage or self.last_stage))  # type: ignore[operator]
+        maps: Tensor = self.network.feature_map(x, stage or self.last_stage)  # type: ignore[operator]
+        return maps
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, 3, H, W) RGB in [0, 1] -> (B, feature_dim)."""
-        if self.last_stage is None:
-            return torch.as_tensor(self.network(x))
-        return self.feature_map(x).mean((2, 3))
+        """(B, 3, H, W) RGB in [0, 1] -> (B, feature_dim).
+
+        Raises:
+            UsageError: when the number of features depends on the side, as of a map that is flattened.
+        """
+        if self.last_stage is not None:
+            return self.feature_map(x).mean((2, 3))
+        features: Tensor = self.network(x)
+        if self.feature_dim and features.shape[1] != self.feature_dim:
+            raise UsageError(
+                f"--backbone {self.name}: gives {features.shape[1]} features of a picture of {x.shape[-1]} px, "
+                f"{self.feature_dim} of one of {self._tried_px} px; train it on pictures of that side, or name another "
+                "in the module's `size_px`."
+            )
+        return features
+
+
+def _is_of_one(value: Any, dimensions: int) -> bool:
+    """Whether it is a tensor of so many dimensions that holds something of one picture."""
+    return isinstance(value, Tensor) and value.ndim == dimensions and len(value) == 1 and value.numel() > 0
+
+
+def _said(value: Any) -> str:
+    return str(tuple(value.shape)) if isinstance(value, Tensor) else f"a {type(value).__name__}"
