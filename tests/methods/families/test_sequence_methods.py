@@ -137,3 +137,7 @@ def test_official_sampler(name):
     assert not torch.allclose(separate, together, atol=1e-4)  # BatchNorm statistics of their own
     anchors = method.encoder(batch.images[:, 0])
     assert torch.allclose(separate[:, 0], anchors, atol=1e-5)
+    alone = method.smallest_batch()
+    assert alone == 2, "torch refuses one anchor of 32 px"
+    assert math.isfinite(method.training_step(method.augment(random_batch(method, alone))).loss.detach())
+    assert small_method(name).smallest_batch() == 1

@@ -70,6 +70,10 @@ class SequenceMethod(Method):
         plain = replace(batch, images=batch.images.float() / 255)
         return torch.as_tensor(self.training_step(plain).logs["accuracy"])
 
+    def smallest_batch(self) -> int:
+        """Two clips where anchors pass by themselves: BatchNorm cannot work on one whose last map is a single cell."""
+        return max(2 if self.config.official_sampler else 1, super().smallest_batch())
+
     def embed(self, batch: ClipBatch) -> Tensor:
         """Embeds every frame of (B, T, 3, H, W): (B, T, D)."""
         clips, frames = batch.images.shape[:2]
