@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -156,6 +157,23 @@ def test_a_clip_to_look_at() -> None:
     assert plan.aus.shape == (5, 2, len(SYNTH_AUS))
     again, _ = synthetic_clip(2, subject=1, clip=1, frames=5, size_px=96)
     np.testing.assert_array_equal(frames, again)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"style": "oil"}, "style oil: is none of natural, drawn, mixed, modelled"),
+        ({"head": "stil"}, "head 'stil': .*still"),  # which was a head that keeps still, by chance
+        ({"subject": -1}, "subject -1"),
+        ({"clip": -1}, "clip -1"),
+        ({"frames": 0}, "frames 0"),
+        ({"size_px": 0}, "size_px 0"),
+        ({"seed": -1}, "seed -1"),
+    ],
+)
+def test_a_clip_that_cannot_be_is_one_sentence(wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        synthetic_clip(**{"frames": 5, "size_px": 64, **wrong})
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -60,6 +60,8 @@ class SynthConfig:
         check_numbers(self)
         check_choice("head", self.head, Head)
         check_choice("aus", self.aus, Expressions)
+        if self.style not in (*STYLES, "mixed", MODELLED):
+            raise UsageError(f"--style {self.style}: is none of {', '.join((*STYLES, 'mixed', MODELLED))}.")
 
     def plan(self, subject: int, clip: int) -> ClipPlan:
         """The clip's plan, as it is shown."""
@@ -120,12 +122,7 @@ def synth(
     """
     check_number("workers", workers, CORES)
     config = SynthConfig(subjects, clips, frames, size_px, seed, head, style, aus)
-    if style not in (*STYLES, "mixed", MODELLED):
-        raise UsageError(f"--style {style}: is none of {', '.join((*STYLES, 'mixed', MODELLED))}.")
-    if style == MODELLED:
-        from duchenne.synthetic.modelled import prepare_modelled
-
-        prepare_modelled()
+    _prepare(style)
     first_test = subjects - round(subjects * TEST_SHARE)
     if stats and first_test == subjects:
         raise UsageError(f"--stats: tests on a quarter of the people; --subjects {subjects} is too few, use 4 or more.")
@@ -153,6 +150,14 @@ def synth(
         with replacing(Path(out) / "stats.csv") as temporary:
             synth_stats(data).table().to_csv(temporary, index=False)
     return data
+
+
+def _prepare(style: str) -> None:
+    """Makes what a style needs before its first picture."""
+    if style == MODELLED:
+        from duchenne.synthetic.modelled import prepare_modelled
+
+        prepare_modelled()
 
 
 def frames_at_once(size_px: int) -> int:
@@ -214,19 +219,25 @@ def synthetic_clip(
 
     Args:
         seed: of the set that the person belongs to.
-        subject: number of the person.
-        clip: number of the clip.
-        frames: length, at 25 frames a second.
-        size_px: side of the frames.
-        style: `natural`, `drawn` or `modelled`.
-        head: see `synth`.
+        subject: number of the person, from 0.
+        clip: number of the clip, from 0; even ones follow emotion prototypes, odd ones are free combinations.
+        frames: length, at 25 frames a second, at least 2.
+        size_px: side of the frames, at least 32.
+        style, head: see `synth`.
 
     Returns:
         Frames (T, size_px, size_px, 3) RGB uint8, and the plan with the exact AUs.
+
+    Raises:
+        UsageError: for a number out of range, an unknown word, or a missing extra.
+        InputError: when what `modelled` needs cannot be had.
     """
-    modelled = style == MODELLED
-    plan = plan_clip(seed, subject, clip, frames, head=head, style=0 if modelled else STYLES.index(style))
-    pictures = render_clip(plan, (seed, subject), size_px, modelled=modelled)
+    for name, number in (("subject", subject), ("clip", clip)):
+        check_number(name, number, Range(0, 999_999))
+    config = SynthConfig(subject + 1, clip + 1, frames, size_px, seed, head, style, "on")
+    _prepare(style)
+    plan = config.plan(subject, clip)
+    pictures = render_clip(plan, (seed, subject), size_px, modelled=style == MODELLED)
     return np.stack([picture for picture, _ in pictures]), plan
 
 
