@@ -165,6 +165,18 @@ def test_info_says_which_backbones_lack_a_file_or_have_a_name_of_ours(site: Path
     assert said["backbones: strided6"] == "lossy_one:build of lossy_one 2.0; not used: the name is duchenne's own"
 
 
+def test_code_is_allowed_one_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run can need two, and setting what each error says must end somewhere, with a space after a comma or not."""
+    stored = {"method": "mine.one:Method", "backbone": "mine.two:net", "views": "mine.three:warm"}
+    monkeypatch.setenv("DUCHENNE_BUILDERS", "")
+    for number, held in enumerate(("", "mine.one:Method", "mine.one:Method,mine.two:net")):
+        said = ",".join(filter(None, (held, list(stored.values())[number])))
+        with pytest.raises(UsageError, match=rf"set DUCHENNE_BUILDERS={said} and run again\.$"):
+            check_named_code(stored, "config.yaml")
+        monkeypatch.setenv("DUCHENNE_BUILDERS", said.replace(",", ", "))
+    check_named_code(stored, "config.yaml")
+
+
 def test_nothing_is_imported_before_it_is_named(site: Path) -> None:
     package(site, "sleeper", "raise SystemError('woken')", methods="sleeping = sleeper:Method")
     assert [point.value for point in plugins("methods")["sleeping"]] == ["sleeper:Method"]

@@ -47,10 +47,11 @@ def check_builder(name: Any, where: object) -> None:
     Raises:
         UsageError: when it is code that `DUCHENNE_BUILDERS` does not hold.
     """
-    if is_builder(name) and name not in os.environ.get(BUILDERS_VARIABLE, "").split(","):
+    allowed = [word for part in os.environ.get(BUILDERS_VARIABLE, "").split(",") if (word := part.strip())]
+    if is_builder(name) and name not in allowed:
         raise UsageError(
             f"{where}: needs the code {name}, which a file may not start by itself; if you trust it, "
-            f"set {BUILDERS_VARIABLE}={name} and run again."
+            f"set {BUILDERS_VARIABLE}={','.join((*allowed, name))} and run again."
         )
 
 
