@@ -1,5 +1,6 @@
 """`model` of `detect` may be a detector that is open already."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,5 +28,9 @@ def test_detect_takes_open_detectors(film: Film, tmp_path: Path) -> None:
         pd.testing.assert_frame_equal(duchenne.detect([path], model=detector), wanted)
         with pytest.raises(UsageError, match="an open model is as it was opened"):
             duchenne.detect(path, model=detector, sides=True)
+    with duchenne.Detector(folder, min_face=77) as detector:
+        for given, kept in (({}, 77), ({"min_face": 40}, 40)):
+            duchenne.detect(path, model=detector, output=tmp_path / "a.csv", **given)
+            assert json.loads((tmp_path / "a.json").read_text())["min_face"] == kept
     with pytest.raises(UsageError, match="Identity: is not a detector of action units; make one with `duchenne fit`"):
         duchenne.detect(path, model=torch.nn.Identity())  # type: ignore[arg-type]

@@ -84,7 +84,7 @@ def detect(inputs: Inputs, *, model: Model = DUCHENNE, **fields: Any) -> pd.Data
     Args:
         inputs: a file, folder or pattern, or several.
         model: `duchenne`, `blendshapes`, the folder of a detector, an ONNX file made of one, or one that is open:
-            what `load_model` returns, or a `Detector`.
+            what `load_model` returns, or a `Detector`, whose `min_face` holds unless another one is given.
         **fields: those of `DetectArguments`, as `duchenne detect --help` lists them, with underscores. `output` is
             where to write the table as well: `FILE.csv` or `FILE.parquet` for one table of all inputs, `DIR/` for one
             table per input (those finished by an earlier call are not made again); `overlay` and `report` likewise.
@@ -99,7 +99,7 @@ def detect(inputs: Inputs, *, model: Model = DUCHENNE, **fields: Any) -> pd.Data
         UsageError: when the model, format, output or another setting makes no sense.
         InputError: when nothing can be read, or an output cannot be written.
     """
-    arguments = from_keywords(DetectArguments, fields, where="detect")
+    arguments = from_keywords(DetectArguments, _with_own(model, fields), where="detect")
     _check_open(model, fields)
     pieces: list[pd.DataFrame] = []
     collect = pieces.append if arguments.output is None else None
@@ -131,7 +131,7 @@ def detect_frames(
         UsageError: when the model is unknown, or cannot compute so.
         InputError: when nothing can be read; after the last frame that could be, when the file is damaged.
     """
-    arguments = from_keywords(FrameArguments, fields, where="detect_frames")
+    arguments = from_keywords(FrameArguments, _with_own(model, fields), where="detect_frames")
     _check_open(model, fields)
     unread = [name for name in ("sequence", "mirrored") if name in fields]
     if unread and not isinstance(source, str | Path):
@@ -229,6 +229,11 @@ def model_for(model: Model, settings: DetectSettings, compute: ComputeArguments)
         model.model if isinstance(model, Detector) else model, sides=settings.sides, device=compute.device,
         precision=compute.precision, all_aus=settings.all_aus, decisions=settings.baseline is None,
     )  # fmt: skip
+
+
+def _with_own(model: Model, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What was asked, and which faces a `Detector` reads, unless that was asked too."""
+    return {"min_face": model.min_face, **fields} if isinstance(model, Detector) else fields
 
 
 def _check_open(model: Model, given: Collection[str]) -> None:

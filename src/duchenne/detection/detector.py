@@ -84,8 +84,9 @@ class Detector:
             InputError: when a model file is missing.
         """
         numbers = from_keywords(_Numbers, {"min_face": min_face, "threads": threads}, where="Detector")
+        self.min_face = numbers.min_face
         self.model = open_model(model, sides=sides, all_aus=all_aus, device=device, precision=precision)
-        self._finder = FaceFinder(min_face_px=numbers.min_face, threads=numbers.threads)
+        self._finder = FaceFinder(min_face_px=self.min_face, threads=numbers.threads)
         self._closed = False
 
     def __enter__(self) -> Detector:

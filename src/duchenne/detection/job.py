@@ -133,14 +133,15 @@ def read_frames(
     if width_s:
         smoothed = smooth(frames, width_s, detector.model.columns)
         frames = (one for one in smoothed if one.time_s >= start_s and (end_s is None or one.time_s < end_s))
-    before_s, apart_s, people = -inf, inf, set()
+    before_s, apart_s = -inf, inf
+    people: set[int] = set()
     try:
         for result in frames:
             before_s, apart_s = result.time_s, min(apart_s, result.time_s - before_s)
             people.update(face.number for face in result.faces if not face.face.flag)
             yield result
     finally:
-        if width_s and width_s / 2 < apart_s < inf:
+        if width_s and width_s / 2 + 1e-9 < apart_s < inf:
             found.notes.append(
                 f"the frames that were read are {apart_s:g} s apart, so --smooth-s {width_s:g} changes nothing"
             )
