@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import f1_score as one_f1
 from tests.methods.made import RUN, random_batch, small_config, small_method
 from tests.training.made import changed, moving_squares
 
@@ -14,6 +15,7 @@ from duchenne.data.prepared import Prepared
 from duchenne.errors import InputError, UsageError
 from duchenne.losses.weighted_bce import class_weights, prior_shift, selective_weights, weighted_bce
 from duchenne.methods.registry import method_class
+from duchenne.methods.supervised.config import SupervisedConfig
 from duchenne.methods.supervised.method import Supervised
 from duchenne.training.held_out import labelled_rows, split_subjects, training_rows
 
@@ -168,6 +170,12 @@ def test_validation_is_the_mean_f1_over_everything():
     from duchenne.metrics import f1_score
 
     assert method.validation_of(whole) == pytest.approx(f1_score(truth, said).mean())
+    batch.labels["aus"][:, :, 1] = -1  # coded in other people only: no F1 of 0, which halved the mean
+    with torch.no_grad():
+        part = method.validation_counts(batch)
+    assert method.validation_of(part) == pytest.approx(one_f1(truth[:, 0], said[:, 0], zero_division=0))
+    with pytest.raises(ValueError, match="aus must name each action unit once"):
+        SupervisedConfig(aus=(12, 12))
 
 
 @pytest.mark.parametrize("name", ["selective", "selective_per_label", "balanced", "inverse_frequency", "none"])

@@ -39,7 +39,7 @@ def batch() -> ClipBatch:
 
 
 @pytest.mark.parametrize(
-    ("counts_of", "expected"), [(Method, [2 * 4.0, 4.0]), (LabelledMethod, [2.0] * 9)], ids=["score", "labels"]
+    ("counts_of", "expected"), [(Method, [2 * 4.0, 4.0]), (LabelledMethod, [2.0] * 12)], ids=["score", "labels"]
 )
 def test_counts_of_a_validation_are_summed_on_the_processor(counts_of: type[Method], expected: list[float]) -> None:
     method: Any = SimpleNamespace(

@@ -64,6 +64,8 @@ class LabelledConfig:
         check_ranges(self)
         if self.crop_min > self.crop_max:
             raise ValueError("crop_min must be at most crop_max")
+        if len(set(self.aus)) < len(self.aus):
+            raise ValueError("aus must name each action unit once")
         if self.absent_weight not in (0.0, 1.0):
             raise ValueError("absent_weight must be 0 or 1")
         if self.positive_shares and len(self.positive_shares) != len(self.aus):

@@ -123,17 +123,18 @@ class LabelledMethod(Method):
         return max(2, super().smallest_batch())
 
     def validation_counts(self, batch: ClipBatch) -> Tensor:
-        """(3C,) true positives, false positives and false negatives of every action unit, called present over 0.5."""
+        """(4C,) true positives, false positives, false negatives (called present over 0.5) and known labels of every
+        action unit."""
         labels = batch.labels["aus"][:, 0]
         said = self.judge(batch.images[:, 0].float() / 255) > 0
         there, missing = labels == 1, labels == 0
-        counts = torch.cat([(said & there).sum(0), (said & missing).sum(0), (~said & there).sum(0)])
-        return counts.cpu().double()  # MPS has no float64
+        counted = (said & there, said & missing, ~said & there, labels >= 0)
+        return torch.cat([which.sum(0) for which in counted]).cpu().double()  # MPS has no float64
 
     def validation_of(self, counts: Tensor) -> float:
-        """The mean over action units of F1; 0 for one that is neither there nor called."""
-        hits, wrong, missed = counts.view(3, -1)
-        return float((2 * hits / (2 * hits + wrong + missed).clamp_min(1)).mean())
+        """The mean of F1 over the action units that are coded; 0 for one that is neither there nor called."""
+        hits, wrong, missed, known = counts.view(4, -1)
+        return float((2 * hits / (2 * hits + wrong + missed).clamp_min(1))[known > 0].mean())
 
 
 def _shares(data: Prepared, aus: Sequence[int], rows: NDArray[np.int64]) -> NDArray[np.float64]:
