@@ -79,6 +79,13 @@ def go(page: Page, index: int) -> None:
         time.sleep(0.02)
 
 
+def painted(page: Page) -> None:
+    """Waits until the pictures of the faces are there."""
+    there = "one => one.getContext('2d').getImageData(38, 38, 1, 1).data[3]"
+    while not all(page.evaluate(f"[...document.querySelectorAll('#faces canvas')].map({there})")):
+        time.sleep(0.2)
+
+
 def code(page: Page, truth: dict[str, list[NDArray[np.bool_]]]) -> None:
     """Codes every smile of everyone by keys, and what was coded."""
     for name in FILMS:
@@ -127,17 +134,22 @@ def main() -> None:
             page.evaluate("document.activeElement.blur()")
             for _ in range(4):  # two coded ranges, the smile on the right, that on the left
                 page.keyboard.press("ArrowDown")
+                page.wait_for_timeout(400)
             page.keyboard.press("Shift+Digit3")
             go(page, runs(truth["monday"][0])[0][0] + 8)
             page.evaluate("document.getElementById('rows').scrollTop = 200")
             page.wait_for_timeout(600)
+            painted(page)
             if pictures is not None:
                 page.screenshot(path=pictures / "review.png")
             page.click("#tab-teach")
             page.click("#fit")
             while not page.inner_text("#job-step").startswith(("done", "failed")):
                 time.sleep(1)
-            page.wait_for_timeout(4000)
+            while not page.evaluate("Boolean(review.info?.fitted)"):
+                time.sleep(0.2)
+            page.wait_for_timeout(2000)
+            painted(page)
             page.evaluate("document.getElementById('rows').scrollTop = 200")
             if pictures is not None:
                 page.screenshot(path=pictures / "review_teach.png")

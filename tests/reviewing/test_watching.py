@@ -75,7 +75,7 @@ def test_why_an_action_unit_has_no_values(tmp_path: Path, show: Show) -> None:
         assert (value.inner_text(), value.get_attribute("title")) == (
             "none", "not judged on real faces (--all-aus gives its score)"
         )  # fmt: skip
-        assert "1 action unit without values (not judged" in page.inner_text("#table-note")
+        assert "1 action unit without values: not judged" in page.inner_text("#table-note")
         assert page.locator('[data-value="6"]').get_attribute("title") == "this model does not have it"
 
 

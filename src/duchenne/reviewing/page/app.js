@@ -169,7 +169,7 @@ function tableNote() {
   const flags = about?.faces.find(one => one.number === app.face)?.flags ?? {};
   const unread = Object.entries(flags).map(([flag, frames]) => `face ${app.face} ${UNREAD[flag] ?? flag} in ${plural(frames, "frame")}`);
   const reasons = Object.values(about?.missing ?? {});
-  const missing = [...new Set(reasons)].map(why => `${plural(reasons.filter(one => one === why).length, "action unit")} without values (${why})`);
+  const missing = [...new Set(reasons)].map(why => `${plural(reasons.filter(one => one === why).length, "action unit")} without values: ${why}`);
   $("table-note").textContent = about ? [about.model ? `model ${about.model}` : "", ...said, ...unread, ...missing].filter(Boolean).join("; ") : "there is no table of this recording yet";
 }
 
