@@ -44,6 +44,12 @@ class Tiny(nn.Module):
         return self.feature_map(x).mean((2, 3))
 
 
+class Eighths(Tiny):
+    """The same for any side that it can take."""
+
+    size_px = None
+
+
 class Blind(nn.Module):
     """No maps."""
 
@@ -150,7 +156,7 @@ def test_a_recipe_may_not_start_code_by_itself(squares, tmp_path, monkeypatch):
     [
         ("simclr", {"backbone": f"{HERE}:nothing"}, "cannot be imported"),
         ("simclr", {"backbone": f"{HERE}:number"}, "returns a int, not a torch module"),
-        ("simclr", {"backbone": f"{HERE}:tiny", "size_px": 36}, r"size_px 36: .*multiple of 8"),
+        ("simclr", {"backbone": f"{HERE}:Eighths", "size_px": 36}, r"size_px 36: .*multiple of 8"),
         ("simclr", {"backbone": f"{HERE}:lost"}, r"cannot be called \(FileNotFoundError: weights.pt\)"),
         ("simclr", {"backbone": f"{HERE}:Tokens"}, r"feature_map gives \(1, 16, 6\) of a picture, not \(B, C, h, w\)"),
         ("simclr", {"backbone": f"{HERE}:Picky"}, r"picture of 224 px .*32 px, not 224.*; name .* module's `size_px`"),
@@ -158,7 +164,8 @@ def test_a_recipe_may_not_start_code_by_itself(squares, tmp_path, monkeypatch):
         ("simclr", {"backbone": f"{HERE}:Lists"}, r"gives a tuple of a picture, no feature vector \(B, D\)"),
         ("simclr", {"backbone": f"{HERE}:Numbers"}, r"gives a ndarray of a picture, no feature vector \(B, D\)"),
         ("simclr", {"backbone": f"{HERE}:ListOfMaps"}, r"feature_map gives a list of a picture, not \(B, C, h, w\)"),
-        ("simclr", {"backbone": f"{HERE}:picky32", "size_px": 48}, r"size_px 48: .*AssertionError: 32 px, not 48"),
+        ("simclr", {"backbone": f"{HERE}:picky32", "size_px": 48}, "size_px 48: .*:picky32 takes pictures of 32 px only"),
+        ("simclr", {"backbone": f"{HERE}:tiny", "size_px": 48}, "size_px 48: .*:tiny takes pictures of 32 px only"),
         ("knowledge_driven", {"backbone": f"{HERE}:blind", "validation_share": 0.0}, "no feature_map"),
     ],
 )

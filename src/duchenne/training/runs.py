@@ -375,9 +375,10 @@ def _check_record(weights: str) -> None:
 
 def check_side(method: Method, config: Any) -> None:
     """Refuses a side of the pictures that the backbone cannot take, before anything is trained."""
-    name, smallest_px = method.encoder.spec.backbone, method.encoder.backbone.smallest_px
-    if config.size_px < smallest_px:
-        raise UsageError(f"--size-px {config.size_px}: {name} takes pictures from {smallest_px} px.")
+    name, backbone = method.encoder.spec.backbone, method.encoder.backbone
+    if config.size_px < backbone.smallest_px or config.size_px != (backbone.side_px or config.size_px):
+        takes = f"of {backbone.side_px} px only" if backbone.side_px else f"from {backbone.smallest_px} px"
+        raise UsageError(f"--size-px {config.size_px}: {name} takes pictures {takes}.")
     if is_foreign(name):  # not ours: it says so itself, in its own words
         with others_code(f"--size-px {config.size_px}: {name} cannot take it"), torch.no_grad():
             method.encoder.eval()(torch.zeros(1, 3, config.size_px, config.size_px))

@@ -18,6 +18,7 @@ class Backbone(nn.Module):
         channels: of the last map.
         feature_dim: width of what `forward` gives.
         smallest_px: side of the smallest picture it takes.
+        side_px: the only side it takes, by what it says of itself; None for any.
         input_mean, input_std: of the three channels, taken out of pictures in [0, 1] before it sees them.
     """
 
@@ -25,6 +26,7 @@ class Backbone(nn.Module):
     channels: int
     feature_dim: int
     smallest_px: int = 1
+    side_px: int | None = None
     input_mean: tuple[float, float, float] = IMAGENET_MEAN
     input_std: tuple[float, float, float] = IMAGENET_STD
 

@@ -72,7 +72,8 @@ class BuiltBackbone(Backbone):
         self.name, self.last_stage = name, last_stage
         self.input_mean, self.input_std = (0.0,) * 3, (1.0,) * 3  # it takes [0, 1] itself
         self.network = call_builder(name, "--backbone")
-        side = stated_side(self.network, f"--backbone {name}") or _TRIED_PX
+        self.side_px = stated_side(self.network, f"--backbone {name}")
+        side = self.side_px or _TRIED_PX
         self.feature_dim, self._tried_px = 0, side  # the width is not known yet
         stages = getattr(self.network, "stages", ())  # many networks call their layers so
         named = isinstance(stages, list | tuple) and all(isinstance(stage, str) for stage in stages)
