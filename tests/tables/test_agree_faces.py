@@ -160,3 +160,40 @@ def test_codes_of_which_no_face_is_there_are_an_error(tmp_path: Path) -> None:
     codes = write(tmp_path, "codes.csv", "source,subject,au,onset_s,offset_s\np1,mother,12,0,2\np1,infant,12,2,4\n")
     with pytest.raises(InputError, match=r"^codes.csv: p1_aus.csv has none of its faces \(infant, mother\); write the"):
         agree(table, codes, out=tmp_path / "out")
+
+
+def coder_table(folder: Path, *, face: str | None = None) -> Path:
+    """What a coder says of the ten frames of `framed`, in rows per frame: AU 12 from 0 to 2 s, AU 6 never."""
+    table = pd.DataFrame({"frame": range(10), "time_s": np.arange(10) / 2, "AU12": [1] * 4 + [0] * 6, "AU06": 0})
+    if face is not None:
+        table["face"] = face
+    path = folder / "coder.csv"
+    table.to_csv(path, index=False)
+    return path
+
+
+@pytest.mark.parametrize("face", [None, "ann"])
+def test_rows_of_nobody_are_no_second_face(tmp_path: Path, face: str | None) -> None:
+    # The only face has another name than the coder's, and in two frames nobody was found.
+    tool = framed(tmp_path, {1: range(8), None: range(8, 10)})
+    coder = coder_table(tmp_path, face=face)
+    for one, other in ((coder, tool), (tool, coder)):
+        table = agree(one, other, out=tmp_path / "out").set_index("au")
+        assert list(table["frames"]) == [8, 8]
+        assert table.loc["AU12", "kappa"] == 1
+
+
+def test_a_table_that_names_no_face_is_of_the_one_seen_largest_and_longest(tmp_path: Path) -> None:
+    # Face 0 passes by and shows nothing of what was coded.
+    tool = framed(tmp_path, {0: range(4, 8), 1: range(10)}, (40, 90))
+    coder = coder_table(tmp_path)
+    for one, other in ((coder, tool), (tool, coder)):
+        table = agree(one, other, out=tmp_path / "out")
+        assert list(table["frames"]) == [10, 10]
+        assert table.set_index("au").loc["AU12", "kappa"] == 1
+        assert table.attrs["notes"] == [
+            "coder.csv: names no face, where p1_aus.csv has 2; taken to be face 1, which is seen largest and longest."
+        ]
+    tool = framed(tmp_path, {0: range(10), 1: range(10)}, (90, 90))
+    with pytest.raises(InputError, match="it may be any of 0, 1"):
+        agree(coder, tool, out=tmp_path / "out")

@@ -32,6 +32,7 @@ from duchenne.tables.codings import Coding, Floats, read_coding
 from duchenne.tables.event_codings import (
     EventCoding,
     even_frames,
+    main_face,
     read_event_codings,
     seen_faces,
     with_faces_of_others,
@@ -179,6 +180,9 @@ def _read(paths: Sequence[Path], intensity_from: float, step_s: float) -> tuple[
         return _on_even_frames(events, intensity_from, step_s), notes
     if events and not framed.keys["time_s"].notna().all():
         raise InputError(f"{framed.name}: has no time for every row, so events cannot be joined; add time_s.")
+    found, more = _on_main_faces(found)
+    notes += more
+    framed = next(one for one in found if isinstance(one, Coding))
     seen, codings = seen_faces(framed), []
     for one in found:
         if isinstance(one, EventCoding):
@@ -187,6 +191,28 @@ def _read(paths: Sequence[Path], intensity_from: float, step_s: float) -> tuple[
             one = placed.on(framed.keys, intensity_from)
         codings.append(one)
     return codings, notes
+
+
+def _on_main_faces(found: Sequence[Coding | EventCoding]) -> tuple[list[Coding | EventCoding], list[str]]:
+    """Tables without a column for faces are of the one seen largest and longest where another table has several."""
+    named = [one for one in found if isinstance(one, Coding) and one.names_faces]
+    out, notes = list[Coding | EventCoding](), list[str]()
+    for one in found:
+        if isinstance(one, Coding) and not one.names_faces:
+            face = one.keys["face"].copy()
+            for source in sorted(_recordings(one)):
+                for other in named:
+                    faces = seen_faces(other)
+                    # A table without names of sources is about the only one.
+                    there = faces.get(source) or (next(iter(faces.values())) if "" in {source, *faces} else {})
+                    if len(there) > 1:
+                        main, note = main_face(there, one.name, f" in {source}" if source else "", other.name)
+                        face[one.keys["source"] == source] = main
+                        notes.append(note)
+                        break
+            one = replace(one, keys=one.keys.assign(face=face))
+        out.append(one)
+    return out, notes
 
 
 def _on_even_frames(events: Sequence[EventCoding], intensity_from: float, step_s: float) -> list[Coding]:

@@ -42,6 +42,7 @@ _KINDS: Final[dict[str, Kind]] = {
     "c": "occurrence", "r": "intensity", "i": "intensity", "intensity": "intensity",
     "int": "intensity", "p": "probability", "s": "score",
 }  # fmt: skip
+_FACES: Final = ("face", "face_id", "Person_ID", "Identity")
 _RANGES: Final[dict[Kind, tuple[float, float]]] = {
     "occurrence": (0, 1), "intensity": (0, 5), "probability": (0, 1), "score": (-np.inf, np.inf),
 }  # fmt: skip
@@ -58,17 +59,27 @@ class Coding:
             table has none).
         values: (au, kind) -> one value per row, NaN where unknown.
         notes: a sentence on columns that name an action unit and are not read.
+        names_faces: whether the table has a column for faces; else all are `0`.
     """
 
     name: str
     keys: pd.DataFrame
     values: Mapping[tuple[int, Kind], Floats]
     notes: tuple[str, ...] = ()
+    names_faces: bool = True
 
     @property
     def aus(self) -> tuple[int, ...]:
         """The action units, ascending."""
         return tuple(sorted({au for au, _ in self.values}))
+
+    @property
+    def seen(self) -> NDArray[np.bool_]:
+        """(N,) whether a row has any value; rows without are of a face that was not read, or of nobody."""
+        out = np.zeros(len(self.keys), dtype=bool)
+        for values in self.values.values():
+            out |= ~np.isnan(values)
+        return out
 
     def present(self, au: int, *, threshold: float, intensity_from: float) -> Floats | None:
         """Occurrence as 0, 1 or NaN: as coded, else by the probability or intensity; None for raw scores alone."""
@@ -155,7 +166,8 @@ def coding_of(table: pd.DataFrame, path: Path) -> Coding:
     if "success" in table:  # OpenFace writes zeros where it found no face
         failed = _numbers(table["success"], f"{path}: column `success`") != 1
         values = {key: np.where(failed, np.nan, numbers) for key, numbers in values.items()}
-    return Coding(path.name, _keys(table, path), values, tuple(unread_note(table, path)))
+    named = any(name in table for name in _FACES)
+    return Coding(path.name, _keys(table, path), values, tuple(unread_note(table, path)), named)
 
 
 def unread_note(table: pd.DataFrame, path: Path, known: re.Pattern[str] = _NAME) -> list[str]:
@@ -212,7 +224,7 @@ def _keys(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     def numbers(column: pd.Series[Any] | None) -> Floats:
         return np.full(len(table), np.nan) if column is None else _numbers(column, f"{path}: column `{column.name}`")
 
-    source, face = first("source", "input", "filename"), first("face", "face_id", "Person_ID", "Identity")
+    source, face = first("source", "input", "filename"), first(*_FACES)
     labels = {} if source is None else labels_of(map(str, source.unique()))
     sources = [""] * len(table) if source is None else [labels[str(name)] for name in source]
     frame, time = first("frame", "Frame", "frame_idx"), first("time_s", "timestamp", "frame_time_in_ms")

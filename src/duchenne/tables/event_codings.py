@@ -106,12 +106,9 @@ class EventCoding:
                         f"{where} has there."
                     )
             elif "" in faces:
-                main = self._main_face(there, in_it, where)
+                main, note = main_face(there, self.name, in_it, where)
                 videos[source] = {main: faces[""]}
-                notes.append(
-                    f"{self.name}: names no face{in_it}, where {where} has {len(there)}; taken to be face {main}, "
-                    "which is seen largest and longest."
-                )
+                notes.append(note)
             else:
                 videos[source] = {face: codes for face, codes in faces.items() if face in there}
                 lacking = in_order(faces.keys() - there.keys())
@@ -126,16 +123,6 @@ class EventCoding:
                 "gives them into a column `face`."
             )
         return replace(self, videos=videos), notes
-
-    def _main_face(self, there: Mapping[str, float], in_it: str, where: str) -> str:
-        most = max(there.values())
-        main = in_order(face for face, much in there.items() if much == most)
-        if len(main) > 1:
-            raise InputError(
-                f"{self.name}: names no face{in_it}, and it may be any of {listed(main)} ({where}); say in a column "
-                "`face` of whom the codes are."
-            )
-        return main[0]
 
     def on(self, keys: pd.DataFrame, intensity_from: float) -> Coding:
         """The coding of given frames.
@@ -229,8 +216,7 @@ def even_frames(coding: EventCoding, ends_s: Mapping[str, float], step_s: float)
 
 def seen_faces(coding: Coding) -> Seen:
     """The faces of a table. Rows without a value are nobody's, but where a recording has no others."""
-    known = np.any([~np.isnan(values) for values in coding.values.values()], axis=0)
-    return {**faces_of(coding.keys), **faces_of(coding.keys[known])}
+    return {**faces_of(coding.keys), **faces_of(coding.keys[coding.seen])}
 
 
 def faces_of(keys: pd.DataFrame) -> Seen:
@@ -259,6 +245,31 @@ def with_faces_of_others(codings: Sequence[EventCoding]) -> list[EventCoding]:
                     placed, _ = placed.on_faces({source: dict.fromkeys(named[where], 1.0)}, where)
         found.append(placed)
     return found
+
+
+def main_face(there: Mapping[str, float], name: str, in_it: str, where: str) -> tuple[str, str]:
+    """The face that is seen largest and longest, of whom a coding is that names none, and a sentence that says so.
+
+    Args:
+        there: the faces, see `Seen`.
+        name: of the coding.
+        in_it: ` in` and the recording, or nothing.
+        where: the name of the coding that has these faces.
+
+    Raises:
+        InputError: when there are several.
+    """
+    most = max(there.values())
+    main = in_order(face for face, much in there.items() if much == most)
+    if len(main) > 1:
+        raise InputError(
+            f"{name}: names no face{in_it}, and it may be any of {listed(main)} ({where}); say in a column `face` of "
+            "whom the codes are."
+        )
+    return main[0], (
+        f"{name}: names no face{in_it}, where {where} has {len(there)}; taken to be face {main[0]}, which is seen "
+        "largest and longest."
+    )
 
 
 def in_order(faces: Iterable[str]) -> list[str]:

@@ -14,7 +14,7 @@ from duchenne.data.spreadsheets import as_numbers
 from duchenne.errors import InputError
 from duchenne.facs import au_column
 from duchenne.preparing.codes.programs.notation import parse_time
-from duchenne.tables.codings import Coding, coding_of
+from duchenne.tables.codings import coding_of
 from duchenne.tables.episodes import SCALE_COLUMN
 
 OPENFACE_POSE_SIGNS: Final = np.array([1.0, -1.0, 1.0])
@@ -81,7 +81,7 @@ def as_ours(table: pd.DataFrame, path: Path, fps: float | None, notes: list[str]
     for (au, kind), values in coding.values.items():
         number = FEX_SAME.get(au, au) if FEX_SAME.get(au, au) not in taken else au
         ours[f"{au_column(number)}_{_ENDINGS[kind]}"] = values
-    seen = _seen(coding)
+    seen = coding.seen
     if "face" in table:  # ours: a face without action units is one that could not be read
         seen |= ours["face"].notna().to_numpy(dtype=bool)
     ours["face"] = ours["face"].where(seen)
@@ -103,10 +103,6 @@ def _numbers(column: pd.Series[float], where: str) -> NDArray[np.float64]:
         return as_numbers(column, where)
     except ValueError as error:
         raise InputError(f"{error}; correct it.") from error
-
-
-def _seen(coding: Coding) -> NDArray[np.bool_]:
-    return np.asarray(np.any([~np.isnan(values) for values in coding.values.values()], axis=0), dtype=bool)
 
 
 def _times(

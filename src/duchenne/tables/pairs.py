@@ -121,7 +121,7 @@ def compare_pair(
 def join(first: Coding, second: Coding, *, by: Joining = "auto") -> Joined:
     """Finds the rows of two codings that belong together: same source (by file stem), same face, same moment.
 
-    Where both have one face in a source, its names or numbers need not be equal.
+    Where both have one face in a source, its names or numbers need not be equal; rows of nobody are no other face.
 
     Raises:
         NothingShared: when nothing matches.
@@ -133,10 +133,14 @@ def join(first: Coding, second: Coding, *, by: Joining = "auto") -> Joined:
             raise InputError(f"{first.name} and {second.name}: one has several sources, the other no column `source`.")
         for key in keys:
             key["source"] = ""
-    faces = [key.groupby("source")["face"].nunique() for key in keys]
-    alone = [source for source, number in faces[0].items() if number == 1 == faces[1].get(source)]
-    for key in keys:
+    seen = [coding.seen for coding in (first, second)]
+    faces = [{**_faces(key), **_faces(key[there])} for key, there in zip(keys, seen)]
+    alone = [source for source, own in faces[0].items() if len(own) == 1 == len(faces[1].get(source, ()))]
+    for key, there in zip(keys, seen):
+        key["row"] = np.arange(len(key))
         key.loc[key["source"].isin(alone), "face"] = "0"
+        nobody = key.duplicated(["source", "face", "frame", "time_s"], keep=False) & ~there
+        key.drop(index=key.index[nobody], inplace=True)
     timed = all(key["time_s"].notna().all() for key in keys)
     framed = all(key["frame"].notna().all() for key in keys)
     chosen = ("time" if timed else "frame") if by == "auto" else by
@@ -145,8 +149,6 @@ def join(first: Coding, second: Coding, *, by: Joining = "auto") -> Joined:
             f"{first.name} and {second.name}: not both have {chosen} for every row; join by the other (--by)."
         )
     column = "time_s" if chosen == "time" else "frame"
-    for key in keys:
-        key["row"] = np.arange(len(key))
     parts = []
     groups = keys[1].groupby(["source", "face"])
     for number_, (name, mine) in enumerate(keys[0].groupby(["source", "face"])):
@@ -161,8 +163,8 @@ def join(first: Coding, second: Coding, *, by: Joining = "auto") -> Joined:
     sources = [set(key["source"]) for key in keys]
     counts = {
         "frames": len(matched),
-        "only_first_frames": len(keys[0]) - len(matched),
-        "only_second_frames": len(keys[1]) - len(matched),
+        "only_first_frames": len(first.keys) - len(matched),
+        "only_second_frames": len(second.keys) - len(matched),
         "sources": int(matched["source"].nunique()),
         "only_first_sources": len(sources[0] - sources[1]),
         "only_second_sources": len(sources[1] - sources[0]),
@@ -171,6 +173,14 @@ def join(first: Coding, second: Coding, *, by: Joining = "auto") -> Joined:
     codes = pd.factorize(matched["source"])[0].astype(np.int64)
     time_s = first.keys["time_s"].to_numpy(np.float64)[rows[0]]
     return Joined(*rows, matched["group"].to_numpy(np.int64), codes, time_s, chosen, counts)
+
+
+def _faces(keys: pd.DataFrame) -> dict[str, set[str]]:
+    """Source -> its faces."""
+    found: dict[str, set[str]] = {}
+    for source, face in keys[["source", "face"]].drop_duplicates().itertuples(index=False):
+        found.setdefault(str(source), set()).add(str(face))
+    return found
 
 
 def _match(mine: pd.DataFrame, other: pd.DataFrame, column: str) -> pd.DataFrame:
