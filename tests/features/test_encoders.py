@@ -149,10 +149,13 @@ def test_builders(faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         "def build():\n    return torch.nn.Sequential(torch.nn.AvgPool2d(16), torch.nn.Flatten())\n"
         "def wrong():\n    return torch.nn.Identity()\n"
         "def empty():\n    return None\n"
+        "class Two(torch.nn.Module):\n    def forward(self, x):\n        return x, x\n"
     )
     assert features("my_encoders:build", faces).shape == (168, 27)
     with pytest.raises(UsageError, match=r"shape .* not \(B, D\)"):
         features("my_encoders:wrong", faces)
+    with pytest.raises(UsageError, match=r"my_encoders:Two: gives a tuple for 64 pictures, not \(B, D\)"):
+        features("my_encoders:Two", faces)
     with pytest.raises(UsageError, match="no pooled features"):
         features("my_encoders:build", faces, Context(device=CPU.device, feature="pooled"))
     for name, sentence in {

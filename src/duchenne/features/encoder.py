@@ -242,11 +242,11 @@ class EncoderSource(SingleSource):
             for start, pictures in batches:
                 said = f"--model {self.name}: cannot look at pictures of {pictures.shape[1]} px"
                 with others_code(said) if self.facts["kind"] == "builder" else nullcontext():
-                    values = forward(encoder_input(pictures, context.device)).float().cpu().numpy()
-                if values.ndim != 2 or len(values) != len(pictures):
-                    raise UsageError(
-                        f"--model {self.name}: gives shape {values.shape} for {len(pictures)} pictures, not (B, D)."
-                    )
+                    given: object = forward(encoder_input(pictures, context.device))
+                if not isinstance(given, Tensor) or given.ndim != 2 or len(given) != len(pictures):
+                    shape = f"shape {tuple(given.shape)}" if isinstance(given, Tensor) else f"a {type(given).__name__}"
+                    raise UsageError(f"--model {self.name}: gives {shape} for {len(pictures)} pictures, not (B, D).")
+                values = given.float().cpu().numpy()
                 if out is None:
                     out = np.empty((count, values.shape[1]), dtype=np.float32)
                 out[start : start + len(values)] = values
