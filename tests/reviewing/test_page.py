@@ -161,6 +161,18 @@ def test_codes_belong_to_their_face_and_frames_have_their_own_numbers(tmp_path: 
         press(page, "ArrowDown")  # to the code of the face that is not shown
         until(page, "review.face === 0 && review.player.shown === 1 && review.player.face === 0")
         assert page.inner_text("#selected-title").startswith("AU12")
+        # The answer about a face that was chosen before the last one comes late, and changes nothing any more.
+        page.evaluate(
+            """() => { const ask = globalThis.fetch; let first = true;
+              globalThis.fetch = (...given) => { const late = first && String(given[0]).includes("face=1");
+                if (!late) return ask(...given);
+                first = false; return new Promise(done => setTimeout(done, 500)).then(() => ask(...given)); }; }"""
+        )
+        page.click('[data-face="1"]')
+        page.evaluate("document.activeElement.blur()")
+        press(page, "ArrowUp")
+        page.wait_for_timeout(1200)
+        assert page.evaluate("[review.face, review.player.face]") == [0, 0]
 
 
 def test_onset_offset_and_removal_of_a_code_that_is_there(site: Site, show: Show, tmp_path: Path) -> None:

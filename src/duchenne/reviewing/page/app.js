@@ -17,7 +17,7 @@ const narrow = matchMedia("(max-width: 46rem)");
 const player = new Player($("video"), $("overlay"), $("picture"), $("window"));
 const curves = new Curves(player, $("plot"), $("curves"), $("cursor"), $("rows"));
 const coding = new Coding();
-const app = {state: null, key: null, info: null, face: null, row: null, player, curves, coding, open, renew, canCode, say};
+const app = {state: null, key: null, info: null, face: null, asked: null, row: null, player, curves, coding, open, renew, canCode, say};
 const panel = new Panel(app), compare = new Compare(app), teach = new Teach(app);
 globalThis.review = app;  // for whoever looks at the page with developer tools, and for tests
 
@@ -77,7 +77,10 @@ async function open(key, time, face) {
     try { await coding.leave(); }
     catch (error) { $("recording").value = app.key ?? key; say(error.message, true); return; }
     await turn(key, face);
-  } else if (face !== undefined && face !== app.face) await choose(face).catch(tell);
+  } else if (face !== undefined && face !== app.asked) {
+    await choose(face).catch(tell);
+    if (face !== app.asked) return;  // another was chosen in the meantime
+  }
   if (time !== undefined && app.key === key) seekTo(time);
 }
 
@@ -132,8 +135,9 @@ function whenReady(then) {
 // A face: its numbers, of the table and of the fitted detector.
 async function choose(face) {
   const key = app.key;
-  const [read, fitted] = await Promise.all(["table", "fitted"].map(of => of === "table" || app.info.fitted ? numbers(key, of, face ?? 0) : null));
-  if (key !== app.key) return;
+  app.asked = face;
+  const [read, fitted] = await Promise.all(["table", "fitted"].map(of => of === "table" || app.info.fitted ? numbers(key, of, face ?? 0) : null)).catch(error => { app.asked = app.face; throw error; });
+  if (key !== app.key || face !== app.asked) return;  // another was chosen in the meantime
   const own = app.info.table || !fitted ? read : fitted;  // without a table the fitted detector's has the faces
   app.face = player.face = face;
   for (const button of $("faces").children) button.setAttribute("aria-checked", String(Number(button.dataset.face) === face));
