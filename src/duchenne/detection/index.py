@@ -144,7 +144,7 @@ def _by_number(item: tuple[str, Any]) -> int:
 
 
 def _person(number: int, face: dict[str, Any], frames: int) -> Person:
-    portraits, scores = face["portraits"], zip(*face["values"].values())
-    read = sum(any(value is not None for value in frame) for frame in scores)
+    portraits, unread = face["portraits"], face.get("unread", {})  # a face at rest nowhere has a pose all the same
+    read = sum(value is not None and str(place) not in unread for place, value in enumerate(face["pose"][0]))
     portrait = str(portraits[len(portraits) // 2][1]) if portraits else None
     return Person(number, "#" + bytes(face_colour(number)).hex(), read / frames, portrait)
