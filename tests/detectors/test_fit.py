@@ -135,6 +135,8 @@ def test_people_are_called_the_same_in_all_folders(tmp_path: Path) -> None:
         duchenne.fit(model="blendshapes", data=[named, numbered], out=tmp_path / "d", quiet=True)
     with pytest.raises(InputError, match="so nobody can be left out; prepare all with the same names"):
         training_rows(Prepared([numbered, named]), "0/3")
+    with pytest.raises(InputError, match="so no fold can leave them out"):
+        duchenne.evaluate("linear", model="pixels", data=[named, numbered], out=tmp_path / "e", folds="3", quiet=True)
     duchenne.fit(model="blendshapes", data=numbered, out=tmp_path / "d", quiet=True)
     assert load_detector(tmp_path / "d").record.notes[-1].startswith("3 of the people have no name, only that of a rec")
     duchenne.fit(model="blendshapes", data=[named, again], out=tmp_path / "d", quiet=True)

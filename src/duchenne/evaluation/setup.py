@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from duchenne.data.across import common_level
+from duchenne.data.epochs import check_names as check_people
 from duchenne.data.folds import Fold
 from duchenne.data.prepared import Data, Prepared, folders_of, open_prepared
 from duchenne.devices import resolve_device
@@ -81,10 +82,12 @@ def set_up(arguments: ScoredArguments, data: Data) -> Setup:
 
     Raises:
         UsageError: when settings exclude each other, or there are fewer subjects than folds.
-        InputError: when something cannot be read, holds no labels, or lies on both sides.
+        InputError: when something cannot be read, holds no labels, or lies on both sides, or people may have a name in
+            one folder and a number in another.
     """
     device, others = resolve_device(arguments.device), arguments.train_data
     prepared = Prepared([*others, *folders_of(data)]) if others else open_prepared(data)
+    check_people(prepared, "no fold can leave them out")
     level = arguments.positive_from
     if others and level is None and arguments.target == "au":
         level = common_level(prepared)
