@@ -1,7 +1,8 @@
 """What is drawn from the irregular folders, in short: `python -m tests.data.orders FOLDER` prints it.
 
 `orders.json` holds what it printed before the samplers read columns in place of a table of everything, and of epochs of
-videos, since all that is drawn of a recording is of one clip; `test_orders.py` holds them to it.
+videos, since all that is drawn of a recording is of one clip; of units of one's own, since the note on clips left out
+says more. `test_orders.py` holds them to it.
 """
 
 from __future__ import annotations

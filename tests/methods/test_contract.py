@@ -167,7 +167,7 @@ def own_methods():
 
 def test_a_method_needs_nothing_of_the_job_but_its_facts(tmp_path):
     """`complete` takes the method's own configuration, which has neither batch size nor size of pictures."""
-    data = moving_squares(tmp_path / "squares", clips=9, frames=8)
+    data = moving_squares(tmp_path / "squares", clips=9, frames=18)
     rows = np.arange(len(data))
     facts = {"batch_size": 4, "size_px": 64, "holds_out": True}
     for name in METHODS:

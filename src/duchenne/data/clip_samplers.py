@@ -234,7 +234,7 @@ class SequenceSampler:
             short += int((~kept).sum())
             found.add(used, np.flatnonzero(kept), unit, starts, runs, data.subject_ids(used.rows[begin]))
         if not found.clips:
-            if sparse:
+            if sparse and self.unit_s is not None:
                 raise InputError(
                     f"{data.paths[0]}: none of its clips is usable: {sparse} have too few frames for an interval unit "
                     f"of {self.unit_s} s, others are too short; use a longer --interval-unit or none."
@@ -293,8 +293,8 @@ class SequenceSampler:
 
     def _dense(self, unit: NDArray[np.float64], spacing: NDArray[np.float64]) -> NDArray[np.bool_]:
         """(C,) whether frames that far apart are near enough to what is wanted, and no two of a sequence the same."""
-        if self.unit_s is None:
-            return np.ones(len(unit), dtype=bool)
+        if self.unit_s is None:  # the clip's own, but a part of it may be sparser
+            return np.asarray(spacing <= 1.25 * unit)
         frames = np.divide(unit, spacing, out=np.ones(len(unit)), where=spacing > 0)[:, None] * self.offsets
         apart = np.diff(np.ceil(frames - 0.5 - 1e-6)) >= 1
         return np.asarray((spacing <= 1.25 * unit) & apart.all(axis=1))
