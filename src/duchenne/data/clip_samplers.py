@@ -293,11 +293,12 @@ class SequenceSampler:
 
     def _dense(self, unit: NDArray[np.float64], spacing: NDArray[np.float64]) -> NDArray[np.bool_]:
         """(C,) whether frames that far apart are near enough to what is wanted, and no two of a sequence the same."""
-        if self.unit_s is None:  # the clip's own, but a part of it may be sparser
-            return np.asarray(spacing <= 1.25 * unit)
+        near: NDArray[np.bool_] = spacing <= 1.25 * unit
+        if self.unit_s is None:  # the clip's own, of which a part may still be sparser
+            return near
         frames = np.divide(unit, spacing, out=np.ones(len(unit)), where=spacing > 0)[:, None] * self.offsets
         apart = np.diff(np.ceil(frames - 0.5 - 1e-6)) >= 1
-        return np.asarray((spacing <= 1.25 * unit) & apart.all(axis=1))
+        return np.asarray(near & apart.all(axis=1))
 
     def _runs(self, times: NDArray[np.float64], unit: float, middle: float) -> list[tuple[int, int, int]]:
         """Of the runs of a clip that a sequence fits into: where each begins, its length, and its starts."""

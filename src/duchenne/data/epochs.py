@@ -51,7 +51,12 @@ def copied_recordings(data: Prepared) -> tuple[str, ...]:
     return tuple(names.take(pa.array(places.index[again])).to_pylist())
 
 
-def check_names(data: Prepared, why: str) -> None:
+def is_unnamed(subject: str) -> bool:
+    """Whether a subject is only a recording and the number of a face, as `prepare` calls whom nobody has named."""
+    return re.search(r"#\d+$", subject) is not None
+
+
+def check_people(data: Prepared, why: str) -> None:
     """Refuses a recording that lies in several folders with names of its people in one and numbers in another.
 
     They would count as different people.
@@ -72,8 +77,8 @@ def check_names(data: Prepared, why: str) -> None:
             people[own, str(file)].append(set(found))
     for (_, file), seen in people.items():
         for one, other in permutations(seen, 2):
-            numbers = sorted(name for name in one - other if re.search(r"#\d+$", name))
-            names = sorted(name for name in other - one if not re.search(r"#\d+$", name))
+            numbers = sorted(name for name in one - other if is_unnamed(name))
+            names = sorted(name for name in other - one if not is_unnamed(name))
             if numbers and names:
                 raise InputError(
                     f"{data.paths[0]}: {file} lies in several of the folders, and there is `{names[0]}` in one and "

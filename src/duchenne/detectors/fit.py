@@ -13,7 +13,7 @@ import pandas as pd
 
 from duchenne._version import __version__
 from duchenne.config import SEEDS
-from duchenne.data.epochs import check_names, copied_recordings
+from duchenne.data.epochs import check_people, copied_recordings, is_unnamed
 from duchenne.data.folds import check_apart, from_assignment
 from duchenne.data.prepared import Data, Prepared, open_prepared
 from duchenne.detectors.calibrating.by_group import group_rows, group_scores
@@ -108,7 +108,7 @@ def fit(
             f"--tune all: --model {source.name} is no single encoder, so there is nothing to train; leave it out."
         )
     prepared = open_prepared(data)
-    check_names(prepared, "nobody can be left out to judge the detector on")
+    check_people(prepared, "nobody can be left out to judge the detector on")
     coded = coded_rows(prepared)
     crop_px = prepared.infos[0].size_px
     reader = source.for_new_faces(crop_px=crop_px, seed=seed)
@@ -250,7 +250,7 @@ def _notes(data: Prepared, coded: Coded, reader: FeatureSource, number: int) -> 
         notes.append(f"Only {number} subjects: too few to leave one out and judge the rest, so there are no figures.")
     elif number < FEWEST_SHOWING:
         notes.append(f"Only {number} subjects: too few for decisions ({FEWEST_SHOWING} must show an action unit).")
-    nameless = sorted(name for name in coded.subjects.dropna().unique() if re.search(r"#\d+$", name))
+    nameless = sorted(name for name in coded.subjects.dropna().unique() if is_unnamed(name))
     if len({name.rpartition("#")[0] for name in nameless}) > 1:
         notes.append(
             f"{len(nameless)} of the people have no name, only that of a recording and a number (first: "

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from duchenne.data.across import common_level
-from duchenne.data.epochs import check_names as check_people
+from duchenne.data.epochs import check_people
 from duchenne.data.folds import Fold
 from duchenne.data.prepared import Data, Prepared, folders_of, open_prepared
 from duchenne.devices import resolve_device

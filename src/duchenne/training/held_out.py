@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from duchenne.config import to_mapping
 from duchenne.data.clip_samplers import Clip, ClipTable
-from duchenne.data.epochs import check_names, copied_recordings, first_rows
+from duchenne.data.epochs import check_people, copied_recordings, first_rows
 from duchenne.data.folds import from_partition, hold_out, is_partition, k_fold, people_of
 from duchenne.data.prepared import Prepared
 from duchenne.data.single_frames import FrameClips
@@ -73,7 +73,7 @@ def _tested(data: Prepared, exclude_fold: str) -> _Tested:
             f"--exclude-fold {exclude_fold}: must be I/K with I from 0 to K - 1, e.g. 0/3, or I/PARTITION, e.g. "
             "0/bp4d:jaa."
         )
-    check_names(data, "nobody can be left out")
+    check_people(data, "nobody can be left out")
     coded = sorted({au for info in data.infos for au in info.aus})
     parts = parts_of(len(data))
     labelled = spilled(

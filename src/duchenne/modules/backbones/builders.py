@@ -74,7 +74,7 @@ class BuiltBackbone(Backbone):
         self.network = call_builder(name, "--backbone")
         self.side_px = stated_side(self.network, f"--backbone {name}")
         side = self.side_px or _TRIED_PX
-        self.feature_dim, self._tried_px = 0, side  # the width is not known yet
+        self.feature_dim = 0  # not known yet
         stages = getattr(self.network, "stages", ())  # many networks call their layers so
         named = isinstance(stages, list | tuple) and all(isinstance(stage, str) for stage in stages)
         self.stages = (last_stage,) if last_stage else tuple(stages) if named else ()
@@ -117,8 +117,8 @@ class BuiltBackbone(Backbone):
         if self.feature_dim and features.shape[1] != self.feature_dim:
             raise UsageError(
                 f"--backbone {self.name}: gives {features.shape[1]} features of a picture of {x.shape[-1]} px, "
-                f"{self.feature_dim} of one of {self._tried_px} px; train it on pictures of that side, or name another "
-                "in the module's `size_px`."
+                f"{self.feature_dim} of one of {self.side_px or _TRIED_PX} px; train it on pictures of that side, "
+                "or name another in the module's `size_px`."
             )
         return features
 
