@@ -57,6 +57,23 @@ def test_detection_needs_no_training(face: Path, tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
 
 
+def test_tables_need_no_training(tmp_path: Path) -> None:
+    """Those of two coders whose events are paired, and what is said where one of its pages needs more."""
+    table = pd.DataFrame({"source": "x.mp4", "frame": range(9), "time_s": [n / 25 for n in range(9)]})
+    for name, coded in (("a", [0, 1, 1, 0, 0, 1, 1, 1, 0]), ("b", [0, 0, 1, 1, 0, 0, 1, 1, 0])):
+        table.assign(AU12=coded).to_csv(tmp_path / f"{name}.csv", index=False)
+    for words in (["agree", "a.csv", "b.csv", "--out", "both"], ["compare", "--help"], ["summarize", "a.csv"]):
+        done = run(*words, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    assert pd.read_csv(tmp_path / "both" / "agreement.csv")["event_f1"].tolist() == [1]
+    done = run("summarize", "a.csv", "--report", "page.html", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.strip() == (
+        'duchenne summarize: it needs scipy, which is not installed; pip install "duchenne[train]".'
+    )
+    assert not (tmp_path / "page.html").exists()
+
+
 @pytest.mark.slow
 @pytest.mark.shared
 def test_the_detector_in_a_program_needs_no_training(face: Path) -> None:

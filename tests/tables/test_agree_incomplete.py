@@ -8,8 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from duchenne.tables.agree import agree
+from duchenne.tables.pairs import Event, _most_pairs
 
 ROWS = 200
 STEP_S = 0.04
@@ -57,6 +62,24 @@ def test_as_many_events_match_as_can_whatever_the_order_of_files(tmp_path: Path)
     ]  # fmt: skip
     for one, other in permutations(paths):
         assert agree(one, other, out=tmp_path / "out").iloc[0]["event_f1"] == 1
+
+
+def events(lengths: list[int]) -> list[Event]:
+    """Stretches of one coder by how long each pause and each stretch last, over two groups."""
+    half = len(lengths) // 4 * 2
+    out = []
+    for group, own in enumerate((lengths[:half], lengths[half:])):
+        at = np.cumsum(own).tolist()
+        out += [(group, float(start), float(end)) for start, end in zip(at[::2], at[1::2])]
+    return out
+
+
+@given(*[st.lists(st.integers(1, 9), max_size=40)] * 2, st.integers(0, 6))
+def test_events_match_as_often_as_a_general_matching_does(one: list[int], other: list[int], close: int) -> None:
+    first, second = events(one), events(other)
+    near = [[g == h and ((s <= f and t <= e) or abs(s - t) <= close + 0.5) for h, t, f in second] for g, s, e in first]
+    pairs = maximum_bipartite_matching(csr_array(np.array(near))) if first and second else np.empty(0)
+    assert _most_pairs(first, second, close + 0.5) == (pairs >= 0).sum()
 
 
 def test_onsets_exactly_the_tolerance_apart_match(tmp_path: Path) -> None:

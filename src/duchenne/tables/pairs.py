@@ -9,8 +9,6 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from duchenne.errors import InputError
 from duchenne.facs import au_column
@@ -33,6 +31,10 @@ COLUMNS: Final = (
     "au", "first", "second", "frames", "first_present", "second_present", "kappa", "kappa_low", "kappa_high", "ac1",
     "f1", "icc_absolute", "icc_consistency", "correlation", "auc", "first_events", "second_events", "event_f1", "lag_s",
 )  # fmt: skip
+
+
+Event = tuple[int, float, float]
+"""Group, onset and offset in seconds."""
 
 
 class NothingShared(InputError):
@@ -136,11 +138,11 @@ def join(first: Coding, second: Coding, *, by: Joining = "auto") -> Joined:
     seen = [coding.seen for coding in (first, second)]
     faces = [{**_faces(key), **_faces(key[there])} for key, there in zip(keys, seen)]
     alone = [source for source, own in faces[0].items() if len(own) == 1 == len(faces[1].get(source, ()))]
-    for key, there in zip(keys, seen):
+    for number, (key, there) in enumerate(zip(keys, seen)):
         key["row"] = np.arange(len(key))
         key.loc[key["source"].isin(alone), "face"] = "0"
         nobody = key.duplicated(["source", "face", "frame", "time_s"], keep=False) & ~there
-        key.drop(index=key.index[nobody], inplace=True)
+        keys[number] = key.loc[~nobody]
     timed = all(key["time_s"].notna().all() for key in keys)
     framed = all(key["frame"].notna().all() for key in keys)
     chosen = ("time" if timed else "frame") if by == "auto" else by
@@ -241,7 +243,7 @@ def _correlation(pair: Floats) -> float:
     return float(np.asarray(np.corrcoef(pair))[0, 1])
 
 
-def _runs(present: Floats, joined: Joined) -> Iterator[tuple[int, float, float]]:
+def _runs(present: Floats, joined: Joined) -> Iterator[Event]:
     """(group, onset, offset) in seconds of every stretch of presence; unknown frames end one."""
     for group in np.unique(joined.group):
         rows = np.flatnonzero(joined.group == group)
@@ -254,18 +256,34 @@ def _runs(present: Floats, joined: Joined) -> Iterator[tuple[int, float, float]]
 def _events(first: Floats, second: Floats, joined: Joined, tolerance_s: float) -> dict[str, Any]:
     if np.isnan(joined.time_s).any():
         return {}
-    mine, others = list(_runs(first, joined)), list(_runs(second, joined))
-    close = tolerance_s + 1e-9  # 1.1 - 0.6 is a little over 0.5
-    group, start, end = np.array(others, dtype=np.float64).reshape(-1, 3).T
-    near = [
-        (group == own) & (((start <= offset) & (onset <= end)) | (np.abs(start - onset) <= close))
-        for own, onset, offset in mine
-    ]
-    # As many pairs as there can be: of events taken one by one, the order of the files would say how many match.
-    pairs = maximum_bipartite_matching(csr_array(np.array(near))) if mine and others else np.empty(0)
-    matched = int((pairs >= 0).sum())
+    mine, others = (sorted(_runs(present, joined)) for present in (first, second))
+    matched = _most_pairs(mine, others, tolerance_s + 1e-9)  # 1.1 - 0.6 is a little over 0.5
     f1 = float(f1_from_counts(matched, len(others) - matched, len(mine) - matched))
     return {"first_events": len(mine), "second_events": len(others), "event_f1": f1 if mine or others else np.nan}
+
+
+def _most_pairs(mine: Sequence[Event], others: Sequence[Event], close_s: float) -> int:
+    """As many pairs as there can be of events that overlap or begin within `close_s` of each other, each used once.
+
+    An event lasts for that to its end, or to `close_s` after its beginning if that is later: two are near where these
+    stretches touch. In both codings stretches begin and end in the same order, so that taking the first that is still
+    free and near loses no pair (Glover 1967, convex bipartite graphs).
+
+    Args:
+        mine, others: (group, onset, offset), in order.
+    """
+
+    def over(event: Event, begun: Event) -> bool:
+        group, onset, offset = event
+        return (group, max(offset, onset + close_s)) < begun[:2]
+
+    pairs = first = 0
+    for event in mine:
+        while first < len(others) and over(others[first], event):
+            first += 1
+        if first < len(others) and not over(event, others[first]):
+            pairs, first = pairs + 1, first + 1
+    return pairs
 
 
 def _lag(measures: Sequence[Floats], known: NDArray[np.bool_], joined: Joined, max_lag_s: float) -> float:
