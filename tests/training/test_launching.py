@@ -84,6 +84,20 @@ def test_two_machines_train_like_one_process(
 
 
 @pytest.mark.slow
+def test_the_group_ends_before_python_does(tmp_path: Path) -> None:
+    """Otherwise a thread of gloo that is late aborts a process whose work is done."""
+    (tmp_path / "late.py").write_text(
+        "import atexit, torch\n"
+        "from duchenne.training.config import TrainingConfig\n"
+        "from duchenne.training.launching.fabric import make_fabric\n"
+        "atexit.register(lambda: print('there' if torch.distributed.is_initialized() else 'ended'))\n"
+        "make_fabric(TrainingConfig(num_nodes=2), torch.device('cpu')).barrier()\n"
+    )
+    done = together(agents(["late"]), env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    assert [(status, said) for status, said, _ in done] == [(0, "ended\n")] * 2, done
+
+
+@pytest.mark.slow
 def test_two_tasks_do_not_train_alone_into_one_folder(squares: Path, cluster: dict[str, str], tmp_path: Path) -> None:
     job = words(squares, tmp_path / "run", **FIELDS)
     ((status, said, complaint),) = together([["srun", "-n", "2", "duchenne", *job]], env=cluster)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import re
@@ -76,7 +77,20 @@ def make_fabric(config: TrainingConfig, device: torch.device, *, alone: bool = F
             f"the {fabric.world_size} processes do not find each other at {place} ({_reason(error)}); set MASTER_ADDR "
             "and MASTER_PORT to a place that all machines reach."
         ) from error
+    if several:
+        atexit.register(_leave)
     return fabric
+
+
+def _leave() -> None:
+    """Ends the processes' group while Python still runs.
+
+    A thread of gloo that has yet to let go of its last tensor when Python ends takes the process down with it (status
+    134, "terminate called without an active exception"), although all work was done: 13 of 120 processes on a busy
+    machine, and none of 240 that ended the group first. Fabric does this for NCCL alone.
+    """
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def _is_srun(launcher: Started | None) -> bool:
