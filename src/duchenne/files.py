@@ -251,6 +251,20 @@ def shown_name(path: str | Path) -> str:
     return _SURROGATE.sub(_as_byte, os.fspath(path))
 
 
+def each_once(paths: list[Path]) -> list[Path]:
+    """The same paths.
+
+    Raises:
+        UsageError: when two of them are one place, however they are written.
+    """
+    seen: set[Path] = set()
+    for path in paths:
+        if path.resolve() in seen:
+            raise UsageError(f"{path}: is named twice; name each folder once.")
+        seen.add(path.resolve())
+    return paths
+
+
 def _as_byte(found: re.Match[str]) -> str:
     number = ord(found[0])
     return f"\\x{number - 0xDC00:02x}" if 0xDC80 <= number <= 0xDCFF else f"\\u{number:04x}"

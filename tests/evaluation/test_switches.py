@@ -153,11 +153,11 @@ def test_from_one_data_set_to_another(make_faces: Callable[..., Path], faces: Pa
 
 
 def test_nobody_and_nothing_on_both_sides(make_faces: Callable[..., Path], faces: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"6 names lie in the data to train on and in the data to test on"):
+    with pytest.raises(UsageError, match=r"faces: is named twice"):
         duchenne.evaluate(data=faces, train_data=[faces], out=tmp_path / "out", **PLAIN)
     renamed = make_faces(tmp_path / "renamed", name="renamed")  # as DISFA+ shares people with DISFA
-    with pytest.raises(InputError, match=r"6 names lie in .* \(first: S0\)"):
-        duchenne.evaluate(data=renamed, train_data=[faces], out=tmp_path / "out", **PLAIN)
+    with pytest.raises(InputError, match=r"6 names lie in the data to train on and in the .* to test on \(first: S0\)"):
+        duchenne.evaluate(data=renamed, train_data=duchenne.Prepared(faces), out=tmp_path / "out", **PLAIN)
     frames = pd.read_parquet(renamed / "frames.parquet")  # the same pictures of people with other names
     frames.assign(subject="other " + frames["subject"]).to_parquet(renamed / "frames.parquet")
     with pytest.raises(InputError, match=r"168 pictures lie in the data to train on and in the data to test on"):

@@ -77,7 +77,29 @@ def test_data_may_be_a_list_of_paths_and_open_data(tmp_path: Path) -> None:
     table = duchenne.embed(Means(), data=[squares[0], tmp_path / "b"], quiet=True)
     assert len(table) == 12
     both = duchenne.Prepared([tmp_path / "a", tmp_path / "b"])
-    assert len(duchenne.embed(Means(), data=[both, str(tmp_path / "a")], quiet=True)) == 18
+    moving_squares(tmp_path / "c", clips=2, frames=3)
+    assert len(duchenne.embed(Means(), data=[both, str(tmp_path / "c")], quiet=True)) == 18
+    for one in (str(tmp_path / "a"), tmp_path / "a", squares[0], iter([tmp_path / "a"])):
+        assert len(duchenne.Prepared(one)) == 6
+
+
+def test_what_is_no_data_is_refused_and_so_is_a_folder_twice(tmp_path: Path) -> None:
+    """Every face would count twice, and nothing in the scores would show it."""
+    data, folder = moving_squares(tmp_path / "a", clips=2, frames=3), tmp_path / "a"
+    (tmp_path / "link").symlink_to(folder)
+    for twice in (
+        [data, data],
+        [data, str(folder)],
+        [folder, tmp_path / "b" / ".." / "a"],
+        [folder, tmp_path / "link"],
+    ):
+        with pytest.raises(UsageError, match=r"(a|link): is named twice; name each folder once\.$"):
+            duchenne.embed("pixels", data=twice, quiet=True)
+    for other, name in ((None, "NoneType"), (3, "int"), ([folder, 3], "int"), ([np.zeros(2)], "ndarray")):
+        with pytest.raises(UsageError, match=f"^data {name}: is no prepared data; name a folder"):
+            duchenne.embed("pixels", data=other, quiet=True)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="no prepared data was given"):
+        duchenne.Prepared([])
 
 
 def test_evaluate_takes_modules_and_gives_more_than_a_table(drawn: duchenne.Prepared, tmp_path: Path) -> None:

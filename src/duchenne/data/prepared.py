@@ -1,7 +1,7 @@
 """Prepared data, reading side: a folder of aligned face crops that every method and protocol reads.
 
-    dataset.yaml      what it is: name, AUs, label kind, alignment, counts, licence, format version; written last, so
-                      that a folder without it is not whole
+    dataset.yaml      what it is: name, AUs, label kind, alignment, counts, licence, version; written last: a folder
+                      without it is not whole
     frames.parquet    one row per aligned face crop; `shard, offset, size` say where its JPEG lies
     shards/*.tar      the crops as JPEG, uncompressed (`tar tf` and WebDataset read them)
     failures.csv      the inputs that could not be read, each with its reason
@@ -13,7 +13,7 @@ Columns: docs/prepared_data.md. The writing side is `duchenne.data.writing`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,9 +31,9 @@ from duchenne.data.stored.index import open_index
 from duchenne.data.stored.making import WORDS
 from duchenne.data.stored.rows import Rows, numbered
 from duchenne.data.stored.several import Several
-from duchenne.errors import InputError
+from duchenne.errors import InputError, UsageError
 from duchenne.facs import ACTION_UNITS, au_column, intensity_column
-from duchenne.files import shown_name
+from duchenne.files import each_once, shown_name
 
 FORMAT_VERSION: Final = 2
 """Since 2 every crop has a checksum; folders of version 1 are read, too."""
@@ -107,15 +107,13 @@ class Prepared:
         clips: how many clips they have together.
     """
 
-    def __init__(self, paths: Sequence[str | Path]) -> None:
-        """Opens the folders.
+    def __init__(self, paths: Data) -> None:
+        """Opens one folder or several.
 
         Raises:
-            InputError: when a folder is missing, not whole, of another format version, or has no frames.
+            UsageError, InputError: for no folder, one named twice, not whole, of another format version or empty.
         """
-        if not paths:
-            raise InputError("no prepared data was given; name at least one folder made by `duchenne prepare`.")
-        self.paths = [Path(path) for path in paths]
+        self.paths = folders_of(paths)
         self.infos = [read_info(path) for path in self.paths]
         self._all = Several([open_index(path, info.layout()) for path, info in zip(self.paths, self.infos)])
         if not len(self):
@@ -361,18 +359,20 @@ Data = str | Path | Prepared | Sequence[str | Path | Prepared]
 
 
 def open_prepared(data: Data) -> Prepared:
-    """Opens a folder, or several as one; prepared data that is open already is given back as it is.
-
-    Raises:
-        InputError: when a folder cannot be opened, see `Prepared`.
-    """
-    return data if isinstance(data, Prepared) else Prepared(folders_of(data))
+    """Opens a folder, or several as one, and raises as `Prepared` does; what is open already is given back as it is."""
+    return data if isinstance(data, Prepared) else Prepared(data)
 
 
-def folders_of(data: Data) -> list[Path]:
-    """The folders of prepared data, in order."""
-    items = [data] if isinstance(data, str | Path | Prepared) else data
-    return [path for item in items for path in (item.paths if isinstance(item, Prepared) else [Path(item)])]
+def folders_of(data: Data, flag: str = "--data") -> list[Path]:
+    """The folders of prepared data, in order; raises as `Prepared` does where it is none, or one is there twice."""
+    items = [data] if isinstance(data, str) or not isinstance(data, Iterable) else [*data]
+    others = [type(item).__name__ for item in items if not isinstance(item, str | Path | Prepared)]
+    if others:
+        raise UsageError(f"{flag} {others[0]}: is no prepared data; name a folder, or give what Prepared opens.")
+    folders = [path for item in items for path in (item.paths if isinstance(item, Prepared) else [Path(item)])]
+    if not folders:
+        raise InputError("no prepared data was given; name at least one folder made by `duchenne prepare`.")
+    return each_once(folders)  # else its faces would count twice
 
 
 def read_info(path: str | Path) -> DatasetInfo:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from duchenne.data.prepared import Data
+from duchenne.data.prepared import Data, folders_of
 from duchenne.evaluation.protocols.base import Protocol
 from duchenne.evaluation.protocols.registry import find_protocol, read_arguments
 from duchenne.evaluation.result import EvaluationResult
@@ -32,7 +32,7 @@ def evaluate(
         out: folder to write to.
         **fields: any field of the protocol's arguments, as `duchenne evaluate PROTOCOL --help` lists them, with
             underscores: `folds=3`, `seeds=3`, `l2=[0.1, 1.0]` ...; one value stands for a list of one.
-            `method` of `finetune` also takes classes, see `duchenne.register_method`.
+            `train_data` takes what `data` does, and `method` of `finetune` classes too, see `register_method`.
 
     Returns:
         The table of `scores.csv`: one row per model, item, fold and seed; of `probes` that of `probes.csv`. An
@@ -47,6 +47,8 @@ def evaluate(
     if "method" in fields:
         methods = fields["method"] if isinstance(fields["method"], list | tuple) else [fields["method"]]
         fields["method"] = [method_name(method) for method in methods]
+    if fields.get("train_data"):
+        fields["train_data"] = folders_of(fields["train_data"], "--train-data")
     models: list[Any] = [*model] if isinstance(model, list | tuple) else [model]
     chosen = open_protocol(protocol, fields, models=len(models))
     sources = sources_of(models) if models else []
