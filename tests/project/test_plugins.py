@@ -135,7 +135,8 @@ def test_a_broken_plug_in_is_one_sentence(site: Path, capsys: pytest.CaptureFixt
         "methods: clp": "odd_one:clp of odd_one 2.0; not used: the name is duchenne's own",
         "methods: lame": "broken: `lame` of duchenne.methods: broken_one:Method cannot be imported (RuntimeError: "
         "no licence found); mend or uninstall the package broken_one 2.0.",
-        "methods: odd": "broken: method odd: has no `Config`, so it is no method; derive it from Method.",
+        "methods: odd": "broken: method odd: has no `Config`, which every method needs; derive it from "
+            "duchenne.Method.",
         "backbones: gone": "broken: `gone` of duchenne.backbones: absent_one:build cannot be imported ("
         "ModuleNotFoundError: No module named 'absent_one'); mend or uninstall the package absent_one 2.0.",
         "datasets: gone": "broken: `gone` of duchenne.datasets: absent_one:DATA cannot be imported ("

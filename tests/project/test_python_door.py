@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,7 @@ from duchenne.features.resolve import source_of, sources_of
 from duchenne.methods import registry
 from duchenne.modules.encoder import Encoder, EncoderSpec
 from duchenne.training.config import method_run_config
+from duchenne.types import ClipBatch, StepOutput
 
 
 class Means(nn.Module):
@@ -236,6 +238,101 @@ def test_names_of_methods() -> None:
         duchenne.register_method(Brightness, "Not so")
     with pytest.raises(UsageError, match="Means: has no `Config`"):
         duchenne.register_method(Means)  # type: ignore[arg-type]
+
+
+class Unfinished(duchenne.Method):
+    Config = Brightness.Config
+    CITATION = "None."
+
+    def training_step(self, batch: ClipBatch) -> StepOutput:
+        raise NotImplementedError
+
+
+class Open(Brightness):
+    @dataclass
+    class Config:
+        bn_splits: int = 1
+
+
+class Whole(Brightness):
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        target: float = 0.5
+
+
+class Rate(Brightness):
+    @dataclass(frozen=True, kw_only=True)
+    class Config(Brightness.Config):  # type: ignore[name-defined,misc]
+        lr: float = 0.5
+
+
+class Misspelt(Brightness):
+    @dataclass(frozen=True, kw_only=True)
+    class Config(Brightness.Config):  # type: ignore[name-defined,misc]
+        TRAINING_DEFAULTS = {"batchsize": 4}  # noqa: RUF012
+
+
+class Bare(Brightness):
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        self.encoder = nn.Linear(3, 4)  # type: ignore[assignment]
+
+
+class Gives(Brightness):
+    """Its step gives `output`, of the loss as it should be."""
+
+    output: Any = None
+
+    def training_step(self, batch: ClipBatch) -> Any:
+        return self.output(super().training_step(batch).loss)
+
+
+def gives(output: Any) -> type[Gives]:
+    return type("Gives", (Gives,), {"output": staticmethod(output)})
+
+
+@pytest.mark.usefixtures("own_methods")
+@pytest.mark.parametrize(
+    ("method", "said"),
+    [
+        (3, "method int: is no class; give a subclass of duchenne.Method, or a name."),
+        (None, "method NoneType: is no class"),
+        (Brightness(Brightness.Config()), "method Brightness: is no class"),
+        (Unfinished, "Unfinished: has no `augment`, which every method needs"),
+        (Open, "Open: its `Config` is no dataclass that is frozen"),
+        (Whole, "Whole: its `Config` has no field `bn_splits`"),
+        (Rate, "has a field `lr`, and so has the training; give it another name"),
+        (
+            Misspelt,
+            "TRAINING_DEFAULTS names `batchsize`, which is no field of the training; did you mean `batch_size`?",
+        ),
+        (Bare, "Bare: its `encoder` is a Linear, not an Encoder of duchenne.modules.encoder"),
+        (gives(lambda loss: loss), "Gives: `training_step` gives a Tensor; return StepOutput(loss, {})."),
+        (gives(lambda loss: StepOutput(loss.expand(4))), "gives `loss` of shape (4,); it must be one number."),
+        (gives(lambda loss: StepOutput(loss.detach())), "gives a loss without a gradient"),
+        (gives(lambda loss: StepOutput(0.5)), "gives a loss without a gradient"),  # type: ignore[arg-type]
+        (gives(lambda loss: StepOutput(loss, {"most": torch.ones(2)})), "gives `most` of shape (2,)"),
+        (gives(lambda loss: StepOutput(loss, {"kind": "a"})), "gives `kind` as a str; it must be"),  # type: ignore[dict-item]
+    ],
+)
+def test_what_is_wrong_with_a_method_is_said_of_the_method(tmp_path: Path, method: Any, said: str) -> None:
+    data = moving_squares(tmp_path / "squares", clips=4, frames=2)
+    with pytest.raises(UsageError, match=re.escape(said)):
+        duchenne.pretrain(method, data=data, out=tmp_path / "run", size_px=32, batch_size=4, max_steps=1, quiet=True)
+    if not isinstance(method, type):
+        for refused in (duchenne.register_method, lambda other: duchenne.evaluate(method=other, data=data, out="no")):
+            with pytest.raises(UsageError, match="is no class"):
+                refused(method)
+
+
+@pytest.mark.usefixtures("own_methods")
+def test_numbers_of_numpy_may_be_logged(tmp_path: Path) -> None:
+    data = moving_squares(tmp_path / "squares", clips=4, frames=2)
+    method, seen = gives(lambda loss: StepOutput(loss, {"a": np.float32(0.25), "b": 2, "c": loss.detach()[None]})), []
+    duchenne.pretrain(
+        method, data=data, out=tmp_path / "run", size_px=32, batch_size=4, max_steps=1, quiet=True, on_log=seen.append
+    )
+    assert (seen[0]["a"], seen[0]["b"], seen[0]["c"]) == (0.25, 2, seen[0]["loss"])
 
 
 @pytest.mark.usefixtures("own_methods")

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from duchenne.data.labels import LabelSpec
 from duchenne.data.loaders import ClipSampler
 from duchenne.data.prepared import Prepared
+from duchenne.errors import UsageError
 from duchenne.modules.encoder import Encoder
 from duchenne.types import ClipBatch, StepOutput
 
@@ -213,3 +214,20 @@ class Method(nn.Module, ABC):
         """The smallest number of clips per process that the method can train on."""
         splits: int = self.config.bn_splits
         return 2 * splits if splits > 1 else 1
+
+
+def checked(method: Any) -> Method:
+    """A method just built, as it was given.
+
+    Raises:
+        UsageError: when it is none, or what it holds as `encoder` cannot be saved and opened again.
+    """
+    name, encoder = type(method).__name__, getattr(method, "encoder", None)
+    if not isinstance(method, Method):
+        raise UsageError(f"{name}: is no method; derive it from duchenne.Method.")
+    if not isinstance(encoder, Encoder):
+        raise UsageError(
+            f"{name}: its `encoder` is a {type(encoder).__name__}, not an Encoder of duchenne.modules.encoder; name a "
+            'network of your own in one, EncoderSpec(backbone="package.module:builder").'
+        )
+    return method

@@ -6,6 +6,7 @@ as `package.module:Name`, see `duchenne.plugins`, or given to `register_method`.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Mapping
 from importlib import import_module
@@ -45,8 +46,8 @@ def register_method(method: type[Method], name: str | None = None) -> str:
     Raises:
         UsageError: when the class is no method, or another one has that name.
     """
+    _check(method)
     name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", method.__name__).lower() if name is None else name
-    _check(method, method.__name__)
     if re.fullmatch(r"[a-z][a-z0-9_]*", name) is None:
         raise UsageError(f"a method cannot be called `{name}`; use lower-case letters, digits and underscores.")
     if name in METHODS and method is not method_class(name):
@@ -59,16 +60,36 @@ def register_method(method: type[Method], name: str | None = None) -> str:
     return name
 
 
-def _check(method: Any, named: str) -> None:
+def _check(method: Any, named: str | None = None) -> None:
+    """Refuses what cannot be trained while the cause can still be named; imports no torch."""
+    if not isinstance(method, type):
+        raise UsageError(
+            f"{named or f'method {type(method).__name__}'}: is no class; give a subclass of duchenne.Method, or a name."
+        )
+    config: Any = getattr(method, "Config", None)
+    named = named or method.__name__
     lacking = [wanted for wanted in ("Config", "CITATION", "training_step") if not hasattr(method, wanted)]
+    lacking += sorted(getattr(method, "__abstractmethods__", ()))
     if lacking:
-        raise UsageError(f"{named}: has no `{lacking[0]}`, so it is no method; derive it from Method.")
+        raise UsageError(f"{named}: has no `{lacking[0]}`, which every method needs; derive it from duchenne.Method.")
+    stated: Any = getattr(config, "__dataclass_params__", None)
+    if stated is None or not stated.frozen:
+        raise UsageError(
+            f"{named}: its `Config` is no dataclass that is frozen; add @dataclass(frozen=True, kw_only=True)."
+        )
+    if "bn_splits" not in {field.name for field in dataclasses.fields(config)}:
+        raise UsageError(f"{named}: its `Config` has no field `bn_splits`; add `bn_splits: int = 1`.")
 
 
 def method_name(method: str | type[Method]) -> str:
-    """The name of a method; a class that has none yet is registered by its own."""
+    """The name of a method; a class that has none yet is registered by its own.
+
+    Raises:
+        UsageError: when it is neither a name nor a class that can be a method.
+    """
     if isinstance(method, str):
         return method
+    _check(method)
     for name in METHODS:
         if method.__module__ == f"duchenne.methods.{name}.method" and method is method_class(name):
             return name

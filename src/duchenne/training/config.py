@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
 from duchenne.config import Count, Number, Range, Seed, Share, check_ranges
+from duchenne.errors import UsageError, did_you_mean
 from duchenne.methods.registry import config_class, method_class
 
 LARGEST_PX: Final = 1024
@@ -117,13 +118,21 @@ def run_config_class(method_config: type, training_defaults: Mapping[str, Any]) 
         A frozen keyword-only dataclass that is a subclass of both.
 
     Raises:
-        TypeError: when a key is in both, or a training default is not a field of `TrainingConfig`.
+        UsageError: when a key is in both, or a training default is not a field of `TrainingConfig`.
     """
     known = {field.name: field for field in dataclasses.fields(TrainingConfig)}
     twice = sorted(known.keys() & {field.name for field in dataclasses.fields(method_config)})
     unknown = sorted(set(training_defaults) - set(known))
-    if twice or unknown:
-        raise TypeError(f"{method_config.__name__}: keys in both configurations: {twice}; no training keys: {unknown}")
+    if twice:
+        raise UsageError(
+            f"{method_config.__name__}: has a field `{twice[0]}`, and so has the training; give it another name, or "
+            "change the training's default in TRAINING_DEFAULTS."
+        )
+    if unknown:
+        raise UsageError(
+            f"{method_config.__name__}: TRAINING_DEFAULTS names `{unknown[0]}`, which is no field of the training; "
+            f"{did_you_mean(unknown[0], known)}"
+        )
     namespace: dict[str, Any] = {
         "__doc__": method_config.__doc__,
         "__module__": __name__,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import accumulate
+from numbers import Real
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,6 +35,7 @@ from duchenne.training.schedules import Plateau, build_optimisers, rate_factor
 from duchenne.training.watching.loggers import LoggerName, Mirror
 from duchenne.training.watching.measures import COLLAPSED, Meter, Seen, gradient_norm, watched
 from duchenne.training.watching.views import VIEWS_NAME, write_views
+from duchenne.types import StepOutput
 
 _MOST_THREADS: Final = 1024
 
@@ -235,7 +237,7 @@ class Trainer:
             watched(self.method, wanted=wanted) as seen,
             torch.autocast(self.fabric.device.type, torch.bfloat16, enabled=self.bf16),
         ):
-            output = self.module.training_step(batch)
+            output = _checked(self.module.training_step(batch), self.method)
         self.fabric.backward(output.loss)
         if wanted:
             self._measure(meter, seen)
@@ -344,3 +346,18 @@ def stop_requests() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _checked(output: Any, method: Method) -> StepOutput:
+    """What a step gave; refused where torch would say of another place that something is wrong."""
+    name = f"{type(method).__name__}: `training_step`"
+    if not isinstance(output, StepOutput):
+        raise UsageError(f"{name} gives a {type(output).__name__}; return StepOutput(loss, {{}}).")
+    for key, value in {"loss": output.loss, **output.logs}.items():
+        if isinstance(value, Tensor) and value.numel() != 1:
+            raise UsageError(f"{name} gives `{key}` of shape {tuple(value.shape)}; it must be one number.")
+        if not isinstance(value, Tensor | Real):
+            raise UsageError(f"{name} gives `{key}` as a {type(value).__name__}; it must be one number.")
+    if not isinstance(output.loss, Tensor) or not output.loss.requires_grad:
+        raise UsageError(f"{name} gives a loss without a gradient; compute it from the encoder, and do not detach it.")
+    return output

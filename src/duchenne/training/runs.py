@@ -29,7 +29,7 @@ from duchenne.config import Range, from_mapping, load_json, load_mapping
 from duchenne.errors import DuchenneError, InputError, UsageError
 from duchenne.faces.resize import resized
 from duchenne.files import file_hash, read_bytes, replacing
-from duchenne.methods.base import Method
+from duchenne.methods.base import Method, checked
 from duchenne.methods.registry import method_class
 from duchenne.modules.backbones.build import is_foreign
 from duchenne.modules.backbones.transformers import PREFIX
@@ -353,7 +353,7 @@ def build_method(name: str, config: Any) -> Method:
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        method = method_class(name)(config)
+        method = checked(method_class(name)(config))
     apply_weights(method.encoder, config.weights, method.other_encoders())
     _check_record(config.weights)
     return method
