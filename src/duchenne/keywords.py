@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -93,12 +94,15 @@ def check_numbers(settings: Any, **flags: str) -> None:
         check_number(flags.get(name, name), number, span)
 
 
-def check_number(name: str, number: float, span: Range) -> None:
+def check_number(name: str, number: Any, span: Range) -> None:
     """Checks one number that is no field of a dataclass.
 
     Raises:
-        UsageError: when it lies outside.
+        UsageError: when it lies outside, or is no number.
     """
+    given: object = number
+    if isinstance(given, bool) or not isinstance(given, Real):
+        raise UsageError(f"{flag(name)} {shortened(number)}: must be a number, {span}.")
     if not span.holds(number):
         said = f"{number:.6g}" if isinstance(number, float) else shortened(number)
         raise UsageError(f"{flag(name)} {said}: must be {span}.")

@@ -169,11 +169,27 @@ def test_a_clip_to_look_at() -> None:
         ({"frames": 0}, "frames 0"),
         ({"size_px": 0}, "size_px 0"),
         ({"seed": -1}, "seed -1"),
+        ({"subject": "one"}, "subject 'one': must be a number"),
+        ({"frames": 2.5}, "`frames` must be a whole number, not 2.5"),
     ],
 )
 def test_a_clip_that_cannot_be_is_one_sentence(wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         synthetic_clip(**{"frames": 5, "size_px": 64, **wrong})
+
+
+def test_numbers_are_numbers_of_numpy_too_and_nothing_else(tmp_path: Path) -> None:
+    numbers = {"subjects": 1, "clips": 1, "frames": 2, "size_px": 32, "seed": 3}
+    whole = synth(tmp_path / "whole", **numbers, workers=1, quiet=True)
+    loop = synth(
+        tmp_path / "loop", **{name: np.int64(n) for name, n in numbers.items()}, workers=np.int64(1), quiet=True
+    )
+    assert [loop.jpeg(row) for row in range(2)] == [whole.jpeg(row) for row in range(2)]
+    assert loop.infos == whole.infos
+    for wrong in ({"subjects": "x"}, {"clips": 1.5}, {"frames": None}, {"size_px": True}, {"workers": "all"}):
+        with pytest.raises(UsageError, match=f"{next(iter(wrong))}.* must be a (whole )?number"):
+            synth(tmp_path / "none", **{**numbers, **wrong}, quiet=True)
+    assert not (tmp_path / "none").exists()
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

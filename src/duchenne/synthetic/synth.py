@@ -20,7 +20,7 @@ from duchenne.errors import InputError, UsageError
 from duchenne.faces.align import ALIGNMENT, OUTER_EYE_CORNERS, crop_face, crop_matrix, transform_points
 from duchenne.facs import intensity_column
 from duchenne.files import replacing
-from duchenne.keywords import check_choice, check_number, check_numbers
+from duchenne.keywords import check_choice, check_number, check_numbers, from_keywords
 from duchenne.synthetic.anatomy import SYNTH_AUS
 from duchenne.synthetic.people import STYLES
 from duchenne.synthetic.render import finish, render
@@ -39,25 +39,35 @@ _FRAME_SHARE: Final = 1.25
 
 
 @dataclass(frozen=True)
-class SynthConfig:
-    """What a set of synthetic faces is made from (see `synth`)."""
+class _Numbers:
+    """How many and how large (see `synth`)."""
 
     subjects: Annotated[int, Range(1, 1_000_000)]
     clips: Annotated[int, Range(1, 1_000_000)]
     frames: Annotated[int, Range(2, 1_000_000)]
     size_px: Annotated[int, Range(32, 4096)]
     seed: Seed
-    head: Head
-    style: str
-    aus: Expressions
 
     def __post_init__(self) -> None:
-        """Checks ranges and words.
+        """Checks ranges, and words where there are any.
 
         Raises:
             UsageError: in one sentence.
         """
         check_numbers(self)
+
+
+@dataclass(frozen=True)
+class SynthConfig(_Numbers):
+    """What a set of synthetic faces is made from (see `synth`)."""
+
+    head: Head
+    style: str
+    aus: Expressions
+
+    def __post_init__(self) -> None:
+        """See `_Numbers`."""
+        super().__post_init__()
         check_choice("head", self.head, Head)
         check_choice("aus", self.aus, Expressions)
         if self.style not in (*STYLES, "mixed", MODELLED):
@@ -121,7 +131,10 @@ def synth(
         InputError: when `out` cannot be written.
     """
     check_number("workers", workers, CORES)
-    config = SynthConfig(subjects, clips, frames, size_px, seed, head, style, aus)
+    asked = {"subjects": subjects, "clips": clips, "frames": frames, "size_px": size_px, "seed": seed}
+    numbers = from_keywords(_Numbers, asked, where="synth")
+    config = SynthConfig(**vars(numbers), head=head, style=style, aus=aus)
+    subjects, clips, frames, size_px = config.subjects, config.clips, config.frames, config.size_px
     _prepare(style)
     first_test = subjects - round(subjects * TEST_SHARE)
     if stats and first_test == subjects:
@@ -234,7 +247,9 @@ def synthetic_clip(
     """
     for name, number in (("subject", subject), ("clip", clip)):
         check_number(name, number, Range(0, 999_999))
-    config = SynthConfig(subject + 1, clip + 1, frames, size_px, seed, head, style, "on")
+    asked = {"subjects": subject + 1, "clips": clip + 1, "frames": frames, "size_px": size_px, "seed": seed}
+    numbers = from_keywords(_Numbers, asked, where="synthetic_clip")
+    config = SynthConfig(**vars(numbers), head=head, style=style, aus="on")
     _prepare(style)
     plan = config.plan(subject, clip)
     pictures = render_clip(plan, (seed, subject), size_px, modelled=style == MODELLED)
