@@ -16,7 +16,7 @@ from PIL import Image
 import duchenne
 from duchenne.detection.results import DetectedFace
 from duchenne.errors import UsageError
-from duchenne.faces.decode import read_pictures
+from duchenne.faces.decode import Picture, read_pictures
 from duchenne.faces.find import Face
 
 
@@ -152,3 +152,25 @@ def test_action_units_by_name(detector: Any, pictures: list[NDArray[np.uint8]]) 
         result.au  # noqa: B018
     assert len(repr(result)) < 80
     assert "<table" in result._repr_html_()
+
+
+def test_a_recording_of_arrays_is_asked_for_its_times(detector: Any) -> None:
+    dark = np.zeros((48, 64, 3), np.uint8)
+    for source, said in (
+        ([dark], "^source list: gives ndarray, not Picture"),
+        (iter([Picture(dark, 0, 0.0), "b.png"]), "gives str, not Picture"),
+        ([Picture(dark, 0, None)], "gives one without a time"),  # type: ignore[arg-type]
+        ([Picture(dark / 255, 0, 0.0)], "not float64"),
+        ([Picture(dark[:, :, 0], 0, 0.0)], "not uint8 .48, 64.;"),
+        (3, "^source int: is no recording"),
+        (None, "^source NoneType: is no recording"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            list(detector.frames(source))
+    assert [frame.time_s for frame in detector.frames([Picture(dark, 0, np.float32(0.5))])] == [0.5]
+
+
+@pytest.mark.parametrize("given", [3, None, np.zeros((4, 4, 3), np.uint8), [np.zeros(3)], ["a.png", 3]])
+def test_what_names_no_file_is_refused(given: Any) -> None:
+    with pytest.raises(UsageError, match=r"^inputs \w+: names no file; give paths"):
+        duchenne.detect(given)

@@ -252,7 +252,10 @@ def _find(inputs: Inputs, settings: DetectSettings) -> tuple[dict[Path, Assembly
     A folder may hold the overlays that an earlier run made of its recordings. They are no recordings of their own,
     unless they are named outright.
     """
-    items = [inputs] if isinstance(inputs, str | Path) else list(inputs)
+    items = list(inputs) if isinstance(inputs, Iterable) and not isinstance(inputs, str) else [inputs]
+    others = [type(item).__name__ for item in items if not isinstance(item, str | Path)]
+    if others:
+        raise UsageError(f"inputs {others[0]}: names no file; give paths, and pictures in memory to a Detector.")
     if not items:
         raise UsageError("no input was given; name images, videos or folders.")
     found: dict[Path, None] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
+from numbers import Real
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, get_args, overload
@@ -186,7 +187,7 @@ class Detector:
             for batch in ahead(batches(faces, is_full), depth):
                 yield from self._scored(shown_name(source), batch)
         else:
-            taken = takewhile(lambda picture: end_s is None or picture.time_s < end_s, source)
+            taken = takewhile(lambda picture: end_s is None or picture.time_s < end_s, _given(source))
             for one in self._found(taken, every, start_s, 0):
                 yield from self._scored("", [one])
 
@@ -249,6 +250,27 @@ def checked_picture(picture: Any, channels: Channels) -> NDArray[np.uint8]:
             f"a picture must be a NumPy array (height, width, 3) of uint8, 0 to 255, not {what}; {advice}."
         )
     return np.ascontiguousarray(picture if channels == "rgb" else picture[:, :, ::-1])
+
+
+def _given(pictures: Iterable[Any]) -> Iterator[Picture]:
+    """Pictures as they come, each looked at before faces are looked for in it.
+
+    Raises:
+        UsageError: for anything else: arrays have no times, by which faces are followed.
+    """
+    kind = type(pictures).__name__
+    if not isinstance(pictures, Iterable):
+        raise UsageError(f"source {kind}: is no recording; give a file, or pictures as they come.")
+    for picture in pictures:
+        time_s: object = getattr(picture, "time_s", None)
+        if not isinstance(picture, Picture) or not isinstance(time_s, Real):
+            what = "one without a time" if isinstance(picture, Picture) else type(picture).__name__
+            raise UsageError(
+                f"source {kind}: gives {what}, not Picture(image, frame, time_s) of duchenne.faces.decode; give "
+                "pictures that do not follow each other to a Detector itself."
+            )
+        checked_picture(picture.image, "rgb")
+        yield picture
 
 
 def _is_full(batch: list[_Found]) -> bool:
