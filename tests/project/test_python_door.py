@@ -22,6 +22,7 @@ from duchenne.detectors.files import load_detector
 from duchenne.errors import InputError, UsageError
 from duchenne.features.columns import ColumnSource, PixelSource
 from duchenne.features.resolve import source_of, sources_of
+from duchenne.features.source import SingleSource
 from duchenne.methods import registry
 from duchenne.modules.encoder import Encoder, EncoderSpec
 from duchenne.training.config import method_run_config
@@ -137,6 +138,8 @@ def test_an_encoder_keeps_what_it_has_seen(drawn: duchenne.Prepared, tmp_path: P
     run = tmp_path / "run"
     done = duchenne.pretrain("supervised", recipe="smoke/supervised", data=drawn, out=run, max_steps=1, quiet=True)
     assert source_of(done.load_encoder()).trained_on == source_of(run).trained_on != ()
+    with pytest.raises(UsageError, match=r"^model PretrainResult: is a run; give its folder, `out`,"):
+        source_of(done)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="was trained with the labels"):
         duchenne.evaluate("linear", model=done.load_encoder(), data=drawn, out=tmp_path / "result", quiet=True)
 
@@ -154,6 +157,33 @@ def test_models_are_named_apart_or_refused() -> None:
         source_of(duchenne.load_model("blendshapes"))  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="int: gives no features"):
         source_of(3)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"^model Means: is a class; give an object of it, Means\(\.\.\.\)\.$"):
+        source_of(Means)  # type: ignore[arg-type]
+
+
+def test_a_source_that_is_not_whole_is_told_what_it_lacks() -> None:
+    """A subclass of the protocol has everything, and gives None."""
+
+    class Half(duchenne.FeatureSource):
+        name = "half"
+
+        def features(self, data: Any, rows: Any, context: Any) -> Any:
+            return data.images(rows, 4).reshape(len(rows), -1).astype(np.float32)
+
+    class Whole(SingleSource):
+        name, seeded, trained_on = "whole", False, ()
+        features = Half.features
+
+        def describe(self) -> dict[str, Any]:
+            return {}
+
+    with pytest.raises(UsageError, match=r"^model Half: has no `seeded`; see duchenne\.FeatureSource"):
+        source_of(Half())  # type: ignore[abstract]
+    whole = Whole()
+    assert source_of(whole) is whole  # type: ignore[arg-type,comparison-overlap]
+    lacking = type("Lacking", (), {"features_of": None, "name": "lacking", "seeded": False})()
+    with pytest.raises(UsageError, match=r"^model Lacking: has no `trained_on`"):
+        source_of(lacking)
 
 
 @pytest.mark.slow
@@ -185,6 +215,9 @@ def test_export_takes_what_is_open(tmp_path: Path) -> None:
     folder = write_detector(tmp_path / "d", ColumnSource("blendshapes"), widths=(52,))
     out = duchenne.export(model=duchenne.load_model(str(folder)), out=tmp_path / "d.onnx")
     assert duchenne.load_model(str(out)).columns == duchenne.load_model(str(folder)).columns
+    with duchenne.Detector(duchenne.load_model(str(folder))) as detector:
+        again = duchenne.export(model=detector, out=tmp_path / "again.onnx")
+    assert again.read_bytes() == out.read_bytes()
     with pytest.raises(UsageError, match="BlendshapeModel: cannot be exported"):
         duchenne.export(model=duchenne.load_model("blendshapes"), out=tmp_path / "b.onnx")
 

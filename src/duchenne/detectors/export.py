@@ -124,7 +124,8 @@ def export(*, model: str | Path | nn.Module | LoadedEncoder | AuModel, out: str 
 
     Args:
         model: `duchenne`, a detector's folder, a run, or an `encoder.safetensors`; or an open one of these: what
-            `load_model` and `load_encoder` return, or a torch module that says `size_px`, the side of its pictures.
+            `load_model` and `load_encoder` return, a `Detector`, or a torch module that says `size_px`, the side of
+            its pictures.
         out: the file; ends in `.onnx`.
 
     Returns:
@@ -187,10 +188,11 @@ def _plan(model: str | Path | nn.Module | LoadedEncoder | AuModel) -> _Plan:
             )
         about = {"class": type(model).__qualname__, "size_px": side}
         return _Plan(deepcopy(model).cpu(), ["faces"], [(3, side, side)], "features", {ENCODER_KEY: json.dumps(about)})
-    if isinstance(model, StandardModel):
+    opened = getattr(model, "model", model)  # a `Detector` holds what `load_model` returns
+    if isinstance(opened, StandardModel):
         return _standard()
-    if isinstance(model, TrainedModel):
-        return _detector(model.loaded)
+    if isinstance(opened, TrainedModel):
+        return _detector(opened.loaded)
     raise UsageError(f"--model {type(model).__name__}: cannot be exported; give a detector or an encoder.")
 
 

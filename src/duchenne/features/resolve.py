@@ -53,13 +53,26 @@ def source_of(model: Model) -> FeatureSource:
         return EncoderSource.of_record(str(model.path), model)
     if isinstance(model, nn.Module):
         return EncoderSource.of_module(model)
-    if not hasattr(model, "features_of"):
+    _check_source(model)
+    return model
+
+
+def _check_source(model: Any) -> None:
+    """Refuses what is no source of features, and one that is not whole, before it is asked for what it lacks."""
+    name = model.__name__ if isinstance(model, type) else type(model).__name__
+    if isinstance(model, type):
+        raise UsageError(f"--model {name}: is a class; give an object of it, {name}(...).")
+    if callable(getattr(model, "load_encoder", None)):
+        raise UsageError(f"--model {name}: is a run; give its folder, `out`, or what its load_encoder returns.")
+    if not hasattr(model, "features") and not hasattr(model, "features_of"):
         what = "is a detector" if hasattr(model, "score") or hasattr(model, "frames") else "gives no features"
         raise UsageError(
-            f"--model {type(model).__name__}: {what}; give what turns faces into features: a name, a torch module, or "
-            "an encoder."
+            f"--model {name}: {what}; give what turns faces into features: a name, a torch module, or an encoder."
         )
-    return model
+    for wanted, stated in vars(FeatureSource).items():
+        given = getattr(type(model), wanted, None) is not stated  # else a subclass of the protocol, where it gives None
+        if not wanted.startswith("_") and not (given and hasattr(model, wanted)):
+            raise UsageError(f"--model {name}: has no `{wanted}`; see duchenne.FeatureSource for what it needs.")
 
 
 def sources_of(models: Model | Sequence[Model]) -> list[FeatureSource]:
