@@ -115,11 +115,31 @@ def test_files_and_the_command(
     assert table["mean"].between(0, 1).all()
 
 
+def test_one_folder_or_what_evaluate_returned(evaluations: tuple[Path, Path], faces: Path, tmp_path: Path) -> None:
+    done = duchenne.evaluate(
+        "ridge",
+        model="pixels",
+        data=faces,
+        out=tmp_path / "x",
+        quiet=True,
+        sample_faces=0,
+        maps="none",
+        baselines=False,
+    )
+    alone = compare(done).table
+    for same in (str(tmp_path / "x"), tmp_path / "x", [done]):
+        pd.testing.assert_frame_equal(compare(same).table, alone)
+    assert alone["model"].tolist() == ["always positive", "pixels"]
+    assert alone["mean"][1] == pytest.approx(done.groupby("item")["f1"].mean().mean(), abs=1e-5)
+    assert set(compare([evaluations[0], done]).table["evaluation"]) == {"first", "x"}
+
+
 def test_refusals_are_one_sentence(evaluations: tuple[Path, Path], tmp_path: Path) -> None:
     (tmp_path / "summary.json").write_text("[]")
     for folders, out, sentence in [
         ([], None, "at least one folder"),
-        ([evaluations[0]] * 2, None, "only once"),
+        ([evaluations[0]] * 2, None, "first: is named twice; name each folder once"),
+        (str(tmp_path), None, "is no summary"),
         ([tmp_path / "none"], None, "holds no evaluation"),
         ([tmp_path], None, "is no summary"),
         (evaluations, "table.xlsx", "ends in .csv, .html or .md"),

@@ -15,7 +15,9 @@ from duchenne.errors import InputError, UsageError
 from duchenne.evaluation.comparing.published_rows import Evaluation, explain, find_rows, table_rows
 from duchenne.evaluation.comparing.summaries import read_summary
 from duchenne.evaluation.comparing.writing import REMARKS, check_out, write_comparison
+from duchenne.evaluation.result import EvaluationResult
 from duchenne.evaluation.scoring import mean_defined
+from duchenne.files import each_once
 from duchenne.keywords import check_choice
 from duchenne.published import Metric
 
@@ -63,7 +65,7 @@ class Comparison:
 
 
 def compare(
-    folders: Sequence[str | Path] = (),
+    folders: str | Path | EvaluationResult | Sequence[str | Path | EvaluationResult] = (),
     *,
     published: str | Sequence[str] = (),
     ablations: bool = False,
@@ -74,7 +76,7 @@ def compare(
     """Puts the models of several evaluations side by side, together with the papers' printed results.
 
     Args:
-        folders: that `duchenne evaluate` wrote.
+        folders: that `duchenne evaluate` wrote, or what `evaluate` returned; one or several.
         published: data sets whose printed rows to add: `bp4d`, `disfa`, `gft`, `emotionet`, `affectnet`, `raf-db`.
         ablations: whether the papers' ablations on these data sets are added, each with the recipe that trains it.
         metric: `f1`, `auc`, or `recall` (of emotions: the accuracy of each class).
@@ -91,10 +93,11 @@ def compare(
     """
     check_choice("metric", metric, Metric)
     check_choice("aggregate", aggregate, Aggregate)
-    paths = [Path(folder) for folder in folders]
+    several = [folders] if isinstance(folders, str | Path | EvaluationResult) else [*folders]
+    paths = each_once([one.out if isinstance(one, EvaluationResult) else Path(one) for one in several])
     wanted = [published] if isinstance(published, str) else list(published)
-    if not (paths or wanted) or len({path.resolve() for path in paths}) < len(paths):
-        raise UsageError("compare: name at least one folder of `duchenne evaluate`, and each only once.")
+    if not (paths or wanted):
+        raise UsageError("compare: name at least one folder of `duchenne evaluate`.")
     if ablations and not wanted:
         raise UsageError("--ablations: are those on the data sets of --published; name one, or leave it out.")
     if out is not None:
