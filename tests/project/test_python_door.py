@@ -155,6 +155,9 @@ def test_models_are_named_apart_or_refused() -> None:
         sources_of([])
     with pytest.raises(UsageError, match="BlendshapeModel: is a detector"):
         source_of(duchenne.load_model("blendshapes"))  # type: ignore[arg-type]
+    for name in ("", " ", "pixels+", "+pixels", "pixels++landmarks", "random:none+"):
+        with pytest.raises(UsageError, match=r"has an empty name in it; name a model on each side of a `\+`"):
+            source_of(name)
     with pytest.raises(UsageError, match="int: gives no features"):
         source_of(3)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match=r"^model Means: is a class; give an object of it, Means\(\.\.\.\)\.$"):

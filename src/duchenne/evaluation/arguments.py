@@ -107,14 +107,14 @@ class ScoredArguments(CommonArguments):
             raise UsageError(f"--positive-from {level:g}: emotions have no intensity; leave it out.")
         if threshold == 1:
             raise UsageError(f"--threshold {threshold}: must lie between 0 and 1, or be `stored` or `oracle`.")
-        if isinstance(threshold, str) and self.target == "emotion":
-            raise UsageError(
-                f"--threshold {threshold}: for emotions the highest-scoring class is predicted; leave it out."
-            )
 
     def check_given(self, given: Collection[str], models: int) -> None:
         """See `CommonArguments`."""
         super().check_given(given, models)
+        if "threshold" in given and self.target == "emotion":
+            raise UsageError(
+                f"--threshold {self.threshold}: for emotions the highest-scoring class is predicted; leave it out."
+            )
         if "label_unit" in given and not self.label_share:
             raise UsageError(f"--label-unit {self.label_unit}: says what --label-share leaves out; name shares too.")
 

@@ -290,7 +290,7 @@ def test_repeats_train_alike(faces, small, tmp_path, monkeypatch):
         ({"protocol": "linear", "model": "pixels", "tune": "bn"}, "tune: is for `evaluate finetune`, not"),
         ({"protocol": "linear", "model": (), "method": "supervised"}, "method: is for `evaluate finetune`, not"),
         ({"method": "supervised:smoke/supervised", "tune": "bn"}, "is trained as its recipe says"),
-        ({"method": "supervised:smoke/supervised", "tune": "all"}, "tune speaks of encoders"),
+        ({"method": "supervised:smoke/supervised", "tune": "all"}, "tune: for encoders .model. alone"),
         ({"method": "supervised:smoke/supervised", "weighting": "none"}, "is trained as its recipe says"),
         ({"model": "random", "maps": "tsne"}, "maps: is for .* not for `evaluate finetune`"),
         ({"model": "landmarks"}, "is no single encoder"),

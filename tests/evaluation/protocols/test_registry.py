@@ -85,6 +85,10 @@ def test_python_values_become_those_of_the_command_line() -> None:
         ("linear", {"threshold": 1.0}, "threshold 1.0: must lie between 0 and 1"),
         ("linear", {"threshold": "best"}, "`threshold` must be"),
         ("linear", {"threshold": "oracle", "target": "emotion"}, "the highest-scoring class is predicted"),
+        ("ridge", {"threshold": 0.3, "target": "emotion"}, r"^threshold 0\.3: for emotions the highest-scoring class"),
+        ("finetune", {"threshold": 0.5, "target": "emotion"}, "the highest-scoring class is predicted"),
+        ("finetune", {"tune": "head", "lr": 1e-4}, "^lr: is of the encoder, of which tune head trains nothing"),
+        ("finetune", {"tune": "head", "layer_decay": 0.5}, "^layer_decay: is of the encoder"),
         ("linear", {"l2": []}, "l2: needs at least one strength"),
         ("ridge", {"l2": [0.1, 0.0]}, "l2 0: must be above 0"),
         ("linear", {"maps": "none", "map_faces": 1000}, "there are no maps"),
@@ -106,7 +110,7 @@ def test_a_default_that_was_given_was_given() -> None:
         check_fields("knn", {"l2": L2_CANDIDATES})
     read_arguments("finetune", {"method": "supervised"}, models=0)
     read_arguments("finetune", {"method": "supervised", "tune": "all"}, models=1)
-    with pytest.raises(UsageError, match=r"tune speaks of encoders \(model\)"):
+    with pytest.raises(UsageError, match=r"tune: for encoders \(model\) alone"):
         read_arguments("finetune", {"method": "supervised", "tune": "all"}, models=0)
     for name in ("linear", "probes", "finetune"):
         with pytest.raises(UsageError, match="name at least one model"):

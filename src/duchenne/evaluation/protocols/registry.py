@@ -56,9 +56,12 @@ class FinetuneArguments(TuneSettings, FeatureArguments, ScoredArguments):
         foreign = [flag(name) for name in given if name in of_encoders]
         if not models and foreign:
             raise UsageError(
-                f"evaluate finetune: {', '.join(foreign)} speaks of encoders (--model); a --method is trained as its "
+                f"evaluate finetune: {', '.join(foreign)}: for encoders (--model) alone; a --method is trained as its "
                 "recipe says (NAME:RECIPE). Leave it out."
             )
+        unused = [flag(name) for name in ("lr", "layer_decay") if name in given and self.tune == "head"]
+        if unused:
+            raise UsageError(f"{unused[0]}: is of the encoder, of which --tune head trains nothing; leave it out.")
 
     @property
     def tuning(self) -> TuneSettings:
