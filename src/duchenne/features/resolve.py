@@ -104,7 +104,7 @@ def resolve(name: str) -> FeatureSource:
         InputError: when it names a run or file that cannot be read.
     """
     kind_of, _, rest = name.partition(":")
-    is_path = bool(name) and Path(name).exists() or ("+" not in kind_of and bool(rest) and Path(rest).exists())
+    is_path = (bool(name) and Path(name).exists()) or ("+" not in kind_of and bool(rest) and Path(rest).exists())
     if not is_path and not all(part.strip() for part in name.split("+")):  # an empty path is the working folder
         raise UsageError(f"--model {name or repr(name)}: has an empty name in it; name a model on each side of a `+`.")
     if "+" in name and not is_path:  # a plus sign in a path is part of it
