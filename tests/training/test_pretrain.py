@@ -425,6 +425,17 @@ def test_a_plateau_lowers_the_learning_rate():
     assert constant.factor == 1
 
 
+def test_whoever_draws_after_a_training_draws_on(squares, tmp_path):
+    """Every step seeds torch: left so, each repetition of a study would draw the same after its training."""
+    expected = torch.rand(3, generator=torch.Generator().manual_seed(5))
+    torch.manual_seed(5)
+    found = [torch.rand(1)]
+    for number in range(2):
+        duchenne.pretrain("temporal_ranking", data=squares, out=tmp_path / str(number), **{**FAST, "max_steps": 1})
+        found.append(torch.rand(1))
+    assert torch.equal(torch.cat(found), expected)
+
+
 @pytest.mark.slow
 def test_the_process_is_left_as_it_was(squares, tmp_path):
     logger, threads = logging.getLogger("lightning_fabric"), torch.get_num_threads()

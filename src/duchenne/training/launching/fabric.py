@@ -209,11 +209,17 @@ def average_buffers(fabric: Fabric, module: nn.Module) -> None:
 
 @contextmanager
 def process_kept() -> Iterator[None]:
-    """Silences Fabric's remarks inside; afterwards threads, warning filters and log level are as they were before."""
+    """Silences Fabric's remarks inside; afterwards the process is as it was before.
+
+    That is threads, warning filters, log level, and torch's random numbers, which every step seeds: whoever draws after
+    a training would draw the same after each.
+    """
     threads, logger = torch.get_num_threads(), logging.getLogger("lightning_fabric")
     level = logger.level
+    on_gpu = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    devices = range(torch.cuda.device_count() if on_gpu else 0)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), torch.random.fork_rng(devices=devices):
             warnings.filterwarnings("ignore", module="lightning_fabric")
             logger.setLevel(logging.WARNING)
             yield
