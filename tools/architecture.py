@@ -17,6 +17,8 @@ from matplotlib.patches import FancyBboxPatch
 REPOSITORY = Path(__file__).resolve().parents[1]
 SOURCE = REPOSITORY / "src" / "duchenne"
 GROUND = "shared modules"
+SHARED = {"plugins"}
+"""Folders that are shared modules: the modules beside the folders import them, and they those."""
 BOX = (1.7, 0.62)
 STEP = (2.0, 1.35)
 
@@ -25,7 +27,7 @@ Graph = dict[str, set[str]]
 
 def room(parts: tuple[str, ...]) -> str:
     """The folder that a module's path below the package lies in, or `GROUND`."""
-    return parts[0] if parts and (SOURCE / parts[0]).is_dir() else GROUND
+    return parts[0] if parts and (SOURCE / parts[0]).is_dir() and parts[0] not in SHARED else GROUND
 
 
 def imported(path: Path) -> set[str]:
@@ -113,7 +115,8 @@ def draw(graph: Graph, modules: dict[str, int], out: Path) -> None:
             FancyBboxPatch(corner, *BOX, boxstyle="round,pad=0,rounding_size=0.1", fc="#eef3fa", ec="#35588a")
         )
         axes.text(x, y + 0.08, name, ha="center", va="center", fontsize=10, weight="bold")
-        axes.text(x, y - 0.17, f"{modules[name]} modules", ha="center", va="center", fontsize=7, color="0.35")
+        count = max(1, modules[name])  # a room may be its `__init__.py` alone
+        axes.text(x, y - 0.17, f"{count} module{'s' * (count > 1)}", ha="center", va="center", fontsize=7, color="0.35")
     with mpl.rc_context({"svg.hashsalt": "duchenne", "svg.fonttype": "path"}):
         figure.savefig(out, metadata={"Date": None}, facecolor="white")
 

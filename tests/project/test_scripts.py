@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ast
 import functools
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,3 +61,15 @@ def test_what_is_gone_is_seen() -> None:
         "duchenne.faces.find.silent_options",
         "duchenne.nowhere",
     ]
+
+
+def test_the_picture_of_the_rooms_is_that_of_the_imports(tmp_path: Path) -> None:
+    """Its rooms, that is: how many modules each has changes too often to draw it anew each time."""
+    subprocess.run([sys.executable, ROOT / "tools" / "architecture.py", "--out", tmp_path / "now.svg"], check=True)
+    drawn, now = (
+        set(re.findall(r"<!-- ([a-z ]+) -->", path.read_text()))
+        for path in (ROOT / "docs" / "pictures" / "architecture.svg", tmp_path / "now.svg")
+    )
+    source = ROOT / "src" / "duchenne"
+    rooms = {path.parent.relative_to(source).parts[0] for path in source.glob("*/**/*.py")}
+    assert drawn == now == rooms - {"plugins", "recipes", "weights"} | {"shared modules"}
