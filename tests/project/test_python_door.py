@@ -221,8 +221,11 @@ def test_export_takes_what_is_open(tmp_path: Path) -> None:
     with duchenne.Detector(duchenne.load_model(str(folder))) as detector:
         again = duchenne.export(model=detector, out=tmp_path / "again.onnx")
     assert again.read_bytes() == out.read_bytes()
-    with pytest.raises(UsageError, match="BlendshapeModel: cannot be exported"):
-        duchenne.export(model=duchenne.load_model("blendshapes"), out=tmp_path / "b.onnx")
+    for mediapipes in ("blendshapes", duchenne.load_model("blendshapes")):
+        with pytest.raises(UsageError, match=r"^model blendshapes: is MediaPipe's"):
+            duchenne.export(model=mediapipes, out=tmp_path / "b.onnx")
+    with pytest.raises(UsageError, match=r"^model int: cannot be exported"):
+        duchenne.export(model=3, out=tmp_path / "b.onnx")  # type: ignore[arg-type]
 
 
 def test_pretrain_takes_open_data_and_gives_its_encoder(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from duchenne.data.stored.frames import BLENDSHAPES_LENGTH
-from duchenne.detectors.base import DUCHENNE, AuModel
+from duchenne.detectors.base import BLENDSHAPES, DUCHENNE, AuModel
 from duchenne.detectors.calibrating.calibration import Curve, log_odds
 from duchenne.detectors.files import JSON, LoadedDetector, load_detector
 from duchenne.detectors.onnx_model import DETECTOR_KEY, ENCODER_KEY, STANDARD_KEY, input_names, open_session
@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 LARGEST_DIFFERENCE: Final = 1e-3
 """Between the file and torch, of a probability; for features, as a share of their largest value."""
 _TRIED: Final = 8
+_MEDIAPIPES: Final = (
+    "--model blendshapes: is MediaPipe's, and a file of its own already (face_landmarker.task); export `duchenne`, a "
+    "detector or an encoder."
+)
 
 
 class DetectorGraph(nn.Module):
@@ -174,6 +178,8 @@ def _plan(model: str | Path | nn.Module | LoadedEncoder | AuModel) -> _Plan:
     if isinstance(model, str | Path):
         if str(model) == DUCHENNE:
             return _standard()
+        if str(model) == BLENDSHAPES and not Path(model).exists():
+            raise UsageError(_MEDIAPIPES)
         if (Path(model) / JSON).is_file():
             return _detector(load_detector(model))
         return _encoder(load_encoder(model))
@@ -193,6 +199,8 @@ def _plan(model: str | Path | nn.Module | LoadedEncoder | AuModel) -> _Plan:
         return _standard()
     if isinstance(opened, TrainedModel):
         return _detector(opened.loaded)
+    if getattr(opened, "name", None) == BLENDSHAPES:
+        raise UsageError(_MEDIAPIPES)
     raise UsageError(f"--model {type(model).__name__}: cannot be exported; give a detector or an encoder.")
 
 
