@@ -132,3 +132,19 @@ def test_action_units_of_some_folders_are_taken_where_they_are_named(tmp_path: P
     np.testing.assert_array_equal(labels.numpy(), data.occurrence(coded))
     with pytest.raises(InputError, match="has no labels for AU06"):
         duchenne.FaceDataset(data, aus=[6])
+    for one in (12, np.int64(12), [np.int64(12)], np.array([12]), {12}):
+        assert duchenne.FaceDataset(data, aus=one).aus == (12,)  # type: ignore[arg-type]
+
+
+def test_what_is_no_action_unit_or_side_is_refused(folders: list[Path]) -> None:
+    for aus, said in ((["AU12"], "'AU12'"), ("AU12", "'AU12'"), ([12, 3], "3"), ([1.5], "1.5")):
+        with pytest.raises(UsageError, match=f"^aus {said}: is no action unit; give FACS numbers"):
+            duchenne.FaceDataset(folders, aus=aus)  # type: ignore[arg-type]
+    for side, said in (
+        (0, "size_px 0: must be at least 1"),
+        (5000, "at most 4096"),
+        ("x", "not 'x'"),
+        (1.5, "not 1.5"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            duchenne.FaceDataset(folders, size_px=side)  # type: ignore[arg-type]

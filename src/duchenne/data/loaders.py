@@ -9,10 +9,10 @@ without any of that, and nothing is left to clean up when a run is interrupted.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -20,11 +20,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from duchenne.config import Side
 from duchenne.data.clip_samplers import Clip
 from duchenne.data.labels import LabelSpec
 from duchenne.data.prepared import Data, Prepared, open_prepared
 from duchenne.data.stored.rows import Rows, chosen
 from duchenne.data.stored.spilled import spilled
+from duchenne.errors import UsageError
+from duchenne.facs import ACTION_UNITS
+from duchenne.keywords import check_numbers, from_keywords
 from duchenne.parallel import ahead
 from duchenne.types import ClipBatch
 
@@ -147,6 +151,14 @@ class ClipLoader:
         return self._orders[epoch]
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Side:
+    size_px: Side | None = None
+
+    def __post_init__(self) -> None:
+        check_numbers(self)
+
+
 class FaceDataset(Dataset[dict[str, Tensor]]):
     """Prepared faces one by one, for torch's own `DataLoader` and training loops of your own.
 
@@ -163,7 +175,7 @@ class FaceDataset(Dataset[dict[str, Tensor]]):
 
     Raises:
         InputError: when a folder cannot be opened, or codes none of the `aus`.
-        UsageError: when `rows` are not rows of the data.
+        UsageError: when `rows` are not rows of the data, `size_px` is no side, or `aus` are no action units.
     """
 
     def __init__(
@@ -172,12 +184,18 @@ class FaceDataset(Dataset[dict[str, Tensor]]):
         *,
         rows: Rows = None,
         size_px: int | None = None,
-        aus: Sequence[int] | None = None,
+        aus: Sequence[int] | int | None = None,
     ) -> None:
-        self.data, self.size_px = open_prepared(data), size_px
+        self.data = open_prepared(data)
+        self.size_px = from_keywords(_Side, {"size_px": size_px}, where="FaceDataset").size_px
         own = chosen(rows, len(self.data))
         self.rows = range(own.start, own.stop) if isinstance(own, slice) else own
-        self.aus = tuple(self.data.aus if aus is None else aus)
+        several = isinstance(aus, Iterable) and not isinstance(aus, str)
+        wanted: list[Any] = [*self.data.aus] if aus is None else [*aus] if several else [aus]  # type: ignore[misc]
+        unknown = [au for au in wanted if au not in ACTION_UNITS]
+        if unknown:
+            raise UsageError(f"--aus {unknown[0]!r}: is no action unit; give FACS numbers, such as 12.")
+        self.aus = tuple(int(au) for au in wanted)
         self.data.presence(self.aus, slice(0, 0))
 
     def __len__(self) -> int:
