@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -25,6 +26,9 @@ from duchenne.methods import registry
 from duchenne.modules.backbones.build import build_backbone
 from duchenne.modules.encoder import Encoder, EncoderSpec
 from duchenne.plugins import check_named_code, plugins
+from duchenne.preparing.sources.reading import DataSet, Options, Reading, lone
+from duchenne.preparing.sources.survey import Survey
+from duchenne.preparing.sources.tree import Tree
 from duchenne.training.runs import EncoderRecord, initial_encoder, save_encoder
 from duchenne.training.watching.figures import draw_figures
 
@@ -258,3 +262,34 @@ def test_a_data_set_that_is_none() -> None:
         duchenne.prepare(f"{__name__}:ROOT", root=ROOT, out=ROOT / "out")
     with pytest.raises(UsageError, match=r"no data set `bp5d`; the known ones are videos, table, bp4d"):
         duchenne.prepare("bp5d", root=ROOT, out=ROOT / "out")
+
+
+def reader(values: dict[str, object], **stated: Any) -> DataSet:
+    """A data set of one picture with labels."""
+
+    def read(tree: Tree, options: Options) -> Reading:
+        return Reading(Survey(), images=[lone(tree, "a.png", values)], **stated)
+
+    return DataSet(name="own", title="Own", about="a picture", read=read, layout=("a.png",), licence="none")
+
+
+@pytest.mark.parametrize(
+    ("data_set", "said"),
+    [
+        (reader({"AU12": 1}), "gives labels of AU12, which is not in `Reading.aus`; add it there"),
+        (reader({"AU12": 1, "AU04": None}, aus=(12,), label_kind="occurrence"), "gives labels of AU04"),
+        (reader({"AU12_i": 3.0}), "gives labels of AU12"),
+        (reader({"AU12_i": 3.0}, aus=(12,), label_kind="occurrence"), "gives AU12_i, but its `label_kind` is not int"),
+        (reader({"AU12": 1}, aus=(12,)), "has `aus` and no `label_kind`; say occurrence or intensity"),
+    ],
+)
+def test_labels_without_a_column_are_not_left_out_in_silence(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, data_set: DataSet, said: str
+) -> None:
+    (tmp_path / "a.png").write_bytes(b"")
+    monkeypatch.setattr(sys.modules[__name__], "CODED", data_set, raising=False)
+    with pytest.raises(UsageError, match=f"^data set {__name__}:CODED: .*{said}"):
+        duchenne.prepare(f"{__name__}:CODED", root=tmp_path, check=True)
+    whole = reader({"AU12": 1, "emotion": "fear"}, aus=(12,), label_kind="occurrence")
+    monkeypatch.setattr(sys.modules[__name__], "CODED", whole)
+    assert duchenne.prepare(f"{__name__}:CODED", root=tmp_path, check=True).survey is not None

@@ -5,10 +5,12 @@ Adding one: docs/architecture.md, "A data set". Those of other packages: see `du
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Final
 
 from duchenne.errors import UsageError
+from duchenne.facs import au_column
 from duchenne.plugins import import_builder, is_builder, load_plugin
 from duchenne.preparing.datasets.aff_wild2 import AFF_WILD2
 from duchenne.preparing.datasets.affectnet import AFFECTNET
@@ -31,6 +33,7 @@ DATA_SETS: Final[dict[str, DataSet]] = {
 }  # fmt: skip
 
 
+_CODED: Final = re.compile(r"AU\d\d(_i)?")
 NO_DATA_SETS: Final = ("videos", "table")
 """Readers that read any files of a kind."""
 
@@ -59,4 +62,25 @@ def read_data_set(name: str, root: Path, options: Options) -> Reading:
     known = data_set_of(name)
     if known is None:
         raise UsageError(f"there is no data set `{name}`; the known ones are {', '.join(DATA_SETS)}.")
-    return known.read(Tree(root), options)
+    reading = known.read(Tree(root), options)
+    _check_named(name, reading)
+    return reading
+
+
+def _check_named(name: str, reading: Reading) -> None:
+    """Refuses labels that would be left out without a word, as no column is made for them.
+
+    Raises:
+        UsageError: for an action unit that its pictures or videos have and `Reading.aus` lacks, or with no kind.
+    """
+    keys = {key for image in reading.images for key in image.values}
+    given = {key[:4] for key in keys if _CODED.fullmatch(key)}
+    given |= {au_column(au) for video in reading.videos if video.codes is not None for au in video.codes.aus}
+    lacking = sorted(given - {au_column(au) for au in reading.aus})
+    if lacking:
+        raise UsageError(f"data set {name}: gives labels of {lacking[0]}, which is not in `Reading.aus`; add it there.")
+    graded = [key for key in sorted(keys) if key.endswith("_i") and _CODED.fullmatch(key)]
+    if graded and reading.label_kind != "intensity":
+        raise UsageError(f"data set {name}: gives {graded[0]}, but its `label_kind` is not intensity; correct one.")
+    if reading.aus and reading.label_kind == "none":
+        raise UsageError(f"data set {name}: its `Reading` has `aus` and no `label_kind`; say occurrence or intensity.")
