@@ -99,6 +99,8 @@ def test_what_the_model_decides_comes_before_thresholds() -> None:
 def test_combinations() -> None:
     table = film_table([0.9, 0.9, 0.0, 0.0], AU06_p=[0.9, 0.1, 0.9, np.nan], AU01_s=[np.nan] * 4, AU04_s=[0.9] * 4)
     rows = duchenne.summarize(table, combinations=["6+12", "1+4", "12+25"]).combinations.set_index("combination")
+    alone = duchenne.summarize(table, combinations="6+12").combinations.set_index("combination")
+    pd.testing.assert_frame_equal(alone, rows.loc[["6+12"]])
     assert rows.seconds.to_dict() == {"6+12": 1.5, "1+4": 0.0, "12+25": 0.0}
     assert rows.share["6+12"] == pytest.approx(1 / 3, abs=1e-6)
     assert rows.share[["1+4", "12+25"]].isna().all()  # unseen is not absent

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 import torch
@@ -116,7 +116,16 @@ class StandardGraph(nn.Module):
         return sides.mean(1)
 
 
-def export(*, model: str | Path | nn.Module | LoadedEncoder | AuModel, out: str | Path) -> Path:
+class Holder(Protocol):
+    """What holds an open model, as a `duchenne.Detector` does, which belongs to a room below."""
+
+    model: AuModel
+
+
+Exported = str | Path | nn.Module | LoadedEncoder | AuModel | Holder
+
+
+def export(*, model: Exported, out: str | Path) -> Path:
     """Writes a detector (`fit`, or `duchenne`) or an encoder (`pretrain`) as one ONNX file.
 
     A detector's graph goes from pictures, blendshapes or landmarks to calibrated probabilities, an encoder's from
@@ -173,7 +182,7 @@ class _Plan:
     metadata: dict[str, str]
 
 
-def _plan(model: str | Path | nn.Module | LoadedEncoder | AuModel) -> _Plan:
+def _plan(model: Exported) -> _Plan:
     """What a model is exported as; see `export`."""
     if isinstance(model, str | Path):
         if str(model) == DUCHENNE:

@@ -73,7 +73,7 @@ def summarize(
     trials: pd.DataFrame | str | Path | None = None,
     names: pd.DataFrame | str | Path | None = None,
     threshold: float | None = None,
-    combinations: Sequence[str] = COMBINATIONS,
+    combinations: str | Sequence[str] = COMBINATIONS,
     fps: float | None = None,
     report: str | Path | None = None,
 ) -> Summary:
@@ -88,7 +88,7 @@ def summarize(
             leaves the face out; the column `face` then holds names.
         threshold: from where a raw score counts as present; None for 2 where it counts standard deviations over neutral
             faces (the model `duchenne`), else 0.3. Probabilities: 0.5; intensities: 2.
-        combinations: AUs joined by `+`.
+        combinations: AUs joined by `+`; one or several.
         fps: frames per second, for tables that have no times.
         report: `FILE.html`, a page of every person in every trial to write.
 
@@ -104,7 +104,8 @@ def summarize(
         raise UsageError(f"threshold is {threshold}; it must be above 0.")
     if fps is not None and not 0 < fps < math.inf:
         raise UsageError(f"fps is {fps:g}; it must be above 0.")
-    wanted = {text: _aus(text) for text in combinations}
+    asked = [combinations] if isinstance(combinations, str) else combinations
+    wanted = {text: _aus(text) for text in asked}
     notes: list[str] = []
     files = [] if isinstance(table, pd.DataFrame) else table_files(table)
     made = made_with({shown_name(path.name): read_record(path) for path in files})
