@@ -387,6 +387,33 @@ def test_training_defaults_may_stand_with_the_class_or_its_configuration() -> No
     assert Bare.TRAINING_DEFAULTS == {"batch_size": 7}
 
 
+class Fails(Means):
+    def forward(self, images: Tensor) -> Tensor:
+        """Does not."""
+        raise ValueError("boom")
+
+
+class Map(Means):
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) -> the same."""
+        return images
+
+
+@pytest.mark.parametrize("protocol", ["finetune", "linear+bn"])
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (Fails(), r"cannot look at pictures of 16 px \(ValueError: boom\)"),
+        (Map(), r"gives shape \(1, 3, 16, 16\) for 1"),
+    ],
+)
+def test_a_network_that_cannot_be_trained_further_is_told_why(
+    drawn: duchenne.Prepared, tmp_path: Path, protocol: str, model: nn.Module, said: str
+) -> None:
+    with pytest.raises(UsageError, match=said):
+        duchenne.evaluate(protocol, model=model, data=drawn, out=tmp_path / "out", baselines=False, quiet=True)
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("own_methods")
 @pytest.mark.parametrize("workers", [1, 2])

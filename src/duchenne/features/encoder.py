@@ -352,3 +352,22 @@ def _module_hash(module: nn.Module) -> str:
     if file and Path(file).is_file():
         digest.update(Path(file).read_bytes())
     return digest.hexdigest()
+
+
+def feature_width(features: Callable[[Tensor], Tensor], side_px: int, called: str) -> int:
+    """How many features a network on the processor gives of a picture, found out by one.
+
+    Args:
+        features: the network, or what it is read by.
+        side_px: of the pictures that it will be shown.
+        called: what it is, for errors.
+
+    Raises:
+        UsageError: when it cannot look at such a picture, or gives no (B, D).
+    """
+    with others_code(f"{called}: cannot look at pictures of {side_px} px"), torch.no_grad():
+        given: object = features(torch.zeros(1, 3, side_px, side_px))
+    if not isinstance(given, Tensor) or given.ndim != 2 or len(given) != 1:
+        shape = f"shape {tuple(given.shape)}" if isinstance(given, Tensor) else f"a {type(given).__name__}"
+        raise UsageError(f"{called}: gives {shape} for 1 picture, not (B, D).")
+    return given.shape[1]

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from duchenne.augment.geometry import draw_geometry, warp
 from duchenne.devices import computes_bf16
 from duchenne.errors import UsageError
-from duchenne.features.encoder import encoder_input, picture_batches
+from duchenne.features.encoder import encoder_input, feature_width, picture_batches
 from duchenne.features.source import Pictures
 from duchenne.heads.fit_network import SETTLED_FACES, Targets, fit_epoch, settle_on, train_batchnorm
 from duchenne.heads.settings import Tune, TuneSettings
@@ -228,8 +228,7 @@ def _build(
 ) -> Tuned:
     encoder = encoder.cpu().eval()
     features = forward(encoder)
-    with torch.no_grad():
-        width = features(torch.zeros(1, 3, size_px, size_px)).shape[1]
+    width = feature_width(features, size_px, "the encoder that is to be trained further")
     network = Tuned(encoder, features, width, items, tune)
     if tune != "head" and not any(parameter.requires_grad for parameter in encoder.parameters()):
         what = "BatchNorm layers" if tune == "bn" else "parameters"

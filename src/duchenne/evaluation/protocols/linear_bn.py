@@ -33,7 +33,7 @@ from duchenne.evaluation.protocols.registry import LinearBNArguments
 from duchenne.evaluation.report.gradcam import Attention, attention_of
 from duchenne.evaluation.report.maps import map_features
 from duchenne.evaluation.scoring import Predictions
-from duchenne.features.encoder import BATCH, encoder_input, picture_batches
+from duchenne.features.encoder import BATCH, encoder_input, feature_width, picture_batches
 from duchenne.features.source import Features, FeatureSource, NetworkSource
 from duchenne.heads.fit_network import SETTLED_FACES, Targets, fit_epoch, settle_on, train_batchnorm
 from duchenne.heads.linear import LinearHead
@@ -241,8 +241,7 @@ def _build(
     if model:
         encoder = copy.deepcopy(model.build(job.model_seed(model, seed))).eval()
         features, side = model.forward(encoder, job.feature), model.side_px(job.data)
-        with torch.no_grad():
-            width = features(torch.zeros(1, 3, side, side)).shape[1]
+        width = feature_width(features, side, f"--model {source.name}")
 
         def read(places: NDArray[np.int64]) -> Batches:
             for start, pictures in picture_batches(job.data, job.task.rows[places], side):
