@@ -147,9 +147,11 @@ def rung(table: pd.DataFrame, name: str) -> str:
         for seed in sorted(set(found["seed"]) - {AGAIN}):
             here = select(found, seed=seed)
             score, off = (one(here, "auc", aus=aus) for aus in ("on", "off"))
+            if score is None:  # trained for the comparisons alone
+                continue
             over, lead = (one(here, f"auc over {other}", aus="on") for other in ("untrained", "AUs off"))
             f1 = one(here, "f1", aus="on")
-            bare = "" if score is None or over is None else short(score["value"] - over["value"])
+            bare = "" if over is None else short(score["value"] - over["value"])
             control = "" if off is None else short(off["value"])
             good = "" if f1 is None else short(f1["value"])
             rows.append([told, model, seed, words(score), bare, control, words(over), words(lead), good])
@@ -194,6 +196,8 @@ def comparisons(table: pd.DataFrame) -> str:
         both = [one(beside, figure) for figure in (f"auc beside {second}", f"auc of {second}")]
         pair = f"{row['model']} over {second}"
         rows.append([pair, row["tested_on"], row["seed"], *map(words, both), words(row)])
+    pairs = [row[0] for row in rows]  # what was compared twice stands together
+    rows.sort(key=lambda row: (pairs.index(row[0]), row[2]))
     return markdown(["first over second", "tested on", "seed", "first", "second", "lead"], rows)
 
 

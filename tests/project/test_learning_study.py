@@ -127,6 +127,24 @@ def test_the_overview_calls_learned_what_leads_by_more_than_two_trainings_differ
     assert "No training was repeated, so nothing says which of the leads is more than chance." in reported(table)
 
 
+def test_what_was_trained_for_a_comparison_alone_is_no_row_of_its_rung(tmp_path):
+    table, rows = tmp_path / "learning.csv", [row("triplet", "auc", 0.6)]
+    for seed, first, second in (("1", 0.62, 0.61), ("0", 0.64, 0.61)):
+        rows += [
+            row("triplet", "auc beside N-pair", first, seed=seed),
+            row("triplet", "auc of N-pair", second, seed=seed),
+        ]
+        rows += [row("triplet", "auc over N-pair", first - second, -0.1, seed=seed)]
+    pd.DataFrame([*rows, row("CLP", "auc over CLP without cross-identity", 0.1)]).to_csv(table, index=False)
+    assert [line.split(" | ")[1:4] for line in shown(table, "rung fixed")] == [["triplet", "0", ".600 (.500 to 1.000)"]]
+    pairs = [line.split(" | ") for line in shown(table, "comparisons")]
+    assert [(pair[0], pair[2], pair[-1][:5]) for pair in pairs] == [
+        ("| triplet over N-pair", "0", "+.030"),
+        ("| triplet over N-pair", "1", "+.010"),
+        ("| CLP over CLP without cross-identity", "0", "+.100"),
+    ]
+
+
 def test_few_labels_say_of_which_heads_and_seed(tmp_path):
     """A fiftieth of 66 people, the two thirds that are learned from: one, but two at least are taken."""
     table = tmp_path / "learning.csv"
