@@ -243,10 +243,7 @@ class EncoderSource(SingleSource):
                 said = f"--model {self.name}: cannot look at pictures of {pictures.shape[1]} px"
                 with others_code(said) if self.facts["kind"] == "builder" else nullcontext():
                     given: object = forward(encoder_input(pictures, context.device))
-                if not isinstance(given, Tensor) or given.ndim != 2 or len(given) != len(pictures):
-                    shape = f"shape {tuple(given.shape)}" if isinstance(given, Tensor) else f"a {type(given).__name__}"
-                    raise UsageError(f"--model {self.name}: gives {shape} for {len(pictures)} pictures, not (B, D).")
-                values = given.float().cpu().numpy()
+                values = _rows(given, len(pictures), f"--model {self.name}").float().cpu().numpy()
                 if out is None:
                     out = np.empty((count, values.shape[1]), dtype=np.float32)
                 out[start : start + len(values)] = values
@@ -367,7 +364,12 @@ def feature_width(features: Callable[[Tensor], Tensor], side_px: int, called: st
     """
     with others_code(f"{called}: cannot look at pictures of {side_px} px"), torch.no_grad():
         given: object = features(torch.zeros(1, 3, side_px, side_px))
-    if not isinstance(given, Tensor) or given.ndim != 2 or len(given) != 1:
+    return _rows(given, 1, called).shape[1]
+
+
+def _rows(given: object, count: int, called: str) -> Tensor:
+    """What a network gave of some pictures, if it is a row of features for each."""
+    if not isinstance(given, Tensor) or given.ndim != 2 or len(given) != count:
         shape = f"shape {tuple(given.shape)}" if isinstance(given, Tensor) else f"a {type(given).__name__}"
-        raise UsageError(f"{called}: gives {shape} for 1 picture, not (B, D).")
-    return given.shape[1]
+        raise UsageError(f"{called}: gives {shape} for {count} picture{'s' * (count != 1)}, not (B, D).")
+    return given

@@ -59,9 +59,9 @@ def source_of(model: Model) -> FeatureSource:
 
 def _check_source(model: Any) -> None:
     """Refuses what is no source of features, and one that is not whole, before it is asked for what it lacks."""
-    name = model.__name__ if isinstance(model, type) else type(model).__name__
     if isinstance(model, type):
-        raise UsageError(f"--model {name}: is a class; give an object of it, {name}(...).")
+        raise UsageError(f"--model {model.__name__}: is a class; give an object of it, {model.__name__}(...).")
+    name = type(model).__name__
     if callable(getattr(model, "load_encoder", None)):
         raise UsageError(f"--model {name}: is a run; give its folder, `out`, or what its load_encoder returns.")
     if not hasattr(model, "features") and not hasattr(model, "features_of"):
